@@ -1,0 +1,1 @@
+"""One file per report; found by seit_cl.plugins."""

@@ -1,0 +1,66 @@
+"""What a dataset is to the rest of the package: named lists of image files and their labels."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from torch import Tensor
+
+from seit_cl.errors import UserError
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """The image files of one split.
+
+    Args:
+        paths: N files, sorted by class and then by name.
+        labels: (N,) int64, positions in the dataset's sorted classes.
+    """
+
+    paths: list[Path]
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A train and a val split over the same classes.
+
+    Args:
+        name: what results call it.
+        root: the folder that holds both splits.
+        classes: the class folders' names, sorted; a label is a position here.
+        train: the files that are learnt from.
+        val: the files that are tested on.
+        skipped: unreadable images that were left out.
+    """
+
+    name: str
+    root: Path
+    classes: list[str]
+    train: Split
+    val: Split
+    skipped: int = 0
+
+    @cached_property
+    def manifest(self) -> str:
+        """16 hex digits that change when a file of either split comes, goes, or has another size or mtime.
+
+        Raises:
+            UserError: a listed file is gone.
+        """
+        digest = hashlib.sha256()
+        for path in [*self.train.paths, *self.val.paths]:
+            try:
+                stat = path.stat()
+            except OSError as error:
+                raise UserError(f"{path}: cannot be read ({error.strerror}); restore it or start again") from error
+            relative = path.relative_to(self.root).as_posix()
+            digest.update(f"{relative}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
+        return digest.hexdigest()[:16]

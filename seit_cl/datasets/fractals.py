@@ -1,0 +1,182 @@
+"""The built-in set of images: attractors of iterated function systems, one system a class.
+
+After FractalDB: Kataoka et al., "Pre-training without Natural Images", ACCV 2020. Theirs are grey point clouds; these
+are coloured, on a background, and turned, scaled and moved, so that neither colour nor place gives the class away.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from seit_cl.datasets import chaos
+from seit_cl.datasets.base import Dataset
+from seit_cl.datasets.folder import open_folder
+from seit_cl.datasets.images import LARGEST, SMALLEST, default_threads
+from seit_cl.errors import UserError
+
+VERSION = 1  # of the images: raise it whenever the same settings would give others
+SETTINGS = "fractals.json"
+MTIME = 1_600_000_000  # seconds; constant, so that a dataset's manifest is too
+BATCH = 32
+SPLITS = {"train": 1, "val": 2}
+Progress = Callable[[int], None]
+
+
+def check(classes: int, resolution: int, *counts: int) -> None:
+    """Raises UserError for sizes that cannot be made."""
+    if classes < 1 or min(counts) < 1:
+        raise UserError(f"fractals: {classes} classes with {min(counts)} images each; both must be at least 1")
+    if not SMALLEST <= resolution <= LARGEST:
+        raise UserError(f"fractals: resolution {resolution}; must be from {SMALLEST} to {LARGEST} pixels")
+
+
+def render(
+    classes: int, per_class: int, resolution: int, seed: int, split: str, progress: Progress | None = None
+) -> tuple[Tensor, Tensor]:
+    """Renders one split. Image i of class c depends on (seed, split, c, i) and the resolution alone.
+
+    Args:
+        classes: C.
+        per_class: images of each class.
+        resolution: S, 32 to 256 pixels.
+        seed: of the classes and the images.
+        split: "train" or "val": the same classes, other images.
+        progress: called with the number of images done so far.
+
+    Returns:
+        Images (N, 3, S, S) uint8 and labels (N,) int64, N = C * per_class, class by class.
+
+    Raises:
+        UserError: a size out of range or an unknown split.
+    """
+    check(classes, resolution, per_class)
+    if split not in SPLITS:
+        raise UserError(f"fractals: split {split!r}; known: {', '.join(SPLITS)}")
+    images = np.empty((classes * per_class, 3, resolution, resolution), dtype=np.uint8)
+    systems = [chaos.class_system(seed, label) for label in range(classes)]
+    batch = max(1, BATCH * 64 * 64 // (resolution * resolution))
+    for start in range(0, len(images), batch):
+        rows = range(start, min(start + batch, len(images)))
+        keys = [(seed, SPLITS[split], *divmod(row, per_class)) for row in rows]
+        images[start : rows.stop] = chaos.draw([systems[key[2]] for key in keys], keys, resolution)
+        if progress is not None:
+            progress(rows.stop)
+    return torch.from_numpy(images), torch.arange(classes).repeat_interleave(per_class)
+
+
+def write_fractals(
+    root: Path,
+    classes: int,
+    train_per_class: int,
+    val_per_class: int,
+    resolution: int,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Path:
+    """Writes the set in ImageNet's layout: train/fractal0000/*.png, val/fractal0000/*.png, …, and fractals.json.
+
+    The folder appears complete or not at all. Where it is there already with the same settings, nothing is done.
+
+    Args:
+        root: the folder to make; its parents are made too.
+        classes, train_per_class, val_per_class, resolution, seed: as in render.
+        progress: called with the number of images written so far, over both splits.
+
+    Returns:
+        The root.
+
+    Raises:
+        UserError: a size out of range, or the folder has something else in it.
+    """
+    check(classes, resolution, train_per_class, val_per_class)
+    root = Path(root)
+    per_class = {"train": train_per_class, "val": val_per_class}
+    settings = {"version": VERSION, "classes": classes, **per_class, "resolution": resolution, "seed": seed}
+    if is_written(root, settings):
+        return root
+    root.parent.mkdir(parents=True, exist_ok=True)
+    making = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
+    try:
+        done = 0
+        for split, count in per_class.items():
+            report = None if progress is None else lambda n, done=done: progress(done + n)
+            write_split(making / split, *render(classes, count, resolution, seed, split, report), count)
+            done += classes * count
+        (making / SETTINGS).write_text(json.dumps(settings) + "\n")
+        making.chmod(0o755)
+        try:
+            os.replace(making, root)
+        except OSError:  # another process was faster
+            if not is_written(root, settings):
+                raise
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+    return root
+
+
+def is_written(root: Path, settings: dict[str, int]) -> bool:
+    """Whether a folder holds the set with these settings.
+
+    Raises:
+        UserError: it holds something else.
+    """
+    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
+        return False
+    try:
+        same = json.loads((root / SETTINGS).read_text()) == settings
+    except (OSError, ValueError):
+        same = False
+    if not same:
+        raise UserError(f"{root}: exists and is not this set of fractals; remove it or choose another folder")
+    return True
+
+
+def write_split(folder: Path, images: Tensor, labels: Tensor, per_class: int) -> None:
+    """Writes images (N, 3, S, S) uint8 with labels (N,), class by class, as PNG files of a constant mtime."""
+    pixels, places = images.permute(0, 2, 3, 1).contiguous().numpy(), labels.tolist()
+    for label in sorted(set(places)):
+        (folder / f"fractal{label:04d}").mkdir(parents=True)
+
+    def save(row: int) -> None:
+        path = folder / f"fractal{places[row]:04d}" / f"{row % per_class:06d}.png"
+        Image.fromarray(pixels[row]).save(path, compress_level=3)
+        os.utime(path, (MTIME, MTIME))
+
+    with ThreadPoolExecutor(default_threads()) as pool:
+        for _ in pool.map(save, range(len(places))):
+            pass
+
+
+def open_fractals(
+    cache_dir: Path,
+    classes: int = 10,
+    train_per_class: int = 100,
+    val_per_class: int = 30,
+    resolution: int = 64,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Dataset:
+    """The built-in dataset "fractals", made on the first call in a folder of the cache that names its settings.
+
+    Args:
+        cache_dir: where generated data is kept.
+        classes, train_per_class, val_per_class, resolution, seed, progress: as in write_fractals.
+
+    Raises:
+        UserError: as write_fractals.
+    """
+    name = f"fractals-v{VERSION}-{classes}x{train_per_class}+{val_per_class}-{resolution}px-seed{seed}"
+    root = write_fractals(Path(cache_dir) / name, classes, train_per_class, val_per_class, resolution, seed, progress)
+    return replace(open_folder(root), name="fractals")

@@ -1,0 +1,169 @@
+"""The learners' network: one timm VisionTransformer behind a stem adapter for tokens or a patch embedding for pixels.
+
+SeiT (Park et al., ICCV 2023) puts a 4 x 4 convolution of stride 2 in front of ViT blocks, with global average pooling.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from timm.models import register_model
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor, nn
+
+SIZES = {  # width, depth, heads; tiny, small and base as in DeiT (Touvron et al., ICML 2021), micro is ours, for CPUs
+    "micro": (128, 4, 4),
+    "tiny": (192, 12, 3),
+    "small": (384, 12, 6),
+    "base": (768, 12, 12),
+}
+
+
+@dataclass(frozen=True)
+class StemSettings:
+    """How a learner sees its input.
+
+    Args:
+        crop: side of the crop that the learner sees, in token positions or pixels.
+        kernel: side of the stem's convolution.
+        stride: its stride.
+        padding: its padding.
+    """
+
+    crop: int
+    kernel: int
+    stride: int
+    padding: int
+
+    @property
+    def patches(self) -> int:
+        """Patches along one side."""
+        return (self.crop + 2 * self.padding - self.kernel) // self.stride + 1
+
+
+def token_stem(grid: int) -> StemSettings:
+    """Settings for a token grid of side `grid`: SeiT's at 32 (a 28 x 28 crop gives 14 x 14 patches), and 8 x 8 patches
+    for 16 x 16 and 8 x 8 grids, as many as the pixel learner's."""
+    if grid >= 28:
+        return StemSettings(crop=grid * 7 // 8, kernel=4, stride=2, padding=1)
+    if grid >= 12:
+        return StemSettings(crop=grid, kernel=4, stride=2, padding=1)
+    return StemSettings(crop=grid, kernel=3, stride=1, padding=1)
+
+
+def pixel_stem(resolution: int) -> StemSettings:
+    """Settings for images of side `resolution` px: as many patches as token_stem gives for the grid at stride 8."""
+    if resolution >= 224:
+        return StemSettings(crop=resolution * 7 // 8, kernel=16, stride=16, padding=0)
+    patch = 16 if resolution >= 96 else 8
+    return StemSettings(crop=resolution // patch * patch, kernel=patch, stride=patch, padding=0)
+
+
+class StemAdapter(nn.Module):
+    """Convolution from token embeddings or pixels (B, D, H, W) to a sequence (B, N, width), as timm's patch embeddings.
+
+    Args:
+        img_size: side of the input.
+        patch_size: stride of the convolution.
+        in_chans: channels D.
+        embed_dim: width of the blocks.
+        kernel: side of the convolution.
+        padding: its padding.
+    """
+
+    def __init__(
+        self, img_size: int, patch_size: int, in_chans: int, embed_dim: int, kernel: int, padding: int, **_: Any
+    ) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(in_chans, embed_dim, kernel, stride=patch_size, padding=padding)
+        side = (img_size + 2 * padding - kernel) // patch_size + 1
+        self.img_size, self.patch_size = (img_size, img_size), (patch_size, patch_size)
+        self.grid_size, self.num_patches = (side, side), side * side
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, D, H, W) -> (B, N, width)."""
+        return self.proj(x).flatten(2).transpose(1, 2)
+
+
+def build_vit(size: str, stem: StemSettings, channels: int, classes: int, drop_path: float = 0.0) -> VisionTransformer:
+    """A ViT of one of SIZES behind a stem; the same blocks for tokens and pixels.
+
+    Args:
+        size: key of SIZES.
+        stem: from token_stem or pixel_stem.
+        channels: D of the embeddings, 3 for pixels.
+        classes: width of the head; the head starts at zero, so that a row of an unseen class has no effect.
+        drop_path: stochastic depth rate.
+    """
+    width, depth, heads = SIZES[size]
+
+    def embed(**options: Any) -> StemAdapter:
+        options.update(kernel=stem.kernel, padding=stem.padding)
+        return StemAdapter(**options)
+
+    model = VisionTransformer(
+        img_size=stem.crop, patch_size=stem.stride, in_chans=channels, num_classes=classes, embed_dim=width,
+        depth=depth, num_heads=heads, embed_layer=embed, class_token=False, global_pool="avg", drop_path_rate=drop_path,
+    )  # fmt: skip
+    nn.init.zeros_(model.head.weight)
+    nn.init.zeros_(model.head.bias)
+    return model
+
+
+def initialise(model: VisionTransformer, generator: torch.Generator) -> VisionTransformer:
+    """Draw every weight anew from a generator, as timm initialises a ViT (truncated normal 0.02; LeCun for the stem).
+
+    Args:
+        model: from build_vit; its head stays zero.
+        generator: on the CPU; the only source of randomness.
+    """
+    with torch.no_grad():
+        for name, module in model.named_modules():
+            if isinstance(module, nn.Linear) and not name.startswith("head"):
+                nn.init.trunc_normal_(module.weight, std=0.02, generator=generator)
+            elif isinstance(module, nn.Conv2d):
+                fan_in = module.in_channels * module.kernel_size[0] * module.kernel_size[1]
+                nn.init.trunc_normal_(module.weight, std=1 / math.sqrt(fan_in), generator=generator)
+        nn.init.trunc_normal_(model.pos_embed, std=0.02, generator=generator)
+    return model
+
+
+def _token_vit(
+    size: str,
+    pretrained: bool = False,
+    grid: int = 32,
+    channels: int = 32,
+    num_classes: int = 1000,
+    drop_path_rate: float = 0.0,
+    **_timm: Any,
+) -> VisionTransformer:
+    if pretrained:
+        raise ValueError("there are no pretrained stem-adapter weights; call with pretrained=False")
+    return build_vit(size, token_stem(grid), channels, num_classes, drop_path_rate)
+
+
+@register_model
+def stem_adapter_vit_micro(**options: Any) -> VisionTransformer:
+    """Token learner for CPUs; options grid, channels, num_classes, drop_path_rate."""
+    return _token_vit("micro", **options)
+
+
+@register_model
+def stem_adapter_vit_tiny(**options: Any) -> VisionTransformer:
+    """Token learner as wide as DeiT-Ti."""
+    return _token_vit("tiny", **options)
+
+
+@register_model
+def stem_adapter_vit_small(**options: Any) -> VisionTransformer:
+    """Token learner as wide as DeiT-S."""
+    return _token_vit("small", **options)
+
+
+@register_model
+def stem_adapter_vit_base(**options: Any) -> VisionTransformer:
+    """Token learner as wide as DeiT-B."""
+    return _token_vit("base", **options)

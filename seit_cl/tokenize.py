@@ -1,0 +1,140 @@
+"""`python -m seit_cl.tokenize train|inspect`: train a tokenizer, or look into a tokenizer file."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import tyro
+from rich.console import Console
+from rich.progress import Progress as Bar
+
+from seit_cl.cli import run_command
+from seit_cl.datasets.folder import open_folder
+from seit_cl.datasets.fractals import render
+from seit_cl.datasets.images import load_images
+from seit_cl.errors import UserError
+from seit_cl.tokenizers.bundled import WEIGHTS, BundledTokenizer, load_tokenizer
+from seit_cl.tokenizers.training import Progress, train
+from seit_cl.tokenizers.vqae import VQAutoencoder
+
+FRACTAL_CLASSES = 50
+FRACTAL_SEED = 777  # not the seed of the built-in data set
+
+
+def _help(text: str) -> object:
+    return tyro.conf.arg(help=text)
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train a tokenizer on an image folder and on fractals, and measure it on the folder's val images."""
+
+    data_root: Annotated[Path, _help("folder with train/<class>/* and val/<class>/*")]
+    out: Annotated[Path, _help("safetensors file to write")]
+    minutes: Annotated[float, _help("wall-clock minutes of training")] = 20.0
+    resolution: Annotated[int, _help("image side in pixels")] = 64
+    fractals: Annotated[int, _help("fractal images beside the folder's")] = 2500
+    codes: Annotated[int, _help("codebook size K")] = 1024
+    width: Annotated[int, _help("channels at stride 8")] = 128
+    depth: Annotated[int, _help("blocks at stride 8, on each side")] = 4
+    batch: Annotated[int, _help("images a step")] = 64
+    learning_rate: Annotated[float, _help("peak learning rate of AdamW")] = 2e-3
+    seed: Annotated[int, _help("seed of weights, batches and fractals")] = 0
+    device: Annotated[str, _help("cpu or cuda")] = "cpu"
+
+
+@dataclass(frozen=True)
+class Inspect:
+    """Print a tokenizer file's configuration, identity and model card."""
+
+    path: Annotated[Path, _help("tokenizer file; the bundled one when omitted")] = WEIGHTS
+
+
+def quality(tokenizer: BundledTokenizer, images: torch.Tensor) -> tuple[float, float]:
+    """PSNR in dB over all pixels, and the fraction of codes in use, on images (N, 3, S, S) uint8."""
+    error, used = 0.0, set()
+    for chunk in images.split(256):
+        tokens = tokenizer.encode(chunk)
+        used.update(tokens.unique().tolist())
+        error += float((tokenizer.decode(tokens).float() - chunk.float()).square().mean((1, 2, 3)).sum()) / 255**2
+    psnr = -10 * torch.log10(torch.tensor(error / len(images)))
+    return float(psnr), len(used) / tokenizer.codebook.shape[1]
+
+
+def _training_images(options: Train) -> tuple[torch.Tensor, torch.Tensor]:
+    folder = open_folder(options.data_root)
+    images = [load_images(folder.train.paths, options.resolution)]
+    if options.fractals:
+        per_class = -(-options.fractals // FRACTAL_CLASSES)
+        images.append(
+            render(FRACTAL_CLASSES, per_class, options.resolution, FRACTAL_SEED, "train")[0][: options.fractals]
+        )
+    return torch.cat(images), load_images(folder.val.paths, options.resolution)
+
+
+def train_command(options: Train) -> None:
+    """Run `tokenize train`: data, training with progress, quality on val, file with its card."""
+    console = Console()
+    images, held_out = _training_images(options)
+    console.print(f"training on {len(images):,} images of {options.resolution} px for {options.minutes:g} minutes")
+    torch.manual_seed(options.seed)
+    model = VQAutoencoder(codes=options.codes, width=options.width, depth=options.depth)
+    model = model.to(options.device, memory_format=torch.channels_last)
+    with Bar(console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("train", total=1.0)
+
+        def show(now: Progress) -> None:
+            text = f"step {now.step} loss {now.loss:.4f} PSNR {now.psnr:.1f} dB, {now.codes_alive}/{options.codes} codes alive"
+            bar.update(task, completed=now.fraction, description=text)
+            if not console.is_terminal and now.step % 1000 == 0:
+                console.print(text)
+            if now.step == 2000 and now.codes_alive < options.codes / 2:
+                console.print(
+                    "warning: more than half of the codes are dead; use fewer --codes or a lower --learning-rate"
+                )
+
+        train(model, images, options.minutes, options.batch, options.learning_rate, options.seed, show)
+    tokenizer = BundledTokenizer(model.cpu())
+    psnr, used = quality(tokenizer, held_out)
+    tokenizer.card = {
+        "data": f"{len(images) - options.fractals} images of {options.data_root.name}/train and {options.fractals} fractals",
+        "command": f"python -m seit_cl.tokenize train --minutes {options.minutes:g} --codes {options.codes} "
+        f"--width {options.width} --depth {options.depth} --fractals {options.fractals} --seed {options.seed}",
+        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, {options.device}, torch {torch.__version__}",
+        "date": date.today().isoformat(),
+        "figures": f"val PSNR {psnr:.2f} dB at {options.resolution} px, {100 * used:.1f} % of codes in use on val",
+    }
+    tokenizer.save(options.out)
+    console.print(f"{options.out}: {tokenizer.card['figures']}, {options.out.stat().st_size / 1e6:.2f} MB")
+
+
+def inspect_command(options: Inspect) -> None:
+    """Run `tokenize inspect`."""
+    tokenizer = load_tokenizer(options.path)
+    groups, codes, dim = tokenizer.codebook.shape
+    print(f"{options.path.name}: {codes} codes of {dim} dimensions, {groups} a position, stride {tokenizer.stride}")
+    print(f"identity: {tokenizer.identity}; {tokenizer.codec_bytes / 1e6:.2f} MB")
+    for key, value in sorted(tokenizer.card.items()):
+        print(f"{key}: {value}")
+
+
+def main() -> None:
+    """Parse the command line and run the subcommand."""
+    options = tyro.extras.subcommand_cli_from_dict(
+        {"train": Train, "inspect": Inspect}, prog="python -m seit_cl.tokenize"
+    )
+    if isinstance(options, Train):
+        if options.minutes <= 0:
+            raise UserError(f"--minutes {options.minutes:g}: must be positive")
+        train_command(options)
+    else:
+        inspect_command(options)
+
+
+if __name__ == "__main__":
+    run_command(main)

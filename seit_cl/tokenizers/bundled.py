@@ -1,0 +1,105 @@
+"""The tokenizer that ships with the package, and files of the same kind trained by `python -m seit_cl.tokenize train`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from seit_cl.errors import UserError
+from seit_cl.results import write_atomic
+from seit_cl.tokenizers.vqae import STRIDE, VQAutoencoder
+
+WEIGHTS = Path(__file__).with_name("bundled.safetensors")
+PREPROCESSING = "uint8/127.5-1"
+ENCODE_BATCH_PIXELS = 256 * 64 * 64
+
+
+class BundledTokenizer:
+    """A VQAutoencoder's weights as a Tokenizer (seit_cl.tokenizers.base)."""
+
+    combine: Literal["sum", "concat"] = "sum"
+    stride = STRIDE
+
+    def __init__(self, model: VQAutoencoder, card: dict[str, str] | None = None) -> None:
+        self.model = model.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+        self.card = card or {}
+        self.codebook = model.codebook[None].clone()
+        self.identity = identity_of(model)
+        self.codec_bytes = sum(t.numel() * t.element_size() for t in model.state_dict().values())
+
+    def to(self, device: torch.device | str) -> BundledTokenizer:
+        """Move to a device, in place."""
+        self.model.to(device)
+        self.codebook = self.codebook.to(device)
+        return self
+
+    @torch.inference_mode()
+    def encode(self, images: Tensor) -> Tensor:
+        """Tokens (B, 1, S/8, S/8) int16 of images (B, 3, S, S) uint8, on the images' device.
+
+        Raises:
+            UserError: the image side is not a multiple of 8.
+        """
+        side = images.shape[-1]
+        if side % STRIDE:
+            raise UserError(f"image side {side} px is not a multiple of {STRIDE}; choose --resolution {side // 8 * 8}")
+        device = self.model.codebook.device
+        parts = []
+        for chunk in images.split(max(1, ENCODE_BATCH_PIXELS // side**2)):
+            scaled = chunk.to(device, memory_format=torch.channels_last).float() / 127.5 - 1
+            parts.append(self.model.nearest(self.model.latents(scaled)).to(torch.int16)[:, None])
+        return torch.cat(parts).to(images.device) if parts else images.new_zeros((0, 1, side // 8, side // 8)).short()
+
+    @torch.inference_mode()
+    def decode(self, tokens: Tensor) -> Tensor:
+        """Images (B, 3, 8 H, 8 W) uint8 of tokens (B, 1, H, W)."""
+        embedded = self.model.embed(tokens[:, 0].long().to(self.model.codebook.device))
+        images = self.model.reconstruct(embedded)
+        return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).to(tokens.device)
+
+    def save(self, path: Path) -> None:
+        """Write weights, configuration and model card into one safetensors file, atomically."""
+        tensors = {k: v.contiguous() for k, v in self.model.state_dict().items()}
+        metadata = {"config": json.dumps(self.model.config), "identity": self.identity, **self.card}
+        write_atomic(path, save(tensors, metadata=metadata))
+
+
+def identity_of(model: VQAutoencoder) -> str:
+    """16 hexadecimal digits over the weights, their names and the preprocessing."""
+    digest = hashlib.sha256(PREPROCESSING.encode())
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def load_tokenizer(path: Path) -> BundledTokenizer:
+    """Read a tokenizer file.
+
+    Raises:
+        UserError: no such file, not a tokenizer, or weights that do not fit its configuration.
+    """
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            metadata = dict(file.metadata() or {})
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        model = VQAutoencoder(**json.loads(metadata.pop("config")))
+        model.load_state_dict(tensors)
+    except (OSError, SafetensorError, KeyError, TypeError, RuntimeError, ValueError) as error:
+        raise UserError(f"{path}: not a readable tokenizer file ({type(error).__name__}); train one with "
+                        "python -m seit_cl.tokenize train --data-root DIR --out FILE.safetensors") from error  # fmt: skip
+    metadata.pop("identity", None)
+    return BundledTokenizer(model, metadata)
+
+
+@cache
+def bundled() -> BundledTokenizer:
+    """The tokenizer in the package, on the CPU."""
+    return load_tokenizer(WEIGHTS)
