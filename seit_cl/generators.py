@@ -6,7 +6,9 @@ import hashlib
 
 import torch
 
-PURPOSES = ("initialisation", "fresh order", "augmentation", "replay augmentation", "replay", "selection")
+PURPOSES = (
+    "initialisation", "fresh order", "augmentation", "mixing", "replay", "replay augmentation", "replay mixing", "selection",
+)  # fmt: skip
 
 
 def derive_seed(seed: int, purpose: str) -> int:

@@ -6,6 +6,7 @@ to its determinant; a system becomes a class where its attractor fills enough of
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,11 +14,12 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 MAPS = 8  # at most, in a system; the paper's
+SPREAD = np.float32(2.2)  # standard deviations from the middle of an image to its edge
 BURN_IN = 16
 STEPS = 16  # that are drawn, of every point
-FILL = (0.2, 0.7)  # of the cells of a 64 x 64 grid; 0.2 is the paper's
+FILL = (0.2, 0.5)  # of the cells of a 64 x 64 grid; 0.2 is the paper's, and fuller ones are clouds
 JITTER = 0.12  # of every map parameter, relative, within a class
-LIMIT = 0.92  # of a map's largest singular value: above it, attractors take too long to reach
+LIMIT = 0.88  # of a map's largest singular value: above it, attractors take too long to reach
 CLASS_STREAM = 0
 
 
@@ -54,21 +56,22 @@ def class_system(seed: int, label: int) -> System:
     while True:
         batch = [candidate(rng) for _ in range(8)]
         x, y, _ = play(batch, [rng for _ in batch], 512)
-        x, y = fit(x), fit(y)
-        for system, row_x, row_y in zip(batch, x, y, strict=True):
-            cells = np.floor((row_x + 1) * 31.99).astype(np.int64) * 64 + np.floor((row_y + 1) * 31.99).astype(np.int64)
-            if FILL[0] <= len(np.unique(cells)) / 4096 <= FILL[1]:
+        count, _ = histogram(fit(x), fit(y), np.zeros_like(x), 64)
+        for system, filled in zip(batch, (count > 0).mean((1, 2)), strict=True):
+            if FILL[0] <= filled <= FILL[1]:
                 return system
 
 
 def fit(values: Floats) -> Floats:
-    """Coordinates (B, P) moved and scaled, each row by its own extent, to [-1, 1]."""
-    low, high = values.min(1, keepdims=True), values.max(1, keepdims=True)
-    return (2 * values - (low + high)) / np.maximum(high - low, np.float32(1e-6))
+    """Coordinates (B, P) moved and scaled, each row by its own spread, so that all but a few are in [-1, 1]."""
+    # Sums in float64: their order differs between machines, and must not show in an image.
+    values = values - values.mean(1, keepdims=True, dtype=np.float64).astype(np.float32)
+    spread = np.sqrt((values * values).mean(1, keepdims=True, dtype=np.float64)).astype(np.float32)
+    return values / np.maximum(SPREAD * spread, np.float32(1e-6))
 
 
 def tables(systems: list[System]) -> tuple[Floats, NDArray[np.intp]]:
-    """Parameters (7, B * MAPS): a, b, e, c, d, f and colour place; and which map each of 256 byte values plays (B, 256)."""
+    """Parameters a, b, e, c, d, f and colour place (7, B * MAPS), and the map that each byte value plays (B, 256)."""
     parameters = np.zeros((7, len(systems), MAPS), dtype=np.float32)
     choice = np.empty((len(systems), 256), dtype=np.intp)
     for row, system in enumerate(systems):
@@ -109,7 +112,7 @@ def pose(x: Floats, y: Floats, rngs: list[np.random.Generator]) -> tuple[Floats,
     """Points (B, P) in [-1, 1] turned, scaled, mirrored and moved; some of a shape may leave the image."""
     draws = np.stack([rng.random(6) for rng in rngs], 1)[:, :, None]
     angle = (draws[0] - 0.5) * (np.pi / 1.5)
-    scale, stretch = 0.55 + 0.4 * draws[1], 0.85 + 0.3 * draws[2]
+    scale, stretch = 0.6 + 0.45 * draws[1], 0.85 + 0.3 * draws[2]
     cos, sin = (np.cos(angle) * scale).astype(np.float32), (np.sin(angle) * scale).astype(np.float32)
     flip = np.where(draws[3] < 0.5, -stretch, stretch).astype(np.float32)
     dx, dy = (((draws[i] - 0.5) * 0.5).astype(np.float32) for i in (4, 5))
@@ -131,14 +134,15 @@ def backgrounds(rngs: list[np.random.Generator], resolution: int, dark: NDArray[
 
 
 def inks(rngs: list[np.random.Generator], z: Floats, dark: NDArray[np.float64]) -> Floats:
-    """Colours (B, 3, S, S) of colour places (B, S, S): from one random colour to another, light on dark or the reverse."""
-    ends = np.stack([rng.random((2, 3)) for rng in rngs]) * 0.6
-    ends = np.where(dark[:, None, None] > 0, 0.4 + ends, ends).astype(np.float32)[:, :, :, None, None]
-    place = z[:, None]
-    return ends[:, 0] + (ends[:, 1] - ends[:, 0]) * place
+    """Colours (B, 3, S, S) of places (B, S, S) in [0, 1] along three random colours: light on dark or the reverse."""
+    random = np.stack([rng.random((3, 3)) for rng in rngs]) * 0.65
+    stops = np.where(dark[:, None, None] > 0, 0.35 + random, random).astype(np.float32)[:, :, :, None, None]
+    place = 2 * z[:, None]
+    first, last = np.maximum(1 - place, 0), np.maximum(place - 1, 0)
+    return stops[:, 0] * first + stops[:, 1] * (1 - first - last) + stops[:, 2] * last
 
 
-def draw(systems: list[System], keys: list[tuple[int, ...]], resolution: int) -> NDArray[np.uint8]:
+def draw(systems: list[System], keys: Sequence[tuple[int, ...]], resolution: int) -> NDArray[np.uint8]:
     """Draws a batch of images, each from its own random stream.
 
     Args:
@@ -155,9 +159,12 @@ def draw(systems: list[System], keys: list[tuple[int, ...]], resolution: int) ->
     x, y, z = play([vary(s, rng) for s, rng in zip(systems, rngs, strict=True)], rngs, points)
     x, y = pose(fit(x), fit(y), rngs)
     count, place = histogram(x, y, z, resolution)
-    peak = np.log1p(count).reshape(len(rngs), -1).max(1)[:, None, None]
-    alpha = np.minimum(1.0, 1.6 * np.log1p(count) / np.maximum(peak, 1e-6)).astype(np.float32)[:, None]
-    image = backgrounds(rngs, resolution, dark) * (1 - alpha) + inks(rngs, place, dark) * alpha
+    density = np.log1p(count.astype(np.float64)).astype(np.float32)
+    density /= np.maximum(density.max((1, 2), keepdims=True), np.float32(1e-6))
+    alpha = np.minimum(np.float32(1), 2 * density)[:, None]
+    image = backgrounds(rngs, resolution, dark) * (1 - alpha) + inks(rngs, place, dark) * alpha * (
+        np.float32(0.6) + np.float32(0.6) * density[:, None]
+    )
     return np.clip(np.rint(image * 255), 0, 255).astype(np.uint8)
 
 

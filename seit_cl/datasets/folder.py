@@ -25,8 +25,8 @@ def open_folder(root: Path, skip_bad_images: bool = False) -> Dataset:
     """Lists and checks an image folder before anything runs.
 
     Args:
-        root: holds train/<class>/* and val/<class>/* (or one folder deeper, as in train/<class>/images/*); Tiny-ImageNet's
-            val/images/* with val/val_annotations.txt works too. Files: .jpeg .jpg .png in any case.
+        root: holds train/<class>/* and val/<class>/* or one folder deeper, as in train/<class>/images/*;
+            Tiny-ImageNet's val/images/* with val/val_annotations.txt works too. Files: .jpeg .jpg .png in any case.
         skip_bad_images: leave unreadable images out and count them instead of stopping.
 
     Returns:

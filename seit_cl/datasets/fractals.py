@@ -34,12 +34,14 @@ SPLITS = {"train": 1, "val": 2}
 Progress = Callable[[int], None]
 
 
-def check(classes: int, resolution: int, *counts: int) -> None:
+def check(classes: int, resolution: int, seed: int, *counts: int) -> None:
     """Raises UserError for sizes that cannot be made."""
     if classes < 1 or min(counts) < 1:
         raise UserError(f"fractals: {classes} classes with {min(counts)} images each; both must be at least 1")
     if not SMALLEST <= resolution <= LARGEST:
         raise UserError(f"fractals: resolution {resolution}; must be from {SMALLEST} to {LARGEST} pixels")
+    if seed < 0:
+        raise UserError(f"fractals: seed {seed}; must be 0 or more")
 
 
 def render(
@@ -61,7 +63,7 @@ def render(
     Raises:
         UserError: a size out of range or an unknown split.
     """
-    check(classes, resolution, per_class)
+    check(classes, resolution, seed, per_class)
     if split not in SPLITS:
         raise UserError(f"fractals: split {split!r}; known: {', '.join(SPLITS)}")
     images = np.empty((classes * per_class, 3, resolution, resolution), dtype=np.uint8)
@@ -85,14 +87,12 @@ def write_fractals(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Path:
-    """Writes the set in ImageNet's layout: train/fractal0000/*.png, val/fractal0000/*.png, …, and fractals.json.
-
-    The folder appears complete or not at all. Where it is there already with the same settings, nothing is done.
+    """Writes train/fractal0000/*.png, val/fractal0000/*.png, … and fractals.json, all at once, unless they are there.
 
     Args:
         root: the folder to make; its parents are made too.
         classes, train_per_class, val_per_class, resolution, seed: as in render.
-        progress: called with the number of images written so far, over both splits.
+        progress: called with the number of images rendered so far, over both splits.
 
     Returns:
         The root.
@@ -100,7 +100,7 @@ def write_fractals(
     Raises:
         UserError: a size out of range, or the folder has something else in it.
     """
-    check(classes, resolution, train_per_class, val_per_class)
+    check(classes, resolution, seed, train_per_class, val_per_class)
     root = Path(root)
     per_class = {"train": train_per_class, "val": val_per_class}
     settings = {"version": VERSION, "classes": classes, **per_class, "resolution": resolution, "seed": seed}
@@ -109,13 +109,7 @@ def write_fractals(
     root.parent.mkdir(parents=True, exist_ok=True)
     making = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
     try:
-        done = 0
-        for split, count in per_class.items():
-            report = None if progress is None else lambda n, done=done: progress(done + n)
-            write_split(making / split, *render(classes, count, resolution, seed, split, report), count)
-            done += classes * count
-        (making / SETTINGS).write_text(json.dumps(settings) + "\n")
-        making.chmod(0o755)
+        fill(making, per_class, settings, progress)
         try:
             os.replace(making, root)
         except OSError:  # another process was faster
@@ -124,6 +118,22 @@ def write_fractals(
     finally:
         shutil.rmtree(making, ignore_errors=True)
     return root
+
+
+def fill(folder: Path, per_class: dict[str, int], settings: dict[str, int], progress: Progress | None) -> None:
+    """Renders and writes both splits and the settings into a folder."""
+    done, classes = 0, settings["classes"]
+    for split, count in per_class.items():
+
+        def report(rendered: int, before: int = done) -> None:
+            if progress is not None:
+                progress(before + rendered)
+
+        images, labels = render(classes, count, settings["resolution"], settings["seed"], split, report)
+        write_split(folder / split, images, labels, count)
+        done += classes * count
+    (folder / SETTINGS).write_text(json.dumps(settings) + "\n")
+    folder.chmod(0o755)
 
 
 def is_written(root: Path, settings: dict[str, int]) -> bool:

@@ -1,0 +1,63 @@
+"""Final and average incremental accuracy against the memory budget: the comparison at equal bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from seit_cl.reports import base
+from seit_cl.results import Run, average_incremental_accuracy, final_accuracy
+
+TITLE = "Accuracy against memory"
+Metric = Callable[[pd.DataFrame], float]
+PANELS: tuple[tuple[str, Metric], ...] = (
+    ("final accuracy (%)", final_accuracy),
+    ("average incremental accuracy (%)", average_incremental_accuracy),
+)
+
+
+def make(runs: list[Run]) -> Figure | None:
+    """Two panels per setting; None when no finished run has a memory."""
+    shown = base.with_memory(runs)
+    if not shown:
+        return None
+    rows = base.rows_of(shown)
+    figure = base.new_figure(TITLE, base.seeds_note(base.finished(runs)), (len(rows), 2), (4.2, 3.2))
+    axes = figure.subplots(len(rows), 2, squeeze=False, sharex=True)
+    for i, row in enumerate(rows):
+        group = [run for run in shown if base.setting(run) == row]
+        for ax, (name, metric) in zip(axes[i], PANELS, strict=True):
+            _lines(ax, group, metric, runs)
+            _bounds(ax, row, metric, runs)
+            base.memory_axis(ax, [base.budget(run) for run in shown])
+            ax.set_ylabel(name)
+            ax.set_ylim(bottom=0)
+            ax.set_title(base.row_label(row, rows), fontsize=9)
+    return base.finish(figure, list(axes.flat))
+
+
+def _lines(ax: Axes, group: list[Run], metric: Metric, runs: list[Run]) -> None:
+    """Mean over seeds at each budget, the standard deviation as error bars."""
+    for key, style in base.styles(base.finished(runs)).items():
+        mine = [run for run in group if base.series(run) == key]
+        sizes = sorted({base.budget(run) for run in mine})
+        stats = [base.mean_std([100 * metric(r.accuracy) for r in mine if base.budget(r) == size]) for size in sizes]
+        if stats:
+            x, mean, std = [s / base.MB for s in sizes], [m for m, _ in stats], [s for _, s in stats]
+            ax.errorbar(x, mean, yerr=std, label=base.label(key, runs), capsize=3, markersize=5, **style._asdict())
+
+
+def _bounds(ax: Axes, row: base.Setting, metric: Metric, runs: list[Run]) -> None:
+    """Runs without memory as level lines."""
+    for index, (key, group) in enumerate(base.bounds(runs, row).items()):
+        mean, std = base.mean_std([100 * metric(run.accuracy) for run in group])
+        look = base.bound_style(index)
+        ax.axhline(mean, label=base.label(key, runs), **look)
+        if std > 0:
+            ax.axhspan(mean - std, mean + std, color=look["color"], alpha=0.08, linewidth=0)
+
+
+REPORT = base.Report("accuracy_against_memory", TITLE, make)

@@ -1,0 +1,208 @@
+"""What the figures share: which runs belong together, colours and line styles, labels with units.
+
+Vocabulary: a *setting* is what one figure row shows (dataset, scenario, strategy); a *series* is one line in it (format,
+learner); runs of one setting, series and budget differ by seed and are averaged. A run with memory_bytes 0 is a *bound*:
+joint training, naive fine-tuning, or a strategy without memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from seit_cl.results import Run, accuracy_seen
+
+MB = 1_000_000
+# Okabe and Ito 2008, ordered so that neighbours differ in lightness too; yellow, faint on white, is left out.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<")
+LINES: tuple[Any, ...] = ("-", (0, (6, 1.5)), (0, (1.5, 1)), (0, (6, 1.5, 1.5, 1.5)))
+BOUND_LINES: tuple[Any, ...] = ((0, (5, 3)), (0, (1, 2)), (0, (7, 2, 1, 2)), (0, (3, 1, 1, 1, 1, 1)))
+BOUND_COLOURS = ("#333333", "#777777")
+
+
+@dataclass(frozen=True)
+class Report:
+    """A figure of the report. `make` gets all runs of an output folder, and gives None when it has nothing to show."""
+
+    name: str
+    title: str
+    make: Callable[[list[Run]], Figure | None]
+
+
+class Setting(NamedTuple):
+    """One row of panels."""
+
+    dataset: str
+    scenario: str
+    strategy: str
+
+
+class Series(NamedTuple):
+    """One line of a panel."""
+
+    format: str
+    learner: str
+
+
+class Style(NamedTuple):
+    """How a line is drawn; told apart by colour, by marker, and in grey by dashes."""
+
+    color: str
+    marker: str
+    linestyle: Any
+
+
+def budget(run: Run) -> int:
+    """The memory budget of the run in bytes."""
+    return int(run.fact("memory_bytes", 0))
+
+
+def setting(run: Run) -> Setting:
+    """The row of panels that the run belongs to."""
+    return Setting(*(str(run.fact(name, "")) for name in Setting._fields))
+
+
+def series(run: Run) -> Series:
+    """The line that the run belongs to."""
+    return Series(*(str(run.fact(name, "")) for name in Series._fields))
+
+
+def finished(runs: Sequence[Run]) -> list[Run]:
+    """The runs whose numbers may be shown."""
+    return [run for run in runs if run.status == "finished"]
+
+
+def with_memory(runs: Sequence[Run]) -> list[Run]:
+    """The finished runs that replay from a memory."""
+    return [run for run in finished(runs) if budget(run) > 0]
+
+
+def bounds(runs: Sequence[Run], row: Setting) -> dict[Series, list[Run]]:
+    """Finished runs without memory on the row's dataset and scenario, keyed by (strategy, learner)."""
+    groups: dict[Series, list[Run]] = {}
+    for run in finished(runs):
+        if budget(run) == 0 and setting(run)[:2] == row[:2]:
+            groups.setdefault(Series(setting(run).strategy, series(run).learner), []).append(run)
+    return dict(sorted(groups.items()))
+
+
+def styles(runs: Sequence[Run]) -> dict[Series, Style]:
+    """A style for every series of the folder: from all runs, so that it is the same in every figure."""
+    keys = sorted({series(run) for run in runs if budget(run) > 0})
+    return {
+        key: Style(COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)], LINES[i % len(LINES)])
+        for i, key in enumerate(keys)
+    }
+
+
+def bound_style(index: int) -> dict[str, Any]:
+    """Line properties of the index-th bound: grey, thin, dashed."""
+    colour = BOUND_COLOURS[index % len(BOUND_COLOURS)]
+    return {"color": colour, "linestyle": BOUND_LINES[index % len(BOUND_LINES)], "linewidth": 1.3}
+
+
+def label(key: Series, runs: Sequence[Run]) -> str:
+    """What the legend calls a series or bound: the learner is named where the folder has several."""
+    learners = {series(run).learner for run in finished(runs)}
+    return f"{key.format} ({key.learner} learner)" if len(learners) > 1 else key.format
+
+
+def row_label(row: Setting, rows: Sequence[Setting]) -> str:
+    """The parts of a setting that differ between rows, else its strategy."""
+    differ = [part for i, part in enumerate(row) if len({r[i] for r in rows}) > 1]
+    return ", ".join(differ or [row.strategy])
+
+
+def rows_of(runs: Sequence[Run]) -> list[Setting]:
+    """The rows of panels for runs, in order."""
+    return sorted({setting(run) for run in runs})
+
+
+def seeds_note(runs: Sequence[Run]) -> str:
+    """How many seeds are behind a point, in words."""
+    groups: dict[tuple[Any, ...], set[Any]] = {}
+    for run in runs:
+        groups.setdefault((setting(run), series(run), budget(run)), set()).add(run.fact("seed", 0))
+    counts = sorted({len(seeds) for seeds in groups.values()})
+    if not counts or counts == [1]:
+        return "one seed"
+    span = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    return f"mean and standard deviation over {span} seeds"
+
+
+def mean_std(values: Sequence[float]) -> tuple[float, float]:
+    """Mean and sample standard deviation of the values that are not nan; (nan, nan) of none, std 0 of one."""
+    array = np.array(values, dtype=float)
+    array = array[~np.isnan(array)]
+    if not array.size:
+        return float("nan"), float("nan")
+    return float(array.mean()), float(array.std(ddof=1)) if array.size > 1 else 0.0
+
+
+def curve(runs: Sequence[Run]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Experiences learnt (n,), mean (n,) and standard deviation (n,) of accuracy on classes seen, percent."""
+    seen = [100 * accuracy_seen(run.accuracy) for run in runs]
+    length = max(len(s) for s in seen)
+    columns = [[s[t] for s in seen if t < len(s)] for t in range(length)]
+    stats = np.array([mean_std(column) for column in columns])
+    tested = ~np.isnan(stats[:, 0])
+    return np.arange(1, length + 1)[tested], stats[tested, 0], stats[tested, 1]
+
+
+def megabytes(value: float) -> str:
+    """Bytes as MB (1,000,000 bytes) with 3 significant digits."""
+    return f"{value / MB:.3g} MB"
+
+
+def new_figure(title: str, note: str, panels: tuple[int, int], panel: tuple[float, float]) -> Figure:
+    """An empty figure with room around the panels for a legend.
+
+    Args:
+        title: of the figure.
+        note: smaller, under the title.
+        panels: rows and columns.
+        panel: width and height of a panel, inches.
+    """
+    width = max(panels[1] * panel[0], 4.8)
+    figure = Figure(figsize=(width, panels[0] * panel[1] + 1.3), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08)  # type: ignore[union-attr, call-arg]
+    figure.suptitle(f"{title}\n({note})", fontsize=10)
+    return figure
+
+
+def finish(figure: Figure, axes: Sequence[Axes]) -> Figure:
+    """Light grid on every panel and one legend for all of them below the panels."""
+    entries: dict[str, Any] = {}
+    for ax in axes:
+        ax.grid(True, color="#dddddd", linewidth=0.6)
+        ax.set_axisbelow(True)
+        ax.spines[["top", "right"]].set_visible(False)
+        for handle, text in zip(*ax.get_legend_handles_labels(), strict=True):
+            entries.setdefault(text, handle)
+    columns = max(1, min(len(entries), int(figure.get_figwidth() // 2)))
+    figure.legend(
+        entries.values(), entries.keys(), loc="outside lower center", ncols=columns, frameon=False, fontsize=8,
+        handlelength=3.2,
+    )  # fmt: skip
+    return figure
+
+
+def memory_axis(ax: Axes, budgets: Sequence[int]) -> None:
+    """A logarithmic axis in MB with a tick at each budget, fewer where they would touch."""
+    ax.set_xscale("log")
+    values = sorted({b / MB for b in budgets})
+    room = (values[-1] / values[0]) ** (1 / 8)
+    kept = values[:1]
+    for value in values[1:]:
+        if value / kept[-1] >= max(room, 1.05):
+            kept.append(value)
+    ax.set_xticks(kept, [f"{v:.3g}" for v in kept])
+    ax.set_xticks([], minor=True)
+    ax.set_xlim(values[0] / 1.35, values[-1] * 1.35)
+    ax.set_xlabel("memory budget (MB, log scale)")

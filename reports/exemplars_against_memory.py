@@ -1,0 +1,63 @@
+"""How many exemplars a budget holds in each format, and how many it would hold where the stream was too short to fill it."""
+
+from __future__ import annotations
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from seit_cl.reports import base
+from seit_cl.results import Run
+
+TITLE = "Exemplars against memory"
+
+
+def make(runs: list[Run]) -> Figure | None:
+    """One panel per setting; None when no finished run kept an exemplar."""
+    shown = [run for run in base.with_memory(runs) if float(run.fact("exemplars", 0)) > 0]
+    if not shown:
+        return None
+    rows = base.rows_of(shown)
+    figure = base.new_figure(TITLE, base.seeds_note(shown), (len(rows), 1), (5.6, 3.4))
+    axes = figure.subplots(len(rows), 1, squeeze=False, sharex=True)[:, 0]
+    for ax, row in zip(axes, rows, strict=True):
+        for key, style in base.styles(base.finished(runs)).items():
+            group = [run for run in shown if base.setting(run) == row and base.series(run) == key]
+            if group:
+                _line(ax, group, style, base.label(key, runs))
+        base.memory_axis(ax, [base.budget(run) for run in shown])
+        ax.set_yscale("log")
+        ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
+        ax.set_ylabel("exemplars (log scale)")
+        ax.set_title(base.row_label(row, rows), fontsize=9)
+    return base.finish(figure, list(axes))
+
+
+def binds(run: Run) -> bool:
+    """Whether the budget turned samples away: less than two records, or 2 % of the budget, is free."""
+    free = base.budget(run) - float(run.fact("used_bytes", 0))
+    return free < max(2 * float(run.fact("bytes_per_exemplar", 0)), 0.02 * base.budget(run))
+
+
+def _line(ax: Axes, group: list[Run], style: base.Style, name: str) -> None:
+    """Exemplars kept; dashed with open markers, the capacity where the budget did not bind."""
+    sizes = sorted({base.budget(run) for run in group})
+    kept, room, idle = [], [], []
+    for size in sizes:
+        mine = [run for run in group if base.budget(run) == size]
+        kept.append(base.mean_std([float(run.fact("exemplars")) for run in mine]))
+        room.append(base.mean_std([size / float(run.fact("bytes_per_exemplar")) for run in mine])[0])
+        idle.append(not any(binds(run) for run in mine))
+    x = [size / base.MB for size in sizes]
+    std = [s for _, s in kept]
+    mean = [m for m, _ in kept]
+    ax.errorbar(x, mean, yerr=std, label=f"{name}: kept", capsize=3, markersize=5, **style._asdict())
+    if any(idle):
+        first = max(idle.index(True) - 1, 0)
+        ax.plot(
+            x[first:], [room[k] if idle[k] else mean[k] for k in range(first, len(x))], color=style.color,
+            linestyle=(0, (2, 2)), linewidth=1.1, marker=style.marker, markerfacecolor="white", markersize=5, zorder=1.5,
+            label=f"{name}: room for",
+        )  # fmt: skip
+
+
+REPORT = base.Report("exemplars_against_memory", TITLE, make)

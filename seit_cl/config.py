@@ -1,0 +1,69 @@
+"""RunConfig: every option of one run, typed, with its help line; and the grid of runs that a command line means."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+
+def _help(text: str) -> Any:
+    return tyro.conf.arg(help=text)
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Options of one run."""
+
+    data_root: Annotated[Path | None, _help("folder with train/<class>/* and val/<class>/*; none: built-in fractals")] = None
+    scenario: Annotated[str, _help("how the dataset is cut into experiences")] = "class-incremental"
+    experiences: Annotated[int, _help("number of experiences")] = 5
+    first_classes: Annotated[int, _help("classes in the first experience; 0: an even split")] = 0
+    class_order_seed: Annotated[int, _help("seed of the class order; --seed does not move it")] = 1993
+    class_order: Annotated[tuple[str, ...], _help("explicit class order: every class name once")] = ()
+    strategy: Annotated[str, _help("what is done against forgetting, e.g. er, naive, cumulative, joint")] = "er"
+    format: Annotated[str, _help("how exemplars are stored, e.g. tokens, jpeg:quality=75, raw")] = "tokens"
+    memory_mb: Annotated[float, _help("budget of the memory's file in MB (10^6 bytes); 0: no memory")] = 1.0
+    policy: Annotated[Literal["class-balanced", "reservoir"], _help("who stays in the memory")] = "class-balanced"
+    learner: Annotated[Literal["tokens", "pixels"], _help("token learner, or the same ViT on pixels")] = "tokens"
+    model: Annotated[Literal["micro", "tiny", "small", "base"], _help("size of the ViT")] = "micro"
+    head: Annotated[Literal["grow", "fixed"], _help("classify among the classes seen, or all from the start")] = "grow"
+    resolution: Annotated[int, _help("image side in pixels; 0: the dataset's own")] = 0
+    epochs: Annotated[int, _help("passes over each experience")] = 10
+    batch: Annotated[int, _help("fresh samples a step")] = 32
+    replay_batch: Annotated[int, _help("exemplars a step")] = 32
+    learning_rate: Annotated[float, _help("peak learning rate of AdamW")] = 1e-3
+    weight_decay: Annotated[float, _help("weight decay of AdamW, on matrices")] = 0.05
+    warmup: Annotated[float, _help("fraction of an experience's steps that warm up")] = 0.1
+    clip: Annotated[float, _help("largest gradient norm")] = 1.0
+    label_smoothing: Annotated[float, _help("label smoothing")] = 0.1
+    token_rrc: Annotated[float, _help("smallest area of Token-RRC's crop; 1: no crop")] = 0.3
+    synonym_p: Annotated[float, _help("probability that an image gets synonym tokens (Token-EDA)")] = 0.25
+    swap_p: Annotated[float, _help("probability that two squares of an image swap (Token-EDA)")] = 0.25
+    noise_p: Annotated[float, _help("probability that an image gets Emb-Noise")] = 0.5
+    pixel_rrc: Annotated[float, _help("smallest area of the pixel learner's crop; 1: no crop")] = 0.3
+    flip_p: Annotated[float, _help("probability that the pixel learner's image is mirrored")] = 0.5
+    cutmix_p: Annotated[float, _help("probability that a batch is mixed by CutMix")] = 0.5
+    cutmix_alpha: Annotated[float, _help("alpha of CutMix's Beta distribution")] = 1.0
+    seed: Annotated[int, _help("seed of the run's generators")] = 0
+    device: Annotated[Literal["auto", "cpu", "cuda"], _help("where the learner runs")] = "auto"
+    precision: Annotated[Literal["auto", "fp32", "bf16"], _help("auto: bf16 on CUDA, fp32 on the CPU")] = "auto"
+    tokenizer: Annotated[Path | None, _help("tokenizer file; none: the bundled one")] = None
+    skip_bad_images: Annotated[bool, _help("leave unreadable images out and count them")] = False
+
+    def plain(self) -> dict[str, Any]:
+        """As values that YAML keeps."""
+        out = asdict(self)
+        for key, value in out.items():
+            out[key] = str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
+        return out
+
+
+GRID = ("strategy", "format", "memory_mb", "learner", "seed")
+
+
+def option_names() -> tuple[str, ...]:
+    """Names of every option of a run."""
+    return tuple(f.name for f in fields(RunConfig))

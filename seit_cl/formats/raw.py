@@ -1,0 +1,49 @@
+"""Pixels as they are: three bytes a pixel, nothing lost. The upper end of what an exemplar can cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+from seit_cl.formats.base import FormatContext, Records
+from seit_cl.samples import Samples
+
+
+@dataclass(frozen=True)
+class Options:
+    """The raw format has no options."""
+
+
+class RawFormat:
+    """uint8 pixels (3, S, S) in row-major order: 3*S*S bytes an exemplar.
+
+    Args:
+        options: nothing to choose.
+        context: gives the learner's resolution S in pixels.
+    """
+
+    Options = Options
+    domain: Literal["pixels", "tokens"] = "pixels"
+
+    def __init__(self, options: Options, context: FormatContext) -> None:
+        self.side = context.resolution
+        self.fixed_length: int | None = 3 * self.side * self.side
+        self.side_info = b""
+
+    @property
+    def spec(self) -> str:
+        """The canonical spec: "raw"."""
+        return "raw"
+
+    def encode(self, samples: Samples) -> Records:
+        """Records of 3*S*S bytes from pixels (B, 3, S, S) uint8."""
+        return Records.from_rows(samples.pixels().reshape(len(samples), -1).contiguous())
+
+    def decode(self, records: Records) -> Tensor:
+        """Pixels (B, 3, S, S) uint8, exactly those encoded."""
+        return records.rows().reshape(len(records), 3, self.side, self.side)
+
+
+FORMAT = RawFormat

@@ -1,0 +1,124 @@
+"""Batches on the learner's device: fresh samples in the fresh order, exemplars beside them, augmented and mixed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from seit_cl.generators import Generators
+from seit_cl.learner.cutmix import cutmix
+
+
+class Augment(Protocol):
+    """Raw tokens (B, G, H, W) or pixels (B, 3, S, S) -> inputs (B, D, h, w) float32, on the same device."""
+
+    def __call__(self, raw: Tensor, generator: torch.Generator | None, train: bool = True) -> Tensor:
+        """Augmented inputs when training, the plain centre crop otherwise."""
+
+
+@dataclass
+class Batch:
+    """What the learner trains on.
+
+    Args:
+        inputs: (B, D, h, w) float32 embeddings or normalised pixels, augmented.
+        labels: (B,) int64.
+        ids: (B,) int64, train set indices of fresh samples, memory numbers of exemplars.
+        targets: (B, C) soft targets where CutMix mixed the batch.
+        extras: what the strategy stored with the exemplars.
+        logits: (B, seen) of the learner, filled before the strategy's loss.
+    """
+
+    inputs: Tensor
+    labels: Tensor
+    ids: Tensor
+    targets: Tensor | None = None
+    extras: dict[str, Tensor] = field(default_factory=dict)
+    logits: Tensor = field(default_factory=lambda: torch.empty(0))
+
+
+class Memory(Protocol):
+    """What batches need of a memory (seit_cl.memory.buffer.ByteBudgetBuffer)."""
+
+    def __len__(self) -> int: ...
+
+    def sample(self, n: int, generator: torch.Generator) -> object:
+        """An Exemplars of n exemplars."""
+
+
+@dataclass
+class BatchMaker:
+    """Makes batches from raw data; knows augmentation and CutMix.
+
+    Args:
+        augment: from raw data to inputs.
+        classes: number of classes C.
+        cutmix_p: probability that a batch is mixed; 0 for strategies that need hard labels.
+        cutmix_alpha: of the Beta distribution.
+        device: where batches live.
+        generators: the run's.
+    """
+
+    augment: Augment
+    classes: int
+    cutmix_p: float
+    cutmix_alpha: float
+    device: torch.device
+    generators: Generators
+
+    def __call__(self, raw: Tensor, labels: Tensor, ids: Tensor, purpose: str) -> Batch:
+        """A training batch from raw data (B, ...), labels (B,) and ids (B,), on the device."""
+        generator = self.generators[purpose]
+        labels = labels.to(self.device)
+        inputs = self.augment(raw.to(self.device), generator, train=True)
+        batch = Batch(inputs, labels, ids)
+        decides = self.generators[f"{purpose.removesuffix('augmentation')}mixing".strip()]
+        if self.cutmix_p and float(torch.rand((), generator=decides)) < self.cutmix_p:
+            batch.inputs, batch.targets = cutmix(inputs, labels, self.classes, self.cutmix_alpha, generator)
+        return batch
+
+
+@dataclass
+class ReplayLoader:
+    """One epoch: a pass over the experience's fresh samples, each step with exemplars beside them.
+
+    Steps follow the fresh data: more exemplars never mean more steps.
+
+    Args:
+        make: the batch maker.
+        raw: gives the raw fresh data of train set indices (n,).
+        ids: (n,) train set indices of the experience.
+        labels: (n,) their labels.
+        batch: fresh samples a step.
+        replay_batch: exemplars a step.
+        memory: the memory, or None.
+    """
+
+    make: BatchMaker
+    raw: Callable[[Tensor], Tensor]
+    ids: Tensor
+    labels: Tensor
+    batch: int
+    replay_batch: int
+    memory: Memory | None
+
+    def __len__(self) -> int:
+        return -(-len(self.ids) // self.batch)
+
+    def __iter__(self) -> Iterator[tuple[Batch, Batch | None]]:
+        order = torch.randperm(len(self.ids), generator=self.make.generators["fresh order"])
+        for part in order.split(self.batch):
+            fresh = self.make(self.raw(self.ids[part]), self.labels[part], self.ids[part], "augmentation")
+            yield fresh, self._replay()
+
+    def _replay(self) -> Batch | None:
+        if self.memory is None or len(self.memory) == 0 or self.replay_batch == 0:
+            return None
+        drawn = self.memory.sample(self.replay_batch, self.make.generators["replay"])
+        batch = self.make(drawn.inputs, drawn.labels, drawn.ids, "replay augmentation")  # type: ignore[attr-defined]
+        batch.extras = {k: v.to(self.make.device) for k, v in drawn.extras.items()}  # type: ignore[attr-defined]
+        return batch

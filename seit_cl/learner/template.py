@@ -1,0 +1,144 @@
+"""The learner as an Avalanche strategy: SupervisedTemplate with our batches, our head and our optimiser."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from avalanche.training.templates import SupervisedTemplate
+from torch import Tensor, nn
+
+from seit_cl.learner.batches import Augment, Batch, ReplayLoader
+from seit_cl.learner.strategy import Strategy
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    """How each experience is optimised: AdamW, linear warm-up, cosine to zero.
+
+    Args:
+        epochs: passes over an experience's fresh samples.
+        learning_rate: peak.
+        weight_decay: AdamW's, on matrices only.
+        warmup: fraction of the steps.
+        clip: largest gradient norm.
+        precision: "fp32" or "bf16" (autocast of the forward pass).
+    """
+
+    epochs: int
+    learning_rate: float
+    weight_decay: float
+    warmup: float
+    clip: float
+    precision: str
+
+
+class Learner(SupervisedTemplate):
+    """Trains a model on the batches of a ReplayLoader under a strategy's loss.
+
+    Args:
+        model: logits (B, C) from inputs (B, D, h, w).
+        strategy: its loss and hooks.
+        optimisation: see Optimisation.
+        grow_head: restrict the logits to the classes seen; False for a fixed head.
+        device: of model and batches.
+        on_step: called after every step with (epoch, step of the epoch, steps an epoch).
+        plugins: Avalanche plugins to run beside.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        strategy: Strategy,
+        optimisation: Optimisation,
+        grow_head: bool,
+        device: torch.device,
+        on_step: Callable[[int, int, int], None] = lambda epoch, step, steps: None,
+        plugins: list[Any] | None = None,
+    ) -> None:
+        self.strategy, self.optimisation, self.grow_head, self.on_step = strategy, optimisation, grow_head, on_step
+        self.seen, self.steps_done = 0, 0
+        self.loader: ReplayLoader
+        super().__init__(
+            model=model.to(device), optimizer=torch.optim.AdamW(model.parameters()), device=device,
+            train_epochs=optimisation.epochs, evaluator=None, plugins=plugins,
+        )  # fmt: skip
+
+    def fit(self, experience: Any, loader: ReplayLoader, seen: int) -> None:
+        """Train on one experience.
+
+        Args:
+            experience: Avalanche's, for its hooks.
+            loader: gives the steps of an epoch.
+            seen: number of classes seen, this experience included.
+        """
+        self.loader, self.seen = loader, seen
+        self.train(experience)
+
+    def make_train_dataloader(self, **kwargs: Any) -> None:
+        """The steps of an epoch are the ReplayLoader's."""
+        self.dataloader = self.loader
+
+    def check_model_and_optimizer(self, **kwargs: Any) -> None:
+        """A fresh optimiser and schedule for every experience."""
+        matrices = [p for p in self.model.parameters() if p.ndim > 1]
+        others = [p for p in self.model.parameters() if p.ndim <= 1]
+        settings = self.optimisation
+        groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
+        self.optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
+        total = len(self.loader) * settings.epochs
+        warm = max(1, round(settings.warmup * total))
+
+        def rate(step: int) -> float:
+            if step < warm:
+                return (step + 1) / warm
+            return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, total - warm)))
+
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, rate)
+
+    def _unpack_minibatch(self) -> None:
+        fresh, replay = self.mbatch  # type: ignore[misc]
+        parts = [batch for batch in (fresh, replay) if batch is not None]
+        labels = torch.cat([batch.labels for batch in parts])
+        self.step_batches: tuple[Batch, Batch | None] = (fresh, replay)
+        self.mbatch = [torch.cat([batch.inputs for batch in parts]), labels, torch.zeros_like(labels)]
+
+    def logits(self, inputs: Tensor) -> Tensor:
+        """Logits (B, seen) float32 of inputs (B, D, h, w), in the run's precision."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.optimisation.precision == "bf16"):
+            logits = self.model(inputs)
+        return logits.float()[:, : self.seen] if self.grow_head else logits.float()
+
+    def forward(self) -> Tensor:
+        """One forward pass over fresh samples and exemplars together; fills in the batches' logits."""
+        logits = self.logits(self.mb_x)
+        fresh, replay = self.step_batches
+        fresh.logits = logits[: len(fresh.labels)]
+        if replay is not None:
+            replay.logits = logits[len(fresh.labels) :]
+        return logits
+
+    def criterion(self) -> Tensor:
+        """The strategy's loss."""
+        return self.strategy.loss(*self.step_batches)
+
+    def optimizer_step(self) -> None:
+        """Clip, step, and move the schedule on."""
+        nn.utils.clip_grad_norm_(self.model.parameters(), self.optimisation.clip)
+        self.optimizer.step()
+        self.schedule.step()
+        self.steps_done += 1
+        done = self.clock.train_epoch_iterations + 1
+        self.on_step(self.clock.train_exp_epochs, done, len(self.loader))
+
+    @torch.inference_mode()
+    def predict(self, raw: Tensor, augment: Augment, batch: int = 512) -> Tensor:
+        """Predicted labels (N,) int64, on the CPU, of raw data (N, ...)."""
+        self.model.eval()
+        parts = [
+            self.logits(augment(chunk.to(self.device), None, train=False)).argmax(1).cpu() for chunk in raw.split(batch)
+        ]
+        return torch.cat(parts)

@@ -1,0 +1,318 @@
+"""The replay memory: as many exemplars as fit a budget of bytes, behind Avalanche's own ExemplarsBuffer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import torch
+from avalanche.training.storage_policy import ExemplarsBuffer
+from numpy.typing import NDArray
+from torch import Tensor
+
+from seit_cl.errors import BudgetTooSmall, UserError, nearest
+from seit_cl.formats import ExemplarFormat, FormatContext, Records, build_format
+from seit_cl.memory import file
+from seit_cl.memory.arena import Arena
+from seit_cl.memory.avalanche import DatasetSource, exemplar_dataset
+from seit_cl.memory.file import Head, TensorSpec
+from seit_cl.memory.selection import POLICIES
+from seit_cl.samples import Samples
+
+Transform = Callable[[Tensor], Tensor]
+_BATCH = 256  # exemplars decoded at once
+
+
+@dataclass(frozen=True)
+class Exemplars:
+    """A batch of exemplars, on the CPU.
+
+    Args:
+        inputs: decoded, (B, 3, S, S) uint8 or (B, G, H, W) int16; what `transform` made of that where there is one.
+        labels: (B,) int64.
+        ids: (B,) int64, slot numbers in the memory, valid until the next offer.
+        extras: what the strategy stores, (B, *shape) each.
+    """
+
+    inputs: Tensor
+    labels: Tensor
+    ids: Tensor
+    extras: dict[str, Tensor]
+
+
+class ByteBudgetBuffer(ExemplarsBuffer):
+    """A replay memory whose file never exceeds `budget_bytes`.
+
+    An exemplar's id is its slot number: its place in the file, 0..N-1. Ids are valid until the next offer or resize; the
+    file keeps no index into the dataset.
+
+    Args:
+        budget_bytes: the most that the saved file may take.
+        fmt: encodes and decodes exemplars.
+        context: what rebuilds the format; its `classes` C bounds the labels.
+        policy: a key of POLICIES.
+        seed: of the selection's random words, 0..2**64-1.
+        stores: extras kept with every exemplar.
+        transform: applied once to every decoded exemplar, e.g. tokenizing pixels; its result is working memory, made when
+            an exemplar is first sampled. It must map a batch sample by sample to CPU-representable numbers.
+
+    Raises:
+        ValueError: no positive budget.
+        UserError: no such policy.
+        BudgetTooSmall: the header and one record exceed the budget.
+    """
+
+    def __init__(
+        self,
+        budget_bytes: int,
+        fmt: ExemplarFormat,
+        context: FormatContext,
+        policy: str = "class-balanced",
+        seed: int = 0,
+        stores: Mapping[str, TensorSpec] | None = None,
+        transform: Transform | None = None,
+    ) -> None:
+        if budget_bytes <= 0:
+            raise ValueError(f"a budget of {budget_bytes} bytes; a run without memory has no buffer")
+        if policy not in POLICIES:
+            raise UserError(f"unknown selection policy {policy!r}; {nearest(policy, POLICIES)}")
+        super().__init__(budget_bytes)
+        self.fmt, self.context, self.policy, self.seed = fmt, context, policy, seed
+        self.stores = dict(stores or {})
+        self.transform = transform
+        self._arena = Arena(budget_bytes)
+        for name, spec in self.stores.items():
+            self._arena.add_column(f"extra:{name}", spec.numpy, spec.shape)
+        self._selection = POLICIES[policy](context.classes, seed, self._arena.remove)
+        self._dataset: Any = None
+        self._label_bytes = file.label_dtype(context.classes).itemsize
+        self._extra_bytes = sum(spec.nbytes for spec in self.stores.values())
+        self._header_bytes = self._head().header_bytes
+        self._require(self._exemplar_bytes(fmt.fixed_length or 1), exact=fmt.fixed_length is not None)
+
+    def __len__(self) -> int:
+        return len(self._arena)
+
+    @property
+    def budget_bytes(self) -> int:
+        """The most that the file may take."""
+        return int(self.max_size)
+
+    @property
+    def used_bytes(self) -> int:
+        """The size of the file that `save` writes."""
+        return self._fixed_bytes + self._selection.used
+
+    @property
+    def payload_bytes(self) -> int:
+        """Bytes of the records alone."""
+        return self._arena.live_bytes
+
+    @property
+    def working_bytes(self) -> int:
+        """Main memory held while in use (buffer, columns, transformed exemplars); not counted against the budget."""
+        return self._arena.working_bytes
+
+    @property
+    def bytes_per_exemplar(self) -> float:
+        """used_bytes / N; 0 for an empty memory."""
+        return self.used_bytes / len(self) if len(self) else 0.0
+
+    @property
+    def skipped(self) -> int:
+        """Samples whose record alone exceeds the whole budget."""
+        return self._selection.skipped
+
+    @property
+    def offered(self) -> int:
+        """Samples offered so far."""
+        return self._selection.offered
+
+    @property
+    def full(self) -> bool:
+        """Whether a sample once did not fit: the budget has bound."""
+        return self._selection.full
+
+    def bytes_by_kind(self) -> dict[str, int]:
+        """Bytes of the file by what they are for; they sum to `used_bytes`."""
+        count = len(self)
+        kinds = {
+            "header": self._header_bytes,
+            "side_info": len(self.fmt.side_info),
+            "labels": count * self._label_bytes,
+            "extras": count * self._extra_bytes,
+            "payload": self.payload_bytes,
+        }
+        kinds["lengths"] = self.used_bytes - sum(kinds.values())
+        return kinds
+
+    def counts_per_class(self) -> Tensor:
+        """Exemplars of each class (C,) int64."""
+        labels = cast(NDArray[np.int64], self._arena.column("label"))
+        return torch.from_numpy(np.bincount(labels, minlength=self.context.classes))
+
+    @property
+    def classes_covered(self) -> int:
+        """Classes with at least one exemplar."""
+        return int((self.counts_per_class() > 0).sum())
+
+    def require_room(self, samples: Samples) -> None:
+        """Check that the budget holds the header and the longest record of samples (B,).
+
+        Raises:
+            BudgetTooSmall: it does not; the message says how many bytes would do.
+        """
+        lengths = self.fmt.encode(samples).lengths
+        self._require(max(map(self._exemplar_bytes, lengths.tolist())), exact=True)
+
+    def offer(self, samples: Samples, extras: Mapping[str, Tensor] | None = None) -> None:
+        """Let the policy decide on samples (B,), in order, and store those accepted.
+
+        Args:
+            samples: with labels 0..C-1.
+            extras: for each of `stores`, values (B, *shape).
+
+        Raises:
+            ValueError: a label outside 0..C-1, or extras that differ from `stores`.
+        """
+        labels = samples.labels.tolist()
+        if labels and not 0 <= min(labels) <= max(labels) < self.context.classes:
+            raise ValueError(f"labels {min(labels)}..{max(labels)} of {self.context.classes} classes")
+        columns = self._extra_columns(extras or {}, len(samples))
+        if not labels:
+            return
+        records = self.fmt.encode(samples)
+        data, lengths = records.data.cpu().numpy(), records.lengths.tolist()
+        if self.fmt.fixed_length is not None and set(lengths) != {self.fmt.fixed_length}:
+            raise ValueError(f"{self.fmt.spec}: records differ from the fixed length {self.fmt.fixed_length}")
+        self._dataset = None
+        room = self.budget_bytes - self._fixed_bytes
+        self._selection.shrink(room)
+        self._selection.begin(len(labels))
+        for i, (label, start, length) in enumerate(zip(labels, records.offsets.tolist(), lengths, strict=True)):
+            cost = self._exemplar_bytes(length)
+            if self._selection.admit(label, cost, room):
+                row = {name: column[i] for name, column in columns.items()}
+                self._selection.add(self._arena.append(data[start : start + length], label, row), label, cost)
+
+    def sample(self, n: int, generator: torch.Generator) -> Exemplars:
+        """Exemplars drawn uniformly: without replacement where n <= N, else with replacement.
+
+        Raises:
+            ValueError: the memory is empty.
+        """
+        count = len(self)
+        if count == 0 and n > 0:
+            raise ValueError("the memory is empty")
+        if n > count:
+            return self.by_ids(torch.randint(count, (n,), generator=generator))
+        if 4 * n > count:
+            return self.by_ids(torch.randperm(count, generator=generator)[:n])
+        chosen: dict[int, None] = {}  # distinct draws in order of appearance: uniform without replacement, O(n)
+        while len(chosen) < n:
+            chosen.update(dict.fromkeys(torch.randint(count, (n - len(chosen),), generator=generator).tolist()))
+        return self.by_ids(torch.tensor(list(chosen), dtype=torch.int64))
+
+    def by_class(self, label: int) -> Exemplars:
+        """All exemplars of a class, by id."""
+        labels = self._arena.column("label")[self._selection.order()]
+        return self.by_ids(torch.from_numpy(np.flatnonzero(labels == label)))
+
+    def by_ids(self, ids: Tensor) -> Exemplars:
+        """The exemplars of ids (B,).
+
+        Raises:
+            IndexError: an id outside 0..N-1.
+        """
+        slots = self._slots(ids)
+        labels = torch.from_numpy(self._arena.column("label")[slots])
+        extras = {name: torch.from_numpy(self._arena.column(f"extra:{name}")[slots]) for name in self.stores}
+        return Exemplars(self._inputs(slots), labels, ids.cpu(), extras)
+
+    def update_extras(self, ids: Tensor, extras: Mapping[str, Tensor]) -> None:
+        """Replace stored extras of ids (B,) by values (B, *shape), for all of `stores` or some.
+
+        Raises:
+            ValueError: extras that differ from `stores`.
+        """
+        slots = self._slots(ids)
+        for name, values in self._extra_columns(extras, len(ids), some=True).items():
+            self._arena.column(name)[slots] = values
+
+    def resize(self, strategy: Any, new_size: int) -> None:
+        """Avalanche's hook: a new budget in bytes; exemplars leave by the policy where it is smaller.
+
+        Raises:
+            BudgetTooSmall: below the header and one record.
+        """
+        longest = int(self._arena.column("length").max()) if len(self) else 1
+        length = self.fmt.fixed_length
+        self._require(self._exemplar_bytes(length or longest), exact=len(self) > 0 or length is not None, budget=new_size)
+        self.max_size, self._arena.capacity = new_size, new_size
+        self._dataset = None
+        self._selection.shrink(new_size - self._fixed_bytes)
+
+    def post_adapt(self, agent_state: Any, exp: Any) -> None:
+        """Avalanche's hook after an experience: offer its dataset, whose inputs are what the format encodes.
+
+        Raises:
+            ValueError: the memory stores extras, which an experience has not.
+        """
+        source = DatasetSource(exp.dataset)
+        for ids in torch.arange(len(source)).split(_BATCH):
+            self.offer(Samples(ids, source.labels(ids), source))
+
+    @property
+    def buffer(self) -> Any:
+        """The exemplars as they are now, as an AvalancheDataset of (input, target, task 0)."""
+        if self._dataset is None:
+            slots = self._selection.order()
+            if self.transform is not None:
+                inputs = self._inputs(slots)
+                self._dataset = exemplar_dataset(inputs.__getitem__, self._labels(slots))
+            else:
+                lengths = torch.from_numpy(self._arena.column("length")[slots])
+                data = torch.frombuffer(bytearray(self._arena.gather(slots) or b"\0"), dtype=torch.uint8)
+                starts, decode = lengths.cumsum(0) - lengths, self.fmt.decode
+                self._dataset = exemplar_dataset(
+                    lambda i: decode(Records(data, starts[i : i + 1], lengths[i : i + 1]))[0], self._labels(slots)
+                )
+        return self._dataset
+
+    @buffer.setter
+    def buffer(self, new_buffer: Any) -> None:
+        raise TypeError("a memory metered in bytes is filled by offer, not by assignment")
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the file (under a temporary name, then renamed); its size is `used_bytes`."""
+        slots = self._selection.order()
+        parts = [self._head().to_bytes()]
+        parts.append(np.asarray(self._labels(slots)).astype(file.label_dtype(self.context.classes)).tobytes())
+        if self.fmt.fixed_length is None:
+            parts.append(file.write_varints(cast(NDArray[np.int64], self._arena.column("length")[slots])))
+        parts += [self._arena.column(f"extra:{name}")[slots].tobytes() for name in self.stores]
+        parts.append(self._arena.gather(slots))
+        file.write_file(path, b"".join(parts))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], transform: Transform | None = None) -> ByteBudgetBuffer:
+        """The memory of a file: the same exemplars, and from here on the same decisions.
+
+        Raises:
+            UserError: no such file, no memory, or a damaged one.
+        """
+        body = file.read_file(path)
+        try:
+            head, rest = file.read_head(body)
+            fmt = build_format(head.spec, head.context)
+            if fmt.side_info != head.side_info:
+                fmt.side_info = head.side_info
+            stores = file.read_stores(head.stores)
+            memory = cls(head.budget, fmt, head.context, head.policy, head.seed, stores, transform)
+            memory._fill(head, np.frombuffer(rest, np.uint8))
+        except (ValueError, IndexError, struct_error) as error:
+            raise UserError(f"{path}: the memory file makes no sense ({error}); write it again") from None
+        return memory

@@ -1,0 +1,88 @@
+"""The data of a run: dataset, tokens and pixels of both splits, as the learner and the memory see them."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+from torch import Tensor
+
+from seit_cl.config import RunConfig
+from seit_cl.datasets.base import Dataset
+from seit_cl.datasets.folder import open_folder
+from seit_cl.datasets.fractals import open_fractals
+from seit_cl.datasets.images import load_images, native_resolution
+from seit_cl.errors import UserError
+from seit_cl.tokenizers.bundled import BundledTokenizer, bundled, load_tokenizer
+from seit_cl.tokenizers.cache import cache_folder, cached_tokens
+
+RESIDENT_BYTES = 4_000_000_000  # pixels of a train set up to this size stay in memory
+
+
+class RunData:
+    """Dataset and tokenizer of a run; tokens and pixels are made when first asked for. A SampleSource over the train set.
+
+    Args:
+        config: data root, resolution, tokenizer.
+
+    Raises:
+        UserError: bad data root, resolution or tokenizer file.
+    """
+
+    def __init__(self, config: RunConfig) -> None:
+        self.dataset = open_dataset(config)
+        self.tokenizer: BundledTokenizer = load_tokenizer(config.tokenizer) if config.tokenizer else bundled()
+        self.resolution = config.resolution or native_resolution(self.dataset)
+        if self.resolution < 32 or self.resolution % self.tokenizer.stride:
+            raise UserError(f"--resolution {self.resolution}: must be a multiple of {self.tokenizer.stride} from 32 px up")
+
+    @cached_property
+    def _tokens(self) -> tuple[Tensor, Tensor]:
+        return cached_tokens(self.dataset, self.tokenizer, self.resolution)
+
+    @cached_property
+    def _train_pixels(self) -> Tensor | None:
+        if len(self.dataset.train) * 3 * self.resolution**2 > RESIDENT_BYTES:
+            return None
+        return load_images(self.dataset.train.paths, self.resolution)
+
+    @cached_property
+    def _val_pixels(self) -> Tensor:
+        return load_images(self.dataset.val.paths, self.resolution)
+
+    def tokens(self, ids: Tensor) -> Tensor:
+        """Token grids (B, G, H, W) int16 of train samples (B,)."""
+        return self._tokens[0][ids]
+
+    def pixels(self, ids: Tensor) -> Tensor:
+        """Images (B, 3, S, S) uint8 of train samples (B,)."""
+        if self._train_pixels is None:
+            return load_images([self.dataset.train.paths[i] for i in ids.tolist()], self.resolution)
+        return self._train_pixels[ids]
+
+    def files(self, ids: Tensor) -> list[bytes]:
+        """The original files of train samples (B,)."""
+        return [Path(self.dataset.train.paths[i]).read_bytes() for i in ids.tolist()]
+
+    def raw(self, learner: str, ids: Tensor) -> Tensor:
+        """What a learner ("tokens" or "pixels") trains on, of train samples (B,)."""
+        return self.tokens(ids) if learner == "tokens" else self.pixels(ids)
+
+    def test(self, learner: str) -> Tensor:
+        """What a learner is tested on: the whole val split (N, ...)."""
+        return self._tokens[1] if learner == "tokens" else self._val_pixels
+
+    @property
+    def grid(self) -> tuple[int, int, int]:
+        """(G, H, W) of a token grid."""
+        side = self.resolution // self.tokenizer.stride
+        return self.tokenizer.codebook.shape[0], side, side
+
+
+def open_dataset(config: RunConfig) -> Dataset:
+    """The folder at data_root, or the built-in fractals."""
+    if config.data_root is None:
+        return open_fractals(cache_folder() / "datasets")
+    return open_folder(config.data_root, config.skip_bad_images)
+
+

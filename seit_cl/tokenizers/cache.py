@@ -1,0 +1,64 @@
+"""The token cache: a dataset's tokens, computed once and kept in a safetensors file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from seit_cl.datasets.base import Dataset, Split
+from seit_cl.datasets.images import load_images
+from seit_cl.results import write_atomic
+from seit_cl.tokenizers.base import Tokenizer
+
+CHUNK = 1024  # images decoded and tokenized at a time
+
+
+def cache_folder() -> Path:
+    """Where caches live: SEIT_CL_CACHE, else ~/.cache/seit_cl."""
+    return Path(os.environ.get("SEIT_CL_CACHE") or Path.home() / ".cache" / "seit_cl")
+
+
+def encode_split(split: Split, tokenizer: Tokenizer, resolution: int, done: Callable[[int], None]) -> Tensor:
+    """Tokens (N, G, H, W) int16 of a split's images at side `resolution`; `done` gets the number of each chunk's images."""
+    parts = []
+    for start in range(0, len(split), CHUNK):
+        images = load_images(split.paths[start : start + CHUNK], resolution)
+        parts.append(tokenizer.encode(images))
+        done(len(images))
+    return torch.cat(parts)
+
+
+def cached_tokens(
+    dataset: Dataset, tokenizer: Tokenizer, resolution: int, done: Callable[[int], None] = lambda images: None
+) -> tuple[Tensor, Tensor]:
+    """Tokens of the train and the val split, from the cache where they are there.
+
+    Args:
+        dataset: its manifest is part of the key.
+        tokenizer: its identity is part of the key.
+        resolution: image side S in pixels.
+        done: called with the number of images tokenized since the last call.
+
+    Returns:
+        (N, G, H, W) int16 of train and of val.
+    """
+    path = cache_folder() / "tokens" / f"{dataset.manifest}-{tokenizer.identity}-{resolution}.safetensors"
+    if path.exists():
+        try:
+            with safe_open(str(path), framework="pt") as file:
+                return file.get_tensor("train"), file.get_tensor("val")
+        except (SafetensorError, OSError):
+            path.unlink()  # damaged: made again below
+    tensors = {
+        "train": encode_split(dataset.train, tokenizer, resolution, done),
+        "val": encode_split(dataset.val, tokenizer, resolution, done),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, save(tensors))
+    return tensors["train"], tensors["val"]

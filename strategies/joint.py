@@ -1,0 +1,13 @@
+"""Training on all experiences at once: the upper bound, one number."""
+
+from seit_cl.learner.strategy import Strategy
+
+
+class Joint(Strategy):
+    """One experience that holds the whole stream."""
+
+    exemplar_free = True
+    data = "joint"
+
+
+STRATEGY = Joint

@@ -1,0 +1,12 @@
+"""Fine-tuning without any memory: the lower bound."""
+
+from seit_cl.learner.strategy import Strategy
+
+
+class Naive(Strategy):
+    """Train on each experience's samples alone."""
+
+    exemplar_free = True
+
+
+STRATEGY = Naive

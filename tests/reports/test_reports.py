@@ -1,0 +1,168 @@
+import re
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from synthetic_runs import write_grid, write_run
+
+from seit_cl import plugins, report
+from seit_cl.reports import base, exemplars_against_memory
+from seit_cl.results import read_runs, rebuild_summary
+
+FIGURES = {"accuracy_over_experiences", "accuracy_against_memory", "exemplars_against_memory", "accuracy_matrix"}
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory):
+    out = tmp_path_factory.mktemp("grid")
+    write_grid(out)
+    write_run(out, seed=7, finish=False)
+    (out / "broken").mkdir()
+    (out / "broken" / "config.yaml").write_text("a: [1, 2")
+    report.build_report(out)
+    return out
+
+
+def figures(out: Path) -> set[str]:
+    return {path.stem for path in (out / "figures").glob("*.png")}
+
+
+def test_every_report_plugin_carries_its_file_name():
+    for name in plugins.names("report"):
+        assert plugins.load("report", name).name == name
+
+
+def test_figures_of_a_grid_are_drawn_in_both_kinds(grid):
+    assert figures(grid) == FIGURES
+    for name in FIGURES:
+        assert (grid / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert "<svg" in (grid / "figures" / f"{name}.svg").read_text()
+
+
+def test_page_is_self_contained_and_names_unfinished_runs(grid):
+    page = (grid / "report.html").read_text()
+    assert not re.search(r"https?://|<script|<link|@import|url\(", page)
+    assert all(source.startswith("data:image/svg+xml;base64,") for source in re.findall(r'src="([^"]*)', page))
+    assert page.count("data:image") == 4
+    assert "prefers-color-scheme: dark" in page and "@media print" in page
+    assert "1 not finished" in page and "1 failed" in page and "broken" in page
+    assert "python -m seit_cl.run --strategy naive --seed 0" in page
+
+
+def test_page_escapes_what_a_run_wrote(tmp_path):
+    write_run(tmp_path, device="<script>alert(1)</script>")
+    assert "<script" not in report.build_report(tmp_path).read_text()
+
+
+def test_report_twice_gives_the_same_bytes(grid):
+    names = ["report.html", "summary.csv", *(f"figures/{n}.svg" for n in FIGURES)]
+    before = [(grid / name).read_bytes() for name in names]
+    report.build_report(grid)
+    assert [(grid / name).read_bytes() for name in names] == before
+
+
+def test_single_run(tmp_path):
+    write_run(tmp_path)
+    report.build_report(tmp_path)
+    assert figures(tmp_path) == FIGURES
+
+
+def test_joint_only(tmp_path):
+    write_run(tmp_path, strategy="joint", spec="", memory=0)
+    page = report.build_report(tmp_path).read_text()
+    assert figures(tmp_path) == set()
+    assert "joint" in page and "–" in page  # no forgetting to speak of
+
+
+def test_only_unfinished_runs(tmp_path):
+    write_run(tmp_path, finish=False)
+    assert "No run has finished yet" in report.build_report(tmp_path).read_text()
+    assert figures(tmp_path) == set()
+
+
+def test_one_experience_only(tmp_path):
+    write_run(tmp_path, experiences=1)
+    report.build_report(tmp_path)
+    assert figures(tmp_path) == {"accuracy_against_memory", "exemplars_against_memory"}
+
+
+def test_a_figure_that_no_longer_applies_goes_away(tmp_path):
+    run_dir = write_run(tmp_path)
+    report.build_report(tmp_path)
+    (run_dir / "facts.json").unlink()
+    report.build_report(tmp_path)
+    assert figures(tmp_path) == set()
+
+
+def test_a_failing_report_is_named_and_does_not_stop_the_rest(tmp_path, monkeypatch):
+    write_run(tmp_path)
+
+    def broken(runs):
+        raise RuntimeError("no luck")
+
+    monkeypatch.setattr("seit_cl.reports.accuracy_matrix.REPORT", base.Report("accuracy_matrix", "x", broken))
+    page = report.build_report(tmp_path).read_text()
+    assert "accuracy_matrix: RuntimeError: no luck" in page
+    assert figures(tmp_path) == FIGURES - {"accuracy_matrix"}
+
+
+def test_lines_of_the_memory_figure_are_means_over_seeds(grid):
+    runs = read_runs(grid)
+    figure = plugins.load("report", "accuracy_against_memory").make(runs)
+    ax = figure.axes[0]
+    df = rebuild_summary(grid)
+    tokens = df[(df["format"] == "tokens") & (df["status"] == "finished")]
+    want = 100 * tokens.groupby("memory_bytes")["final_accuracy"].mean().to_numpy()
+    lines = [container.lines[0] for container in ax.containers]
+    assert any(len(line.get_ydata()) == 3 and line.get_ydata() == pytest.approx(want) for line in lines)
+    assert ax.get_xscale() == "log"
+    assert "2 seeds" in figure.get_suptitle()
+
+
+def test_styles_stay_the_same_whatever_figure(grid):
+    runs = base.finished(read_runs(grid))
+    styles = base.styles(runs)
+    assert len({style.color for style in styles.values()}) == len(styles) == 2
+    assert len({style.marker for style in styles.values()}) == 2
+
+
+@pytest.mark.parametrize(("memory", "bound"), [(100_000, True), (1_300_000, False), (5_000_000, False)])
+def test_whether_a_budget_binds(tmp_path, memory, bound):
+    write_run(tmp_path, spec="tokens", memory=memory)  # 4,000 samples of 325 bytes are 1.3 MB
+    (run,) = read_runs(tmp_path)
+    used = run.facts["used_bytes"]
+    assert exemplars_against_memory.binds(run) == (bound or memory - used < 0.02 * memory)
+
+
+def test_several_strategies_learners_and_scenarios(tmp_path):
+    for strategy in ("er", "er_ace"):
+        for learner in ("tokens", "pixels"):
+            write_run(tmp_path, strategy=strategy, learner=learner, spec="raw" if learner == "pixels" else "tokens")
+    write_run(tmp_path / "x" / "..", strategy="lwf", spec="", memory=0)
+    write_run(tmp_path, strategy="derpp", scenario="long-tail")
+    report.build_report(tmp_path)
+    figure = plugins.load("report", "accuracy_over_experiences").make(read_runs(tmp_path))
+    assert len(figure.axes) == 3
+    assert any("pixels learner" in text.get_text() for text in figure.legends[0].get_texts())
+
+
+def test_terminal_summary_is_readable(grid):
+    console = Console(record=True, width=140)
+    report.terminal_summary(rebuild_summary(grid), console)
+    text = console.export_text()
+    assert "±" in text and "tokens" in text and "forgetting" in text
+    assert "1 not finished" in text and "1 failed: broken" in text
+
+
+def test_command_line(grid, capsys):
+    assert report.main([str(grid)]) == 0
+    assert "report.html" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", ["absent", "empty", "a run"])
+def test_bad_folder_gets_one_line_and_code_2(tmp_path, kind, capsys):
+    folder = tmp_path / "absent" if kind == "absent" else tmp_path
+    folder = write_run(tmp_path) if kind == "a run" else folder
+    assert report.main([str(folder)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" and str(folder) in captured.err and captured.err.count("\n") == 1
