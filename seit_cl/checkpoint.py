@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from seit_cl.errors import UserError
-from seit_cl.memory.buffer import ByteBudgetBuffer
+from seit_cl.memory.buffer import ByteBudgetBuffer, Transform
 from seit_cl.results import write_atomic
 
 NAME = "checkpoint.pt"
@@ -37,8 +37,8 @@ def commit(run_dir: Path, step: int, memory: ByteBudgetBuffer | None, state: dic
             old.unlink()
 
 
-def restore(run_dir: Path) -> tuple[dict[str, Any], ByteBudgetBuffer | None] | None:
-    """The last commit, or None where there is none.
+def restore(run_dir: Path, transform: Transform | None) -> tuple[dict[str, Any], ByteBudgetBuffer | None] | None:
+    """The last commit, or None where there is none; `transform` is the memory's (it is not saved).
 
     Raises:
         UserError: the checkpoint cannot be read or its memory is not the one that it names.
@@ -55,7 +55,7 @@ def restore(run_dir: Path) -> tuple[dict[str, Any], ByteBudgetBuffer | None] | N
     saved = run_dir / state["memory"]
     if not saved.exists() or hashlib.sha256(saved.read_bytes()).hexdigest() != state["memory_sha256"]:
         raise UserError(f"{saved}: missing or changed since the checkpoint; delete {run_dir} to start over")
-    return state, ByteBudgetBuffer.load(saved)
+    return state, ByteBudgetBuffer.load(saved, transform)
 
 
 def close(run_dir: Path) -> None:

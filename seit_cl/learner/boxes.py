@@ -69,7 +69,8 @@ def random_resized_boxes(
     first = fits.to(torch.uint8).argmax(dim=1)  # the first maximum
     chosen = sides.gather(1, first[:, None, None].expand(batch, 1, 2)).squeeze(1)
     aspect = min(max(1.0, ratio[0]), ratio[1])
-    fallback = sides.new_tensor([min(1.0, aspect), min(1.0, 1.0 / aspect)]).expand(batch, 2)
+    widest, highest = (torch.full_like(area[:, 0], min(1.0, side)) for side in (aspect, 1.0 / aspect))
+    fallback = torch.stack([widest, highest], dim=1)
     found = fits.any(dim=1, keepdim=True)
     size = torch.where(found, chosen, fallback)
     place = torch.where(found, draws[2:, :, 0].T, torch.full_like(size, 0.5))
@@ -131,8 +132,9 @@ def crop_resize(
 ) -> Tensor:
     """Crop a box of its own out of every sample and resize it, in two batched matrix products.
 
-    Equal to ``F.interpolate(crop, out, mode=mode, align_corners=False, antialias=False)`` for boxes on whole positions, and its
-    continuation between them. Computed in float32, autocast or not. A channels-last input is taken without a copy.
+    Equal to ``F.interpolate(crop, out, mode=mode, align_corners=False, antialias=False)`` for boxes on whole positions,
+    and its continuation between them. Computed in float32, autocast or not. A channels-last input is taken without a
+    copy. There is no antialiasing: shrinking by much aliases.
 
     Args:
         x: (B, C, H, W) floating point.

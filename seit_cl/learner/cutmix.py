@@ -1,4 +1,4 @@
-"""CutMix (Yun et al., ICCV 2019), for token embeddings (SeiT's Token-CutMix; Park et al., ICCV 2023) and pixels alike."""
+"""CutMix (Yun et al., ICCV 2019), for pixels and for token embeddings (SeiT's Token-CutMix; Park et al., ICCV 2023)."""
 
 from __future__ import annotations
 

@@ -143,7 +143,7 @@ class TokenAugment(nn.Module):
 
     @staticmethod
     def _moments(codebook: Tensor, combine: Combine) -> tuple[Tensor, Tensor]:
-        """Scalar mean and deviation of the embeddings of uniform, independent codes; deviation 1 for a constant codebook."""
+        """Scalar mean and deviation of the embeddings of uniform, independent codes; 1 for a deviation of 0."""
         if combine == "concat":
             mean, variance = codebook.mean(), codebook.var(unbiased=False)
         else:

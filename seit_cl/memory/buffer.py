@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -13,17 +14,18 @@ from avalanche.training.storage_policy import ExemplarsBuffer
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seit_cl.errors import BudgetTooSmall, UserError, nearest
+from seit_cl.errors import UserError, nearest
 from seit_cl.formats import ExemplarFormat, FormatContext, Records, build_format
 from seit_cl.memory import file
 from seit_cl.memory.arena import Arena
 from seit_cl.memory.avalanche import DatasetSource, exemplar_dataset
 from seit_cl.memory.file import Head, TensorSpec
+from seit_cl.memory.meter import Meter
 from seit_cl.memory.selection import POLICIES
+from seit_cl.memory.views import Transform, Views
 from seit_cl.samples import Samples
 
-Transform = Callable[[Tensor], Tensor]
-_BATCH = 256  # exemplars decoded at once
+_BATCH = 256  # samples of an Avalanche experience offered at once
 
 
 @dataclass(frozen=True)
@@ -82,16 +84,14 @@ class ByteBudgetBuffer(ExemplarsBuffer):
         super().__init__(budget_bytes)
         self.fmt, self.context, self.policy, self.seed = fmt, context, policy, seed
         self.stores = dict(stores or {})
-        self.transform = transform
         self._arena = Arena(budget_bytes)
         for name, spec in self.stores.items():
             self._arena.add_column(f"extra:{name}", spec.numpy, spec.shape)
         self._selection = POLICIES[policy](context.classes, seed, self._arena.remove)
         self._dataset: Any = None
-        self._label_bytes = file.label_dtype(context.classes).itemsize
-        self._extra_bytes = sum(spec.nbytes for spec in self.stores.values())
-        self._header_bytes = self._head().header_bytes
-        self._require(self._exemplar_bytes(fmt.fixed_length or 1), exact=fmt.fixed_length is not None)
+        self._views = Views(self._arena, fmt, transform)
+        self._meter = Meter(fmt, context.classes, self.stores, self._head().header_bytes)
+        self._meter.require(budget_bytes, None)
 
     def __len__(self) -> int:
         return len(self._arena)
@@ -104,7 +104,7 @@ class ByteBudgetBuffer(ExemplarsBuffer):
     @property
     def used_bytes(self) -> int:
         """The size of the file that `save` writes."""
-        return self._fixed_bytes + self._selection.used
+        return self._meter.fixed + self._selection.used
 
     @property
     def payload_bytes(self) -> int:
@@ -138,16 +138,7 @@ class ByteBudgetBuffer(ExemplarsBuffer):
 
     def bytes_by_kind(self) -> dict[str, int]:
         """Bytes of the file by what they are for; they sum to `used_bytes`."""
-        count = len(self)
-        kinds = {
-            "header": self._header_bytes,
-            "side_info": len(self.fmt.side_info),
-            "labels": count * self._label_bytes,
-            "extras": count * self._extra_bytes,
-            "payload": self.payload_bytes,
-        }
-        kinds["lengths"] = self.used_bytes - sum(kinds.values())
-        return kinds
+        return self._meter.by_kind(len(self), self.payload_bytes, self.used_bytes)
 
     def counts_per_class(self) -> Tensor:
         """Exemplars of each class (C,) int64."""
@@ -165,8 +156,7 @@ class ByteBudgetBuffer(ExemplarsBuffer):
         Raises:
             BudgetTooSmall: it does not; the message says how many bytes would do.
         """
-        lengths = self.fmt.encode(samples).lengths
-        self._require(max(map(self._exemplar_bytes, lengths.tolist())), exact=True)
+        self._meter.require(self.budget_bytes, int(self.fmt.encode(samples).lengths.max()))
 
     def offer(self, samples: Samples, extras: Mapping[str, Tensor] | None = None) -> None:
         """Let the policy decide on samples (B,), in order, and store those accepted.
@@ -189,11 +179,11 @@ class ByteBudgetBuffer(ExemplarsBuffer):
         if self.fmt.fixed_length is not None and set(lengths) != {self.fmt.fixed_length}:
             raise ValueError(f"{self.fmt.spec}: records differ from the fixed length {self.fmt.fixed_length}")
         self._dataset = None
-        room = self.budget_bytes - self._fixed_bytes
+        room = self.budget_bytes - self._meter.fixed
         self._selection.shrink(room)
         self._selection.begin(len(labels))
         for i, (label, start, length) in enumerate(zip(labels, records.offsets.tolist(), lengths, strict=True)):
-            cost = self._exemplar_bytes(length)
+            cost = self._meter.exemplar(length)
             if self._selection.admit(label, cost, room):
                 row = {name: column[i] for name, column in columns.items()}
                 self._selection.add(self._arena.append(data[start : start + length], label, row), label, cost)
@@ -230,7 +220,7 @@ class ByteBudgetBuffer(ExemplarsBuffer):
         slots = self._slots(ids)
         labels = torch.from_numpy(self._arena.column("label")[slots])
         extras = {name: torch.from_numpy(self._arena.column(f"extra:{name}")[slots]) for name in self.stores}
-        return Exemplars(self._inputs(slots), labels, ids.cpu(), extras)
+        return Exemplars(self._views.inputs(slots), labels, ids.cpu(), extras)
 
     def update_extras(self, ids: Tensor, extras: Mapping[str, Tensor]) -> None:
         """Replace stored extras of ids (B,) by values (B, *shape), for all of `stores` or some.
@@ -248,12 +238,11 @@ class ByteBudgetBuffer(ExemplarsBuffer):
         Raises:
             BudgetTooSmall: below the header and one record.
         """
-        longest = int(self._arena.column("length").max()) if len(self) else 1
-        length = self.fmt.fixed_length
-        self._require(self._exemplar_bytes(length or longest), exact=len(self) > 0 or length is not None, budget=new_size)
+        longest = int(self._arena.column("length").max()) if len(self) else None
+        self._meter.require(new_size, longest)
         self.max_size, self._arena.capacity = new_size, new_size
         self._dataset = None
-        self._selection.shrink(new_size - self._fixed_bytes)
+        self._selection.shrink(new_size - self._meter.fixed)
 
     def post_adapt(self, agent_state: Any, exp: Any) -> None:
         """Avalanche's hook after an experience: offer its dataset, whose inputs are what the format encodes.
@@ -270,8 +259,8 @@ class ByteBudgetBuffer(ExemplarsBuffer):
         """The exemplars as they are now, as an AvalancheDataset of (input, target, task 0)."""
         if self._dataset is None:
             slots = self._selection.order()
-            if self.transform is not None:
-                inputs = self._inputs(slots)
+            if self._views.transform is not None:
+                inputs = self._views.inputs(slots)
                 self._dataset = exemplar_dataset(inputs.__getitem__, self._labels(slots))
             else:
                 lengths = torch.from_numpy(self._arena.column("length")[slots])
@@ -313,6 +302,75 @@ class ByteBudgetBuffer(ExemplarsBuffer):
             stores = file.read_stores(head.stores)
             memory = cls(head.budget, fmt, head.context, head.policy, head.seed, stores, transform)
             memory._fill(head, np.frombuffer(rest, np.uint8))
-        except (ValueError, IndexError, struct_error) as error:
+        except (ValueError, IndexError, struct.error) as error:
             raise UserError(f"{path}: the memory file makes no sense ({error}); write it again") from None
         return memory
+
+    def _head(self) -> Head:
+        """The file's head as the memory is now."""
+        chosen = self._selection
+        return Head(
+            self.budget_bytes, self.seed, chosen.offered, chosen.skipped, len(self), chosen.full, self.context,
+            self.fmt.spec, self.policy, file.write_stores(self.stores), chosen.state(), self.fmt.side_info,
+        )  # fmt: skip
+
+    def _fill(self, head: Head, data: NDArray[np.uint8]) -> None:
+        """Take over a file's exemplars and the policy's state.
+
+        Raises:
+            ValueError: the data is of another size than the head says.
+        """
+        count, kind = head.count, file.label_dtype(self.context.classes)
+        labels = np.frombuffer(data[: count * kind.itemsize], kind).astype(np.int64)
+        data = data[count * kind.itemsize :]
+        if self.fmt.fixed_length is None:
+            lengths, used = file.read_varints(data, count)
+            data = data[used:]
+        else:
+            lengths = np.full(count, self.fmt.fixed_length, np.int64)
+        extras = {}
+        for name, spec in self.stores.items():
+            extras[f"extra:{name}"] = np.frombuffer(data[: count * spec.nbytes], spec.numpy).reshape(count, *spec.shape)
+            data = data[count * spec.nbytes :]
+        if len(data) != lengths.sum() or len(labels) != count or (count and int(labels.max()) >= self.context.classes):
+            raise ValueError("its parts do not fit together")
+        starts = np.cumsum(lengths) - lengths
+        for i, (start, length, label) in enumerate(zip(starts.tolist(), lengths.tolist(), labels.tolist(), strict=True)):
+            self._arena.append(data[start : start + length], label, {name: column[i] for name, column in extras.items()})
+        chosen = self._selection
+        chosen.restore(head.counters, labels.tolist(), [self._meter.exemplar(n) for n in lengths.tolist()])
+        chosen.offered, chosen.skipped, chosen.full = head.offered, head.skipped, head.full
+
+    def _labels(self, slots: NDArray[np.int64]) -> list[int]:
+        """Labels of slots (B,)."""
+        labels: list[int] = self._arena.column("label")[slots].tolist()
+        return labels
+
+    def _slots(self, ids: Tensor) -> NDArray[np.int64]:
+        """Where the exemplars of ids (B,) lie in the arena.
+
+        Raises:
+            IndexError: an id outside 0..N-1.
+        """
+        places = ids.cpu().numpy()
+        if len(places) and not 0 <= places.min() <= places.max() < len(self):
+            raise IndexError(f"ids {places.min()}..{places.max()} of {len(self)} exemplars")
+        return self._selection.slots(places) if 8 * len(places) < len(self) else self._selection.order()[places]
+
+    def _extra_columns(
+        self, extras: Mapping[str, Tensor], count: int, some: bool = False
+    ) -> dict[str, NDArray[np.generic]]:
+        """Extras as arena columns.
+
+        Raises:
+            ValueError: names or shapes differ from `stores`.
+        """
+        if set(extras) - set(self.stores) or (set(extras) != set(self.stores) and not some):
+            raise ValueError(f"extras {sorted(extras)} where the memory stores {sorted(self.stores)}")
+        columns: dict[str, NDArray[np.generic]] = {}
+        for name, values in extras.items():
+            spec = self.stores[name]
+            if tuple(values.shape) != (count, *spec.shape):
+                raise ValueError(f"extra {name!r} of shape {tuple(values.shape)}, not {(count, *spec.shape)}")
+            columns[f"extra:{name}"] = values.detach().cpu().numpy().astype(spec.numpy)
+        return columns

@@ -58,7 +58,7 @@ def test_fractional_box_shifts_a_ramp() -> None:
     ramp = torch.arange(32.0).expand(1, 1, 32, 32)
     got = crop_resize(ramp, torch.tensor([[8.3 / 32, 0.25, 14 / 32, 14 / 32]]), 14)[0, 0, 7]
     torch.testing.assert_close(
-        got[2:-2], 8.3 + torch.arange(14.0)[2:-2], atol=0.04, rtol=0
+        got[2:-2], 8.3 + torch.arange(14.0)[2:-2], atol=0.06, rtol=0
     )  # cubic a = -0.75 is near linear
 
 
@@ -96,7 +96,7 @@ def test_box_distribution() -> None:
     # areas up to 3/4 fit whatever the ratio: uniform there, and rarer above
     shares = torch.histc(area, bins=6, min=0.08, max=0.74) / 40_000
     assert shares.max() / shares.min() < 1.1
-    assert abs(float((area < 0.74).float().mean()) - 0.66 / 0.92) < 0.09
+    assert abs(float((area < 0.74).float().mean()) - 0.66 / 0.789) < 0.01  # 0.789: 0.67 + integral of P(fits)
     assert abs(float(ratio.log().mean())) < 0.01
     assert abs(float((x0 / (1 - w).clamp_min(1e-6)).mean()) - 0.5) < 0.02
 

@@ -1,0 +1,300 @@
+"""One run: data -> scenario -> learner -> strategy -> results.
+
+A folder of images becomes a dataset; a scenario cuts it into a benchmark; the tokenizer turns it into token grids once;
+the learner trains on fresh samples and exemplars; after an experience the memory is offered its samples; the learner is
+tested on the whole test stream seen so far; results, checkpoint and memory are committed together.
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import avalanche
+import numpy as np
+import timm
+import torch
+from torch import Tensor
+
+from seit_cl import __version__, checkpoint, plugins, results
+from seit_cl.config import RunConfig
+from seit_cl.errors import UserError
+from seit_cl.formats import build_format
+from seit_cl.formats.base import FormatContext, fill_options, parse_spec
+from seit_cl.generators import Generators, derive_seed
+from seit_cl.learner.batches import Augment, BatchMaker, ReplayLoader
+from seit_cl.learner.pixel_augment import PixelAugment, PixelAugmentConfig
+from seit_cl.learner.strategy import Strategy
+from seit_cl.learner.template import Learner, Optimisation
+from seit_cl.learner.token_augment import TokenAugment, TokenAugmentConfig
+from seit_cl.learner.vit import build_vit, initialise, pixel_stem, token_stem
+from seit_cl.memory.buffer import ByteBudgetBuffer
+from seit_cl.rundata import RunData
+from seit_cl.samples import Samples
+from seit_cl.scenario import Scenario
+
+OFFER_CHUNK = 512  # samples encoded at a time when the memory is offered an experience
+SHOWN_EXEMPLARS = 8
+
+
+@dataclass(frozen=True)
+class Now:
+    """Where a run stands: experience and epoch (from 0) of how many, step of the epoch of how many."""
+
+    experience: int
+    experiences: int
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+
+
+def build_strategy(spec: str) -> Strategy:
+    """A strategy from its spec, e.g. "er" or "derpp:alpha=0.2".
+
+    Raises:
+        UserError: unknown strategy or hyperparameter.
+    """
+    name, options = parse_spec(spec)
+    kind = plugins.load("strategy", name)
+    return kind(fill_options(kind.Hyper, spec, options))
+
+
+def choose_device(name: str) -> torch.device:
+    """The device that "auto", "cpu" or "cuda" means.
+
+    Raises:
+        UserError: CUDA asked for and absent.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UserError("--device cuda: this machine has no CUDA device that torch can use; use --device cpu")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+class Experiment:
+    """One run of a configuration.
+
+    Args:
+        config: the run's options.
+        data: its dataset and tokenizer, shared by the runs of a grid.
+        run_dir: its folder.
+        command: what the user typed, for environment.json.
+        progress: called after every step.
+
+    Raises:
+        UserError: options that do not fit the data, or a budget below the header and one record.
+    """
+
+    def __init__(
+        self, config: RunConfig, data: RunData, run_dir: Path, command: str, progress: Callable[[Now], None]
+    ) -> None:
+        self.config, self.data, self.run_dir, self.command, self.progress = config, data, run_dir, command, progress
+        self.strategy = build_strategy(config.strategy)
+        self.strategy.label_smoothing = config.label_smoothing
+        self.device = choose_device(config.device)
+        cut = plugins.load("scenario", config.scenario)
+        self.stream: Scenario = cut(
+            data.dataset, config.experiences, config.first_classes, config.class_order_seed, config.class_order
+        )
+        self.scenario = self.stream.joined() if self.strategy.data == "joint" else self.stream
+        self.labels = self.stream.labels(data.dataset.train.labels)
+        self.test_labels = self.stream.labels(data.dataset.val.labels)
+        self.names = [data.dataset.classes[c] for c in self.stream.class_order]
+        self.generators = Generators(config.seed, self.device)
+        self.memory = self._memory()
+        self.augment = self._augment()
+        self.learner = self._learner()
+        self.accuracy: list[dict[str, Any]] = []
+        self.memory_rows: list[dict[str, Any]] = []
+        self.train_seconds = 0.0
+
+    def _context(self) -> FormatContext:
+        data = self.data
+        codes = data.tokenizer.codebook.shape[1]
+        return FormatContext(data.resolution, len(self.names), codes, data.grid, data.tokenizer.identity)
+
+    def _memory(self) -> ByteBudgetBuffer | None:
+        config = self.config
+        budget = round(config.memory_mb * 1_000_000)
+        if self.strategy.exemplar_free or budget == 0:
+            return None
+        fmt = build_format(config.format, self._context())
+        if fmt.domain == "tokens" and config.learner == "pixels":
+            raise UserError(f"--learner pixels cannot learn from {fmt.spec!r} exemplars; use jpeg or raw, or --learner tokens")
+        seed = derive_seed(config.seed, "selection")
+        memory = ByteBudgetBuffer(
+            budget, fmt, self._context(), config.policy, seed, self.strategy.stores, self._retokenize(fmt.domain)
+        )
+        memory.require_room(self._samples(self.stream.train[0][:1]))
+        return memory
+
+    def _retokenize(self, domain: str) -> Callable[[Tensor], Tensor] | None:
+        """A stored JPEG is decoded and tokenized once, then replayed as tokens."""
+        return self.data.tokenizer.encode if domain == "pixels" and self.config.learner == "tokens" else None
+
+    def _augment(self) -> Augment:
+        config = self.config
+        if config.learner == "pixels":
+            options = PixelAugmentConfig(rrc_scale=(config.pixel_rrc, 1.0), flip_p=config.flip_p)
+            return PixelAugment(pixel_stem(self.data.resolution).crop, options).to(self.device)
+        tokens = TokenAugmentConfig(
+            eda_synonym_p=config.synonym_p, eda_swap_p=config.swap_p, noise_p=config.noise_p,
+            rrc=config.token_rrc < 1, rrc_scale=(config.token_rrc, 1.0),
+        )  # fmt: skip
+        tokenizer = self.data.tokenizer
+        crop = token_stem(self.data.grid[1]).crop
+        return TokenAugment(tokenizer.codebook, tokenizer.combine, tokens, crop).to(self.device)
+
+    def _learner(self) -> Learner:
+        config = self.config
+        if config.learner == "pixels":
+            stem, channels = pixel_stem(self.data.resolution), 3
+        else:
+            groups, _, dim = self.data.tokenizer.codebook.shape
+            channels = dim * groups if self.data.tokenizer.combine == "concat" else dim
+            stem = token_stem(self.data.grid[1])
+        with torch.random.fork_rng():  # timm draws from the global generator before initialise() draws from ours
+            model = build_vit(config.model, stem, channels, len(self.names))
+        initialise(model, self.generators["initialisation"])
+        precision = config.precision
+        if precision == "auto":
+            precision = "bf16" if self.device.type == "cuda" else "fp32"
+        optimisation = Optimisation(
+            config.epochs, config.learning_rate, config.weight_decay, config.warmup, config.clip, precision
+        )
+        return Learner(model, self.strategy, optimisation, config.head == "grow", self.device, self._stepped)
+
+    def _stepped(self, epoch: int, step: int, steps: int) -> None:
+        self.progress(Now(self.current, len(self.scenario), epoch, self.config.epochs, step, steps))
+
+    def _samples(self, ids: Tensor) -> Samples:
+        return Samples(ids, self.labels[ids], self.data)
+
+    def run(self) -> None:
+        """Train on every experience that the last commit does not hold, then write the final results."""
+        start = self._resume()
+        if start == 0:
+            results.start_run(self.run_dir, self.config.plain(), self._environment())
+        benchmark = self.scenario.benchmark(self.data.dataset)
+        for step in range(start, len(self.scenario)):
+            self.current = step
+            began = time.monotonic()
+            self._train(step, benchmark.train_stream[step])
+            self._remember(step)
+            self.train_seconds += time.monotonic() - began
+            self._test(step)
+            self._commit(step)
+        self._finish()
+
+    def _resume(self) -> int:
+        transform = self._retokenize(self.memory.fmt.domain) if self.memory else None
+        found = checkpoint.restore(self.run_dir, transform)
+        if found is None:
+            return 0
+        state, memory = found
+        self.learner.model.load_state_dict(state["model"])
+        self.generators.load_state_dict(state["generators"])
+        self.accuracy, self.memory_rows = state["accuracy"], state["memory_rows"]
+        self.learner.steps_done, self.train_seconds = state["steps"], state["train_seconds"]
+        self.memory = memory
+        return state["step"] + 1
+
+    def _train(self, step: int, experience: Any) -> None:
+        config, strategy = self.config, self.strategy
+        parts = self.scenario.train[: step + 1] if strategy.data == "cumulative" else (self.scenario.train[step],)
+        ids = torch.cat(parts)
+        cutmix_p = 0.0 if strategy.hard_labels else config.cutmix_p
+        maker = BatchMaker(
+            self.augment, len(self.names), cutmix_p, config.cutmix_alpha, self.device, self.generators
+        )
+        loader = ReplayLoader(
+            maker, lambda wanted: self.data.raw(config.learner, wanted), ids, self.labels[ids],
+            config.batch, config.replay_batch, self.memory,
+        )  # fmt: skip
+        self.learner.fit(experience, loader, self.scenario.seen(step))
+
+    def _remember(self, step: int) -> None:
+        if self.memory is None:
+            return
+        for part in self.scenario.train[step].split(OFFER_CHUNK):
+            self.memory.offer(self._samples(part))
+        kept = dict(zip(self.names, self.memory.counts_per_class().tolist(), strict=True))
+        self.memory_rows += results.memory_rows(step, kept, self.memory.bytes_by_kind())
+
+    def _test(self, step: int) -> None:
+        joint = self.strategy.data == "joint"
+        at = len(self.stream) - 1 if joint else step
+        self.learner.seen = self.stream.seen(at)
+        raw = self.data.test(self.config.learner)
+        for experience in range(at + 1):
+            ids = self.stream.test[experience]
+            labels = self.test_labels[ids]
+            correct = labels[self.learner.predict(raw[ids], self.augment) == labels]
+            shown = self.stream.classes[experience]
+            count = {self.names[label]: int((correct == label).sum()) for label in shown}
+            total = {self.names[label]: int((labels == label).sum()) for label in shown}
+            self.accuracy += results.accuracy_rows(at, experience, count, total)
+
+    def _commit(self, step: int) -> None:
+        state = {
+            "model": self.learner.model.state_dict(), "generators": self.generators.state_dict(),
+            "accuracy": self.accuracy, "memory_rows": self.memory_rows,
+            "steps": self.learner.steps_done, "train_seconds": self.train_seconds,
+        }  # fmt: skip
+        checkpoint.commit(self.run_dir, step, self.memory, state)
+        self._write_rows()
+
+    def _write_rows(self) -> None:
+        results.write_accuracy(self.run_dir, self.accuracy)
+        if self.memory_rows:
+            results.write_memory(self.run_dir, self.memory_rows)
+
+    def _finish(self) -> None:
+        self._write_rows()
+        if self.memory is not None:
+            self._show_exemplars(self.memory)
+        results.finish_run(self.run_dir, self.facts())
+        checkpoint.close(self.run_dir)
+
+    def _show_exemplars(self, memory: ByteBudgetBuffer) -> None:
+        """exemplars.npz: a few training images before and after the format."""
+        ids = self.stream.train[0][:SHOWN_EXEMPLARS]
+        after = memory.fmt.decode(memory.fmt.encode(self._samples(ids)))
+        if memory.fmt.domain == "tokens":
+            after = self.data.tokenizer.decode(after)
+        path = self.run_dir / "exemplars.npz"
+        temporary = path.with_name(".exemplars.tmp.npz")
+        np.savez_compressed(temporary, before=self.data.pixels(ids).numpy(), after=after.numpy())
+        temporary.replace(path)
+
+    def facts(self) -> dict[str, Any]:
+        """The run's row of summary.csv, but for what is computed from accuracy.csv."""
+        memory, config = self.memory, self.config
+        model_bytes = sum(p.numel() * p.element_size() for p in self.learner.model.parameters())
+        uses_tokenizer = config.learner == "tokens" or (memory is not None and memory.fmt.domain == "tokens")
+        return {
+            "scenario": self.scenario.name, "dataset": self.data.dataset.name, "strategy": config.strategy,
+            "format": memory.fmt.spec if memory else "", "learner": config.learner, "model": config.model,
+            "tokenizer": self.data.tokenizer.identity, "memory_bytes": memory.budget_bytes if memory else 0,
+            "seed": config.seed, "exemplars": len(memory) if memory else 0,
+            "classes_covered": memory.classes_covered if memory else 0,
+            "used_bytes": memory.used_bytes if memory else 0, "payload_bytes": memory.payload_bytes if memory else 0,
+            "bytes_per_exemplar": memory.bytes_per_exemplar if memory else 0,
+            "codec_bytes": self.data.tokenizer.codec_bytes if uses_tokenizer else 0,
+            "model_bytes": model_bytes, "strategy_bytes": 0, "steps": self.learner.steps_done,
+            "train_seconds": round(self.train_seconds, 1), "device": str(self.device), "status": "finished",
+            "skipped_images": self.data.dataset.skipped,
+        }  # fmt: skip
+
+    def _environment(self) -> dict[str, Any]:
+        packages = {"seit_cl": __version__, "torch": torch.__version__, "timm": timm.__version__,
+                    "avalanche": avalanche.__version__}  # fmt: skip
+        machine = {"machine": platform.machine(), "python": platform.python_version(), "system": platform.system()}
+        hardware = torch.cuda.get_device_name() if self.device.type == "cuda" else f"{torch.get_num_threads()} threads"
+        return {"command": self.command, **packages, **machine, "device": f"{self.device} ({hardware})",
+                "classes": self.names}  # fmt: skip
+
