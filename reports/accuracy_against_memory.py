@@ -7,15 +7,15 @@ from collections.abc import Callable
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-
 from seit_cl.reports import base
+
 from seit_cl.results import Run, average_incremental_accuracy, final_accuracy
 
 TITLE = "Accuracy against memory"
 Metric = Callable[[pd.DataFrame], float]
 PANELS: tuple[tuple[str, Metric], ...] = (
-    ("final accuracy (%)", final_accuracy),
-    ("average incremental accuracy (%)", average_incremental_accuracy),
+    ("final accuracy", final_accuracy),
+    ("average incremental accuracy", average_incremental_accuracy),
 )
 
 
@@ -25,17 +25,17 @@ def make(runs: list[Run]) -> Figure | None:
     if not shown:
         return None
     rows = base.rows_of(shown)
-    figure = base.new_figure(TITLE, base.seeds_note(base.finished(runs)), (len(rows), 2), (4.2, 3.2))
-    axes = figure.subplots(len(rows), 2, squeeze=False, sharex=True)
+    figure = base.new_figure(TITLE, base.note(rows, base.seeds_note(base.finished(runs))), (len(rows), 2), (4.2, 3.0))
+    axes = figure.subplots(len(rows), 2, squeeze=False, sharex=True, sharey=True)
     for i, row in enumerate(rows):
         group = [run for run in shown if base.setting(run) == row]
         for ax, (name, metric) in zip(axes[i], PANELS, strict=True):
             _lines(ax, group, metric, runs)
             _bounds(ax, row, metric, runs)
             base.memory_axis(ax, [base.budget(run) for run in shown])
-            ax.set_ylabel(name)
-            ax.set_ylim(bottom=0)
-            ax.set_title(base.row_label(row, rows), fontsize=9)
+            ax.set_title(", ".join(filter(None, (base.row_label(row, rows), name))), fontsize=9)
+        axes[i, 0].set_ylabel("accuracy (%)")
+    axes[0, 0].set_ylim(bottom=0)
     return base.finish(figure, list(axes.flat))
 
 

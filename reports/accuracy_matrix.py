@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
-
 from seit_cl.reports import base
+
 from seit_cl.results import Run, accuracy_matrix
 
 TITLE = "Accuracy on each experience"
-Key = tuple[base.Setting, base.Series]
 
 
 def make(runs: list[Run]) -> Figure | None:
@@ -19,40 +19,54 @@ def make(runs: list[Run]) -> Figure | None:
     stepped = [run for run in base.finished(runs) if len(base.curve([run])[0]) > 1]
     if not stepped:
         return None
-    budgets = sorted({base.budget(run) for run in stepped})
-    panels: dict[Key, dict[int, Run]] = {}
-    for run in sorted(stepped, key=lambda r: (r.fact("seed", 0), r.run_id)):
-        panels.setdefault((base.setting(run), base.series(run)), {}).setdefault(base.budget(run), run)
-    keys = sorted(panels)
-    seeds = sorted({run.fact("seed", 0) for row in panels.values() for run in row.values()})
-    note = f"first seed of each: {', '.join(map(str, seeds))}"
-    figure = base.new_figure(TITLE, note, (len(keys), len(budgets)), (2.5, 2.3))
-    axes = figure.subplots(len(keys), len(budgets), squeeze=False)
-    image = None
-    for i, key in enumerate(keys):
-        for j, size in enumerate(budgets):
-            if size in panels[key]:
-                image = _heat(axes[i, j], accuracy_matrix(panels[key][size].accuracy))
-                axes[i, j].set_title(_title(key, size, keys), fontsize=8)
-            else:
-                axes[i, j].set_axis_off()
-    figure.supxlabel("test experience", fontsize=9)
-    figure.supylabel("experiences learnt", fontsize=9)
-    figure.colorbar(image, ax=list(axes.flat), label="accuracy (%)", fraction=0.05, aspect=30)  # type: ignore[arg-type]
+    grid = _grid(stepped)
+    columns = max(len(row) for row in grid)
+    shown = [run for row in grid for run in row if run is not None]
+    seeds = ", ".join(map(str, sorted({run.fact("seed", 0) for run in shown})))
+    settings = base.rows_of(base.with_memory(shown) or shown)
+    note = base.note(settings, f"one seed of each: {seeds}")
+    figure = base.new_figure(TITLE, note, (len(grid), columns), (2.3, 2.2))
+    axes = figure.subplots(len(grid), columns, squeeze=False)
+    image: AxesImage | None = None
+    for i, row in enumerate(grid):
+        for j, ax in enumerate(axes[i]):
+            run = row[j] if j < len(row) else None
+            if run is None:
+                ax.set_axis_off()
+                continue
+            image = _heat(ax, accuracy_matrix(run.accuracy))
+            ax.set_title(_title(run, settings, runs), fontsize=8)
+            ax.set_xlabel("test experience", fontsize=7)
+            ax.set_ylabel("experiences learnt", fontsize=7)
+    assert image is not None
+    bar = figure.colorbar(image, ax=list(axes.flat), aspect=25, fraction=0.06, shrink=min(1.0, 2.2 / len(grid)))
+    bar.set_label("accuracy (%)", fontsize=8)
     return figure
 
 
-def _title(key: Key, size: int, keys: list[Key]) -> str:
-    """Format and budget; the setting too where there are several, the learner where there are several."""
-    row, line = key
-    learners = {k[1].learner for k in keys}
-    first = " · ".join(part for part in (line.format, line.learner if len(learners) > 1 else "") if part)
-    with_setting = not line.format or len({k[0] for k in keys if k[1].format}) > 1
-    parts = [base.row_label(row, [k[0] for k in keys])] if with_setting else []
-    return "\n".join([*parts, *([first] if line.format else []), base.megabytes(size) if size else "no memory"])
+def _grid(runs: list[Run]) -> list[list[Run | None]]:
+    """Rows of panels: one per setting and series with a column per budget, then the runs without memory."""
+    first: dict[tuple[base.Setting, base.Series, int], Run] = {}
+    for run in sorted(runs, key=lambda r: (r.fact("seed", 0), r.run_id)):
+        first.setdefault((base.setting(run), base.series(run), base.budget(run)), run)
+    sizes = sorted({size for _, _, size in first if size})
+    lines = sorted({(setting, series) for setting, series, size in first if size})
+    rows: list[list[Run | None]] = [[first.get((*line, size)) for size in sizes] for line in lines]
+    free: list[Run | None] = [first[key] for key in sorted(first) if not key[2]]
+    width = max(len(sizes), 3)
+    return rows + [free[i : i + width] for i in range(0, len(free), width)]
 
 
-def _heat(ax: Axes, matrix: np.ndarray):  # type: ignore[no-untyped-def]
+def _title(run: Run, settings: list[base.Setting], runs: list[Run]) -> str:
+    """Setting where there are several, series and budget; strategy for a run without memory."""
+    setting, size = base.setting(run), base.budget(run)
+    line = base.series(run) if size else base.series(run)._replace(format=setting.strategy)
+    head = base.row_label(setting, settings) if size else ""
+    name = base.label(line, runs).replace(" (", "\n(")
+    return "\n".join(part for part in (head, name, base.megabytes(size) if size else "no memory") if part)
+
+
+def _heat(ax: Axes, matrix: np.ndarray) -> AxesImage:
     """One matrix (T, T), fractions; the numbers in the cells where they fit."""
     steps = len(matrix)
     edge = (0.5, steps + 0.5, steps + 0.5, 0.5)
@@ -64,7 +78,7 @@ def _heat(ax: Axes, matrix: np.ndarray):  # type: ignore[no-untyped-def]
         for t, j in zip(*np.nonzero(~np.isnan(matrix)), strict=True):
             value = 100 * matrix[t, j]
             colour = "white" if value < 50 else "black"
-            ax.text(j + 1, t + 1, f"{value:.0f}", ha="center", va="center", fontsize=6, color=colour)
+            ax.text(j + 1, t + 1, f"{value:.0f}", ha="center", va="center", fontsize=7, color=colour)
     return image
 
 

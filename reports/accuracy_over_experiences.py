@@ -5,8 +5,8 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-
 from seit_cl.reports import base
+
 from seit_cl.results import Run
 
 TITLE = "Accuracy over experiences"
@@ -20,7 +20,7 @@ def make(runs: list[Run]) -> Figure | None:
     shown = base.with_memory(done) or done
     rows = base.rows_of(shown) if base.with_memory(done) else base.rows_of(shown)[:1]
     budgets = sorted({base.budget(run) for run in shown})
-    figure = base.new_figure(TITLE, base.seeds_note(done), (len(rows), len(budgets)), (3.3, 2.8))
+    figure = base.new_figure(TITLE, base.note(rows, base.seeds_note(done)), (len(rows), len(budgets)), (3.3, 2.8))
     axes = figure.subplots(len(rows), len(budgets), squeeze=False, sharex=True, sharey=True)
     for i, row in enumerate(rows):
         for j, size in enumerate(budgets):

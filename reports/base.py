@@ -1,8 +1,8 @@
 """What the figures share: which runs belong together, colours and line styles, labels with units.
 
-Vocabulary: a *setting* is what one figure row shows (dataset, scenario, strategy); a *series* is one line in it (format,
-learner); runs of one setting, series and budget differ by seed and are averaged. A run with memory_bytes 0 is a *bound*:
-joint training, naive fine-tuning, or a strategy without memory.
+Vocabulary: a *setting* is what one figure row shows (dataset, scenario, strategy); a *series* is one line in it
+(format, learner); runs of one setting, series and budget differ by seed and are averaged. A run with memory_bytes 0 is
+a *bound*: joint training, naive fine-tuning, or a strategy without memory.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 
 from seit_cl.results import Run, accuracy_seen
@@ -48,6 +49,7 @@ class Series(NamedTuple):
 
     format: str
     learner: str
+    variant: str = ""
 
 
 class Style(NamedTuple):
@@ -70,7 +72,7 @@ def setting(run: Run) -> Setting:
 
 def series(run: Run) -> Series:
     """The line that the run belongs to."""
-    return Series(*(str(run.fact(name, "")) for name in Series._fields))
+    return Series(str(run.fact("format", "")), str(run.fact("learner", "")), run.variant)
 
 
 def finished(runs: Sequence[Run]) -> list[Run]:
@@ -88,7 +90,8 @@ def bounds(runs: Sequence[Run], row: Setting) -> dict[Series, list[Run]]:
     groups: dict[Series, list[Run]] = {}
     for run in finished(runs):
         if budget(run) == 0 and setting(run)[:2] == row[:2]:
-            groups.setdefault(Series(setting(run).strategy, series(run).learner), []).append(run)
+            key = series(run)._replace(format=setting(run).strategy)
+            groups.setdefault(key, []).append(run)
     return dict(sorted(groups.items()))
 
 
@@ -110,18 +113,25 @@ def bound_style(index: int) -> dict[str, Any]:
 def label(key: Series, runs: Sequence[Run]) -> str:
     """What the legend calls a series or bound: the learner is named where the folder has several."""
     learners = {series(run).learner for run in finished(runs)}
-    return f"{key.format} ({key.learner} learner)" if len(learners) > 1 else key.format
+    parts = [f"{key.learner} learner"] if len(learners) > 1 else []
+    parts += [key.variant] if key.variant else []
+    return f"{key.format} ({', '.join(parts)})" if parts else key.format
 
 
 def row_label(row: Setting, rows: Sequence[Setting]) -> str:
-    """The parts of a setting that differ between rows, else its strategy."""
-    differ = [part for i, part in enumerate(row) if len({r[i] for r in rows}) > 1]
-    return ", ".join(differ or [row.strategy])
+    """The parts of a setting that differ between rows; "" for a single row."""
+    return ", ".join(part for i, part in enumerate(row) if len({r[i] for r in rows}) > 1)
 
 
 def rows_of(runs: Sequence[Run]) -> list[Setting]:
     """The rows of panels for runs, in order."""
     return sorted({setting(run) for run in runs})
+
+
+def note(rows: Sequence[Setting], tail: str) -> str:
+    """The line under a title: what is the same in all rows of panels, then the tail."""
+    same = [row0 for i, row0 in enumerate(rows[0]) if row0 and len({row[i] for row in rows}) == 1]
+    return "; ".join(([", ".join(same)] if same else []) + [tail])
 
 
 def seeds_note(runs: Sequence[Run]) -> str:
@@ -172,7 +182,7 @@ def new_figure(title: str, note: str, panels: tuple[int, int], panel: tuple[floa
     width = max(panels[1] * panel[0], 4.8)
     figure = Figure(figsize=(width, panels[0] * panel[1] + 1.3), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08)  # type: ignore[union-attr, call-arg]
-    figure.suptitle(f"{title}\n({note})", fontsize=10)
+    figure.suptitle(f"{title}\n{note}", fontsize=9)
     return figure
 
 
@@ -184,8 +194,10 @@ def finish(figure: Figure, axes: Sequence[Axes]) -> Figure:
         ax.set_axisbelow(True)
         ax.spines[["top", "right"]].set_visible(False)
         for handle, text in zip(*ax.get_legend_handles_labels(), strict=True):
-            entries.setdefault(text, handle)
-    columns = max(1, min(len(entries), int(figure.get_figwidth() // 2)))
+            entries.setdefault(text, handle.lines[0] if isinstance(handle, ErrorbarContainer) else handle)
+    entries = dict(sorted(entries.items(), key=lambda item: item[1].get_color() in BOUND_COLOURS))
+    entry_width = 0.9 + 0.062 * max(map(len, entries))  # inches, at font size 8
+    columns = max(1, min(len(entries), int(figure.get_figwidth() / entry_width)))
     figure.legend(
         entries.values(), entries.keys(), loc="outside lower center", ncols=columns, frameon=False, fontsize=8,
         handlelength=3.2,
@@ -205,4 +217,5 @@ def memory_axis(ax: Axes, budgets: Sequence[int]) -> None:
     ax.set_xticks(kept, [f"{v:.3g}" for v in kept])
     ax.set_xticks([], minor=True)
     ax.set_xlim(values[0] / 1.35, values[-1] * 1.35)
-    ax.set_xlabel("memory budget (MB, log scale)")
+    if ax.get_subplotspec().is_last_row():  # type: ignore[union-attr]
+        ax.set_xlabel("memory budget (MB, log scale)")

@@ -1,11 +1,13 @@
-"""How many exemplars a budget holds in each format, and how many it would hold where the stream was too short to fill it."""
+"""How many exemplars a budget holds in each format, and how many would fit where the stream did not fill it."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-
 from seit_cl.reports import base
+
 from seit_cl.results import Run
 
 TITLE = "Exemplars against memory"
@@ -17,7 +19,7 @@ def make(runs: list[Run]) -> Figure | None:
     if not shown:
         return None
     rows = base.rows_of(shown)
-    figure = base.new_figure(TITLE, base.seeds_note(shown), (len(rows), 1), (5.6, 3.4))
+    figure = base.new_figure(TITLE, base.note(rows, base.seeds_note(shown)), (len(rows), 1), (5.6, 3.4))
     axes = figure.subplots(len(rows), 1, squeeze=False, sharex=True)[:, 0]
     for ax, row in zip(axes, rows, strict=True):
         for key, style in base.styles(base.finished(runs)).items():
@@ -53,11 +55,14 @@ def _line(ax: Axes, group: list[Run], style: base.Style, name: str) -> None:
     ax.errorbar(x, mean, yerr=std, label=f"{name}: kept", capsize=3, markersize=5, **style._asdict())
     if any(idle):
         first = max(idle.index(True) - 1, 0)
-        ax.plot(
-            x[first:], [room[k] if idle[k] else mean[k] for k in range(first, len(x))], color=style.color,
-            linestyle=(0, (2, 2)), linewidth=1.1, marker=style.marker, markerfacecolor="white", markersize=5, zorder=1.5,
-            label=f"{name}: room for",
-        )  # fmt: skip
+        y = [room[k] if idle[k] else mean[k] for k in range(first, len(x))]
+        look: dict[str, Any] = {
+            "color": style.color,
+            "marker": style.marker,
+            "markerfacecolor": "white",
+            "markersize": 5,
+        }
+        ax.plot(x[first:], y, linestyle=(0, (2, 2)), linewidth=1, zorder=1.5, label=f"{name}: would fit", **look)
 
 
 REPORT = base.Report("exemplars_against_memory", TITLE, make)

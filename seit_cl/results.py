@@ -11,7 +11,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ STATUSES = ("finished", "running", "failed")
 
 @dataclass
 class Run:
-    """One run folder as read back. `problem` says in one line why a folder could not be read in full, else is ""."""
+    """One run folder as read back. `problem` says in one line what could not be read; `variant` is the report's."""
 
     run_id: str
     config: dict[str, Any]
@@ -47,7 +47,7 @@ class Run:
     facts: dict[str, Any]
     status: str
     problem: str = ""
-    path: Path = field(default_factory=Path)
+    variant: str = ""
 
     def fact(self, name: str, default: Any = None) -> Any:
         """A fact of the run; where an unfinished run has none yet, the option of that name from its configuration."""
@@ -178,7 +178,7 @@ def read_run(run_dir: Path) -> Run:
         accuracy = pd.DataFrame(columns=list(ACCURACY_COLUMNS))
     status = "failed" if problems else status
     problem = "; ".join(problems)
-    return Run(run_dir.name, config, environment, accuracy, memory, facts, status, problem, run_dir)
+    return Run(run_dir.name, config, environment, accuracy, memory, facts, status, problem)
 
 
 def read_runs(out: Path) -> list[Run]:
@@ -217,7 +217,7 @@ def _table(path: Path, columns: tuple[str, ...], text: str) -> pd.DataFrame:
 
 # ---------------------------------------------------------------- metrics
 def accuracy_matrix(df: pd.DataFrame) -> np.ndarray:
-    """a[t, j]: accuracy at step t on test experience j, (T, T) float64 for T steps so far; nan for j > t and untested."""
+    """a[t, j]: accuracy at step t on test experience j, (T, T) for T steps so far; nan for j > t and untested."""
     steps = int(df["step"].max()) + 1 if len(df) else 0
     matrix = np.full((steps, steps), np.nan)
     for (t, j), (correct, total) in _counts(df, ["step", "experience"]):

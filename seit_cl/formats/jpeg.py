@@ -19,7 +19,7 @@ from seit_cl.samples import Samples
 
 
 @dataclass(frozen=True)
-class Options:
+class JpegOptions:
     """Options of the JPEG format.
 
     Args:
@@ -42,10 +42,10 @@ class JpegFormat:
         UserError: quality outside 1..100, or size outside 0..S.
     """
 
-    Options = Options
+    Options = JpegOptions
     domain: Literal["pixels", "tokens"] = "pixels"
 
-    def __init__(self, options: Options, context: FormatContext) -> None:
+    def __init__(self, options: JpegOptions, context: FormatContext) -> None:
         if not 1 <= options.quality <= 100:
             raise UserError(f"jpeg: quality={options.quality} is outside 1..100; try quality=75")
         if not 0 <= options.size <= context.resolution:

@@ -12,7 +12,7 @@ from seit_cl.samples import Samples
 
 
 @dataclass(frozen=True)
-class Options:
+class RawOptions:
     """The raw format has no options."""
 
 
@@ -24,10 +24,10 @@ class RawFormat:
         context: gives the learner's resolution S in pixels.
     """
 
-    Options = Options
+    Options = RawOptions
     domain: Literal["pixels", "tokens"] = "pixels"
 
-    def __init__(self, options: Options, context: FormatContext) -> None:
+    def __init__(self, options: RawOptions, context: FormatContext) -> None:
         self.side = context.resolution
         self.fixed_length: int | None = 3 * self.side * self.side
         self.side_info = b""

@@ -17,7 +17,7 @@ _CHUNK = 1 << 17  # codes worked on at once on a CPU, so that intermediate resul
 
 
 @dataclass(frozen=True)
-class Options:
+class TokensOptions:
     """The tokens format has no options."""
 
 
@@ -32,10 +32,10 @@ class TokensFormat:
         UserError: more codes than int16 token grids can name.
     """
 
-    Options = Options
+    Options = TokensOptions
     domain: Literal["pixels", "tokens"] = "tokens"
 
-    def __init__(self, options: Options, context: FormatContext) -> None:
+    def __init__(self, options: TokensOptions, context: FormatContext) -> None:
         if not 1 <= context.codes <= 1 << 15:
             raise UserError(f"tokens: a codebook of {context.codes} codes; 1..32768 can be stored")
         self.codes, self.grid = context.codes, context.grid
@@ -62,7 +62,7 @@ class TokensFormat:
             low, high = (int(v) for v in torch.aminmax(tokens))
             if low < 0 or high >= self.codes:
                 wrong = low if low < 0 else high
-                raise UserError(f"tokens: code {wrong} is outside 0..{self.codes - 1}; is this another tokenizer's grid?")
+                raise UserError(f"tokens: code {wrong} is outside 0..{self.codes - 1}; is it another tokenizer's?")
         return Records.from_rows(pack(tokens.reshape(len(tokens), -1), self.bits))
 
     def decode(self, records: Records) -> Tensor:
@@ -111,7 +111,8 @@ def _pack_chunk(tokens: Tensor, bits: int) -> Tensor:
     """`pack` of rows that fit the cache."""
     count, positions = tokens.shape
     groups = -(-positions // 8)
-    codes = pad(tokens, (0, groups * 8 - positions)).view(count, groups, 8).permute(2, 0, 1).to(_dtype(bits)).contiguous()
+    codes = pad(tokens, (0, groups * 8 - positions)).view(count, groups, 8).permute(2, 0, 1)
+    codes = codes.to(_dtype(bits), memory_format=torch.contiguous_format).contiguous()
     out = torch.empty((count, groups, bits), dtype=torch.uint8, device=tokens.device)
     for byte in range(bits):
         total = None
@@ -139,7 +140,7 @@ def _unpack_chunk(rows: Tensor, bits: int, out: Tensor) -> None:
     """`unpack` of rows that fit the cache, into out (b, groups, 8)."""
     count, groups, _ = out.shape
     data = pad(rows, (0, groups * bits - rows.shape[1])).view(count, groups, bits).permute(2, 0, 1)
-    data = data.to(out.dtype, memory_format=torch.contiguous_format).contiguous()
+    data = data.to(out.dtype, memory_format=torch.contiguous_format)
     mask = (1 << bits) - 1
     for i in range(8):
         first, last = i * bits // 8, ((i + 1) * bits - 1) // 8

@@ -124,9 +124,10 @@ def initialise(model: VisionTransformer, generator: torch.Generator) -> VisionTr
         for name, module in model.named_modules():
             if isinstance(module, nn.Linear) and not name.startswith("head"):
                 nn.init.trunc_normal_(module.weight, std=0.02, generator=generator)
-            elif isinstance(module, nn.Conv2d):
+            elif isinstance(module, nn.Conv2d) and module.bias is not None:
                 fan_in = module.in_channels * module.kernel_size[0] * module.kernel_size[1]
                 nn.init.trunc_normal_(module.weight, std=1 / math.sqrt(fan_in), generator=generator)
+                nn.init.zeros_(module.bias)
         nn.init.trunc_normal_(model.pos_embed, std=0.02, generator=generator)
     return model
 

@@ -19,7 +19,7 @@ class Arena:
 
     New records go to the tail. A removed record leaves a gap, and the last slot takes its slot number. When the tail
     reaches the end of the working buffer, the live records move together; the buffer doubles first where more than half
-    of it is live, up to twice the capacity. A record so costs amortised O(1), and a memory that holds little takes little.
+    of it is live, up to twice the capacity. A record costs amortised O(1), and a memory that holds little takes little.
 
     Args:
         capacity_bytes: the most bytes of records that are live at once.
@@ -59,7 +59,9 @@ class Arena:
         """The column's values (N, *shape): a view to read and write, valid until the next append."""
         return self._columns[name][: self._count]
 
-    def append(self, record: NDArray[np.uint8], label: int, extras: Mapping[str, NDArray[np.generic]] | None = None) -> int:
+    def append(
+        self, record: NDArray[np.uint8], label: int, extras: Mapping[str, NDArray[np.generic]] | None = None
+    ) -> int:
         """Store one record (L,) uint8 with its label and values of other columns, and return its slot.
 
         Raises:

@@ -10,19 +10,16 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from avalanche.training.storage_policy import ExemplarsBuffer
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seit_cl.errors import UserError, nearest
-from seit_cl.formats import ExemplarFormat, FormatContext, Records, build_format
+from seit_cl.errors import UserError
+from seit_cl.formats import Records, build_format
 from seit_cl.memory import file
-from seit_cl.memory.arena import Arena
 from seit_cl.memory.avalanche import DatasetSource, exemplar_dataset
-from seit_cl.memory.file import Head, TensorSpec
-from seit_cl.memory.meter import Meter
-from seit_cl.memory.selection import POLICIES
-from seit_cl.memory.views import Transform, Views
+from seit_cl.memory.file import Head
+from seit_cl.memory.metered import MeteredBuffer
+from seit_cl.memory.views import Transform
 from seit_cl.samples import Samples
 
 _BATCH = 256  # samples of an Avalanche experience offered at once
@@ -45,11 +42,11 @@ class Exemplars:
     extras: dict[str, Tensor]
 
 
-class ByteBudgetBuffer(ExemplarsBuffer):
+class ByteBudgetBuffer(MeteredBuffer):
     """A replay memory whose file never exceeds `budget_bytes`.
 
-    An exemplar's id is its slot number: its place in the file, 0..N-1. Ids are valid until the next offer or resize; the
-    file keeps no index into the dataset.
+    An exemplar's id is its slot number: its place in the file, 0..N-1. Ids are valid until the next offer or resize;
+    the file keeps no index into the dataset.
 
     Args:
         budget_bytes: the most that the saved file may take.
@@ -58,105 +55,14 @@ class ByteBudgetBuffer(ExemplarsBuffer):
         policy: a key of POLICIES.
         seed: of the selection's random words, 0..2**64-1.
         stores: extras kept with every exemplar.
-        transform: applied once to every decoded exemplar, e.g. tokenizing pixels; its result is working memory, made when
-            an exemplar is first sampled. It must map a batch sample by sample to CPU-representable numbers.
+        transform: applied once to every decoded exemplar, e.g. tokenizing pixels; its result is working memory, made
+            when an exemplar is first sampled. It must map a batch sample by sample to CPU-representable numbers.
 
     Raises:
         ValueError: no positive budget.
         UserError: no such policy.
         BudgetTooSmall: the header and one record exceed the budget.
     """
-
-    def __init__(
-        self,
-        budget_bytes: int,
-        fmt: ExemplarFormat,
-        context: FormatContext,
-        policy: str = "class-balanced",
-        seed: int = 0,
-        stores: Mapping[str, TensorSpec] | None = None,
-        transform: Transform | None = None,
-    ) -> None:
-        if budget_bytes <= 0:
-            raise ValueError(f"a budget of {budget_bytes} bytes; a run without memory has no buffer")
-        if policy not in POLICIES:
-            raise UserError(f"unknown selection policy {policy!r}; {nearest(policy, POLICIES)}")
-        super().__init__(budget_bytes)
-        self.fmt, self.context, self.policy, self.seed = fmt, context, policy, seed
-        self.stores = dict(stores or {})
-        self._arena = Arena(budget_bytes)
-        for name, spec in self.stores.items():
-            self._arena.add_column(f"extra:{name}", spec.numpy, spec.shape)
-        self._selection = POLICIES[policy](context.classes, seed, self._arena.remove)
-        self._dataset: Any = None
-        self._views = Views(self._arena, fmt, transform)
-        self._meter = Meter(fmt, context.classes, self.stores, self._head().header_bytes)
-        self._meter.require(budget_bytes, None)
-
-    def __len__(self) -> int:
-        return len(self._arena)
-
-    @property
-    def budget_bytes(self) -> int:
-        """The most that the file may take."""
-        return int(self.max_size)
-
-    @property
-    def used_bytes(self) -> int:
-        """The size of the file that `save` writes."""
-        return self._meter.fixed + self._selection.used
-
-    @property
-    def payload_bytes(self) -> int:
-        """Bytes of the records alone."""
-        return self._arena.live_bytes
-
-    @property
-    def working_bytes(self) -> int:
-        """Main memory held while in use (buffer, columns, transformed exemplars); not counted against the budget."""
-        return self._arena.working_bytes
-
-    @property
-    def bytes_per_exemplar(self) -> float:
-        """used_bytes / N; 0 for an empty memory."""
-        return self.used_bytes / len(self) if len(self) else 0.0
-
-    @property
-    def skipped(self) -> int:
-        """Samples whose record alone exceeds the whole budget."""
-        return self._selection.skipped
-
-    @property
-    def offered(self) -> int:
-        """Samples offered so far."""
-        return self._selection.offered
-
-    @property
-    def full(self) -> bool:
-        """Whether a sample once did not fit: the budget has bound."""
-        return self._selection.full
-
-    def bytes_by_kind(self) -> dict[str, int]:
-        """Bytes of the file by what they are for; they sum to `used_bytes`."""
-        return self._meter.by_kind(len(self), self.payload_bytes, self.used_bytes)
-
-    def counts_per_class(self) -> Tensor:
-        """Exemplars of each class (C,) int64."""
-        labels = cast(NDArray[np.int64], self._arena.column("label"))
-        return torch.from_numpy(np.bincount(labels, minlength=self.context.classes))
-
-    @property
-    def classes_covered(self) -> int:
-        """Classes with at least one exemplar."""
-        return int((self.counts_per_class() > 0).sum())
-
-    def require_room(self, samples: Samples) -> None:
-        """Check that the budget holds the header and the longest record of samples (B,).
-
-        Raises:
-            BudgetTooSmall: it does not; the message says how many bytes would do.
-        """
-        self._meter.require(self.budget_bytes, int(self.fmt.encode(samples).lengths.max()))
 
     def offer(self, samples: Samples, extras: Mapping[str, Tensor] | None = None) -> None:
         """Let the policy decide on samples (B,), in order, and store those accepted.
@@ -278,13 +184,13 @@ class ByteBudgetBuffer(ExemplarsBuffer):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the file (under a temporary name, then renamed); its size is `used_bytes`."""
         slots = self._selection.order()
-        parts = [self._head().to_bytes()]
-        parts.append(np.asarray(self._labels(slots)).astype(file.label_dtype(self.context.classes)).tobytes())
-        if self.fmt.fixed_length is None:
-            parts.append(file.write_varints(cast(NDArray[np.int64], self._arena.column("length")[slots])))
-        parts += [self._arena.column(f"extra:{name}")[slots].tobytes() for name in self.stores]
-        parts.append(self._arena.gather(slots))
-        file.write_file(path, b"".join(parts))
+        columns = self._arena.column
+        labels, lengths = (cast(NDArray[np.int64], columns(name)[slots]) for name in ("label", "length"))
+        extras = {name: columns(f"extra:{name}")[slots] for name in self.stores}
+        parts = file.Parts(labels, lengths, extras, np.frombuffer(self._arena.gather(slots), np.uint8))
+        fixed = self.fmt.fixed_length is not None
+        body = self._head().to_bytes() + file.write_exemplars(parts, self.context.classes, fixed)
+        file.write_file(path, body)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], transform: Transform | None = None) -> ByteBudgetBuffer:
@@ -306,39 +212,20 @@ class ByteBudgetBuffer(ExemplarsBuffer):
             raise UserError(f"{path}: the memory file makes no sense ({error}); write it again") from None
         return memory
 
-    def _head(self) -> Head:
-        """The file's head as the memory is now."""
-        chosen = self._selection
-        return Head(
-            self.budget_bytes, self.seed, chosen.offered, chosen.skipped, len(self), chosen.full, self.context,
-            self.fmt.spec, self.policy, file.write_stores(self.stores), chosen.state(), self.fmt.side_info,
-        )  # fmt: skip
-
     def _fill(self, head: Head, data: NDArray[np.uint8]) -> None:
         """Take over a file's exemplars and the policy's state.
 
         Raises:
             ValueError: the data is of another size than the head says.
         """
-        count, kind = head.count, file.label_dtype(self.context.classes)
-        labels = np.frombuffer(data[: count * kind.itemsize], kind).astype(np.int64)
-        data = data[count * kind.itemsize :]
-        if self.fmt.fixed_length is None:
-            lengths, used = file.read_varints(data, count)
-            data = data[used:]
-        else:
-            lengths = np.full(count, self.fmt.fixed_length, np.int64)
-        extras = {}
-        for name, spec in self.stores.items():
-            extras[f"extra:{name}"] = np.frombuffer(data[: count * spec.nbytes], spec.numpy).reshape(count, *spec.shape)
-            data = data[count * spec.nbytes :]
-        if len(data) != lengths.sum() or len(labels) != count or (count and int(labels.max()) >= self.context.classes):
-            raise ValueError("its parts do not fit together")
-        starts = np.cumsum(lengths) - lengths
-        for i, (start, length, label) in enumerate(zip(starts.tolist(), lengths.tolist(), labels.tolist(), strict=True)):
-            self._arena.append(data[start : start + length], label, {name: column[i] for name, column in extras.items()})
+        parts = file.read_exemplars(data, head.count, self.context.classes, self.stores, self.fmt.fixed_length)
+        ends = np.cumsum(parts.lengths).tolist()
+        labels, lengths = parts.labels.tolist(), parts.lengths.tolist()
+        for i, (end, length, label) in enumerate(zip(ends, lengths, labels, strict=True)):
+            row = {f"extra:{name}": column[i] for name, column in parts.extras.items()}
+            self._arena.append(parts.payload[end - length : end], label, row)
         chosen = self._selection
-        chosen.restore(head.counters, labels.tolist(), [self._meter.exemplar(n) for n in lengths.tolist()])
+        chosen.restore(head.counters, labels, [self._meter.exemplar(n) for n in lengths])
         chosen.offered, chosen.skipped, chosen.full = head.offered, head.skipped, head.full
 
     def _labels(self, slots: NDArray[np.int64]) -> list[int]:

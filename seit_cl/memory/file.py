@@ -44,10 +44,10 @@ class TensorSpec:
 
     def __post_init__(self) -> None:
         try:
-            kind = np.dtype(self.dtype).kind
+            known = np.dtype(self.dtype).kind in "biuf"
         except TypeError:
-            kind = "?!"
-        if kind not in "biuf":
+            known = False
+        if not known:
             raise UserError(f"{self.dtype!r} is no dtype that a memory stores; write e.g. 'float16'")
 
     @property
@@ -62,7 +62,13 @@ class TensorSpec:
 
 
 def write_stores(stores: Mapping[str, TensorSpec]) -> str:
-    """The extras spec as text, e.g. "logits=float16:10;step=int32:"."""
+    """The extras spec as text, e.g. "logits=float16:10;step=int32:".
+
+    Raises:
+        ValueError: a name that is no identifier.
+    """
+    if not all(name.isidentifier() for name in stores):
+        raise ValueError(f"extras {sorted(stores)}: names must be identifiers")
     return ";".join(f"{k}={v.dtype}:{'x'.join(map(str, v.shape))}" for k, v in stores.items())
 
 
@@ -180,6 +186,53 @@ def read_varints(data: NDArray[np.uint8], count: int) -> tuple[NDArray[np.int64]
     starts = np.concatenate([[0], ends[:-1] + 1])
     shift = 7 * (np.arange(used) - np.repeat(starts, ends - starts + 1))
     return np.add.reduceat((data[:used] & 127).astype(np.int64) << shift, starts), used
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The file's exemplars, in canonical order.
+
+    Args:
+        labels: (N,); lengths: (N,) int64, bytes of each record.
+        extras: by name, (N, *shape).
+        payload: (total bytes,) uint8, the records one after the other.
+    """
+
+    labels: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    extras: Mapping[str, NDArray[np.generic]]
+    payload: NDArray[np.uint8]
+
+
+def write_exemplars(parts: Parts, classes: int, fixed: bool) -> bytes:
+    """Labels, lengths (unless `fixed`), extras and payload."""
+    lengths = b"" if fixed else write_varints(parts.lengths)
+    labels = parts.labels.astype(label_dtype(classes)).tobytes()
+    return b"".join([labels, lengths, *(column.tobytes() for column in parts.extras.values()), parts.payload.tobytes()])
+
+
+def read_exemplars(
+    data: NDArray[np.uint8], count: int, classes: int, stores: Mapping[str, TensorSpec], fixed_length: int | None
+) -> Parts:
+    """The inverse of `write_exemplars`, for N = count.
+
+    Raises:
+        ValueError: the data is of another size, or a label is outside 0..C-1.
+    """
+    kind = label_dtype(classes)
+    labels = np.frombuffer(data[: count * kind.itemsize], kind).astype(np.int64)
+    data = data[count * kind.itemsize :]
+    lengths = np.full(count, fixed_length or 0, np.int64)
+    if fixed_length is None:
+        lengths, used = read_varints(data, count)
+        data = data[used:]
+    extras = {}
+    for name, spec in stores.items():
+        extras[name] = np.frombuffer(data[: count * spec.nbytes], spec.numpy).reshape(count, *spec.shape)
+        data = data[count * spec.nbytes :]
+    if len(data) != lengths.sum() or len(labels) != count or (count and int(labels.max()) >= classes):
+        raise ValueError("its parts do not fit together")
+    return Parts(labels, lengths, extras, data)
 
 
 def write_file(path: str | os.PathLike[str], body: bytes) -> None:

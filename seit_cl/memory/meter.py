@@ -49,7 +49,7 @@ class Meter:
         needed = self.fixed + self.exemplar(1 if exact is None else exact)
         if budget >= needed:
             return
-        rest = f"and an exemplar of {self.exemplar(exact)}" if exact is not None else "and one record, longer for most images"
+        rest = "and a record, longer for most images" if exact is None else f"and an exemplar of {self.exemplar(exact)}"
         raise BudgetTooSmall(
             f"a memory of {budget} bytes is too small for {self.fmt.spec}: give at least {needed} bytes "
             f"({needed / 1e6:.6f} MB): a header of {self.header}, side info of {len(self.fmt.side_info)} {rest}"

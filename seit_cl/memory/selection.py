@@ -1,11 +1,11 @@
 """Which samples enter a full memory and which exemplars leave it, counted in bytes.
 
-While everything fits, everything is stored; the first sample that does not fit makes the memory full for good (as in CIM,
-Luo et al., CVPR 2023). From then on whether a sample is accepted never depends on its own record's length, so that short
-records do not collect in leftover gaps.
+While everything fits, everything is stored; the first sample that does not fit makes the memory full for good (as in
+CIM, Luo et al., CVPR 2023). From then on whether a sample is accepted never depends on its own record's length, so that
+short records do not collect in leftover gaps. Only a record longer than the whole budget is passed over.
 
-Decisions are functions of (seed, samples offered so far, exemplars in canonical order) alone: every random word comes from
-a Philox counter, and the canonical order is that of the memory's file. A memory read back continues identically.
+Decisions are functions of (seed, samples offered so far, exemplars in canonical order) alone: every random word comes
+from a Philox counter, and the canonical order is that of the memory's file. A memory read back continues identically.
 """
 
 from __future__ import annotations

@@ -2,11 +2,12 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 from rich.console import Console
+from seit_cl.reports import base, exemplars_against_memory
 from synthetic_runs import write_grid, write_run
 
 from seit_cl import plugins, report
-from seit_cl.reports import base, exemplars_against_memory
 from seit_cl.results import read_runs, rebuild_summary
 
 FIGURES = {"accuracy_over_experiences", "accuracy_against_memory", "exemplars_against_memory", "accuracy_matrix"}
@@ -146,12 +147,34 @@ def test_several_strategies_learners_and_scenarios(tmp_path):
     assert any("pixels learner" in text.get_text() for text in figure.legends[0].get_texts())
 
 
+def test_runs_that_differ_by_more_than_the_seed_are_not_averaged(tmp_path):
+    for epochs in (1, 5):
+        for seed in (0, 1):
+            target = write_run(tmp_path, seed=seed)
+            config = yaml.safe_load((target / "config.yaml").read_text()) | {"epochs": epochs}
+            (target / "config.yaml").write_text(yaml.safe_dump(config))
+            target.rename(tmp_path / f"e{epochs}s{seed}")
+    headings, rows = report.summary_table(report.load_summary(tmp_path))
+    assert [row[headings.index("options")] for row in rows] == ["epochs=1", "epochs=5"]
+    assert {row[headings.index("seeds")] for row in rows} == {"2"}
+    report.build_report(tmp_path)
+    figure = plugins.load("report", "accuracy_against_memory").make(report.mark_variants(read_runs(tmp_path)))
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["tokens (epochs=1)", "tokens (epochs=5)"]
+
+
 def test_terminal_summary_is_readable(grid):
     console = Console(record=True, width=140)
     report.terminal_summary(rebuild_summary(grid), console)
     text = console.export_text()
     assert "±" in text and "tokens" in text and "forgetting" in text
     assert "1 not finished" in text and "1 failed: broken" in text
+
+
+def test_terminal_summary_fits_80_columns(grid):
+    console = Console(record=True, width=80)
+    report.terminal_summary(rebuild_summary(grid), console)
+    text = console.export_text()
+    assert "…" not in text and max(map(len, text.splitlines())) <= 80
 
 
 def test_command_line(grid, capsys):

@@ -1,0 +1,124 @@
+"""A memory's parts and what they cost: everything about ByteBudgetBuffer that neither stores nor draws exemplars."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import numpy as np
+import torch
+from avalanche.training.storage_policy import ExemplarsBuffer
+from numpy.typing import NDArray
+from torch import Tensor
+
+from seit_cl.errors import UserError, nearest
+from seit_cl.formats import ExemplarFormat, FormatContext
+from seit_cl.memory.arena import Arena
+from seit_cl.memory.file import Head, TensorSpec, write_stores
+from seit_cl.memory.meter import Meter
+from seit_cl.memory.selection import POLICIES
+from seit_cl.memory.views import Transform, Views
+from seit_cl.samples import Samples
+
+
+class MeteredBuffer(ExemplarsBuffer):
+    """Arena, policy and meter of a memory, and the numbers that runs report. See ByteBudgetBuffer for the arguments."""
+
+    def __init__(
+        self,
+        budget_bytes: int,
+        fmt: ExemplarFormat,
+        context: FormatContext,
+        policy: str = "class-balanced",
+        seed: int = 0,
+        stores: Mapping[str, TensorSpec] | None = None,
+        transform: Transform | None = None,
+    ) -> None:
+        if budget_bytes <= 0:
+            raise ValueError(f"a budget of {budget_bytes} bytes; a run without memory has no buffer")
+        if policy not in POLICIES:
+            raise UserError(f"unknown selection policy {policy!r}; {nearest(policy, POLICIES)}")
+        super().__init__(budget_bytes)
+        self.fmt, self.context, self.policy, self.seed = fmt, context, policy, seed
+        self.stores = dict(stores or {})
+        self._arena = Arena(budget_bytes)
+        for name, spec in self.stores.items():
+            self._arena.add_column(f"extra:{name}", spec.numpy, spec.shape)
+        self._selection = POLICIES[policy](context.classes, seed, self._arena.remove)
+        self._dataset: Any = None
+        self._views = Views(self._arena, fmt, transform)
+        self._meter = Meter(fmt, context.classes, self.stores, self._head().header_bytes)
+        self._meter.require(budget_bytes, None)
+
+    def __len__(self) -> int:
+        return len(self._arena)
+
+    @property
+    def budget_bytes(self) -> int:
+        """The most that the file may take."""
+        return int(self.max_size)
+
+    @property
+    def used_bytes(self) -> int:
+        """The size of the file that `save` writes."""
+        return self._meter.fixed + self._selection.used
+
+    @property
+    def payload_bytes(self) -> int:
+        """Bytes of the records alone."""
+        return self._arena.live_bytes
+
+    @property
+    def working_bytes(self) -> int:
+        """Main memory held while in use (buffer, columns, transformed exemplars); not counted against the budget."""
+        return self._arena.working_bytes
+
+    @property
+    def bytes_per_exemplar(self) -> float:
+        """used_bytes / N; 0 for an empty memory."""
+        return self.used_bytes / len(self) if len(self) else 0.0
+
+    @property
+    def skipped(self) -> int:
+        """Samples whose record alone exceeds the whole budget."""
+        return self._selection.skipped
+
+    @property
+    def offered(self) -> int:
+        """Samples offered so far."""
+        return self._selection.offered
+
+    @property
+    def full(self) -> bool:
+        """Whether a sample once did not fit: the budget has bound."""
+        return self._selection.full
+
+    def bytes_by_kind(self) -> dict[str, int]:
+        """Bytes of the file by what they are for; they sum to `used_bytes`."""
+        return self._meter.by_kind(len(self), self.payload_bytes, self.used_bytes)
+
+    def counts_per_class(self) -> Tensor:
+        """Exemplars of each class (C,) int64."""
+        labels = cast(NDArray[np.int64], self._arena.column("label"))
+        return torch.from_numpy(np.bincount(labels, minlength=self.context.classes))
+
+    @property
+    def classes_covered(self) -> int:
+        """Classes with at least one exemplar."""
+        return int((self.counts_per_class() > 0).sum())
+
+    def require_room(self, samples: Samples) -> None:
+        """Check that the budget holds the header and the longest record of samples (B,).
+
+        Raises:
+            BudgetTooSmall: it does not; the message says how many bytes would do.
+        """
+        self._meter.require(self.budget_bytes, int(self.fmt.encode(samples).lengths.max()))
+
+    def _head(self) -> Head:
+        """The file's head as the memory is now."""
+        chosen = self._selection
+        return Head(
+            self.budget_bytes, self.seed, chosen.offered, chosen.skipped, len(self), chosen.full, self.context,
+            self.fmt.spec, self.policy, write_stores(self.stores), chosen.state(), self.fmt.side_info,
+        )  # fmt: skip
