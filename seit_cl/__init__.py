@@ -1,3 +1,9 @@
 """Continual-learning benchmarks whose replay memory is metered in bytes."""
 
+import warnings
+
 __version__ = "0.1.0"
+
+# Avalanche imports qpsolvers, which warns about solvers that nothing here uses, and warns where it is given no logger.
+warnings.filterwarnings("ignore", message="no QP solver found")
+warnings.filterwarnings("ignore", message="No loggers specified")

@@ -166,7 +166,10 @@ class Experiment:
         optimisation = Optimisation(
             config.epochs, config.learning_rate, config.weight_decay, config.warmup, config.clip, precision
         )
-        return Learner(model, self.strategy, optimisation, config.head == "grow", self.device, self._stepped)
+        return Learner(
+            model=model, strategy=self.strategy, optimisation=optimisation, grow_head=config.head == "grow",
+            device=self.device, on_step=self._stepped,
+        )  # fmt: skip
 
     def _stepped(self, epoch: int, step: int, steps: int) -> None:
         self.progress(Now(self.current, len(self.scenario), epoch, self.config.epochs, step, steps))

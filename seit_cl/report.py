@@ -147,6 +147,7 @@ def terminal_summary(df: pd.DataFrame, console: Console | None = None) -> None:
     headings, rows = summary_table(df)
     if rows:
         console.print(_terminal_table(headings, rows, console.width))
+        console.print()
     for status, word in (("running", "not finished"), ("failed", "failed")):
         ids = df.loc[df["status"] == status, "run_id"].tolist()
         if ids:
@@ -235,6 +236,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         terminal_summary(load_summary(options.dir))
     except UserError as error:
         print(error, file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(
+            f"{error.filename or options.dir}: {error.strerror}; the report needs a folder it can write",
+            file=sys.stderr,
+        )
         return 2
     print(page)
     return 0

@@ -22,7 +22,7 @@ from seit_cl.cli import run_command
 from seit_cl.config import GRID, RunConfig, option_names
 from seit_cl.errors import UserError, nearest
 from seit_cl.experiment import Experiment, Now, build_strategy
-from seit_cl.report import build_report, terminal_summary
+from seit_cl.report import build_report, load_summary, terminal_summary
 from seit_cl.rundata import RunData
 
 
@@ -196,9 +196,8 @@ def main() -> None:
     name = options.data_root.resolve().name if options.data_root else "fractals"
     out = options.out or Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
     run_grid(configs, out, console)
-    summary = results.rebuild_summary(out)
     report = build_report(out)
-    terminal_summary(summary)
+    terminal_summary(load_summary(out))
     console.print(f"results: {out / 'summary.csv'}; report: {report}")
 
 

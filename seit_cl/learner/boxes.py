@@ -7,16 +7,27 @@ device of the tensors it augments (:func:`check_generator`), so no draw ever for
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-__all__ = ["Mode", "center_crop", "check_generator", "crop_resize", "random_resized_boxes", "resize_matrix"]
+__all__ = [
+    "Mode",
+    "blocks",
+    "center_crop",
+    "check_generator",
+    "crop_resize",
+    "crop_resize_from",
+    "random_resized_boxes",
+    "resize_matrix",
+]
 
 Mode = Literal["bicubic", "bilinear"]
 TRIES = 10  # torchvision's number of tries before it falls back to the centre
 CUBIC_A = -0.75  # the cubic kernel of torch.nn.functional.interpolate
+BLOCK_VALUES = 2**18  # float32 values of a cache block, 1 MiB
 EDGE_EPS = 1e-4  # pixels; a box edge this close to a whole pixel counts as lying on it
 
 
@@ -127,6 +138,73 @@ def resize_matrix(
     return matrix
 
 
+def blocks(batch: int, elements: int, device: torch.device) -> list[slice]:
+    """Slices of a batch that fit in a CPU's cache together (and spare it fresh pages); one slice on any other device.
+
+    Args:
+        batch: number of samples B.
+        elements: number of values of a sample.
+        device: where the samples are.
+
+    Returns:
+        slices that cover the batch; at least 4 samples each, the last one excepted.
+    """
+    step = max(4, BLOCK_VALUES // elements) if device.type == "cpu" else max(batch, 1)
+    return [slice(start, min(start + step, batch)) for start in range(0, batch, step)]
+
+
+def _resample(x: Tensor, vertical: Tensor, horizontal: Tensor) -> Tensor:
+    """Apply (B, rows, H) and (B, columns, W) matrices to (B, C, H, W): a (B, C, rows, columns) float32 view."""
+    batch, channels, height, width = x.shape
+    rows, columns = vertical.shape[1], horizontal.shape[1]
+    with torch.autocast(x.device.type, enabled=False):
+        if channels > 1 and x.is_contiguous(memory_format=torch.channels_last):
+            half = vertical @ x.float().permute(0, 2, 3, 1).reshape(batch, height, width * channels)
+            half = half.view(batch, rows, width, channels).transpose(1, 2).reshape(batch, width, rows * channels)
+            return (horizontal @ half).view(batch, columns, rows, channels).permute(0, 3, 2, 1)
+        half = x.float().reshape(batch, channels * height, width) @ horizontal.transpose(1, 2)
+        half = half.view(batch, channels, height, columns).transpose(1, 2)
+        half = half.reshape(batch, height, channels * columns)
+        return (vertical @ half).view(batch, rows, channels, columns).transpose(1, 2)
+
+
+def crop_resize_from(
+    load: Callable[[slice], Tensor],
+    shape: tuple[int, int, int, int],
+    boxes: Tensor,
+    out: int | tuple[int, int],
+    mode: Mode = "bicubic",
+    flip: Tensor | None = None,
+) -> Tensor:
+    """Do :func:`crop_resize` on samples that are made block by block, so that a CPU keeps them in its cache.
+
+    Args:
+        load: gives the samples of a slice of the batch, (b, C, H, W) float or uint8, on the device of ``boxes``.
+        shape: (B, C, H, W) of the whole batch.
+        boxes: as in :func:`crop_resize`, and so are the rest.
+        out: output side, or (height, width).
+        mode: "bicubic" or "bilinear".
+        flip: (B,) bool or None.
+
+    Returns:
+        (B, C, out, out) float32 on the device of ``boxes``.
+
+    Raises:
+        ValueError: if a shape or the mode is wrong.
+    """
+    batch, channels, height, width = shape
+    if boxes.shape != (batch, 4) or (flip is not None and flip.shape != (batch,)):
+        raise ValueError("boxes must have shape (B, 4) and flip (B,), B being the batch of x")
+    rows, columns = (out, out) if isinstance(out, int) else out
+    boxes = boxes.float()
+    vertical = resize_matrix(boxes[:, 1], boxes[:, 3], height, rows, mode)
+    horizontal = resize_matrix(boxes[:, 0], boxes[:, 2], width, columns, mode, flip)
+    whole = torch.empty(batch, channels, rows, columns, device=boxes.device)
+    for part in blocks(batch, channels * height * width, boxes.device):
+        whole[part] = _resample(load(part), vertical[part], horizontal[part])
+    return whole
+
+
 def crop_resize(
     x: Tensor, boxes: Tensor, out: int | tuple[int, int], mode: Mode = "bicubic", flip: Tensor | None = None
 ) -> Tensor:
@@ -137,40 +215,23 @@ def crop_resize(
     copy. There is no antialiasing: shrinking by much aliases.
 
     Args:
-        x: (B, C, H, W) floating point.
+        x: (B, C, H, W) floating point or uint8.
         boxes: (B, 4) ``(x0, y0, w, h)``, fractions of width and height, inside the image, on the device of ``x``.
         out: output side, or (height, width).
         mode: "bicubic" or "bilinear".
         flip: (B,) bool, samples to mirror left to right; None for no sample.
 
     Returns:
-        (B, C, out, out), the dtype and device of ``x``.
+        (B, C, out, out) on the device of ``x``, of its dtype; float32, unclamped, for uint8.
 
     Raises:
         ValueError: if a shape, the dtype or the mode is wrong.
     """
-    if x.ndim != 4 or not x.is_floating_point():
-        raise ValueError(f"x must be floating point of shape (B, C, H, W), got {x.dtype} {tuple(x.shape)}")
-    if boxes.shape != (x.shape[0], 4) or (flip is not None and flip.shape != x.shape[:1]):
-        raise ValueError("boxes must have shape (B, 4) and flip (B,), B being the batch of x")
+    if x.ndim != 4 or not (x.is_floating_point() or x.dtype == torch.uint8):
+        raise ValueError(f"x must be float or uint8 of shape (B, C, H, W), got {x.dtype} {tuple(x.shape)}")
     batch, channels, height, width = x.shape
-    rows, columns = (out, out) if isinstance(out, int) else out
-    boxes = boxes.float()
-    vertical = resize_matrix(boxes[:, 1], boxes[:, 3], height, rows, mode)
-    horizontal = resize_matrix(boxes[:, 0], boxes[:, 2], width, columns, mode, flip)
-    with torch.autocast(x.device.type, enabled=False):
-        if x.is_contiguous(memory_format=torch.channels_last) and channels > 1:
-            half = vertical @ x.float().permute(0, 2, 3, 1).reshape(batch, height, width * channels)
-            half = half.view(batch, rows, width, channels).transpose(1, 2).reshape(batch, width, rows * channels)
-            whole = (horizontal @ half).view(batch, columns, rows, channels).permute(0, 3, 2, 1)
-        else:
-            half = x.float().reshape(batch, channels * height, width) @ horizontal.transpose(1, 2)
-            half = (
-                half.view(batch, channels, height, columns).transpose(1, 2).reshape(batch, height, channels * columns)
-            )
-            half = half.reshape(batch, height, channels * columns)
-            whole = (vertical @ half).view(batch, rows, channels, columns).transpose(1, 2)
-    return whole.contiguous().to(x.dtype)
+    whole = crop_resize_from(lambda part: x[part], (batch, channels, height, width), boxes, out, mode, flip)
+    return whole if x.dtype == torch.uint8 else whole.to(x.dtype)
 
 
 def center_crop(x: Tensor, side: int) -> Tensor:

@@ -101,8 +101,8 @@ class PixelAugment(nn.Module):
             flip = torch.rand(batch, generator=gen, device=pixels.device) < config.flip_p
         if config.rrc:
             boxes = random_resized_boxes(batch, gen, config.rrc_scale)
-            cropped = crop_resize(pixels.float(), boxes, self.crop, config.mode, flip)
-            return self.normalise(cropped.clamp_(0.0, 255.0))  # bicubic overshoots
+            cropped = crop_resize(pixels, boxes, self.crop, config.mode, flip)
+            return cropped.clamp_(0.0, 255.0).sub_(self.mean).div_(self.std)  # bicubic overshoots
         centre = center_crop(pixels, self.crop)
         if flip is not None:
             centre = torch.where(flip[:, None, None, None], centre.flip(-1), centre)

@@ -51,6 +51,7 @@ class Learner(SupervisedTemplate):
 
     def __init__(
         self,
+        *,
         model: nn.Module,
         strategy: Strategy,
         optimisation: Optimisation,

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seit_cl.learner.boxes import center_crop, check_generator, crop_resize, random_resized_boxes
+from seit_cl.learner.boxes import blocks, center_crop, check_generator, crop_resize_from, random_resized_boxes
 
 __all__ = ["Combine", "TokenAugment", "TokenAugmentConfig", "nearest_codes"]
 
@@ -239,16 +239,28 @@ class TokenAugment(nn.Module):
         Returns:
             the shape, dtype and device of ``inputs``.
         """
-        config, (batch, dim) = self.config, inputs.shape[:2]
+        return self._add_noise(inputs.clone(), gen)
+
+    def _add_noise(self, inputs: Tensor, gen: torch.Generator) -> Tensor:
+        """Add the noise in place. A CPU draws it for chosen images alone; elsewhere picking them synchronises."""
+        config = self.config
         if config.noise_p == 0.0 or config.noise_channel_std == config.noise_element_std == 0.0:
             return inputs
-        chosen = torch.rand(batch, 1, 1, 1, generator=gen, device=inputs.device) < config.noise_p
-        channel = torch.randn(batch, dim, 1, 1, generator=gen, device=inputs.device)
-        out = inputs + channel * (chosen * config.noise_channel_std)
-        if config.noise_element_std > 0.0:
-            element = torch.randn(inputs.shape, generator=gen, device=inputs.device)
-            out = torch.addcmul(out, element, chosen * config.noise_element_std)
-        return out.to(inputs.dtype)
+        chosen = torch.rand(inputs.shape[0], generator=gen, device=inputs.device) < config.noise_p
+        if inputs.device.type != "cpu":
+            return inputs.add_(self._draw_noise(inputs, gen) * chosen[:, None, None, None])
+        rows = chosen.nonzero().flatten()
+        for part in blocks(len(rows), inputs[0].numel() if len(rows) else 1, inputs.device):
+            inputs.index_add_(0, rows[part], self._draw_noise(inputs[: len(rows[part])], gen).to(inputs.dtype))
+        return inputs
+
+    def _draw_noise(self, like: Tensor, gen: torch.Generator) -> Tensor:
+        """Channel plus element noise of the shape of ``like``, float32."""
+        channel = torch.randn(*like.shape[:2], 1, 1, generator=gen, device=like.device) * self.config.noise_channel_std
+        if self.config.noise_element_std == 0.0:
+            return channel.expand(like.shape)
+        element = torch.randn(like.shape, generator=gen, device=like.device)
+        return element.mul_(self.config.noise_element_std).add_(channel)
 
     def forward(self, tokens: Tensor, gen: torch.Generator | None = None, train: bool = True) -> Tensor:
         """Augment (train) or centre-crop (test) a batch.
@@ -270,9 +282,12 @@ class TokenAugment(nn.Module):
         if gen is None:
             raise ValueError("training needs a generator")
         check_generator(gen, tokens.device)
-        inputs = self.embed(self.eda(tokens, gen))
+        tokens = self.eda(tokens, gen)
+        batch, _, height, width = tokens.shape
         if self.config.rrc:
-            inputs = crop_resize(inputs, random_resized_boxes(tokens.shape[0], gen, self.config.rrc_scale), self.crop)
+            boxes = random_resized_boxes(batch, gen, self.config.rrc_scale)
+            shape = (batch, self.dim, height, width)
+            inputs = crop_resize_from(lambda part: self.embed(tokens[part]), shape, boxes, self.crop)
         else:
-            inputs = center_crop(inputs, self.crop).contiguous()
-        return self.noise(inputs, gen)
+            inputs = self.embed(center_crop(tokens, self.crop)).contiguous()
+        return self._add_noise(inputs, gen)

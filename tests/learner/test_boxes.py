@@ -7,7 +7,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from seit_cl.learner.boxes import Mode, center_crop, check_generator, crop_resize, random_resized_boxes, resize_matrix
+from seit_cl.learner.boxes import (
+    Mode,
+    blocks,
+    center_crop,
+    check_generator,
+    crop_resize,
+    random_resized_boxes,
+    resize_matrix,
+)
 
 
 def gen(seed: int = 0, device: str = "cpu") -> torch.Generator:
@@ -150,3 +158,22 @@ def test_cuda_equals_cpu(mode: Mode) -> None:
     torch.testing.assert_close(got.cpu(), crop_resize(x, boxes, 28, mode, flip), atol=2e-4, rtol=1e-3)
     on_device = random_resized_boxes(16, gen(1, "cuda"))
     assert on_device.is_cuda and torch.equal(on_device, random_resized_boxes(16, gen(1, "cuda")))
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_blocks_give_what_one_sample_gives(channels_last: bool) -> None:
+    x, boxes = torch.randn(23, 32, 32, 32, generator=gen()), random_resized_boxes(23, gen())
+    if channels_last:
+        x = x.contiguous(memory_format=torch.channels_last)
+    got = crop_resize(x, boxes, 28)
+    for i in (0, 7, 8, 22):
+        torch.testing.assert_close(
+            got[i : i + 1], crop_resize(x[i : i + 1], boxes[i : i + 1], 28), atol=1e-5, rtol=1e-5
+        )
+    assert [(p.start, p.stop) for p in blocks(9, 2**30, x.device)] == [(0, 4), (4, 8), (8, 9)]
+    assert blocks(9, 1, torch.device("cuda")) == [slice(0, 9)] and blocks(0, 1, x.device) == []
+
+
+def test_uint8_gives_float() -> None:
+    x, boxes = torch.randint(0, 256, (5, 3, 16, 16), dtype=torch.uint8), random_resized_boxes(5, gen())
+    assert torch.equal(crop_resize(x, boxes, 8), crop_resize(x.float(), boxes, 8))

@@ -1,0 +1,87 @@
+"""The command line: grids, results, resume after SIGKILL, and one line for bad input."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+BASE = ["--experiences", "2", "--epochs", "1", "--batch", "16", "--replay-batch", "8"]
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "seit_cl.run", *arguments]
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(*arguments), capture_output=True, text=True, timeout=280, check=False)
+
+
+def numbers(out: Path) -> pd.DataFrame:
+    return pd.read_csv(out / "summary.csv").drop(columns="train_seconds")
+
+
+@pytest.mark.slow
+def test_a_grid_writes_results_and_skips_what_is_finished(fractals: Path, tmp_path: Path) -> None:
+    grid = ["--data-root", str(fractals), "--memory-mb", "0.003", "--format", "jpeg", "tokens", "--strategy", "er", "naive",
+            "joint", "cumulative", *BASE, "--out", str(tmp_path / "out")]  # fmt: skip
+    done = run(*grid)
+    assert done.returncode == 0, done.stderr
+    summary = pd.read_csv(tmp_path / "out" / "summary.csv")
+    assert sorted(summary.strategy) == ["cumulative", "er", "er", "joint", "naive"]
+    assert (summary.status == "finished").all()
+    er = summary[summary.strategy == "er"]
+    assert (er.used_bytes <= er.memory_bytes).all()
+    assert er.steps.nunique() == 1
+    for folder in (tmp_path / "out").glob("er_*"):
+        assert (folder / "memory.bin").stat().st_size == pd.Series(er.used_bytes[er.run_id == folder.name]).item()
+    assert (tmp_path / "out" / "report.html").exists()
+    again = run(*grid)
+    assert "5 of 5 runs are finished already" in again.stdout
+
+
+@pytest.mark.slow
+def test_a_killed_run_ends_with_the_numbers_of_one_never_killed(fractals: Path, tmp_path: Path) -> None:
+    options = ["--data-root", str(fractals), "--memory-mb", "0.003", *BASE, "--experiences", "4", "--epochs", "3"]
+    whole = run(*options, "--out", str(tmp_path / "whole"))
+    assert whole.returncode == 0, whole.stderr
+    cut = tmp_path / "cut"
+    process = subprocess.Popen(command(*options, "--out", str(cut)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None and not list(cut.glob("*/checkpoint.pt")):
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    resumed = run(*options, "--out", str(cut))
+    assert resumed.returncode == 0, resumed.stderr
+    pd.testing.assert_frame_equal(numbers(cut), numbers(tmp_path / "whole"))
+    folders = [next(p.glob("er_*")) for p in (cut, tmp_path / "whole")]
+    assert folders[0].joinpath("memory.bin").read_bytes() == folders[1].joinpath("memory.bin").read_bytes()
+    assert folders[0].joinpath("accuracy.csv").read_bytes() == folders[1].joinpath("accuracy.csv").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--memory-bm", "1"], ["--memory-bm", "--memory-mb"]),
+        (["--format", "tokns"], ["tokns", "tokens"]),
+        (["--format", "jpeg:qality=3"], ["qality", "quality"]),
+        (["--strategy", "err"], ["err", "er"]),
+        (["--data-root", "no/such/folder"], ["no/such/folder"]),
+        (["--memory-mb", "0.000001"], ["bytes"]),
+        (["--learner", "pixels", "--format", "tokens"], ["pixels", "jpeg"]),
+        (["--experiences", "99"], ["99", "--experiences"]),
+    ],
+)
+def test_bad_input_is_one_line_that_names_it(
+    arguments: list[str], words: list[str], fractals: Path, tmp_path: Path
+) -> None:
+    root = [] if "--data-root" in arguments else ["--data-root", str(fractals)]
+    done = run(*root, *arguments, "--out", str(tmp_path / "out"))
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert all(word in done.stderr.splitlines()[0] for word in words), done.stderr
+    assert len(done.stderr.splitlines()) == 1
