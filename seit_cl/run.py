@@ -121,7 +121,7 @@ def run_id(config: RunConfig) -> str:
     parts = [config.strategy, config.learner, f"seed{config.seed}"]
     if config.memory_mb:
         parts[2:2] = [config.format, f"{config.memory_mb:g}MB"]
-    return re.sub(r"[^A-Za-z0-9.+-]+", "-", "_".join(parts).replace("_", "~")).replace("~", "_").strip("-")
+    return "_".join(re.sub(r"[^A-Za-z0-9.+-]+", "-", part).strip("-") for part in parts)
 
 
 def is_finished(config: RunConfig, run_dir: Path) -> bool:

@@ -115,6 +115,20 @@ class MeteredBuffer(ExemplarsBuffer):
         """
         self._meter.require(self.budget_bytes, int(self.fmt.encode(samples).lengths.max()))
 
+    @classmethod
+    def smallest_budget(
+        cls,
+        samples: Samples,
+        fmt: ExemplarFormat,
+        context: FormatContext,
+        policy: str = "class-balanced",
+        stores: Mapping[str, TensorSpec] | None = None,
+    ) -> int:
+        """Bytes that do for a memory of one exemplar, the longest of samples (B,); to be asked before one is built."""
+        meter = cls(1 << 62, fmt, context, policy, stores=stores)._meter
+        lengths = fmt.encode(samples).lengths
+        return meter.fixed + meter.exemplar(int(lengths.max()))
+
     def _head(self) -> Head:
         """The file's head as the memory is now."""
         chosen = self._selection

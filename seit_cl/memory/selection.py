@@ -30,7 +30,6 @@ class SelectionPolicy:
     """
 
     grouped = False  # whether exemplars are kept in one group per class
-    counters_per_class = False
 
     def __init__(self, classes: int, seed: int, evict: Callable[[int], None]) -> None:
         self.classes, self.seed, self.evict = classes, seed, evict
@@ -177,7 +176,6 @@ class ClassBalanced(SelectionPolicy):
     """
 
     grouped = True
-    counters_per_class = True
 
     def __init__(self, classes: int, seed: int, evict: Callable[[int], None]) -> None:
         super().__init__(classes, seed, evict)

@@ -42,7 +42,8 @@ class Views:
 
     def _transform(self, slots: NDArray[np.int64], transform: Transform) -> None:
         """Decode, transform and keep the inputs of distinct slots (B,)."""
-        values = transform(self.fmt.decode(self.arena.records(slots))).cpu().numpy()
+        with torch.no_grad():
+            values = transform(self.fmt.decode(self.arena.records(slots))).cpu().numpy()
         if not self.arena.has_column("view"):
             self.arena.add_column("view", values.dtype, values.shape[1:])
         self.arena.column("view")[slots] = values

@@ -1,0 +1,64 @@
+"""Raw and JPEG exemplars."""
+
+import pytest
+import torch
+from random_samples import CONTEXT, RandomSource, samples
+
+from seit_cl.errors import UserError
+from seit_cl.formats import FormatContext, build_format
+from seit_cl.samples import Samples
+
+
+def test_raw_is_lossless_and_three_bytes_a_pixel():
+    fmt = build_format("raw", CONTEXT)
+    assert fmt.fixed_length == 3 * 32 * 32
+    assert torch.equal(fmt.decode(fmt.encode(samples(4))), samples(4).pixels())
+
+
+def test_jpeg_spec_writes_every_option_out():
+    assert build_format("jpeg", CONTEXT).spec == "jpeg:quality=75,size=32"
+    assert build_format("jpeg:size=16,quality=30", CONTEXT).spec == "jpeg:quality=30,size=16"
+
+
+@pytest.mark.parametrize("spec", ["jpeg:quality=0", "jpeg:quality=101", "jpeg:size=-1", "jpeg:size=33", "jpeg:size=x"])
+def test_jpeg_refuses_bad_options(spec):
+    with pytest.raises(UserError, match="jpeg"):
+        build_format(spec, CONTEXT)
+
+
+def test_jpeg_is_close_and_lower_quality_is_shorter():
+    sizes, errors = [], []
+    for quality in (10, 50, 95):
+        fmt = build_format(f"jpeg:quality={quality}", CONTEXT)
+        records = fmt.encode(samples(20))
+        sizes.append(int(records.lengths.sum()))
+        errors.append(float((fmt.decode(records).float() - samples(20).pixels().float()).abs().mean()))
+    assert sizes == sorted(sizes) and errors == sorted(errors, reverse=True) and errors[-1] < 6
+
+
+def test_jpeg_stored_smaller_comes_back_at_the_learners_side():
+    small, large = build_format("jpeg:size=16", CONTEXT), build_format("jpeg", CONTEXT)
+    records = small.encode(samples(8))
+    assert records.lengths.sum() < large.encode(samples(8)).lengths.sum()
+    assert (small.decode(records).float() - samples(8).pixels().float()).abs().mean() < 20
+
+
+def test_jpeg_files_carry_no_metadata_and_are_420():
+    record = build_format("jpeg", CONTEXT).encode(samples(1)).to_bytes()[0]
+    assert record[:2] == b"\xff\xd8" and record[-2:] == b"\xff\xd9"
+    for marker in (b"\xff\xe1", b"\xff\xe2", b"\xff\xed", b"\xff\xfe"):  # Exif, ICC, Photoshop, comment
+        assert marker not in record[: record.index(b"\xff\xda")]
+    frame = record.index(b"\xff\xc0")
+    assert record[frame + 11] == 0x22  # luma sampled 2x2 against chroma
+
+
+@pytest.mark.parametrize("quality", [94, 100])
+def test_jpeg_writes_incompressible_images(quality):
+    class Noise(RandomSource):
+        def pixels(self, ids):
+            return self._random(ids, (3, 256, 256), 256).to(torch.uint8)
+
+    context = FormatContext(256, 10, 16, (1, 4, 4), "test")
+    fmt = build_format(f"jpeg:quality={quality}", context)
+    records = fmt.encode(Samples(torch.arange(2), torch.zeros(2, dtype=torch.int64), Noise(context)))
+    assert fmt.decode(records).shape == (2, 3, 256, 256)

@@ -1,0 +1,35 @@
+"""Offering a sample costs the same however many were offered before."""
+
+import time
+
+import pytest
+import torch
+from memory_samples import CONTEXT
+
+from seit_cl.formats import build_format
+from seit_cl.memory import POLICIES, ByteBudgetBuffer
+from seit_cl.samples import Samples
+
+
+class Pool:
+    """Token grids from a table, so that the memory's own work is what takes time."""
+
+    grids = torch.randint(200, (10_000, 1, 4, 4)).to(torch.int16)
+
+    def tokens(self, ids):
+        return self.grids[ids % len(self.grids)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("policy", POLICIES)
+def test_cost_per_sample_does_not_grow_with_the_stream(policy):
+    buffer = ByteBudgetBuffer(500_000, build_format("tokens", CONTEXT), CONTEXT, policy)
+    seconds = {}
+    for start in range(0, 1_000_000, 1000):
+        ids = torch.arange(start, start + 1000)
+        samples = Samples(ids, ids // 7 % CONTEXT.classes, Pool())
+        began = time.perf_counter()
+        buffer.offer(samples)
+        seconds[start] = time.perf_counter() - began
+    first = sum(s for start, s in seconds.items() if start < 10_000) / 10_000
+    assert len(buffer) > 25_000 and sum(seconds.values()) / 1_000_000 < 2 * first
