@@ -1,0 +1,35 @@
+"""Formats that fit something to data: what they fitted is counted, saved and given back."""
+
+import os
+
+import torch
+from memory_samples import CONTEXT, samples
+
+from seit_cl import formats
+from seit_cl.formats.tokens import TokensFormat
+from seit_cl.memory import ByteBudgetBuffer
+
+
+class Fitted(TokensFormat):
+    """Tokens with a side_info that grows at the third batch."""
+
+    batches = 0
+
+    def encode(self, samples):
+        self.batches += 1
+        self.side_info = bytes(100 if self.batches > 2 else 0)
+        return super().encode(samples)
+
+
+def test_side_info_counts_and_makes_room_for_itself(tmp_path, monkeypatch):
+    monkeypatch.setattr(formats.plugins, "load", lambda kind, name: Fitted)
+    buffer = ByteBudgetBuffer(500, formats.build_format("tokens", CONTEXT), CONTEXT)
+    for start in range(0, 100, 20):
+        buffer.offer(samples(start, [start // 20] * 20))
+        buffer.save(tmp_path / "memory.bin")
+        assert os.path.getsize(tmp_path / "memory.bin") == buffer.used_bytes <= 500
+    assert buffer.bytes_by_kind()["side_info"] == 100
+    loaded = ByteBudgetBuffer.load(tmp_path / "memory.bin")
+    everything = torch.arange(len(buffer))
+    assert loaded.fmt.side_info == buffer.fmt.side_info
+    assert torch.equal(loaded.by_ids(everything).inputs, buffer.by_ids(everything).inputs)
