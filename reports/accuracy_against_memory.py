@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from seit_cl.reports import base
 
+from seit_cl.reports import base
 from seit_cl.results import Run, average_incremental_accuracy, final_accuracy
 
 TITLE = "Accuracy against memory"

@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
-from seit_cl.reports import base
 
+from seit_cl.reports import base
 from seit_cl.results import Run, accuracy_matrix
 
 TITLE = "Accuracy on each experience"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from seit_cl.reports import base
 
+from seit_cl.reports import base
 from seit_cl.results import Run
 
 TITLE = "Accuracy over experiences"

@@ -6,8 +6,8 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from seit_cl.reports import base
 
+from seit_cl.reports import base
 from seit_cl.results import Run
 
 TITLE = "Exemplars against memory"

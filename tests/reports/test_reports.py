@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 import yaml
 from rich.console import Console
-from seit_cl.reports import base, exemplars_against_memory
 from synthetic_runs import write_grid, write_run
 
 from seit_cl import plugins, report
+from seit_cl.reports import base, exemplars_against_memory
 from seit_cl.results import read_runs, rebuild_summary
 
 FIGURES = {"accuracy_over_experiences", "accuracy_against_memory", "exemplars_against_memory", "accuracy_matrix"}
