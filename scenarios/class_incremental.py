@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import torch
 
@@ -61,7 +63,7 @@ def class_incremental(
         order = tuple(dataset.classes.index(name) for name in explicit_order)
     sizes = split_sizes(count, experiences, first_classes)
     bounds = np.cumsum([0, *sizes])
-    labels = tuple(tuple(range(a, b)) for a, b in zip(bounds[:-1], bounds[1:], strict=True))
+    labels = tuple(tuple(range(a, b)) for a, b in itertools.pairwise(bounds.tolist()))
     members = [torch.tensor([order[label] for label in part]) for part in labels]
     return Scenario(
         name="class-incremental",

@@ -170,9 +170,10 @@ class SelectionPolicy:
 class ClassBalanced(SelectionPolicy):
     """Class-balancing reservoir sampling (Chrysakis and Moens, ICML 2020), with bytes in the place of counts.
 
-    A class is full once it is or has been the largest by bytes (ties: the smaller label). A sample of a full class is
+    A class is full once it is or has been the largest by bytes, ties included. A sample of a full class is
     accepted with probability kept / seen of its class and replaces random exemplars of its own; one of another class is
-    always accepted and replaces random exemplars of the largest class, found anew after each eviction.
+    always accepted and replaces random exemplars of the largest class (ties: the smaller label), found
+    anew after each eviction.
     """
 
     grouped = True
@@ -180,7 +181,7 @@ class ClassBalanced(SelectionPolicy):
     def __init__(self, classes: int, seed: int, evict: Callable[[int], None]) -> None:
         super().__init__(classes, seed, evict)
         self.seen_per_class = [0] * classes
-        self.class_full = [False] * classes
+        self.class_full = np.zeros(classes, bool)
 
     def state(self) -> NDArray[np.uint32]:
         pairs = zip(self.seen_per_class, self.class_full, strict=True)
@@ -189,7 +190,7 @@ class ClassBalanced(SelectionPolicy):
     def restore(self, state: NDArray[np.uint32], labels: Sequence[int], costs: Sequence[int]) -> None:
         super().restore(state, labels, costs)
         self.seen_per_class = [int(value) & (_FULL - 1) for value in state]
-        self.class_full = [bool(int(value) & _FULL) for value in state]
+        self.class_full = (state & np.uint32(_FULL)) > 0
 
     def _count(self, label: int) -> None:
         self.seen_per_class[label] += 1
@@ -207,10 +208,9 @@ class ClassBalanced(SelectionPolicy):
         return True
 
     def _largest(self) -> int:
-        """The largest class by bytes, which is full from now on."""
-        largest = int(self.bytes.argmax())
-        self.class_full[largest] = True
-        return largest
+        """The largest class by bytes, ties to the smaller label; every class as large as it is full from now on."""
+        self.class_full |= self.bytes == self.bytes.max()
+        return int(self.bytes.argmax())
 
     def _group_to_shrink(self) -> int:
         return self._largest()
