@@ -1,4 +1,4 @@
-"""What all commands share: user errors as one line with exit code 2, Ctrl-C with a word on resuming."""
+"""What all commands share: user errors as one line with exit code 2, Ctrl-C as one word."""
 
 from __future__ import annotations
 
@@ -22,5 +22,5 @@ def run_command(command: Callable[[], None]) -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("interrupted; the same command with the same --out resumes", file=sys.stderr)
+        print("interrupted", file=sys.stderr)
         sys.exit(130)

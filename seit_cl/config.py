@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
+
+from seit_cl.errors import UserError
 
 
 def _help(text: str) -> Any:
@@ -53,6 +57,18 @@ class RunConfig:
     tokenizer: Annotated[Path | None, _help("tokenizer file; none: the bundled one")] = None
     skip_bad_images: Annotated[bool, _help("leave unreadable images out and count them")] = False
 
+    def __post_init__(self) -> None:
+        """Refuse values that no run can mean.
+
+        Raises:
+            UserError: naming the option, its value and the values that it may have.
+        """
+        for names, fits, words in RANGES:
+            for name in names:
+                if not fits(getattr(self, name)):
+                    option = name.replace("_", "-")
+                    raise UserError(f"--{option} {getattr(self, name):g}: must be {words}")
+
     def plain(self) -> dict[str, Any]:
         """As values that YAML keeps."""
         out = asdict(self)
@@ -61,6 +77,16 @@ class RunConfig:
         return out
 
 
+RANGES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
+    (("epochs", "batch", "experiences"), lambda value: value >= 1, "at least 1"),
+    (("replay_batch", "first_classes", "resolution"), lambda value: value >= 0, "0 or more"),
+    (("memory_mb",), lambda value: 0 <= value < math.inf, "0 or more; 0 means no memory"),
+    (("weight_decay",), lambda value: 0 <= value < math.inf, "0 or more"),
+    (("learning_rate", "clip", "cutmix_alpha"), lambda value: 0 < value < math.inf, "above 0"),
+    (("token_rrc", "pixel_rrc"), lambda value: 0 < value <= 1, "a fraction above 0 and up to 1"),
+    (("warmup", "synonym_p", "swap_p", "noise_p", "flip_p", "cutmix_p"), lambda value: 0 <= value <= 1, "from 0 to 1"),
+    (("label_smoothing",), lambda value: 0 <= value < 1, "0 or more and below 1"),
+)
 GRID = ("strategy", "format", "memory_mb", "learner", "seed")
 
 

@@ -11,6 +11,7 @@ import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +22,14 @@ import torch
 from torch import Tensor
 
 from seit_cl import __version__, checkpoint, plugins, results
+from seit_cl.assembly import build_augment, build_model, build_strategy, choose_device, optimisation
 from seit_cl.config import RunConfig
 from seit_cl.errors import UserError
 from seit_cl.formats import build_format
-from seit_cl.formats.base import FormatContext, fill_options, parse_spec
+from seit_cl.formats.base import FormatContext
 from seit_cl.generators import Generators, derive_seed
-from seit_cl.learner.batches import Augment, BatchMaker, ReplayLoader
-from seit_cl.learner.pixel_augment import PixelAugment, PixelAugmentConfig
-from seit_cl.learner.strategy import Strategy
-from seit_cl.learner.template import Learner, Optimisation
-from seit_cl.learner.token_augment import TokenAugment, TokenAugmentConfig
-from seit_cl.learner.vit import build_vit, initialise, pixel_stem, token_stem
+from seit_cl.learner.batches import BatchMaker, ReplayLoader
+from seit_cl.learner.template import Learner
 from seit_cl.memory.buffer import ByteBudgetBuffer
 from seit_cl.rundata import RunData
 from seit_cl.samples import Samples
@@ -43,7 +41,8 @@ SHOWN_EXEMPLARS = 8
 
 @dataclass(frozen=True)
 class Now:
-    """Where a run stands: experience and epoch (from 0) of how many, step of the epoch of how many."""
+    """Where a run stands: experience and epoch (from 0) of how many, step of the epoch of how many; samples trained on so
+    far, fresh ones and exemplars, and the seconds that took."""
 
     experience: int
     experiences: int
@@ -51,32 +50,12 @@ class Now:
     epochs: int
     step: int
     steps: int
-
-
-def build_strategy(spec: str) -> Strategy:
-    """A strategy from its spec, e.g. "er" or "derpp:alpha=0.2".
-
-    Raises:
-        UserError: unknown strategy or hyperparameter.
-    """
-    name, options = parse_spec(spec)
-    kind = plugins.load("strategy", name)
-    return kind(fill_options(kind.Hyper, spec, options))
-
-
-def choose_device(name: str) -> torch.device:
-    """The device that "auto", "cpu" or "cuda" means.
-
-    Raises:
-        UserError: CUDA asked for and absent.
-    """
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UserError("--device cuda: this machine has no CUDA device that torch can use; use --device cpu")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+    samples: int
+    seconds: float
 
 
 class Experiment:
-    """One run of a configuration.
+    """One run of a configuration. Building one checks its options against the data; the model is made by `run`.
 
     Args:
         config: the run's options.
@@ -90,11 +69,15 @@ class Experiment:
     """
 
     def __init__(
-        self, config: RunConfig, data: RunData, run_dir: Path, command: str, progress: Callable[[Now], None]
+        self,
+        config: RunConfig,
+        data: RunData,
+        run_dir: Path,
+        command: str = "",
+        progress: Callable[[Now], None] = lambda now: None,
     ) -> None:
         self.config, self.data, self.run_dir, self.command, self.progress = config, data, run_dir, command, progress
-        self.strategy = build_strategy(config.strategy)
-        self.strategy.label_smoothing = config.label_smoothing
+        self.strategy = build_strategy(config)
         self.device = choose_device(config.device)
         cut = plugins.load("scenario", config.scenario)
         self.stream: Scenario = cut(
@@ -106,8 +89,6 @@ class Experiment:
         self.names = [data.dataset.classes[c] for c in self.stream.class_order]
         self.generators = Generators(config.seed, self.device)
         self.memory = self._memory()
-        self.augment = self._augment()
-        self.learner = self._learner()
         self.accuracy: list[dict[str, Any]] = []
         self.memory_rows: list[dict[str, Any]] = []
         self.train_seconds = 0.0
@@ -136,62 +117,53 @@ class Experiment:
         """A stored JPEG is decoded and tokenized once, then replayed as tokens."""
         return self.data.tokenizer.encode if domain == "pixels" and self.config.learner == "tokens" else None
 
-    def _augment(self) -> Augment:
+    @cached_property
+    def learner(self) -> Learner:
+        """The model and its training step."""
         config = self.config
-        if config.learner == "pixels":
-            options = PixelAugmentConfig(rrc_scale=(config.pixel_rrc, 1.0), flip_p=config.flip_p)
-            return PixelAugment(pixel_stem(self.data.resolution).crop, options).to(self.device)
-        tokens = TokenAugmentConfig(
-            eda_synonym_p=config.synonym_p, eda_swap_p=config.swap_p, noise_p=config.noise_p,
-            rrc=config.token_rrc < 1, rrc_scale=(config.token_rrc, 1.0),
-        )  # fmt: skip
-        tokenizer = self.data.tokenizer
-        crop = token_stem(self.data.grid[1]).crop
-        return TokenAugment(tokenizer.codebook, tokenizer.combine, tokens, crop).to(self.device)
-
-    def _learner(self) -> Learner:
-        config = self.config
-        if config.learner == "pixels":
-            stem, channels = pixel_stem(self.data.resolution), 3
-        else:
-            groups, _, dim = self.data.tokenizer.codebook.shape
-            channels = dim * groups if self.data.tokenizer.combine == "concat" else dim
-            stem = token_stem(self.data.grid[1])
-        with torch.random.fork_rng():  # timm draws from the global generator before initialise() draws from ours
-            model = build_vit(config.model, stem, channels, len(self.names))
-        initialise(model, self.generators["initialisation"])
-        precision = config.precision
-        if precision == "auto":
-            precision = "bf16" if self.device.type == "cuda" else "fp32"
-        optimisation = Optimisation(
-            config.epochs, config.learning_rate, config.weight_decay, config.warmup, config.clip, precision
-        )
+        model = build_model(config, self.data, len(self.names), self.generators["initialisation"])
         return Learner(
-            model=model, strategy=self.strategy, optimisation=optimisation, grow_head=config.head == "grow",
+            model=model, strategy=self.strategy, optimisation=optimisation(config, self.device),
+            augment=build_augment(config, self.data, self.device), grow_head=config.head == "grow",
             device=self.device, on_step=self._stepped,
         )  # fmt: skip
 
     def _stepped(self, epoch: int, step: int, steps: int) -> None:
-        self.progress(Now(self.current, len(self.scenario), epoch, self.config.epochs, step, steps))
+        self._samples_done += self.learner.mb_x.shape[0]
+        seconds = time.monotonic() - self._began
+        self.progress(
+            Now(self._step, len(self.scenario), epoch, self.config.epochs, step, steps, self._samples_done, seconds)
+        )
 
     def _samples(self, ids: Tensor) -> Samples:
         return Samples(ids, self.labels[ids], self.data)
 
     def run(self) -> None:
-        """Train on every experience that the last commit does not hold, then write the final results."""
+        """Train on every experience that the last commit does not hold, then write the final results.
+
+        An error marks the run as failed in its folder before it is raised; the same run may be started again.
+        """
         start = self._resume()
         if start == 0:
             results.start_run(self.run_dir, self.config.plain(), self._environment())
-        benchmark = self.scenario.benchmark(self.data.dataset)
-        for step in range(start, len(self.scenario)):
-            self.current = step
-            began = time.monotonic()
-            self._train(step, benchmark.train_stream[step])
-            self._remember(step)
-            self.train_seconds += time.monotonic() - began
-            self._test(step)
-            self._commit(step)
-        self._finish()
+        results.reopen_run(self.run_dir)
+        try:
+            benchmark = self.scenario.benchmark(self.data.dataset)
+            for step in range(start, len(self.scenario)):
+                self._learn(step, benchmark.train_stream[step])
+                self._test(step)
+                self._commit(step)
+            self._finish()
+        except Exception as error:
+            problem = f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
+            results.write_facts(self.run_dir, {"status": "failed", "problem": problem})
+            raise
+
+    def _learn(self, step: int, experience: Any) -> None:
+        self._step, self._samples_done, self._began = step, 0, time.monotonic()
+        self._train(step, experience)
+        self._remember(step)
+        self.train_seconds += time.monotonic() - self._began
 
     def _resume(self) -> int:
         transform = self._retokenize(self.memory.fmt.domain) if self.memory else None
@@ -212,7 +184,7 @@ class Experiment:
         ids = torch.cat(parts)
         cutmix_p = 0.0 if strategy.hard_labels else config.cutmix_p
         maker = BatchMaker(
-            self.augment, len(self.names), cutmix_p, config.cutmix_alpha, self.device, self.generators
+            self.learner.augment, len(self.names), cutmix_p, config.cutmix_alpha, self.device, self.generators
         )
         loader = ReplayLoader(
             maker, lambda wanted: self.data.raw(config.learner, wanted), ids, self.labels[ids],
@@ -236,7 +208,7 @@ class Experiment:
         for experience in range(at + 1):
             ids = self.stream.test[experience]
             labels = self.test_labels[ids]
-            correct = labels[self.learner.predict(raw[ids], self.augment) == labels]
+            correct = labels[self.learner.predict(raw[ids]) == labels]
             shown = self.stream.classes[experience]
             count = {self.names[label]: int((correct == label).sum()) for label in shown}
             total = {self.names[label]: int((labels == label).sum()) for label in shown}

@@ -37,7 +37,8 @@ STATUSES = ("finished", "running", "failed")
 
 @dataclass
 class Run:
-    """One run folder as read back. `problem` says in one line what could not be read; `variant` is the report's."""
+    """One run folder as read back. `problem` says in one line why it failed or could not be read; `variant`
+    is the report's."""
 
     run_id: str
     config: dict[str, Any]
@@ -85,6 +86,11 @@ def start_run(run_dir: Path, config: Mapping[str, Any], environment: Mapping[str
     run_dir.mkdir(parents=True, exist_ok=True)
     write_atomic(run_dir / "environment.json", json.dumps(dict(environment), indent=1, default=str) + "\n")
     write_atomic(run_dir / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
+
+
+def reopen_run(run_dir: Path) -> None:
+    """Forgets how an earlier attempt ended: the run counts as running again."""
+    (run_dir / "facts.json").unlink(missing_ok=True)
 
 
 def accuracy_rows(
@@ -177,7 +183,7 @@ def read_run(run_dir: Path) -> Run:
     if accuracy is None:
         accuracy = pd.DataFrame(columns=list(ACCURACY_COLUMNS))
     status = "failed" if problems else status
-    problem = "; ".join(problems)
+    problem = "; ".join(problems) or str(facts.get("problem", ""))
     return Run(run_dir.name, config, environment, accuracy, memory, facts, status, problem)
 
 

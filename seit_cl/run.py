@@ -15,13 +15,14 @@ from typing import Annotated, Any, get_args, get_type_hints
 import tyro
 import yaml
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from seit_cl import results
+from seit_cl.assembly import build_strategy
 from seit_cl.cli import run_command
 from seit_cl.config import GRID, RunConfig, option_names
 from seit_cl.errors import UserError, nearest
-from seit_cl.experiment import Experiment, Now, build_strategy
+from seit_cl.experiment import Experiment, Now
 from seit_cl.report import build_report, load_summary, terminal_summary
 from seit_cl.rundata import RunData
 
@@ -41,7 +42,7 @@ def _command_type() -> type[Any]:
         kind, help_text = get_args(hints[option.name])
         default = option.default
         if option.name in GRID:
-            kind, default = tuple[kind, ...], (default,)
+            kind, default = tuple.__class_getitem__((kind, ...)), (default,)
         members.append((option.name, Annotated[kind, help_text], field(default=default)))
     extra = get_type_hints(_Extra, include_extras=True)
     members += [(f.name, extra[f.name], field(default=f.default)) for f in fields(_Extra)]
@@ -98,15 +99,13 @@ def expand(options: Any) -> list[RunConfig]:
     """The grid's runs, each once; a dimension that cannot change a run is left at one value.
 
     Raises:
-        UserError: no runs are left, or a budget below zero.
+        UserError: no runs are left, or an option outside its range.
     """
     plain = {name: getattr(options, name) for name in option_names() if name not in GRID}
     runs: dict[RunConfig, None] = {}
     for values in itertools.product(*(getattr(options, name) for name in GRID)):
         config = RunConfig(**plain, **dict(zip(GRID, values, strict=True)))
-        if config.memory_mb < 0:
-            raise UserError(f"--memory-mb {config.memory_mb:g}: must not be negative; 0 means no memory")
-        if build_strategy(config.strategy).exemplar_free or config.memory_mb == 0:
+        if build_strategy(config).exemplar_free or config.memory_mb == 0:
             config = replace(config, format="", memory_mb=0.0)
         elif config.learner == "pixels" and config.format.startswith("tokens"):
             continue
@@ -140,33 +139,55 @@ def is_finished(config: RunConfig, run_dir: Path) -> bool:
     return results.read_run(run_dir).status == "finished"
 
 
-def _progress(bar: Progress, title: str) -> Callable[[Now], None]:
+def _run_progress(bar: Progress, title: str) -> Callable[[Now], None]:
     task = bar.add_task(title, total=1.0)
 
     def show(now: Now) -> None:
         epochs = now.experience * now.epochs + now.epoch + now.step / now.steps
         where = f"experience {now.experience + 1}/{now.experiences}, epoch {min(now.epoch + 1, now.epochs)}/{now.epochs}"
-        bar.update(task, completed=epochs / (now.experiences * now.epochs), description=f"{title}: {where}")
+        speed = f"{now.samples / max(now.seconds, 1e-9):,.0f} images/s"
+        bar.update(task, completed=epochs / (now.experiences * now.epochs), description=f"{title}: {where}, {speed}")
+
+    return show
+
+
+def _data_progress(bar: Progress) -> Callable[[str, int, int], None]:
+    started: dict[tuple[str, int], tuple[TaskID, float]] = {}
+
+    def show(what: str, done: int, total: int) -> None:
+        if (what, total) not in started:
+            started[what, total] = bar.add_task(what, total=total), time.monotonic()
+        task, began = started[what, total]
+        speed = done / max(time.monotonic() - began, 1e-9)
+        bar.update(task, completed=done, description=f"{what}: {done:,} of {total:,} images, {speed:,.0f}/s")
 
     return show
 
 
 def run_grid(configs: list[RunConfig], out: Path, console: Console) -> None:
-    """Run what is not finished yet, one after the other, with a bar each."""
+    """Run what is not finished yet, one after the other, with a bar each; every run is checked before the first one starts.
+
+    Raises:
+        UserError: options that do not fit the data, or results of other options in `out`.
+    """
     waiting = [c for c in configs if not is_finished(c, out / run_id(c))]
     if len(waiting) < len(configs):
         console.print(f"{len(configs) - len(waiting)} of {len(configs)} runs are finished already")
     if not waiting:
         return
-    data = RunData(waiting[0])
-    console.print(f"dataset {data.dataset.name}: {len(data.dataset.classes)} classes, {len(data.dataset.train)} train and "
-                  f"{len(data.dataset.val)} val images at {data.resolution} px")  # fmt: skip
     command = "python -m seit_cl.run " + shlex.join(sys.argv[1:])
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(compact=True))
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        data = RunData(waiting[0], _data_progress(bar))
+        console.print(f"dataset {data.dataset.name}: {len(data.dataset.classes)} classes, {len(data.dataset.train)} train and "
+                      f"{len(data.dataset.val)} val images at {data.resolution} px")  # fmt: skip
+        for learner in {c.learner: None for c in waiting}:
+            data.prepare(learner)
+        for config in waiting:
+            Experiment(config, data, out / run_id(config), command)
         for config in waiting:
             run_dir = out / run_id(config)
-            experiment = Experiment(config, data, run_dir, command, _progress(bar, run_dir.name))
+            experiment = Experiment(config, data, run_dir, command, _run_progress(bar, run_dir.name))
             experiment.run()
             say_of_memory(experiment, console)
 
@@ -195,7 +216,12 @@ def main() -> None:
                       "train/<class>/* and val/<class>/*")  # fmt: skip
     name = options.data_root.resolve().name if options.data_root else "fractals"
     out = options.out or Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
-    run_grid(configs, out, console)
+    try:
+        run_grid(configs, out, console)
+    except KeyboardInterrupt:
+        arguments = sys.argv[1:] if options.out else [*sys.argv[1:], "--out", str(out)]
+        console.print(f"interrupted; this resumes: python -m seit_cl.run {shlex.join(arguments)}")
+        sys.exit(130)
     report = build_report(out)
     terminal_summary(load_summary(out))
     console.print(f"results: {out / 'summary.csv'}; report: {report}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
@@ -24,12 +25,16 @@ class RunData:
 
     Args:
         config: data root, resolution, tokenizer.
+        progress: called with what is being made ("tokenizing" or "reading images"), images done, images in all.
 
     Raises:
         UserError: bad data root, resolution or tokenizer file.
     """
 
-    def __init__(self, config: RunConfig) -> None:
+    def __init__(
+        self, config: RunConfig, progress: Callable[[str, int, int], None] = lambda what, done, total: None
+    ) -> None:
+        self._progress = progress
         self.dataset = open_dataset(config)
         self.tokenizer: BundledTokenizer = load_tokenizer(config.tokenizer) if config.tokenizer else bundled()
         self.resolution = config.resolution or native_resolution(self.dataset)
@@ -38,17 +43,34 @@ class RunData:
 
     @cached_property
     def _tokens(self) -> tuple[Tensor, Tensor]:
-        return cached_tokens(self.dataset, self.tokenizer, self.resolution)
+        done, total = 0, len(self.dataset.train) + len(self.dataset.val)
+
+        def more(images: int) -> None:
+            nonlocal done
+            done += images
+            self._progress("tokenizing", done, total)
+
+        return cached_tokens(self.dataset, self.tokenizer, self.resolution, more)
 
     @cached_property
     def _train_pixels(self) -> Tensor | None:
         if len(self.dataset.train) * 3 * self.resolution**2 > RESIDENT_BYTES:
             return None
-        return load_images(self.dataset.train.paths, self.resolution)
+        return self._load(self.dataset.train.paths)
 
     @cached_property
     def _val_pixels(self) -> Tensor:
-        return load_images(self.dataset.val.paths, self.resolution)
+        return self._load(self.dataset.val.paths)
+
+    def _load(self, paths: list[Path]) -> Tensor:
+        show = self._progress
+        return load_images(paths, self.resolution, progress=lambda done: show("reading images", done, len(paths)))
+
+    def prepare(self, learner: str) -> None:
+        """Make what a learner ("tokens" or "pixels") trains and is tested on, so that a bad image shows before training."""
+        self.test(learner)
+        if learner == "pixels":
+            _ = self._train_pixels
 
     def tokens(self, ids: Tensor) -> Tensor:
         """Token grids (B, G, H, W) int16 of train samples (B,)."""
@@ -84,5 +106,3 @@ def open_dataset(config: RunConfig) -> Dataset:
     if config.data_root is None:
         return open_fractals(cache_folder() / "datasets")
     return open_folder(config.data_root, config.skip_bad_images)
-
-

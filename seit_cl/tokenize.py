@@ -84,7 +84,7 @@ def train_command(options: Train) -> None:
     console.print(f"training on {len(images):,} images of {options.resolution} px for {options.minutes:g} minutes")
     torch.manual_seed(options.seed)
     model = VQAutoencoder(codes=options.codes, width=options.width, depth=options.depth)
-    model = model.to(options.device, memory_format=torch.channels_last)
+    model = model.to(options.device).to(memory_format=torch.channels_last)
     with Bar(console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("train", total=1.0)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, Protocol
 
@@ -127,7 +127,7 @@ def fill_options(cls: type[Any], spec: str, given: dict[str, str]) -> Any:
             raise UserError(
                 f"{spec!r}: unknown option {key!r}; {nearest(key, known) if known else 'it has no options'}"
             )
-        kind = type(known[key].default)
+        kind: Callable[[str], Any] = type(known[key].default)
         try:
             values[key] = kind(text)
         except ValueError:

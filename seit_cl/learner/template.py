@@ -43,6 +43,7 @@ class Learner(SupervisedTemplate):
         model: logits (B, C) from inputs (B, D, h, w).
         strategy: its loss and hooks.
         optimisation: see Optimisation.
+        augment: from raw data to the model's inputs; the ReplayLoader's batches went through it, tests go through it.
         grow_head: restrict the logits to the classes seen; False for a fixed head.
         device: of model and batches.
         on_step: called after every step with (epoch, step of the epoch, steps an epoch).
@@ -55,13 +56,14 @@ class Learner(SupervisedTemplate):
         model: nn.Module,
         strategy: Strategy,
         optimisation: Optimisation,
+        augment: Augment,
         grow_head: bool,
         device: torch.device,
         on_step: Callable[[int, int, int], None] = lambda epoch, step, steps: None,
         plugins: list[Any] | None = None,
     ) -> None:
         self.strategy, self.optimisation, self.grow_head, self.on_step = strategy, optimisation, grow_head, on_step
-        self.seen, self.steps_done = 0, 0
+        self.augment, self.seen, self.steps_done = augment, 0, 0
         self.loader: ReplayLoader
         super().__init__(
             model=model.to(device), optimizer=torch.optim.AdamW(model.parameters()), device=device,
@@ -101,7 +103,8 @@ class Learner(SupervisedTemplate):
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, rate)
 
     def _unpack_minibatch(self) -> None:
-        fresh, replay = self.mbatch  # type: ignore[misc]
+        self.mbatch: Any
+        fresh, replay = self.mbatch
         parts = [batch for batch in (fresh, replay) if batch is not None]
         labels = torch.cat([batch.labels for batch in parts])
         self.step_batches: tuple[Batch, Batch | None] = (fresh, replay)
@@ -136,10 +139,10 @@ class Learner(SupervisedTemplate):
         self.on_step(self.clock.train_exp_epochs, done, len(self.loader))
 
     @torch.inference_mode()
-    def predict(self, raw: Tensor, augment: Augment, batch: int = 512) -> Tensor:
+    def predict(self, raw: Tensor, batch: int = 512) -> Tensor:
         """Predicted labels (N,) int64, on the CPU, of raw data (N, ...)."""
         self.model.eval()
         parts = [
-            self.logits(augment(chunk.to(self.device), None, train=False)).argmax(1).cpu() for chunk in raw.split(batch)
+            self.logits(self.augment(chunk.to(self.device), None, train=False)).argmax(1).cpu() for chunk in raw.split(batch)
         ]
         return torch.cat(parts)

@@ -108,8 +108,8 @@ def build_vit(size: str, stem: StemSettings, channels: int, classes: int, drop_p
         img_size=stem.crop, patch_size=stem.stride, in_chans=channels, num_classes=classes, embed_dim=width,
         depth=depth, num_heads=heads, embed_layer=embed, class_token=False, global_pool="avg", drop_path_rate=drop_path,
     )  # fmt: skip
-    nn.init.zeros_(model.head.weight)
-    nn.init.zeros_(model.head.bias)
+    for parameter in model.head.parameters():
+        nn.init.zeros_(parameter)
     return model
 
 
@@ -128,6 +128,7 @@ def initialise(model: VisionTransformer, generator: torch.Generator) -> VisionTr
                 fan_in = module.in_channels * module.kernel_size[0] * module.kernel_size[1]
                 nn.init.trunc_normal_(module.weight, std=1 / math.sqrt(fan_in), generator=generator)
                 nn.init.zeros_(module.bias)
+        assert model.pos_embed is not None
         nn.init.trunc_normal_(model.pos_embed, std=0.02, generator=generator)
     return model
 

@@ -1,0 +1,79 @@
+"""The parts of a run from its options: strategy, device, augmentation, model, optimisation."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from seit_cl import plugins
+from seit_cl.config import RunConfig
+from seit_cl.errors import UserError
+from seit_cl.formats.base import fill_options, parse_spec
+from seit_cl.learner.batches import Augment
+from seit_cl.learner.pixel_augment import PixelAugment, PixelAugmentConfig
+from seit_cl.learner.strategy import Strategy
+from seit_cl.learner.template import Optimisation
+from seit_cl.learner.token_augment import TokenAugment, TokenAugmentConfig
+from seit_cl.learner.vit import build_vit, initialise, pixel_stem, token_stem
+from seit_cl.rundata import RunData
+
+
+def build_strategy(config: RunConfig) -> Strategy:
+    """The strategy of a run's spec, e.g. "er" or "derpp:alpha=0.2".
+
+    Raises:
+        UserError: unknown strategy or hyperparameter.
+    """
+    name, options = parse_spec(config.strategy)
+    kind = plugins.load("strategy", name)
+    strategy: Strategy = kind(fill_options(kind.Hyper, config.strategy, options))
+    strategy.label_smoothing = config.label_smoothing
+    return strategy
+
+
+def choose_device(name: str) -> torch.device:
+    """The device that "auto", "cpu" or "cuda" means.
+
+    Raises:
+        UserError: CUDA asked for and absent.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UserError("--device cuda: this machine has no CUDA device that torch can use; use --device cpu")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def build_augment(config: RunConfig, data: RunData, device: torch.device) -> Augment:
+    """From raw tokens or pixels to the learner's inputs, on the device."""
+    if config.learner == "pixels":
+        pixels = PixelAugmentConfig(rrc_scale=(config.pixel_rrc, 1.0), flip_p=config.flip_p)
+        return PixelAugment(pixel_stem(data.resolution).crop, pixels).to(device)
+    tokens = TokenAugmentConfig(
+        eda_synonym_p=config.synonym_p, eda_swap_p=config.swap_p, noise_p=config.noise_p,
+        rrc=config.token_rrc < 1, rrc_scale=(config.token_rrc, 1.0),
+    )  # fmt: skip
+    tokenizer = data.tokenizer
+    return TokenAugment(tokenizer.codebook, tokenizer.combine, tokens, token_stem(data.grid[1]).crop).to(device)
+
+
+def build_model(config: RunConfig, data: RunData, classes: int, generator: torch.Generator) -> nn.Module:
+    """The learner's ViT with weights drawn from the generator, for that many classes C, on the CPU."""
+    if config.learner == "pixels":
+        stem, channels = pixel_stem(data.resolution), 3
+    else:
+        groups, _, dim = data.tokenizer.codebook.shape
+        channels = dim * groups if data.tokenizer.combine == "concat" else dim
+        stem = token_stem(data.grid[1])
+    with torch.random.fork_rng():  # timm draws from the global generator before initialise() draws from ours
+        model = build_vit(config.model, stem, channels, classes)
+    initialise(model, generator)
+    return model
+
+
+def optimisation(config: RunConfig, device: torch.device) -> Optimisation:
+    """How experiences are optimised; "auto" precision is bf16 on CUDA and fp32 on the CPU."""
+    precision = config.precision
+    if precision == "auto":
+        precision = "bf16" if device.type == "cuda" else "fp32"
+    return Optimisation(
+        config.epochs, config.learning_rate, config.weight_decay, config.warmup, config.clip, precision
+    )
