@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
+from timm.layers import Attention
 from torch import nn
 
 from seit_cl import plugins
@@ -65,15 +68,24 @@ def build_model(config: RunConfig, data: RunData, classes: int, generator: torch
         stem = token_stem(data.grid[1])
     with torch.random.fork_rng():  # timm draws from the global generator before initialise() draws from ours
         model = build_vit(config.model, stem, channels, classes)
-    initialise(model, generator)
-    return model
+    if choose_device(config.device).type == "cpu" and choose_precision(config) == "bf16":
+        # torch's fused attention has a slow bf16 backward pass on CPUs: half of the step (benchmarks/results/step.md).
+        for module in model.modules():
+            if isinstance(module, Attention):
+                module.fused_attn = False  # type: ignore[misc]  # timm calls it final, for scripting
+    return initialise(model, generator)
 
 
-def optimisation(config: RunConfig, device: torch.device) -> Optimisation:
-    """How experiences are optimised; "auto" precision is bf16 on CUDA and fp32 on the CPU."""
-    precision = config.precision
-    if precision == "auto":
-        precision = "bf16" if device.type == "cuda" else "fp32"
+def choose_precision(config: RunConfig) -> Literal["fp32", "bf16"]:
+    """The precision of the forward pass; "auto" is bf16 on CUDA and on processors with bf16 instructions."""
+    if config.precision != "auto":
+        return config.precision
+    has_bf16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return "bf16" if has_bf16 or choose_device(config.device).type == "cuda" else "fp32"
+
+
+def optimisation(config: RunConfig) -> Optimisation:
+    """How experiences are optimised."""
     return Optimisation(
-        config.epochs, config.learning_rate, config.weight_decay, config.warmup, config.clip, precision
+        config.epochs, config.learning_rate, config.weight_decay, config.warmup, config.clip, choose_precision(config)
     )

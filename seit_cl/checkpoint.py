@@ -14,6 +14,8 @@ from seit_cl.memory.buffer import ByteBudgetBuffer, Transform
 from seit_cl.results import write_atomic
 
 NAME = "checkpoint.pt"
+FINAL = "memory.bin"
+KIND = "seit_cl checkpoint 1"  # raise the number whenever an older checkpoint could not be continued
 
 
 def commit(run_dir: Path, step: int, memory: ByteBudgetBuffer | None, state: dict[str, Any]) -> None:
@@ -30,15 +32,22 @@ def commit(run_dir: Path, step: int, memory: ByteBudgetBuffer | None, state: dic
         memory.save(path)
         state = {**state, "memory": path.name, "memory_sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
     buffer = io.BytesIO()
-    torch.save({**state, "step": step}, buffer)
+    torch.save({**state, "step": step, "kind": KIND}, buffer)
     write_atomic(run_dir / NAME, buffer.getvalue())
-    for old in run_dir.glob("memory-*.bin"):
-        if old.name != state.get("memory"):
-            old.unlink()
+    _sweep(run_dir, state)
+
+
+def _sweep(run_dir: Path, state: dict[str, Any]) -> None:
+    """Delete the memories of other commits."""
+    for other in run_dir.glob("memory-*.bin"):
+        if other.name != state.get("memory"):
+            other.unlink()
 
 
 def restore(run_dir: Path, transform: Transform | None) -> tuple[dict[str, Any], ByteBudgetBuffer | None] | None:
     """The last commit, or None where there is none; `transform` is the memory's (it is not saved).
+
+    What commits that did not come about have left is deleted.
 
     Raises:
         UserError: the checkpoint cannot be read or its memory is not the one that it names.
@@ -46,20 +55,32 @@ def restore(run_dir: Path, transform: Transform | None) -> tuple[dict[str, Any],
     path = run_dir / NAME
     if not path.exists():
         return None
+    mend = f"delete {run_dir} to start over"
     try:
         state = torch.load(path, weights_only=True, map_location="cpu")
     except Exception as error:
-        raise UserError(f"{path}: not a readable checkpoint ({type(error).__name__}); delete {run_dir} to start over") from error
-    if "memory" not in state:
-        return state, None
-    saved = run_dir / state["memory"]
-    if not saved.exists() or hashlib.sha256(saved.read_bytes()).hexdigest() != state["memory_sha256"]:
-        raise UserError(f"{saved}: missing or changed since the checkpoint; delete {run_dir} to start over")
-    return state, ByteBudgetBuffer.load(saved, transform)
+        raise UserError(f"{path}: not a readable checkpoint ({type(error).__name__}); {mend}") from error
+    if not isinstance(state, dict) or state.get("kind") != KIND:
+        raise UserError(f"{path}: not a checkpoint of this version of seit_cl; {mend}")
+    memory = None
+    if "memory" in state:
+        named = run_dir / state["memory"]
+        saved = named if named.exists() else run_dir / FINAL  # `close` may have been interrupted after its first half
+        if not saved.exists() or hashlib.sha256(saved.read_bytes()).hexdigest() != state["memory_sha256"]:
+            what = "changed since" if named.exists() else "missing beside"
+            raise UserError(f"{named}: {what} {NAME}; {mend}")
+        memory = ByteBudgetBuffer.load(saved, transform)
+    _sweep(run_dir, state)
+    return state, memory
+
+
+def pending(run_dir: Path) -> bool:
+    """Whether a run's checkpoint waits to be resumed, or closed."""
+    return (run_dir / NAME).exists()
 
 
 def close(run_dir: Path) -> None:
     """After the last experience: the memory takes its final name and the checkpoint goes."""
-    for saved in run_dir.glob("memory-*.bin"):
-        saved.replace(run_dir / "memory.bin")
+    for saved in run_dir.glob("memory-*.bin"):  # one, or none where this was interrupted before
+        saved.replace(run_dir / FINAL)
     (run_dir / NAME).unlink(missing_ok=True)

@@ -2,10 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import sys
 from collections.abc import Callable
+from typing import TypeVar
 
 from seit_cl.errors import UserError
+
+T = TypeVar("T")
+
+
+def parse_line(parse: Callable[[], T]) -> T:
+    """Run a tyro parser and turn the box that it draws around an error into one line.
+
+    Args:
+        parse: calls tyro.
+
+    Raises:
+        UserError: a missing value, one of the wrong type, or a word that belongs to no option.
+    """
+    shown = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(shown):
+            return parse()
+    except SystemExit as stop:
+        if stop.code != 2:
+            raise
+        words = [line.strip("│╭╮╰╯ \n") for line in shown.getvalue().splitlines()[1:]]
+        rule = next((i for i, line in enumerate(words) if line.startswith("──")), len(words))
+        raise UserError(f"{' '.join(words[:rule]).rstrip('.')}; --help lists the options") from None
 
 
 def run_command(command: Callable[[], None]) -> None:

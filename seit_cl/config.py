@@ -53,7 +53,7 @@ class RunConfig:
     cutmix_alpha: Annotated[float, _help("alpha of CutMix's Beta distribution")] = 1.0
     seed: Annotated[int, _help("seed of the run's generators")] = 0
     device: Annotated[Literal["auto", "cpu", "cuda"], _help("where the learner runs")] = "auto"
-    precision: Annotated[Literal["auto", "fp32", "bf16"], _help("auto: bf16 on CUDA, fp32 on the CPU")] = "auto"
+    precision: Annotated[Literal["auto", "fp32", "bf16"], _help("auto: bf16 where the hardware has it")] = "auto"
     tokenizer: Annotated[Path | None, _help("tokenizer file; none: the bundled one")] = None
     skip_bad_images: Annotated[bool, _help("leave unreadable images out and count them")] = False
 
@@ -80,7 +80,7 @@ class RunConfig:
 RANGES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
     (("epochs", "batch", "experiences"), lambda value: value >= 1, "at least 1"),
     (("replay_batch", "first_classes", "resolution"), lambda value: value >= 0, "0 or more"),
-    (("memory_mb",), lambda value: 0 <= value < math.inf, "0 or more; 0 means no memory"),
+    (("memory_mb",), lambda value: value == 0 or 1e-6 <= value < math.inf, "0 (no memory) or at least one byte, 0.000001"),
     (("weight_decay",), lambda value: 0 <= value < math.inf, "0 or more"),
     (("learning_rate", "clip", "cutmix_alpha"), lambda value: 0 < value < math.inf, "above 0"),
     (("token_rrc", "pixel_rrc"), lambda value: 0 < value <= 1, "a fraction above 0 and up to 1"),

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from seit_cl import __version__, checkpoint, plugins, results
-from seit_cl.assembly import build_augment, build_model, build_strategy, choose_device, optimisation
+from seit_cl.assembly import build_augment, build_model, build_strategy, choose_device, choose_precision, optimisation
 from seit_cl.config import RunConfig
 from seit_cl.errors import UserError
 from seit_cl.formats import build_format
@@ -123,7 +123,7 @@ class Experiment:
         config = self.config
         model = build_model(config, self.data, len(self.names), self.generators["initialisation"])
         return Learner(
-            model=model, strategy=self.strategy, optimisation=optimisation(config, self.device),
+            model=model, strategy=self.strategy, optimisation=optimisation(config),
             augment=build_augment(config, self.data, self.device), grow_head=config.head == "grow",
             device=self.device, on_step=self._stepped,
         )  # fmt: skip
@@ -166,7 +166,7 @@ class Experiment:
         self.train_seconds += time.monotonic() - self._began
 
     def _resume(self) -> int:
-        transform = self._retokenize(self.memory.fmt.domain) if self.memory else None
+        transform = self._retokenize(self.memory.fmt.domain) if self.memory is not None else None
         found = checkpoint.restore(self.run_dir, transform)
         if found is None:
             return 0
@@ -248,21 +248,19 @@ class Experiment:
 
     def facts(self) -> dict[str, Any]:
         """The run's row of summary.csv, but for what is computed from accuracy.csv."""
-        memory, config = self.memory, self.config
+        memory, config, data = self.memory, self.config, self.data
+        names = ("used_bytes", "payload_bytes", "bytes_per_exemplar", "classes_covered")
+        stored = {name: 0 if memory is None else getattr(memory, name) for name in names}
         model_bytes = sum(p.numel() * p.element_size() for p in self.learner.model.parameters())
         uses_tokenizer = config.learner == "tokens" or (memory is not None and memory.fmt.domain == "tokens")
-        return {
-            "scenario": self.scenario.name, "dataset": self.data.dataset.name, "strategy": config.strategy,
-            "format": memory.fmt.spec if memory else "", "learner": config.learner, "model": config.model,
-            "tokenizer": self.data.tokenizer.identity, "memory_bytes": memory.budget_bytes if memory else 0,
-            "seed": config.seed, "exemplars": len(memory) if memory else 0,
-            "classes_covered": memory.classes_covered if memory else 0,
-            "used_bytes": memory.used_bytes if memory else 0, "payload_bytes": memory.payload_bytes if memory else 0,
-            "bytes_per_exemplar": memory.bytes_per_exemplar if memory else 0,
-            "codec_bytes": self.data.tokenizer.codec_bytes if uses_tokenizer else 0,
-            "model_bytes": model_bytes, "strategy_bytes": 0, "steps": self.learner.steps_done,
-            "train_seconds": round(self.train_seconds, 1), "device": str(self.device), "status": "finished",
-            "skipped_images": self.data.dataset.skipped,
+        return stored | {
+            "scenario": self.scenario.name, "dataset": data.dataset.name, "strategy": config.strategy,
+            "format": "" if memory is None else memory.fmt.spec, "learner": config.learner, "model": config.model,
+            "tokenizer": data.tokenizer.identity, "memory_bytes": 0 if memory is None else memory.budget_bytes,
+            "seed": config.seed, "exemplars": 0 if memory is None else len(memory),
+            "codec_bytes": data.tokenizer.codec_bytes if uses_tokenizer else 0, "model_bytes": model_bytes,
+            "strategy_bytes": 0, "steps": self.learner.steps_done, "train_seconds": round(self.train_seconds, 1),
+            "device": str(self.device), "status": "finished", "skipped_images": data.dataset.skipped,
         }  # fmt: skip
 
     def _environment(self) -> dict[str, Any]:
@@ -271,5 +269,6 @@ class Experiment:
         machine = {"machine": platform.machine(), "python": platform.python_version(), "system": platform.system()}
         hardware = torch.cuda.get_device_name() if self.device.type == "cuda" else f"{torch.get_num_threads()} threads"
         return {"command": self.command, **packages, **machine, "device": f"{self.device} ({hardware})",
+                "precision": choose_precision(self.config),
                 "classes": self.names}  # fmt: skip
 

@@ -17,12 +17,13 @@ import yaml
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from seit_cl import results
+from seit_cl import checkpoint, results
 from seit_cl.assembly import build_strategy
-from seit_cl.cli import run_command
+from seit_cl.cli import parse_line, run_command
 from seit_cl.config import GRID, RunConfig, option_names
 from seit_cl.errors import UserError, nearest
 from seit_cl.experiment import Experiment, Now
+from seit_cl.formats import canonical_spec
 from seit_cl.report import build_report, load_summary, terminal_summary
 from seit_cl.rundata import RunData
 
@@ -92,7 +93,9 @@ def parse(arguments: list[str]) -> Any:
         if word == "--config":
             defaults = read_yaml(Path(arguments[index + 1]))
     description = "Continual learning with a replay memory of a fixed number of bytes; several values make a grid."
-    return tyro.cli(kind, args=arguments, default=kind(**defaults), prog="python -m seit_cl.run", description=description)
+    return parse_line(lambda: tyro.cli(
+        kind, args=arguments, default=kind(**defaults), prog="python -m seit_cl.run", description=description
+    ))  # fmt: skip
 
 
 def expand(options: Any) -> list[RunConfig]:
@@ -102,24 +105,25 @@ def expand(options: Any) -> list[RunConfig]:
         UserError: no runs are left, or an option outside its range.
     """
     plain = {name: getattr(options, name) for name in option_names() if name not in GRID}
-    runs: dict[RunConfig, None] = {}
+    runs: dict[RunConfig, RunConfig] = {}
     for values in itertools.product(*(getattr(options, name) for name in GRID)):
         config = RunConfig(**plain, **dict(zip(GRID, values, strict=True)))
         if build_strategy(config).exemplar_free or config.memory_mb == 0:
             config = replace(config, format="", memory_mb=0.0)
         elif config.learner == "pixels" and config.format.startswith("tokens"):
             continue
-        runs[config] = None
+        same = replace(config, format=canonical_spec(config.format)) if config.format else config
+        runs.setdefault(same, config)
     if not runs:
         raise UserError("--learner pixels cannot learn from tokens; add --format jpeg or raw, or use --learner tokens")
-    return list(runs)
+    return list(runs.values())
 
 
 def run_id(config: RunConfig) -> str:
     """A folder name that tells the grid's dimensions."""
     parts = [config.strategy, config.learner, f"seed{config.seed}"]
     if config.memory_mb:
-        parts[2:2] = [config.format, f"{config.memory_mb:g}MB"]
+        parts[2:2] = [config.format, f"{config.memory_mb:.12g}MB"]
     return "_".join(re.sub(r"[^A-Za-z0-9.+-]+", "-", part).strip("-") for part in parts)
 
 
@@ -136,7 +140,7 @@ def is_finished(config: RunConfig, run_dir: Path) -> bool:
         if stored.get(key) != value:
             raise UserError(f"--out {run_dir.parent}: {run_dir.name} was made with {key} {stored.get(key)!r}, not {value!r}; "
                             "choose another --out")  # fmt: skip
-    return results.read_run(run_dir).status == "finished"
+    return results.read_run(run_dir).status == "finished" and not checkpoint.pending(run_dir)
 
 
 def _run_progress(bar: Progress, title: str) -> Callable[[Now], None]:
@@ -198,7 +202,7 @@ def say_of_memory(experiment: Experiment, console: Console) -> None:
     if memory is None:
         return
     used, budget = memory.used_bytes / 1e6, memory.budget_bytes / 1e6
-    if memory.used_bytes < 0.9 * memory.budget_bytes:
+    if not memory.full:
         console.print(f"{experiment.run_dir.name}: the budget did not bind: {used:.3g} of {budget:g} MB used; "
                       f"try --memory-mb {used / 5:.1g}")  # fmt: skip
     if memory.classes_covered < len(experiment.names):
@@ -215,6 +219,8 @@ def main() -> None:
         console.print("no --data-root: running on the built-in fractals; for ImageNet give --data-root DIR with "
                       "train/<class>/* and val/<class>/*")  # fmt: skip
     name = options.data_root.resolve().name if options.data_root else "fractals"
+    if options.out is not None and options.out.exists() and not options.out.is_dir():
+        raise UserError(f"--out {options.out}: is a file; give a folder")
     out = options.out or Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
     try:
         run_grid(configs, out, console)

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import torch
 import tyro
 from rich.console import Console
 from rich.progress import Progress as Bar
 
-from seit_cl.cli import run_command
+from seit_cl.cli import parse_line, run_command
 from seit_cl.datasets.folder import open_folder
 from seit_cl.datasets.fractals import render
 from seit_cl.datasets.images import load_images
 from seit_cl.errors import UserError
 from seit_cl.tokenizers.bundled import WEIGHTS, BundledTokenizer, load_tokenizer
 from seit_cl.tokenizers.training import Progress, train
-from seit_cl.tokenizers.vqae import VQAutoencoder
+from seit_cl.tokenizers.vqae import STRIDE, VQAutoencoder
 
 FRACTAL_CLASSES = 50
 FRACTAL_SEED = 777  # not the seed of the built-in data set
@@ -45,7 +46,7 @@ class Train:
     batch: Annotated[int, _help("images a step")] = 64
     learning_rate: Annotated[float, _help("peak learning rate of AdamW")] = 2e-3
     seed: Annotated[int, _help("seed of weights, batches and fractals")] = 0
-    device: Annotated[str, _help("cpu or cuda")] = "cpu"
+    device: Annotated[Literal["cpu", "cuda"], _help("where to train")] = "cpu"
 
 
 @dataclass(frozen=True)
@@ -77,8 +78,37 @@ def _training_images(options: Train) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.cat(images), load_images(folder.val.paths, options.resolution)
 
 
+def check(options: Train) -> None:
+    """Refuse what would fail later, and make the folder of the file to write.
+
+    Raises:
+        UserError: naming the option, its value and what it may be.
+    """
+    rules = (
+        ("minutes", 0 < options.minutes < math.inf, "must be positive"),
+        ("resolution", 32 <= options.resolution <= 256 and options.resolution % STRIDE == 0,
+         f"must be a multiple of {STRIDE} from 32 to 256"),
+        ("fractals", options.fractals >= 0, "must be 0 or more"),
+        ("codes", 2 <= options.codes <= 1 << 15, "must be from 2 to 32768"),
+        ("width", options.width >= 2, "must be at least 2"),
+        ("depth", options.depth >= 0, "must be 0 or more"),
+        ("batch", options.batch >= 1, "must be at least 1"),
+        ("learning_rate", 0 < options.learning_rate < math.inf, "must be positive"),
+        ("device", options.device == "cpu" or torch.cuda.is_available(), "this machine has no CUDA device; use --device cpu"),
+        ("out", not options.out.is_dir(), "is a folder; give the file to write, e.g. tokenizer.safetensors"),
+    )  # fmt: skip
+    for name, holds, words in rules:
+        if not holds:
+            raise UserError(f"--{name.replace('_', '-')} {getattr(options, name)}: {words}")
+    try:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out {options.out}: cannot be written ({error.strerror}); choose another place") from error
+
+
 def train_command(options: Train) -> None:
     """Run `tokenize train`: data, training with progress, quality on val, file with its card."""
+    check(options)
     console = Console()
     images, held_out = _training_images(options)
     console.print(f"training on {len(images):,} images of {options.resolution} px for {options.minutes:g} minutes")
@@ -125,12 +155,9 @@ def inspect_command(options: Inspect) -> None:
 
 def main() -> None:
     """Parse the command line and run the subcommand."""
-    options = tyro.extras.subcommand_cli_from_dict(
-        {"train": Train, "inspect": Inspect}, prog="python -m seit_cl.tokenize"
-    )
+    commands: dict[str, Any] = {"train": Train, "inspect": Inspect}
+    options = parse_line(lambda: tyro.extras.subcommand_cli_from_dict(commands, prog="python -m seit_cl.tokenize"))
     if isinstance(options, Train):
-        if options.minutes <= 0:
-            raise UserError(f"--minutes {options.minutes:g}: must be positive")
         train_command(options)
     else:
         inspect_command(options)

@@ -19,15 +19,18 @@ BURN_IN = 16
 STEPS = 16  # that are drawn, of every point
 FILL = (0.2, 0.5)  # of the cells of a 64 x 64 grid; 0.2 is the paper's, and fuller ones are clouds
 JITTER = 0.12  # of every map parameter, relative, within a class
+LEANING = 0.6  # share of the class's palette in an image's colours; the rest is the image's own
 LIMIT = 0.88  # of a map's largest singular value: above it, attractors take too long to reach
 CLASS_STREAM = 0
 
 
 @dataclass(frozen=True)
 class System:
-    """One class: maps (M, 2, 3) float64, the last column being the translation."""
+    """One class: maps (M, 2, 3) float64, the last column being the translation, and the class's leaning in colour:
+    three stops of a gradient, (3 stops, 3 channels) in [0, 1]."""
 
     maps: NDArray[np.float64]
+    palette: NDArray[np.float64]
 
 
 def generator(*key: int) -> np.random.Generator:
@@ -47,7 +50,7 @@ def contract(maps: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def candidate(rng: np.random.Generator) -> System:
     """A random system of 2 to MAPS contractive maps."""
-    return System(contract(rng.uniform(-1, 1, (rng.integers(2, MAPS + 1), 2, 3))))
+    return System(contract(rng.uniform(-1, 1, (rng.integers(2, MAPS + 1), 2, 3))), rng.random((3, 3)))
 
 
 def class_system(seed: int, label: int) -> System:
@@ -104,19 +107,20 @@ def play(systems: list[System], rngs: list[np.random.Generator], points: int) ->
 
 
 def vary(system: System, rng: np.random.Generator) -> System:
-    """The same system with every parameter moved a little, as the paper's categories are widened to instances."""
-    return System(contract(system.maps * rng.uniform(1 - JITTER, 1 + JITTER, system.maps.shape)))
+    """The same system with every parameter moved a little, as the paper's categories are widened to instances, and with
+    colours of its own mixed into the class's."""
+    maps = contract(system.maps * rng.uniform(1 - JITTER, 1 + JITTER, system.maps.shape))
+    return System(maps, LEANING * system.palette + (1 - LEANING) * rng.random(system.palette.shape))
 
 
 def pose(x: Floats, y: Floats, rngs: list[np.random.Generator]) -> tuple[Floats, Floats]:
-    """Points (B, P) in [-1, 1] turned, scaled, mirrored and moved; some of a shape may leave the image."""
-    draws = np.stack([rng.random(6) for rng in rngs], 1)[:, :, None]
-    angle = (draws[0] - 0.5) * (np.pi / 1.5)
+    """Points (B, P) in [-1, 1] turned, scaled, stretched and moved; some of a shape may leave the image."""
+    draws = np.stack([rng.random(5) for rng in rngs], 1)[:, :, None]
+    angle = (draws[0] - 0.5) * (np.pi / 3)
     scale, stretch = 0.6 + 0.45 * draws[1], 0.85 + 0.3 * draws[2]
     cos, sin = (np.cos(angle) * scale).astype(np.float32), (np.sin(angle) * scale).astype(np.float32)
-    flip = np.where(draws[3] < 0.5, -stretch, stretch).astype(np.float32)
-    dx, dy = (((draws[i] - 0.5) * 0.5).astype(np.float32) for i in (4, 5))
-    x = x * flip
+    dx, dy = (((draws[i] - 0.5) * 0.4).astype(np.float32) for i in (3, 4))
+    x = x * stretch.astype(np.float32)
     return cos * x - sin * y + dx, sin * x + cos * y + dy
 
 
@@ -133,10 +137,10 @@ def backgrounds(rngs: list[np.random.Generator], resolution: int, dark: NDArray[
     return (np.where(dark[:, None, None, None] > 0, smooth, 0.5 + smooth) + grain).astype(np.float32)
 
 
-def inks(rngs: list[np.random.Generator], z: Floats, dark: NDArray[np.float64]) -> Floats:
-    """Colours (B, 3, S, S) of places (B, S, S) in [0, 1] along three random colours: light on dark or the reverse."""
-    random = np.stack([rng.random((3, 3)) for rng in rngs]) * 0.65
-    stops = np.where(dark[:, None, None] > 0, 0.35 + random, random).astype(np.float32)[:, :, :, None, None]
+def inks(systems: list[System], z: Floats, dark: NDArray[np.float64]) -> Floats:
+    """Colours (B, 3, S, S) of places (B, S, S) in [0, 1] along the systems' palettes: light on dark or the reverse."""
+    palettes = np.stack([system.palette for system in systems]) * 0.65
+    stops = np.where(dark[:, None, None] > 0, 0.35 + palettes, palettes).astype(np.float32)[:, :, :, None, None]
     place = 2 * z[:, None]
     first, last = np.maximum(1 - place, 0), np.maximum(place - 1, 0)
     return stops[:, 0] * first + stops[:, 1] * (1 - first - last) + stops[:, 2] * last
@@ -156,13 +160,14 @@ def draw(systems: list[System], keys: Sequence[tuple[int, ...]], resolution: int
     rngs = [generator(*key) for key in keys]
     dark = np.array([rng.integers(2) for rng in rngs], dtype=np.float64)
     points = max(8192, 4 * resolution * resolution if resolution <= 64 else 2 * resolution * resolution) // STEPS
-    x, y, z = play([vary(s, rng) for s, rng in zip(systems, rngs, strict=True)], rngs, points)
+    varied = [vary(system, rng) for system, rng in zip(systems, rngs, strict=True)]
+    x, y, z = play(varied, rngs, points)
     x, y = pose(fit(x), fit(y), rngs)
     count, place = histogram(x, y, z, resolution)
     density = np.log1p(count.astype(np.float64)).astype(np.float32)
     density /= np.maximum(density.max((1, 2), keepdims=True), np.float32(1e-6))
     alpha = np.minimum(np.float32(1), 2 * density)[:, None]
-    image = backgrounds(rngs, resolution, dark) * (1 - alpha) + inks(rngs, place, dark) * alpha * (
+    image = backgrounds(rngs, resolution, dark) * (1 - alpha) + inks(varied, place, dark) * alpha * (
         np.float32(0.6) + np.float32(0.6) * density[:, None]
     )
     return np.clip(np.rint(image * 255), 0, 255).astype(np.uint8)

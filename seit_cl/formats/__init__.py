@@ -5,7 +5,18 @@ from __future__ import annotations
 from seit_cl import plugins
 from seit_cl.formats.base import ExemplarFormat, FormatContext, Records, fill_options, parse_spec
 
-__all__ = ["ExemplarFormat", "FormatContext", "Records", "build_format"]
+__all__ = ["ExemplarFormat", "FormatContext", "Records", "build_format", "canonical_spec"]
+
+
+def canonical_spec(spec: str) -> str:
+    """The spec with every option written out, the same for all ways to write it.
+
+    Raises:
+        UserError: an unknown format or option, or a value of the wrong type.
+    """
+    name, given = parse_spec(spec)
+    options = fill_options(plugins.load("format", name).Options, spec, given)
+    return f"{name}:{','.join(f'{key}={value}' for key, value in sorted(vars(options).items()))}"
 
 
 def build_format(spec: str, context: FormatContext) -> ExemplarFormat:

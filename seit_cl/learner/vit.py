@@ -85,7 +85,8 @@ class StemAdapter(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, D, H, W) -> (B, N, width)."""
-        return self.proj(x).flatten(2).transpose(1, 2)
+        # Contiguous: the residual stream keeps this layout, and every norm would copy a transposed one.
+        return self.proj(x).flatten(2).transpose(1, 2).contiguous()
 
 
 def build_vit(size: str, stem: StemSettings, channels: int, classes: int, drop_path: float = 0.0) -> VisionTransformer:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -46,30 +48,52 @@ class BundledTokenizer:
         """Tokens (B, 1, S/8, S/8) int16 of images (B, 3, S, S) uint8, on the images' device.
 
         Raises:
-            UserError: the image side is not a multiple of 8.
+            UserError: the images are not square, or their side is not a multiple of 8.
         """
-        side = images.shape[-1]
-        if side % STRIDE:
-            raise UserError(f"image side {side} px is not a multiple of {STRIDE}; choose --resolution {side // 8 * 8}")
+        height, side = images.shape[-2:]
+        if height != side or side % STRIDE or side == 0:
+            fits = max(STRIDE, min(height, side) // STRIDE * STRIDE)
+            raise UserError(f"images of {height} x {side} px: the side of a square image must be a multiple of {STRIDE}; "
+                            f"choose --resolution {fits}")  # fmt: skip
         device = self.model.codebook.device
         parts = []
         for chunk in images.split(max(1, ENCODE_BATCH_PIXELS // side**2)):
             scaled = chunk.to(device, memory_format=torch.channels_last).float() / 127.5 - 1
-            parts.append(self.model.nearest(self.model.latents(scaled)).to(torch.int16)[:, None])
+            with float32_arithmetic(device):
+                parts.append(self.model.nearest(self.model.latents(scaled)).to(torch.int16)[:, None])
         return torch.cat(parts).to(images.device) if parts else images.new_zeros((0, 1, side // 8, side // 8)).short()
 
     @torch.inference_mode()
     def decode(self, tokens: Tensor) -> Tensor:
         """Images (B, 3, 8 H, 8 W) uint8 of tokens (B, 1, H, W)."""
-        embedded = self.model.embed(tokens[:, 0].long().to(self.model.codebook.device))
-        images = self.model.reconstruct(embedded)
+        device = self.model.codebook.device
+        embedded = self.model.embed(tokens[:, 0].long().to(device))
+        with float32_arithmetic(device):
+            images = self.model.reconstruct(embedded)
         return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).to(tokens.device)
 
     def save(self, path: Path) -> None:
         """Write weights, configuration and model card into one safetensors file, atomically."""
         tensors = {k: v.contiguous() for k, v in self.model.state_dict().items()}
-        metadata = {"config": json.dumps(self.model.config), "identity": self.identity, **self.card}
+        metadata = {**self.card, "config": json.dumps(self.model.config), "identity": self.identity}
         write_atomic(path, save(tensors, metadata=metadata))
+
+
+@contextmanager
+def float32_arithmetic(device: torch.device) -> Iterator[None]:
+    """No autocast, and on CUDA no TF32, which PyTorch allows in convolutions unless told otherwise."""
+    settings: tuple[Any, ...] = ()
+    if device.type == "cuda":
+        settings = (torch.backends.cudnn.conv, torch.backends.cuda.matmul)  # type: ignore[attr-defined]
+    before = [setting.fp32_precision for setting in settings]
+    try:
+        for setting in settings:
+            setting.fp32_precision = "ieee"
+        with torch.autocast(device.type, enabled=False):
+            yield
+    finally:
+        for setting, precision in zip(settings, before, strict=True):
+            setting.fp32_precision = precision
 
 
 def identity_of(model: VQAutoencoder) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from seit_cl.datasets.base import Dataset, Split
 from seit_cl.datasets.images import load_images
+from seit_cl.errors import UserError
 from seit_cl.results import write_atomic
 from seit_cl.tokenizers.base import Tokenizer
 
@@ -47,18 +49,40 @@ def cached_tokens(
 
     Returns:
         (N, G, H, W) int16 of train and of val.
+
+    Raises:
+        UserError: the cache folder cannot be written.
     """
     path = cache_folder() / "tokens" / f"{dataset.manifest}-{tokenizer.identity}-{resolution}.safetensors"
-    if path.exists():
-        try:
-            with safe_open(str(path), framework="pt") as file:
-                return file.get_tensor("train"), file.get_tensor("val")
-        except (SafetensorError, OSError):
-            path.unlink()  # damaged: made again below
+    found = _read(path, dataset)
+    if found is not None:
+        return found
+    with _writable(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {
         "train": encode_split(dataset.train, tokenizer, resolution, done),
         "val": encode_split(dataset.val, tokenizer, resolution, done),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(path, save(tensors))
+    with _writable(path.parent):
+        write_atomic(path, save(tensors))
     return tensors["train"], tensors["val"]
+
+
+def _read(path: Path, dataset: Dataset) -> tuple[Tensor, Tensor] | None:
+    """Train and val tokens of a cache file; None where it is absent or damaged, so that it is made again."""
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            train, val = file.get_tensor("train"), file.get_tensor("val")
+    except (SafetensorError, OSError):
+        return None
+    return (train, val) if (len(train), len(val)) == (len(dataset.train), len(dataset.val)) else None
+
+
+@contextmanager
+def _writable(folder: Path) -> Iterator[None]:
+    """What the system refuses becomes one line that names the folder."""
+    try:
+        yield
+    except OSError as error:
+        problem = f"{folder}: the token cache cannot be written ({error.strerror or error})"
+        raise UserError(f"{problem}; set SEIT_CL_CACHE to a folder with room") from error

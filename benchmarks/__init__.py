@@ -1,0 +1,1 @@
+"""Speed of the replay path and of the training step, each measured beside its peer in one process."""

@@ -1,0 +1,89 @@
+"""What the benchmarks measure on: a run's own data, memory and batches, built from a run's own options."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from seit_cl import plugins
+from seit_cl.assembly import build_augment, choose_device
+from seit_cl.config import RunConfig
+from seit_cl.formats import build_format
+from seit_cl.formats.base import FormatContext
+from seit_cl.generators import Generators, derive_seed
+from seit_cl.learner.batches import BatchMaker
+from seit_cl.memory.buffer import ByteBudgetBuffer
+from seit_cl.rundata import RunData
+from seit_cl.samples import Samples
+from seit_cl.scenario import Scenario
+
+_OFFER = 256  # samples encoded at a time
+
+
+@dataclass(frozen=True)
+class Workload:
+    """The data of a run, cut into experiences.
+
+    Args:
+        config: the run's options.
+        data: its dataset and tokenizer.
+    """
+
+    config: RunConfig
+    data: RunData
+
+    @property
+    def device(self) -> torch.device:
+        """The learner's."""
+        return choose_device(self.config.device)
+
+    @property
+    def classes(self) -> int:
+        """Number of classes C."""
+        return len(self.data.dataset.classes)
+
+    def stream(self) -> Scenario:
+        """The scenario of the options."""
+        cut = plugins.load("scenario", self.config.scenario)
+        config = self.config
+        stream: Scenario = cut(
+            self.data.dataset, config.experiences, config.first_classes, config.class_order_seed, config.class_order
+        )
+        return stream
+
+    def labels(self) -> Tensor:
+        """Labels (N,) int64 of the train set, positions in the scenario's class order."""
+        return self.stream().labels(self.data.dataset.train.labels)
+
+    def samples(self, ids: Tensor) -> Samples:
+        """The samples of train set indices (B,)."""
+        return Samples(ids, self.labels()[ids], self.data)
+
+    def context(self) -> FormatContext:
+        """What the formats must know."""
+        data = self.data
+        return FormatContext(
+            data.resolution, self.classes, data.tokenizer.codebook.shape[1], data.grid, data.tokenizer.identity
+        )
+
+    def memory(self, ids: Tensor) -> ByteBudgetBuffer:
+        """A memory that was offered train set indices (B,); pixels are tokenized once for the token learner, as in a run."""
+        config, context = self.config, self.context()
+        fmt = build_format(config.format, context)
+        transform = self.data.tokenizer.encode if (fmt.domain, config.learner) == ("pixels", "tokens") else None
+        memory = ByteBudgetBuffer(
+            round(config.memory_mb * 1_000_000), fmt, context, config.policy, derive_seed(config.seed, "selection"),
+            transform=transform,
+        )  # fmt: skip
+        for part in ids.split(_OFFER):
+            memory.offer(self.samples(part))
+        return memory
+
+    def batches(self) -> BatchMaker:
+        """A run's batch maker, with generators of its own."""
+        config = self.config
+        augment = build_augment(config, self.data, self.device)
+        generators = Generators(config.seed, self.device)
+        return BatchMaker(augment, self.classes, config.cutmix_p, config.cutmix_alpha, self.device, generators)

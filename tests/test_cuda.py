@@ -1,0 +1,65 @@
+"""Whole runs on CUDA: as good as on the CPU, with the same samples and the same memory, and resumed alike."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from colour_stream import Outcome, colours, run
+
+from seit_cl.rundata import RunData
+
+pytestmark = [pytest.mark.cuda, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
+DEVICE = "cuda"
+ENOUGH: dict[str, Any] = {"epochs": 3}  # to learn the colours
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> RunData:
+    return colours(tmp_path_factory.mktemp("data") / "colours")
+
+
+@pytest.fixture(scope="module")
+def there(data: RunData, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    return run(data, tmp_path_factory.mktemp("cuda") / "run", device=DEVICE, **ENOUGH)
+
+
+@pytest.fixture(scope="module")
+def here(data: RunData, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    return run(data, tmp_path_factory.mktemp("cpu") / "run", device="cpu", **ENOUGH)
+
+
+def test_both_devices_learn_equally_well(there: Outcome, here: Outcome) -> None:
+    assert there.row["device"].startswith(DEVICE)
+    assert there.row["final_accuracy"] > 0.8
+    assert abs(there.row["final_accuracy"] - here.row["final_accuracy"]) <= 0.15  # 40 images, other augmentations
+
+
+def test_both_devices_see_the_same_samples_and_keep_the_same_memory(there: Outcome, here: Outcome) -> None:
+    assert there.fresh == here.fresh
+    assert (there.folder / "memory.bin").read_bytes() == (here.folder / "memory.bin").read_bytes()
+
+
+def test_the_first_loss_is_the_same_on_both_devices(there: Outcome, here: Outcome) -> None:
+    assert there.losses[0] == pytest.approx(here.losses[0], abs=1e-4)  # the head starts at zero: log of the classes seen
+
+
+@pytest.mark.parametrize("spec", ["tokens", "jpeg"])
+def test_an_interrupted_run_ends_as_one_that_was_not(data: RunData, tmp_path: Path, spec: str) -> None:
+    options = {"device": DEVICE, "format": spec, **ENOUGH}
+    whole = run(data, tmp_path / "whole", **options)
+    with pytest.raises(KeyboardInterrupt):
+        run(data, tmp_path / "cut", stop_at=(1, 2), **options)
+    assert (tmp_path / "cut" / "checkpoint.pt").exists()
+    resumed = run(data, tmp_path / "cut", **options)
+    assert resumed.fresh == whole.fresh[-len(resumed.fresh) :]
+    assert resumed.losses == pytest.approx(whole.losses[-len(resumed.losses) :], rel=0.05, abs=0.02)
+    assert resumed.row["final_accuracy"] == pytest.approx(whole.row["final_accuracy"], abs=0.05)
+    assert (resumed.folder / "memory.bin").read_bytes() == (whole.folder / "memory.bin").read_bytes()
+
+
+def test_bf16_is_the_precision_of_its_own_accord_and_learns(data: RunData, tmp_path: Path) -> None:
+    chosen = run(data, tmp_path / "auto", device=DEVICE, epochs=3, precision="auto")
+    asked = run(data, tmp_path / "bf16", device=DEVICE, epochs=3, precision="bf16")
+    assert chosen.losses == pytest.approx(asked.losses, rel=0.05, abs=0.02)
+    assert chosen.row["final_accuracy"] > 0.8

@@ -1,0 +1,90 @@
+"""`python -m seit_cl.tokenize`: train a tokenizer, look into its file, and one line for bad input."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from seit_cl.cli import run_command
+from seit_cl.datasets.fractals import write_fractals
+from seit_cl.tokenize import main
+from seit_cl.tokenizers.bundled import bundled, load_tokenizer
+
+SMALL = ["--resolution", "32", "--fractals", "4", "--codes", "16", "--width", "8", "--depth", "0", "--batch", "4"]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_fractals(tmp_path_factory.mktemp("data") / "tiny", 2, 4, 2, 32)
+
+
+class Ended:
+    """How the command ended in this process: exit code and output."""
+
+    def __init__(self, arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        monkeypatch.setattr(sys, "argv", ["tokenize", *arguments])
+        self.code: object = 0
+        try:
+            run_command(main)
+        except SystemExit as end:
+            self.code = end.code
+        self.out, self.err = capsys.readouterr()
+
+
+@pytest.mark.slow
+def test_train_writes_a_file_that_loads_with_its_card(root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "tiny.safetensors"
+    done = subprocess.run(
+        [sys.executable, "-m", "seit_cl.tokenize", "train", "--data-root", str(root), "--out", str(out),
+         "--minutes", "0.03", *SMALL],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    tokenizer = load_tokenizer(out)
+    assert tokenizer.codebook.shape == (1, 16, 32)
+    assert {"data", "command", "machine", "date", "figures"} <= set(tokenizer.card)
+    assert "8 images of tiny/train and 4 fractals" in tokenizer.card["data"] and "PSNR" in done.stdout
+
+
+def test_inspect_prints_identity_and_card(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    ended = Ended(["inspect"], monkeypatch, capsys)
+    assert ended.code == 0 and f"identity: {bundled().identity}" in ended.out
+    assert "1024 codes of 32 dimensions" in ended.out
+    assert all(f"{key}: {value}" in ended.out for key, value in bundled().card.items())
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (["--data-root", "no/such/folder"], "no/such/folder: no such folder"),
+        (["--minutes", "0"], "--minutes 0"),
+        (["--minutes", "nan"], "--minutes nan"),
+        (["--resolution", "60"], "--resolution 60"),
+        (["--codes", "40000"], "--codes 40000"),
+        (["--batch", "0"], "--batch 0"),
+        (["--width", "1"], "--width 1"),
+        (["--learning-rate", "-1"], "--learning-rate -1"),
+        (["--out", "."], "--out .: is a folder"),
+        (["--out", "FILE/x.safetensors"], "--out FILE/x.safetensors: cannot be written"),
+    ],
+)
+def test_bad_input_is_one_line_before_any_training(
+    changes: list[str], words: str, root: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    Path("FILE").write_text("not a folder")
+    options = {"--data-root": str(root), "--out": "x.safetensors", "--minutes": "60"} | {changes[0]: changes[1]}
+    ended = Ended(["train", *(word for pair in options.items() for word in pair)], monkeypatch, capsys)
+    assert ended.code == 2 and words in ended.err
+    assert len(ended.err.splitlines()) == 1 and not Path("x.safetensors").exists()
+
+
+def test_inspecting_something_else_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "memory.bin").write_bytes(b"SEITMEM")
+    for path in (tmp_path / "memory.bin", tmp_path / "absent.safetensors"):
+        ended = Ended(["inspect", "--path", str(path)], monkeypatch, capsys)
+        assert ended.code == 2 and path.name in ended.err and len(ended.err.splitlines()) == 1

@@ -1,0 +1,41 @@
+"""Tokenizers to test and images to feed them."""
+
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from seit_cl.tokenizers.bundled import BundledTokenizer, bundled, load_tokenizer
+from seit_cl.tokenizers.vqae import VQAutoencoder
+
+CARD = {"data": "nothing, weights as drawn", "figures": "val PSNR −3 dB"}
+
+
+def untrained(seed: int = 0, card: dict[str, str] | None = None) -> BundledTokenizer:
+    """A tokenizer of 50 codes with random weights."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = VQAutoencoder(codes=50, dim=8, width=16, depth=1)
+    return BundledTokenizer(model, card)
+
+
+@cache
+def from_file() -> BundledTokenizer:
+    """The untrained tokenizer, saved and loaded."""
+    with TemporaryDirectory() as folder:
+        untrained(card=CARD).save(Path(folder) / "small.safetensors")
+        return load_tokenizer(Path(folder) / "small.safetensors")
+
+
+SHIPPED = {"bundled": bundled, "from_file": from_file}
+
+
+def images(count: int, side: int, seed: int = 0) -> Tensor:
+    """Random images (B, 3, S, S) uint8 with coarse and fine structure."""
+    generator = torch.Generator().manual_seed(seed)
+    coarse = F.interpolate(torch.rand(count, 3, 5, 5, generator=generator), side, mode="bicubic")
+    fine = torch.rand(count, 3, side, side, generator=generator) - 0.5
+    return ((coarse + 0.2 * fine) * 255).clamp(0, 255).to(torch.uint8)
