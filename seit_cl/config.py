@@ -38,7 +38,7 @@ class RunConfig:
     epochs: Annotated[int, _help("passes over each experience")] = 10
     batch: Annotated[int, _help("fresh samples a step")] = 32
     replay_batch: Annotated[int, _help("exemplars a step")] = 32
-    learning_rate: Annotated[float, _help("peak learning rate of AdamW")] = 1e-3
+    learning_rate: Annotated[float, _help("peak learning rate of AdamW")] = 5e-4
     weight_decay: Annotated[float, _help("weight decay of AdamW, on matrices")] = 0.05
     warmup: Annotated[float, _help("fraction of an experience's steps that warm up")] = 0.1
     clip: Annotated[float, _help("largest gradient norm")] = 1.0

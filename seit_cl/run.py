@@ -102,8 +102,11 @@ def expand(options: Any) -> list[RunConfig]:
     """The grid's runs, each once; a dimension that cannot change a run is left at one value.
 
     Raises:
-        UserError: no runs are left, or an option outside its range.
+        UserError: no runs are left, an option outside its range, or none given for a dimension.
     """
+    for name in GRID:
+        if not getattr(options, name):
+            raise UserError(f"--{name.replace('_', '-')}: give one value or several")
     plain = {name: getattr(options, name) for name in option_names() if name not in GRID}
     runs: dict[RunConfig, RunConfig] = {}
     for values in itertools.product(*(getattr(options, name) for name in GRID)):

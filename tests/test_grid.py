@@ -1,0 +1,116 @@
+"""What a command line means: options, YAML files, the grid's runs and their folders; in one process."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from seit_cl import results
+from seit_cl.config import RunConfig
+from seit_cl.errors import UserError
+from seit_cl.experiment import Experiment
+from seit_cl.run import expand, is_finished, parse, run_grid, run_id
+from seit_cl.rundata import RunData
+
+
+def grid(*arguments: str) -> list[RunConfig]:
+    return expand(parse(list(arguments)))
+
+
+def test_several_values_make_every_combination_once() -> None:
+    runs = grid("--format", "jpeg", "tokens", "--memory-mb", "0.1", "1", "--seed", "0", "1", "2", "--learner", "tokens")
+    assert len(runs) == len(set(runs)) == 2 * 2 * 3
+
+
+def test_a_strategy_without_memory_runs_once_per_seed_and_learner() -> None:
+    runs = grid("--strategy", "naive", "er", "--format", "jpeg", "raw", "--memory-mb", "0.1", "1", "--seed", "0", "1")
+    assert [r.strategy for r in runs].count("naive") == 2
+    assert [r.strategy for r in runs].count("er") == 8
+
+
+def test_the_pixel_learner_leaves_out_tokens() -> None:
+    runs = grid("--learner", "tokens", "pixels", "--format", "jpeg", "tokens")
+    assert {(r.learner, r.format) for r in runs} == {("tokens", "jpeg"), ("tokens", "tokens"), ("pixels", "jpeg")}
+
+
+def test_a_format_written_in_two_ways_runs_once() -> None:
+    assert len(grid("--format", "jpeg", "jpeg:quality=75", "jpeg:size=0")) == 1
+
+
+@given(st.lists(st.floats(1e-6, 1e4), min_size=2, max_size=2, unique_by=lambda mb: round(mb * 1e6)))
+def test_budgets_that_differ_by_a_byte_have_folders_of_their_own(budgets: list[float]) -> None:
+    assert len({run_id(RunConfig(memory_mb=mb)) for mb in budgets}) == 2
+
+
+def test_a_yaml_file_fills_options_and_the_command_line_overrides_it(tmp_path: Path) -> None:
+    path = tmp_path / "options.yaml"
+    path.write_text("epochs: 3\nformat: [jpeg, tokens]\nseed: 4\nclass_order: [b, a]\n")
+    runs = grid("--config", str(path), "--epochs", "5")
+    assert {(r.epochs, r.format, r.seed, r.class_order) for r in runs} == {
+        (5, "jpeg", 4, ("b", "a")), (5, "tokens", 4, ("b", "a")),
+    }  # fmt: skip
+
+
+def test_a_config_that_a_run_wrote_back_means_the_same_run(tmp_path: Path) -> None:
+    config = RunConfig(epochs=2, format="jpeg:quality=10", data_root=Path("somewhere"), class_order=("a", "b"))
+    results.start_run(tmp_path / "run", config.plain(), {})
+    assert grid("--config", str(tmp_path / "run" / "config.yaml")) == [config]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("epoks: 3\n", ["epoks", "epochs"]), ("- 1\n", ["holds no options"]), ("a: [\n", ["--config"])],
+)
+def test_a_bad_yaml_file_is_named(text: str, words: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "options.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError) as caught:
+        grid("--config", str(path))
+    assert all(word in str(caught.value) for word in [str(path), *words])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--epochs", "0"], ["--batch", "0"], ["--replay-batch", "-1"], ["--learning-rate", "0"], ["--memory-mb", "-1"],
+        ["--memory-mb", "nan"], ["--memory-mb", "1e-7"], ["--token-rrc", "0"], ["--cutmix-p", "1.5"],
+        ["--label-smoothing", "1"], ["--warmup", "-0.1"], ["--model", "huge"], ["--epochs", "many"], ["--seed"],
+    ],
+)  # fmt: skip
+def test_a_value_that_no_run_can_mean_is_refused_in_one_line_that_names_the_option(arguments: list[str]) -> None:
+    with pytest.raises(UserError) as caught:
+        grid(*arguments)
+    assert arguments[0] in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_every_run_is_checked_before_the_first_one_trains(fractals: Path, tmp_path: Path) -> None:
+    runs = grid("--data-root", str(fractals), "--memory-mb", "0.01", "0.00003", "--experiences", "2", "--epochs", "1")
+    with pytest.raises(UserError, match="bytes"):
+        run_grid(runs, tmp_path / "out", Console(quiet=True))
+    assert not list((tmp_path / "out").glob("*/config.yaml"))
+
+
+def test_a_run_that_fails_is_marked_with_its_reason_and_may_be_started_again(
+    fractals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = RunConfig(data_root=fractals, experiences=2, epochs=1, memory_mb=0.003)
+    data = RunData(config)
+    with monkeypatch.context() as patch:
+        patch.setattr(Experiment, "_test", lambda self, step: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            Experiment(config, data, tmp_path / "run").run()
+    failed = results.read_run(tmp_path / "run")
+    assert (failed.status, failed.problem) == ("failed", "ZeroDivisionError: division by zero")
+    assert not is_finished(config, tmp_path / "run")
+    Experiment(config, data, tmp_path / "run").run()
+    assert is_finished(config, tmp_path / "run")
+    assert results.read_run(tmp_path / "run").problem == ""
+
+
+def test_results_of_other_options_are_never_mixed_into_a_folder(tmp_path: Path) -> None:
+    results.start_run(tmp_path / "run", RunConfig(epochs=3).plain(), {})
+    with pytest.raises(UserError, match="epochs"):
+        is_finished(RunConfig(epochs=4), tmp_path / "run")
