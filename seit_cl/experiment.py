@@ -17,6 +17,7 @@ from typing import Any
 
 import avalanche
 import numpy as np
+import pandas as pd
 import timm
 import torch
 from torch import Tensor
@@ -147,6 +148,7 @@ class Experiment:
         if start == 0:
             results.start_run(self.run_dir, self.config.plain(), self._environment())
         results.reopen_run(self.run_dir)
+        results.log(self.run_dir, f"starts with experience {start + 1} of {len(self.scenario)}")
         try:
             benchmark = self.scenario.benchmark(self.data.dataset)
             for step in range(start, len(self.scenario)):
@@ -157,6 +159,7 @@ class Experiment:
         except Exception as error:
             problem = f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
             results.write_facts(self.run_dir, {"status": "failed", "problem": problem})
+            results.log(self.run_dir, f"failed: {problem}")
             raise
 
     def _learn(self, step: int, experience: Any) -> None:
@@ -222,6 +225,15 @@ class Experiment:
         }  # fmt: skip
         checkpoint.commit(self.run_dir, step, self.memory, state)
         self._write_rows()
+        self._log(step)
+
+    def _log(self, step: int) -> None:
+        memory = self.memory
+        held = "" if memory is None else f", {len(memory)} exemplars in {memory.used_bytes} of {memory.budget_bytes} bytes"
+        seconds = time.monotonic() - self._began
+        accuracy = f"accuracy {100 * results.final_accuracy(pd.DataFrame(self.accuracy)):.1f} % of the classes seen"
+        results.log(self.run_dir, f"experience {step + 1} of {len(self.scenario)}: {accuracy}, {self.learner.steps_done} steps, "
+                    f"{seconds:.0f} s{held}")  # fmt: skip
 
     def _write_rows(self) -> None:
         results.write_accuracy(self.run_dir, self.accuracy)

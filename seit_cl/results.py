@@ -1,8 +1,8 @@
 """What a run writes, how it is read back, and the metrics: all of them computed from accuracy.csv alone.
 
 A run folder holds config.yaml and environment.json (from the start), accuracy.csv and memory.csv (replaced after every
-experience) and facts.json (what the other files cannot tell). Every file appears whole or not at all. Accuracies are
-fractions, memory is in bytes.
+experience), facts.json (what the other files cannot tell) and log.txt. Every file but the log appears whole or not at
+all. Accuracies are fractions, memory is in bytes.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,6 +92,12 @@ def start_run(run_dir: Path, config: Mapping[str, Any], environment: Mapping[str
 def reopen_run(run_dir: Path) -> None:
     """Forgets how an earlier attempt ended: the run counts as running again."""
     (run_dir / "facts.json").unlink(missing_ok=True)
+
+
+def log(run_dir: Path, line: str) -> None:
+    """Adds a line with the time to log.txt: what people read when they wonder how a run went; nothing is computed from it."""
+    with open(run_dir / "log.txt", "a", encoding="utf-8") as file:
+        file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
 
 
 def accuracy_rows(
