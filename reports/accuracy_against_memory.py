@@ -8,8 +8,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from seit_cl.metrics import average_incremental_accuracy, final_accuracy
 from seit_cl.reports import base
-from seit_cl.results import Run, average_incremental_accuracy, final_accuracy
+from seit_cl.results import Run
 
 TITLE = "Accuracy against memory"
 Metric = Callable[[pd.DataFrame], float]

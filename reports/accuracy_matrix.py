@@ -8,8 +8,9 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 
+from seit_cl.metrics import accuracy_matrix
 from seit_cl.reports import base
-from seit_cl.results import Run, accuracy_matrix
+from seit_cl.results import Run
 
 TITLE = "Accuracy on each experience"
 

@@ -16,7 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 
-from seit_cl.results import Run, accuracy_seen
+from seit_cl.metrics import accuracy_seen
+from seit_cl.results import Run
 
 MB = 1_000_000
 # Okabe and Ito 2008, ordered so that neighbours differ in lightness too; yellow, faint on white, is left out.

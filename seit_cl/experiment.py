@@ -22,7 +22,7 @@ import timm
 import torch
 from torch import Tensor
 
-from seit_cl import __version__, checkpoint, plugins, results
+from seit_cl import __version__, checkpoint, metrics, plugins, results
 from seit_cl.assembly import build_augment, build_model, build_strategy, choose_device, choose_precision, optimisation
 from seit_cl.config import RunConfig
 from seit_cl.errors import UserError
@@ -231,7 +231,7 @@ class Experiment:
         memory = self.memory
         held = "" if memory is None else f", {len(memory)} exemplars in {memory.used_bytes} of {memory.budget_bytes} bytes"
         seconds = time.monotonic() - self._began
-        accuracy = f"accuracy {100 * results.final_accuracy(pd.DataFrame(self.accuracy)):.1f} % of the classes seen"
+        accuracy = f"accuracy {100 * metrics.final_accuracy(pd.DataFrame(self.accuracy)):.1f} % of the classes seen"
         results.log(self.run_dir, f"experience {step + 1} of {len(self.scenario)}: {accuracy}, {self.learner.steps_done} steps, "
                     f"{seconds:.0f} s{held}")  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""What a run writes, how it is read back, and the metrics: all of them computed from accuracy.csv alone.
+"""What a run writes, and how it is read back.
 
 A run folder holds config.yaml and environment.json (from the start), accuracy.csv and memory.csv (replaced after every
 experience), facts.json (what the other files cannot tell) and log.txt. Every file but the log appears whole or not at
@@ -21,6 +21,7 @@ import pandas as pd
 import yaml
 
 from seit_cl.errors import UserError
+from seit_cl.metrics import average_incremental_accuracy, backward_transfer, final_accuracy, forgetting
 
 METRICS = ("final_accuracy", "average_incremental_accuracy", "forgetting", "backward_transfer")
 SUMMARY_COLUMNS = (
@@ -226,64 +227,6 @@ def _table(path: Path, columns: tuple[str, ...], text: str) -> pd.DataFrame:
     if len(raw) and raw.duplicated(list(columns[:3])).any():
         raise ValueError(f"two rows have the same {', '.join(columns[:3])}")
     return raw.astype({c: "int64" for c in columns if c not in (text, "kind")})
-
-
-# ---------------------------------------------------------------- metrics
-def accuracy_matrix(df: pd.DataFrame) -> np.ndarray:
-    """a[t, j]: accuracy at step t on test experience j, (T, T) for T steps so far; nan for j > t and untested."""
-    steps = int(df["step"].max()) + 1 if len(df) else 0
-    matrix = np.full((steps, steps), np.nan)
-    for (t, j), (correct, total) in _counts(df, ["step", "experience"]):
-        matrix[t, j] = correct / total
-    return matrix
-
-
-def accuracy_seen(df: pd.DataFrame) -> np.ndarray:
-    """(T,) accuracy at each step over all test samples of the experiences learnt by then; nan where not tested."""
-    seen = np.full(int(df["step"].max()) + 1 if len(df) else 0, np.nan)
-    for (t,), (correct, total) in _counts(df, ["step"]):
-        seen[t] = correct / total
-    return seen
-
-
-def _counts(df: pd.DataFrame, by: list[str]) -> list[tuple[tuple[int, ...], tuple[int, int]]]:
-    """(key, (correct, total)) summed over rows of experiences learnt by then, where anything was tested."""
-    sums = df[df["experience"] <= df["step"]].groupby(by)[["correct", "total"]].sum()
-    keys = [k if isinstance(k, tuple) else (k,) for k in sums.index]
-    pairs = zip(keys, sums.to_numpy().tolist(), strict=True)
-    return [(tuple(int(i) for i in key), (c, n)) for key, (c, n) in pairs if n]
-
-
-def average_incremental_accuracy(df: pd.DataFrame) -> float:
-    """Mean of `accuracy_seen` over the steps tested, the first included (iCaRL); nan when none was."""
-    return _mean(accuracy_seen(df))
-
-
-def final_accuracy(df: pd.DataFrame) -> float:
-    """Accuracy over all test samples after the last step; nan when nothing was tested then."""
-    seen = accuracy_seen(df)
-    return float(seen[-1]) if len(seen) else math.nan
-
-
-def forgetting(df: pd.DataFrame) -> float:
-    """Mean over j < T-1 of max over t of a[t, j], minus a[T-1, j] (PyCIL, Mammoth; Avalanche takes first minus last).
-
-    An experience tested at the last step only has none; nan when no experience has any, as in a joint run.
-    """
-    a = accuracy_matrix(df)
-    drops = [np.nanmax(a[:, j]) - a[-1, j] for j in range(len(a) - 1) if not np.isnan(a[:-1, j]).all()]
-    return _mean(np.array(drops))
-
-
-def backward_transfer(df: pd.DataFrame) -> float:
-    """Mean over j < T-1 of a[T-1, j] - a[j, j] (Mammoth; Continuum averages all pairs); nan for a joint run."""
-    a = accuracy_matrix(df)
-    return _mean(np.array([a[-1, j] - a[j, j] for j in range(len(a) - 1)]))
-
-
-def _mean(values: np.ndarray) -> float:
-    finite = values[~np.isnan(values)]
-    return float(finite.mean()) if finite.size else math.nan
 
 
 # ---------------------------------------------------------------- summary
