@@ -53,9 +53,11 @@ def _lines(ax: Axes, group: list[Run], metric: Metric, runs: list[Run]) -> None:
 
 def _bounds(ax: Axes, row: base.Setting, metric: Metric, runs: list[Run]) -> None:
     """Runs without memory as level lines."""
-    for index, (key, group) in enumerate(base.bounds(runs, row).items()):
+    bounds = base.bounds(runs, row)
+    looks = base.bound_styles(bounds)
+    for key, group in bounds.items():
         mean, std = base.mean_std([100 * metric(run.accuracy) for run in group])
-        look = base.bound_style(index)
+        look = looks[key]
         ax.axhline(mean, label=base.label(key, runs), **look)
         if std > 0:
             ax.axhspan(mean - std, mean + std, color=look["color"], alpha=0.08, linewidth=0)

@@ -50,14 +50,16 @@ def _lines(ax: Axes, panel: list[Run], runs: list[Run]) -> None:
 
 def _bounds(ax: Axes, row: base.Setting, runs: list[Run]) -> None:
     """Runs without memory, dashed; one tested once only (joint) is a level line."""
-    for index, (key, group) in enumerate(base.bounds(runs, row).items()):
+    bounds = base.bounds(runs, row)
+    looks = base.bound_styles(bounds)
+    for key, group in bounds.items():
         x, mean, std = base.curve(group)
         name = base.label(key, runs)
         if len(x) > 1:
-            ax.plot(x, mean, label=name, **base.bound_style(index))
-            ax.fill_between(x, mean - std, mean + std, color=base.bound_style(index)["color"], alpha=0.1, linewidth=0)
+            ax.plot(x, mean, label=name, **looks[key])
+            ax.fill_between(x, mean - std, mean + std, color=looks[key]["color"], alpha=0.1, linewidth=0)
         elif len(x) == 1:
-            ax.axhline(mean[0], label=f"{name} (all at once)", **base.bound_style(index))
+            ax.axhline(mean[0], label=f"{name} (all at once)", **looks[key])
 
 
 REPORT = base.Report("accuracy_over_experiences", TITLE, make)

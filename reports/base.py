@@ -7,7 +7,7 @@ a *bound*: joint training, naive fine-tuning, or a strategy without memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -25,7 +25,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<")
 LINES: tuple[Any, ...] = ("-", (0, (6, 1.5)), (0, (1.5, 1)), (0, (6, 1.5, 1.5, 1.5)))
 BOUND_LINES: tuple[Any, ...] = ((0, (5, 3)), (0, (1, 2)), (0, (7, 2, 1, 2)), (0, (3, 1, 1, 1, 1, 1)))
-BOUND_COLOURS = ("#333333", "#777777")
+BOUND_COLOURS = ("#222222", "#999999")
 
 
 @dataclass(frozen=True)
@@ -105,10 +105,16 @@ def styles(runs: Sequence[Run]) -> dict[Series, Style]:
     }
 
 
-def bound_style(index: int) -> dict[str, Any]:
-    """Line properties of the index-th bound: grey, thin, dashed."""
-    colour = BOUND_COLOURS[index % len(BOUND_COLOURS)]
-    return {"color": colour, "linestyle": BOUND_LINES[index % len(BOUND_LINES)], "linewidth": 1.3}
+def bound_styles(groups: Collection[Series]) -> dict[Series, dict[str, Any]]:
+    """Line properties of the bounds: thin and grey, dashes tell the strategy and the shade of grey the learner."""
+    strategies, learners = sorted({key.format for key in groups}), sorted({key.learner for key in groups})
+    return {
+        key: {
+            "color": BOUND_COLOURS[learners.index(key.learner) % len(BOUND_COLOURS)],
+            "linestyle": BOUND_LINES[strategies.index(key.format) % len(BOUND_LINES)], "linewidth": 1.3,
+        }
+        for key in groups
+    }  # fmt: skip
 
 
 def label(key: Series, runs: Sequence[Run]) -> str:
@@ -172,7 +178,7 @@ def megabytes(value: float) -> str:
 
 
 def new_figure(title: str, note: str, panels: tuple[int, int], panel: tuple[float, float]) -> Figure:
-    """An empty figure with room around the panels for a legend.
+    """An empty figure with room for its title; `finish` adds room for the legend.
 
     Args:
         title: of the figure.
@@ -181,7 +187,7 @@ def new_figure(title: str, note: str, panels: tuple[int, int], panel: tuple[floa
         panel: width and height of a panel, inches.
     """
     width = max(panels[1] * panel[0], 4.8)
-    figure = Figure(figsize=(width, panels[0] * panel[1] + 1.3), layout="constrained")
+    figure = Figure(figsize=(width, panels[0] * panel[1] + 0.7), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08)  # type: ignore[union-attr, call-arg]
     figure.suptitle(f"{title}\n{note}", fontsize=9)
     return figure
@@ -199,6 +205,8 @@ def finish(figure: Figure, axes: Sequence[Axes]) -> Figure:
     entries = dict(sorted(entries.items(), key=lambda item: item[1].get_color() in BOUND_COLOURS))
     entry_width = 0.9 + 0.062 * max(map(len, entries))  # inches, at font size 8
     columns = max(1, min(len(entries), int(figure.get_figwidth() / entry_width)))
+    legend_rows = -(-len(entries) // columns)
+    figure.set_figheight(figure.get_figheight() + 0.25 + 0.17 * legend_rows)
     figure.legend(
         entries.values(), entries.keys(), loc="outside lower center", ncols=columns, frameon=False, fontsize=8,
         handlelength=3.2,
