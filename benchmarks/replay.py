@@ -82,7 +82,7 @@ class ReplayPath:
     def __call__(self) -> Batch:
         """One replayed batch, as ReplayLoader makes it."""
         drawn = self.memory.sample(self.batch, self.make.generators["replay"])
-        return self.make(drawn.inputs, drawn.labels, drawn.ids, "replay augmentation")
+        return self.make(drawn.inputs, drawn.labels, drawn.ids, replay=True)
 
     def _first_replay(self) -> float:
         """Decode and tokenize every exemplar, in microseconds an image."""
@@ -95,7 +95,7 @@ class ReplayPath:
         parts = {
             "sample": lambda: self.memory.sample(self.batch, self.make.generators["replay"]),
             "decode": lambda: self.memory.fmt.decode(self.records),
-            "augment": lambda: self.make(drawn.inputs, drawn.labels, drawn.ids, "replay augmentation"),
+            "augment": lambda: self.make(drawn.inputs, drawn.labels, drawn.ids, replay=True),
         }
         taken = interleave(parts, rounds, seconds, self.device)
         sample, decode, augment = (Spread.of(taken[part]).median / self.batch * 1e6 for part in parts)

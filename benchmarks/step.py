@@ -112,7 +112,7 @@ class BareTraining:
         self.bf16 = ours.learner.optimisation.precision == "bf16"
         ids = ours.ids.repeat(-(-(config.batch + config.replay_batch) // len(ours.ids)))
         ids = ids[: config.batch + config.replay_batch]
-        batch = work.batches()(work.data.tokens(ids), work.labels()[ids], ids, "augmentation")
+        batch = work.batches()(work.data.tokens(ids), work.labels()[ids], ids)
         self.inputs, self.labels = batch.inputs, batch.labels
         self.model = build_model(config, work.data, work.classes, Generators(config.seed)["initialisation"])
         self.model.to(self.device).train()

@@ -52,10 +52,12 @@ def _lines(ax: Axes, group: list[Run], metric: Metric, runs: list[Run]) -> None:
 
 
 def _bounds(ax: Axes, row: base.Setting, metric: Metric, runs: list[Run]) -> None:
-    """Runs without memory as level lines."""
+    """Runs without memory as level lines; a joint run, tested after its one step only, has no average to compare."""
     bounds = base.bounds(runs, row)
     looks = base.bound_styles(bounds)
     for key, group in bounds.items():
+        if metric is average_incremental_accuracy and all(base.all_at_once(run) for run in group):
+            continue
         mean, std = base.mean_std([100 * metric(run.accuracy) for run in group])
         look = looks[key]
         ax.axhline(mean, label=base.label(key, runs), **look)

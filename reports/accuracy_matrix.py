@@ -13,10 +13,11 @@ from seit_cl.reports import base
 from seit_cl.results import Run
 
 TITLE = "Accuracy on each experience"
+COLUMNS = 5  # panels beside each other where there are many
 
 
 def make(runs: list[Run]) -> Figure | None:
-    """A row per setting and format, a column per budget, first seed; None when no finished run has two steps."""
+    """A panel per setting, format and budget, first seed; None when no finished run has two steps."""
     stepped = [run for run in base.finished(runs) if len(base.curve([run])[0]) > 1]
     if not stepped:
         return None
@@ -46,15 +47,19 @@ def make(runs: list[Run]) -> Figure | None:
 
 
 def _grid(runs: list[Run]) -> list[list[Run | None]]:
-    """Rows of panels: one per setting and series with a column per budget, then the runs without memory."""
+    """Rows of panels: setting and series with a column per budget, several side by side where there are many; then the
+    runs without memory."""
     first: dict[tuple[base.Setting, base.Series, int], Run] = {}
     for run in sorted(runs, key=lambda r: (r.fact("seed", 0), r.run_id)):
         first.setdefault((base.setting(run), base.series(run), base.budget(run)), run)
     sizes = sorted({size for _, _, size in first if size})
     lines = sorted({(setting, series) for setting, series, size in first if size})
-    rows: list[list[Run | None]] = [[first.get((*line, size)) for size in sizes] for line in lines]
+    beside = max(1, COLUMNS // max(len(sizes), 1)) if len(lines) > 3 else 1
+    rows: list[list[Run | None]] = [
+        [first.get((*line, size)) for line in lines[i : i + beside] for size in sizes] for i in range(0, len(lines), beside)
+    ]
     free: list[Run | None] = [first[key] for key in sorted(first) if not key[2]]
-    width = max(len(sizes), 3)
+    width = max(max(map(len, rows), default=0), 3)
     return rows + [free[i : i + width] for i in range(0, len(free), width)]
 
 

@@ -54,12 +54,11 @@ def _bounds(ax: Axes, row: base.Setting, runs: list[Run]) -> None:
     looks = base.bound_styles(bounds)
     for key, group in bounds.items():
         x, mean, std = base.curve(group)
-        name = base.label(key, runs)
         if len(x) > 1:
-            ax.plot(x, mean, label=name, **looks[key])
+            ax.plot(x, mean, label=base.label(key, runs), **looks[key])
             ax.fill_between(x, mean - std, mean + std, color=looks[key]["color"], alpha=0.1, linewidth=0)
         elif len(x) == 1:
-            ax.axhline(mean[0], label=f"{name} (all at once)", **looks[key])
+            ax.axhline(mean[0], label=base.label(key, runs, "all at once"), **looks[key])
 
 
 REPORT = base.Report("accuracy_over_experiences", TITLE, make)

@@ -117,11 +117,11 @@ def bound_styles(groups: Collection[Series]) -> dict[Series, dict[str, Any]]:
     }  # fmt: skip
 
 
-def label(key: Series, runs: Sequence[Run]) -> str:
-    """What the legend calls a series or bound: the learner is named where the folder has several."""
+def label(key: Series, runs: Sequence[Run], *more: str) -> str:
+    """What the legend calls a series or bound: the learner is named where the folder has several; `more` ends the brackets."""
     learners = {series(run).learner for run in finished(runs)}
     parts = [f"{key.learner} learner"] if len(learners) > 1 else []
-    parts += [key.variant] if key.variant else []
+    parts += [part for part in (key.variant, *more) if part]
     return f"{key.format} ({', '.join(parts)})" if parts else key.format
 
 
@@ -151,6 +151,12 @@ def seeds_note(runs: Sequence[Run]) -> str:
         return "one seed"
     span = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     return f"mean and standard deviation over {span} seeds"
+
+
+def all_at_once(run: Run) -> bool:
+    """Whether the run learnt several experiences in one step, as joint training does."""
+    steps = run.accuracy["step"].unique()
+    return len(steps) == 1 and int(steps[0]) > 0
 
 
 def mean_std(values: Sequence[float]) -> tuple[float, float]:
@@ -203,7 +209,7 @@ def finish(figure: Figure, axes: Sequence[Axes]) -> Figure:
         for handle, text in zip(*ax.get_legend_handles_labels(), strict=True):
             entries.setdefault(text, handle.lines[0] if isinstance(handle, ErrorbarContainer) else handle)
     entries = dict(sorted(entries.items(), key=lambda item: item[1].get_color() in BOUND_COLOURS))
-    entry_width = 0.9 + 0.062 * max(map(len, entries))  # inches, at font size 8
+    entry_width = 0.75 + 0.06 * max(map(len, entries))  # inches, at font size 8
     columns = max(1, min(len(entries), int(figure.get_figwidth() / entry_width)))
     legend_rows = -(-len(entries) // columns)
     figure.set_figheight(figure.get_figheight() + 0.25 + 0.17 * legend_rows)

@@ -22,16 +22,34 @@ def make(runs: list[Run]) -> Figure | None:
     figure = base.new_figure(TITLE, base.note(rows, base.seeds_note(shown)), (len(rows), 1), (5.6, 3.4))
     axes = figure.subplots(len(rows), 1, squeeze=False, sharex=True)[:, 0]
     for ax, row in zip(axes, rows, strict=True):
-        for key, style in base.styles(base.finished(runs)).items():
-            group = [run for run in shown if base.setting(run) == row and base.series(run) == key]
-            if group:
-                _line(ax, group, style, base.label(key, runs))
+        styles = base.styles(base.finished(runs))
+        for key, (group, name) in _groups([run for run in shown if base.setting(run) == row], runs).items():
+            _line(ax, group, styles[key], name)
         base.memory_axis(ax, [base.budget(run) for run in shown])
         ax.set_yscale("log")
         ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
         ax.set_ylabel("exemplars (log scale)")
         ax.set_title(base.row_label(row, rows), fontsize=9)
     return base.finish(figure, list(axes))
+
+
+def _groups(shown: list[Run], runs: list[Run]) -> dict[base.Series, tuple[list[Run], str]]:
+    """Runs and name of every line; learners with the same exemplars share one, since their lines would hide each other."""
+    groups: dict[base.Series, list[Run]] = {}
+    for run in shown:
+        groups.setdefault(base.series(run), []).append(run)
+    lines = {}
+    for key, group in sorted(groups.items()):
+        twins = sorted(other for other in groups if other._replace(learner=key.learner) == key)
+        shared = all(_kept(groups[other]) == _kept(group) for other in twins)
+        if not shared or key == twins[0]:
+            lines[key] = group, base.label(key, group if shared else runs)
+    return lines
+
+
+def _kept(group: list[Run]) -> list[tuple[int, int, int]]:
+    """Budget, seed and exemplars of every run."""
+    return sorted((base.budget(run), int(run.fact("seed", 0)), int(run.fact("exemplars", 0))) for run in group)
 
 
 def binds(run: Run) -> bool:
@@ -52,7 +70,7 @@ def _line(ax: Axes, group: list[Run], style: base.Style, name: str) -> None:
     x = [size / base.MB for size in sizes]
     std = [s for _, s in kept]
     mean = [m for m, _ in kept]
-    ax.errorbar(x, mean, yerr=std, label=f"{name}: kept", capsize=3, markersize=5, **style._asdict())
+    ax.errorbar(x, mean, yerr=std, label=name, capsize=3, markersize=5, **style._asdict())
     if any(idle):
         first = max(idle.index(True) - 1, 0)
         y = [room[k] if idle[k] else mean[k] for k in range(first, len(x))]

@@ -48,7 +48,9 @@ def choose_device(name: str) -> torch.device:
 def build_augment(config: RunConfig, data: RunData, device: torch.device) -> Augment:
     """From raw tokens or pixels to the learner's inputs, on the device."""
     if config.learner == "pixels":
-        pixels = PixelAugmentConfig(rrc_scale=(config.pixel_rrc, 1.0), flip_p=config.flip_p)
+        pixels = PixelAugmentConfig(
+            rrc=config.pixel_rrc < 1, rrc_scale=(config.pixel_rrc, 1.0), flip_p=config.flip_p
+        )
         return PixelAugment(pixel_stem(data.resolution).crop, pixels).to(device)
     tokens = TokenAugmentConfig(
         eda_synonym_p=config.synonym_p, eda_swap_p=config.swap_p, noise_p=config.noise_p,

@@ -68,6 +68,9 @@ class RunConfig:
                 if not fits(getattr(self, name)):
                     option = name.replace("_", "-")
                     raise UserError(f"--{option} {getattr(self, name):g}: must be {words}")
+        if self.synonym_p + self.swap_p > 1:
+            raise UserError(f"--synonym-p {self.synonym_p:g} and --swap-p {self.swap_p:g}: an image gets one or the other; "
+                            "their sum must be at most 1")  # fmt: skip
 
     def plain(self) -> dict[str, Any]:
         """As values that YAML keeps."""
@@ -80,6 +83,8 @@ class RunConfig:
 RANGES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
     (("epochs", "batch", "experiences"), lambda value: value >= 1, "at least 1"),
     (("replay_batch", "first_classes", "resolution"), lambda value: value >= 0, "0 or more"),
+    (("class_order_seed",), lambda value: 0 <= value < 2**32, "from 0 to 4294967295"),
+    (("seed",), lambda value: 0 <= value < 2**63, "0 or more"),
     (("memory_mb",), lambda value: value == 0 or 1e-6 <= value < math.inf, "0 (no memory) or at least one byte, 0.000001"),
     (("weight_decay",), lambda value: 0 <= value < math.inf, "0 or more"),
     (("learning_rate", "clip", "cutmix_alpha"), lambda value: 0 < value < math.inf, "above 0"),

@@ -194,6 +194,9 @@ class Experiment:
             config.batch, config.replay_batch, self.memory,
         )  # fmt: skip
         self.learner.fit(experience, loader, self.scenario.seen(step))
+        if not all(bool(torch.isfinite(p).all()) for p in self.learner.model.parameters()):
+            raise UserError(f"{self.run_dir.name}: training diverged in experience {step + 1}; lower --learning-rate "
+                            f"{self.config.learning_rate:g}")  # fmt: skip
 
     def _remember(self, step: int) -> None:
         if self.memory is None:

@@ -7,7 +7,8 @@ import hashlib
 import torch
 
 PURPOSES = (
-    "initialisation", "fresh order", "augmentation", "mixing", "replay", "replay augmentation", "replay mixing", "selection",
+    "initialisation", "fresh order", "augmentation", "mixing", "mixing boxes",
+    "replay", "replay augmentation", "replay mixing", "replay mixing boxes", "selection",
 )  # fmt: skip
 
 
@@ -29,13 +30,13 @@ class Generators:
 
     Args:
         seed: the run's seed.
-        device: where the augmentation generators live; the others live on the CPU.
+        device: where the generators of augmentation and of mixing boxes live; the others live on the CPU.
     """
 
     def __init__(self, seed: int, device: torch.device | str = "cpu") -> None:
         self._by_purpose = {}
         for purpose in PURPOSES:
-            place = device if purpose.endswith("augmentation") else "cpu"
+            place = device if purpose.endswith(("augmentation", "boxes")) else "cpu"
             self._by_purpose[purpose] = torch.Generator(place).manual_seed(derive_seed(seed, purpose))
 
     def __getitem__(self, purpose: str) -> torch.Generator:

@@ -61,6 +61,7 @@ def build_report(out: Path) -> Path:
         failures=failures,
         runs=[_describe(run) for run in runs],
         counts=summary["status"].value_counts().to_dict(),
+        skipped={str(run.fact("dataset")): n for run in runs if (n := int(run.fact("skipped_images", 0)))},
     )
     write_atomic(out / "report.html", html)
     return out / "report.html"

@@ -205,9 +205,12 @@ def say_of_memory(experiment: Experiment, console: Console) -> None:
     if memory is None:
         return
     used, budget = memory.used_bytes / 1e6, memory.budget_bytes / 1e6
-    if not memory.full:
+    if not memory.full and not memory.skipped:
         console.print(f"{experiment.run_dir.name}: the budget did not bind: {used:.3g} of {budget:g} MB used; "
                       f"try --memory-mb {used / 5:.1g}")  # fmt: skip
+    if memory.skipped:
+        console.print(f"{experiment.run_dir.name}: warning: {memory.skipped} samples had records larger than the whole memory; "
+                      "raise --memory-mb")  # fmt: skip
     if memory.classes_covered < len(experiment.names):
         console.print(f"{experiment.run_dir.name}: warning: the memory covers {memory.classes_covered} of "
                       f"{len(experiment.names)} classes; raise --memory-mb")  # fmt: skip

@@ -70,15 +70,16 @@ class BatchMaker:
     device: torch.device
     generators: Generators
 
-    def __call__(self, raw: Tensor, labels: Tensor, ids: Tensor, purpose: str) -> Batch:
-        """A training batch from raw data (B, ...), labels (B,) and ids (B,), on the device."""
-        generator = self.generators[purpose]
+    def __call__(self, raw: Tensor, labels: Tensor, ids: Tensor, replay: bool = False) -> Batch:
+        """A training batch from raw data (B, ...), labels (B,) and ids (B,), on the device; `replay` chooses generators."""
+        purpose = "replay " if replay else ""
         labels = labels.to(self.device)
-        inputs = self.augment(raw.to(self.device), generator, train=True)
-        batch = Batch(inputs, labels, ids)
-        decides = self.generators[f"{purpose.removesuffix('augmentation')}mixing".strip()]
-        if self.cutmix_p and float(torch.rand((), generator=decides)) < self.cutmix_p:
-            batch.inputs, batch.targets = cutmix(inputs, labels, self.classes, self.cutmix_alpha, generator)
+        inputs = self.augment(raw.to(self.device), self.generators[f"{purpose}augmentation"], train=True)
+        batch = Batch(inputs, labels, ids.to(self.device))
+        decides = torch.rand((), generator=self.generators[f"{purpose}mixing"])
+        if float(decides) < self.cutmix_p:
+            boxes = self.generators[f"{purpose}mixing boxes"]
+            batch.inputs, batch.targets = cutmix(inputs, labels, self.classes, self.cutmix_alpha, boxes)
         return batch
 
 
@@ -112,13 +113,13 @@ class ReplayLoader:
     def __iter__(self) -> Iterator[tuple[Batch, Batch | None]]:
         order = torch.randperm(len(self.ids), generator=self.make.generators["fresh order"])
         for part in order.split(self.batch):
-            fresh = self.make(self.raw(self.ids[part]), self.labels[part], self.ids[part], "augmentation")
+            fresh = self.make(self.raw(self.ids[part]), self.labels[part], self.ids[part])
             yield fresh, self._replay()
 
     def _replay(self) -> Batch | None:
         if self.memory is None or len(self.memory) == 0 or self.replay_batch == 0:
             return None
         drawn = self.memory.sample(self.replay_batch, self.make.generators["replay"])
-        batch = self.make(drawn.inputs, drawn.labels, drawn.ids, "replay augmentation")  # type: ignore[attr-defined]
+        batch = self.make(drawn.inputs, drawn.labels, drawn.ids, replay=True)  # type: ignore[attr-defined]
         batch.extras = {k: v.to(self.make.device) for k, v in drawn.extras.items()}  # type: ignore[attr-defined]
         return batch

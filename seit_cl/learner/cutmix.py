@@ -45,7 +45,7 @@ def _edges(cut: Tensor, place: Tensor, side: int) -> tuple[Tensor, Tensor]:
 
 
 def cutmix(
-    inputs: Tensor, labels: Tensor, classes: int, alpha: float, gen: torch.Generator, p: float = 1.0
+    inputs: Tensor, labels: Tensor, classes: int, alpha: float, gen: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """Paste a box of another sample of the batch into every sample, and mix the labels by area.
 
@@ -57,30 +57,27 @@ def cutmix(
         inputs: (B, D, H, W), embeddings or pixels.
         labels: (B,) int64 in [0, classes).
         classes: number of classes C.
-        alpha: lambda ~ Beta(alpha, alpha); 0 switches mixing off.
+        alpha: lambda ~ Beta(alpha, alpha), above 0.
         gen: generator on the device of ``inputs``.
-        p: probability that a sample is mixed; 0 switches mixing off.
 
     Returns:
         mixed inputs, the shape, dtype and device of ``inputs``, and (B, C) float32 targets whose rows sum to 1.
 
     Raises:
-        ValueError: if a shape, ``alpha``, ``p`` or the generator's device is wrong.
+        ValueError: if a shape, ``alpha`` or the generator's device is wrong.
     """
     if inputs.ndim != 4 or labels.shape != inputs.shape[:1]:
         raise ValueError(
             f"need inputs (B, D, H, W) and labels (B,), got {tuple(inputs.shape)} and {tuple(labels.shape)}"
         )
-    if alpha < 0.0 or not 0.0 <= p <= 1.0:
-        raise ValueError(f"alpha must not be negative and p must lie in [0, 1], got {alpha} and {p}")
-    targets = soft_targets(labels, classes)
-    if alpha == 0.0 or p == 0.0:
-        return inputs, targets
+    if alpha <= 0.0:
+        raise ValueError(f"alpha must be above 0, got {alpha}")
     check_generator(gen, inputs.device)
+    targets = soft_targets(labels, classes)
     batch, _, height, width = inputs.shape
-    partner, place_y, place_x, mixed = torch.rand(4, batch, generator=gen, device=inputs.device)
+    partner, place_y, place_x = torch.rand(3, batch, generator=gen, device=inputs.device)
     order = partner.argsort()
-    share = (1.0 - _beta(alpha, batch, gen)).sqrt() * (mixed < p)
+    share = (1.0 - _beta(alpha, batch, gen)).sqrt()
     top, bottom = _edges((height * share).floor(), place_y, height)
     left, right = _edges((width * share).floor(), place_x, width)
     y, x = torch.arange(height, device=inputs.device), torch.arange(width, device=inputs.device)

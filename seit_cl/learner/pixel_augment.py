@@ -24,8 +24,6 @@ class PixelAugmentConfig:
         rrc_scale: smallest and largest area of the crop as fractions of the image. Ours is (0.25, 1); ImageNet's
             custom is (0.08, 1), hard on images of 64 pixels.
         flip_p: probability of a left-right flip.
-        cutmix_alpha: CutMix's alpha, for :func:`seit_cl.learner.cutmix.cutmix`; 0 switches it off.
-        cutmix_p: probability that CutMix mixes a sample.
         mode: interpolation of the crop.
 
     Raises:
@@ -35,13 +33,11 @@ class PixelAugmentConfig:
     rrc: bool = True
     rrc_scale: tuple[float, float] = (0.25, 1.0)
     flip_p: float = 0.5
-    cutmix_alpha: float = 1.0
-    cutmix_p: float = 1.0
     mode: Mode = "bicubic"
 
     def __post_init__(self) -> None:
-        if not (0.0 <= self.flip_p <= 1.0 and 0.0 <= self.cutmix_p <= 1.0 and self.cutmix_alpha >= 0.0):
-            raise ValueError(f"probabilities must lie in [0, 1] and cutmix_alpha must not be negative: {self}")
+        if not 0.0 <= self.flip_p <= 1.0:
+            raise ValueError(f"flip_p must lie in [0, 1], got {self.flip_p}")
         if not 0.0 < self.rrc_scale[0] <= self.rrc_scale[1] <= 1.0:
             raise ValueError(f"rrc_scale must satisfy 0 < low <= high <= 1, got {self.rrc_scale}")
 

@@ -40,9 +40,6 @@ class TokenAugmentConfig:
         noise_channel_std: deviation of the noise shared by a channel's positions, relative to unit-variance embeddings
             (ours).
         noise_element_std: deviation of the noise of every element alone, relative likewise (ours).
-        cutmix_alpha: Token-CutMix's alpha; 0 switches it off. The caller applies it, within fresh or replayed samples
-            only.
-        cutmix_p: probability that CutMix mixes a sample.
 
     Raises:
         ValueError: if a value is out of range.
@@ -58,8 +55,6 @@ class TokenAugmentConfig:
     noise_p: float = 0.5
     noise_channel_std: float = 0.1
     noise_element_std: float = 0.1
-    cutmix_alpha: float = 1.0
-    cutmix_p: float = 1.0
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -71,8 +66,8 @@ class TokenAugmentConfig:
             raise ValueError("eda_synonyms must not be negative and eda_swap_side must lie in [0, 1/3]")
         if not 0.0 < self.rrc_scale[0] <= self.rrc_scale[1] <= 1.0:
             raise ValueError(f"rrc_scale must satisfy 0 < low <= high <= 1, got {self.rrc_scale}")
-        if min(self.noise_channel_std, self.noise_element_std, self.cutmix_alpha) < 0.0:
-            raise ValueError("noise deviations and cutmix_alpha must not be negative")
+        if min(self.noise_channel_std, self.noise_element_std) < 0.0:
+            raise ValueError("noise deviations must not be negative")
 
 
 def nearest_codes(codebook: Tensor, count: int, chunk: int = 1024) -> Tensor:

@@ -73,6 +73,7 @@ class ByteBudgetBuffer(MeteredBuffer):
 
         Raises:
             ValueError: a label outside 0..C-1, or extras that differ from `stores`.
+            BudgetTooSmall: what the format fitted to the samples leaves no room for a record.
         """
         labels = samples.labels.tolist()
         if labels and not 0 <= min(labels) <= max(labels) < self.context.classes:
@@ -84,6 +85,7 @@ class ByteBudgetBuffer(MeteredBuffer):
         data, lengths = records.data.cpu().numpy(), records.lengths.tolist()
         if self.fmt.fixed_length is not None and set(lengths) != {self.fmt.fixed_length}:
             raise ValueError(f"{self.fmt.spec}: records differ from the fixed length {self.fmt.fixed_length}")
+        self._meter.require(self.budget_bytes, None)
         self._dataset = None
         room = self.budget_bytes - self._meter.fixed
         self._selection.shrink(room)

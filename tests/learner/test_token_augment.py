@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from seit_cl.learner.boxes import crop_resize, random_resized_boxes
 from seit_cl.learner.token_augment import Combine, TokenAugment, TokenAugmentConfig, nearest_codes
 
-OFF = TokenAugmentConfig(eda_synonym_p=0.0, eda_swap_p=0.0, rrc=False, noise_p=0.0, cutmix_p=0.0)
+OFF = TokenAugmentConfig(eda_synonym_p=0.0, eda_swap_p=0.0, rrc=False, noise_p=0.0)
 
 
 def gen(seed: int = 0, device: str = "cpu") -> torch.Generator:

@@ -2,10 +2,12 @@
 
 import os
 
+import pytest
 import torch
 from memory_samples import CONTEXT, samples
 
 from seit_cl import formats
+from seit_cl.errors import BudgetTooSmall
 from seit_cl.formats.tokens import TokensFormat
 from seit_cl.memory import ByteBudgetBuffer
 
@@ -33,3 +35,14 @@ def test_side_info_counts_and_makes_room_for_itself(tmp_path, monkeypatch):
     everything = torch.arange(len(buffer))
     assert loaded.fmt.side_info == buffer.fmt.side_info
     assert torch.equal(loaded.by_ids(everything).inputs, buffer.by_ids(everything).inputs)
+
+
+@pytest.mark.parametrize("spare", [-60, 0])
+def test_side_info_that_leaves_no_room_for_a_record_is_refused(monkeypatch, spare):
+    monkeypatch.setattr(formats.plugins, "load", lambda kind, name: Fitted)
+    empty = ByteBudgetBuffer(500, formats.build_format("tokens", CONTEXT), CONTEXT).used_bytes
+    buffer = ByteBudgetBuffer(empty + 100 + spare, formats.build_format("tokens", CONTEXT), CONTEXT)
+    for start in (0, 20):
+        buffer.offer(samples(start, [start // 20] * 20))
+    with pytest.raises(BudgetTooSmall, match="side info of 100"):
+        buffer.offer(samples(40, [2] * 20))
