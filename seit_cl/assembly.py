@@ -71,7 +71,7 @@ def build_model(config: RunConfig, data: RunData, classes: int, generator: torch
     with torch.random.fork_rng():  # timm draws from the global generator before initialise() draws from ours
         model = build_vit(config.model, stem, channels, classes)
     if choose_device(config.device).type == "cpu" and choose_precision(config) == "bf16":
-        # torch's fused attention has a slow bf16 backward pass on CPUs: half of the step (benchmarks/results/step.md).
+        # torch's fused attention has a slow bf16 backward pass on CPUs: half of the step (benchmarks/README.md).
         for module in model.modules():
             if isinstance(module, Attention):
                 module.fused_attn = False  # type: ignore[misc]  # timm calls it final, for scripting

@@ -137,6 +137,6 @@ def test_the_pixel_learner_runs_it_too(data: RunData, tmp_path: Path, strategy: 
 
 
 def test_replay_learns_and_remembers_what_naive_training_forgets(data: RunData, tmp_path: Path) -> None:
-    replayed, naive = (run(data, tmp_path / name, strategy=name, epochs=3) for name in ("er", "naive"))
+    replayed, naive = (run(data, tmp_path / name, strategy=name, epochs=3, learning_rate=1e-3) for name in ("er", "naive"))
     assert replayed.row["final_accuracy"] > 0.8
     assert replayed.row["final_accuracy"] > naive.row["final_accuracy"] + 0.1
