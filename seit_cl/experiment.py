@@ -258,7 +258,7 @@ class Experiment:
             after = self.data.tokenizer.decode(after)
         path = self.run_dir / "exemplars.npz"
         temporary = path.with_name(".exemplars.tmp.npz")
-        np.savez_compressed(temporary, before=self.data.pixels(ids).numpy(), after=after.numpy())
+        np.savez_compressed(temporary, before=self.data.read(ids).numpy(), after=after.numpy())
         temporary.replace(path)
 
     def facts(self) -> dict[str, Any]:
@@ -284,6 +284,5 @@ class Experiment:
         machine = {"machine": platform.machine(), "python": platform.python_version(), "system": platform.system()}
         hardware = torch.cuda.get_device_name() if self.device.type == "cuda" else f"{torch.get_num_threads()} threads"
         return {"command": self.command, **packages, **machine, "device": f"{self.device} ({hardware})",
-                "precision": choose_precision(self.config),
-                "classes": self.names}  # fmt: skip
+                "precision": choose_precision(self.config), "classes": self.names}  # fmt: skip
 

@@ -78,9 +78,11 @@ class RunData:
 
     def pixels(self, ids: Tensor) -> Tensor:
         """Images (B, 3, S, S) uint8 of train samples (B,)."""
-        if self._train_pixels is None:
-            return load_images([self.dataset.train.paths[i] for i in ids.tolist()], self.resolution)
-        return self._train_pixels[ids]
+        return self.read(ids) if self._train_pixels is None else self._train_pixels[ids]
+
+    def read(self, ids: Tensor) -> Tensor:
+        """The same as `pixels`, read from the files and not kept: for a few."""
+        return load_images([self.dataset.train.paths[i] for i in ids.tolist()], self.resolution)
 
     def files(self, ids: Tensor) -> list[bytes]:
         """The original files of train samples (B,)."""

@@ -186,8 +186,12 @@ def open_fractals(
         classes, train_per_class, val_per_class, resolution, seed, progress: as in write_fractals.
 
     Raises:
-        UserError: as write_fractals.
+        UserError: as write_fractals, or the cache cannot be written.
     """
     name = f"fractals-v{VERSION}-{classes}x{train_per_class}+{val_per_class}-{resolution}px-seed{seed}"
-    root = write_fractals(Path(cache_dir) / name, classes, train_per_class, val_per_class, resolution, seed, progress)
+    try:
+        root = write_fractals(Path(cache_dir) / name, classes, train_per_class, val_per_class, resolution, seed, progress)
+    except OSError as error:
+        problem = f"{cache_dir}: the built-in fractals cannot be written ({error.strerror or error})"
+        raise UserError(f"{problem}; set SEIT_CL_CACHE to a folder with room") from error
     return replace(open_folder(root), name="fractals")
