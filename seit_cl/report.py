@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import jinja2
 import matplotlib
@@ -227,22 +227,27 @@ def _describe(run: Run) -> dict[str, Any]:
     }
 
 
+class _Parser(argparse.ArgumentParser):
+    """Bad arguments become one line, as in the other commands."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; give the --out folder of earlier runs")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m seit_cl.report", description=__doc__.split(":")[0] + ".")
+    parser = _Parser(prog="python -m seit_cl.report", description=__doc__.split(":")[0] + ".")
     parser.add_argument("dir", type=Path, metavar="DIR", help="the --out folder of earlier runs")
-    options = parser.parse_args(argv)
     try:
-        page = build_report(options.dir)
-        terminal_summary(load_summary(options.dir))
+        out = parser.parse_args(argv).dir
+        page = build_report(out)
+        terminal_summary(load_summary(out))
     except UserError as error:
-        print(error, file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(
-            f"{error.filename or options.dir}: {error.strerror}; the report needs a folder it can write",
-            file=sys.stderr,
-        )
+        problem = f"{error.filename or 'the report'}: {error.strerror or error}"
+        print(f"error: {problem}; the report needs a folder it can write", file=sys.stderr)
         return 2
     print(page)
     return 0
