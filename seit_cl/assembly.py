@@ -34,6 +34,12 @@ def build_strategy(config: RunConfig) -> Strategy:
     return strategy
 
 
+def canonical_strategy(config: RunConfig) -> str:
+    """The strategy's spec with every hyperparameter written out, the same for all ways to write it."""
+    values = vars(build_strategy(config).hyper)
+    return f"{parse_spec(config.strategy)[0].replace('-', '_')}:{','.join(f'{k}={v}' for k, v in sorted(values.items()))}"
+
+
 def choose_device(name: str) -> torch.device:
     """The device that "auto", "cpu" or "cuda" means.
 

@@ -76,8 +76,8 @@ class RunConfig:
         """As values that YAML keeps."""
         out = asdict(self)
         for key, value in out.items():
-            out[key] = str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
-        return out
+            out[key] = str(value.resolve()) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
+        return out | {"scenario": self.scenario.replace("_", "-")}
 
 
 RANGES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
@@ -85,7 +85,7 @@ RANGES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
     (("replay_batch", "first_classes", "resolution"), lambda value: value >= 0, "0 or more"),
     (("class_order_seed",), lambda value: 0 <= value < 2**32, "from 0 to 4294967295"),
     (("seed",), lambda value: 0 <= value < 2**63, "0 or more"),
-    (("memory_mb",), lambda value: value == 0 or 1e-6 <= value < math.inf, "0 (no memory) or at least one byte, 0.000001"),
+    (("memory_mb",), lambda value: value == 0 or 1e-6 <= value <= 1e12, "0 (no memory), or from one byte, 0.000001, to 1e12"),
     (("weight_decay",), lambda value: 0 <= value < math.inf, "0 or more"),
     (("learning_rate", "clip", "cutmix_alpha"), lambda value: 0 < value < math.inf, "above 0"),
     (("token_rrc", "pixel_rrc"), lambda value: 0 < value <= 1, "a fraction above 0 and up to 1"),

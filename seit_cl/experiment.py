@@ -275,7 +275,7 @@ class Experiment:
             "seed": config.seed, "exemplars": 0 if memory is None else len(memory),
             "codec_bytes": data.tokenizer.codec_bytes if uses_tokenizer else 0, "model_bytes": model_bytes,
             "strategy_bytes": 0, "steps": self.learner.steps_done, "train_seconds": round(self.train_seconds, 1),
-            "device": str(self.device), "status": "finished", "skipped_images": data.dataset.skipped,
+            "device": str(self.device), "status": "finished", "skipped_images": len(data.dataset.skipped),
         }  # fmt: skip
 
     def _environment(self) -> dict[str, Any]:
@@ -284,5 +284,5 @@ class Experiment:
         machine = {"machine": platform.machine(), "python": platform.python_version(), "system": platform.system()}
         hardware = torch.cuda.get_device_name() if self.device.type == "cuda" else f"{torch.get_num_threads()} threads"
         return {"command": self.command, **packages, **machine, "device": f"{self.device} ({hardware})",
-                "precision": choose_precision(self.config), "classes": self.names}  # fmt: skip
+                "precision": choose_precision(self.config), **self.data.identity, "classes": self.names}  # fmt: skip
 

@@ -64,7 +64,13 @@ class RunData:
 
     def _load(self, paths: list[Path]) -> Tensor:
         show = self._progress
+        show("reading images", 0, len(paths))
         return load_images(paths, self.resolution, progress=lambda done: show("reading images", done, len(paths)))
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What tells these images and this tokenizer from others."""
+        return {"dataset_identity": self.dataset.identity, "tokenizer_identity": self.tokenizer.identity}
 
     def prepare(self, learner: str) -> None:
         """Make what a learner ("tokens" or "pixels") trains and is tested on, so that a bad image shows before training."""

@@ -1,5 +1,6 @@
 """What a command line means: options, YAML files, the grid's runs and their folders; in one process."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from seit_cl import results
 from seit_cl.config import RunConfig
 from seit_cl.errors import UserError
 from seit_cl.experiment import Experiment
-from seit_cl.run import expand, is_finished, parse, run_grid, run_id
+from seit_cl.grid import expand, is_finished, parse, run_id
+from seit_cl.run import run_grid
 from seit_cl.rundata import RunData
 
 
@@ -54,7 +56,7 @@ def test_a_yaml_file_fills_options_and_the_command_line_overrides_it(tmp_path: P
 
 
 def test_a_config_that_a_run_wrote_back_means_the_same_run(tmp_path: Path) -> None:
-    config = RunConfig(epochs=2, format="jpeg:quality=10", data_root=Path("somewhere"), class_order=("a", "b"))
+    config = RunConfig(epochs=2, format="jpeg:quality=10", data_root=tmp_path, class_order=("a", "b"))
     results.start_run(tmp_path / "run", config.plain(), {})
     assert grid("--config", str(tmp_path / "run" / "config.yaml")) == [config]
 
@@ -114,3 +116,49 @@ def test_results_of_other_options_are_never_mixed_into_a_folder(tmp_path: Path) 
     results.start_run(tmp_path / "run", RunConfig(epochs=3).plain(), {})
     with pytest.raises(UserError, match="epochs"):
         is_finished(RunConfig(epochs=4), tmp_path / "run")
+
+
+@pytest.mark.parametrize("line", ["epochs: two", "epochs: null", "epochs: 1.5", "learner: foo", "seed: x", "data_root: [1, 2]"])
+@pytest.mark.parametrize("written", ["--config {}", "--config={}"])
+def test_values_of_a_yaml_file_are_checked_like_those_of_the_command_line(line: str, written: str, tmp_path: Path) -> None:
+    path = tmp_path / "options.yaml"
+    path.write_text(line)
+    with pytest.raises(UserError, match=r"options\.yaml"):
+        grid(*written.format(path).split())
+
+
+def test_yaml_numbers_with_exponents_and_single_names_are_read_as_meant(tmp_path: Path) -> None:
+    path = tmp_path / "options.yaml"
+    path.write_text("learning_rate: 1e-3\nclass_order: c0\nskip_bad_images: true\nmemory_mb: '0.1'\n")
+    (run,) = grid(f"--config={path}")
+    assert (run.learning_rate, run.class_order, run.skip_bad_images, run.memory_mb) == (1e-3, ("c0",), True, 0.1)
+
+
+def test_a_missing_yaml_file_is_named() -> None:
+    with pytest.raises(UserError, match=r"--config nowhere\.yaml: No such file"):
+        grid("--config=nowhere.yaml")
+
+
+def test_a_run_that_fails_leaves_the_others_to_run(fractals: Path, tmp_path: Path) -> None:
+    options = ["--data-root", str(fractals), "--experiences", "1", "--epochs", "1", "--strategy", "naive", "--clip", "1e30"]
+    bad = grid(*options, "--learning-rate", "1e30", "--seed", "0")
+    failures = run_grid([*bad, *grid(*options, "--seed", "1")], tmp_path / "out", Console(quiet=True))
+    assert len(failures) == 1 and "--learning-rate 1e+30" in failures[0]
+    statuses = {run.run_id: run.status for run in results.read_runs(tmp_path / "out")}
+    assert sorted(statuses.values()) == ["failed", "finished"]
+
+
+def test_results_of_other_images_are_never_mixed_into_a_folder(fractals: Path, tmp_path: Path) -> None:
+    root = tmp_path / "images"
+    shutil.copytree(fractals, root)
+    options = ["--data-root", str(root), "--experiences", "1", "--epochs", "1", "--strategy", "naive"]
+    run_grid(grid(*options, "--seed", "0"), tmp_path / "out", Console(quiet=True))
+    next(root.glob("train/*/*")).unlink()
+    with pytest.raises(UserError, match="dataset_identity"):
+        run_grid(grid(*options, "--seed", "1"), tmp_path / "out", Console(quiet=True))
+
+
+def test_the_same_format_in_two_ways_runs_once_when_the_resolution_says_so(fractals: Path, tmp_path: Path) -> None:
+    options = ["--data-root", str(fractals), "--experiences", "1", "--epochs", "1", "--memory-mb", "0.01"]
+    run_grid(grid(*options, "--format", "jpeg", "jpeg:size=64"), tmp_path / "out", Console(quiet=True))
+    assert len(results.read_runs(tmp_path / "out")) == 1

@@ -49,7 +49,7 @@ def open_folder(root: Path, skip_bad_images: bool = False) -> Dataset:
     train, val = without(train, bad), without(val, bad)
     check_not_empty(root, train, val)
     classes = sorted(train)
-    return Dataset(root.resolve().name, root, classes, to_split(classes, train), to_split(classes, val), len(bad))
+    return Dataset(root.resolve().name, root, classes, to_split(classes, train), to_split(classes, val), tuple(sorted(bad)))
 
 
 def list_split(root: Path, split: str) -> Files:

@@ -45,7 +45,7 @@ def cached_tokens(
         dataset: its manifest is part of the key.
         tokenizer: its identity is part of the key.
         resolution: image side S in pixels.
-        done: called with the number of images tokenized since the last call.
+        done: called with 0 when tokenizing starts, then with the number of images tokenized since the last call.
 
     Returns:
         (N, G, H, W) int16 of train and of val.
@@ -59,6 +59,7 @@ def cached_tokens(
         return found
     with _writable(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
+    done(0)
     tensors = {
         "train": encode_split(dataset.train, tokenizer, resolution, done),
         "val": encode_split(dataset.val, tokenizer, resolution, done),

@@ -31,7 +31,7 @@ def root(tmp_path: Path) -> Path:
 
 def test_classes_files_and_labels_are_sorted(root: Path) -> None:
     data = open_folder(root)
-    assert (data.name, data.root, data.classes, data.skipped) == ("set", root, ["n01", "n02"], 0)
+    assert (data.name, data.root, data.classes, data.skipped) == ("set", root, ["n01", "n02"], ())
     assert data.train.labels.tolist() == [0, 0, 0, 1, 1, 1] and data.train.labels.dtype == torch.int64
     assert [p.relative_to(root).as_posix() for p in data.val.paths] == [
         f"val/{c}/{i}.JPEG" for c in ("n01", "n02") for i in range(2)
@@ -120,7 +120,7 @@ def test_an_unreadable_image_is_named_or_skipped_and_counted(root: Path, name: s
     bad.write_bytes({"empty": b"", "text": b"no image", "truncated": data[:middle], "flipped": flipped}[harm])
     assert message(root).startswith(f"{bad}: not a readable image")
     data_set = open_folder(root, skip_bad_images=True)
-    assert data_set.skipped == 1 and len(data_set.train) == 6 and bad not in data_set.train.paths
+    assert data_set.skipped == (bad,) and len(data_set.train) == 6 and bad not in data_set.train.paths
 
 
 def test_a_class_left_without_images_by_skipping_is_an_error(root: Path) -> None:
@@ -133,7 +133,7 @@ def test_a_class_left_without_images_by_skipping_is_an_error(root: Path) -> None
 def test_a_jpeg_with_bytes_after_its_end_is_readable(root: Path) -> None:
     path = root / "train/n01/0.JPEG"
     path.write_bytes(path.read_bytes() + b"trailing")
-    assert open_folder(root).skipped == 0
+    assert open_folder(root).skipped == ()
 
 
 def test_the_manifest_is_stable_and_moves_with_files_sizes_and_times(root: Path) -> None:
