@@ -18,7 +18,7 @@ from seit_cl.errors import UserError
 from seit_cl.results import write_atomic
 from seit_cl.tokenizers.base import Tokenizer
 
-CHUNK = 1024  # images decoded and tokenized at a time
+CHUNK = 256  # images decoded and tokenized at a time
 
 
 def cache_folder() -> Path:
