@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import platform
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,6 +14,7 @@ import torch
 import tyro
 from rich.console import Console
 from rich.progress import Progress as Bar
+from torch import Tensor
 
 from seit_cl.cli import parse_line, run_command
 from seit_cl.datasets.folder import open_folder
@@ -20,7 +22,7 @@ from seit_cl.datasets.fractals import render
 from seit_cl.datasets.images import load_images
 from seit_cl.errors import UserError
 from seit_cl.tokenizers.bundled import WEIGHTS, BundledTokenizer, load_tokenizer
-from seit_cl.tokenizers.training import Progress, train
+from seit_cl.tokenizers.training import Progress, Settings, Trainer
 from seit_cl.tokenizers.vqae import STRIDE, VQAutoencoder
 
 FRACTAL_CLASSES = 50
@@ -45,6 +47,8 @@ class Train:
     depth: Annotated[int, _help("blocks at stride 8, on each side")] = 4
     batch: Annotated[int, _help("images a step")] = 64
     learning_rate: Annotated[float, _help("peak learning rate of AdamW")] = 2e-3
+    supervision: Annotated[float, _help("weight of the classification loss on the codes; 0: none")] = 0.03
+    precision: Annotated[Literal["fp32", "bf16"], _help("of the forward pass; codes are assigned in float32")] = "fp32"
     seed: Annotated[int, _help("seed of weights, batches and fractals")] = 0
     device: Annotated[Literal["cpu", "cuda"], _help("where to train")] = "cpu"
 
@@ -67,15 +71,16 @@ def quality(tokenizer: BundledTokenizer, images: torch.Tensor) -> tuple[float, f
     return float(psnr), len(used) / tokenizer.codebook.shape[1]
 
 
-def _training_images(options: Train) -> tuple[torch.Tensor, torch.Tensor]:
+def _training_images(options: Train) -> tuple[Tensor, Tensor, Tensor]:
+    """Images (N, 3, S, S) uint8 and labels (N,) to train on, the folder's first; images to measure on."""
     folder = open_folder(options.data_root)
-    images = [load_images(folder.train.paths, options.resolution)]
+    images, labels = load_images(folder.train.paths, options.resolution), folder.train.labels
     if options.fractals:
         per_class = -(-options.fractals // FRACTAL_CLASSES)
-        images.append(
-            render(FRACTAL_CLASSES, per_class, options.resolution, FRACTAL_SEED, "train")[0][: options.fractals]
-        )
-    return torch.cat(images), load_images(folder.val.paths, options.resolution)
+        drawn, classes = render(FRACTAL_CLASSES, per_class, options.resolution, FRACTAL_SEED, "train")
+        images = torch.cat([images, drawn[: options.fractals]])
+        labels = torch.cat([labels, len(folder.classes) + classes[: options.fractals]])
+    return images, labels, load_images(folder.val.paths, options.resolution)
 
 
 def check(options: Train) -> None:
@@ -93,6 +98,7 @@ def check(options: Train) -> None:
         ("width", options.width >= 2, "must be at least 2"),
         ("depth", options.depth >= 0, "must be 0 or more"),
         ("batch", options.batch >= 1, "must be at least 1"),
+        ("supervision", 0 <= options.supervision < math.inf, "must be 0 or more"),
         ("learning_rate", 0 < options.learning_rate < math.inf, "must be positive"),
         ("device", options.device == "cpu" or torch.cuda.is_available(), "this machine has no CUDA device; use --device cpu"),
         ("out", not options.out.is_dir(), "is a folder; give the file to write, e.g. tokenizer.safetensors"),
@@ -107,40 +113,61 @@ def check(options: Train) -> None:
 
 
 def train_command(options: Train) -> None:
-    """Run `tokenize train`: data, training with progress, quality on val, file with its card."""
+    """Run `tokenize train`: data, training with progress, quality on val, file with its card. Interrupted, it resumes."""
     check(options)
     console = Console()
-    images, held_out = _training_images(options)
+    images, labels, held_out = _training_images(options)
     console.print(f"training on {len(images):,} images of {options.resolution} px for {options.minutes:g} minutes")
-    torch.manual_seed(options.seed)
-    model = VQAutoencoder(codes=options.codes, width=options.width, depth=options.depth)
+    with torch.random.fork_rng():
+        torch.manual_seed(options.seed)
+        model = VQAutoencoder(codes=options.codes, width=options.width, depth=options.depth)
     model = model.to(options.device).to(memory_format=torch.channels_last)
+    settings = Settings(
+        options.minutes, options.batch, options.learning_rate, options.supervision, options.seed, options.precision
+    )
+    trainer = Trainer(model, images, labels, settings)
+    checkpoint = options.out.with_name(f"{options.out.name}.training")
     with Bar(console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("train", total=1.0)
-
-        def show(now: Progress) -> None:
-            text = f"step {now.step} loss {now.loss:.4f} PSNR {now.psnr:.1f} dB, {now.codes_alive}/{options.codes} codes alive"
-            bar.update(task, completed=now.fraction, description=text)
-            if not console.is_terminal and now.step % 1000 == 0:
-                console.print(text)
-            if now.step == 2000 and now.codes_alive < options.codes / 2:
-                console.print(
-                    "warning: more than half of the codes are dead; use fewer --codes or a lower --learning-rate"
-                )
-
-        train(model, images, options.minutes, options.batch, options.learning_rate, options.seed, show)
+        try:
+            trainer.run(_reporter(bar, options), checkpoint)
+        except KeyboardInterrupt:
+            console.print(f"interrupted: {checkpoint} is kept, and the same command goes on from there")
+            raise
     tokenizer = BundledTokenizer(model.cpu())
     psnr, used = quality(tokenizer, held_out)
     tokenizer.card = {
         "data": f"{len(images) - options.fractals} images of {options.data_root.name}/train and {options.fractals} fractals",
-        "command": f"python -m seit_cl.tokenize train --minutes {options.minutes:g} --codes {options.codes} "
-        f"--width {options.width} --depth {options.depth} --fractals {options.fractals} --seed {options.seed}",
+        "command": _command(options),
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, {options.device}, torch {torch.__version__}",
         "date": date.today().isoformat(),
+        "steps": str(trainer.step),
         "figures": f"val PSNR {psnr:.2f} dB at {options.resolution} px, {100 * used:.1f} % of codes in use on val",
     }
     tokenizer.save(options.out)
+    checkpoint.unlink()
     console.print(f"{options.out}: {tokenizer.card['figures']}, {options.out.stat().st_size / 1e6:.2f} MB")
+
+
+def _command(options: Train) -> str:
+    """The command that trains the like, without the places of its files."""
+    names = [f.name for f in fields(Train) if f.name not in ("data_root", "out")]
+    words = [f"--{name.replace('_', '-')} {getattr(options, name)}" for name in names]
+    return f"python -m seit_cl.tokenize train {' '.join(words)}"
+
+
+def _reporter(bar: Bar, options: Train) -> Callable[[Progress], None]:
+    console, task = bar.console, bar.add_task("train", total=1.0)
+
+    def show(now: Progress) -> None:
+        text = (f"step {now.step} loss {now.loss:.4f} PSNR {now.psnr:.1f} dB, {now.codes_alive}/{options.codes} codes alive, "
+                f"{now.speed:,.0f} images/s")  # fmt: skip
+        bar.update(task, completed=now.fraction, description=text)
+        if not console.is_terminal and now.step % 1000 == 0:
+            console.print(text)
+        if now.step == 2000 and now.codes_alive < options.codes / 2:
+            console.print("warning: more than half of the codes are dead; use fewer --codes or a lower --learning-rate")
+
+    return show
 
 
 def inspect_command(options: Inspect) -> None:

@@ -1,5 +1,6 @@
 """`python -m seit_cl.tokenize`: train a tokenizer, look into its file, and one line for bad input."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -47,6 +48,24 @@ def test_train_writes_a_file_that_loads_with_its_card(root: Path, tmp_path: Path
     assert "8 images of tiny/train and 4 fractals" in tokenizer.card["data"] and "PSNR" in done.stdout
 
 
+@pytest.mark.slow
+def test_an_interrupted_training_keeps_a_checkpoint_and_goes_on_from_it(root: Path, tmp_path: Path) -> None:
+    out, checkpoint = tmp_path / "x.safetensors", tmp_path / "x.safetensors.training"
+    command = [sys.executable, "-m", "seit_cl.tokenize", "train", "--data-root", str(root), "--out", str(out),
+               "--minutes", "0.1", *SMALL]  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    while not process.stdout.readline().startswith("step 0"):
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 130 and "goes on from there" in said.replace("\n", " ")
+    assert checkpoint.exists() and not out.exists()
+    again = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert again.returncode == 0, again.stderr
+    assert load_tokenizer(out).card["steps"] and not checkpoint.exists()
+
+
 def test_inspect_prints_identity_and_card(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     ended = Ended(["inspect"], monkeypatch, capsys)
     assert ended.code == 0 and f"identity: {bundled().identity}" in ended.out
@@ -64,6 +83,7 @@ def test_inspect_prints_identity_and_card(monkeypatch: pytest.MonkeyPatch, capsy
         (["--codes", "40000"], "--codes 40000"),
         (["--batch", "0"], "--batch 0"),
         (["--width", "1"], "--width 1"),
+        (["--supervision", "-1"], "--supervision -1"),
         (["--learning-rate", "-1"], "--learning-rate -1"),
         (["--out", "."], "--out .: is a folder"),
         (["--out", "FILE/x.safetensors"], "--out FILE/x.safetensors: cannot be written"),

@@ -1,37 +1,85 @@
-"""Training the vector-quantised autoencoder: reconstruction and commitment, codebook by moving averages with restarts.
+"""Training the vector-quantised autoencoder: reconstruction, commitment, and a light classification loss on its codes.
 
 The codebook follows van den Oord et al. (NeurIPS 2017, appendix: exponential moving averages) on the unit sphere (Yu et
-al., ICLR 2022); codes that die restart at latents of the current batch (Dhariwal et al., 2020).
+al., ICLR 2022); codes that die restart at latents of the current batch (Dhariwal et al., 2020). The classification loss
+asks the quantised codes to tell the classes of the training images apart, which are never those of a benchmark: codes
+that keep what tells objects apart serve a learner better at the same fidelity (docs/tokenizer.md has the ablation).
 """
 
 from __future__ import annotations
 
+import io
 import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seit_cl.tokenizers.vqae import VQAutoencoder
+from seit_cl.errors import UserError
+from seit_cl.results import write_atomic
+from seit_cl.tokenizers.vqae import STRIDE, Block, VQAutoencoder
 
 COMMITMENT = 0.25  # van den Oord et al., 2017
 DECAY = 0.99
 DEAD_BELOW = 0.1  # moving average of uses per step under which a code restarts
 RESTART_EVERY = 50
+REPORT_EVERY = 50
+SAVE_EVERY = 60.0  # seconds between two checkpoints
+WARMUP = 0.02  # fraction of the training
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a tokenizer is trained.
+
+    Args:
+        minutes: wall-clock time of training, over all its parts when it was interrupted.
+        batch: images a step.
+        learning_rate: peak rate of AdamW; linear warm-up, cosine over the time.
+        supervision: weight of the classification loss; 0 switches it off.
+        seed: of the class head, batches, shifts, flips and restarts.
+        precision: of the forward pass; codes are assigned in float32.
+    """
+
+    minutes: float
+    batch: int = 64
+    learning_rate: float = 2e-3
+    supervision: float = 0.03
+    seed: int = 0
+    precision: Literal["fp32", "bf16"] = "fp32"
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What training reports: step, fraction of the time used, loss, PSNR in dB of the batch, codes alive of all."""
+    """What training reports: step, fraction of the time used, loss, PSNR in dB of the batch, codes alive of all, images
+    trained on per second."""
 
     step: int
     fraction: float
     loss: float
     psnr: float
     codes_alive: int
+    speed: float
+
+
+class ClassHead(nn.Module):
+    """Class logits (B, C) from quantised codes (B, D, H, W): a learner in small."""
+
+    def __init__(self, dim: int, classes: int, width: int = 96) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(dim, width, 3, padding=1)
+        self.block = Block(width)
+        self.classify = nn.Linear(width, classes)
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """(B, D, H, W) -> (B, C)."""
+        logits: Tensor = self.classify(F.gelu(self.block(self.stem(codes))).mean((2, 3)))
+        return logits
 
 
 class CodebookAverages:
@@ -63,64 +111,147 @@ class CodebookAverages:
         self.model.codebook.copy_(F.normalize(self.sums, dim=1))
 
 
-def loss_of(model: VQAutoencoder, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Loss, mean squared error on the 0..1 scale, latents and indices of images (B, 3, S, S) in [-1, 1]."""
-    latents = model.latents(images)
-    indices = model.nearest(latents.detach())
-    codes = model.embed(indices)
-    restored = model.reconstruct(latents + (codes - latents).detach())
-    squared = (restored - images).square().mean()
-    coarse = (F.avg_pool2d(restored, 4) - F.avg_pool2d(images, 4)).square().mean()
-    commitment = (latents - codes).square().sum(1).mean()
-    return squared + coarse + COMMITMENT * commitment, squared.detach() / 4, latents, indices
-
-
-def train(
-    model: VQAutoencoder,
-    images: Tensor,
-    minutes: float,
-    batch: int = 64,
-    learning_rate: float = 2e-3,
-    seed: int = 0,
-    report: Callable[[Progress], None] = lambda progress: None,
-) -> VQAutoencoder:
-    """Train for a stretch of wall-clock time, cosine schedule over that time, data resident in memory.
+class Trainer:
+    """Trains an autoencoder on images that stay in memory, or on the GPU, as a whole.
 
     Args:
         model: on its device.
-        images: (N, 3, S, S) uint8, all in memory.
-        minutes: wall-clock time of training.
-        batch: images a step.
-        learning_rate: peak rate of AdamW.
-        seed: of batches, flips and restarts.
-        report: called about every 50 steps.
-
-    Returns:
-        The model.
+        images: (N, 3, S, S) uint8.
+        labels: (N,) int64 classes of the images.
+        settings: see Settings.
     """
-    generator = torch.Generator().manual_seed(seed)
-    averages = CodebookAverages(model, generator)
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=learning_rate, weight_decay=1e-4, betas=(0.9, 0.95), fused=True
-    )
-    start, step = time.monotonic(), 0
-    while (fraction := (time.monotonic() - start) / (60 * minutes)) < 1:
-        for group in optimizer.param_groups:
-            group["lr"] = (
-                learning_rate * min(1.0, (step + 1) / 200) * (0.02 + 0.98 * (1 + math.cos(math.pi * fraction)) / 2)
-            )
-        picks = torch.randint(len(images), (batch,), generator=generator)
-        picked = images[picks].to(model.codebook.device, memory_format=torch.channels_last).float() / 127.5 - 1
-        if torch.rand((), generator=generator) < 0.5:
-            picked = picked.flip(-1)
-        loss, error, latents, indices = loss_of(model, picked)
-        optimizer.zero_grad()
+
+    def __init__(self, model: VQAutoencoder, images: Tensor, labels: Tensor, settings: Settings) -> None:
+        self.model, self.settings = model, settings
+        self.device = model.codebook.device
+        self.images, self.labels = images.to(self.device), labels.to(self.device)
+        self.generator = torch.Generator().manual_seed(settings.seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(settings.seed)
+            head = ClassHead(model.codebook.shape[1], int(labels.max()) + 1)
+        self.head = head.to(self.device).to(memory_format=torch.channels_last)
+        self.averages = CodebookAverages(model, self.generator)
+        parameters = [*model.parameters(), *self.head.parameters()]
+        self.optimizer = torch.optim.AdamW(
+            parameters, lr=settings.learning_rate, weight_decay=1e-4, betas=(0.9, 0.95), fused=True
+        )
+        self.step, self.seconds = 0, 0.0
+
+    def batch(self) -> tuple[Tensor, Tensor]:
+        """Images (B, 3, S, S) in [-1, 1], each flipped or not, all moved by up to half a token; and labels (B,)."""
+        picks = torch.randint(len(self.images), (self.settings.batch,), generator=self.generator)
+        flips = torch.rand(len(picks), 1, 1, 1, generator=self.generator) < 0.5
+        top, left = torch.randint(STRIDE + 1, (2,), generator=self.generator).tolist()
+        picks, flips = picks.to(self.device), flips.to(self.device)
+        images = self.images[picks].to(memory_format=torch.channels_last).float() / 127.5 - 1
+        side = images.shape[-1]
+        moved = F.pad(torch.where(flips, images.flip(-1), images), (STRIDE // 2,) * 4, mode="reflect")
+        return moved[..., top : top + side, left : left + side], self.labels[picks]
+
+    def losses(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Loss, mean squared error on the 0..1 scale, latents (B, D, H, W) and codes (B, H, W) of a batch."""
+        model, settings = self.model, self.settings
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
+            encoded = model.encoder(images)
+        latents = F.normalize(encoded.float(), dim=1)
+        indices = model.nearest(latents.detach())
+        codes = model.embed(indices)
+        straight = latents + (codes - latents).detach()
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
+            restored, logits = model.reconstruct(straight), self.head(straight)
+        restored = restored.float()
+        squared = (restored - images).square().mean()
+        coarse = (F.avg_pool2d(restored, 4) - F.avg_pool2d(images, 4)).square().mean()
+        commitment = (latents - codes).square().sum(1).mean()
+        loss = squared + coarse + COMMITMENT * commitment
+        if settings.supervision:
+            loss = loss + settings.supervision * F.cross_entropy(logits.float(), labels, label_smoothing=0.1)
+        return loss, squared.detach() / 4, latents, indices
+
+    def advance(self) -> tuple[Tensor, Tensor]:
+        """One step; gives its loss and mean squared error."""
+        images, labels = self.batch()
+        loss, error, latents, indices = self.losses(images, labels)
+        self.descend(loss)
+        self.averages.update(latents, indices, self.step)
+        self.step += 1
+        return loss.detach(), error
+
+    def descend(self, loss: Tensor) -> None:
+        """Gradients of a loss, clipped, and the optimiser's step along them."""
+        self.optimizer.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        averages.update(latents, indices, step)
-        if step % 50 == 0:
-            alive = int((averages.uses >= DEAD_BELOW).sum())
-            report(Progress(step, fraction, float(loss.detach()), -10 * math.log10(float(error)), alive))
-        step += 1
-    return model
+        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+
+    def run(self, report: Callable[[Progress], None] = lambda progress: None, checkpoint: Path | None = None) -> None:
+        """Train until the time is used, from where the checkpoint left off.
+
+        Args:
+            report: called every REPORT_EVERY steps.
+            checkpoint: file to save to about every minute and when interrupted.
+
+        Raises:
+            UserError: the checkpoint is another training's, or not readable.
+        """
+        if checkpoint is not None and checkpoint.exists():
+            self.load(checkpoint)
+        before, began = self.seconds, time.monotonic()
+        first, saved = self.step, began
+        try:
+            while (fraction := self.seconds / (60 * self.settings.minutes)) < 1:
+                self._set_rate(fraction)
+                loss, error = self.advance()
+                now = time.monotonic()
+                self.seconds = before + now - began
+                if (self.step - 1) % REPORT_EVERY == 0:
+                    speed = (self.step - first) * self.settings.batch / max(now - began, 1e-9)
+                    alive = int((self.averages.uses >= DEAD_BELOW).sum())
+                    psnr = -10 * math.log10(float(error))
+                    report(Progress(self.step - 1, fraction, float(loss), psnr, alive, speed))
+                if checkpoint is not None and now - saved > SAVE_EVERY:
+                    self.save(checkpoint)
+                    saved = now
+        finally:
+            if checkpoint is not None:
+                self.save(checkpoint)
+
+    def _set_rate(self, fraction: float) -> None:
+        shape = min(1.0, (fraction + 1e-3) / WARMUP) * (0.02 + 0.98 * (1 + math.cos(math.pi * fraction)) / 2)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.settings.learning_rate * shape
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the rest of the training depends on."""
+        return {
+            "kind": "seit_cl tokenizer training", "settings": vars(self.settings), "config": self.model.config,
+            "images": len(self.images), "model": self.model.state_dict(), "head": self.head.state_dict(),
+            "sums": self.averages.sums, "uses": self.averages.uses, "optimizer": self.optimizer.state_dict(),
+            "generator": self.generator.get_state(), "step": self.step, "seconds": self.seconds,
+        }  # fmt: skip
+
+    def save(self, path: Path) -> None:
+        """Write the state to a file, atomically."""
+        buffer = io.BytesIO()
+        torch.save(self.state(), buffer)
+        write_atomic(path, buffer.getvalue())
+
+    def load(self, path: Path) -> None:
+        """Continue from a file.
+
+        Raises:
+            UserError: not readable, or of other settings, another model or other images.
+        """
+        try:
+            state = torch.load(path, weights_only=True, map_location=self.device)
+            same = all(state[name] == self.state()[name] for name in ("kind", "settings", "config", "images"))
+        except Exception as error:
+            raise UserError(f"{path}: not a readable checkpoint ({type(error).__name__}); delete it to start over") from error
+        if not same:
+            raise UserError(f"{path}: of a training with other options or images; use the same, or delete it to start over")
+        self.model.load_state_dict(state["model"])
+        self.head.load_state_dict(state["head"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.averages.sums, self.averages.uses = state["sums"], state["uses"]
+        self.generator.set_state(state["generator"].cpu())
+        self.step, self.seconds = state["step"], state["seconds"]
