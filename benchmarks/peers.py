@@ -7,7 +7,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
-from seit_cl.learner.boxes import random_resized_boxes
+from seit_cl.boxes import random_resized_boxes
 from seit_cl.learner.pixel_augment import PixelAugment
 
 

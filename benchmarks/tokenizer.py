@@ -64,7 +64,7 @@ def build_trainer(options: Options, precision: Precision) -> Trainer:
 def outside_model(trainer: Trainer) -> float:
     """Fraction of five steps spent neither in the forward pass nor in the backward pass and the optimiser."""
     clock = Clock(trainer.device)
-    with clock.watching(trainer, {"losses": "forward", "descend": "backward"}), clock.total():
+    with clock.watching(trainer, {"forward": "forward", "descend": "backward"}), clock.total():
         for _ in range(5):
             trainer.advance()
     return clock.shares()["rest"] / clock.whole
@@ -98,7 +98,7 @@ def report(result: Result, options: Options, typed: str) -> str:
     used = options.threads or torch.get_num_threads()
     about = (
         f"{options.device}, {used} threads; {options.rounds} interleaved rounds; images/s, median (10th–90th percentile). "
-        f"Training at {options.resolution[0]} px in batches of {options.batch}; encoding in float32."
+        f"Training on {Settings.crop} px crops of {options.resolution[0]} px images, {options.batch} a step; encoding in float32."
     )
     trained = [[p, rate.text(), f"{result.outside[p]:.1%}"] for p, rate in result.training.items()]
     encoded = [[f"{side} px", rate.text()] for side, rate in result.encoding.items()]

@@ -60,10 +60,11 @@ def build_augment(config: RunConfig, data: RunData, device: torch.device) -> Aug
         return PixelAugment(pixel_stem(data.resolution).crop, pixels).to(device)
     tokens = TokenAugmentConfig(
         eda_synonym_p=config.synonym_p, eda_swap_p=config.swap_p, noise_p=config.noise_p,
-        rrc=config.token_rrc < 1, rrc_scale=(config.token_rrc, 1.0),
+        flip_p=config.flip_p, rrc=config.token_rrc < 1, rrc_scale=(config.token_rrc, 1.0),
     )  # fmt: skip
     tokenizer = data.tokenizer
-    return TokenAugment(tokenizer.codebook, tokenizer.combine, tokens, token_stem(data.grid[1]).crop).to(device)
+    crop = token_stem(data.grid[1]).crop
+    return TokenAugment(tokenizer.codebook, tokenizer.combine, tokens, crop, tokenizer.mirror).to(device)
 
 
 def build_model(config: RunConfig, data: RunData, classes: int, generator: torch.Generator) -> nn.Module:

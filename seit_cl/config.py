@@ -48,7 +48,7 @@ class RunConfig:
     swap_p: Annotated[float, _help("probability that two squares of an image swap (Token-EDA)")] = 0.25
     noise_p: Annotated[float, _help("probability that an image gets Emb-Noise")] = 0.5
     pixel_rrc: Annotated[float, _help("smallest area of the pixel learner's crop; 1: no crop")] = 0.3
-    flip_p: Annotated[float, _help("probability that the pixel learner's image is mirrored")] = 0.5
+    flip_p: Annotated[float, _help("probability that an image is mirrored, in pixels or in tokens")] = 0.5
     cutmix_p: Annotated[float, _help("probability that a batch is mixed by CutMix")] = 0.5
     cutmix_alpha: Annotated[float, _help("alpha of CutMix's Beta distribution")] = 1.0
     seed: Annotated[int, _help("seed of the run's generators")] = 0

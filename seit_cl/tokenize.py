@@ -1,4 +1,4 @@
-"""`python -m seit_cl.tokenize train|inspect`: train a tokenizer, or look into a tokenizer file."""
+"""`python -m seit_cl.tokenize train|inspect|show`: train a tokenizer, look into a tokenizer file, see what it keeps of images."""
 
 from __future__ import annotations
 
@@ -14,19 +14,17 @@ import torch
 import tyro
 from rich.console import Console
 from rich.progress import Progress as Bar
-from torch import Tensor
 
 from seit_cl.cli import parse_line, run_command
-from seit_cl.datasets.folder import open_folder
 from seit_cl.datasets.fractals import render
 from seit_cl.datasets.images import load_images
 from seit_cl.errors import UserError
+from seit_cl.tokenizers import picture
 from seit_cl.tokenizers.bundled import WEIGHTS, BundledTokenizer, load_tokenizer
+from seit_cl.tokenizers.quality import CHECK_SEED, check_figures, check_images, quality
 from seit_cl.tokenizers.training import Progress, Settings, Trainer
+from seit_cl.tokenizers.training_data import TILED, photos, training_images
 from seit_cl.tokenizers.vqae import STRIDE, VQAutoencoder
-
-FRACTAL_CLASSES = 50
-FRACTAL_SEED = 777  # not the seed of the built-in data set
 
 
 def _help(text: str) -> object:
@@ -42,15 +40,18 @@ class Train:
     minutes: Annotated[float, _help("wall-clock minutes of training")] = 20.0
     resolution: Annotated[int, _help("image side in pixels")] = 64
     fractals: Annotated[int, _help("fractal images beside the folder's")] = 2500
-    codes: Annotated[int, _help("codebook size K")] = 1024
-    width: Annotated[int, _help("channels at stride 8")] = 128
-    depth: Annotated[int, _help("blocks at stride 8, on each side")] = 4
+    photos: Annotated[Path | None, _help("folder of larger images; tiles of them are trained on, without classes")] = None
+    codes: Annotated[int, _help("codebook size K, even")] = 1024
+    width: Annotated[int, _help("channels at stride 8, a multiple of 4")] = 128
+    depth: Annotated[int, _help("blocks of the encoder at stride 8")] = 3
     batch: Annotated[int, _help("images a step")] = 64
+    crop: Annotated[int, _help("side of the random crops trained on, px; as large as the images at the end")] = 32
     learning_rate: Annotated[float, _help("peak learning rate of AdamW")] = 2e-3
-    supervision: Annotated[float, _help("weight of the classification loss on the codes; 0: none")] = 0.03
+    supervision: Annotated[float, _help("weight of the classification loss on the codes; 0: none")] = 0.5
     precision: Annotated[Literal["fp32", "bf16"], _help("of the forward pass; codes are assigned in float32")] = "fp32"
     seed: Annotated[int, _help("seed of weights, batches and fractals")] = 0
     device: Annotated[Literal["cpu", "cuda"], _help("where to train")] = "cpu"
+    note: Annotated[str, _help("for the card: the terms of the data, what the tokenizer cannot do")] = ""
 
 
 @dataclass(frozen=True)
@@ -60,27 +61,15 @@ class Inspect:
     path: Annotated[Path, _help("tokenizer file; the bundled one when omitted")] = WEIGHTS
 
 
-def quality(tokenizer: BundledTokenizer, images: torch.Tensor) -> tuple[float, float]:
-    """PSNR in dB over all pixels, and the fraction of codes in use, on images (N, 3, S, S) uint8."""
-    error, used = 0.0, set()
-    for chunk in images.split(256):
-        tokens = tokenizer.encode(chunk)
-        used.update(tokens.unique().tolist())
-        error += float((tokenizer.decode(tokens).float() - chunk.float()).square().mean((1, 2, 3)).sum()) / 255**2
-    psnr = -10 * torch.log10(torch.tensor(error / len(images)))
-    return float(psnr), len(used) / tokenizer.codebook.shape[1]
+@dataclass(frozen=True)
+class Show:
+    """Draw images above what a tokenizer keeps of them: fractals, and images that you name."""
 
-
-def _training_images(options: Train) -> tuple[Tensor, Tensor, Tensor]:
-    """Images (N, 3, S, S) uint8 and labels (N,) to train on, the folder's first; images to measure on."""
-    folder = open_folder(options.data_root)
-    images, labels = load_images(folder.train.paths, options.resolution), folder.train.labels
-    if options.fractals:
-        per_class = -(-options.fractals // FRACTAL_CLASSES)
-        drawn, classes = render(FRACTAL_CLASSES, per_class, options.resolution, FRACTAL_SEED, "train")
-        images = torch.cat([images, drawn[: options.fractals]])
-        labels = torch.cat([labels, len(folder.classes) + classes[: options.fractals]])
-    return images, labels, load_images(folder.val.paths, options.resolution)
+    images: Annotated[tuple[Path, ...], _help("image files; their central squares are shown")] = ()
+    sides: Annotated[tuple[int, ...], _help("sides in pixels that each of them is shown at")] = (64, 128, 256)
+    fractals: Annotated[int, _help("fractals of 64 px to show")] = 4
+    path: Annotated[Path, _help("tokenizer file; the bundled one when omitted")] = WEIGHTS
+    out: Annotated[Path, _help("PNG file to write")] = Path("reconstructions.png")
 
 
 def check(options: Train) -> None:
@@ -94,10 +83,12 @@ def check(options: Train) -> None:
         ("resolution", 32 <= options.resolution <= 256 and options.resolution % STRIDE == 0,
          f"must be a multiple of {STRIDE} from 32 to 256"),
         ("fractals", options.fractals >= 0, "must be 0 or more"),
-        ("codes", 2 <= options.codes <= 1 << 15, "must be from 2 to 32768"),
-        ("width", options.width >= 2, "must be at least 2"),
+        ("codes", 2 <= options.codes <= 1 << 15 and options.codes % 2 == 0, "must be even and from 2 to 32768"),
+        ("width", options.width >= 4 and options.width % 4 == 0, "must be a multiple of 4"),
         ("depth", options.depth >= 0, "must be 0 or more"),
-        ("batch", options.batch >= 1, "must be at least 1"),
+        ("batch", options.batch >= 2, "must be at least 2"),
+        ("crop", 16 <= options.crop <= options.resolution and options.crop % STRIDE == 0,
+         f"must be a multiple of {STRIDE} from 16 to --resolution"),
         ("supervision", 0 <= options.supervision < math.inf, "must be 0 or more"),
         ("learning_rate", 0 < options.learning_rate < math.inf, "must be positive"),
         ("device", options.device == "cpu" or torch.cuda.is_available(), "this machine has no CUDA device; use --device cpu"),
@@ -106,6 +97,8 @@ def check(options: Train) -> None:
     for name, holds, words in rules:
         if not holds:
             raise UserError(f"--{name.replace('_', '-')} {getattr(options, name)}: {words}")
+    if options.photos is not None:
+        photos(options.photos)
     try:
         options.out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -116,15 +109,16 @@ def train_command(options: Train) -> None:
     """Run `tokenize train`: data, training with progress, quality on val, file with its card. Interrupted, it resumes."""
     check(options)
     console = Console()
-    images, labels, held_out = _training_images(options)
+    images, labels, held_out = training_images(options.data_root, options.resolution, options.fractals, options.photos)
     console.print(f"training on {len(images):,} images of {options.resolution} px for {options.minutes:g} minutes")
     with torch.random.fork_rng():
         torch.manual_seed(options.seed)
         model = VQAutoencoder(codes=options.codes, width=options.width, depth=options.depth)
     model = model.to(options.device).to(memory_format=torch.channels_last)
     settings = Settings(
-        options.minutes, options.batch, options.learning_rate, options.supervision, options.seed, options.precision
-    )
+        options.minutes, options.batch, options.crop, options.learning_rate, options.supervision, options.seed,
+        options.precision,
+    )  # fmt: skip
     trainer = Trainer(model, images, labels, settings)
     checkpoint = options.out.with_name(f"{options.out.name}.training")
     with Bar(console=console, disable=not console.is_terminal) as bar:
@@ -135,24 +129,39 @@ def train_command(options: Train) -> None:
             raise
     tokenizer = BundledTokenizer(model.cpu())
     psnr, used = quality(tokenizer, held_out)
+    codes = f"{100 * used / options.codes:.1f} % of codes in use"
     tokenizer.card = {
-        "data": f"{len(images) - options.fractals} images of {options.data_root.name}/train and {options.fractals} fractals",
+        "data": _sources(options, len(images)),
         "command": _command(options),
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, {options.device}, torch {torch.__version__}",
         "date": date.today().isoformat(),
-        "steps": str(trainer.step),
-        "figures": f"val PSNR {psnr:.2f} dB at {options.resolution} px, {100 * used:.1f} % of codes in use on val",
+        "training": f"{trainer.step} steps, {trainer.seconds / 3600:.2f} hours",
+        "figures": f"val PSNR {psnr:.2f} dB at {options.resolution} px, {codes} on val",
+        "check": check_figures(tokenizer, check_images()),
     }
+    if options.note:
+        tokenizer.card["note"] = options.note
     tokenizer.save(options.out)
     checkpoint.unlink()
     console.print(f"{options.out}: {tokenizer.card['figures']}, {options.out.stat().st_size / 1e6:.2f} MB")
 
 
+def _sources(options: Train, images: int) -> str:
+    """What a training learnt from, of so many images in all, for the card."""
+    files = 0 if options.photos is None else len(photos(options.photos))
+    cut = files * sum(side**2 for side in TILED)
+    parts = [f"{images - options.fractals - cut} images of {options.data_root.name}/train"]
+    if options.photos is not None:
+        parts.append(f"{cut} tiles of {files} images of {options.photos.name}")
+    return ", ".join([*parts, f"{options.fractals} fractals"])
+
+
 def _command(options: Train) -> str:
     """The command that trains the like, without the places of its files."""
-    names = [f.name for f in fields(Train) if f.name not in ("data_root", "out")]
+    names = [f.name for f in fields(Train) if f.name not in ("data_root", "out", "photos", "note")]
+    places = ["--data-root DIR", "--out FILE", *(["--photos DIR"] if options.photos is not None else [])]
     words = [f"--{name.replace('_', '-')} {getattr(options, name)}" for name in names]
-    return f"python -m seit_cl.tokenize train {' '.join(words)}"
+    return f"python -m seit_cl.tokenize train {' '.join(places + words)}"
 
 
 def _reporter(bar: Bar, options: Train) -> Callable[[Progress], None]:
@@ -180,12 +189,37 @@ def inspect_command(options: Inspect) -> None:
         print(f"{key}: {value}")
 
 
+def show_command(options: Show) -> None:
+    """Run `tokenize show`.
+
+    Raises:
+        UserError: nothing to show, a side that does not fit, a tokenizer or image that cannot be read, or no such folder.
+    """
+    if options.fractals < 0 or not (options.fractals or options.images):
+        raise UserError(f"--fractals {options.fractals}: must be 0 or more, and at least 1 without --images")
+    for side in options.sides:
+        if side < STRIDE or side % STRIDE:
+            raise UserError(f"--sides {side}: must be a multiple of {STRIDE}")
+    if not options.out.parent.is_dir():
+        raise UserError(f"--out {options.out}: no such folder; make it first")
+    tokenizer = load_tokenizer(options.path)
+    images = list(render(options.fractals, 1, 64, CHECK_SEED, "val")[0]) if options.fractals else []
+    names = ["fractal"] * len(images)
+    for file in options.images:
+        images += [load_images([file], side)[0] for side in options.sides]
+        names += [file.stem] * len(options.sides)
+    picture.save(picture.draw(tokenizer, images, names), options.out)
+    print(f"wrote {options.out}")
+
+
 def main() -> None:
     """Parse the command line and run the subcommand."""
-    commands: dict[str, Any] = {"train": Train, "inspect": Inspect}
+    commands: dict[str, Any] = {"train": Train, "inspect": Inspect, "show": Show}
     options = parse_line(lambda: tyro.extras.subcommand_cli_from_dict(commands, prog="python -m seit_cl.tokenize"))
     if isinstance(options, Train):
         train_command(options)
+    elif isinstance(options, Show):
+        show_command(options)
     else:
         inspect_command(options)
 

@@ -6,13 +6,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from seit_cl.cli import run_command
 from seit_cl.datasets.fractals import write_fractals
 from seit_cl.tokenize import main
 from seit_cl.tokenizers.bundled import bundled, load_tokenizer
+from seit_cl.tokenizers.training_data import photos
 
-SMALL = ["--resolution", "32", "--fractals", "4", "--codes", "16", "--width", "8", "--depth", "0", "--batch", "4"]
+SMALL = ["--resolution", "32", "--crop", "16", "--fractals", "4", "--codes", "16", "--width", "8", "--depth", "0", "--batch", "4"]
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +47,22 @@ def test_train_writes_a_file_that_loads_with_its_card(root: Path, tmp_path: Path
     tokenizer = load_tokenizer(out)
     assert tokenizer.codebook.shape == (1, 16, 32)
     assert {"data", "command", "machine", "date", "figures"} <= set(tokenizer.card)
-    assert "8 images of tiny/train and 4 fractals" in tokenizer.card["data"] and "PSNR" in done.stdout
+    assert "8 images of tiny/train, 4 fractals" in tokenizer.card["data"] and "PSNR" in done.stdout
+
+
+@pytest.mark.slow
+def test_photos_are_trained_on_in_tiles_and_named_on_the_card(root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "tiny.safetensors"
+    done = subprocess.run(
+        [sys.executable, "-m", "seit_cl.tokenize", "train", "--data-root", str(root), "--out", str(out),
+         "--photos", str(root / "val"), "--minutes", "0.03", "--note", "free to use", *SMALL],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    card = load_tokenizer(out).card  # 4 photos in tiles of a half and of a quarter of their side
+    assert card["data"] == "8 images of tiny/train, 80 tiles of 4 images of val, 4 fractals"
+    assert "--photos DIR" in card["command"] and str(root) not in card["command"]
+    assert card["note"] == "free to use" and "hours" in card["training"] and "20 fractals" in card["check"]
 
 
 @pytest.mark.slow
@@ -63,7 +80,7 @@ def test_an_interrupted_training_keeps_a_checkpoint_and_goes_on_from_it(root: Pa
     assert checkpoint.exists() and not out.exists()
     again = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert again.returncode == 0, again.stderr
-    assert load_tokenizer(out).card["steps"] and not checkpoint.exists()
+    assert load_tokenizer(out).card["training"] and not checkpoint.exists()
 
 
 def test_inspect_prints_identity_and_card(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -71,6 +88,36 @@ def test_inspect_prints_identity_and_card(monkeypatch: pytest.MonkeyPatch, capsy
     assert ended.code == 0 and f"identity: {bundled().identity}" in ended.out
     assert "1024 codes of 32 dimensions" in ended.out
     assert all(f"{key}: {value}" in ended.out for key, value in bundled().card.items())
+
+
+def test_show_draws_fractals_and_the_images_that_are_named(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, file = tmp_path / "shown.png", photos(root / "val")[0]
+    ended = Ended(["show", "--images", str(file), "--sides", "32", "64", "--fractals", "2", "--out", str(out)],
+                  monkeypatch, capsys)  # fmt: skip
+    assert ended.code == 0 and str(out) in ended.out
+    with Image.open(out) as picture:
+        assert picture.format == "PNG" and picture.width > picture.height  # four columns, two rows
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (["--fractals", "0"], "--fractals 0"),
+        (["--images", "absent.png"], "absent.png"),
+        (["--path", "absent.safetensors"], "absent.safetensors"),
+        (["--images", "FILE", "--sides", "60"], "--sides 60"),
+        (["--out", "absent/x.png"], "--out absent/x.png"),
+    ],
+)
+def test_what_cannot_be_shown_is_one_line(
+    changes: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (64, 64)).save("FILE", "PNG")
+    ended = Ended(["show", *changes], monkeypatch, capsys)
+    assert ended.code == 2 and words in ended.err and len(ended.err.splitlines()) == 1
 
 
 @pytest.mark.parametrize(
@@ -81,8 +128,12 @@ def test_inspect_prints_identity_and_card(monkeypatch: pytest.MonkeyPatch, capsy
         (["--minutes", "nan"], "--minutes nan"),
         (["--resolution", "60"], "--resolution 60"),
         (["--codes", "40000"], "--codes 40000"),
-        (["--batch", "0"], "--batch 0"),
-        (["--width", "1"], "--width 1"),
+        (["--batch", "1"], "--batch 1"),
+        (["--codes", "15"], "--codes 15: must be even"),
+        (["--width", "10"], "--width 10"),
+        (["--crop", "72"], "--crop 72"),
+        (["--crop", "20"], "--crop 20"),
+        (["--photos", "."], "--photos .: no images there"),
         (["--supervision", "-1"], "--supervision -1"),
         (["--learning-rate", "-1"], "--learning-rate -1"),
         (["--out", "."], "--out .: is a folder"),

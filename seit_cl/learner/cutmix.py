@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from seit_cl.learner.boxes import check_generator
+from seit_cl.boxes import check_generator
 
 __all__ = ["cutmix", "soft_targets"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from seit_cl.learner.boxes import Mode, center_crop, check_generator, crop_resize, random_resized_boxes
+from seit_cl.boxes import Mode, center_crop, check_generator, crop_resize, random_resized_boxes
 
 __all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "PixelAugment", "PixelAugmentConfig"]
 

@@ -1,4 +1,4 @@
-"""Augmentation of token grids (SeiT, Park et al., ICCV 2023): Token-EDA, Token-RRC and Emb-Noise.
+"""Augmentation of token grids (SeiT, Park et al., ICCV 2023): Token-EDA, Token-RRC and Emb-Noise; and mirroring (ours).
 
 Token-EDA carries the text augmentations of EDA (Wei & Zou, EMNLP 2019) over to codes. SeiT's Token-RRC interpolates
 one-hot maps and multiplies by the codebook; interpolation being linear, interpolating the embeddings gives the same
@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seit_cl.learner.boxes import blocks, center_crop, check_generator, crop_resize_from, random_resized_boxes
+from seit_cl.boxes import blocks, center_crop, check_generator, crop_resize_from, random_resized_boxes
 
 __all__ = ["Combine", "TokenAugment", "TokenAugmentConfig", "nearest_codes"]
 
@@ -34,6 +34,7 @@ class TokenAugmentConfig:
         eda_swap_p: probability that two squares of an image are swapped.
         eda_swap_side: largest side of these squares as a fraction of the grid, at most 1/3. The side is uniform over 1
             to that, and the squares are disjoint, so that a swap keeps every code (ours).
+        flip_p: probability that an image is mirrored, where the tokenizer has codes for that (ours).
         rrc: Token-RRC; False takes the centre crop.
         rrc_scale: smallest and largest area of the crop as fractions of the grid.
         noise_p: probability that an image's embeddings get noise.
@@ -50,6 +51,7 @@ class TokenAugmentConfig:
     eda_synonyms: int = 5
     eda_swap_p: float = 0.25
     eda_swap_side: float = 0.25
+    flip_p: float = 0.5
     rrc: bool = True
     rrc_scale: tuple[float, float] = (0.08, 1.0)
     noise_p: float = 0.5
@@ -104,9 +106,10 @@ class TokenAugment(nn.Module):
         combine: "sum" or "concat": how a position's G vectors become its embedding of D or G * D dimensions.
         config: what to apply when training.
         crop: side of the output grid (28 for a 32 x 32 grid in SeiT).
+        mirror: (G, K) int64, the mirror image of each code; None: tokens cannot be mirrored, whatever flip_p says.
 
     Raises:
-        ValueError: if the codebook's shape or values, ``combine`` or ``crop`` is wrong.
+        ValueError: if the codebook's shape or values, ``combine``, ``crop`` or the shape of ``mirror`` is wrong.
     """
 
     mean: Tensor
@@ -114,15 +117,23 @@ class TokenAugment(nn.Module):
     table: Tensor
     offsets: Tensor
     synonyms: Tensor
+    mirror: Tensor | None
 
     def __init__(
-        self, codebook: Tensor, combine: Combine, config: TokenAugmentConfig | None = None, crop: int = 28
+        self,
+        codebook: Tensor,
+        combine: Combine,
+        config: TokenAugmentConfig | None = None,
+        crop: int = 28,
+        mirror: Tensor | None = None,
     ) -> None:
         super().__init__()
         if codebook.ndim != 3 or codebook.numel() == 0 or not bool(torch.isfinite(codebook).all()):
             raise ValueError(f"codebook must be finite and of shape (G, K, D), got {tuple(codebook.shape)}")
         if combine not in ("sum", "concat") or crop < 1:
             raise ValueError(f"combine must be 'sum' or 'concat' and crop positive, got {combine!r} and {crop}")
+        if mirror is not None and mirror.shape != codebook.shape[:2]:
+            raise ValueError(f"mirror must have the shape (G, K) of the codebook, got {tuple(mirror.shape)}")
         self.config, self.combine, self.crop = config or TokenAugmentConfig(), combine, crop
         codebook = codebook.detach().float()
         self.groups, self.codes, dim = codebook.shape
@@ -134,6 +145,7 @@ class TokenAugment(nn.Module):
         self.register_buffer("table", ((codebook - centres) / std).reshape(-1, dim), persistent=False)
         offsets = torch.arange(self.groups, device=codebook.device) * self.codes
         self.register_buffer("offsets", offsets[:, None, None], persistent=False)
+        self.register_buffer("mirror", mirror, persistent=False)
         self.register_buffer("synonyms", nearest_codes(codebook, self.config.eda_synonyms), persistent=False)
 
     @staticmethod
@@ -207,6 +219,22 @@ class TokenAugment(nn.Module):
         source = (y * width + x + move).view(batch, 1, -1).expand(batch, groups, -1)
         return tokens.flatten(2).gather(2, source).view(tokens.shape)
 
+    def flip(self, tokens: Tensor, gen: torch.Generator) -> Tensor:
+        """Mirror some of the images: their grid left to right, every code becoming its mirror image.
+
+        Args:
+            tokens: (B, G, H, W) integers in [0, K).
+            gen: generator on the device of ``tokens``.
+
+        Returns:
+            the shape, dtype and device of ``tokens``.
+        """
+        if self.mirror is None or self.config.flip_p == 0.0:
+            return tokens
+        chosen = torch.rand(tokens.shape[0], generator=gen, device=tokens.device) < self.config.flip_p
+        mirrored = self.mirror.view(-1)[tokens + self.offsets].flip(-1).to(tokens.dtype)
+        return torch.where(chosen[:, None, None, None], mirrored, tokens)
+
     def embed(self, tokens: Tensor) -> Tensor:
         """Standardised embeddings of tokens.
 
@@ -263,7 +291,7 @@ class TokenAugment(nn.Module):
         Args:
             tokens: (B, G, H, W) integers in [0, K).
             gen: generator on the device of ``tokens``; needed when training only.
-            train: whether to augment: EDA, embedding, Token-RRC, Emb-Noise, in this order.
+            train: whether to augment: flip, EDA, embedding, Token-RRC, Emb-Noise, in this order.
 
         Returns:
             (B, D, crop, crop) float32, D standing for G * D when concatenated.
@@ -277,7 +305,7 @@ class TokenAugment(nn.Module):
         if gen is None:
             raise ValueError("training needs a generator")
         check_generator(gen, tokens.device)
-        tokens = self.eda(tokens, gen)
+        tokens = self.eda(self.flip(tokens, gen), gen)
         batch, _, height, width = tokens.shape
         if self.config.rrc:
             boxes = random_resized_boxes(batch, gen, self.config.rrc_scale)

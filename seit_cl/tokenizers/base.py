@@ -24,6 +24,11 @@ class Tokenizer(Protocol):
     identity: str
     codec_bytes: int
 
+    @property
+    def mirror(self) -> Tensor | None:
+        """(G, K) int64, the code that each code becomes where an image is mirrored left to right, the grid being mirrored with
+        it; None where mirror images have no such codes."""
+
     def encode(self, images: Tensor) -> Tensor:
         """Tokens (B, G, H, W) int16 of images (B, 3, S, S) uint8, S divisible by stride; float32 arithmetic.
 

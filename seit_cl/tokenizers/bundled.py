@@ -21,7 +21,7 @@ from seit_cl.tokenizers.vqae import STRIDE, VQAutoencoder
 
 WEIGHTS = Path(__file__).with_name("bundled.safetensors")
 PREPROCESSING = "uint8/127.5-1"
-ENCODE_BATCH_PIXELS = 256 * 64 * 64
+ENCODE_BATCH_PIXELS = 64 * 64 * 64  # small enough for a CPU to keep the feature maps in its cache
 
 
 class BundledTokenizer:
@@ -31,16 +31,18 @@ class BundledTokenizer:
     stride = STRIDE
 
     def __init__(self, model: VQAutoencoder, card: dict[str, str] | None = None) -> None:
-        self.model = model.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+        self.model = rounded(model.eval().requires_grad_(False)).to(memory_format=torch.channels_last)
         self.card = card or {}
         self.codebook = model.codebook[None].clone()
+        codes = self.codebook.shape[1]
+        self.mirror = torch.arange(codes)[None].roll(codes // 2, 1)
         self.identity = identity_of(model)
-        self.codec_bytes = sum(t.numel() * t.element_size() for t in model.state_dict().values())
+        self.codec_bytes = sum(t.numel() * t.element_size() for t in stored(model).values())
 
     def to(self, device: torch.device | str) -> BundledTokenizer:
         """Move to a device, in place."""
         self.model.to(device)
-        self.codebook = self.codebook.to(device)
+        self.codebook, self.mirror = self.codebook.to(device), self.mirror.to(device)
         return self
 
     @torch.inference_mode()
@@ -74,9 +76,23 @@ class BundledTokenizer:
 
     def save(self, path: Path) -> None:
         """Write weights, configuration and model card into one safetensors file, atomically."""
-        tensors = {k: v.contiguous() for k, v in self.model.state_dict().items()}
+        tensors = {name: tensor.contiguous() for name, tensor in stored(self.model).items()}
         metadata = {**self.card, "config": json.dumps(self.model.config), "identity": self.identity}
         write_atomic(path, save(tensors, metadata=metadata))
+
+
+def stored(model: VQAutoencoder) -> dict[str, Tensor]:
+    """What a file holds: weights in half precision, the codebook in float32, as learners see it."""
+    return {
+        name: tensor if name == "codebook" or not tensor.is_floating_point() else tensor.half()
+        for name, tensor in model.state_dict().items()
+    }
+
+
+def rounded(model: VQAutoencoder) -> VQAutoencoder:
+    """The model, changed in place to what its file would give back."""
+    model.load_state_dict({name: tensor.float() for name, tensor in stored(model).items()})
+    return model
 
 
 @contextmanager

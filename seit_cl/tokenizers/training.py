@@ -20,9 +20,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seit_cl.boxes import crop_resize, random_resized_boxes
 from seit_cl.errors import UserError
 from seit_cl.results import write_atomic
-from seit_cl.tokenizers.vqae import STRIDE, Block, VQAutoencoder
+from seit_cl.tokenizers.mirror import ToPairs
+from seit_cl.tokenizers.vqae import Block, VQAutoencoder
 
 COMMITMENT = 0.25  # van den Oord et al., 2017
 DECAY = 0.99
@@ -31,6 +33,10 @@ RESTART_EVERY = 50
 REPORT_EVERY = 50
 SAVE_EVERY = 60.0  # seconds between two checkpoints
 WARMUP = 0.02  # fraction of the training
+CROP_SCALE = (0.4, 1.0)  # area of a random crop as a fraction of the image
+FULL_SIZE = 0.15  # last part of the training, on crops as large as the images
+WEIGHT_DECAY = 0.02
+UNLABELLED = -100
 
 
 @dataclass(frozen=True)
@@ -40,16 +46,18 @@ class Settings:
     Args:
         minutes: wall-clock time of training, over all its parts when it was interrupted.
         batch: images a step.
+        crop: side in pixels of the random crops that it is trained on, until the last FULL_SIZE of the time.
         learning_rate: peak rate of AdamW; linear warm-up, cosine over the time.
         supervision: weight of the classification loss; 0 switches it off.
-        seed: of the class head, batches, shifts, flips and restarts.
+        seed: of the class head, batches, crops and restarts.
         precision: of the forward pass; codes are assigned in float32.
     """
 
     minutes: float
     batch: int = 64
+    crop: int = 32
     learning_rate: float = 2e-3
-    supervision: float = 0.03
+    supervision: float = 0.5
     seed: int = 0
     precision: Literal["fp32", "bf16"] = "fp32"
 
@@ -68,27 +76,32 @@ class Progress:
 
 
 class ClassHead(nn.Module):
-    """Class logits (B, C) from quantised codes (B, D, H, W): a learner in small."""
+    """Class logits (B, C) from quantised codes (B, D, H, W): a network deep enough that codes need not be classes.
 
-    def __init__(self, dim: int, classes: int, width: int = 96) -> None:
+    A shallow one asks every position for the class of the whole image, which serves the training classes alone.
+    """
+
+    def __init__(self, dim: int, classes: int, width: int = 128) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(dim, width, 3, padding=1)
-        self.block = Block(width)
+        self.features = nn.Sequential(
+            ToPairs("code", dim, width, 3), nn.ReLU(), Block(width),
+            ToPairs("pairs", width, 2 * width, 4, 2), nn.ReLU(), Block(2 * width),
+        )  # fmt: skip
         self.classify = nn.Linear(width, classes)
 
     def forward(self, codes: Tensor) -> Tensor:
-        """(B, D, H, W) -> (B, C)."""
-        logits: Tensor = self.classify(F.gelu(self.block(self.stem(codes))).mean((2, 3)))
+        """(B, D, H, W) -> (B, C), the same for mirror images."""
+        logits: Tensor = self.classify(sum(self.features(codes).mean((2, 3)).chunk(2, 1)))
         return logits
 
 
 class CodebookAverages:
-    """Moving averages of each code's latents and uses; owns the codebook's update."""
+    """Moving averages of the latents and uses of each code, its partner's mirrored; owns the codebook's update."""
 
     def __init__(self, model: VQAutoencoder, generator: torch.Generator) -> None:
         self.model, self.generator = model, generator
-        self.sums = model.codebook.clone()
-        self.uses = torch.ones(len(model.codebook), device=model.codebook.device)
+        self.sums = model.codebook[: len(model.codebook) // 2].clone()
+        self.uses = torch.ones(len(self.sums), device=self.sums.device)
 
     def update(self, latents: Tensor, indices: Tensor, step: int) -> None:
         """Move codes toward the mean of their latents.
@@ -98,26 +111,29 @@ class CodebookAverages:
             indices: (B, H, W) their codes.
             step: restarts happen every RESTART_EVERY steps.
         """
-        flat = latents.detach().float().permute(0, 2, 3, 1).reshape(-1, latents.shape[1])
-        sums = torch.zeros_like(self.sums).index_add_(0, indices.reshape(-1), flat)
-        uses = torch.bincount(indices.reshape(-1), minlength=len(self.uses)).float()
+        half, signs = len(self.sums), self.model.signs
+        flat, codes = latents.detach().float().permute(0, 2, 3, 1).reshape(-1, latents.shape[1]), indices.reshape(-1)
+        flat = torch.where(codes[:, None] < half, flat, flat * signs)
+        sums = torch.zeros_like(self.sums).index_add_(0, codes % half, flat)
+        uses = torch.bincount(codes % half, minlength=half).float()
         self.sums.lerp_(sums, 1 - DECAY)
         self.uses.lerp_(uses, 1 - DECAY)
         if step % RESTART_EVERY == 0:
             dead = self.uses < DEAD_BELOW
-            picks = torch.randint(len(flat), (len(self.uses),), generator=self.generator).to(flat.device)
+            picks = torch.randint(len(flat), (half,), generator=self.generator).to(flat.device)
             self.sums = torch.where(dead[:, None], flat[picks], self.sums)
             self.uses = torch.where(dead, torch.ones_like(self.uses), self.uses)
-        self.model.codebook.copy_(F.normalize(self.sums, dim=1))
+        first = F.normalize(self.sums, dim=1)
+        self.model.codebook.copy_(torch.cat([first, first * signs]))
 
 
 class Trainer:
-    """Trains an autoencoder on images that stay in memory, or on the GPU, as a whole.
+    """Trains an autoencoder on images that stay in memory, or on the GPU, as a whole; compiled there.
 
     Args:
         model: on its device.
         images: (N, 3, S, S) uint8.
-        labels: (N,) int64 classes of the images.
+        labels: (N,) int64 classes of the images, UNLABELLED for images that only reconstruction learns from.
         settings: see Settings.
     """
 
@@ -133,20 +149,24 @@ class Trainer:
         self.averages = CodebookAverages(model, self.generator)
         parameters = [*model.parameters(), *self.head.parameters()]
         self.optimizer = torch.optim.AdamW(
-            parameters, lr=settings.learning_rate, weight_decay=1e-4, betas=(0.9, 0.95), fused=True
+            parameters, lr=settings.learning_rate, weight_decay=WEIGHT_DECAY, betas=(0.9, 0.95), fused=True
         )
+        self.forward = torch.compile(self.losses) if self.device.type == "cuda" else self.losses
         self.step, self.seconds = 0, 0.0
 
+    @property
+    def fraction(self) -> float:
+        """How much of the time is used."""
+        return self.seconds / (60 * self.settings.minutes)
+
     def batch(self) -> tuple[Tensor, Tensor]:
-        """Images (B, 3, S, S) in [-1, 1], each flipped or not, all moved by up to half a token; and labels (B,)."""
+        """Random crops (B, 3, C, C) in [-1, 1] of images, resized, and labels (B,); C is settings.crop, or S at the end."""
         picks = torch.randint(len(self.images), (self.settings.batch,), generator=self.generator)
-        flips = torch.rand(len(picks), 1, 1, 1, generator=self.generator) < 0.5
-        top, left = torch.randint(STRIDE + 1, (2,), generator=self.generator).tolist()
-        picks, flips = picks.to(self.device), flips.to(self.device)
-        images = self.images[picks].to(memory_format=torch.channels_last).float() / 127.5 - 1
-        side = images.shape[-1]
-        moved = F.pad(torch.where(flips, images.flip(-1), images), (STRIDE // 2,) * 4, mode="reflect")
-        return moved[..., top : top + side, left : left + side], self.labels[picks]
+        boxes = random_resized_boxes(len(picks), self.generator, CROP_SCALE).to(self.device)
+        picks = picks.to(self.device)
+        side = self.images.shape[-1] if self.fraction >= 1 - FULL_SIZE else self.settings.crop
+        crops = crop_resize(self.images[picks].float(), boxes, side).clamp(0, 255) / 127.5 - 1
+        return crops.contiguous(memory_format=torch.channels_last), self.labels[picks]
 
     def losses(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Loss, mean squared error on the 0..1 scale, latents (B, D, H, W) and codes (B, H, W) of a batch."""
@@ -165,13 +185,15 @@ class Trainer:
         commitment = (latents - codes).square().sum(1).mean()
         loss = squared + coarse + COMMITMENT * commitment
         if settings.supervision:
-            loss = loss + settings.supervision * F.cross_entropy(logits.float(), labels, label_smoothing=0.1)
+            known = (labels != UNLABELLED).sum().clamp(min=1)
+            classes = F.cross_entropy(logits.float(), labels, label_smoothing=0.1, ignore_index=UNLABELLED, reduction="sum")
+            loss = loss + settings.supervision * classes / known
         return loss, squared.detach() / 4, latents, indices
 
     def advance(self) -> tuple[Tensor, Tensor]:
         """One step; gives its loss and mean squared error."""
         images, labels = self.batch()
-        loss, error, latents, indices = self.losses(images, labels)
+        loss, error, latents, indices = self.forward(images, labels)
         self.descend(loss)
         self.averages.update(latents, indices, self.step)
         self.step += 1
@@ -199,14 +221,14 @@ class Trainer:
         before, began = self.seconds, time.monotonic()
         first, saved = self.step, began
         try:
-            while (fraction := self.seconds / (60 * self.settings.minutes)) < 1:
+            while (fraction := self.fraction) < 1:
                 self._set_rate(fraction)
                 loss, error = self.advance()
                 now = time.monotonic()
                 self.seconds = before + now - began
                 if (self.step - 1) % REPORT_EVERY == 0:
                     speed = (self.step - first) * self.settings.batch / max(now - began, 1e-9)
-                    alive = int((self.averages.uses >= DEAD_BELOW).sum())
+                    alive = 2 * int((self.averages.uses >= DEAD_BELOW).sum())
                     psnr = -10 * math.log10(float(error))
                     report(Progress(self.step - 1, fraction, float(loss), psnr, alive, speed))
                 if checkpoint is not None and now - saved > SAVE_EVERY:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from seit_cl.learner.boxes import crop_resize, random_resized_boxes
+from seit_cl.boxes import crop_resize, random_resized_boxes
 from seit_cl.learner.pixel_augment import IMAGENET_MEAN, IMAGENET_STD, PixelAugment, PixelAugmentConfig
 
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from seit_cl.learner.boxes import crop_resize, random_resized_boxes
+from seit_cl.boxes import crop_resize, random_resized_boxes
 from seit_cl.learner.token_augment import Combine, TokenAugment, TokenAugmentConfig, nearest_codes
 
-OFF = TokenAugmentConfig(eda_synonym_p=0.0, eda_swap_p=0.0, rrc=False, noise_p=0.0)
+OFF = TokenAugmentConfig(eda_synonym_p=0.0, eda_swap_p=0.0, flip_p=0.0, rrc=False, noise_p=0.0)
 
 
 def gen(seed: int = 0, device: str = "cpu") -> torch.Generator:
@@ -216,3 +216,38 @@ def test_cuda() -> None:
         module(there, gen(0, "cuda"))
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+MIRROR = torch.arange(50).roll(25)[None]
+FLIPS = TokenAugmentConfig(eda_synonym_p=0.0, eda_swap_p=0.0, rrc=False, noise_p=0.0, flip_p=0.5)
+
+
+def test_a_flip_mirrors_grid_and_codes_of_about_that_share_of_images() -> None:
+    tokens = grid(200)
+    out = TokenAugment(codebook(), "sum", FLIPS, 28, MIRROR).flip(tokens, gen(3))
+    mirrored = ((tokens + 25) % 50).flip(-1)
+    flipped = (out == mirrored).flatten(1).all(1)
+    assert torch.equal(flipped, ~(out == tokens).flatten(1).all(1))
+    assert 70 < int(flipped.sum()) < 130 and out.dtype == tokens.dtype
+
+
+def test_every_group_has_its_own_mirror_images() -> None:
+    tokens, mirrors = grid(20, 2), torch.stack([torch.arange(50).roll(25), torch.arange(49, -1, -1)])
+    config = TokenAugmentConfig(flip_p=1.0)
+    out = TokenAugment(codebook(2), "concat", config, 28, mirrors).flip(tokens, gen(3))
+    assert torch.equal(out[:, 0], ((tokens[:, 0] + 25) % 50).flip(-1)) and torch.equal(out[:, 1], (49 - tokens[:, 1]).flip(-1))
+
+
+@pytest.mark.parametrize(("mirror", "config"), [(None, FLIPS), (MIRROR, OFF)])
+def test_without_mirror_images_or_at_probability_0_nothing_flips(
+    mirror: torch.Tensor | None, config: TokenAugmentConfig
+) -> None:
+    module, draws = TokenAugment(codebook(), "sum", config, 28, mirror), gen(3)
+    before = draws.get_state()
+    assert module.flip(grid(), draws) is not None and torch.equal(module.flip(grid(), draws), grid())
+    assert torch.equal(draws.get_state(), before)
+
+
+def test_a_mirror_of_another_size_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"mirror must have the shape \(G, K\)"):
+        TokenAugment(codebook(), "sum", FLIPS, 28, MIRROR[:, :10])

@@ -31,7 +31,7 @@ def trainer(steps: int, seed: int = 0, supervision: float = 0.03) -> Trainer:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = VQAutoencoder(codes=32, dim=8, width=16, depth=1)
-    return Trainer(model, images(16, 32), LABELS, Settings(steps, batch=8, seed=seed, supervision=supervision))
+    return Trainer(model, images(16, 32), LABELS, Settings(steps, batch=8, crop=32, seed=seed, supervision=supervision))
 
 
 def trained(steps: int, seed: int = 0, supervision: float = 0.03) -> VQAutoencoder:
@@ -51,9 +51,11 @@ def test_the_loss_falls_and_the_picture_clears() -> None:
 def test_supervision_makes_the_codes_tell_the_training_classes_apart() -> None:
     colours = torch.tensor([[200, 30, 30], [30, 200, 30], [30, 30, 200]])[LABELS].to(torch.uint8)
     pictures = colours[:, :, None, None].expand(16, 3, 32, 32).contiguous()
-    training = Trainer(trainer(1).model, pictures, LABELS, Settings(60, batch=8, supervision=1.0))
+    training = Trainer(trainer(1).model, pictures, LABELS, Settings(60, batch=8, crop=32, supervision=1.0))
     training.run()
     with torch.no_grad():
+        training.head.eval()
+        training.model.eval()
         codes = training.model.embed(training.model.nearest(training.model.latents(pictures.float() / 127.5 - 1)))
         assert (training.head(codes).argmax(1) == LABELS).float().mean() > 0.9
 
@@ -103,6 +105,41 @@ def test_a_checkpoint_of_another_training_is_refused(change: dict[str, float], t
     (tmp_path / "x.training").write_bytes(b"no checkpoint")
     with pytest.raises(UserError, match="not a readable checkpoint"):
         trainer(3).load(tmp_path / "x.training")
+
+
+def test_training_uses_small_crops_and_whole_sizes_at_the_end() -> None:
+    made = Trainer(trainer(1).model, images(16, 32), LABELS, Settings(100, batch=4, crop=16))
+    sides = []
+    for seconds in (0, 84 * 60, 86 * 60):
+        made.seconds = seconds
+        sides.append(made.batch()[0].shape[-1])
+    assert sides == [16, 16, 32]
+
+
+def test_unlabelled_images_are_reconstructed_but_not_classified() -> None:
+    nothing = torch.full((16,), training.UNLABELLED)
+    nothing[0] = 2  # the head needs a class
+    made = Trainer(trainer(1).model, images(16, 32), nothing, Settings(1, batch=8, crop=32, supervision=1.0))
+    picture, _ = made.batch()
+    unlabelled = torch.full((8,), training.UNLABELLED)
+    with torch.no_grad():
+        supervised = made.losses(picture, unlabelled)[0]
+        assert torch.isfinite(supervised)
+        labelled = made.losses(picture, torch.full((8,), 2))[0]
+    assert labelled > supervised
+
+
+def test_the_losses_compile_whole_and_stay_what_they_are() -> None:
+    made = trainer(1)
+    picture, labels = made.batch()
+    compiled = torch.compile(made.losses, backend="aot_eager", fullgraph=True)
+    for ours, theirs in zip(made.losses(picture, labels), compiled(picture, labels), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_half_of_the_codes_are_the_mirror_images_of_the_others_after_training() -> None:
+    model = trained(7)
+    assert torch.equal(model.codebook[16:], model.codebook[:16] * model.signs)
 
 
 def test_training_draws_from_its_own_generator() -> None:

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from seit_cl.learner.boxes import (
+from seit_cl.boxes import (
     Mode,
     blocks,
     center_crop,

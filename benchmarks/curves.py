@@ -1,0 +1,122 @@
+"""Accuracy after every epoch of joint training, tokens against pixels: how much a tokenizer leaves for a learner to learn from.
+
+Every curve is a real run of the suite, tested on the whole test set after each epoch. Rows are added to a CSV file, and
+curves that it holds already are not run again.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any, Literal
+
+import pandas as pd
+import torch
+import tyro
+
+from benchmarks.measure import machine, threads
+from seit_cl.assembly import choose_device, choose_precision
+from seit_cl.cli import run_command
+from seit_cl.config import RunConfig
+from seit_cl.experiment import Experiment, Now
+from seit_cl.results import write_atomic
+from seit_cl.rundata import RunData
+
+KEY = ["dataset", "tokenizer", "learner", "model", "epochs", "crop", "cutmix_p", "learning_rate", "seed"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of the curves; every combination is a curve."""
+
+    data_root: Annotated[Path, tyro.conf.arg(help="image folder, train/ and val/")]
+    out: Annotated[Path, tyro.conf.arg(help="CSV file to add rows to")]
+    learner: Annotated[tuple[Literal["tokens", "pixels"], ...], tyro.conf.arg(help="tokens, pixels")] = ("tokens", "pixels")
+    model: Annotated[Literal["micro", "tiny", "small", "base"], tyro.conf.arg(help="size of the ViT")] = "micro"
+    epochs: Annotated[tuple[int, ...], tyro.conf.arg(help="lengths of training")] = (5, 20)
+    token_crop: Annotated[tuple[float, ...], tyro.conf.arg(help="smallest areas of Token-RRC's crop")] = (0.6,)
+    pixel_crop: Annotated[tuple[float, ...], tyro.conf.arg(help="smallest areas of the pixel learner's crop")] = (0.3,)
+    cutmix_p: Annotated[tuple[float, ...], tyro.conf.arg(help="probabilities that a batch is mixed")] = (0.0,)
+    learning_rate: Annotated[tuple[float, ...], tyro.conf.arg(help="peak learning rates")] = (5e-4,)
+    seed: Annotated[tuple[int, ...], tyro.conf.arg(help="seeds")] = (0,)
+    tokenizer: Annotated[Path | None, tyro.conf.arg(help="tokenizer file; none: the bundled one")] = None
+    device: Annotated[Literal["auto", "cpu", "cuda"], tyro.conf.arg(help="auto, cpu or cuda")] = "auto"
+    threads: Annotated[int, tyro.conf.arg(help="CPU threads; 0: torch's own choice")] = 0
+
+
+def configs(options: Options) -> list[RunConfig]:
+    """The runs of every combination."""
+    found = []
+    for learner, epochs, cutmix_p, rate, seed in itertools.product(
+        options.learner, options.epochs, options.cutmix_p, options.learning_rate, options.seed
+    ):
+        base = RunConfig(
+            data_root=options.data_root, tokenizer=options.tokenizer, strategy="joint", experiences=1, memory_mb=0,
+            learner=learner, model=options.model,
+            epochs=epochs, cutmix_p=cutmix_p, learning_rate=rate, seed=seed, device=options.device,
+        )  # fmt: skip
+        crops = options.token_crop if learner == "tokens" else options.pixel_crop
+        found += [replace(base, **{"token_rrc" if learner == "tokens" else "pixel_rrc": crop}) for crop in crops]
+    return found
+
+
+def curve(config: RunConfig, data: RunData) -> list[float]:
+    """Accuracy (fractions) on the test set after each epoch of a joint run."""
+    accuracy: list[float] = []
+
+    def watch(now: Now) -> None:
+        if now.step == now.steps:
+            predicted = run.learner.predict(data.test(config.learner))
+            accuracy.append(float((predicted == run.test_labels).float().mean()))
+            run.learner.model.train()
+
+    with TemporaryDirectory() as folder:
+        run = Experiment(config, data, Path(folder) / "run", progress=watch)
+        run.run()
+    return accuracy
+
+
+def key(config: RunConfig, data: RunData) -> dict[str, Any]:
+    """What tells a curve from others."""
+    crop = config.token_rrc if config.learner == "tokens" else config.pixel_rrc
+    identity = data.tokenizer.identity if config.learner == "tokens" else ""
+    values = (data.dataset.name, identity, config.learner, config.model, config.epochs, crop, config.cutmix_p,
+              config.learning_rate, config.seed)  # fmt: skip
+    return dict(zip(KEY, values, strict=True))
+
+
+def held(path: Path) -> pd.DataFrame:
+    """The rows of a CSV file, none where it does not exist."""
+    if not path.exists():
+        return pd.DataFrame(columns=[*KEY, "epoch", "accuracy", "precision", "machine"])
+    return pd.read_csv(path, dtype={"tokenizer": str}, keep_default_na=False)
+
+
+def main() -> None:
+    """Run the curves that are missing."""
+    options = tyro.cli(Options, description=__doc__)
+    todo = configs(options)
+    data = RunData(todo[0])
+    device = choose_device(options.device)
+    with threads(options.threads):
+        where = f"{machine(device)}; {torch.get_num_threads()} threads"
+        for number, config in enumerate(todo, 1):
+            rows, this = held(options.out), key(config, data)
+            same = [all(str(row[name]) == str(this[name]) for name in KEY) for _, row in rows.iterrows()]
+            if any(same):
+                continue
+            accuracy = curve(config, data)
+            more = [{**this, "epoch": epoch, "accuracy": round(value, 5), "precision": choose_precision(config), "machine": where}
+                    for epoch, value in enumerate(accuracy, 1)]  # fmt: skip
+            together = pd.concat([held(options.out), pd.DataFrame(more)]) if len(rows) else pd.DataFrame(more)
+            write_atomic(options.out, together.to_csv(index=False).encode())
+            error = 100 * math.sqrt(accuracy[-1] * (1 - accuracy[-1]) / len(data.dataset.val))
+            ends = f"{100 * accuracy[0]:.1f} % after epoch 1, {100 * accuracy[-1]:.1f} ± {error:.1f} % at the end"
+            print(f"{number}/{len(todo)} {this}: {ends}", flush=True)
+
+
+if __name__ == "__main__":
+    run_command(main)

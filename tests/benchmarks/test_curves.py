@@ -1,0 +1,53 @@
+"""Curves over epochs: one row per epoch, the end being a run's own accuracy, and nothing run twice."""
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from colour_stream import write_colours
+
+from benchmarks import curves
+from seit_cl.config import RunConfig
+from seit_cl.experiment import Experiment
+from seit_cl.metrics import final_accuracy
+from seit_cl.rundata import RunData
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_colours(tmp_path_factory.mktemp("curves"))
+
+
+@pytest.mark.parametrize("learner", ["tokens", "pixels"])
+def test_the_last_point_is_the_accuracy_of_the_same_run_without_curves(learner: str, root: Path, tmp_path: Path) -> None:
+    options = curves.Options(root, tmp_path / "x.csv", learner=(learner,), epochs=(3,), device="cpu")
+    (config,) = curves.configs(options)
+    data = RunData(config)
+    accuracy = curves.curve(config, data)
+    run = Experiment(config, data, tmp_path / "run")
+    run.run()
+    assert len(accuracy) == 3 and accuracy[-1] == pytest.approx(final_accuracy(pd.DataFrame(run.accuracy)))
+
+
+def test_every_combination_is_a_curve_with_crops_of_its_own_learner(root: Path, tmp_path: Path) -> None:
+    options = curves.Options(root, tmp_path / "x.csv", epochs=(1, 2), token_crop=(0.6, 1.0), pixel_crop=(0.3,), seed=(0, 1))
+    found = curves.configs(options)
+    tokens = [c for c in found if c.learner == "tokens"]
+    assert len(tokens) == 8 and len(found) == 12
+    assert {c.token_rrc for c in tokens} == {0.6, 1.0} and {c.pixel_rrc for c in found if c.learner == "pixels"} == {0.3}
+    assert all(isinstance(c, RunConfig) and c.strategy == "joint" for c in found)
+
+
+def test_curves_that_the_file_holds_are_not_run_again(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "x.csv"
+    typed = ["curves", "--data-root", str(root), "--out", str(out), "--epochs", "2", "--device", "cpu"]
+    for seeds, lines in ((["0"], 2), (["0", "1"], 2), (["0", "1"], 0)):
+        monkeypatch.setattr(sys, "argv", [*typed, "--seed", *seeds])
+        curves.main()
+        assert len(capsys.readouterr().out.splitlines()) == lines
+    rows = curves.held(out)
+    assert len(rows) == 8 and set(rows["learner"]) == {"tokens", "pixels"}
+    assert rows.groupby(["learner", "seed"])["epoch"].apply(list).tolist() == [[1, 2]] * 4
