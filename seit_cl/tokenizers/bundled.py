@@ -21,7 +21,7 @@ from seit_cl.tokenizers.vqae import STRIDE, VQAutoencoder
 
 WEIGHTS = Path(__file__).with_name("bundled.safetensors")
 PREPROCESSING = "uint8/127.5-1"
-ENCODE_BATCH_PIXELS = 64 * 64 * 64  # small enough for a CPU to keep the feature maps in its cache
+CHUNK_PIXELS = {"cpu": 64 * 64 * 64, "cuda": 4096 * 64 * 64}  # encoded at a time; a CPU keeps such feature maps in its cache
 
 
 class BundledTokenizer:
@@ -59,7 +59,7 @@ class BundledTokenizer:
                             f"choose --resolution {fits}")  # fmt: skip
         device = self.model.codebook.device
         parts = []
-        for chunk in images.split(max(1, ENCODE_BATCH_PIXELS // side**2)):
+        for chunk in images.split(max(1, CHUNK_PIXELS[device.type] // side**2)):
             scaled = chunk.to(device, memory_format=torch.channels_last).float() / 127.5 - 1
             with float32_arithmetic(device):
                 parts.append(self.model.nearest(self.model.latents(scaled)).to(torch.int16)[:, None])
@@ -83,15 +83,12 @@ class BundledTokenizer:
 
 def stored(model: VQAutoencoder) -> dict[str, Tensor]:
     """What a file holds: weights in half precision, the codebook in float32, as learners see it."""
-    return {
-        name: tensor if name == "codebook" or not tensor.is_floating_point() else tensor.half()
-        for name, tensor in model.state_dict().items()
-    }
+    return {name: tensor if name == "codebook" else tensor.half() for name, tensor in model.state_dict().items()}
 
 
 def rounded(model: VQAutoencoder) -> VQAutoencoder:
     """The model, changed in place to what its file would give back."""
-    model.load_state_dict({name: tensor.float() for name, tensor in stored(model).items()})
+    model.load_state_dict(stored(model))
     return model
 
 

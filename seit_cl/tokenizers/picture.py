@@ -44,5 +44,5 @@ def draw(tokenizer: Tokenizer, images: list[Tensor], names: list[str]) -> Figure
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as PNG, atomically."""
     temporary = path.with_name(f".{path.name}.tmp")
-    figure.savefig(temporary, format="png", dpi=150)
+    figure.savefig(temporary, format="png", dpi=100)
     temporary.replace(path)

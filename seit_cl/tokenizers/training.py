@@ -57,7 +57,7 @@ class Settings:
     batch: int = 64
     crop: int = 32
     learning_rate: float = 2e-3
-    supervision: float = 0.5
+    supervision: float = 1.0
     seed: int = 0
     precision: Literal["fp32", "bf16"] = "fp32"
 
