@@ -16,6 +16,8 @@ from typing import Annotated, Any, Literal
 import pandas as pd
 import torch
 import tyro
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from benchmarks.measure import machine, threads
 from seit_cl.assembly import choose_device, choose_precision
@@ -24,7 +26,12 @@ from seit_cl.config import RunConfig
 from seit_cl.experiment import Experiment, Now
 from seit_cl.results import write_atomic
 from seit_cl.rundata import RunData
+from seit_cl.tokenizers.picture import save as save_png
 
+LOOKS: dict[str, dict[str, Any]] = {
+    "tokens": {"color": "#0072B2", "marker": "o", "linestyle": "-"},
+    "pixels": {"color": "#D55E00", "marker": "s", "linestyle": "--"},
+}
 KEY = ["dataset", "tokenizer", "learner", "model", "epochs", "crop", "cutmix_p", "learning_rate", "seed"]
 
 
@@ -43,6 +50,7 @@ class Options:
     learning_rate: Annotated[tuple[float, ...], tyro.conf.arg(help="peak learning rates")] = (5e-4,)
     seed: Annotated[tuple[int, ...], tyro.conf.arg(help="seeds")] = (0,)
     tokenizer: Annotated[Path | None, tyro.conf.arg(help="tokenizer file; none: the bundled one")] = None
+    figure: Annotated[Path | None, tyro.conf.arg(help="PNG file to draw all curves of the CSV file into")] = None
     device: Annotated[Literal["auto", "cpu", "cuda"], tyro.conf.arg(help="auto, cpu or cuda")] = "auto"
     threads: Annotated[int, tyro.conf.arg(help="CPU threads; 0: torch's own choice")] = 0
 
@@ -95,6 +103,25 @@ def held(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, dtype={"tokenizer": str}, keep_default_na=False)
 
 
+def draw(rows: pd.DataFrame) -> Figure:
+    """A panel for each data set and length: every curve of tokens, solid, and of pixels, dashed."""
+    panels = list(rows.groupby(["dataset", "epochs"]))
+    figure = Figure(figsize=(3.2 * len(panels), 3.2), layout="constrained")
+    axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+    for ax, ((dataset, epochs), panel) in zip(axes, panels, strict=True):
+        for learner, group in panel.groupby("learner"):
+            for number, (_, line) in enumerate(group.groupby(KEY)):
+                label = None if number else f"learner on {learner}"
+                ax.plot(line["epoch"], 100 * line["accuracy"].astype(float), label=label, markersize=4, **LOOKS[str(learner)])
+        ax.set(title=f"{dataset}, {epochs} epochs", xlabel="epoch")
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.grid(alpha=0.3)
+    axes[0].set_ylabel("test accuracy, joint training (%)")
+    axes[0].set_ylim(bottom=0)  # of all: they share the axis
+    axes[0].legend(fontsize=8)
+    return figure
+
+
 def main() -> None:
     """Run the curves that are missing."""
     options = tyro.cli(Options, description=__doc__)
@@ -116,6 +143,8 @@ def main() -> None:
             error = 100 * math.sqrt(accuracy[-1] * (1 - accuracy[-1]) / len(data.dataset.val))
             ends = f"{100 * accuracy[0]:.1f} % after epoch 1, {100 * accuracy[-1]:.1f} ± {error:.1f} % at the end"
             print(f"{number}/{len(todo)} {this}: {ends}", flush=True)
+    if options.figure is not None:
+        save_png(draw(held(options.out)), options.figure)
 
 
 if __name__ == "__main__":

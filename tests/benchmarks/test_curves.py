@@ -45,9 +45,10 @@ def test_curves_that_the_file_holds_are_not_run_again(
     out = tmp_path / "x.csv"
     typed = ["curves", "--data-root", str(root), "--out", str(out), "--epochs", "2", "--device", "cpu"]
     for seeds, lines in ((["0"], 2), (["0", "1"], 2), (["0", "1"], 0)):
-        monkeypatch.setattr(sys, "argv", [*typed, "--seed", *seeds])
+        monkeypatch.setattr(sys, "argv", [*typed, "--seed", *seeds, "--figure", str(tmp_path / "x.png")])
         curves.main()
         assert len(capsys.readouterr().out.splitlines()) == lines
     rows = curves.held(out)
+    assert [len(ax.lines) for ax in curves.draw(rows).axes] == [4] and (tmp_path / "x.png").stat().st_size > 1000
     assert len(rows) == 8 and set(rows["learner"]) == {"tokens", "pixels"}
     assert rows.groupby(["learner", "seed"])["epoch"].apply(list).tolist() == [[1, 2]] * 4
