@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from seit_cl.results import write_atomic
 from seit_cl.tokenizers.base import Tokenizer
 from seit_cl.tokenizers.quality import psnr
 
@@ -43,6 +45,6 @@ def draw(tokenizer: Tokenizer, images: list[Tensor], names: list[str]) -> Figure
 
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as PNG, atomically."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    figure.savefig(temporary, format="png", dpi=100)
-    temporary.replace(path)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=100)
+    write_atomic(path, buffer.getvalue())
