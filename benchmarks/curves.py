@@ -20,9 +20,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from benchmarks.measure import machine, threads
-from seit_cl.assembly import choose_device, choose_precision
+from seit_cl.assembly import choose_precision
 from seit_cl.cli import run_command
 from seit_cl.config import RunConfig
+from seit_cl.devices import choose_device
 from seit_cl.experiment import Experiment, Now
 from seit_cl.results import write_atomic
 from seit_cl.rundata import RunData

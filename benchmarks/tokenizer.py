@@ -15,9 +15,9 @@ import tyro
 
 from benchmarks.clock import Clock
 from benchmarks.measure import Spread, command, interleave, page, publish, table, threads
-from seit_cl.assembly import choose_device
 from seit_cl.cli import run_command
 from seit_cl.datasets.fractals import render
+from seit_cl.devices import choose_device
 from seit_cl.tokenizers.bundled import WEIGHTS, load_tokenizer
 from seit_cl.tokenizers.training import Settings, Trainer
 from seit_cl.tokenizers.vqae import VQAutoencoder

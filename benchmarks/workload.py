@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from seit_cl import plugins
-from seit_cl.assembly import build_augment, choose_device
+from seit_cl.assembly import build_augment
 from seit_cl.config import RunConfig
+from seit_cl.devices import choose_device
 from seit_cl.formats import build_format
 from seit_cl.formats.base import FormatContext
 from seit_cl.generators import Generators, derive_seed
@@ -75,7 +76,7 @@ class Workload:
         transform = self.data.tokenizer.encode if (fmt.domain, config.learner) == ("pixels", "tokens") else None
         memory = ByteBudgetBuffer(
             round(config.memory_mb * 1_000_000), fmt, context, config.policy, derive_seed(config.seed, "selection"),
-            transform=transform,
+            transform=transform, device=self.device,
         )  # fmt: skip
         for part in ids.split(_OFFER):
             memory.offer(self.samples(part))

@@ -1,4 +1,4 @@
-"""The parts of a run from its options: strategy, device, augmentation, model, optimisation."""
+"""The parts of a run from its options: strategy, augmentation, model, optimisation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import nn
 
 from seit_cl import plugins
 from seit_cl.config import RunConfig
-from seit_cl.errors import UserError
+from seit_cl.devices import choose_device, has_bf16
 from seit_cl.formats.base import fill_options, parse_spec
 from seit_cl.learner.batches import Augment
 from seit_cl.learner.pixel_augment import PixelAugment, PixelAugmentConfig
@@ -38,17 +38,6 @@ def canonical_strategy(config: RunConfig) -> str:
     """The strategy's spec with every hyperparameter written out, the same for all ways to write it."""
     values = vars(build_strategy(config).hyper)
     return f"{parse_spec(config.strategy)[0].replace('-', '_')}:{','.join(f'{k}={v}' for k, v in sorted(values.items()))}"
-
-
-def choose_device(name: str) -> torch.device:
-    """The device that "auto", "cpu" or "cuda" means.
-
-    Raises:
-        UserError: CUDA asked for and absent.
-    """
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UserError("--device cuda: this machine has no CUDA device that torch can use; use --device cpu")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def build_augment(config: RunConfig, data: RunData, device: torch.device) -> Augment:
@@ -89,8 +78,7 @@ def choose_precision(config: RunConfig) -> Literal["fp32", "bf16"]:
     """The precision of the forward pass; "auto" is bf16 on CUDA and on processors with bf16 instructions."""
     if config.precision != "auto":
         return config.precision
-    has_bf16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return "bf16" if has_bf16 or choose_device(config.device).type == "cuda" else "fp32"
+    return "bf16" if has_bf16(choose_device(config.device)) else "fp32"
 
 
 def optimisation(config: RunConfig) -> Optimisation:

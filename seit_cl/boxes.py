@@ -153,6 +153,19 @@ def blocks(batch: int, elements: int, device: torch.device) -> list[slice]:
     return [slice(start, min(start + step, batch)) for start in range(0, batch, step)]
 
 
+def _resize_matrices(
+    boxes: Tensor, sides: tuple[int, int], outs: tuple[int, int], mode: Mode, flip: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """The vertical and the horizontal matrices of boxes (B, 4); where both axes are alike, made in one go."""
+    left, top, wide, high = boxes.unbind(1)
+    if sides[0] == sides[1] and outs[0] == outs[1]:
+        both = None if flip is None else torch.cat([torch.zeros_like(flip), flip])
+        matrices = resize_matrix(torch.cat([top, left]), torch.cat([high, wide]), sides[0], outs[0], mode, both)
+        vertical, horizontal = matrices.chunk(2)
+        return vertical, horizontal
+    return resize_matrix(top, high, sides[0], outs[0], mode), resize_matrix(left, wide, sides[1], outs[1], mode, flip)
+
+
 def _resample(x: Tensor, vertical: Tensor, horizontal: Tensor) -> Tensor:
     """Apply (B, rows, H) and (B, columns, W) matrices to (B, C, H, W): a (B, C, rows, columns) float32 view."""
     batch, channels, height, width = x.shape
@@ -197,8 +210,7 @@ def crop_resize_from(
         raise ValueError("boxes must have shape (B, 4) and flip (B,), B being the batch of x")
     rows, columns = (out, out) if isinstance(out, int) else out
     boxes = boxes.float()
-    vertical = resize_matrix(boxes[:, 1], boxes[:, 3], height, rows, mode)
-    horizontal = resize_matrix(boxes[:, 0], boxes[:, 2], width, columns, mode, flip)
+    vertical, horizontal = _resize_matrices(boxes, (height, width), (rows, columns), mode, flip)
     whole = torch.empty(batch, channels, rows, columns, device=boxes.device)
     for part in blocks(batch, channels * height * width, boxes.device):
         whole[part] = _resample(load(part), vertical[part], horizontal[part])

@@ -44,8 +44,10 @@ def _sweep(run_dir: Path, state: dict[str, Any]) -> None:
             other.unlink()
 
 
-def restore(run_dir: Path, transform: Transform | None) -> tuple[dict[str, Any], ByteBudgetBuffer | None] | None:
-    """The last commit, or None where there is none; `transform` is the memory's (it is not saved).
+def restore(
+    run_dir: Path, transform: Transform | None, device: torch.device
+) -> tuple[dict[str, Any], ByteBudgetBuffer | None] | None:
+    """The last commit, or None where there is none; `transform` and `device` are the memory's (they are not saved).
 
     What commits that did not come about have left is deleted.
 
@@ -69,7 +71,7 @@ def restore(run_dir: Path, transform: Transform | None) -> tuple[dict[str, Any],
         if not saved.exists() or hashlib.sha256(saved.read_bytes()).hexdigest() != state["memory_sha256"]:
             what = "changed since" if named.exists() else "missing beside"
             raise UserError(f"{named}: {what} {NAME}; {mend}")
-        memory = ByteBudgetBuffer.load(saved, transform)
+        memory = ByteBudgetBuffer.load(saved, transform, device)
     _sweep(run_dir, state)
     return state, memory
 

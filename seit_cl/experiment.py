@@ -23,8 +23,9 @@ import torch
 from torch import Tensor
 
 from seit_cl import __version__, checkpoint, metrics, plugins, results
-from seit_cl.assembly import build_augment, build_model, build_strategy, choose_device, choose_precision, optimisation
+from seit_cl.assembly import build_augment, build_model, build_strategy, choose_precision, optimisation
 from seit_cl.config import RunConfig
+from seit_cl.devices import choose_device
 from seit_cl.errors import UserError
 from seit_cl.formats import build_format
 from seit_cl.formats.base import FormatContext
@@ -109,7 +110,7 @@ class Experiment:
             raise UserError(f"--learner pixels cannot learn from {fmt.spec!r} exemplars; use jpeg or raw, or --learner tokens")
         seed = derive_seed(config.seed, "selection")
         memory = ByteBudgetBuffer(
-            budget, fmt, self._context(), config.policy, seed, self.strategy.stores, self._retokenize(fmt.domain)
+            budget, fmt, self._context(), config.policy, seed, self.strategy.stores, self._retokenize(fmt.domain), self.device
         )
         memory.require_room(self._samples(self.stream.train[0][:1]))
         return memory
@@ -170,7 +171,7 @@ class Experiment:
 
     def _resume(self) -> int:
         transform = self._retokenize(self.memory.fmt.domain) if self.memory is not None else None
-        found = checkpoint.restore(self.run_dir, transform)
+        found = checkpoint.restore(self.run_dir, transform, self.device)
         if found is None:
             return 0
         state, memory = found

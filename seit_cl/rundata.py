@@ -13,11 +13,10 @@ from seit_cl.datasets.base import Dataset
 from seit_cl.datasets.folder import open_folder
 from seit_cl.datasets.fractals import open_fractals
 from seit_cl.datasets.images import load_images, native_resolution
+from seit_cl.devices import MAIN_MEMORY
 from seit_cl.errors import UserError
 from seit_cl.tokenizers.bundled import BundledTokenizer, bundled, load_tokenizer
 from seit_cl.tokenizers.cache import cache_folder, cached_tokens
-
-RESIDENT_BYTES = 4_000_000_000  # pixels of a train set up to this size stay in memory
 
 
 class RunData:
@@ -54,7 +53,7 @@ class RunData:
 
     @cached_property
     def _train_pixels(self) -> Tensor | None:
-        if len(self.dataset.train) * 3 * self.resolution**2 > RESIDENT_BYTES:
+        if len(self.dataset.train) * 3 * self.resolution**2 > MAIN_MEMORY:
             return None
         return self._load(self.dataset.train.paths)
 

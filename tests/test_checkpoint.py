@@ -16,6 +16,7 @@ from seit_cl.formats import FormatContext, build_format
 from seit_cl.memory.buffer import ByteBudgetBuffer
 from seit_cl.samples import Samples
 
+CPU = torch.device("cpu")
 CONTEXT = FormatContext(resolution=32, classes=4, codes=16, grid=(1, 4, 4), tokenizer="test")
 
 
@@ -40,7 +41,7 @@ def content(memory: ByteBudgetBuffer | None) -> list[int]:
 
 
 def restored(run_dir: Path) -> tuple[dict[str, Any], ByteBudgetBuffer | None]:
-    found = checkpoint.restore(run_dir, None)
+    found = checkpoint.restore(run_dir, None, CPU)
     assert found is not None
     return found
 
@@ -58,7 +59,7 @@ def test_a_commit_comes_back_with_its_memory(committed: Path) -> None:
 
 
 def test_a_folder_without_a_commit_restores_nothing(tmp_path: Path) -> None:
-    assert checkpoint.restore(tmp_path, None) is None
+    assert checkpoint.restore(tmp_path, None, CPU) is None
 
 
 def test_a_run_without_memory_commits_its_state_alone(tmp_path: Path) -> None:
@@ -137,7 +138,7 @@ def _final_of_another_run(path: Path) -> None:
 def test_a_memory_tampered_with_or_missing_is_named(committed: Path, harm: Callable[[Path], None]) -> None:
     harm(committed / "memory-0.bin")
     with pytest.raises(UserError, match=r"memory-0\.bin: (missing|changed).*delete .* to start over") as error:
-        checkpoint.restore(committed, None)
+        checkpoint.restore(committed, None, CPU)
     assert len(str(error.value).splitlines()) == 1
 
 
@@ -179,5 +180,5 @@ def _a_tensor(path: Path) -> None:
 def test_a_checkpoint_that_is_none_is_named_and_runs_no_code(committed: Path, harm: Callable[[Path], None]) -> None:
     harm(committed / checkpoint.NAME)
     with pytest.raises(UserError, match=r"checkpoint\.pt: not a .*checkpoint.*delete .* to start over") as error:
-        checkpoint.restore(committed, None)
+        checkpoint.restore(committed, None, CPU)
     assert len(str(error.value).splitlines()) == 1 and not (committed / "made").exists()

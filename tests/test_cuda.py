@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 import torch
-from colour_stream import Outcome, colours, run
+from colour_stream import OPTIONS, Outcome, colours, run
 
+from seit_cl.config import RunConfig
+from seit_cl.experiment import Experiment, Now
 from seit_cl.rundata import RunData
 
 pytestmark = [pytest.mark.cuda, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
@@ -56,6 +58,16 @@ def test_an_interrupted_run_ends_as_one_that_was_not(data: RunData, tmp_path: Pa
     assert resumed.losses == pytest.approx(whole.losses[-len(resumed.losses) :], rel=0.05, abs=0.02)
     assert resumed.row["final_accuracy"] == pytest.approx(whole.row["final_accuracy"], abs=0.05)
     assert (resumed.folder / "memory.bin").read_bytes() == (whole.folder / "memory.bin").read_bytes()
+
+
+@pytest.mark.parametrize("options", [{}, {"learner": "pixels", "format": "jpeg"}, {"format": "jpeg"}])
+def test_no_step_waits_for_the_device(data: RunData, tmp_path: Path, options: dict[str, Any]) -> None:
+    def watch(now: Now) -> None:
+        between = 1 < now.step < now.steps  # the first step sets optimiser and kernels up, the last one ends an epoch
+        torch.cuda.set_sync_debug_mode("error" if between else "default")
+
+    config = RunConfig(**{"data_root": data.dataset.root, **OPTIONS, "device": DEVICE, "batch": 4, "epochs": 2, **options})
+    Experiment(config, data, tmp_path / "run", progress=watch).run()  # raises where a step waits
 
 
 def test_bf16_is_the_precision_of_its_own_accord_and_learns(data: RunData, tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def test_pixels_that_do_not_fit_in_memory_are_read_when_asked_for(
     data: RunData, fractals: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = data.pixels(IDS)
-    monkeypatch.setattr(rundata, "RESIDENT_BYTES", 1000)
+    monkeypatch.setattr(rundata, "MAIN_MEMORY", 1000)
     assert torch.equal(RunData(RunConfig(data_root=fractals)).pixels(IDS), expected)
 
 

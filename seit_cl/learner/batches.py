@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from seit_cl.devices import send, settle
 from seit_cl.generators import Generators
 from seit_cl.learner.cutmix import cutmix
 
@@ -71,27 +73,32 @@ class BatchMaker:
     generators: Generators
 
     def __call__(self, raw: Tensor, labels: Tensor, ids: Tensor, replay: bool = False) -> Batch:
-        """A training batch from raw data (B, ...), labels (B,) and ids (B,), on the device; `replay` chooses generators."""
+        """A training batch, on the device, from raw data (B, ...), labels (B,) and ids (B,) on the device or the CPU;
+        `replay` chooses generators."""
         purpose = "replay " if replay else ""
-        labels = labels.to(self.device)
-        inputs = self.augment(raw.to(self.device), self.generators[f"{purpose}augmentation"], train=True)
-        batch = Batch(inputs, labels, ids.to(self.device))
-        decides = torch.rand((), generator=self.generators[f"{purpose}mixing"])
-        if float(decides) < self.cutmix_p:
+        labels = send(labels, self.device)
+        inputs = self.augment(send(raw, self.device), self.generators[f"{purpose}augmentation"], train=True)
+        batch = Batch(inputs, labels, send(ids, self.device))
+        if self._mixes(purpose):
             boxes = self.generators[f"{purpose}mixing boxes"]
             batch.inputs, batch.targets = cutmix(inputs, labels, self.classes, self.cutmix_alpha, boxes)
         return batch
+
+    def _mixes(self, purpose: str) -> bool:
+        """Whether this batch is mixed; drawn on the CPU, which nothing waits for."""
+        return float(torch.rand((), generator=self.generators[f"{purpose}mixing"])) < self.cutmix_p
 
 
 @dataclass
 class ReplayLoader:
     """One epoch: a pass over the experience's fresh samples, each step with exemplars beside them.
 
-    Steps follow the fresh data: more exemplars never mean more steps.
+    Steps follow the fresh data: more exemplars never mean more steps. On a GPU the fresh samples of the experience are
+    sent once and drawn there, where it has room for them; the CPU draws the order, the same for every device.
 
     Args:
         make: the batch maker.
-        raw: gives the raw fresh data of train set indices (n,).
+        raw: gives the raw fresh data of train set indices (n,), on the CPU.
         ids: (n,) train set indices of the experience.
         labels: (n,) their labels.
         batch: fresh samples a step.
@@ -112,14 +119,23 @@ class ReplayLoader:
 
     def __iter__(self) -> Iterator[tuple[Batch, Batch | None]]:
         order = torch.randperm(len(self.ids), generator=self.make.generators["fresh order"])
-        for part in order.split(self.batch):
-            fresh = self.make(self.raw(self.ids[part]), self.labels[part], self.ids[part])
-            yield fresh, self._replay()
+        ids, labels, samples = self._settled
+        for part, there in zip(order.split(self.batch), send(order, ids.device).split(self.batch), strict=True):
+            raw = self.raw(self.ids[part]) if samples is None else samples[there]
+            yield self.make(raw, labels[there], ids[there]), self._replay()
+
+    @cached_property
+    def _settled(self) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Ids (n,), labels (n,) and samples (n, ...) on the device; no samples on a CPU, where they lie already, and on
+        a GPU without room for them."""
+        device = self.make.device
+        samples = None if device.type == "cpu" else settle(self.raw, self.ids, device)
+        return send(self.ids, device), send(self.labels, device), samples
 
     def _replay(self) -> Batch | None:
         if self.memory is None or len(self.memory) == 0 or self.replay_batch == 0:
             return None
         drawn = self.memory.sample(self.replay_batch, self.make.generators["replay"])
         batch = self.make(drawn.inputs, drawn.labels, drawn.ids, replay=True)  # type: ignore[attr-defined]
-        batch.extras = {k: v.to(self.make.device) for k, v in drawn.extras.items()}  # type: ignore[attr-defined]
+        batch.extras = {k: send(v, self.make.device) for k, v in drawn.extras.items()}  # type: ignore[attr-defined]
         return batch

@@ -12,6 +12,7 @@ from avalanche.training.templates import SupervisedTemplate
 from timm.optim import param_groups_weight_decay
 from torch import Tensor, nn
 
+from seit_cl.devices import send
 from seit_cl.learner.batches import Augment, Batch, ReplayLoader
 from seit_cl.learner.strategy import Strategy
 
@@ -108,7 +109,9 @@ class Learner(SupervisedTemplate):
         parts = [batch for batch in (fresh, replay) if batch is not None]
         labels = torch.cat([batch.labels for batch in parts])
         self.step_batches: tuple[Batch, Batch | None] = (fresh, replay)
-        self.mbatch = [torch.cat([batch.inputs for batch in parts]), labels, torch.zeros_like(labels)]
+        # Channels last: the stem's convolution runs twice as fast in bf16 on a CPU, and without a copy on CUDA.
+        inputs = torch.cat([batch.inputs for batch in parts]).contiguous(memory_format=torch.channels_last)
+        self.mbatch = [inputs, labels, torch.zeros_like(labels)]
 
     def logits(self, inputs: Tensor, precision: str) -> Tensor:
         """Logits (B, seen) float32 of inputs (B, D, h, w), in a precision, "fp32" or "bf16"."""
@@ -147,6 +150,6 @@ class Learner(SupervisedTemplate):
         self.model.eval()
         parts = []
         for chunk in raw.split(batch):
-            inputs = self.augment(chunk.to(self.device), None, train=False)
-            parts.append(self.logits(inputs, "fp32").argmax(1).cpu())
-        return torch.cat(parts)
+            inputs = self.augment(send(chunk, self.device), None, train=False)
+            parts.append(self.logits(inputs, "fp32").argmax(1))
+        return torch.cat(parts).cpu()

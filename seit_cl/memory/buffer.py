@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
@@ -18,28 +17,12 @@ from seit_cl.formats import Records, build_format
 from seit_cl.memory import file
 from seit_cl.memory.avalanche import DatasetSource, exemplar_dataset
 from seit_cl.memory.file import Head
-from seit_cl.memory.metered import MeteredBuffer
+from seit_cl.memory.metered import CPU, MeteredBuffer
+from seit_cl.memory.resident import Exemplars
 from seit_cl.memory.views import Transform
 from seit_cl.samples import Samples
 
 _BATCH = 256  # samples of an Avalanche experience offered at once
-
-
-@dataclass(frozen=True)
-class Exemplars:
-    """A batch of exemplars, on the CPU.
-
-    Args:
-        inputs: decoded, (B, 3, S, S) uint8 or (B, G, H, W) int16; what `transform` made of that where there is one.
-        labels: (B,) int64.
-        ids: (B,) int64, slot numbers in the memory, valid until the next offer.
-        extras: what the strategy stores, (B, *shape) each.
-    """
-
-    inputs: Tensor
-    labels: Tensor
-    ids: Tensor
-    extras: dict[str, Tensor]
 
 
 class ByteBudgetBuffer(MeteredBuffer):
@@ -57,6 +40,7 @@ class ByteBudgetBuffer(MeteredBuffer):
         stores: extras kept with every exemplar.
         transform: applied once to every decoded exemplar, e.g. tokenizing pixels; its result is working memory, made
             when an exemplar is first sampled. It must map a batch sample by sample to CPU-representable numbers.
+        device: where batches are made, and exemplars kept decoded where there is room (see Resident).
 
     Raises:
         ValueError: no positive budget.
@@ -86,7 +70,7 @@ class ByteBudgetBuffer(MeteredBuffer):
         if self.fmt.fixed_length is not None and set(lengths) != {self.fmt.fixed_length}:
             raise ValueError(f"{self.fmt.spec}: records differ from the fixed length {self.fmt.fixed_length}")
         self._meter.require(self.budget_bytes, None)
-        self._dataset = None
+        self._changed()
         room = self.budget_bytes - self._meter.fixed
         self._selection.shrink(room)
         self._selection.begin(len(labels))
@@ -97,22 +81,30 @@ class ByteBudgetBuffer(MeteredBuffer):
                 self._selection.add(self._arena.append(data[start : start + length], label, row), label, cost)
 
     def sample(self, n: int, generator: torch.Generator) -> Exemplars:
-        """Exemplars drawn uniformly: without replacement where n <= N, else with replacement.
+        """Exemplars drawn uniformly: without replacement where n <= N, else with replacement; on the memory's device.
+
+        Args:
+            n: how many.
+            generator: on the CPU, so that the draw is the same on every device.
 
         Raises:
             ValueError: the memory is empty.
         """
+        return self._resident.take(self._draw(n, generator))
+
+    def _draw(self, n: int, generator: torch.Generator) -> Tensor:
+        """Ids (n,) of `sample`, on the CPU."""
         count = len(self)
         if count == 0 and n > 0:
             raise ValueError("the memory is empty")
         if n > count:
-            return self.by_ids(torch.randint(count, (n,), generator=generator))
+            return torch.randint(count, (n,), generator=generator)
         if 4 * n > count:
-            return self.by_ids(torch.randperm(count, generator=generator)[:n])
+            return torch.randperm(count, generator=generator)[:n]
         chosen: dict[int, None] = {}  # distinct draws in order of appearance: uniform without replacement, O(n)
         while len(chosen) < n:
             chosen.update(dict.fromkeys(torch.randint(count, (n - len(chosen),), generator=generator).tolist()))
-        return self.by_ids(torch.tensor(list(chosen), dtype=torch.int64))
+        return torch.tensor(list(chosen), dtype=torch.int64)
 
     def by_class(self, label: int) -> Exemplars:
         """All exemplars of a class, by id."""
@@ -125,20 +117,28 @@ class ByteBudgetBuffer(MeteredBuffer):
         Raises:
             IndexError: an id outside 0..N-1.
         """
+        self._check(ids)
+        return self._resident.take(ids)
+
+    def _read(self, ids: Tensor) -> Exemplars:
+        """The exemplars of ids (B,) out of the arena, on the CPU."""
         slots = self._slots(ids)
         labels = torch.from_numpy(self._arena.column("label")[slots])
         extras = {name: torch.from_numpy(self._arena.column(f"extra:{name}")[slots]) for name in self.stores}
-        return Exemplars(self._views.inputs(slots), labels, ids.cpu(), extras)
+        return Exemplars(self._views.inputs(slots), labels, ids, extras)
 
     def update_extras(self, ids: Tensor, extras: Mapping[str, Tensor]) -> None:
         """Replace stored extras of ids (B,) by values (B, *shape), for all of `stores` or some.
 
         Raises:
             ValueError: extras that differ from `stores`.
+            IndexError: an id outside 0..N-1.
         """
-        slots = self._slots(ids)
+        self._check(ids)
+        slots = self._slots(ids.cpu())
         for name, values in self._extra_columns(extras, len(ids), some=True).items():
             self._arena.column(name)[slots] = values
+        self._resident.update(ids, extras)
 
     def resize(self, strategy: Any, new_size: int) -> None:
         """Avalanche's hook: a new budget in bytes; exemplars leave by the policy where it is smaller.
@@ -149,7 +149,7 @@ class ByteBudgetBuffer(MeteredBuffer):
         longest = int(self._arena.column("length").max()) if len(self) else None
         self._meter.require(new_size, longest)
         self.max_size, self._arena.capacity = new_size, new_size
-        self._dataset = None
+        self._changed()
         self._selection.shrink(new_size - self._meter.fixed)
 
     def post_adapt(self, agent_state: Any, exp: Any) -> None:
@@ -195,7 +195,9 @@ class ByteBudgetBuffer(MeteredBuffer):
         file.write_file(path, body)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], transform: Transform | None = None) -> ByteBudgetBuffer:
+    def load(
+        cls, path: str | os.PathLike[str], transform: Transform | None = None, device: torch.device = CPU
+    ) -> ByteBudgetBuffer:
         """The memory of a file: the same exemplars, and from here on the same decisions.
 
         Raises:
@@ -208,7 +210,7 @@ class ByteBudgetBuffer(MeteredBuffer):
             if fmt.side_info != head.side_info:
                 fmt.side_info = head.side_info
             stores = file.read_stores(head.stores)
-            memory = cls(head.budget, fmt, head.context, head.policy, head.seed, stores, transform)
+            memory = cls(head.budget, fmt, head.context, head.policy, head.seed, stores, transform, device)
             memory._fill(head, np.frombuffer(rest, np.uint8))
         except (ValueError, IndexError, struct.error) as error:
             raise UserError(f"{path}: the memory file makes no sense ({error}); write it again") from None
@@ -235,15 +237,25 @@ class ByteBudgetBuffer(MeteredBuffer):
         labels: list[int] = self._arena.column("label")[slots].tolist()
         return labels
 
-    def _slots(self, ids: Tensor) -> NDArray[np.int64]:
-        """Where the exemplars of ids (B,) lie in the arena.
+    def _changed(self) -> None:
+        """Exemplars come or go: what was made of them is made anew."""
+        self._dataset = None
+        self._resident.changed()
+
+    def _check(self, ids: Tensor) -> None:
+        """See that ids (B,) name exemplars.
 
         Raises:
             IndexError: an id outside 0..N-1.
         """
-        places = ids.cpu().numpy()
-        if len(places) and not 0 <= places.min() <= places.max() < len(self):
-            raise IndexError(f"ids {places.min()}..{places.max()} of {len(self)} exemplars")
+        if len(ids):
+            low, high = (int(end) for end in torch.aminmax(ids))
+            if low < 0 or high >= len(self):
+                raise IndexError(f"ids {low}..{high} of {len(self)} exemplars")
+
+    def _slots(self, ids: Tensor) -> NDArray[np.int64]:
+        """Where the exemplars of ids (B,), on the CPU, lie in the arena."""
+        places = ids.numpy()
         return self._selection.slots(places) if 8 * len(places) < len(self) else self._selection.order()[places]
 
     def _extra_columns(

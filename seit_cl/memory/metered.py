@@ -16,9 +16,12 @@ from seit_cl.formats import ExemplarFormat, FormatContext
 from seit_cl.memory.arena import Arena
 from seit_cl.memory.file import Head, TensorSpec, write_stores
 from seit_cl.memory.meter import Meter
+from seit_cl.memory.resident import Exemplars, Resident
 from seit_cl.memory.selection import POLICIES
 from seit_cl.memory.views import Transform, Views
 from seit_cl.samples import Samples
+
+CPU = torch.device("cpu")
 
 
 class MeteredBuffer(ExemplarsBuffer):
@@ -33,6 +36,7 @@ class MeteredBuffer(ExemplarsBuffer):
         seed: int = 0,
         stores: Mapping[str, TensorSpec] | None = None,
         transform: Transform | None = None,
+        device: torch.device = CPU,
     ) -> None:
         if budget_bytes <= 0:
             raise ValueError(f"a budget of {budget_bytes} bytes; a run without memory has no buffer")
@@ -47,11 +51,16 @@ class MeteredBuffer(ExemplarsBuffer):
         self._selection = POLICIES[policy](context.classes, seed, self._arena.remove)
         self._dataset: Any = None
         self._views = Views(self._arena, fmt, transform)
+        self._resident = Resident(device, self._read, self.__len__)
         self._meter = Meter(fmt, context.classes, self.stores, self._head().header_bytes)
         self._meter.require(budget_bytes, None)
 
     def __len__(self) -> int:
         return len(self._arena)
+
+    def _read(self, ids: Tensor) -> Exemplars:
+        """The exemplars of ids (B,), on the CPU."""
+        raise NotImplementedError
 
     @property
     def budget_bytes(self) -> int:
@@ -70,8 +79,9 @@ class MeteredBuffer(ExemplarsBuffer):
 
     @property
     def working_bytes(self) -> int:
-        """Main memory held while in use (buffer, columns, transformed exemplars); not counted against the budget."""
-        return self._arena.working_bytes
+        """Memory held while in use (buffer, columns, decoded and transformed exemplars), on the learner's device or not;
+        not counted against the budget."""
+        return self._arena.working_bytes + self._resident.nbytes
 
     @property
     def bytes_per_exemplar(self) -> float:
