@@ -7,10 +7,13 @@ from typing import Literal
 import torch
 from timm.layers import Attention
 from torch import nn
+from torch._inductor.cpp_builder import get_cpp_compiler
+from torch._inductor.exc import InvalidCxxCompiler
 
 from seit_cl import plugins
 from seit_cl.config import RunConfig
 from seit_cl.devices import choose_device, has_bf16
+from seit_cl.errors import UserError
 from seit_cl.formats.base import fill_options, parse_spec
 from seit_cl.learner.batches import Augment
 from seit_cl.learner.pixel_augment import PixelAugment, PixelAugmentConfig
@@ -71,7 +74,27 @@ def build_model(config: RunConfig, data: RunData, classes: int, generator: torch
         for module in model.modules():
             if isinstance(module, Attention):
                 module.fused_attn = False  # type: ignore[misc]  # timm calls it final, for scripting
+    if config.compile:
+        compile_model(model, choose_device(config.device))
     return initialise(model, generator)
+
+
+def compile_model(model: nn.Module, device: torch.device) -> None:
+    """Have a model compiled, in place, when it is first called.
+
+    Every batch size gets a graph of its own: one for all sizes would depend on which came first, and a resumed run's
+    numbers with it.
+
+    Raises:
+        UserError: a CPU without a C++ compiler.
+    """
+    if device.type == "cpu":
+        try:
+            get_cpp_compiler()
+        except InvalidCxxCompiler:
+            raise UserError("--compile: torch.compile needs a C++ compiler such as g++ on a CPU, and there is none; "
+                            "use --no-compile") from None  # fmt: skip
+    model.compile(dynamic=False)
 
 
 def choose_precision(config: RunConfig) -> Literal["fp32", "bf16"]:

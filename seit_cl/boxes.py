@@ -129,12 +129,11 @@ def resize_matrix(
         steps = torch.where(flip[:, None], out - steps, steps)
     centre = begin + steps * (length / out) - 0.5  # (B, out)
     base = centre.floor()
-    matrix = torch.zeros(start.shape[0], out, side, device=start.device)
-    for tap in (0, 1) if mode == "bilinear" else (-1, 0, 1, 2):
-        distance = (centre - base - tap).abs()
-        weight = 1.0 - distance if mode == "bilinear" else _cubic(distance)
-        index = torch.minimum(torch.maximum(base + tap, low), high).long()
-        matrix.scatter_add_(2, index[:, :, None], weight[:, :, None])
+    taps = torch.arange(0 if mode == "bilinear" else -1, 2 if mode == "bilinear" else 3, device=start.device)
+    distance = ((centre - base)[:, :, None] - taps).abs()  # (B, out, taps)
+    weight = 1.0 - distance if mode == "bilinear" else _cubic(distance)
+    index = torch.minimum(torch.maximum(base[:, :, None] + taps, low[:, :, None]), high[:, :, None]).long()
+    matrix = torch.zeros(start.shape[0], out, side, device=start.device).scatter_add_(2, index, weight)
     return matrix
 
 

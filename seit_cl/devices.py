@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -12,6 +15,7 @@ from seit_cl.errors import UserError
 MAIN_MEMORY = 4_000_000_000  # bytes of main memory that one kind of data may take to stay decoded
 FREE_SHARE = 0.25  # of a GPU's free memory, likewise
 CHUNK = 4096  # samples fetched at a time
+QUOTA = Path("/sys/fs/cgroup/cpu.max")  # "microseconds of CPU time per period" or "max": Linux, cgroup v2
 
 
 def choose_device(name: str) -> torch.device:
@@ -28,6 +32,21 @@ def choose_device(name: str) -> torch.device:
 def has_bf16(device: torch.device) -> bool:
     """Whether the device multiplies bf16 in hardware; every CUDA device is taken to."""
     return device.type == "cuda" or torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+def allowed_cores() -> int:
+    """CPU cores that this process may use: those that it is bound to, or fewer where a container has a quota of them."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = QUOTA.read_text().split()
+        return min(cores, max(1, math.ceil(int(quota) / int(period))))
+    except (OSError, ValueError):  # no such file, or "max"
+        return cores
+
+
+def fit_threads() -> None:
+    """Let torch use no more CPU threads than there are cores for them: more wait for one another in every operation."""
+    torch.set_num_threads(min(torch.get_num_threads(), allowed_cores()))
 
 
 def room(device: torch.device) -> int:

@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from seit_cl import results
 from seit_cl.cli import run_command
 from seit_cl.config import RunConfig
+from seit_cl.devices import fit_threads
 from seit_cl.errors import UserError
 from seit_cl.experiment import Experiment, Now
 from seit_cl.grid import expand, is_finished, parse, run_id
@@ -136,6 +137,7 @@ def main() -> None:
     """The command."""
     options = parse(sys.argv[1:])
     console = Console(soft_wrap=True)
+    fit_threads()
     configs = expand(options)
     if options.data_root is None:
         console.print("no --data-root: running on the built-in fractals; for ImageNet give --data-root DIR with "

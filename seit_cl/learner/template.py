@@ -113,15 +113,15 @@ class Learner(SupervisedTemplate):
         inputs = torch.cat([batch.inputs for batch in parts]).contiguous(memory_format=torch.channels_last)
         self.mbatch = [inputs, labels, torch.zeros_like(labels)]
 
-    def logits(self, inputs: Tensor, precision: str) -> Tensor:
-        """Logits (B, seen) float32 of inputs (B, D, h, w), in a precision, "fp32" or "bf16"."""
+    def logits(self, inputs: Tensor, precision: str, network: Callable[[Tensor], Tensor]) -> Tensor:
+        """Logits (B, seen) float32 that a network gives for inputs (B, D, h, w), in a precision, "fp32" or "bf16"."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bf16"):
-            logits = self.model(inputs)
+            logits = network(inputs)
         return logits.float()[:, : self.seen] if self.grow_head else logits.float()
 
     def forward(self) -> Tensor:
         """One forward pass over fresh samples and exemplars together; fills in the batches' logits."""
-        logits = self.logits(self.mb_x, self.optimisation.precision)
+        logits = self.logits(self.mb_x, self.optimisation.precision, self.model)
         fresh, replay = self.step_batches
         fresh.logits = logits[: len(fresh.labels)]
         if replay is not None:
@@ -145,11 +145,12 @@ class Learner(SupervisedTemplate):
     def predict(self, raw: Tensor, batch: int = 512) -> Tensor:
         """Predicted labels (N,) int64, on the CPU, of raw data (N, ...).
 
-        Always in float32: bf16 logits tie at the top in about 1 % of images, and a tie would go to the older class.
+        Always in float32: bf16 logits tie at the top in about 1 % of images, and a tie would go to the older class. Never
+        compiled: other batches in another precision are not worth graphs of their own.
         """
         self.model.eval()
         parts = []
         for chunk in raw.split(batch):
             inputs = self.augment(send(chunk, self.device), None, train=False)
-            parts.append(self.logits(inputs, "fp32").argmax(1))
+            parts.append(self.logits(inputs, "fp32", self.model.forward).argmax(1))
         return torch.cat(parts).cpu()
