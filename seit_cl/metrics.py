@@ -6,9 +6,13 @@ Accuracies are fractions. Where libraries differ, the docstring says whose defin
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from scipy import stats
+
+CONFIDENCE = 0.95
 
 
 def accuracy_matrix(df: pd.DataFrame) -> np.ndarray:
@@ -66,3 +70,12 @@ def backward_transfer(df: pd.DataFrame) -> float:
 def _mean(values: np.ndarray) -> float:
     finite = values[~np.isnan(values)]
     return float(finite.mean()) if finite.size else math.nan
+
+
+def mean_interval(values: Sequence[float]) -> tuple[float, float]:
+    """Mean of the values, and half the width of its 95 % confidence interval by Student's t; nan for that of one value."""
+    array = np.asarray(values, dtype=float)
+    if array.size < 2:
+        return _mean(array), math.nan
+    error = float(array.std(ddof=1)) / math.sqrt(array.size)
+    return float(array.mean()), float(stats.t.ppf((1 + CONFIDENCE) / 2, array.size - 1)) * error

@@ -7,10 +7,14 @@ from rich.console import Console
 from synthetic_runs import write_grid, write_run
 
 from seit_cl import plugins, report
-from seit_cl.reports import base, exemplars_against_memory
+from seit_cl.reports import accuracy_against_all_bytes, base, exemplars_against_memory, paired_difference
 from seit_cl.results import read_runs, rebuild_summary
 
-FIGURES = {"accuracy_over_experiences", "accuracy_against_memory", "exemplars_against_memory", "accuracy_matrix"}
+FIGURES = {
+    "accuracy_over_experiences", "accuracy_against_memory", "exemplars_against_memory", "accuracy_matrix",
+    "accuracy_against_all_bytes", "paired_difference",
+}  # fmt: skip
+ALONE = FIGURES - {"paired_difference"}  # of a folder without a pair
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +48,7 @@ def test_page_is_self_contained_and_names_unfinished_runs(grid):
     page = (grid / "report.html").read_text()
     assert not re.search(r"https?://|<script|<link|@import|url\(", page)
     assert all(source.startswith("data:image/svg+xml;base64,") for source in re.findall(r'src="([^"]*)', page))
-    assert page.count("data:image") == 4
+    assert page.count("data:image") == len(FIGURES)
     assert "prefers-color-scheme: dark" in page and "@media print" in page
     assert "1 not finished" in page and "1 failed" in page and "broken" in page
     assert "python -m seit_cl.run --strategy naive --seed 0" in page
@@ -65,7 +69,7 @@ def test_report_twice_gives_the_same_bytes(grid):
 def test_single_run(tmp_path):
     write_run(tmp_path)
     report.build_report(tmp_path)
-    assert figures(tmp_path) == FIGURES
+    assert figures(tmp_path) == ALONE
 
 
 def test_joint_only(tmp_path):
@@ -84,7 +88,7 @@ def test_only_unfinished_runs(tmp_path):
 def test_one_experience_only(tmp_path):
     write_run(tmp_path, experiences=1)
     report.build_report(tmp_path)
-    assert figures(tmp_path) == {"accuracy_against_memory", "exemplars_against_memory"}
+    assert figures(tmp_path) == {"accuracy_against_memory", "exemplars_against_memory", "accuracy_against_all_bytes"}
 
 
 def test_a_figure_that_no_longer_applies_goes_away(tmp_path):
@@ -104,7 +108,7 @@ def test_a_failing_report_is_named_and_does_not_stop_the_rest(tmp_path, monkeypa
     monkeypatch.setattr("seit_cl.reports.accuracy_matrix.REPORT", base.Report("accuracy_matrix", "x", broken))
     page = report.build_report(tmp_path).read_text()
     assert "accuracy_matrix: RuntimeError: no luck" in page
-    assert figures(tmp_path) == FIGURES - {"accuracy_matrix"}
+    assert figures(tmp_path) == ALONE - {"accuracy_matrix"}
 
 
 def test_lines_of_the_memory_figure_are_means_over_seeds(grid):
@@ -118,6 +122,33 @@ def test_lines_of_the_memory_figure_are_means_over_seeds(grid):
     assert any(len(line.get_ydata()) == 3 and line.get_ydata() == pytest.approx(want) for line in lines)
     assert ax.get_xscale() == "log"
     assert "2 seeds" in figure.get_suptitle()
+
+
+def test_differences_are_paired_by_seed_and_budget(grid):
+    runs, df = base.with_memory(read_runs(grid)), rebuild_summary(grid).set_index(["format", "memory_bytes", "seed"])
+    tokens, jpeg = sorted({base.series(run) for run in runs}, key=lambda key: key.format != "tokens")
+    (row,) = base.rows_of(runs)
+    found = paired_difference.differences(runs, row, tokens, jpeg)
+    assert sorted(found) == [100_000, 500_000, 2_000_000]  # seed 7 has tokens alone, and is not finished
+    for size, (mean, half, pairs) in found.items():
+        ends = [[float(df.loc[(key.format, size, seed), "final_accuracy"]) for seed in (0, 1)] for key in (tokens, jpeg)]
+        apart = [100 * (a - b) for a, b in zip(*ends, strict=True)]
+        assert (mean, pairs) == (pytest.approx(sum(apart) / 2), 2)
+        assert half == pytest.approx(12.706 * abs(apart[0] - apart[1]) / 2, rel=1e-3)  # Student's t of one degree of freedom
+
+
+def test_all_bytes_are_the_memorys_the_codecs_and_the_strategys(tmp_path):
+    write_run(tmp_path, memory=100_000, strategy_bytes=7)
+    (run,) = read_runs(tmp_path)
+    assert accuracy_against_all_bytes.all_bytes(run) == run.facts["used_bytes"] + 900_000 + 7
+    figure = accuracy_against_all_bytes.make([run])
+    assert figure.axes[0].containers[0].lines[0].get_xdata() == pytest.approx([(run.facts["used_bytes"] + 900_007) / 1e6])
+
+
+def test_where_no_run_needs_a_codec_all_bytes_are_those_of_the_memory_and_not_drawn_again(tmp_path):
+    write_run(tmp_path, codec_bytes=0)
+    report.build_report(tmp_path)
+    assert "accuracy_against_all_bytes" not in figures(tmp_path)
 
 
 def test_styles_stay_the_same_whatever_figure(grid):

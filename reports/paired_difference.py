@@ -1,0 +1,79 @@
+"""How much higher tokens end than each other format at the same budget, strategy and seed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from seit_cl.metrics import final_accuracy, mean_interval
+from seit_cl.reports import base
+from seit_cl.results import Run
+
+TITLE = "Tokens minus other formats: final accuracy at equal bytes"
+NOTE = "pairs of the same seed; bars: 95 % intervals by Student's t over seeds, none for a single pair"
+
+
+def make(runs: list[Run]) -> Figure | None:
+    """A panel per setting and kind of tokens, a line per other format and learner; None where there is no pair."""
+    shown = base.with_memory(runs)
+    panels = [
+        (row, key) for row in base.rows_of(shown) for key in sorted({base.series(run) for run in shown if _tokens(run)})
+        if any(differences(shown, row, key, other) for other in _others(shown))
+    ]  # fmt: skip
+    if not panels:
+        return None
+    rows = sorted({row for row, _ in panels})
+    figure = base.new_figure(TITLE, base.note(rows, NOTE), (len(panels), 1), (5.4, 3.2))
+    axes = figure.subplots(len(panels), 1, squeeze=False, sharex=True, sharey=True)[:, 0]
+    for ax, (row, key) in zip(axes, panels, strict=True):
+        _lines(ax, shown, row, key)
+        base.memory_axis(ax, [base.budget(run) for run in shown])
+        ax.axhline(0, color="#222222", linewidth=1)
+        ax.set_ylabel("difference (points)")
+        kinds = {kind for _, kind in panels}
+        parts = base.row_label(row, rows), base.label(key, runs) if len(kinds) > 1 else ""
+        ax.set_title(", ".join(filter(None, parts)), fontsize=9)
+    return base.finish(figure, list(axes))
+
+
+def _tokens(run: Run) -> bool:
+    return base.series(run).format.partition(":")[0] == "tokens"
+
+
+def _others(runs: Sequence[Run]) -> list[base.Series]:
+    return sorted({base.series(run) for run in runs if not _tokens(run)})
+
+
+def differences(
+    runs: Sequence[Run], row: base.Setting, key: base.Series, other: base.Series
+) -> dict[int, tuple[float, float, int]]:
+    """Mean of final accuracy of one series minus another, points, half its 95 % interval, and pairs, by budget in bytes."""
+    ends: dict[base.Series, dict[tuple[int, int], float]] = {key: {}, other: {}}
+    for run in runs:
+        if base.setting(run) == row and base.series(run) in ends:
+            seed = int(run.fact("seed", 0))
+            ends[base.series(run)][base.budget(run), seed] = 100 * final_accuracy(run.accuracy)
+    pairs: dict[int, list[float]] = {}
+    for where in sorted(ends[key].keys() & ends[other].keys()):
+        pairs.setdefault(where[0], []).append(ends[key][where] - ends[other][where])
+    return {size: (*mean_interval(values), len(values)) for size, values in pairs.items()}
+
+
+def _lines(ax: Axes, runs: list[Run], row: base.Setting, key: base.Series) -> None:
+    """A line per other series, labelled with the numbers of pairs behind its points."""
+    for other, style in base.styles(runs).items():
+        found = {} if other.format.partition(":")[0] == "tokens" else differences(runs, row, key, other)
+        if found:
+            means = [mean for mean, _, _ in found.values()]
+            bars = [0.0 if math.isnan(half) else half for _, half, _ in found.values()]
+            counts = sorted({count for _, _, count in found.values()})
+            pairs = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]}–{counts[-1]}"
+            name = base.label(other, runs, f"{pairs} pair{'s' if counts[-1] > 1 else ''}")
+            sizes = [size / base.MB for size in found]
+            ax.errorbar(sizes, means, yerr=bars, label=name, capsize=3, markersize=5, **style._asdict())
+
+
+REPORT = base.Report("paired_difference", TITLE, make)
