@@ -1,8 +1,8 @@
 """Replayed images a second: from the memory to the learner's input tensor on its device, on one core.
 
-Every path takes what a run takes: ByteBudgetBuffer.sample draws, gathers and decodes; BatchMaker moves, augments and
-mixes. Pixels that the token learner replays were decoded and tokenized once before, and replay as tokens. One path more
-crops and flips with torchvision, so that a slow pixel augmentation of ours is not taken for the cost of JPEG.
+Every path takes what a run takes: ByteBudgetBuffer.sample draws from the exemplars that it decoded once (and tokenized,
+where the token learner replays pixels) and keeps on the device; BatchMaker augments and mixes. Two paths more decode
+JPEGs for every batch, as a memory without room does; the second of them crops and flips with torchvision, as others do.
 """
 
 from __future__ import annotations
@@ -24,10 +24,12 @@ from seit_cl.config import RunConfig
 from seit_cl.formats import build_format
 from seit_cl.learner.batches import Batch
 from seit_cl.learner.pixel_augment import PixelAugment
+from seit_cl.memory.resident import Resident
 from seit_cl.rundata import RunData
 
 PEER = "jpeg:quality=75 -> pixels"
-TORCHVISION = PEER + ", torchvision"
+EACH_TIME = PEER + ", decoded each time"
+TORCHVISION = EACH_TIME + ", torchvision"
 
 
 @dataclass(frozen=True)
@@ -50,14 +52,12 @@ class Phases:
     """Microseconds an image.
 
     Args:
-        draw: draw exemplars and gather their records, or their working copies.
-        decode: unpack tokens, decode JPEGs or copy pixels; 0 where a working copy is replayed.
-        augment: move to the device, embed tokens, augment, mix.
-        once: decode and tokenize when an exemplar is replayed for the first time; 0 where nothing is.
+        draw: draw exemplars and gather them, decoded each time or once.
+        augment: embed tokens, augment, mix.
+        once: decode and tokenize when the memory has changed, an exemplar; 0 where that is done each time.
     """
 
     draw: float
-    decode: float
     augment: float
     once: float
 
@@ -75,33 +75,26 @@ class ReplayPath:
         self.batch, self.make, self.device = batch, work.batches(), work.device
         every = torch.randperm(len(work.data.dataset.train), generator=torch.Generator().manual_seed(0))
         self.memory = work.memory(every[:exemplars])
-        self.copies = work.config.learner == "tokens" and self.memory.fmt.domain == "pixels"
-        self.records = self.memory.fmt.encode(work.samples(every[:batch]))
-        self.once = self._first_replay() if self.copies else 0.0
+        everything = torch.arange(len(self.memory))
+        self.memory.by_ids(everything[:1])
+        # Whoever asks a second time has everything decoded.
+        self.once = timed(lambda: self.memory.by_ids(everything[:1]), 1, self.device) / len(everything) * 1e6
 
     def __call__(self) -> Batch:
         """One replayed batch, as ReplayLoader makes it."""
         drawn = self.memory.sample(self.batch, self.make.generators["replay"])
         return self.make(drawn.inputs, drawn.labels, drawn.ids, replay=True)
 
-    def _first_replay(self) -> float:
-        """Decode and tokenize every exemplar, in microseconds an image."""
-        everything = torch.arange(len(self.memory))
-        return timed(lambda: self.memory.by_ids(everything), 1, self.device) / len(self.memory) * 1e6
-
     def phases(self, rounds: int, seconds: float) -> Phases:
         """Where the time goes."""
         drawn = self.memory.sample(self.batch, self.make.generators["replay"])
         parts = {
             "sample": lambda: self.memory.sample(self.batch, self.make.generators["replay"]),
-            "decode": lambda: self.memory.fmt.decode(self.records),
             "augment": lambda: self.make(drawn.inputs, drawn.labels, drawn.ids, replay=True),
         }
         taken = interleave(parts, rounds, seconds, self.device)
-        sample, decode, augment = (Spread.of(taken[part]).median / self.batch * 1e6 for part in parts)
-        if self.copies:
-            decode = 0.0
-        return Phases(max(0.0, sample - decode), decode, augment, self.once)
+        sample, augment = (Spread.of(taken[part]).median / self.batch * 1e6 for part in parts)
+        return Phases(sample, augment, self.once)
 
 
 @dataclass(frozen=True)
@@ -133,9 +126,19 @@ def build_paths(options: Options) -> dict[str, ReplayPath]:
             work = Workload(replace(config, format=spec, learner=learner), data)
             if (build_format(spec, work.context()).domain, learner) != ("tokens", "pixels"):
                 paths[f"{spec} -> {learner}"] = ReplayPath(work, options.exemplars, options.batch)
-    if PEER in paths and options.device == "cpu":  # elsewhere image by image is nobody's practice
-        paths[TORCHVISION] = with_torchvision(paths[PEER])
+    if PEER in paths:
+        paths[EACH_TIME] = decoded_each_time(paths[PEER])
+        if options.device == "cpu":  # elsewhere image by image is nobody's practice
+            paths[TORCHVISION] = with_torchvision(paths[EACH_TIME])
     return paths
+
+
+def decoded_each_time(path: ReplayPath) -> ReplayPath:
+    """The same memory, but nothing stays decoded."""
+    other = copy(path)
+    other.memory, other.once = copy(path.memory), 0.0
+    other.memory._resident = Resident(path.device, path.memory._read, lambda: 0)  # takes the memory for an empty one
+    return other
 
 
 def with_torchvision(path: ReplayPath) -> ReplayPath:
@@ -173,7 +176,7 @@ def report(result: Result, options: Options, typed: str, device: torch.device) -
         for name, rate in result.rates.items()
     ]
     spent = [
-        [name, f"{p.draw:.1f}", f"{p.decode:.1f}", f"{p.augment:.1f}", f"{p.draw + p.decode + p.augment:.1f}", f"{p.once:.1f}"]
+        [name, f"{p.draw:.1f}", f"{p.augment:.1f}", f"{p.draw + p.augment:.1f}", f"{p.once:.1f}"]
         for name, p in result.phases.items()
     ]
     about = (
@@ -182,11 +185,11 @@ def report(result: Result, options: Options, typed: str, device: torch.device) -
         "the same round."
     )
     phases = (
-        "Microseconds an image. Decode is unpacking for tokens. Once: decoding and tokenizing when the token learner "
-        "replays a pixel exemplar for the first time; afterwards it replays the tokens kept in working memory."
+        "Microseconds an image. Once: decoding an exemplar, and tokenizing it for the token learner, after the memory has "
+        "changed; it then stays decoded in working memory, where there is room."
     )
     head = ["memory -> learner", "bytes/exemplar", "images/s", *(f"over {peer}" for peer in result.ratios)]
-    parts = ["memory -> learner", "draw, gather", "decode", "embed, augment, mix", "sum", "once"]
+    parts = ["memory -> learner", "draw", "embed, augment, mix", "sum", "once"]
     return page("Replay", typed, device, [about, table(head, rows), phases, table(parts, spent)])
 
 

@@ -1,5 +1,6 @@
 """Whole runs on CUDA: as good as on the CPU, with the same samples and the same memory, and resumed alike."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,13 @@ def test_both_devices_learn_equally_well(there: Outcome, here: Outcome) -> None:
 def test_both_devices_see_the_same_samples_and_keep_the_same_memory(there: Outcome, here: Outcome) -> None:
     assert there.fresh == here.fresh
     assert (there.folder / "memory.bin").read_bytes() == (here.folder / "memory.bin").read_bytes()
+
+
+def test_the_tokenizer_works_where_the_learner_does(data: RunData) -> None:
+    config = RunConfig(data_root=data.dataset.root, device=DEVICE)
+    assert RunData(config).tokenizer.codebook.is_cuda
+    images = data.read(torch.arange(8))
+    assert torch.equal(RunData(config).tokenizer.encode(images), RunData(replace(config, device="cpu")).tokenizer.encode(images))
 
 
 def test_the_first_loss_is_the_same_on_both_devices(there: Outcome, here: Outcome) -> None:

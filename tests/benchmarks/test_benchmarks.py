@@ -11,7 +11,8 @@ from benchmarks import measure, replay, step
 from benchmarks.peers import TorchvisionAugment
 from seit_cl.learner.pixel_augment import PixelAugment
 
-PATHS = {"tokens -> tokens", "jpeg:quality=75 -> tokens", replay.PEER, "raw -> tokens", "raw -> pixels", replay.TORCHVISION}
+PATHS = {"tokens -> tokens", "jpeg:quality=75 -> tokens", replay.PEER, "raw -> tokens", "raw -> pixels"}
+PATHS |= {replay.EACH_TIME, replay.TORCHVISION}
 
 
 @pytest.fixture(scope="module")
@@ -42,12 +43,13 @@ def test_replay_measures_every_format_with_every_learner_it_can_serve(
     assert "`typed`" in text and torch.__version__ in text
 
 
-def test_pixels_that_the_token_learner_replays_are_tokenized_once_and_then_copied(replay_options: replay.Options) -> None:
-    phases = replay.measure(replay_options).phases
-    tokenized = {name for name, phase in phases.items() if phase.once > 0}
-    assert tokenized == {"jpeg:quality=75 -> tokens", "raw -> tokens"}
-    assert all((phase.decode == 0) == (name in tokenized) for name, phase in phases.items())
-    assert all(phase.draw >= 0 and phase.augment > 0 for phase in phases.values())
+def test_exemplars_are_decoded_once_but_where_each_time_is_asked_for(replay_options: replay.Options) -> None:
+    paths = replay.build_paths(replay_options)
+    for name, path in paths.items():
+        path(), path()
+        assert (path.memory._resident.nbytes > 0) == (path.once > 0) == (name not in (replay.EACH_TIME, replay.TORCHVISION))
+    inputs = [paths[name].memory.by_ids(torch.arange(8)).inputs for name in (replay.PEER, replay.EACH_TIME)]
+    assert torch.equal(*inputs)
 
 
 def test_replayed_batches_are_the_learners_inputs(replay_options: replay.Options) -> None:
