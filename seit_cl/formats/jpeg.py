@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from PIL import Image
@@ -43,15 +43,15 @@ class JpegFormat:
     """
 
     Options = JpegOptions
+    name: ClassVar[str] = "jpeg"
     domain: Literal["pixels", "tokens"] = "pixels"
 
     def __init__(self, options: JpegOptions, context: FormatContext) -> None:
         if not 1 <= options.quality <= 100:
-            raise UserError(f"jpeg: quality={options.quality} is outside 1..100; try quality=75")
+            raise UserError(f"{self.name}: quality={options.quality} is outside 1..100; try quality=75")
         if not 0 <= options.size <= context.resolution:
-            raise UserError(
-                f"jpeg: size={options.size} is outside 0..{context.resolution} (the learner's resolution in pixels)"
-            )
+            raise UserError(f"{self.name}: size={options.size} is outside 0..{context.resolution} (the learner's resolution in "
+                            "pixels)")  # fmt: skip
         self.quality = options.quality
         self.size = options.size or context.resolution
         self.side = context.resolution
@@ -61,18 +61,20 @@ class JpegFormat:
     @property
     def spec(self) -> str:
         """The canonical spec, e.g. "jpeg:quality=75,size=64"."""
-        return f"jpeg:quality={self.quality},size={self.size}"
+        return f"{self.name}:quality={self.quality},size={self.size}"
 
     def encode(self, samples: Samples) -> Records:
-        """One JPEG file a record, from pixels (B, 3, S, S) uint8."""
+        """One record an image, from pixels (B, 3, S, S) uint8."""
         pixels = _resize(samples.pixels(), self.size)
         return Records.from_bytes([self._encode_one(image) for image in pixels.permute(0, 2, 3, 1).contiguous()])
 
     def _encode_one(self, image: Tensor) -> bytes:
-        """The JPEG file of one image (H, W, 3) uint8."""
-        out = io.BytesIO()
-        Image.fromarray(image.numpy()).save(out, "JPEG", quality=self.quality, optimize=True, subsampling="4:2:0")
-        return out.getvalue()
+        """The record of one image (H, W, 3) uint8: its JPEG file."""
+        return jpeg_file(image, self.quality, optimize=True)
+
+    def _file(self, record: Tensor) -> Tensor:
+        """The JPEG file (L,) uint8 of a record: the record itself."""
+        return record
 
     def decode(self, records: Records) -> Tensor:
         """Pixels (B, 3, S, S) uint8, on the CPU.
@@ -84,8 +86,15 @@ class JpegFormat:
             return torch.zeros((0, 3, self.side, self.side), dtype=torch.uint8)
         data = records.data.cpu()
         spans = zip(records.offsets.tolist(), records.lengths.tolist(), strict=True)
-        images = decode_jpeg([data[start : start + length] for start, length in spans], mode=ImageReadMode.RGB)
+        images = decode_jpeg([self._file(data[start : start + length]) for start, length in spans], mode=ImageReadMode.RGB)
         return _resize(torch.stack(list(images)), self.side)
+
+
+def jpeg_file(image: Tensor, quality: int, optimize: bool) -> bytes:
+    """A baseline JPEG file with 4:2:0 chroma of an image (H, W, 3) uint8; with Huffman tables of its own or libjpeg's."""
+    out = io.BytesIO()
+    Image.fromarray(image.numpy()).save(out, "JPEG", quality=quality, optimize=optimize, subsampling="4:2:0")
+    return out.getvalue()
 
 
 def _resize(pixels: Tensor, side: int) -> Tensor:

@@ -1,11 +1,14 @@
 """Raw and JPEG exemplars."""
 
+import io
+
 import pytest
 import torch
+from PIL import Image
 from random_samples import CONTEXT, RandomSource, samples
 
 from seit_cl.errors import UserError
-from seit_cl.formats import FormatContext, build_format
+from seit_cl.formats import FormatContext, build_format, jpeg_scan
 from seit_cl.samples import Samples
 
 
@@ -62,3 +65,32 @@ def test_jpeg_writes_incompressible_images(quality):
     fmt = build_format(f"jpeg:quality={quality}", context)
     records = fmt.encode(Samples(torch.arange(2), torch.zeros(2, dtype=torch.int64), Noise(context)))
     assert fmt.decode(records).shape == (2, 3, 256, 256)
+
+
+@pytest.mark.parametrize("spec", ["quality=1", "quality=25", "quality=49,size=16", "quality=75,size=23", "quality=100"])
+def test_a_jpeg_scan_gives_the_pixels_of_the_jpeg_it_was_cut_from(spec):
+    scan, whole = build_format(f"jpeg_scan:{spec}", CONTEXT), build_format(f"jpeg:{spec}", CONTEXT)
+    assert torch.equal(scan.decode(scan.encode(samples(12))), whole.decode(whole.encode(samples(12))))
+
+
+def test_a_jpeg_scan_is_a_jpeg_file_without_its_header():
+    fmt = build_format("jpeg_scan:quality=50", CONTEXT)
+    record = fmt.encode(samples(1)).to_bytes()[0]
+    whole = build_format("jpeg:quality=50", CONTEXT).encode(samples(1)).to_bytes()[0]
+    assert len(whole) - len(record) > 250 and fmt.side_info == b""
+    image = Image.open(io.BytesIO(fmt.header + record + b"\xff\xd9"))
+    assert (image.format, image.size, image.mode) == ("JPEG", (32, 32), "RGB")
+    assert image.quantization == Image.open(io.BytesIO(whole)).quantization
+
+
+def test_a_jpeg_library_with_tables_of_its_own_is_refused(monkeypatch):
+    write = jpeg_scan.jpeg_file
+    monkeypatch.setattr(jpeg_scan, "jpeg_file", lambda image, quality, optimize: write(image, quality, True))
+    with pytest.raises(UserError, match="standard's tables; use jpeg"):
+        build_format("jpeg_scan", CONTEXT).encode(samples(1))
+
+
+def test_jpeg_scan_names_itself_where_it_refuses_options():
+    assert build_format("jpeg-scan:quality=30", CONTEXT).spec == "jpeg_scan:quality=30,size=32"
+    with pytest.raises(UserError, match="jpeg_scan: quality=0"):
+        build_format("jpeg_scan:quality=0", CONTEXT)
