@@ -27,9 +27,7 @@ def make(runs: list[Run]) -> Figure | None:
     axes = figure.subplots(len(rows), 1, squeeze=False, sharex=True, sharey=True)[:, 0]
     for ax, row in zip(axes, rows, strict=True):
         _lines(ax, [run for run in shown if base.setting(run) == row], runs)
-        base.memory_axis(ax, [round(all_bytes(run)) for run in shown])
-        if ax.get_subplotspec().is_last_row():
-            ax.set_xlabel("memory used and tokenizer (MB, log scale)")
+        base.bytes_axis(ax, "memory used and tokenizer (MB, log scale)")
         ax.set_ylabel("final accuracy (%)")
         ax.set_title(base.row_label(row, rows), fontsize=9)
     axes[0].set_ylim(bottom=0)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -13,8 +10,7 @@ from seit_cl.reports import base
 from seit_cl.results import Run
 
 TITLE = "Accuracy against memory"
-Metric = Callable[[pd.DataFrame], float]
-PANELS: tuple[tuple[str, Metric], ...] = (
+PANELS: tuple[tuple[str, base.Metric], ...] = (
     ("final accuracy", final_accuracy),
     ("average incremental accuracy", average_incremental_accuracy),
 )
@@ -32,7 +28,7 @@ def make(runs: list[Run]) -> Figure | None:
         group = [run for run in shown if base.setting(run) == row]
         for ax, (name, metric) in zip(axes[i], PANELS, strict=True):
             _lines(ax, group, metric, runs)
-            _bounds(ax, row, metric, runs)
+            base.draw_bounds(ax, row, metric, runs)
             base.memory_axis(ax, [base.budget(run) for run in shown])
             ax.set_title(", ".join(filter(None, (base.row_label(row, rows), name))), fontsize=9)
         axes[i, 0].set_ylabel("accuracy (%)")
@@ -40,7 +36,7 @@ def make(runs: list[Run]) -> Figure | None:
     return base.finish(figure, list(axes.flat))
 
 
-def _lines(ax: Axes, group: list[Run], metric: Metric, runs: list[Run]) -> None:
+def _lines(ax: Axes, group: list[Run], metric: base.Metric, runs: list[Run]) -> None:
     """Mean over seeds at each budget, the standard deviation as error bars."""
     for key, style in base.styles(base.finished(runs)).items():
         mine = [run for run in group if base.series(run) == key]
@@ -49,20 +45,6 @@ def _lines(ax: Axes, group: list[Run], metric: Metric, runs: list[Run]) -> None:
         if stats:
             x, mean, std = [s / base.MB for s in sizes], [m for m, _ in stats], [s for _, s in stats]
             ax.errorbar(x, mean, yerr=std, label=base.label(key, runs), capsize=3, markersize=5, **style._asdict())
-
-
-def _bounds(ax: Axes, row: base.Setting, metric: Metric, runs: list[Run]) -> None:
-    """Runs without memory as level lines; a joint run, tested after its one step only, has no average to compare."""
-    bounds = base.bounds(runs, row)
-    looks = base.bound_styles(bounds)
-    for key, group in bounds.items():
-        if metric is average_incremental_accuracy and all(base.all_at_once(run) for run in group):
-            continue
-        mean, std = base.mean_std([100 * metric(run.accuracy) for run in group])
-        look = looks[key]
-        ax.axhline(mean, label=base.label(key, runs), **look)
-        if std > 0:
-            ax.axhspan(mean - std, mean + std, color=look["color"], alpha=0.08, linewidth=0)
 
 
 REPORT = base.Report("accuracy_against_memory", TITLE, make)

@@ -7,25 +7,31 @@ a *bound*: joint training, naive fine-tuning, or a strategy without memory.
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from seit_cl.metrics import accuracy_seen
+from seit_cl.metrics import accuracy_seen, average_incremental_accuracy
 from seit_cl.results import Run
 
 MB = 1_000_000
+LETTERS_AN_INCH = 15  # of a title
 # Okabe and Ito 2008, ordered so that neighbours differ in lightness too; yellow, faint on white, is left out.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<")
 LINES: tuple[Any, ...] = ("-", (0, (6, 1.5)), (0, (1.5, 1)), (0, (6, 1.5, 1.5, 1.5)))
 BOUND_LINES: tuple[Any, ...] = ((0, (5, 3)), (0, (1, 2)), (0, (7, 2, 1, 2)), (0, (3, 1, 1, 1, 1, 1)))
 BOUND_COLOURS = ("#222222", "#999999")
+Metric = Callable[[pd.DataFrame], float]  # of a run's accuracy.csv; a fraction
 
 
 @dataclass(frozen=True)
@@ -96,13 +102,30 @@ def bounds(runs: Sequence[Run], row: Setting) -> dict[Series, list[Run]]:
     return dict(sorted(groups.items()))
 
 
+def is_tokens(key: Series) -> bool:
+    """Whether a series stores tokens."""
+    return key.format.partition(":")[0] == "tokens"
+
+
+def in_order(keys: Collection[Series]) -> list[Series]:
+    """Tokens first, then by name, numbers in names by their value."""
+
+    def rank(key: Series) -> tuple[Any, ...]:
+        parts = re.split(r"(\d+)", " ".join(key))
+        return not is_tokens(key), [(int(part), "") if i % 2 else (0, part) for i, part in enumerate(parts)]
+
+    return sorted(keys, key=rank)
+
+
 def styles(runs: Sequence[Run]) -> dict[Series, Style]:
-    """A style for every series of the folder: from all runs, so that it is the same in every figure."""
-    keys = sorted({series(run) for run in runs if budget(run) > 0})
-    return {
-        key: Style(COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)], LINES[i % len(LINES)])
-        for i, key in enumerate(keys)
-    }
+    """A style for every series of the folder: from all runs, so that it is the same in every figure; tokens have the first."""
+    keys = in_order({series(run) for run in runs if budget(run) > 0})
+    return dict(zip(keys, style_cycle(len(keys)), strict=True))
+
+
+def style_cycle(count: int) -> list[Style]:
+    """As many styles, in the order in which they are given out."""
+    return [Style(COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)], LINES[i % len(LINES)]) for i in range(count)]
 
 
 def bound_styles(groups: Collection[Series]) -> dict[Series, dict[str, Any]]:
@@ -183,6 +206,20 @@ def megabytes(value: float) -> str:
     return f"{value / MB:.3g} MB"
 
 
+def draw_bounds(ax: Axes, row: Setting, metric: Metric, runs: Sequence[Run]) -> None:
+    """Runs without memory as level lines; a joint run, tested after its one step only, has no average to compare."""
+    groups = bounds(runs, row)
+    looks = bound_styles(groups)
+    for key, group in groups.items():
+        if metric is average_incremental_accuracy and all(all_at_once(run) for run in group):
+            continue
+        mean, std = mean_std([100 * metric(run.accuracy) for run in group])
+        look = looks[key]
+        ax.axhline(mean, label=label(key, runs), **look)
+        if std > 0:
+            ax.axhspan(mean - std, mean + std, color=look["color"], alpha=0.08, linewidth=0)
+
+
 def new_figure(title: str, note: str, panels: tuple[int, int], panel: tuple[float, float]) -> Figure:
     """An empty figure with room for its title; `finish` adds room for the legend.
 
@@ -195,7 +232,8 @@ def new_figure(title: str, note: str, panels: tuple[int, int], panel: tuple[floa
     width = max(panels[1] * panel[0], 4.8)
     figure = Figure(figsize=(width, panels[0] * panel[1] + 0.7), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08)  # type: ignore[union-attr, call-arg]
-    figure.suptitle(f"{title}\n{note}", fontsize=9)
+    lines = textwrap.wrap(note, int(width * LETTERS_AN_INCH))
+    figure.suptitle("\n".join([title, *lines]), fontsize=9)
     return figure
 
 
@@ -218,6 +256,16 @@ def finish(figure: Figure, axes: Sequence[Axes]) -> Figure:
         handlelength=3.2,
     )  # fmt: skip
     return figure
+
+
+def bytes_axis(ax: Axes, label: str) -> None:
+    """A logarithmic axis in MB with ticks at 1, 2 and 5 of each decade."""
+    ax.set_xscale("log")
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+    ax.xaxis.set_minor_locator(NullLocator())
+    if ax.get_subplotspec().is_last_row():  # type: ignore[union-attr]
+        ax.set_xlabel(label)
 
 
 def memory_axis(ax: Axes, budgets: Sequence[int]) -> None:

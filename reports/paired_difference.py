@@ -19,9 +19,10 @@ NOTE = "pairs of the same seed; bars: 95 % intervals by Student's t over seeds, 
 def make(runs: list[Run]) -> Figure | None:
     """A panel per setting and kind of tokens, a line per other format and learner; None where there is no pair."""
     shown = base.with_memory(runs)
+    keys = base.in_order({base.series(run) for run in shown})
     panels = [
-        (row, key) for row in base.rows_of(shown) for key in sorted({base.series(run) for run in shown if _tokens(run)})
-        if any(differences(shown, row, key, other) for other in _others(shown))
+        (row, key) for row in base.rows_of(shown) for key in keys if base.is_tokens(key)
+        if any(differences(shown, row, key, other) for other in keys if not base.is_tokens(other))
     ]  # fmt: skip
     if not panels:
         return None
@@ -37,14 +38,6 @@ def make(runs: list[Run]) -> Figure | None:
         parts = base.row_label(row, rows), base.label(key, runs) if len(kinds) > 1 else ""
         ax.set_title(", ".join(filter(None, parts)), fontsize=9)
     return base.finish(figure, list(axes))
-
-
-def _tokens(run: Run) -> bool:
-    return base.series(run).format.partition(":")[0] == "tokens"
-
-
-def _others(runs: Sequence[Run]) -> list[base.Series]:
-    return sorted({base.series(run) for run in runs if not _tokens(run)})
 
 
 def differences(
@@ -65,7 +58,7 @@ def differences(
 def _lines(ax: Axes, runs: list[Run], row: base.Setting, key: base.Series) -> None:
     """A line per other series, labelled with the numbers of pairs behind its points."""
     for other, style in base.styles(runs).items():
-        found = {} if other.format.partition(":")[0] == "tokens" else differences(runs, row, key, other)
+        found = {} if base.is_tokens(other) else differences(runs, row, key, other)
         if found:
             means = [mean for mean, _, _ in found.values()]
             bars = [0.0 if math.isnan(half) else half for _, half, _ in found.values()]

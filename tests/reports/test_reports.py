@@ -7,7 +7,7 @@ from rich.console import Console
 from synthetic_runs import write_grid, write_run
 
 from seit_cl import plugins, report
-from seit_cl.reports import accuracy_against_all_bytes, base, exemplars_against_memory, paired_difference
+from seit_cl.reports import accuracy_against_all_bytes, base, best_against_memory, exemplars_against_memory, paired_difference
 from seit_cl.results import read_runs, rebuild_summary
 
 FIGURES = {
@@ -149,6 +149,26 @@ def test_where_no_run_needs_a_codec_all_bytes_are_those_of_the_memory_and_not_dr
     write_run(tmp_path, codec_bytes=0)
     report.build_report(tmp_path)
     assert "accuracy_against_all_bytes" not in figures(tmp_path)
+
+
+def test_the_best_option_is_chosen_among_those_with_the_most_seeds(tmp_path):
+    specs = ("jpeg:quality=5,size=64", "jpeg:quality=75,size=64", "jpeg:quality=90,size=64")
+    for spec in specs:
+        for seed in (0, 1)[: 1 if spec == specs[2] else 2]:
+            write_run(tmp_path, spec=spec, seed=seed)
+    write_run(tmp_path)
+    report.build_report(tmp_path)
+    assert "best_against_memory" in figures(tmp_path)
+    jpegs = [run for run in read_runs(tmp_path) if run.fact("format") in specs]
+    df = rebuild_summary(tmp_path).groupby("format")["final_accuracy"].mean() * 100
+    options, mean, _ = best_against_memory.best(jpegs)
+    assert options != "quality=90,size=64" and mean == pytest.approx(max(df[specs[0]], df[specs[1]]))
+
+
+def test_tokens_come_first_and_numbers_by_their_value():
+    keys = [base.Series(name, "pixels") for name in ("jpeg:quality=75", "jpeg:quality=5", "raw", "tokens:coder=ans", "jpeg:quality=10")]
+    names = [key.format for key in base.in_order(keys)]
+    assert names == ["tokens:coder=ans", "jpeg:quality=5", "jpeg:quality=10", "jpeg:quality=75", "raw"]
 
 
 def test_styles_stay_the_same_whatever_figure(grid):
