@@ -65,8 +65,10 @@ def _lines(ax: Axes, group: list[Run], runs: list[Run]) -> None:
         x, mean, std = [size / base.MB for size in sizes], [m for _, m, _ in winners], [s for _, _, s in winners]
         ax.errorbar(x, mean, yerr=std, label=base.label(key, runs), capsize=3, markersize=5, **style._asdict())
         for at, (options, height, _) in zip(x, winners, strict=True):
-            ax.annotate(options, (at, height), xytext=(0, -12), textcoords="offset points", ha="center", fontsize=6.5,
-                        color=style.color, bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5})  # fmt: skip
+            ax.annotate(
+                options, (at, height), xytext=(0, -12), textcoords="offset points", ha="center", fontsize=6.5,
+                color=style.color, bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5},
+            )  # fmt: skip
 
 
 REPORT = base.Report("best_against_memory", TITLE, make)

@@ -166,7 +166,8 @@ def test_the_best_option_is_chosen_among_those_with_the_most_seeds(tmp_path):
 
 
 def test_tokens_come_first_and_numbers_by_their_value():
-    keys = [base.Series(name, "pixels") for name in ("jpeg:quality=75", "jpeg:quality=5", "raw", "tokens:coder=ans", "jpeg:quality=10")]
+    given = ("jpeg:quality=75", "jpeg:quality=5", "raw", "tokens:coder=ans", "jpeg:quality=10")
+    keys = [base.Series(name, "pixels") for name in given]
     names = [key.format for key in base.in_order(keys)]
     assert names == ["tokens:coder=ans", "jpeg:quality=5", "jpeg:quality=10", "jpeg:quality=75", "raw"]
 
