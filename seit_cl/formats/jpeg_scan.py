@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from seit_cl.errors import UserError
+from seit_cl.formats._image_file import write_image
 from seit_cl.formats.base import FormatContext
-from seit_cl.formats.jpeg import JpegFormat, JpegOptions, jpeg_file
+from seit_cl.formats.jpeg import JpegFormat, JpegOptions
 
 # Quantisation tables for quality 50, luma and chroma, in zigzag order (Annex K.1).
 QUANTISATION = (
@@ -48,7 +49,7 @@ class JpegScanFormat(JpegFormat):
 
     def __init__(self, options: JpegOptions, context: FormatContext) -> None:
         super().__init__(options, context)
-        self.header = header(self.quality, self.size)
+        self.header = header(options.quality, self.size)
         self._header, self._end = (torch.frombuffer(bytearray(part), dtype=torch.uint8) for part in (self.header, END))
 
     def _encode_one(self, image: Tensor) -> bytes:
@@ -57,7 +58,7 @@ class JpegScanFormat(JpegFormat):
         Raises:
             UserError: Pillow's JPEG library writes other headers than the standard's.
         """
-        file = jpeg_file(image, self.quality, optimize=False)
+        file = write_image(image, "JPEG", quality=self.options.quality, optimize=False, subsampling="4:2:0")
         # JFIF's marker, which tells a decoder nothing that it must know, is left out.
         begin = len(START) + (2 + int.from_bytes(file[4:6], "big") if file[2:4] == b"\xff\xe0" else 0)
         rest = self.header[len(START) :]
@@ -65,9 +66,8 @@ class JpegScanFormat(JpegFormat):
             raise UserError("jpeg_scan: this Pillow's JPEG library does not write the standard's tables; use jpeg")
         return file[begin + len(rest) : -len(END)]
 
-    def _file(self, record: Tensor) -> Tensor:
-        """The JPEG file (L,) uint8 of a record."""
-        return torch.cat([self._header, record, self._end])
+    def _decode_all(self, records: list[Tensor]) -> list[Tensor]:
+        return super()._decode_all([torch.cat([self._header, record, self._end]) for record in records])
 
 
 def header(quality: int, side: int) -> bytes:

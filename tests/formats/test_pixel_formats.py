@@ -84,8 +84,8 @@ def test_a_jpeg_scan_is_a_jpeg_file_without_its_header():
 
 
 def test_a_jpeg_library_with_tables_of_its_own_is_refused(monkeypatch):
-    write = jpeg_scan.jpeg_file
-    monkeypatch.setattr(jpeg_scan, "jpeg_file", lambda image, quality, optimize: write(image, quality, True))
+    write = jpeg_scan.write_image
+    monkeypatch.setattr(jpeg_scan, "write_image", lambda image, kind, **rest: write(image, kind, **rest | {"optimize": True}))
     with pytest.raises(UserError, match="standard's tables; use jpeg"):
         build_format("jpeg_scan", CONTEXT).encode(samples(1))
 
@@ -94,3 +94,35 @@ def test_jpeg_scan_names_itself_where_it_refuses_options():
     assert build_format("jpeg-scan:quality=30", CONTEXT).spec == "jpeg_scan:quality=30,size=32"
     with pytest.raises(UserError, match="jpeg_scan: quality=0"):
         build_format("jpeg_scan:quality=0", CONTEXT)
+
+
+def test_png_is_lossless_and_smaller_than_raw():
+    fmt = build_format("png", CONTEXT)
+    records = fmt.encode(samples(8))
+    assert torch.equal(fmt.decode(records), samples(8).pixels())
+    assert int(records.lengths.sum()) < 8 * 3 * 32 * 32
+
+
+@pytest.mark.parametrize("name", ["webp", "avif"])
+def test_lossy_files_are_shorter_and_farther_off_at_lower_quality(name):
+    sizes, errors = [], []
+    for quality in (5, 50, 95):
+        fmt = build_format(f"{name}:quality={quality}", CONTEXT)
+        records = fmt.encode(samples(12))
+        sizes.append(int(records.lengths.sum()))
+        errors.append(float((fmt.decode(records).float() - samples(12).pixels().float()).abs().mean()))
+    assert sizes == sorted(sizes) and errors == sorted(errors, reverse=True) and errors[-1] < 6
+
+
+@pytest.mark.parametrize("name", ["webp", "avif", "png"])
+def test_files_name_their_kind_and_carry_no_metadata(name):
+    fmt = build_format(f"{name}:size=16", CONTEXT)
+    image = Image.open(io.BytesIO(fmt.encode(samples(1)).to_bytes()[0]))
+    assert (image.format, image.size) == (name.upper(), (16, 16))
+    assert not image.getexif() and not {"icc_profile", "exif", "xmp"} & image.info.keys()
+
+
+@pytest.mark.parametrize("spec", ["webp:quality=101", "avif:quality=-1", "png:size=33", "webp:size=-1"])
+def test_options_out_of_range_are_refused_by_the_formats_name(spec):
+    with pytest.raises(UserError, match=spec.partition(":")[0]):
+        build_format(spec, CONTEXT)
