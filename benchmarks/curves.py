@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Container
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -72,12 +73,12 @@ def configs(options: Options) -> list[RunConfig]:
     return found
 
 
-def curve(config: RunConfig, data: RunData) -> list[float]:
-    """Accuracy (fractions) on the test set after each epoch of a joint run."""
+def curve(config: RunConfig, data: RunData, after: Container[int] | None = None) -> list[float]:
+    """Accuracy (fractions) on the test set after each epoch of a joint run, or only after those epochs (from 1 on)."""
     accuracy: list[float] = []
 
     def watch(now: Now) -> None:
-        if now.step == now.steps:
+        if now.step == now.steps and (after is None or now.epoch + 1 in after):
             predicted = run.learner.predict(data.test(config.learner))
             accuracy.append(float((predicted == run.test_labels).float().mean()))
             run.learner.model.train()

@@ -159,9 +159,13 @@ class Trainer:
         """How much of the time is used."""
         return self.seconds / (60 * self.settings.minutes)
 
+    def picks(self) -> Tensor:
+        """Which images (B,) a batch is made of."""
+        return torch.randint(len(self.images), (self.settings.batch,), generator=self.generator)
+
     def batch(self) -> tuple[Tensor, Tensor]:
         """Random crops (B, 3, C, C) in [-1, 1] of images, resized, and labels (B,); C is settings.crop, or S at the end."""
-        picks = torch.randint(len(self.images), (self.settings.batch,), generator=self.generator)
+        picks = self.picks()
         boxes = random_resized_boxes(len(picks), self.generator, CROP_SCALE).to(self.device)
         picks = picks.to(self.device)
         side = self.images.shape[-1] if self.fraction >= 1 - FULL_SIZE else self.settings.crop
@@ -170,25 +174,38 @@ class Trainer:
 
     def losses(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Loss, mean squared error on the 0..1 scale, latents (B, D, H, W) and codes (B, H, W) of a batch."""
-        model, settings = self.model, self.settings
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
-            encoded = model.encoder(images)
-        latents = F.normalize(encoded.float(), dim=1)
-        indices = model.nearest(latents.detach())
-        codes = model.embed(indices)
-        straight = latents + (codes - latents).detach()
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
-            restored, logits = model.reconstruct(straight), self.head(straight)
+        with self.autocast():
+            encoded = self.model.encoder(images)
+        latents = self.model.project(encoded.float())
+        indices = self.model.nearest(latents.detach())
+        codes = self.model.embed(indices)
+        straight = self.through(latents, codes)
+        with self.autocast():
+            restored = self.model.reconstruct(straight)
         restored = restored.float()
         squared = (restored - images).square().mean()
         coarse = (F.avg_pool2d(restored, 4) - F.avg_pool2d(images, 4)).square().mean()
         commitment = (latents - codes).square().sum(1).mean()
         loss = squared + coarse + COMMITMENT * commitment
-        if settings.supervision:
-            known = (labels != UNLABELLED).sum().clamp(min=1)
-            classes = F.cross_entropy(logits.float(), labels, label_smoothing=0.1, ignore_index=UNLABELLED, reduction="sum")
-            loss = loss + settings.supervision * classes / known
+        if self.settings.supervision:
+            loss = loss + self.settings.supervision * self.signal(straight, labels)
         return loss, squared.detach() / 4, latents, indices
+
+    def autocast(self) -> torch.autocast:
+        """The settings' precision, for what has weights."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bf16")
+
+    def through(self, latents: Tensor, codes: Tensor) -> Tensor:
+        """The codes (B, D, H, W), with the latents' gradient (straight through: van den Oord et al., 2017)."""
+        return latents + (codes - latents).detach()
+
+    def signal(self, codes: Tensor, labels: Tensor) -> Tensor:
+        """What quantised codes (B, D, H, W) are to tell besides the image: the classes (B,) where they are known."""
+        with self.autocast():
+            logits = self.head(codes)
+        known = (labels != UNLABELLED).sum().clamp(min=1)
+        losses = F.cross_entropy(logits.float(), labels, label_smoothing=0.1, ignore_index=UNLABELLED, reduction="sum")
+        return losses / known
 
     def advance(self) -> tuple[Tensor, Tensor]:
         """One step; gives its loss and mean squared error."""

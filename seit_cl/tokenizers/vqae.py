@@ -60,7 +60,11 @@ class VQAutoencoder(nn.Module):
 
     def latents(self, images: Tensor) -> Tensor:
         """Unit vectors (B, D, H, W) of images (B, 3, S, S) in [-1, 1]."""
-        return F.normalize(self.encoder(images), dim=1)
+        return self.project(self.encoder(images))
+
+    def project(self, encoded: Tensor) -> Tensor:
+        """Latents (B, D, H, W) of what the encoder gives: on the unit sphere."""
+        return F.normalize(encoded, dim=1)
 
     def nearest(self, latents: Tensor) -> Tensor:
         """Indices (B, H, W) int64 of the nearest codes by cosine.

@@ -1,0 +1,234 @@
+"""Ways to train a tokenizer that benchmarks.ablation compares: each differs from the shipped recipe in one thing.
+
+What won lives in seit_cl/tokenizers; what lost, or gained too little for what it adds, lives here, so that it can be tried again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from seit_cl.tokenizers.mirror import PairsToCode, ToPairs
+from seit_cl.tokenizers.training import Trainer
+from seit_cl.tokenizers.vqae import VQAutoencoder
+
+TEMPERATURE = 0.2  # of the contrastive loss
+FSQ_LEVELS = 4  # of each of five dimensions: 1,024 codes
+
+
+class Rotated(Trainer):
+    """Gradients turned with the rotation from latent to code (Fifty et al., ICLR 2025)."""
+
+    def through(self, latents: Tensor, codes: Tensor) -> Tensor:
+        """The codes, as the rotation of the latents; both are unit vectors."""
+        still = latents.detach()
+        middle = F.normalize(still + codes, dim=1)
+        along, onto = (latents * middle).sum(1, keepdim=True), (latents * still).sum(1, keepdim=True)
+        return latents - 2 * along * middle + 2 * onto * codes
+
+
+class Masked(Trainer):
+    """The class head sees 70 % of the positions, so that every code has to say something by itself."""
+
+    def signal(self, codes: Tensor, labels: Tensor) -> Tensor:
+        """The classification loss on what is left."""
+        kept = torch.rand(codes.shape[0], 1, *codes.shape[2:], generator=self.generator) < 0.7
+        return super().signal(codes * kept.to(codes) / 0.7, labels)
+
+
+class Jittered(Trainer):
+    """Brightness, contrast and saturation drawn for every image."""
+
+    def batch(self) -> tuple[Tensor, Tensor]:
+        """The batch, in other light."""
+        images, labels = super().batch()
+        light, contrast, colour = (
+            (0.6 + 0.8 * torch.rand(3, len(images), 1, 1, 1, generator=self.generator)).to(images.device)
+        )  # fmt: skip
+        grey = images.mean(1, keepdim=True)
+        images = grey + (images - grey) * colour
+        mean = images.mean((1, 2, 3), keepdim=True)
+        images = ((mean + (images - mean) * contrast + 1) * light - 1).clamp(-1, 1)
+        return images.contiguous(memory_format=torch.channels_last), labels
+
+
+class CutMixed(Trainer):
+    """Half of the batches mixed by CutMix (Yun et al., ICCV 2019): what is classified, and what is reconstructed."""
+
+    def batch(self) -> tuple[Tensor, Tensor]:
+        """The batch, with a box of every image from the next one."""
+        images, labels = super().batch()
+        self.share, self.others = 1.0, labels
+        if torch.rand((), generator=self.generator) < 0.5:
+            side = images.shape[-1]
+            edge = int(side * math.sqrt(float(torch.rand((), generator=self.generator))))
+            top, left = torch.randint(side - edge + 1, (2,), generator=self.generator).tolist()
+            images[..., top : top + edge, left : left + edge] = images.roll(1, 0)[..., top : top + edge, left : left + edge]
+            self.share, self.others = 1 - edge**2 / side**2, labels.roll(1)
+        return images, labels
+
+    def signal(self, codes: Tensor, labels: Tensor) -> Tensor:
+        """The classification loss, by share of the area."""
+        loss = super().signal(codes, labels)
+        return loss if self.share == 1 else self.share * loss + (1 - self.share) * super().signal(codes, self.others)
+
+
+class Contrastive(Trainer):
+    """Two crops of every image have to find one another (SimCLR: Chen et al., ICML 2020), weight 0.3, beside the classes."""
+
+    classes = True
+
+    def picks(self) -> Tensor:
+        """Half as many images, twice."""
+        return super().picks()[: self.settings.batch // 2].repeat(2)
+
+    def signal(self, codes: Tensor, labels: Tensor) -> Tensor:
+        """The classification loss, if any, and the contrastive one."""
+        with self.autocast():
+            features = sum(self.head.features(codes).mean((2, 3)).chunk(2, 1))
+        features = F.normalize(features.float(), dim=1)  # type: ignore[arg-type]
+        alike = features @ features.T / TEMPERATURE
+        alike = alike.masked_fill(torch.eye(len(alike), dtype=torch.bool, device=alike.device), -1e4)
+        partner = torch.arange(len(alike), device=alike.device).roll(len(alike) // 2)
+        loss = 0.3 * F.cross_entropy(alike, partner)
+        return loss + super().signal(codes, labels) if self.classes else loss
+
+
+class ContrastiveAlone(Contrastive):
+    """The contrastive loss without classes."""
+
+    classes = False
+
+
+class Attention(nn.Module):
+    """Self-attention and an MLP over all positions of pairs (B, C, H, W), which commute with mirroring: heads come in pairs.
+
+    A 3 x 3 depthwise convolution tells positions (Chu et al., CPVT, ICLR 2023), so that any size works.
+    """
+
+    def __init__(self, width: int, heads: int = 4) -> None:
+        super().__init__()
+        self.heads = heads
+        self.place = nn.Parameter(torch.randn(width // 2, 1, 3, 3) / 3)
+        self.qkv = nn.ModuleList([ToPairs("pairs", width, width, 1) for _ in range(3)])
+        self.out, self.wide, self.narrow = (
+            ToPairs("pairs", width, width, 1), ToPairs("pairs", width, 2 * width, 1), ToPairs("pairs", 2 * width, width, 1),
+        )  # fmt: skip
+        nn.init.zeros_(self.out.norm.weight)
+        nn.init.zeros_(self.narrow.norm.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
+        batch, width, height, side = x.shape
+        x = x + F.conv2d(x, torch.cat([self.place, self.place.flip(-1)]), padding=1, groups=width)
+        q, k, v = (layer(x).reshape(batch, self.heads, width // self.heads, -1).transpose(2, 3) for layer in self.qkv)
+        mixed = F.scaled_dot_product_attention(q, k, v).transpose(2, 3).reshape(batch, width, height, side)
+        x = x + self.out(mixed.contiguous(memory_format=torch.channels_last))
+        return x + self.narrow(F.gelu(self.wide(x)))
+
+
+class Mixed(VQAutoencoder):
+    """Convolutions to stride 8, then attention instead of the last two blocks."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        width = self.config["width"]
+        *before, _, _, to_code = self.encoder
+        self.encoder = nn.Sequential(*before, Attention(width), Attention(width), to_code)
+
+
+class ViT(VQAutoencoder):
+    """Patches of 8 px, then four blocks of attention, as in ViT-VQGAN's encoder."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        width, dim = self.config["width"], self.config["dim"]
+        self.encoder = nn.Sequential(
+            ToPairs("image", 3, width, 8, 8), nn.ReLU(), *[Attention(width) for _ in range(4)], PairsToCode(width, dim)
+        )
+
+
+class FSQ(VQAutoencoder):
+    """Finite scalar quantisation (Mentzer et al., ICLR 2024): five dimensions of four levels, which only rounding assigns."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{**options, "dim": 5})
+        values = torch.linspace(-1, 1, FSQ_LEVELS)
+        positive = values[FSQ_LEVELS // 2 :]  # the last dimension is odd: its sign tells a code from its partner
+        first = torch.cartesian_prod(values, values, values, values, positive)
+        self.codebook.copy_(torch.cat([first, first * self.signs]))
+
+    def project(self, encoded: Tensor) -> Tensor:
+        """Within the levels."""
+        return torch.tanh(encoded)
+
+    def nearest(self, latents: Tensor) -> Tensor:
+        """Indices (B, H, W) by rounding every dimension."""
+        levels = ((latents + 1) / 2 * (FSQ_LEVELS - 1)).round().long().clamp(0, FSQ_LEVELS - 1).permute(0, 2, 3, 1)
+        partner = levels[..., -1] < FSQ_LEVELS // 2
+        odd = self.signs < 0
+        levels = torch.where(partner[..., None] & odd, FSQ_LEVELS - 1 - levels, levels)
+        levels[..., -1] -= FSQ_LEVELS // 2
+        places = levels.new_tensor([4**3 * 2, 4**2 * 2, 4 * 2, 2, 1])
+        return (levels * places).sum(-1) + len(self.codebook) // 2 * partner
+
+
+class FixedCodebook(Trainer):
+    """A codebook that nothing moves."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.averages.update = lambda latents, indices, step: None  # type: ignore[method-assign]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to train.
+
+    Args:
+        words: how it differs, for the table.
+        options: of the autoencoder.
+        settings: fields of seit_cl.tokenizers.training.Settings.
+        model: the autoencoder's class.
+        trainer: the trainer's class.
+        minutes: how many times as long it trains.
+    """
+
+    words: str
+    options: Mapping[str, int] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    model: Callable[..., VQAutoencoder] = VQAutoencoder
+    trainer: Callable[..., Trainer] = Trainer
+    minutes: float = 1.0
+
+
+VARIANTS = {
+    "recipe": Variant("the shipped recipe"),
+    "unsupervised": Variant("no class head", settings={"supervision": 0.0}),
+    "weight-3": Variant("class loss of weight 3", settings={"supervision": 3.0}),
+    "long": Variant("three times as long", minutes=3.0),
+    "masked": Variant("class head sees 70 % of the positions", trainer=Masked),
+    "jitter": Variant("brightness, contrast, saturation drawn", trainer=Jittered),
+    "cutmix": Variant("CutMix of half of the batches", trainer=CutMixed),
+    "contrastive": Variant("contrastive loss beside the classes", trainer=Contrastive),
+    "contrastive-alone": Variant("contrastive loss, no classes", trainer=ContrastiveAlone),
+    "rotation": Variant("rotation trick", trainer=Rotated),
+    "fsq": Variant("FSQ, 4 levels in 5 dimensions", model=FSQ, trainer=FixedCodebook),
+    "dim-64": Variant("codes of 64 dimensions", options={"dim": 64}),
+    "codes-512": Variant("512 codes", options={"codes": 512}),
+    "codes-4096": Variant("4,096 codes", options={"codes": 4096}),
+    "deep": Variant("six blocks in the encoder instead of three", options={"depth": 6}),
+    "wide": Variant("192 channels instead of 128", options={"width": 192}),
+    "mixed": Variant("attention in place of the last two blocks", model=Mixed),
+    "vit": Variant("8 px patches, four blocks of attention", model=ViT),
+    "crop-24": Variant("crops of 24 px", settings={"crop": 24}),
+    "crop-64": Variant("whole sizes throughout", settings={"crop": 64}),
+    "batch-128": Variant("128 images a step", settings={"batch": 128}),
+    "rate-4e-3": Variant("learning rate 4e-3", settings={"learning_rate": 4e-3}),
+}

@@ -1,0 +1,115 @@
+"""The ablation: classes judged on are not trained on, and every variant trains, keeps its mirror codes and does what it says."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from benchmarks import ablation
+from benchmarks.ablation_variants import FSQ, VARIANTS, Contrastive, CutMixed, Rotated, Variant
+from seit_cl.errors import UserError
+from seit_cl.tokenizers.training import Settings, Trainer
+from seit_cl.tokenizers.vqae import VQAutoencoder
+
+LABELS = torch.arange(16) % 3
+
+
+def pictures() -> Tensor:
+    return torch.randint(256, (16, 3, 32, 32), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+
+
+def trainer(variant: Variant) -> Trainer:
+    """A variant's training of a narrow autoencoder."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = variant.model(**{**variant.options, "width": 16})
+    settings = {**variant.settings, "batch": 8, "crop": 32}
+    return variant.trainer(model, pictures(), LABELS, Settings(1, **settings))
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_variant_moves_its_encoder(name: str) -> None:
+    made = trainer(VARIANTS[name])
+    before = {name: parameter.clone() for name, parameter in made.model.encoder.named_parameters()}
+    for _ in range(2):  # layers behind a norm that starts at zero move from the second step on
+        made._set_rate(0.5)
+        loss, error = made.advance()
+        assert torch.isfinite(loss) and error > 0
+    still = [key for key, new in made.model.encoder.named_parameters() if torch.equal(before[key], new)]
+    assert [key for key in still if not key.endswith("qkv.1.norm.bias")] == []  # softmax does not feel a shift of the keys
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_the_mirror_image_has_partner_codes_whatever_the_variant(name: str) -> None:
+    model = trainer(VARIANTS[name]).model.eval()
+    images = pictures().float() / 127.5 - 1
+    with torch.no_grad():
+        latents, mirrored = model.latents(images), model.latents(images.flip(-1))
+        torch.testing.assert_close(mirrored, latents.flip(-1) * model.signs[:, None, None], atol=1e-5, rtol=1e-4)
+        partner = (model.nearest(latents) + len(model.codebook) // 2) % len(model.codebook)
+        assert (model.nearest(mirrored) == partner.flip(-1)).float().mean() > 0.98
+
+
+def test_fsq_rounds_to_the_code_that_is_there() -> None:
+    model = FSQ(width=16)
+    codes = model.codebook.T[None, :, :, None]
+    assert torch.equal(model.nearest(codes).flatten(), torch.arange(len(model.codebook)))
+    assert torch.equal(model.nearest(codes * 0.8 + 0.01).flatten(), torch.arange(len(model.codebook)))
+
+
+def test_the_rotation_gives_the_codes_and_keeps_the_length_of_gradients() -> None:
+    made = trainer(VARIANTS["rotation"])
+    assert isinstance(made, Rotated)
+    latents = torch.nn.functional.normalize(torch.randn(2, 8, 3, 3, generator=torch.Generator().manual_seed(1)), dim=1)
+    codes = torch.nn.functional.normalize(torch.randn(2, 8, 3, 3, generator=torch.Generator().manual_seed(2)), dim=1)
+    latents.requires_grad_()
+    turned = made.through(latents, codes)
+    torch.testing.assert_close(turned, codes)
+    sent = torch.randn(turned.shape, generator=torch.Generator().manual_seed(3))
+    turned.backward(sent)
+    assert latents.grad is not None
+    torch.testing.assert_close(latents.grad.norm(dim=1), sent.norm(dim=1))
+
+
+def test_contrastive_batches_hold_every_image_twice() -> None:
+    made = trainer(VARIANTS["contrastive"])
+    assert isinstance(made, Contrastive)
+    first, second = made.picks().chunk(2)
+    assert torch.equal(first, second) and len(first) == 4
+
+
+def test_cutmix_weighs_both_classes_by_their_area() -> None:
+    made = trainer(VARIANTS["cutmix"])
+    assert isinstance(made, CutMixed)
+    made.share, made.others = 0.25, torch.full((4,), 1)
+    codes, labels = torch.randn(4, 32, 4, 4), torch.full((4,), 0)
+    made.head.eval()
+    apart = [Trainer.signal(made, codes, torch.full((4,), label)) for label in (0, 1)]
+    torch.testing.assert_close(made.signal(codes, labels), 0.25 * apart[0] + 0.75 * apart[1])
+
+
+def test_classes_that_judge_are_not_trained_on(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    for part, images in (("train", 300), ("val", 20)):
+        for name in "abcdef":
+            (root / part / name).mkdir(parents=True)
+            for number in range(images):
+                (root / part / name / f"{part}{number}.png").touch()
+    learn, judge = ablation.split(root, tmp_path / "split")
+    assert {kind: sorted(os.listdir(kind / "train")) for kind in (learn, judge)} == {learn: list("abcdf"), judge: ["e"]}
+    parts = [{file.resolve() for file in (judge / part / "e").iterdir()} for part in ("train", "val")]
+    assert [len(part) for part in parts] == [200, 120] and not parts[0] & parts[1]
+    assert len(os.listdir(learn / "train" / "a")) == 300
+
+
+def test_a_variant_that_does_not_exist_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["ablation", "--data-root", ".", "--out", str(tmp_path / "x.csv"), "--variants", "nope"])
+    with pytest.raises(UserError, match="--variants nope: no such variant; there are pixels, recipe"):
+        ablation.main()
+
+
+def test_the_models_of_the_recipe_are_the_package_s() -> None:
+    assert VARIANTS["recipe"].model is VQAutoencoder and VARIANTS["recipe"].trainer is Trainer
