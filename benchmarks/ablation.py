@@ -91,9 +91,9 @@ def train(variant: Variant, options: Options, data: tuple[Tensor, Tensor, Tensor
     trainer = variant.trainer(model, images, labels, settings)
     trainer.run()
     tokenizer = BundledTokenizer(model)
-    psnr, used = quality(tokenizer, held_out)
-    share = used / len(model.codebook)
-    return tokenizer, {"minutes": minutes, "steps": trainer.step, "psnr": round(psnr, 2), "codes_in_use": share}
+    found = quality(tokenizer, held_out)
+    share = found.used / len(model.codebook)
+    return tokenizer, {"minutes": minutes, "steps": trainer.step, "psnr": round(found.psnr, 2), "codes_in_use": share}
 
 
 def judge(options: Options, folder: Path, tokenizer: BundledTokenizer | None) -> dict[str, float]:

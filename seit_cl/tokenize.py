@@ -56,9 +56,11 @@ class Train:
 
 @dataclass(frozen=True)
 class Inspect:
-    """Print a tokenizer file's configuration, identity and model card."""
+    """Print a tokenizer file's configuration, identity and model card, and measure it on images that you name."""
 
     path: Annotated[Path, _help("tokenizer file; the bundled one when omitted")] = WEIGHTS
+    images: Annotated[Path | None, _help("folder of images to measure it on: all in it and in the folders in it")] = None
+    resolution: Annotated[int, _help("side in pixels that these are resized to")] = 64
 
 
 @dataclass(frozen=True)
@@ -128,15 +130,15 @@ def train_command(options: Train) -> None:
             console.print(f"interrupted: {checkpoint} is kept, and the same command goes on from there")
             raise
     tokenizer = BundledTokenizer(model.cpu())
-    psnr, used = quality(tokenizer, held_out)
-    codes = f"{100 * used / options.codes:.1f} % of codes in use"
+    found = quality(tokenizer, held_out)
+    codes = f"{100 * found.used / options.codes:.1f} % of codes in use"
     tokenizer.card = {
         "data": _sources(options, len(images)),
         "command": _command(options),
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, {options.device}, torch {torch.__version__}",
         "date": date.today().isoformat(),
         "training": f"{trainer.step} steps, {trainer.seconds / 3600:.2f} hours",
-        "figures": f"val PSNR {psnr:.2f} dB at {options.resolution} px, {codes} on val",
+        "figures": f"val PSNR {found.psnr:.2f} dB at {options.resolution} px, {codes} on val",
         "check": check_figures(tokenizer, check_images()),
     }
     if options.note:
@@ -180,13 +182,24 @@ def _reporter(bar: Bar, options: Train) -> Callable[[Progress], None]:
 
 
 def inspect_command(options: Inspect) -> None:
-    """Run `tokenize inspect`."""
+    """Run `tokenize inspect`.
+
+    Raises:
+        UserError: a tokenizer or an image that cannot be read, no images, or a side that does not fit.
+    """
     tokenizer = load_tokenizer(options.path)
+    if options.resolution < STRIDE or options.resolution % STRIDE:
+        raise UserError(f"--resolution {options.resolution}: must be a multiple of {STRIDE}")
+    files = [] if options.images is None else photos(options.images, "--images")
     groups, codes, dim = tokenizer.codebook.shape
     print(f"{options.path.name}: {codes} codes of {dim} dimensions, {groups} a position, stride {tokenizer.stride}")
     print(f"identity: {tokenizer.identity}; {tokenizer.codec_bytes / 1e6:.2f} MB")
     for key, value in sorted(tokenizer.card.items()):
         print(f"{key}: {value}")
+    if files:
+        found = quality(tokenizer, load_images(files, options.resolution))
+        print(f"measured on {len(files):,} images at {options.resolution} px: PSNR {found.psnr:.2f} dB, "
+              f"{found.used} of {codes} codes in use, {found.entropy:.2f} bits per token of entropy")  # fmt: skip
 
 
 def show_command(options: Show) -> None:

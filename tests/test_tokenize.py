@@ -10,8 +10,10 @@ from PIL import Image
 
 from seit_cl.cli import run_command
 from seit_cl.datasets.fractals import write_fractals
+from seit_cl.datasets.images import load_images
 from seit_cl.tokenize import main
 from seit_cl.tokenizers.bundled import bundled, load_tokenizer
+from seit_cl.tokenizers.quality import quality
 from seit_cl.tokenizers.training_data import photos
 
 SMALL = ["--resolution", "32", "--crop", "16", "--fractals", "4", "--codes", "16", "--width", "8", "--depth", "0", "--batch", "4"]
@@ -90,10 +92,21 @@ def test_inspect_prints_identity_and_card(monkeypatch: pytest.MonkeyPatch, capsy
     assert all(f"{key}: {value}" in ended.out for key, value in bundled().card.items())
 
 
+def test_inspect_measures_the_images_that_are_named(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ended = Ended(["inspect", "--images", str(root / "val"), "--resolution", "32"], monkeypatch, capsys)
+    found = quality(bundled(), load_images(photos(root / "val", "--images"), 32))
+    assert ended.code == 0 and f"measured on 4 images at 32 px: PSNR {found.psnr:.2f} dB, {found.used} of 1024" in ended.out
+    for wrong, words in ((["--images", "absent"], "--images absent: no images"), (["--resolution", "60"], "--resolution 60")):
+        ended = Ended(["inspect", *wrong], monkeypatch, capsys)
+        assert ended.code == 2 and words in ended.err and len(ended.err.splitlines()) == 1
+
+
 def test_show_draws_fractals_and_the_images_that_are_named(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out, file = tmp_path / "shown.png", photos(root / "val")[0]
+    out, file = tmp_path / "shown.png", photos(root / "val", "--images")[0]
     ended = Ended(["show", "--images", str(file), "--sides", "32", "64", "--fractals", "2", "--out", str(out)],
                   monkeypatch, capsys)  # fmt: skip
     assert ended.code == 0 and str(out) in ended.out

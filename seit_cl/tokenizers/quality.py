@@ -1,9 +1,11 @@
-"""How well a tokenizer keeps images: PSNR and codes in use; and the figures by which its file is known again."""
+"""How well a tokenizer keeps images: PSNR, codes in use and their entropy; and the figures by which its file is known again."""
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from seit_cl.datasets.fractals import render
@@ -18,14 +20,30 @@ def psnr(images: Tensor, restored: Tensor) -> float:
     return 10 * math.log10(255**2 / error) if error else math.inf
 
 
-def quality(tokenizer: Tokenizer, images: Tensor) -> tuple[float, int]:
-    """PSNR in dB over all pixels, and the number of codes in use, on images (N, 3, S, S) uint8, N > 0."""
-    error, used = 0.0, set()
+class Quality(NamedTuple):
+    """How well a tokenizer keeps images.
+
+    Args:
+        psnr: dB over all pixels; infinite where every one came back.
+        used: how many of the codes some position has.
+        entropy: bits per token of the codes' frequencies (order 0).
+    """
+
+    psnr: float
+    used: int
+    entropy: float
+
+
+def quality(tokenizer: Tokenizer, images: Tensor) -> Quality:
+    """Encode and decode images (N, 3, S, S) uint8, N > 0; codes of all G groups are counted together."""
+    error, counts = 0.0, torch.zeros(tokenizer.codebook.shape[1], dtype=torch.int64)
     for chunk in images.split(256):
         tokens = tokenizer.encode(chunk)
-        used.update(tokens.unique().tolist())
+        counts += torch.bincount(tokens.flatten().long(), minlength=len(counts))
         error += float((tokenizer.decode(tokens).double() - chunk.double()).square().mean((1, 2, 3)).sum())
-    return 10 * math.log10(255**2 / (error / len(images))), len(used)
+    share = counts[counts > 0] / counts.sum()
+    entropy = -float((share * share.log2()).sum())
+    return Quality(10 * math.log10(255**2 / (error / len(images))) if error else math.inf, len(share), entropy)
 
 
 def check_images(resolution: int = 64) -> Tensor:
@@ -35,5 +53,5 @@ def check_images(resolution: int = 64) -> Tensor:
 
 def check_figures(tokenizer: Tokenizer, images: Tensor) -> str:
     """What a card says of check_images."""
-    fidelity, used = quality(tokenizer, images)
-    return f"PSNR {fidelity:.2f} dB, {used} codes on {len(images)} fractals of seed {CHECK_SEED}"
+    found = quality(tokenizer, images)
+    return f"PSNR {found.psnr:.2f} dB, {found.used} codes on {len(images)} fractals of seed {CHECK_SEED}"

@@ -46,15 +46,15 @@ def training_images(root: Path, resolution: int, fractals: int, large: Path | No
     return images, labels, load_images(folder.val.paths, resolution)
 
 
-def photos(folder: Path) -> list[Path]:
-    """The image files in a folder and the folders in it.
+def photos(folder: Path, option: str = "--photos") -> list[Path]:
+    """The image files in a folder and the folders in it, which an option of the command line named.
 
     Raises:
         UserError: there are none.
     """
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     if not found:
-        raise UserError(f"--photos {folder}: no images there; give a folder of {', '.join(SUFFIXES)} files")
+        raise UserError(f"{option} {folder}: no images there; give a folder of {', '.join(SUFFIXES)} files")
     return found
 
 

@@ -26,9 +26,10 @@ def test_psnr_is_that_of_the_definition() -> None:
 def test_quality_is_over_all_pixels_and_all_codes() -> None:
     tokenizer, batch = untrained(), images(300, 32)  # more than a chunk
     tokens = tokenizer.encode(batch)
-    fidelity, used = quality(tokenizer, batch)
-    assert fidelity == pytest.approx(psnr(batch, tokenizer.decode(tokens)), abs=1e-6)
-    assert used == len(tokens.unique())
+    found = quality(tokenizer, batch)
+    assert found.psnr == pytest.approx(psnr(batch, tokenizer.decode(tokens)), abs=1e-6)
+    shares = np.unique(tokens.numpy(), return_counts=True)[1] / tokens.numel()
+    assert found.used == len(shares) and found.entropy == pytest.approx(-(shares * np.log2(shares)).sum(), abs=1e-5)
 
 
 def test_the_stored_fractals_are_the_ones_that_cards_speak_of() -> None:
