@@ -87,7 +87,7 @@ def train(variant: Variant, options: Options, data: tuple[Tensor, Tensor, Tensor
         model = variant.model(**variant.options)
     model = model.to(options.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     minutes = options.minutes * variant.minutes
-    settings = replace(Settings(minutes, precision=options.precision), **variant.settings)
+    settings = replace(Settings(minutes, precision=options.precision, seen=1.0), **variant.settings)
     trainer = variant.trainer(model, images, labels, settings)
     trainer.run()
     tokenizer = BundledTokenizer(model)

@@ -1,4 +1,4 @@
-"""Ways to train a tokenizer that benchmarks.ablation compares: each differs from the shipped recipe in one thing.
+"""Ways to train a tokenizer that benchmarks.ablation compares: each differs from one recipe in one thing.
 
 What won lives in seit_cl/tokenizers; what lost, or gained too little for what it adds, lives here, so that it can be tried again.
 """
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seit_cl.tokenizers.mirror import PairsToCode, ToPairs
-from seit_cl.tokenizers.training import Trainer
+from seit_cl.tokenizers.training import Trainer, TrainingBatch
 from seit_cl.tokenizers.vqae import VQAutoencoder
 
 TEMPERATURE = 0.2  # of the contrastive loss
@@ -33,21 +33,13 @@ class Rotated(Trainer):
         return latents - 2 * along * middle + 2 * onto * codes
 
 
-class Masked(Trainer):
-    """The class head sees 70 % of the positions, so that every code has to say something by itself."""
-
-    def signal(self, codes: Tensor, labels: Tensor) -> Tensor:
-        """The classification loss on what is left."""
-        kept = torch.rand(codes.shape[0], 1, *codes.shape[2:], generator=self.generator) < 0.7
-        return super().signal(codes * kept.to(codes) / 0.7, labels)
-
-
 class Jittered(Trainer):
     """Brightness, contrast and saturation drawn for every image."""
 
-    def batch(self) -> tuple[Tensor, Tensor]:
+    def batch(self) -> TrainingBatch:
         """The batch, in other light."""
-        images, labels = super().batch()
+        batch = super().batch()
+        images = batch.images
         light, contrast, colour = (
             (0.6 + 0.8 * torch.rand(3, len(images), 1, 1, 1, generator=self.generator)).to(images.device)
         )  # fmt: skip
@@ -55,15 +47,16 @@ class Jittered(Trainer):
         images = grey + (images - grey) * colour
         mean = images.mean((1, 2, 3), keepdim=True)
         images = ((mean + (images - mean) * contrast + 1) * light - 1).clamp(-1, 1)
-        return images.contiguous(memory_format=torch.channels_last), labels
+        return batch._replace(images=images.contiguous(memory_format=torch.channels_last))
 
 
 class CutMixed(Trainer):
     """Half of the batches mixed by CutMix (Yun et al., ICCV 2019): what is classified, and what is reconstructed."""
 
-    def batch(self) -> tuple[Tensor, Tensor]:
+    def batch(self) -> TrainingBatch:
         """The batch, with a box of every image from the next one."""
-        images, labels = super().batch()
+        batch = super().batch()
+        images, labels = batch.images, batch.labels
         self.share, self.others = 1.0, labels
         if torch.rand((), generator=self.generator) < 0.5:
             side = images.shape[-1]
@@ -71,12 +64,12 @@ class CutMixed(Trainer):
             top, left = torch.randint(side - edge + 1, (2,), generator=self.generator).tolist()
             images[..., top : top + edge, left : left + edge] = images.roll(1, 0)[..., top : top + edge, left : left + edge]
             self.share, self.others = 1 - edge**2 / side**2, labels.roll(1)
-        return images, labels
+        return batch
 
-    def signal(self, codes: Tensor, labels: Tensor) -> Tensor:
+    def signal(self, codes: Tensor, labels: Tensor, seen: Tensor) -> Tensor:
         """The classification loss, by share of the area."""
-        loss = super().signal(codes, labels)
-        return loss if self.share == 1 else self.share * loss + (1 - self.share) * super().signal(codes, self.others)
+        loss = super().signal(codes, labels, seen)
+        return loss if self.share == 1 else self.share * loss + (1 - self.share) * super().signal(codes, self.others, seen)
 
 
 class Contrastive(Trainer):
@@ -88,7 +81,7 @@ class Contrastive(Trainer):
         """Half as many images, twice."""
         return super().picks()[: self.settings.batch // 2].repeat(2)
 
-    def signal(self, codes: Tensor, labels: Tensor) -> Tensor:
+    def signal(self, codes: Tensor, labels: Tensor, seen: Tensor) -> Tensor:
         """The classification loss, if any, and the contrastive one."""
         with self.autocast():
             features = sum(self.head.features(codes).mean((2, 3)).chunk(2, 1))
@@ -97,7 +90,7 @@ class Contrastive(Trainer):
         alike = alike.masked_fill(torch.eye(len(alike), dtype=torch.bool, device=alike.device), -1e4)
         partner = torch.arange(len(alike), device=alike.device).roll(len(alike) // 2)
         loss = 0.3 * F.cross_entropy(alike, partner)
-        return loss + super().signal(codes, labels) if self.classes else loss
+        return loss + super().signal(codes, labels, seen) if self.classes else loss
 
 
 class ContrastiveAlone(Contrastive):
@@ -209,11 +202,11 @@ class Variant:
 
 
 VARIANTS = {
-    "recipe": Variant("the shipped recipe"),
+    "recipe": Variant("the recipe before: as the package's, but the class head sees every position"),
     "unsupervised": Variant("no class head", settings={"supervision": 0.0}),
     "weight-3": Variant("class loss of weight 3", settings={"supervision": 3.0}),
     "long": Variant("three times as long", minutes=3.0),
-    "masked": Variant("class head sees 70 % of the positions", trainer=Masked),
+    "masked": Variant("class head sees 70 % of the positions", settings={"seen": 0.7}),
     "jitter": Variant("brightness, contrast, saturation drawn", trainer=Jittered),
     "cutmix": Variant("CutMix of half of the batches", trainer=CutMixed),
     "contrastive": Variant("contrastive loss beside the classes", trainer=Contrastive),

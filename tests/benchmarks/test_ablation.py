@@ -26,7 +26,7 @@ def trainer(variant: Variant) -> Trainer:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = variant.model(**{**variant.options, "width": 16})
-    settings = {**variant.settings, "batch": 8, "crop": 32}
+    settings = {"seen": 1.0, **variant.settings, "batch": 8, "crop": 32}
     return variant.trainer(model, pictures(), LABELS, Settings(1, **settings))
 
 
@@ -85,10 +85,10 @@ def test_cutmix_weighs_both_classes_by_their_area() -> None:
     made = trainer(VARIANTS["cutmix"])
     assert isinstance(made, CutMixed)
     made.share, made.others = 0.25, torch.full((4,), 1)
-    codes, labels = torch.randn(4, 32, 4, 4), torch.full((4,), 0)
+    codes, labels, seen = torch.randn(4, 32, 4, 4), torch.full((4,), 0), torch.ones(4, 1, 4, 4)
     made.head.eval()
-    apart = [Trainer.signal(made, codes, torch.full((4,), label)) for label in (0, 1)]
-    torch.testing.assert_close(made.signal(codes, labels), 0.25 * apart[0] + 0.75 * apart[1])
+    apart = [Trainer.signal(made, codes, torch.full((4,), label), seen) for label in (0, 1)]
+    torch.testing.assert_close(made.signal(codes, labels, seen), 0.25 * apart[0] + 0.75 * apart[1])
 
 
 def test_classes_that_judge_are_not_trained_on(tmp_path: Path) -> None:
