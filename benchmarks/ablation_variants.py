@@ -18,6 +18,7 @@ from seit_cl.tokenizers.mirror import PairsToCode, ToPairs
 from seit_cl.tokenizers.training import Trainer, TrainingBatch
 from seit_cl.tokenizers.vqae import VQAutoencoder
 
+BASE = {"supervision": 1.0, "seen": 1.0}  # settings of the recipe that every variant differs from
 TEMPERATURE = 0.2  # of the contrastive loss
 FSQ_LEVELS = 4  # of each of five dimensions: 1,024 codes
 
@@ -187,7 +188,7 @@ class Variant:
     Args:
         words: how it differs, for the table.
         options: of the autoencoder.
-        settings: fields of seit_cl.tokenizers.training.Settings.
+        settings: fields of seit_cl.tokenizers.training.Settings, over BASE.
         model: the autoencoder's class.
         trainer: the trainer's class.
         minutes: how many times as long it trains.
@@ -202,9 +203,11 @@ class Variant:
 
 
 VARIANTS = {
-    "recipe": Variant("the recipe before: as the package's, but the class head sees every position"),
+    "recipe": Variant("class loss of weight 1, whose head sees every position"),
     "unsupervised": Variant("no class head", settings={"supervision": 0.0}),
     "weight-3": Variant("class loss of weight 3", settings={"supervision": 3.0}),
+    "weight-10": Variant("class loss of weight 10", settings={"supervision": 10.0}),
+    "package": Variant("class loss of weight 3, head sees 70 % of the positions", settings={"supervision": 3.0, "seen": 0.7}),
     "long": Variant("three times as long", minutes=3.0),
     "masked": Variant("class head sees 70 % of the positions", settings={"seen": 0.7}),
     "jitter": Variant("brightness, contrast, saturation drawn", trainer=Jittered),

@@ -268,22 +268,28 @@ class Experiment:
         names = ("used_bytes", "payload_bytes", "bytes_per_exemplar", "classes_covered")
         stored = {name: 0 if memory is None else getattr(memory, name) for name in names}
         model_bytes = sum(p.numel() * p.element_size() for p in self.learner.model.parameters())
-        uses_tokenizer = config.learner == "tokens" or (memory is not None and memory.fmt.domain == "tokens")
         return stored | {
             "scenario": self.scenario.name, "dataset": data.dataset.name, "strategy": config.strategy,
             "format": "" if memory is None else memory.fmt.spec, "learner": config.learner, "model": config.model,
-            "tokenizer": data.tokenizer.identity, "memory_bytes": 0 if memory is None else memory.budget_bytes,
+            "tokenizer": data.tokenizer.identity if self.uses_tokenizer else "",
+            "memory_bytes": 0 if memory is None else memory.budget_bytes,
             "seed": config.seed, "exemplars": 0 if memory is None else len(memory),
-            "codec_bytes": data.tokenizer.codec_bytes if uses_tokenizer else 0, "model_bytes": model_bytes,
+            "codec_bytes": data.tokenizer.codec_bytes if self.uses_tokenizer else 0, "model_bytes": model_bytes,
             "strategy_bytes": 0, "steps": self.learner.steps_done, "train_seconds": round(self.train_seconds, 1),
             "device": str(self.device), "status": "finished", "skipped_images": len(data.dataset.skipped),
         }  # fmt: skip
 
+    @property
+    def uses_tokenizer(self) -> bool:
+        """Whether the tokenizer has any part in the run: pixel learners take no exemplars of tokens either."""
+        return self.config.learner == "tokens"
+
     def _environment(self) -> dict[str, Any]:
+        identity = {name: value for name, value in self.data.identity.items() if self.uses_tokenizer or "tokenizer" not in name}
         packages = {"seit_cl": __version__, "torch": torch.__version__, "timm": timm.__version__,
                     "avalanche": avalanche.__version__}  # fmt: skip
         machine = {"machine": platform.machine(), "python": platform.python_version(), "system": platform.system()}
         hardware = torch.cuda.get_device_name() if self.device.type == "cuda" else f"{torch.get_num_threads()} threads"
         return {"command": self.command, **packages, **machine, "device": f"{self.device} ({hardware})",
-                "precision": choose_precision(self.config), **self.data.identity, "classes": self.names}  # fmt: skip
+                "precision": choose_precision(self.config), **identity, "classes": self.names}  # fmt: skip
 

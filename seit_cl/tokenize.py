@@ -47,7 +47,7 @@ class Train:
     batch: Annotated[int, _help("images a step")] = 64
     crop: Annotated[int, _help("side of the random crops trained on, px; as large as the images at the end")] = 32
     learning_rate: Annotated[float, _help("peak learning rate of AdamW")] = 2e-3
-    supervision: Annotated[float, _help("weight of the classification loss on the codes; 0: none")] = 1.0
+    supervision: Annotated[float, _help("weight of the classification loss on the codes; 0: none")] = 3.0
     precision: Annotated[Literal["fp32", "bf16"], _help("of the forward pass; codes are assigned in float32")] = "fp32"
     seed: Annotated[int, _help("seed of weights, batches and fractals")] = 0
     device: Annotated[Literal["cpu", "cuda"], _help("where to train")] = "cpu"

@@ -15,6 +15,8 @@ from seit_cl.experiment import Experiment
 from seit_cl.grid import expand, is_finished, parse, run_id
 from seit_cl.run import run_grid
 from seit_cl.rundata import RunData
+from seit_cl.tokenizers.bundled import BundledTokenizer
+from seit_cl.tokenizers.vqae import VQAutoencoder
 
 
 def grid(*arguments: str) -> list[RunConfig]:
@@ -155,6 +157,19 @@ def test_results_of_other_images_are_never_mixed_into_a_folder(fractals: Path, t
     run_grid(grid(*options, "--seed", "0"), tmp_path / "out", Console(quiet=True))
     next(root.glob("train/*/*")).unlink()
     with pytest.raises(UserError, match="dataset_identity"):
+        run_grid(grid(*options, "--seed", "1"), tmp_path / "out", Console(quiet=True))
+
+
+def test_runs_without_a_tokenizer_stay_when_the_tokenizer_changes(fractals: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.safetensors"
+    BundledTokenizer(VQAutoencoder(codes=16, dim=8, width=8, depth=0)).save(other)
+    options = ["--data-root", str(fractals), "--experiences", "1", "--epochs", "1", "--strategy", "naive"]
+    run_grid(grid(*options, "--learner", "pixels"), tmp_path / "out", Console(quiet=True))
+    (run,) = results.read_runs(tmp_path / "out")
+    assert "tokenizer_identity" not in run.environment
+    for _ in range(2):
+        run_grid(grid(*options, "--tokenizer", str(other)), tmp_path / "out", Console(quiet=True))
+    with pytest.raises(UserError, match="tokenizer_identity"):
         run_grid(grid(*options, "--seed", "1"), tmp_path / "out", Console(quiet=True))
 
 

@@ -58,7 +58,7 @@ class Settings:
     batch: int = 64
     crop: int = 32
     learning_rate: float = 2e-3
-    supervision: float = 1.0
+    supervision: float = 3.0
     seed: int = 0
     precision: Literal["fp32", "bf16"] = "fp32"
     seen: float = 0.7

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from benchmarks import ablation
-from benchmarks.ablation_variants import FSQ, VARIANTS, Contrastive, CutMixed, Rotated, Variant
+from benchmarks.ablation_variants import BASE, FSQ, VARIANTS, Contrastive, CutMixed, Rotated, Variant
 from seit_cl.errors import UserError
 from seit_cl.tokenizers.training import Settings, Trainer
 from seit_cl.tokenizers.vqae import VQAutoencoder
@@ -26,7 +26,7 @@ def trainer(variant: Variant) -> Trainer:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = variant.model(**{**variant.options, "width": 16})
-    settings = {"seen": 1.0, **variant.settings, "batch": 8, "crop": 32}
+    settings = {**BASE, **variant.settings, "batch": 8, "crop": 32}
     return variant.trainer(model, pictures(), LABELS, Settings(1, **settings))
 
 
@@ -111,5 +111,7 @@ def test_a_variant_that_does_not_exist_is_named(tmp_path: Path, monkeypatch: pyt
         ablation.main()
 
 
-def test_the_models_of_the_recipe_are_the_package_s() -> None:
-    assert VARIANTS["recipe"].model is VQAutoencoder and VARIANTS["recipe"].trainer is Trainer
+def test_the_package_s_recipe_is_one_of_the_variants() -> None:
+    package = VARIANTS["package"]
+    assert package.model is VQAutoencoder and package.trainer is Trainer and not package.options
+    assert Settings(1, **package.settings) == Settings(1)
