@@ -20,7 +20,7 @@ import tyro
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from benchmarks.measure import machine, threads
+from benchmarks.measure import machine, table, threads
 from seit_cl.assembly import choose_precision
 from seit_cl.cli import run_command
 from seit_cl.config import RunConfig
@@ -34,6 +34,7 @@ LOOKS: dict[str, dict[str, Any]] = {
     "tokens": {"color": "#0072B2", "marker": "o", "linestyle": "-"},
     "pixels": {"color": "#D55E00", "marker": "s", "linestyle": "--"},
 }
+SHOWN = (1, 2, 5, 10, 15)  # epochs of the table, besides the last
 KEY = ["dataset", "tokenizer", "learner", "model", "epochs", "crop", "cutmix_p", "learning_rate", "seed"]
 
 
@@ -124,8 +125,25 @@ def draw(rows: pd.DataFrame) -> Figure:
     return figure
 
 
+def differences(rows: pd.DataFrame) -> str:
+    """Tokens against pixels at equal epochs, means over the seeds that both have, in percent and points: a Markdown table of
+    some epochs, its last column the smallest difference of any epoch so far."""
+    lines = []
+    for (dataset, epochs), panel in rows.groupby(["dataset", "epochs"]):
+        by_seed = panel.pivot_table(index=["epoch", "seed"], columns="learner", values="accuracy", aggfunc="mean").dropna()
+        if not {"tokens", "pixels"} <= set(by_seed.columns):
+            continue
+        means = 100 * by_seed.groupby("epoch").mean()
+        apart = means["tokens"] - means["pixels"]
+        for epoch in [e for e in SHOWN if e < int(str(epochs))] + [int(str(epochs))]:
+            shown = [f"{means.loc[epoch, name]:.1f}" for name in ("tokens", "pixels")]
+            what = [f"{dataset}, {epochs} epochs", str(epoch), str(len(by_seed.loc[epoch]))]
+            lines.append([*what, *shown, f"{apart[epoch]:+.1f}", f"{apart.loc[:epoch].min():+.1f}"])
+    return table(["data, length", "epoch", "seeds", "tokens, %", "pixels, %", "difference", "smallest so far"], lines)
+
+
 def main() -> None:
-    """Run the curves that are missing."""
+    """Run the curves that are missing, and print how tokens and pixels compare."""
     options = tyro.cli(Options, description=__doc__)
     todo = configs(options)
     data = RunData(todo[0])
@@ -145,6 +163,7 @@ def main() -> None:
             error = 100 * math.sqrt(accuracy[-1] * (1 - accuracy[-1]) / len(data.dataset.val))
             ends = f"{100 * accuracy[0]:.1f} % after epoch 1, {100 * accuracy[-1]:.1f} ± {error:.1f} % at the end"
             print(f"{number}/{len(todo)} {this}: {ends}", flush=True)
+    print(differences(held(options.out)))
     if options.figure is not None:
         save_png(draw(held(options.out)), options.figure)
 

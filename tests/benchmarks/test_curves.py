@@ -44,11 +44,25 @@ def test_curves_that_the_file_holds_are_not_run_again(
 ) -> None:
     out = tmp_path / "x.csv"
     typed = ["curves", "--data-root", str(root), "--out", str(out), "--epochs", "2", "--device", "cpu"]
-    for seeds, lines in ((["0"], 2), (["0", "1"], 2), (["0", "1"], 0)):
+    for seeds, lines in ((["0"], 2), (["0", "1"], 2), (["0", "1"], 0)):  # and a table of two rows
         monkeypatch.setattr(sys, "argv", [*typed, "--seed", *seeds, "--figure", str(tmp_path / "x.png")])
         curves.main()
-        assert len(capsys.readouterr().out.splitlines()) == lines
+        assert len(capsys.readouterr().out.splitlines()) == lines + 4
     rows = curves.held(out)
     assert [len(ax.lines) for ax in curves.draw(rows).axes] == [4] and (tmp_path / "x.png").stat().st_size > 1000
     assert len(rows) == 8 and set(rows["learner"]) == {"tokens", "pixels"}
     assert rows.groupby(["learner", "seed"])["epoch"].apply(list).tolist() == [[1, 2]] * 4
+
+
+def test_differences_are_of_means_over_the_seeds_that_both_have() -> None:
+    rows = [
+        {"dataset": "d", "epochs": 3, "learner": learner, "seed": seed, "epoch": epoch, "accuracy": accuracy}
+        for learner, seed, accuracies in (("tokens", 0, (0.3, 0.2, 0.6)), ("tokens", 1, (0.5, 0.4, 0.8)), ("tokens", 2, (0, 0)),
+                                          ("pixels", 0, (0.1, 0.2, 0.3)), ("pixels", 1, (0.1, 0.2, 0.3)))
+        for epoch, accuracy in enumerate(accuracies, 1)
+    ]  # fmt: skip
+    lines = curves.differences(pd.DataFrame(rows)).splitlines()[2:]
+    assert [line.split(" | ")[1:] for line in lines] == [
+        ["1", "2", "40.0", "10.0", "+30.0", "+30.0 |"], ["2", "2", "30.0", "20.0", "+10.0", "+10.0 |"],
+        ["3", "2", "70.0", "30.0", "+40.0", "+10.0 |"],
+    ]  # fmt: skip
