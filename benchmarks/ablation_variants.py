@@ -34,6 +34,29 @@ class Rotated(Trainer):
         return latents - 2 * along * middle + 2 * onto * codes
 
 
+class PixelsAlone(Trainer):
+    """Reconstruction in pixels only."""
+
+    def fidelity(self, restored: Tensor, images: Tensor, latents: Tensor) -> Tensor:
+        """Squared error of pixels."""
+        return (restored - images).square().mean()
+
+
+class Features(Trainer):
+    """Reconstruction in feature space as well: what came back has to have the latents of the image again, weight 0.3."""
+
+    def fidelity(self, restored: Tensor, images: Tensor, latents: Tensor) -> Tensor:
+        """The loss of the recipe and the squared distance of latents; the encoder that judges does not learn from it."""
+        for parameter in self.model.encoder.parameters():
+            parameter.requires_grad_(False)
+        with self.autocast():
+            again = self.model.encoder(restored)
+        for parameter in self.model.encoder.parameters():
+            parameter.requires_grad_(True)
+        distance = (self.model.project(again.float()) - latents.detach()).square().sum(1).mean()
+        return super().fidelity(restored, images, latents) + 0.3 * distance
+
+
 class Jittered(Trainer):
     """Brightness, contrast and saturation drawn for every image."""
 
@@ -214,6 +237,8 @@ VARIANTS = {
     "cutmix": Variant("CutMix of half of the batches", trainer=CutMixed),
     "contrastive": Variant("contrastive loss beside the classes", trainer=Contrastive),
     "contrastive-alone": Variant("contrastive loss, no classes", trainer=ContrastiveAlone),
+    "pixels-alone": Variant("reconstruction in pixels, not in 4 x 4 means", trainer=PixelsAlone),
+    "features": Variant("reconstruction of the latents too, weight 0.3", trainer=Features),
     "rotation": Variant("rotation trick", trainer=Rotated),
     "fsq": Variant("FSQ, 4 levels in 5 dimensions", model=FSQ, trainer=FixedCodebook),
     "dim-64": Variant("codes of 64 dimensions", options={"dim": 64}),

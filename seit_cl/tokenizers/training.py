@@ -201,17 +201,20 @@ class Trainer:
         with self.autocast():
             restored = self.model.reconstruct(straight)
         restored = restored.float()
-        squared = (restored - images).square().mean()
-        coarse = (F.avg_pool2d(restored, 4) - F.avg_pool2d(images, 4)).square().mean()
         commitment = (latents - codes).square().sum(1).mean()
-        loss = squared + coarse + COMMITMENT * commitment
+        loss = self.fidelity(restored, images, latents) + COMMITMENT * commitment
         if self.settings.supervision:
             loss = loss + self.settings.supervision * self.signal(straight, labels, seen)
-        return loss, squared.detach() / 4, latents, indices
+        return loss, (restored.detach() - images).square().mean() / 4, latents, indices
 
     def autocast(self) -> torch.autocast:
         """The settings' precision, for what has weights."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bf16")
+
+    def fidelity(self, restored: Tensor, images: Tensor, latents: Tensor) -> Tensor:
+        """How far what came back (B, 3, C, C) is from the images that had these latents: in pixels and in 4 x 4 means."""
+        coarse = (F.avg_pool2d(restored, 4) - F.avg_pool2d(images, 4)).square().mean()
+        return (restored - images).square().mean() + coarse
 
     def through(self, latents: Tensor, codes: Tensor) -> Tensor:
         """The codes (B, D, H, W), with the latents' gradient (straight through: van den Oord et al., 2017)."""
