@@ -1,9 +1,8 @@
-"""Training the vector-quantised autoencoder: reconstruction, commitment, and a light classification loss on its codes.
+"""Training the vector-quantised autoencoder: reconstruction, commitment, and a classification loss on its codes.
 
-The codebook follows van den Oord et al. (NeurIPS 2017, appendix: exponential moving averages) on the unit sphere (Yu et
-al., ICLR 2022); codes that die restart at latents of the current batch (Dhariwal et al., 2020). The classification loss
-asks the quantised codes to tell the classes of the training images apart, which are never those of a benchmark: codes
-that keep what tells objects apart serve a learner better at the same fidelity (docs/tokenizer.md has the ablation).
+The classification loss asks a network on the quantised codes to tell the classes of the training images apart, which are
+never those of a benchmark. Codes that keep what tells objects apart serve a learner better, though they give images back a
+little less well (docs/tokenizer.md has the ablation).
 """
 
 from __future__ import annotations
@@ -23,13 +22,11 @@ from torch.nn import functional as F
 from seit_cl.boxes import crop_resize, random_resized_boxes
 from seit_cl.errors import UserError
 from seit_cl.results import write_atomic
+from seit_cl.tokenizers.codebook import DEAD_BELOW, CodebookAverages
 from seit_cl.tokenizers.mirror import ToPairs
 from seit_cl.tokenizers.vqae import STRIDE, Block, VQAutoencoder
 
 COMMITMENT = 0.25  # van den Oord et al., 2017
-DECAY = 0.99
-DEAD_BELOW = 0.1  # moving average of uses per step under which a code restarts
-RESTART_EVERY = 50
 REPORT_EVERY = 50
 SAVE_EVERY = 60.0  # seconds between two checkpoints
 WARMUP = 0.02  # fraction of the training
@@ -109,38 +106,6 @@ class ClassHead(nn.Module):
         """(B, D, H, W) -> (B, C), the same for mirror images."""
         logits: Tensor = self.classify(sum(self.features(codes).mean((2, 3)).chunk(2, 1)))
         return logits
-
-
-class CodebookAverages:
-    """Moving averages of the latents and uses of each code, its partner's mirrored; owns the codebook's update."""
-
-    def __init__(self, model: VQAutoencoder, generator: torch.Generator) -> None:
-        self.model, self.generator = model, generator
-        self.sums = model.codebook[: len(model.codebook) // 2].clone()
-        self.uses = torch.ones(len(self.sums), device=self.sums.device)
-
-    def update(self, latents: Tensor, indices: Tensor, step: int) -> None:
-        """Move codes toward the mean of their latents.
-
-        Args:
-            latents: (B, D, H, W) unit vectors.
-            indices: (B, H, W) their codes.
-            step: restarts happen every RESTART_EVERY steps.
-        """
-        half, signs = len(self.sums), self.model.signs
-        flat, codes = latents.detach().float().permute(0, 2, 3, 1).reshape(-1, latents.shape[1]), indices.reshape(-1)
-        flat = torch.where(codes[:, None] < half, flat, flat * signs)
-        sums = torch.zeros_like(self.sums).index_add_(0, codes % half, flat)
-        uses = torch.bincount(codes % half, minlength=half).float()
-        self.sums.lerp_(sums, 1 - DECAY)
-        self.uses.lerp_(uses, 1 - DECAY)
-        if step % RESTART_EVERY == 0:
-            dead = self.uses < DEAD_BELOW
-            picks = torch.randint(len(flat), (half,), generator=self.generator).to(flat.device)
-            self.sums = torch.where(dead[:, None], flat[picks], self.sums)
-            self.uses = torch.where(dead, torch.ones_like(self.uses), self.uses)
-        first = F.normalize(self.sums, dim=1)
-        self.model.codebook.copy_(torch.cat([first, first * signs]))
 
 
 class Trainer:

@@ -1,0 +1,49 @@
+"""The codebook of a training: moving averages of the latents, and a new start for codes that die.
+
+Van den Oord et al. (NeurIPS 2017, appendix: exponential moving averages), on the unit sphere (Yu et al., ICLR 2022); codes that
+die restart at latents of the current batch (Dhariwal et al., 2020).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from seit_cl.tokenizers.vqae import VQAutoencoder
+
+DECAY = 0.99
+DEAD_BELOW = 0.1  # moving average of uses per step under which a code restarts
+RESTART_EVERY = 50  # steps
+
+
+class CodebookAverages:
+    """Moving averages of the latents and uses of each code, its partner's mirrored; owns the codebook's update."""
+
+    def __init__(self, model: VQAutoencoder, generator: torch.Generator) -> None:
+        self.model, self.generator = model, generator
+        self.sums = model.codebook[: len(model.codebook) // 2].clone()
+        self.uses = torch.ones(len(self.sums), device=self.sums.device)
+
+    def update(self, latents: Tensor, indices: Tensor, step: int) -> None:
+        """Move codes toward the mean of their latents.
+
+        Args:
+            latents: (B, D, H, W) unit vectors.
+            indices: (B, H, W) their codes.
+            step: restarts happen every RESTART_EVERY steps.
+        """
+        half, signs = len(self.sums), self.model.signs
+        flat, codes = latents.detach().float().permute(0, 2, 3, 1).reshape(-1, latents.shape[1]), indices.reshape(-1)
+        flat = torch.where(codes[:, None] < half, flat, flat * signs)
+        sums = torch.zeros_like(self.sums).index_add_(0, codes % half, flat)
+        uses = torch.bincount(codes % half, minlength=half).float()
+        self.sums.lerp_(sums, 1 - DECAY)
+        self.uses.lerp_(uses, 1 - DECAY)
+        if step % RESTART_EVERY == 0:
+            dead = self.uses < DEAD_BELOW
+            picks = torch.randint(len(flat), (half,), generator=self.generator).to(flat.device)
+            self.sums = torch.where(dead[:, None], flat[picks], self.sums)
+            self.uses = torch.where(dead, torch.ones_like(self.uses), self.uses)
+        first = F.normalize(self.sums, dim=1)
+        self.model.codebook.copy_(torch.cat([first, first * signs]))
