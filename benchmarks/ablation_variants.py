@@ -8,12 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seit_cl.tokenizers.codebook import CodebookAverages
 from seit_cl.tokenizers.mirror import PairsToCode, ToPairs
 from seit_cl.tokenizers.training import Trainer, TrainingBatch
 from seit_cl.tokenizers.vqae import VQAutoencoder
@@ -204,6 +206,60 @@ class FixedCodebook(Trainer):
         self.averages.update = lambda latents, indices, step: None  # type: ignore[method-assign]
 
 
+class Product(VQAutoencoder):
+    """Product codes (Jégou et al., TPAMI 2011): two codebooks of 32, each for half of the dimensions; 1,024 pairs, so 10 bits.
+
+    Dimensions are the even ones of both halves, then the odd ones, so that a pair mirrors as any code does.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.place = torch.arange(self.config["dim"]).reshape(2, 2, -1).transpose(0, 1).reshape(2, -1)  # of each half
+        self.side = math.isqrt(len(self.codebook))
+        self.halves = [SimpleNamespace(signs=self.signs[place]) for place in self.place]
+        for half in self.halves:
+            first = F.normalize(torch.randn(self.side // 2, len(half.signs)), dim=1)
+            half.codebook = torch.cat([first, first * half.signs])
+        self.compose()
+
+    def project(self, encoded: Tensor) -> Tensor:
+        """Both halves on spheres of their own, together on the unit sphere."""
+        parts = torch.stack([F.normalize(encoded[:, place], dim=1) for place in self.place], 1) / math.sqrt(2)
+        return parts.flatten(1, 2)[:, self.place.flatten().argsort()]
+
+    def compose(self) -> None:
+        """The codebook of all pairs."""
+        one, two = (half.codebook / math.sqrt(2) for half in self.halves)
+        pairs = torch.cat([one[: self.side // 2].repeat_interleave(self.side, 0), two.repeat(self.side // 2, 1)], 1)
+        first = pairs[:, self.place.flatten().argsort()]
+        self.codebook.copy_(torch.cat([first, first * self.signs]))
+
+    def split(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """Codes of both halves that make up pairs, of any shape."""
+        half, mirrored = len(self.codebook) // 2, indices >= len(self.codebook) // 2
+        first, second = (indices % half) // self.side, (indices % half) % self.side
+        step = self.side // 2 * mirrored
+        return first + step, (second + step) % self.side
+
+
+class ProductTrainer(Trainer):
+    """Two codebooks, each by its own averages."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        model: Any = self.model
+        for half in model.halves:
+            half.signs, half.codebook = half.signs.to(self.device), half.codebook.to(self.device)
+        books = [CodebookAverages(half, self.generator) for half in model.halves]
+
+        def update(latents: Tensor, indices: Tensor, step: int) -> None:
+            for book, place, codes in zip(books, model.place, model.split(indices), strict=True):
+                book.update(latents[:, place] * math.sqrt(2), codes, step)
+            model.compose()
+
+        self.averages.update = update  # type: ignore[method-assign]
+
+
 @dataclass(frozen=True)
 class Variant:
     """One way to train.
@@ -241,6 +297,7 @@ VARIANTS = {
     "features": Variant("reconstruction of the latents too, weight 0.3", trainer=Features),
     "rotation": Variant("rotation trick", trainer=Rotated),
     "fsq": Variant("FSQ, 4 levels in 5 dimensions", model=FSQ, trainer=FixedCodebook),
+    "product": Variant("product codes, 32 x 32", model=Product, trainer=ProductTrainer),
     "dim-64": Variant("codes of 64 dimensions", options={"dim": 64}),
     "codes-512": Variant("512 codes", options={"codes": 512}),
     "codes-4096": Variant("4,096 codes", options={"codes": 4096}),

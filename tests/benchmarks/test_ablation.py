@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from benchmarks import ablation
-from benchmarks.ablation_variants import BASE, FSQ, VARIANTS, Contrastive, CutMixed, Rotated, Variant
+from benchmarks.ablation_variants import BASE, FSQ, VARIANTS, Contrastive, CutMixed, Product, Rotated, Variant
 from seit_cl.errors import UserError
 from seit_cl.tokenizers.training import Settings, Trainer
 from seit_cl.tokenizers.vqae import VQAutoencoder
@@ -58,6 +58,17 @@ def test_fsq_rounds_to_the_code_that_is_there() -> None:
     codes = model.codebook.T[None, :, :, None]
     assert torch.equal(model.nearest(codes).flatten(), torch.arange(len(model.codebook)))
     assert torch.equal(model.nearest(codes * 0.8 + 0.01).flatten(), torch.arange(len(model.codebook)))
+
+
+def test_product_codes_are_made_of_the_codes_of_both_halves() -> None:
+    model = Product(width=16)
+    every = torch.arange(1024)
+    for half, place, codes in zip(model.halves, model.place, model.split(every), strict=True):
+        torch.testing.assert_close(model.codebook[:, place] * 2**0.5, half.codebook[codes])
+    assert len(set(zip(*(codes.tolist() for codes in model.split(every)), strict=True))) == 1024
+    latents = model.project(torch.randn(2, 32, 4, 4))
+    assert torch.allclose(latents.norm(dim=1), torch.ones(2, 4, 4))
+    assert torch.equal(model.nearest(model.codebook.T[None, :, :, None]).flatten(), every)
 
 
 def test_the_rotation_gives_the_codes_and_keeps_the_length_of_gradients() -> None:
