@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from benchmarks import ablation
-from benchmarks.ablation_variants import BASE, FSQ, VARIANTS, Contrastive, CutMixed, Product, Rotated, Variant
+from benchmarks.ablation_models import FSQ, Product
+from benchmarks.ablation_variants import BASE, VARIANTS, Contrastive, CutMixed, Rotated, Variant
 from seit_cl.errors import UserError
 from seit_cl.tokenizers.training import Settings, Trainer
 from seit_cl.tokenizers.vqae import VQAutoencoder
