@@ -75,12 +75,13 @@ def split(root: Path, folder: Path) -> tuple[Path, Path]:
             place = folder / kind / part / name
             place.mkdir(parents=True)
             for file in files:
-                (place / file.name).symlink_to(file.resolve())
+                (place / f"{file.parent.parent.name}-{file.name}").symlink_to(file.resolve())
     return folder / "learn", folder / "judge"
 
 
 def train(variant: Variant, options: Options, data: tuple[Tensor, Tensor, Tensor]) -> tuple[BundledTokenizer, dict[str, Any]]:
     """Train a variant; the tokenizer, and its steps, PSNR in dB and codes in use on the val images of its own classes."""
+    torch.compiler.reset()  # the variants' compiled losses are as many recompilations of one function to torch
     images, labels, held_out = data
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -93,7 +94,7 @@ def train(variant: Variant, options: Options, data: tuple[Tensor, Tensor, Tensor
     tokenizer = BundledTokenizer(model)
     found = quality(tokenizer, held_out)
     share = found.used / len(model.codebook)
-    return tokenizer, {"minutes": minutes, "steps": trainer.step, "psnr": round(found.psnr, 2), "codes_in_use": share}
+    return tokenizer, {"trained_minutes": minutes, "steps": trainer.step, "psnr": round(found.psnr, 2), "codes_in_use": share}
 
 
 def judge(options: Options, folder: Path, tokenizer: BundledTokenizer | None) -> dict[str, float]:
@@ -114,7 +115,7 @@ def judge(options: Options, folder: Path, tokenizer: BundledTokenizer | None) ->
     curves = [curve(replace(config, seed=seed), data, (1, options.epochs)) for seed in options.seed]
     final = [line[-1] for line in curves]
     spread = stdev(final) if len(final) > 1 else 0.0
-    return {"first": mean(line[0] for line in curves), "final": mean(final), "spread": spread, "seeds": len(final)}
+    return {"first": mean(line[0] for line in curves), "final": mean(final), "spread": spread}
 
 
 def add_rows(names: list[str], options: Options, folder: Path) -> None:
@@ -124,10 +125,10 @@ def add_rows(names: list[str], options: Options, folder: Path) -> None:
     data = training_images(learn, 64, FRACTALS, options.photos)
     for name in names:
         if name == PIXELS:
-            tokenizer, trained = None, {"minutes": 0.0, "steps": 0, "psnr": math.nan, "codes_in_use": math.nan}
+            tokenizer, trained = None, {"trained_minutes": 0.0, "steps": 0, "psnr": math.nan, "codes_in_use": math.nan}
         else:
             tokenizer, trained = train(VARIANTS[name], options, data)
-        found = {"variant": name, **trained, **judge(options, judged, tokenizer), "machine": where}
+        found = {"variant": name, **key(options), **trained, **judge(options, judged, tokenizer), "machine": where}
         rows = [pd.read_csv(options.out)] if options.out.exists() else []
         write_atomic(options.out, pd.concat([*rows, pd.DataFrame([found])]).to_csv(index=False).encode())
         print(found, flush=True)
@@ -140,14 +141,24 @@ def page(rows: pd.DataFrame) -> str:
         words = "no tokenizer: pixels" if line.variant == PIXELS else VARIANTS[line.variant].words
         trained = ["", "", "", ""]
         if line.variant != PIXELS:
-            trained = [f"{line.minutes:g}", f"{line.steps:,}", f"{line.psnr:.2f}", f"{100 * line.codes_in_use:.1f}"]
+            trained = [f"{line.trained_minutes:g}", f"{line.steps:,}", f"{line.psnr:.2f}", f"{100 * line.codes_in_use:.1f}"]
         lines.append([words, *trained, f"{100 * line['first']:.1f}", f"{100 * line.final:.1f} ± {100 * line.spread:.1f}"])
     return table(["tokenizer", "minutes", "steps", "PSNR, dB", "codes in use, %", "epoch 1, %", "end, %"], lines)
 
 
-def made(path: Path) -> set[str]:
-    """Names of the variants that a CSV file holds."""
-    return set(pd.read_csv(path)["variant"]) if path.exists() else set()
+def key(options: Options) -> dict[str, Any]:
+    """What rows must have in common to be compared."""
+    seeds = " ".join(str(seed) for seed in options.seed)
+    return {"minutes": options.minutes, "epochs": options.epochs, "seeds": seeds, "tiles": options.photos is not None,
+            "precision": options.precision, "device": options.device}  # fmt: skip
+
+
+def held(options: Options) -> pd.DataFrame:
+    """The rows of the CSV file that were made with the same options."""
+    if not options.out.exists():
+        return pd.DataFrame(columns=["variant"])
+    rows = pd.read_csv(options.out)
+    return rows[[all(str(row[name]) == str(value) for name, value in key(options).items()) for _, row in rows.iterrows()]]
 
 
 def main() -> None:
@@ -160,11 +171,11 @@ def main() -> None:
     for name in options.variants:
         if name != PIXELS and name not in VARIANTS:
             raise UserError(f"--variants {name}: no such variant; there are {', '.join([PIXELS, *VARIANTS])}")
-    todo = [name for name in options.variants if name not in made(options.out)]
+    todo = [name for name in options.variants if name not in set(held(options)["variant"])]
     if todo:
         with threads(options.threads), TemporaryDirectory() as folder:
             add_rows(todo, options, Path(folder))
-    print(page(pd.read_csv(options.out)))
+    print(page(held(options)))
 
 
 if __name__ == "__main__":

@@ -35,10 +35,10 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""
-        batch, width, height, side = x.shape
-        x = x + F.conv2d(x, torch.cat([self.place, self.place.flip(-1)]), padding=1, groups=width)
-        q, k, v = (layer(x).reshape(batch, self.heads, width // self.heads, -1).transpose(2, 3) for layer in self.qkv)
-        mixed = F.scaled_dot_product_attention(q, k, v).transpose(2, 3).reshape(batch, width, height, side)
+        batch, channels, height, width = x.shape
+        x = x + F.conv2d(x, torch.cat([self.place, self.place.flip(-1)]), padding=1, groups=channels)
+        q, k, v = (layer(x).reshape(batch, self.heads, channels // self.heads, -1).transpose(2, 3) for layer in self.qkv)
+        mixed = F.scaled_dot_product_attention(q, k, v).transpose(2, 3).reshape(batch, channels, height, width)
         x = x + self.out(mixed.contiguous(memory_format=torch.channels_last))
         return x + self.narrow(F.gelu(self.wide(x)))
 
@@ -95,13 +95,16 @@ class Product(VQAutoencoder):
     Dimensions are the even ones of both halves, then the odd ones, so that a pair mirrors as any code does.
     """
 
+    place: Tensor
+
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.place = torch.arange(self.config["dim"]).reshape(2, 2, -1).transpose(0, 1).reshape(2, -1)  # of each half
-        self.side = math.isqrt(len(self.codebook))
+        places = torch.arange(self.config["dim"]).reshape(2, 2, -1).transpose(0, 1).reshape(2, -1)
+        self.register_buffer("place", places, persistent=False)  # dimensions of each half
+        self.codes_each = math.isqrt(len(self.codebook))
         self.halves = [SimpleNamespace(signs=self.signs[place]) for place in self.place]
         for half in self.halves:
-            first = F.normalize(torch.randn(self.side // 2, len(half.signs)), dim=1)
+            first = F.normalize(torch.randn(self.codes_each // 2, len(half.signs)), dim=1)
             half.codebook = torch.cat([first, first * half.signs])
         self.compose()
 
@@ -113,13 +116,14 @@ class Product(VQAutoencoder):
     def compose(self) -> None:
         """The codebook of all pairs."""
         one, two = (half.codebook / math.sqrt(2) for half in self.halves)
-        pairs = torch.cat([one[: self.side // 2].repeat_interleave(self.side, 0), two.repeat(self.side // 2, 1)], 1)
+        each = self.codes_each
+        pairs = torch.cat([one[: each // 2].repeat_interleave(each, 0), two.repeat(each // 2, 1)], 1)
         first = pairs[:, self.place.flatten().argsort()]
         self.codebook.copy_(torch.cat([first, first * self.signs]))
 
     def split(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Codes of both halves that make up pairs, of any shape."""
         half, mirrored = len(self.codebook) // 2, indices >= len(self.codebook) // 2
-        first, second = (indices % half) // self.side, (indices % half) % self.side
-        step = self.side // 2 * mirrored
-        return first + step, (second + step) % self.side
+        first, second = (indices % half) // self.codes_each, (indices % half) % self.codes_each
+        step = self.codes_each // 2 * mirrored
+        return first + step, (second + step) % self.codes_each

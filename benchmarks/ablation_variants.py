@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from benchmarks.ablation_models import FSQ, Mixed, Product, ViT
 from seit_cl.tokenizers.codebook import CodebookAverages
-from seit_cl.tokenizers.training import Trainer, TrainingBatch
+from seit_cl.tokenizers.training import Trainer, TrainingBatch, classification
 from seit_cl.tokenizers.vqae import VQAutoencoder
 
 BASE = {"supervision": 1.0, "seen": 1.0}  # settings of the recipe that every variant differs from
@@ -47,12 +47,9 @@ class Features(Trainer):
 
     def fidelity(self, restored: Tensor, images: Tensor, latents: Tensor) -> Tensor:
         """The loss of the recipe and the squared distance of latents; the encoder that judges does not learn from it."""
-        for parameter in self.model.encoder.parameters():
-            parameter.requires_grad_(False)
+        still = {name: tensor.detach().clone() for name, tensor in self.model.encoder.state_dict().items()}
         with self.autocast():
-            again = self.model.encoder(restored)
-        for parameter in self.model.encoder.parameters():
-            parameter.requires_grad_(True)
+            again = torch.func.functional_call(self.model.encoder, still, (restored,))
         distance = (self.model.project(again.float()) - latents.detach()).square().sum(1).mean()
         return super().fidelity(restored, images, latents) + 0.3 * distance
 
@@ -108,13 +105,14 @@ class Contrastive(Trainer):
     def signal(self, codes: Tensor, labels: Tensor, seen: Tensor) -> Tensor:
         """The classification loss, if any, and the contrastive one."""
         with self.autocast():
-            features = sum(self.head.features(codes).mean((2, 3)).chunk(2, 1))
-        features = F.normalize(features.float(), dim=1)  # type: ignore[arg-type]
+            pooled = self.head.pooled(codes * (seen / self.settings.seen))
+            logits = self.head.classify(pooled)
+        features = F.normalize(pooled.float(), dim=1)
         alike = features @ features.T / TEMPERATURE
         alike = alike.masked_fill(torch.eye(len(alike), dtype=torch.bool, device=alike.device), -1e4)
         partner = torch.arange(len(alike), device=alike.device).roll(len(alike) // 2)
         loss = 0.3 * F.cross_entropy(alike, partner)
-        return loss + super().signal(codes, labels, seen) if self.classes else loss
+        return loss + classification(logits, labels) if self.classes else loss
 
 
 class ContrastiveAlone(Contrastive):
@@ -185,7 +183,7 @@ VARIANTS = {
     "pixels-alone": Variant("reconstruction in pixels, not in 4 x 4 means", trainer=PixelsAlone),
     "features": Variant("reconstruction of the latents too, weight 0.3", trainer=Features),
     "rotation": Variant("rotation trick", trainer=Rotated),
-    "fsq": Variant("FSQ, 4 levels in 5 dimensions", model=FSQ, trainer=FixedCodebook),
+    "fsq": Variant("FSQ, 4 levels in 5 dimensions (commitment loss kept)", model=FSQ, trainer=FixedCodebook),
     "product": Variant("product codes, 32 x 32", model=Product, trainer=ProductTrainer),
     "dim-64": Variant("codes of 64 dimensions", options={"dim": 64}),
     "codes-512": Variant("512 codes", options={"codes": 512}),

@@ -25,6 +25,7 @@ from seit_cl.assembly import choose_precision
 from seit_cl.cli import run_command
 from seit_cl.config import RunConfig
 from seit_cl.devices import choose_device
+from seit_cl.errors import UserError
 from seit_cl.experiment import Experiment, Now
 from seit_cl.results import write_atomic
 from seit_cl.rundata import RunData
@@ -127,11 +128,17 @@ def draw(rows: pd.DataFrame) -> Figure:
 
 def differences(rows: pd.DataFrame) -> str:
     """Tokens against pixels at equal epochs, means over the seeds that both have, in percent and points: a Markdown table of
-    some epochs, its last column the smallest difference of any epoch so far."""
+    some epochs, its last column the smallest difference of any epoch so far.
+
+    Raises:
+        UserError: curves of several tokenizers, crops or other options, which no mean may mix.
+    """
     lines = []
     for (dataset, epochs), panel in rows.groupby(["dataset", "epochs"]):
-        by_seed = panel.pivot_table(index=["epoch", "seed"], columns="learner", values="accuracy", aggfunc="mean").dropna()
-        if not {"tokens", "pixels"} <= set(by_seed.columns):
+        if panel.groupby([name for name in KEY if name != "seed"], dropna=False).ngroups > panel["learner"].nunique():
+            raise UserError(f"curves of {dataset}, {epochs} epochs: they differ by more than the seed; give each an --out")
+        by_seed = panel.pivot_table(index=["epoch", "seed"], columns="learner", values="accuracy").dropna()
+        if by_seed.empty or not {"tokens", "pixels"} <= set(by_seed.columns):
             continue
         means = 100 * by_seed.groupby("epoch").mean()
         apart = means["tokens"] - means["pixels"]
@@ -163,9 +170,9 @@ def main() -> None:
             error = 100 * math.sqrt(accuracy[-1] * (1 - accuracy[-1]) / len(data.dataset.val))
             ends = f"{100 * accuracy[0]:.1f} % after epoch 1, {100 * accuracy[-1]:.1f} ± {error:.1f} % at the end"
             print(f"{number}/{len(todo)} {this}: {ends}", flush=True)
-    print(differences(held(options.out)))
     if options.figure is not None:
         save_png(draw(held(options.out)), options.figure)
+    print(differences(held(options.out)))
 
 
 if __name__ == "__main__":

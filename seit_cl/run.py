@@ -87,9 +87,11 @@ def open_data(configs: list[RunConfig], out: Path, bar: Progress) -> RunData:
     if dataset.skipped:
         names = ", ".join(str(path) for path in dataset.skipped[:3]) + (", …" if len(dataset.skipped) > 3 else "")
         console.print(f"warning: {len(dataset.skipped)} unreadable images are left out: {names}", markup=False)
+    need_tokenizer = any(c.learner == "tokens" for c in configs)
     for run in results.read_runs(out) if out.is_dir() else []:
         for name, value in data.identity.items():
-            if run.environment.get(name, value) != value:
+            matters = name != "tokenizer_identity" or (need_tokenizer and run.config.get("learner") == "tokens")
+            if matters and run.environment.get(name, value) != value:
                 raise UserError(f"--out {out}: {run.run_id} was made with another {name}; choose another --out")
     for learner in {c.learner: None for c in configs}:
         data.prepare(learner)

@@ -36,13 +36,13 @@ class Quality(NamedTuple):
 
 def quality(tokenizer: Tokenizer, images: Tensor) -> Quality:
     """Encode and decode images (N, 3, S, S) uint8, N > 0; codes of all G groups are counted together."""
-    error, counts = 0.0, torch.zeros(tokenizer.codebook.shape[1], dtype=torch.int64)
+    error, counts = 0.0, torch.zeros(tokenizer.codebook.shape[1], dtype=torch.int64, device=images.device)
     for chunk in images.split(256):
         tokens = tokenizer.encode(chunk)
         counts += torch.bincount(tokens.flatten().long(), minlength=len(counts))
         error += float((tokenizer.decode(tokens).double() - chunk.double()).square().mean((1, 2, 3)).sum())
     share = counts[counts > 0] / counts.sum()
-    entropy = -float((share * share.log2()).sum())
+    entropy = float((share * share.reciprocal().log2()).sum())
     return Quality(10 * math.log10(255**2 / (error / len(images))) if error else math.inf, len(share), entropy)
 
 

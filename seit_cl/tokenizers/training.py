@@ -102,10 +102,22 @@ class ClassHead(nn.Module):
         )  # fmt: skip
         self.classify = nn.Linear(width, classes)
 
+    def pooled(self, codes: Tensor) -> Tensor:
+        """Features (B, W) of codes (B, D, H, W), the same for mirror images."""
+        first, second = self.features(codes).mean((2, 3)).chunk(2, 1)
+        return first + second  # type: ignore[no-any-return]
+
     def forward(self, codes: Tensor) -> Tensor:
-        """(B, D, H, W) -> (B, C), the same for mirror images."""
-        logits: Tensor = self.classify(sum(self.features(codes).mean((2, 3)).chunk(2, 1)))
+        """(B, D, H, W) -> (B, C)."""
+        logits: Tensor = self.classify(self.pooled(codes))
         return logits
+
+
+def classification(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross-entropy of logits (B, C) over the samples that have a label; 0 where none has."""
+    known = (labels != UNLABELLED).sum().clamp(min=1)
+    losses = F.cross_entropy(logits.float(), labels, label_smoothing=0.1, ignore_index=UNLABELLED, reduction="sum")
+    return losses / known
 
 
 class Trainer:
@@ -190,9 +202,7 @@ class Trainer:
         positions that are seen, (B, 1, H, W) bool."""
         with self.autocast():
             logits = self.head(codes * (seen / self.settings.seen))
-        known = (labels != UNLABELLED).sum().clamp(min=1)
-        losses = F.cross_entropy(logits.float(), labels, label_smoothing=0.1, ignore_index=UNLABELLED, reduction="sum")
-        return losses / known
+        return classification(logits, labels)
 
     def advance(self) -> tuple[Tensor, Tensor]:
         """One step; gives its loss and mean squared error."""

@@ -4,6 +4,7 @@ import os
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from torch import Tensor
 from benchmarks import ablation
 from benchmarks.ablation_models import FSQ, Product
 from benchmarks.ablation_variants import BASE, VARIANTS, Contrastive, CutMixed, Rotated, Variant
+from seit_cl.datasets.fractals import write_fractals
 from seit_cl.errors import UserError
 from seit_cl.tokenizers.training import Settings, Trainer
 from seit_cl.tokenizers.vqae import VQAutoencoder
@@ -45,7 +47,11 @@ def test_every_variant_moves_its_encoder(name: str) -> None:
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_the_mirror_image_has_partner_codes_whatever_the_variant(name: str) -> None:
-    model = trainer(VARIANTS[name]).model.eval()
+    made = trainer(VARIANTS[name])
+    for _ in range(2):
+        made.advance()  # codebooks that are learnt stay in pairs
+    model = made.model.eval()
+    assert torch.equal(model.codebook[len(model.codebook) // 2 :], model.codebook[: len(model.codebook) // 2] * model.signs)
     images = pictures().float() / 127.5 - 1
     with torch.no_grad():
         latents, mirrored = model.latents(images), model.latents(images.flip(-1))
@@ -93,6 +99,40 @@ def test_contrastive_batches_hold_every_image_twice() -> None:
     assert torch.equal(first, second) and len(first) == 4
 
 
+def test_cutmix_shares_follow_the_pixels() -> None:
+    made = trainer(VARIANTS["cutmix"])
+    assert isinstance(made, CutMixed)
+    levels = (torch.arange(16) * 16).to(torch.uint8)
+    made.images = levels[:, None, None, None].expand(16, 3, 32, 32).contiguous()  # of one grey each
+    shares = set()
+    for _ in range(12):
+        batch = made.batch()
+        greys = ((batch.images + 1) * 127.5).round()
+        most = torch.stack([(image == image.flatten().mode().values).float().mean() for image in greys])
+        torch.testing.assert_close(most.min(), torch.tensor(max(made.share, 1 - made.share)))  # 1 beside one of the same grey
+        assert torch.equal(made.others, batch.labels.roll(1)) or made.share == 1
+        shares.add(round(made.share, 3))
+    assert 1.0 in shares and len(shares) > 3
+
+
+def test_fixed_codebooks_stay_and_products_follow_their_halves() -> None:
+    fixed, product = trainer(VARIANTS["fsq"]), trainer(VARIANTS["product"])
+    before = [made.model.codebook.clone() for made in (fixed, product)]
+    for made in (fixed, product):
+        made.advance()
+    assert torch.equal(fixed.model.codebook, before[0]) and not torch.equal(product.model.codebook, before[1])
+    assert torch.allclose(product.model.codebook.norm(dim=1), torch.ones(1024), atol=1e-5)
+
+
+def test_feature_reconstruction_leaves_the_statistics_of_the_encoder_to_real_images() -> None:
+    made, plain = trainer(VARIANTS["features"]), trainer(VARIANTS["recipe"])
+    batch = made.batch()
+    losses = [training.losses(*batch)[0] for training in (made, plain)]
+    assert losses[0] > losses[1]
+    for ours, theirs in zip(made.model.encoder.buffers(), plain.model.encoder.buffers(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
 def test_cutmix_weighs_both_classes_by_their_area() -> None:
     made = trainer(VARIANTS["cutmix"])
     assert isinstance(made, CutMixed)
@@ -115,6 +155,23 @@ def test_classes_that_judge_are_not_trained_on(tmp_path: Path) -> None:
     parts = [{file.resolve() for file in (judge / part / "e").iterdir()} for part in ("train", "val")]
     assert [len(part) for part in parts] == [200, 120] and not parts[0] & parts[1]
     assert len(os.listdir(learn / "train" / "a")) == 300
+
+
+def test_rows_are_made_once_for_the_same_options_and_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root, out = write_fractals(tmp_path / "fractals", 5, 12, 4, 64), tmp_path / "x.csv"
+    monkeypatch.setattr(ablation, "FRACTALS", 4)
+    monkeypatch.setattr(ablation, "LEARNT_FROM", 8)
+    typed = ["ablation", "--data-root", str(root), "--out", str(out), "--minutes", "0.001", "--seed", "0"]
+    for epochs, rows in (("1", 2), ("1", 0), ("2", 2)):
+        monkeypatch.setattr(sys, "argv", [*typed, "--epochs", epochs, "--variants", "pixels", "recipe"])
+        ablation.main()
+        said = capsys.readouterr().out
+        assert said.count("{'variant'") == rows and "| no tokenizer: pixels |" in said
+        assert sum(line.startswith("| ") for line in said.splitlines()) == 4
+    found = pd.read_csv(out)
+    assert found["variant"].tolist() == ["pixels", "recipe"] * 2 and found["final"].between(0, 1).all()
 
 
 def test_a_variant_that_does_not_exist_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

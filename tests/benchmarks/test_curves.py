@@ -9,6 +9,7 @@ from colour_stream import write_colours
 
 from benchmarks import curves
 from seit_cl.config import RunConfig
+from seit_cl.errors import UserError
 from seit_cl.experiment import Experiment
 from seit_cl.metrics import final_accuracy
 from seit_cl.rundata import RunData
@@ -55,8 +56,9 @@ def test_curves_that_the_file_holds_are_not_run_again(
 
 
 def test_differences_are_of_means_over_the_seeds_that_both_have() -> None:
+    same = {"tokenizer": "", "model": "micro", "crop": 0.5, "cutmix_p": 0, "learning_rate": 1e-3}
     rows = [
-        {"dataset": "d", "epochs": 3, "learner": learner, "seed": seed, "epoch": epoch, "accuracy": accuracy}
+        {**same, "dataset": "d", "epochs": 3, "learner": learner, "seed": seed, "epoch": epoch, "accuracy": accuracy}
         for learner, seed, accuracies in (("tokens", 0, (0.3, 0.2, 0.6)), ("tokens", 1, (0.5, 0.4, 0.8)), ("tokens", 2, (0, 0)),
                                           ("pixels", 0, (0.1, 0.2, 0.3)), ("pixels", 1, (0.1, 0.2, 0.3)))
         for epoch, accuracy in enumerate(accuracies, 1)
@@ -66,3 +68,8 @@ def test_differences_are_of_means_over_the_seeds_that_both_have() -> None:
         ["1", "2", "40.0", "10.0", "+30.0", "+30.0 |"], ["2", "2", "30.0", "20.0", "+10.0", "+10.0 |"],
         ["3", "2", "70.0", "30.0", "+40.0", "+10.0 |"],
     ]  # fmt: skip
+    apart = [row for row in rows if (row["learner"], row["seed"]) in (("tokens", 0), ("pixels", 1))]
+    assert len(curves.differences(pd.DataFrame(apart)).splitlines()) == 2  # no seed in common: no row
+    other = {**rows[0], "tokenizer": "another"}
+    with pytest.raises(UserError, match="they differ by more than the seed"):
+        curves.differences(pd.DataFrame([*rows, other]))
