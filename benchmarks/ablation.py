@@ -19,7 +19,7 @@ import torch
 import tyro
 from torch import Tensor
 
-from benchmarks.ablation_variants import BASE, VARIANTS, Variant
+from benchmarks.ablation_variants import VARIANTS, Variant
 from benchmarks.curves import curve
 from benchmarks.measure import machine, table, threads
 from seit_cl.cli import run_command
@@ -88,7 +88,7 @@ def train(variant: Variant, options: Options, data: tuple[Tensor, Tensor, Tensor
         model = variant.model(**variant.options)
     model = model.to(options.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     minutes = options.minutes * variant.minutes
-    settings = replace(Settings(minutes, precision=options.precision), **{**BASE, **variant.settings})
+    settings = replace(Settings(minutes, precision=options.precision), **variant.settings)
     trainer = variant.trainer(model, images, labels, settings)
     trainer.run()
     tokenizer = BundledTokenizer(model)

@@ -47,8 +47,7 @@ class Train:
     batch: Annotated[int, _help("images a step")] = 64
     crop: Annotated[int, _help("side of the random crops trained on, px; as large as the images at the end")] = 32
     learning_rate: Annotated[float, _help("peak learning rate of AdamW")] = 2e-3
-    supervision: Annotated[float, _help("weight of the classification loss on the codes; 0: none")] = 3.0
-    seen: Annotated[float, _help("fraction of the positions that it sees in a step")] = 0.7
+    supervision: Annotated[float, _help("weight of the classification loss on the codes; 0: none")] = 1.0
     precision: Annotated[Literal["fp32", "bf16"], _help("of the forward pass; codes are assigned in float32")] = "fp32"
     seed: Annotated[int, _help("seed of weights, batches and fractals")] = 0
     device: Annotated[Literal["cpu", "cuda"], _help("where to train")] = "cpu"
@@ -93,7 +92,6 @@ def check(options: Train) -> None:
         ("crop", 16 <= options.crop <= options.resolution and options.crop % STRIDE == 0,
          f"must be a multiple of {STRIDE} from 16 to --resolution"),
         ("supervision", 0 <= options.supervision < math.inf, "must be 0 or more"),
-        ("seen", 0 < options.seen <= 1, "must be above 0 and at most 1"),
         ("learning_rate", 0 < options.learning_rate < math.inf, "must be positive"),
         ("device", options.device == "cpu" or torch.cuda.is_available(), "this machine has no CUDA device; use --device cpu"),
         ("out", not options.out.is_dir(), "is a folder; give the file to write, e.g. tokenizer.safetensors"),
@@ -121,7 +119,7 @@ def train_command(options: Train) -> None:
     model = model.to(options.device).to(memory_format=torch.channels_last)
     settings = Settings(
         options.minutes, options.batch, options.crop, options.learning_rate, options.supervision, options.seed,
-        options.precision, options.seen,
+        options.precision,
     )  # fmt: skip
     trainer = Trainer(model, images, labels, settings)
     checkpoint = options.out.with_name(f"{options.out.name}.training")

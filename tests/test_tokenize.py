@@ -148,7 +148,6 @@ def test_what_cannot_be_shown_is_one_line(
         (["--crop", "20"], "--crop 20"),
         (["--photos", "."], "--photos .: no images there"),
         (["--supervision", "-1"], "--supervision -1"),
-        (["--seen", "0"], "--seen 0"),
         (["--learning-rate", "-1"], "--learning-rate -1"),
         (["--out", "."], "--out .: is a folder"),
         (["--out", "FILE/x.safetensors"], "--out FILE/x.safetensors: cannot be written"),

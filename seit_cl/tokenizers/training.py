@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,7 @@ from seit_cl.errors import UserError
 from seit_cl.results import write_atomic
 from seit_cl.tokenizers.codebook import DEAD_BELOW, CodebookAverages
 from seit_cl.tokenizers.mirror import ToPairs
-from seit_cl.tokenizers.vqae import STRIDE, Block, VQAutoencoder
+from seit_cl.tokenizers.vqae import Block, VQAutoencoder
 
 COMMITMENT = 0.25  # van den Oord et al., 2017
 REPORT_EVERY = 50
@@ -48,17 +48,15 @@ class Settings:
         supervision: weight of the classification loss; 0 switches it off.
         seed: of the class head, batches, crops and restarts.
         precision: of the forward pass; codes are assigned in float32.
-        seen: fraction of the positions that the class head sees, so that every code has to say something by itself.
     """
 
     minutes: float
     batch: int = 64
     crop: int = 32
     learning_rate: float = 2e-3
-    supervision: float = 3.0
+    supervision: float = 1.0
     seed: int = 0
     precision: Literal["fp32", "bf16"] = "fp32"
-    seen: float = 0.7
 
 
 @dataclass(frozen=True)
@@ -72,20 +70,6 @@ class Progress:
     psnr: float
     codes_alive: int
     speed: float
-
-
-class TrainingBatch(NamedTuple):
-    """What a step is trained on.
-
-    Args:
-        images: (B, 3, C, C) in [-1, 1].
-        labels: (B,) int64, UNLABELLED where there is none.
-        seen: (B, 1, H, W) bool, the positions whose codes the class head gets.
-    """
-
-    images: Tensor
-    labels: Tensor
-    seen: Tensor
 
 
 class ClassHead(nn.Module):
@@ -156,18 +140,16 @@ class Trainer:
         """Which images (B,) a batch is made of."""
         return torch.randint(len(self.images), (self.settings.batch,), generator=self.generator)
 
-    def batch(self) -> TrainingBatch:
-        """Random crops of images, of side settings.crop, or S at the end."""
+    def batch(self) -> tuple[Tensor, Tensor]:
+        """Random crops (B, 3, C, C) in [-1, 1] of images, resized, and labels (B,); C is settings.crop, or S at the end."""
         picks = self.picks()
         boxes = random_resized_boxes(len(picks), self.generator, CROP_SCALE).to(self.device)
         picks = picks.to(self.device)
         side = self.images.shape[-1] if self.fraction >= 1 - FULL_SIZE else self.settings.crop
         crops = crop_resize(self.images[picks].float(), boxes, side).clamp(0, 255) / 127.5 - 1
-        grid = side // STRIDE
-        seen = torch.rand(len(picks), 1, grid, grid, generator=self.generator) < self.settings.seen
-        return TrainingBatch(crops.contiguous(memory_format=torch.channels_last), self.labels[picks], seen.to(self.device))
+        return crops.contiguous(memory_format=torch.channels_last), self.labels[picks]
 
-    def losses(self, images: Tensor, labels: Tensor, seen: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def losses(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Loss, mean squared error on the 0..1 scale, latents (B, D, H, W) and codes (B, H, W) of a batch."""
         with self.autocast():
             encoded = self.model.encoder(images)
@@ -181,7 +163,7 @@ class Trainer:
         commitment = (latents - codes).square().sum(1).mean()
         loss = self.fidelity(restored, images, latents) + COMMITMENT * commitment
         if self.settings.supervision:
-            loss = loss + self.settings.supervision * self.signal(straight, labels, seen)
+            loss = loss + self.settings.supervision * self.signal(straight, labels)
         return loss, (restored.detach() - images).square().mean() / 4, latents, indices
 
     def autocast(self) -> torch.autocast:
@@ -197,11 +179,10 @@ class Trainer:
         """The codes (B, D, H, W), with the latents' gradient (straight through: van den Oord et al., 2017)."""
         return latents + (codes - latents).detach()
 
-    def signal(self, codes: Tensor, labels: Tensor, seen: Tensor) -> Tensor:
-        """What quantised codes (B, D, H, W) are to tell besides the image: the classes (B,) where they are known, from the
-        positions that are seen, (B, 1, H, W) bool."""
+    def signal(self, codes: Tensor, labels: Tensor) -> Tensor:
+        """What quantised codes (B, D, H, W) are to tell besides the image: the classes (B,) where they are known."""
         with self.autocast():
-            logits = self.head(codes * (seen / self.settings.seen))
+            logits = self.head(codes)
         return classification(logits, labels)
 
     def advance(self) -> tuple[Tensor, Tensor]:

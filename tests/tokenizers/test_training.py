@@ -112,7 +112,7 @@ def test_training_uses_small_crops_and_whole_sizes_at_the_end() -> None:
     sides = []
     for seconds in (0, 84 * 60, 86 * 60):
         made.seconds = seconds
-        sides.append(made.batch().images.shape[-1])
+        sides.append(made.batch()[0].shape[-1])
     assert sides == [16, 16, 32]
 
 
@@ -120,25 +120,13 @@ def test_unlabelled_images_are_reconstructed_but_not_classified() -> None:
     nothing = torch.full((16,), training.UNLABELLED)
     nothing[0] = 2  # the head needs a class
     made = Trainer(trainer(1).model, images(16, 32), nothing, Settings(1, batch=8, crop=32, supervision=1.0))
-    picture, _, seen = made.batch()
+    picture, _ = made.batch()
     unlabelled = torch.full((8,), training.UNLABELLED)
     with torch.no_grad():
-        supervised = made.losses(picture, unlabelled, seen)[0]
+        supervised = made.losses(picture, unlabelled)[0]
         assert torch.isfinite(supervised)
-        labelled = made.losses(picture, torch.full((8,), 2), seen)[0]
+        labelled = made.losses(picture, torch.full((8,), 2))[0]
     assert labelled > supervised
-
-
-def test_the_class_head_sees_some_of_the_positions_and_the_decoder_all() -> None:
-    made = Trainer(trainer(1).model, images(16, 32), LABELS, Settings(1, batch=8, crop=32, seen=0.5))
-    picture, labels, seen = made.batch()
-    assert seen.shape == (8, 1, 4, 4) and 0.3 < seen.float().mean() < 0.7
-    codes = torch.randn(8, 8, 4, 4, generator=torch.Generator().manual_seed(0)).requires_grad_()
-    (gradient,) = torch.autograd.grad(made.signal(codes, labels, seen), codes)
-    moved = gradient.abs().sum(1, keepdim=True) > 0
-    assert torch.equal(moved, seen)
-    without = [made.losses(picture, labels, torch.rand(8, 1, 4, 4) < p)[1] for p in (0.2, 1.0)]
-    assert torch.equal(*without)
 
 
 def test_the_losses_compile_whole_and_stay_what_they_are() -> None:
