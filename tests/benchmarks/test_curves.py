@@ -9,7 +9,6 @@ from colour_stream import write_colours
 
 from benchmarks import curves
 from seit_cl.config import RunConfig
-from seit_cl.errors import UserError
 from seit_cl.experiment import Experiment
 from seit_cl.metrics import final_accuracy
 from seit_cl.rundata import RunData
@@ -71,5 +70,4 @@ def test_differences_are_of_means_over_the_seeds_that_both_have() -> None:
     apart = [row for row in rows if (row["learner"], row["seed"]) in (("tokens", 0), ("pixels", 1))]
     assert len(curves.differences(pd.DataFrame(apart)).splitlines()) == 2  # no seed in common: no row
     other = {**rows[0], "tokenizer": "another"}
-    with pytest.raises(UserError, match="they differ by more than the seed"):
-        curves.differences(pd.DataFrame([*rows, other]))
+    assert len(curves.differences(pd.DataFrame([*rows, other])).splitlines()) == 2  # two tokenizers: no mean
