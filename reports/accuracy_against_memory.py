@@ -18,7 +18,7 @@ PANELS: tuple[tuple[str, base.Metric], ...] = (
 
 def make(runs: list[Run]) -> Figure | None:
     """Two panels per setting; None when no finished run has a memory."""
-    shown = base.with_memory(runs)
+    shown = base.at_all_budgets(runs)
     if not shown:
         return None
     rows = base.rows_of(shown)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -90,6 +90,32 @@ def finished(runs: Sequence[Run]) -> list[Run]:
 def with_memory(runs: Sequence[Run]) -> list[Run]:
     """The finished runs that replay from a memory."""
     return [run for run in finished(runs) if budget(run) > 0]
+
+
+def binds(run: Run) -> bool:
+    """Whether the budget turned samples away; guessed for results of before it was noted: less than two records, or 2 % of the
+    budget, is free."""
+    noted = run.fact("memory_full")
+    if noted is not None:
+        return bool(noted)
+    free = budget(run) - float(run.fact("used_bytes", 0))
+    return free < max(2 * float(run.fact("bytes_per_exemplar", 0)), 0.02 * budget(run))
+
+
+def at_all_budgets(runs: Sequence[Run]) -> list[Run]:
+    """The finished runs with a memory, and again at larger budgets of their setting those that did not fill theirs: with more
+    bytes they would be the same runs, number for number."""
+    done = with_memory(runs)
+    sizes: dict[Setting, set[int]] = {}
+    for run in done:
+        sizes.setdefault(setting(run), set()).add(budget(run))
+    held = {(setting(run), series(run), run.fact("seed", 0), budget(run)): run for run in done}
+    for run in done:
+        for size in sizes[setting(run)] if not binds(run) else ():
+            if size > budget(run):
+                facts = {**run.facts, "memory_bytes": size}
+                held.setdefault((setting(run), series(run), run.fact("seed", 0), size), replace(run, facts=facts))
+    return list(held.values())
 
 
 def bounds(runs: Sequence[Run], row: Setting) -> dict[Series, list[Run]]:

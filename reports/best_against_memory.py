@@ -20,7 +20,7 @@ TITLE = "Accuracy against memory, the best option of each format"
 
 def make(runs: list[Run]) -> Figure | None:
     """A panel per setting, a line per kind of format and learner; None where no kind was tried with two options."""
-    shown = base.with_memory(runs)
+    shown = base.at_all_budgets(runs)
     keys = {base.series(run) for run in shown}
     if len({kind(key) for key in keys}) == len(keys):
         return None
@@ -55,7 +55,7 @@ def best(runs: Sequence[Run]) -> tuple[str, float, float]:
 
 def _lines(ax: Axes, group: list[Run], runs: list[Run]) -> None:
     """A line per kind; beside each point the options that won."""
-    kinds = base.in_order({kind(base.series(run)) for run in base.with_memory(runs)})
+    kinds = base.in_order({kind(base.series(run)) for run in base.at_all_budgets(runs)})
     for style, key in zip(base.style_cycle(len(kinds)), kinds, strict=True):
         mine = [run for run in group if kind(base.series(run)) == key]
         sizes = sorted({base.budget(run) for run in mine})

@@ -52,12 +52,6 @@ def _kept(group: list[Run]) -> list[tuple[int, int, int]]:
     return sorted((base.budget(run), int(run.fact("seed", 0)), int(run.fact("exemplars", 0))) for run in group)
 
 
-def binds(run: Run) -> bool:
-    """Whether the budget turned samples away: less than two records, or 2 % of the budget, is free."""
-    free = base.budget(run) - float(run.fact("used_bytes", 0))
-    return free < max(2 * float(run.fact("bytes_per_exemplar", 0)), 0.02 * base.budget(run))
-
-
 def _line(ax: Axes, group: list[Run], style: base.Style, name: str) -> None:
     """Exemplars kept; dashed with open markers, the capacity where the budget did not bind."""
     sizes = sorted({base.budget(run) for run in group})
@@ -66,7 +60,7 @@ def _line(ax: Axes, group: list[Run], style: base.Style, name: str) -> None:
         mine = [run for run in group if base.budget(run) == size]
         kept.append(base.mean_std([float(run.fact("exemplars")) for run in mine]))
         room.append(base.mean_std([size / float(run.fact("bytes_per_exemplar")) for run in mine])[0])
-        idle.append(not any(binds(run) for run in mine))
+        idle.append(not any(base.binds(run) for run in mine))
     x = [size / base.MB for size in sizes]
     std = [s for _, s in kept]
     mean = [m for m, _ in kept]

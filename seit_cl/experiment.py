@@ -273,6 +273,7 @@ class Experiment:
             "format": "" if memory is None else memory.fmt.spec, "learner": config.learner, "model": config.model,
             "tokenizer": data.tokenizer.identity if self.uses_tokenizer else "",
             "memory_bytes": 0 if memory is None else memory.budget_bytes,
+            "memory_full": memory is not None and bool(memory.full or memory.skipped),
             "seed": config.seed, "exemplars": 0 if memory is None else len(memory),
             "codec_bytes": data.tokenizer.codec_bytes if self.uses_tokenizer else 0, "model_bytes": model_bytes,
             "strategy_bytes": 0, "steps": self.learner.steps_done, "train_seconds": round(self.train_seconds, 1),

@@ -7,7 +7,7 @@ from rich.console import Console
 from synthetic_runs import write_grid, write_run
 
 from seit_cl import plugins, report
-from seit_cl.reports import accuracy_against_all_bytes, base, best_against_memory, exemplars_against_memory, paired_difference
+from seit_cl.reports import accuracy_against_all_bytes, base, best_against_memory, paired_difference
 from seit_cl.results import read_runs, rebuild_summary
 
 FIGURES = {
@@ -184,7 +184,28 @@ def test_whether_a_budget_binds(tmp_path, memory, bound):
     write_run(tmp_path, spec="tokens", memory=memory)  # 4,000 samples of 325 bytes are 1.3 MB
     (run,) = read_runs(tmp_path)
     used = run.facts["used_bytes"]
-    assert exemplars_against_memory.binds(run) == (bound or memory - used < 0.02 * memory)
+    assert base.binds(run) == (bound or memory - used < 0.02 * memory)
+
+
+def test_what_the_memory_noted_goes_before_the_guess(tmp_path):
+    write_run(tmp_path, spec="tokens", memory=100_000, memory_full=False)
+    write_run(tmp_path, spec="tokens", memory=5_000_000, memory_full=True)
+    assert [base.binds(run) for run in sorted(read_runs(tmp_path), key=base.budget)] == [False, True]
+
+
+def test_a_memory_that_is_not_full_stands_for_larger_ones_of_its_series_and_seed(tmp_path):
+    for seed in (0, 1):
+        for memory in (500_000, 2_000_000):  # 4,000 samples of 325 bytes are 1.3 MB
+            write_run(tmp_path, memory=memory, seed=seed)
+        write_run(tmp_path, spec="jpeg:quality=75,size=64", memory=8_000_000, seed=seed)
+    runs = read_runs(tmp_path)
+    carried = [run for run in base.at_all_budgets(runs) if run.fact("format") == "tokens" and base.budget(run) == 8_000_000]
+    whole = [run for run in runs if run.fact("format") == "tokens" and base.budget(run) == 2_000_000]
+    assert [run.run_id for run in carried] == [run.run_id for run in whole]
+    assert len(base.at_all_budgets(runs)) == len(runs) + 2  # a full memory of 0.5 MB stands for nothing else
+    tokens, jpeg = base.in_order({base.series(run) for run in runs})
+    found = paired_difference.differences(base.at_all_budgets(runs), base.rows_of(runs)[0], tokens, jpeg)
+    assert {size: pairs for size, (_, _, pairs) in found.items()} == {8_000_000: 2}
 
 
 def test_several_strategies_learners_and_scenarios(tmp_path):
