@@ -25,14 +25,15 @@ def answer(out: Path, typed: str) -> str:
     sections: list[str] = []
     for row in base.rows_of(stored):
         mine = [run for run in stored if base.setting(run) == row]
-        sections += ["## " + ", ".join(filter(None, row)), equal_bytes(mine), "### Sweep, final %", sweep(mine)]
+        parts = equal_bytes(base.past_sweeps(mine)), "### Sweep, final %", sweep(mine)
+        sections += ["## " + ", ".join(filter(None, row)), *parts]
     bounds = [run for run in runs if base.budget(run) == 0]
     return page("Comparison at equal bytes", typed, torch.device("cpu"), [*sections, "## Bounds", bounds_table(bounds)])
 
 
 def equal_bytes(runs: Sequence[Run]) -> str:
     """A row for each budget, format and learner: what fits, accuracies with 95 % intervals over seeds, and how much higher tokens
-    end with the same seeds. Formats with one seed where others have more, as in a sweep, are left out.
+    end with the same seeds.
 
     Args:
         runs: of one setting, all with a memory.
@@ -42,10 +43,7 @@ def equal_bytes(runs: Sequence[Run]) -> str:
     for size in sorted({base.budget(run) for run in runs}):
         here = [run for run in runs if base.budget(run) == size]
         groups = {key: [run for run in here if base.series(run) == key] for key in base.in_order({base.series(r) for r in here})}
-        most = max(map(len, groups.values()))
         for key, group in groups.items():
-            if len(group) == 1 and most > 1:
-                continue
             apart = differences(here, base.setting(here[0]), tokens, key) if tokens and key != tokens else {}
             mean, half, pairs = apart.get(size, (0.0, 0.0, 0))
             stored = [_count(group, "exemplars"), _count(group, "bytes_per_exemplar")]

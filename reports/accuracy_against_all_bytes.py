@@ -19,11 +19,11 @@ TITLE = "Accuracy against all bytes: memory and tokenizer"
 
 def make(runs: list[Run]) -> Figure | None:
     """One panel per setting; None where no run with a memory needed a codec, so that nothing would differ."""
-    shown = base.with_memory(runs)
+    shown = base.past_sweeps(base.with_memory(runs))
     if not any(int(run.fact("codec_bytes", 0)) for run in shown):
         return None
     rows = base.rows_of(shown)
-    figure = base.new_figure(TITLE, base.note(rows, base.seeds_note(shown)), (len(rows), 1), (5.4, 3.2))
+    figure = base.new_figure(TITLE, base.note(rows, base.seeds_note(shown, base.with_memory(runs))), (len(rows), 1), (5.4, 3.2))
     axes = figure.subplots(len(rows), 1, squeeze=False, sharex=True, sharey=True)[:, 0]
     for ax, row in zip(axes, rows, strict=True):
         _lines(ax, [run for run in shown if base.setting(run) == row], runs)

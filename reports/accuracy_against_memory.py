@@ -18,11 +18,11 @@ PANELS: tuple[tuple[str, base.Metric], ...] = (
 
 def make(runs: list[Run]) -> Figure | None:
     """Two panels per setting; None when no finished run has a memory."""
-    shown = base.at_all_budgets(runs)
+    shown = base.past_sweeps(base.at_all_budgets(runs))
     if not shown:
         return None
-    rows = base.rows_of(shown)
-    figure = base.new_figure(TITLE, base.note(rows, base.seeds_note(base.finished(runs))), (len(rows), 2), (4.2, 3.0))
+    rows, done = base.rows_of(shown), base.finished(runs)
+    figure = base.new_figure(TITLE, base.note(rows, base.seeds_note(base.past_sweeps(done), done)), (len(rows), 2), (4.2, 3.0))
     axes = figure.subplots(len(rows), 2, squeeze=False, sharex=True, sharey=True)
     for i, row in enumerate(rows):
         group = [run for run in shown if base.setting(run) == row]

@@ -17,10 +17,11 @@ def make(runs: list[Run]) -> Figure | None:
     done = base.finished(runs)
     if not any(len(base.curve([run])[0]) > 1 for run in done):
         return None
-    shown = base.with_memory(done) or done
+    shown = base.past_sweeps(base.with_memory(done)) or done
     rows = base.rows_of(shown) if base.with_memory(done) else base.rows_of(shown)[:1]
     budgets = sorted({base.budget(run) for run in shown})
-    figure = base.new_figure(TITLE, base.note(rows, base.seeds_note(done)), (len(rows), len(budgets)), (3.3, 2.8))
+    note = base.note(rows, base.seeds_note(base.past_sweeps(done), done))
+    figure = base.new_figure(TITLE, note, (len(rows), len(budgets)), (3.3, 2.8))
     axes = figure.subplots(len(rows), len(budgets), squeeze=False, sharex=True, sharey=True)
     for i, row in enumerate(rows):
         for j, size in enumerate(budgets):

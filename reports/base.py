@@ -24,6 +24,7 @@ from seit_cl.metrics import accuracy_seen, average_incremental_accuracy
 from seit_cl.results import Run
 
 MB = 1_000_000
+CHECKED = 3  # seeds from which on one seed beside them is only a try
 LETTERS_AN_INCH = 15  # of a title
 # Okabe and Ito 2008, ordered so that neighbours differ in lightness too; yellow, faint on white, is left out.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -118,6 +119,21 @@ def at_all_budgets(runs: Sequence[Run]) -> list[Run]:
     return list(held.values())
 
 
+def past_sweeps(runs: Sequence[Run]) -> list[Run]:
+    """The runs without those of a sweep whose winner went on: alone of their kind where others of the same setting and budget
+    have CHECKED seeds or more."""
+    seeds: dict[tuple[Setting, int], dict[Series, int]] = {}
+    for run in runs:
+        groups = seeds.setdefault((setting(run), budget(run)), {})
+        groups[series(run)] = groups.get(series(run), 0) + 1
+
+    def stays(run: Run) -> bool:
+        groups = seeds[setting(run), budget(run)]
+        return groups[series(run)] > 1 or max(groups.values()) < CHECKED
+
+    return [run for run in runs if stays(run)]
+
+
 def bounds(runs: Sequence[Run], row: Setting) -> dict[Series, list[Run]]:
     """Finished runs without memory on the row's dataset and scenario, keyed by (strategy, learner)."""
     groups: dict[Series, list[Run]] = {}
@@ -144,8 +160,10 @@ def in_order(keys: Collection[Series]) -> list[Series]:
 
 
 def styles(runs: Sequence[Run]) -> dict[Series, Style]:
-    """A style for every series of the folder: from all runs, so that it is the same in every figure; tokens have the first."""
-    keys = in_order({series(run) for run in runs if budget(run) > 0})
+    """A style for every series of the folder: from all runs, so that it is the same in every figure; tokens have the first,
+    what was only tried the last."""
+    kept = {series(run) for run in past_sweeps(with_memory(runs))}
+    keys = in_order(kept) + in_order({series(run) for run in runs if budget(run) > 0} - kept)
     return dict(zip(keys, style_cycle(len(keys)), strict=True))
 
 
@@ -190,8 +208,8 @@ def note(rows: Sequence[Setting], tail: str) -> str:
     return "; ".join(([", ".join(same)] if same else []) + [tail])
 
 
-def seeds_note(runs: Sequence[Run]) -> str:
-    """How many seeds are behind a point, in words."""
+def seeds_note(runs: Sequence[Run], tried: Sequence[Run] = ()) -> str:
+    """How many seeds are behind a point, in words, and that `tried` has runs that are not shown (`past_sweeps`)."""
     groups: dict[tuple[Any, ...], set[Any]] = {}
     for run in runs:
         groups.setdefault((setting(run), series(run), budget(run)), set()).add(run.fact("seed", 0))
@@ -199,7 +217,8 @@ def seeds_note(runs: Sequence[Run]) -> str:
     if not counts or counts == [1]:
         return "one seed"
     span = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    return f"mean and standard deviation over {span} seeds"
+    rest = "" if len(tried) <= len(runs) else "; what was tried with one seed alone is left out"
+    return f"mean and standard deviation over {span} seeds{rest}"
 
 
 def all_at_once(run: Run) -> bool:

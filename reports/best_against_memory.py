@@ -6,7 +6,7 @@ Picking it by the accuracy that is shown favours the kinds with the most options
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -53,20 +53,28 @@ def best(runs: Sequence[Run]) -> tuple[str, float, float]:
     return winner, *tried[winner]
 
 
+def choice(options: str, tried: Collection[str]) -> str:
+    """Of some options only those that differ among the ones tried: "quality=25,size=64" is "quality=25" where all have that
+    size."""
+    parts = [set(other.split(",")) for other in tried]
+    return ",".join(part for part in options.split(",") if not all(part in other for other in parts))
+
+
 def _lines(ax: Axes, group: list[Run], runs: list[Run]) -> None:
-    """A line per kind; beside each point the options that won."""
+    """A line per kind; beside each point the options that won, where there was a choice."""
     kinds = base.in_order({kind(base.series(run)) for run in base.at_all_budgets(runs)})
     for style, key in zip(base.style_cycle(len(kinds)), kinds, strict=True):
         mine = [run for run in group if kind(base.series(run)) == key]
         sizes = sorted({base.budget(run) for run in mine})
         winners = [best([run for run in mine if base.budget(run) == size]) for size in sizes]
+        tried = {base.series(run).format.partition(":")[2] for run in mine}
         if not winners:
             continue
         x, mean, std = [size / base.MB for size in sizes], [m for _, m, _ in winners], [s for _, _, s in winners]
         ax.errorbar(x, mean, yerr=std, label=base.label(key, runs), capsize=3, markersize=5, **style._asdict())
         for at, (options, height, _) in zip(x, winners, strict=True):
             ax.annotate(
-                options, (at, height), xytext=(0, -12), textcoords="offset points", ha="center", fontsize=6.5,
+                choice(options, tried), (at, height), xytext=(0, -12), textcoords="offset points", ha="center", fontsize=6.5,
                 color=style.color, bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5},
             )  # fmt: skip
 

@@ -18,7 +18,7 @@ NOTE = "pairs of the same seed; bars: 95 % intervals by Student's t over seeds, 
 
 def make(runs: list[Run]) -> Figure | None:
     """A panel per setting and kind of tokens, a line per other format and learner; None where there is no pair."""
-    shown = base.at_all_budgets(runs)
+    shown = base.past_sweeps(base.at_all_budgets(runs))
     keys = base.in_order({base.series(run) for run in shown})
     panels = [
         (row, key) for row in base.rows_of(shown) for key in keys if base.is_tokens(key)

@@ -54,7 +54,7 @@ class RunConfig:
     seed: Annotated[int, _help("seed of the run's generators")] = 0
     device: Annotated[Literal["auto", "cpu", "cuda"], _help("where the learner runs")] = "auto"
     precision: Annotated[Literal["auto", "fp32", "bf16"], _help("auto: bf16 where the hardware has it")] = "auto"
-    compile: Annotated[bool, _help("compile the training step's model (torch.compile): a slow start, then faster")] = False
+    compile: Annotated[bool, _help("compile the training step's model, on a GPU into CUDA graphs: starts slowly")] = False
     tokenizer: Annotated[Path | None, _help("tokenizer file; none: the bundled one")] = None
     skip_bad_images: Annotated[bool, _help("leave unreadable images out and count them")] = False
 

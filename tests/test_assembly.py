@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -29,3 +30,13 @@ def test_without_a_compiler_compiling_is_refused_in_one_line(monkeypatch: pytest
     monkeypatch.setattr(assembly, "get_cpp_compiler", none)
     with pytest.raises(UserError, match=r"--compile: .*C\+\+ compiler.* use --no-compile"):
         assembly.compile_model(torch.nn.Linear(2, 2), torch.device("cpu"))
+
+
+@pytest.mark.parametrize(("device", "mode"), [("cpu", None), ("cuda", "reduce-overhead")])
+def test_on_a_gpu_the_compiled_model_runs_as_cuda_graphs(device: str, mode: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
+    monkeypatch.setattr(assembly, "get_cpp_compiler", lambda: "g++")
+    model = torch.nn.Linear(2, 2)
+    monkeypatch.setattr(model, "compile", asked.update)
+    assembly.compile_model(model, torch.device(device))
+    assert asked == {"dynamic": False, "mode": mode}

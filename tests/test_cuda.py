@@ -54,6 +54,15 @@ def test_the_first_loss_is_the_same_on_both_devices(there: Outcome, here: Outcom
     assert there.losses[0] == pytest.approx(here.losses[0], abs=1e-4)  # the head starts at zero: log of the classes seen
 
 
+def test_a_compiled_run_with_its_cuda_graphs_learns_what_the_plain_one_does(
+    data: RunData, there: Outcome, tmp_path: Path
+) -> None:
+    compiled = run(data, tmp_path / "compiled", device=DEVICE, compile=True, **ENOUGH)
+    assert compiled.fresh == there.fresh
+    assert compiled.losses == pytest.approx(there.losses, rel=0.05, abs=0.02)
+    assert abs(compiled.row["final_accuracy"] - there.row["final_accuracy"]) <= 0.05
+
+
 @pytest.mark.parametrize("spec", ["tokens", "jpeg"])
 def test_an_interrupted_run_ends_as_one_that_was_not(data: RunData, tmp_path: Path, spec: str) -> None:
     options = {"device": DEVICE, "format": spec, **ENOUGH}

@@ -165,6 +165,28 @@ def test_the_best_option_is_chosen_among_those_with_the_most_seeds(tmp_path):
     assert options != "quality=90,size=64" and mean == pytest.approx(max(df[specs[0]], df[specs[1]]))
 
 
+def test_only_the_options_that_differ_are_written_beside_a_point():
+    tried = {"quality=5,size=64", "quality=25,size=64"}
+    assert best_against_memory.choice("quality=25,size=64", tried) == "quality=25"
+    assert best_against_memory.choice("quality=25,size=64", tried | {"quality=25,size=32"}) == "quality=25,size=64"
+    assert best_against_memory.choice("quality=25,size=64", {"quality=25,size=64"}) == ""
+
+
+def test_what_a_sweep_tried_once_is_left_out_where_its_winner_has_more_seeds(tmp_path):
+    tried = [f"jpeg:quality={q},size=64" for q in (5, 25)]
+    for seed in (0, 1, 2):
+        for memory in (100_000, 500_000):
+            write_run(tmp_path, memory=memory, seed=seed)
+        for spec in tried[: 2 if seed == 0 else 1]:
+            write_run(tmp_path, spec=spec, memory=100_000, seed=seed)
+    write_run(tmp_path, spec=tried[1], memory=2_000_000)  # alone there: nothing else is surer
+    runs = read_runs(tmp_path)
+    left = {run.run_id for run in runs} - {run.run_id for run in base.past_sweeps(runs)}
+    assert left == {run.run_id for run in runs if run.fact("format") == tried[1] and base.budget(run) == 100_000}
+    figure = plugins.load("report", "accuracy_against_memory").make(runs)
+    assert "tried with one seed alone is left out" in figure.get_suptitle().replace("\n", " ")
+
+
 def test_tokens_come_first_and_numbers_by_their_value():
     given = ("jpeg:quality=75", "jpeg:quality=5", "raw", "tokens:coder=ans", "jpeg:quality=10")
     keys = [base.Series(name, "pixels") for name in given]
