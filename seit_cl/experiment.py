@@ -275,10 +275,15 @@ class Experiment:
             "memory_bytes": 0 if memory is None else memory.budget_bytes,
             "memory_full": memory is not None and bool(memory.full or memory.skipped),
             "seed": config.seed, "exemplars": 0 if memory is None else len(memory),
-            "codec_bytes": data.tokenizer.codec_bytes if self.uses_tokenizer else 0, "model_bytes": model_bytes,
+            "codec_bytes": self._codec_bytes(), "model_bytes": model_bytes,
             "strategy_bytes": 0, "steps": self.learner.steps_done, "train_seconds": round(self.train_seconds, 1),
             "device": str(self.device), "status": "finished", "skipped_images": len(data.dataset.skipped),
         }  # fmt: skip
+
+    def _codec_bytes(self) -> int:
+        """Bytes of what this run needs between records and learner: the tokenizer, and probabilities of its codes."""
+        tokenizer = self.data.tokenizer.codec_bytes if self.uses_tokenizer else 0
+        return tokenizer + (0 if self.memory is None else self.memory.fmt.codec_bytes)
 
     @property
     def uses_tokenizer(self) -> bool:

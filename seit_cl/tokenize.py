@@ -1,4 +1,5 @@
-"""`python -m seit_cl.tokenize train|inspect|show`: train a tokenizer, look into a tokenizer file, see what it keeps of images."""
+"""`python -m seit_cl.tokenize train|entropy|inspect|show`: train a tokenizer, fit what entropy coders know of its codes, look
+into a tokenizer file, see what it keeps of images."""
 
 from __future__ import annotations
 
@@ -18,6 +19,7 @@ from rich.progress import Progress as Bar
 from seit_cl.cli import parse_line, run_command
 from seit_cl.datasets.fractals import render
 from seit_cl.datasets.images import load_images
+from seit_cl.entropy.command import Entropy, entropy_command
 from seit_cl.errors import UserError
 from seit_cl.tokenizers import picture
 from seit_cl.tokenizers.bundled import WEIGHTS, BundledTokenizer, load_tokenizer
@@ -227,10 +229,12 @@ def show_command(options: Show) -> None:
 
 def main() -> None:
     """Parse the command line and run the subcommand."""
-    commands: dict[str, Any] = {"train": Train, "inspect": Inspect, "show": Show}
+    commands: dict[str, Any] = {"train": Train, "entropy": Entropy, "inspect": Inspect, "show": Show}
     options = parse_line(lambda: tyro.extras.subcommand_cli_from_dict(commands, prog="python -m seit_cl.tokenize"))
     if isinstance(options, Train):
         train_command(options)
+    elif isinstance(options, Entropy):
+        entropy_command(options)
     elif isinstance(options, Show):
         show_command(options)
     else:

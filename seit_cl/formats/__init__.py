@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from seit_cl import plugins
-from seit_cl.formats.base import ExemplarFormat, FormatContext, Records, fill_options, parse_spec
+from seit_cl.formats.base import ExemplarFormat, FormatContext, fill_options, parse_spec
 
-__all__ = ["ExemplarFormat", "FormatContext", "Records", "build_format", "canonical_spec"]
+__all__ = ["ExemplarFormat", "FormatContext", "build_format", "canonical_spec"]
 
 
 def canonical_spec(spec: str) -> str:

@@ -14,7 +14,8 @@ from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
 from seit_cl.errors import UserError
-from seit_cl.formats.base import FormatContext, Records
+from seit_cl.formats.base import FormatContext
+from seit_cl.records import Records
 from seit_cl.samples import Samples
 
 
@@ -45,7 +46,7 @@ class ImageFileFormat:
         self.options = options
         self.size, self.side = options.size or context.resolution, context.resolution
         self.fixed_length: int | None = None
-        self.side_info = b""
+        self.side_info, self.codec_bytes = b"", 0
 
     @property
     def spec(self) -> str:

@@ -1,61 +1,16 @@
-"""The contract of an exemplar format, and the records that formats write."""
+"""The contract of an exemplar format, and how its spec is read."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, Literal, Protocol
 
-import torch
 from torch import Tensor
 
 from seit_cl.errors import UserError, nearest
+from seit_cl.records import Records
 from seit_cl.samples import Samples
-
-
-@dataclass(frozen=True)
-class Records:
-    """Encoded exemplars as three tensors, so that decoding can stay on a device.
-
-    Args:
-        data: (total bytes,) uint8.
-        offsets: (B,) int64, where each record starts in data.
-        lengths: (B,) int64, bytes of each record.
-    """
-
-    data: Tensor
-    offsets: Tensor
-    lengths: Tensor
-
-    def __len__(self) -> int:
-        return len(self.lengths)
-
-    @staticmethod
-    def from_rows(rows: Tensor) -> Records:
-        """Records of equal length from rows (B, L) uint8."""
-        count, length = rows.shape
-        steps = torch.arange(count, device=rows.device)
-        return Records(rows.reshape(-1), steps * length, torch.full_like(steps, length))
-
-    @staticmethod
-    def from_bytes(records: Sequence[bytes]) -> Records:
-        """Records from byte strings, one an exemplar."""
-        lengths = torch.tensor([len(r) for r in records], dtype=torch.int64)
-        data = torch.frombuffer(bytearray(b"".join(records) or b"\0"), dtype=torch.uint8)[: int(lengths.sum())]
-        return Records(data, lengths.cumsum(0) - lengths, lengths)
-
-    def rows(self) -> Tensor:
-        """The records as rows (B, L) uint8; all must be of one length L."""
-        if len(self) == 0:
-            return self.data.new_zeros((0, 0))
-        length = int(self.lengths[0])
-        return self.data.unfold(0, length, 1)[self.offsets]
-
-    def to_bytes(self) -> list[bytes]:
-        """The records as byte strings."""
-        raw = self.data.cpu().numpy()
-        spans = zip(self.offsets.tolist(), self.lengths.tolist(), strict=True)
-        return [raw[start : start + length].tobytes() for start, length in spans]
 
 
 @dataclass(frozen=True)
@@ -84,6 +39,7 @@ class ExemplarFormat(Protocol):
     domain: Literal["pixels", "tokens"]
     fixed_length: int | None
     side_info: bytes
+    codec_bytes: int  # beside the tokenizer's, of what ships with it and not with the memory
 
     @property
     def spec(self) -> str:

@@ -7,7 +7,8 @@ from typing import Literal
 
 from torch import Tensor
 
-from seit_cl.formats.base import FormatContext, Records
+from seit_cl.formats.base import FormatContext
+from seit_cl.records import Records
 from seit_cl.samples import Samples
 
 
@@ -30,7 +31,7 @@ class RawFormat:
     def __init__(self, options: RawOptions, context: FormatContext) -> None:
         self.side = context.resolution
         self.fixed_length: int | None = 3 * self.side * self.side
-        self.side_info = b""
+        self.side_info, self.codec_bytes = b"", 0
 
     @property
     def spec(self) -> str:

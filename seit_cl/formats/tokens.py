@@ -1,7 +1,8 @@
-"""Token grids, each code in ceil(log2 K) bits: what a tokenizer leaves of an image."""
+"""Token grids: what a tokenizer leaves of an image, each code in as many bits, or in fewer where its neighbours foretell it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,8 +10,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from seit_cl.errors import UserError
-from seit_cl.formats.base import FormatContext, Records
+from seit_cl.entropy.grids import CODERS, GridCoder
+from seit_cl.entropy.model import find_entropy
+from seit_cl.errors import UserError, nearest
+from seit_cl.formats.base import FormatContext
+from seit_cl.records import Records
 from seit_cl.samples import Samples
 
 _CHUNK = 1 << 17  # codes worked on at once on a CPU, so that intermediate results stay in its cache
@@ -18,18 +22,46 @@ _CHUNK = 1 << 17  # codes worked on at once on a CPU, so that intermediate resul
 
 @dataclass(frozen=True)
 class TokensOptions:
-    """The tokens format has no options."""
+    """Options of the tokens format.
+
+    Args:
+        coder: "fixed": ceil(log2 K) bits a code; "ans": entropy-coded with tables, fast; "context": with a network, dense.
+    """
+
+    coder: str = "fixed"
+
+
+class FixedCoder:
+    """Grids (B, P) of P codes as ceil(P * ceil(log2 K) / 8) bytes each.
+
+    Args:
+        codes: codebook size K.
+        positions: P.
+    """
+
+    def __init__(self, codes: int, positions: int) -> None:
+        self.bits, self.positions = code_bits(codes), positions
+        self.length = packed_bytes(positions, self.bits)
+
+    def encode(self, tokens: Tensor) -> Records:
+        """Records of equal length."""
+        return Records.from_rows(pack(tokens, self.bits))
+
+    def decode(self, records: Records) -> Tensor:
+        """Codes (B, P) int16."""
+        rows = records.rows() if len(records) else records.data.new_zeros((0, self.length))
+        return unpack(rows, self.bits, self.positions)
 
 
 class TokensFormat:
-    """Bit-packed token grids (G, H, W): ceil(G*H*W * ceil(log2 K) / 8) bytes an exemplar.
+    """Token grids (G, H, W), by one of several coders.
 
     Args:
-        options: nothing to choose.
-        context: gives the codebook size K and the grid (G, H, W).
+        options: the coder.
+        context: gives the codebook size K, the grid (G, H, W) and the tokenizer's identity.
 
     Raises:
-        UserError: more codes than int16 token grids can name.
+        UserError: more codes than int16 token grids can name, no such coder, or no probabilities for an entropy coder.
     """
 
     Options = TokensOptions
@@ -38,19 +70,25 @@ class TokensFormat:
     def __init__(self, options: TokensOptions, context: FormatContext) -> None:
         if not 1 <= context.codes <= 1 << 15:
             raise UserError(f"tokens: a codebook of {context.codes} codes; 1..32768 can be stored")
-        self.codes, self.grid = context.codes, context.grid
-        self.bits = code_bits(context.codes)
-        self.positions = context.grid[0] * context.grid[1] * context.grid[2]
-        self.fixed_length: int | None = packed_bytes(self.positions, self.bits)
-        self.side_info = b""
+        self.options, self.codes, self.grid = options, context.codes, context.grid
+        self.side_info, self.codec_bytes = b"", 0
+        self.fixed_length: int | None = None
+        if options.coder == "fixed":
+            fixed = FixedCoder(context.codes, context.grid[0] * context.grid[1] * context.grid[2])
+            self.fixed_length = fixed.length
+            self._encode: Callable[[Tensor], Records] = lambda tokens: fixed.encode(tokens.flatten(1))
+            self._decode = fixed.decode
+        else:
+            coder, self.codec_bytes = entropy_coder(options.coder, context)
+            self._encode, self._decode = lambda tokens: coder.encode(tokens[:, 0]), coder.decode
 
     @property
     def spec(self) -> str:
-        """The canonical spec: "tokens"."""
-        return "tokens"
+        """The canonical spec: "tokens" or, with another coder than "fixed", e.g. "tokens:coder=context"."""
+        return "tokens" if self.options.coder == "fixed" else f"tokens:coder={self.options.coder}"
 
     def encode(self, samples: Samples) -> Records:
-        """Records of equal length from token grids (B, G, H, W).
+        """Records from token grids (B, G, H, W), of equal length where the coder is "fixed".
 
         Raises:
             UserError: a grid of another shape, or a code outside 0..K-1.
@@ -63,12 +101,26 @@ class TokensFormat:
             if low < 0 or high >= self.codes:
                 wrong = low if low < 0 else high
                 raise UserError(f"tokens: code {wrong} is outside 0..{self.codes - 1}; is it another tokenizer's?")
-        return Records.from_rows(pack(tokens.reshape(len(tokens), -1), self.bits))
+        return self._encode(tokens)
 
     def decode(self, records: Records) -> Tensor:
         """Token grids (B, G, H, W) int16, on the records' device."""
-        rows = records.rows() if len(records) else records.data.new_zeros((0, packed_bytes(self.positions, self.bits)))
-        return unpack(rows, self.bits, self.positions).reshape(len(records), *self.grid)
+        return self._decode(records).reshape(len(records), *self.grid)
+
+
+def entropy_coder(name: str, context: FormatContext) -> tuple[GridCoder, int]:
+    """An entropy coder of a tokenizer's grids, and the bytes of its probabilities, which ship with the tokenizer.
+
+    Raises:
+        UserError: no such coder, several codes a position, or no probabilities of these codes.
+    """
+    if name not in CODERS:
+        raise UserError(f"tokens: coder={name} is none of fixed, {', '.join(CODERS)}; {nearest(name, ['fixed', *CODERS])}")
+    groups, height, width = context.grid
+    if groups != 1:
+        raise UserError(f"tokens: coder={name} codes one token a position, not {groups}; use coder=fixed")
+    model = find_entropy(context.tokenizer)
+    return CODERS[name](model, height, width), model.nbytes
 
 
 def code_bits(codes: int) -> int:

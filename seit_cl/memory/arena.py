@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from seit_cl.formats.base import Records
+from seit_cl.records import Records
 
 _SMALLEST = 1 << 12  # bytes of the first working buffer
 _SLOTS = 64  # slots of the first per-slot columns

@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seit_cl.errors import UserError
-from seit_cl.formats import Records, build_format
+from seit_cl.formats import build_format
 from seit_cl.memory import file
 from seit_cl.memory.avalanche import DatasetSource, exemplar_dataset
 from seit_cl.memory.file import Head
 from seit_cl.memory.metered import CPU, MeteredBuffer
 from seit_cl.memory.resident import Exemplars
 from seit_cl.memory.views import Transform
+from seit_cl.records import Records
 from seit_cl.samples import Samples
 
 _BATCH = 256  # samples of an Avalanche experience offered at once

@@ -10,6 +10,7 @@ from seit_cl.formats import FormatContext
 from seit_cl.samples import Samples
 
 CONTEXT = FormatContext(resolution=32, classes=10, codes=1000, grid=(2, 4, 4), tokenizer="test")
+CODED = FormatContext(resolution=32, classes=10, codes=100, grid=(1, 4, 4), tokenizer="random")  # for entropy coders
 
 
 class RandomSource:

@@ -1,63 +1,93 @@
 """What every registered format must do, built-in or plugged in."""
 
 import pytest
+import random_samples
 import torch
-from random_samples import CONTEXT, samples
+from random_entropy import random_model
+from random_samples import CODED
 
 from seit_cl import plugins
+from seit_cl.entropy.model import register_entropy
 from seit_cl.errors import UserError
-from seit_cl.formats import build_format, parse_spec
+from seit_cl.formats import FormatContext, build_format, parse_spec
+from seit_cl.samples import Samples
 
-pytestmark = pytest.mark.parametrize("name", sorted(plugins.names("format")))
+SPECS = [*sorted(plugins.names("format")), "tokens:coder=ans", "tokens:coder=context"]
+pytestmark = pytest.mark.parametrize("spec", SPECS)
 
 
-def test_decode_gives_the_domain_shape_and_type(name):
-    fmt = build_format(name, CONTEXT)
+@pytest.fixture(scope="module", autouse=True)
+def _random_probabilities(tmp_path_factory):
+    path = tmp_path_factory.mktemp("entropy") / "random.safetensors"
+    random_model(CODED.codes, tokenizer=CODED.tokenizer).save(path)
+    register_entropy(path)
+
+
+@pytest.fixture
+def context(spec: str) -> FormatContext:
+    return CODED if "coder" in spec else random_samples.CONTEXT
+
+
+@pytest.fixture
+def fmt(spec: str, context: FormatContext):
+    return build_format(spec, context)
+
+
+@pytest.fixture
+def samples(context: FormatContext):
+    def make(count: int) -> Samples:
+        return random_samples.samples(count, context)
+
+    return make
+
+
+def test_decode_gives_the_domain_shape_and_type(fmt, context, samples):
     decoded = fmt.decode(fmt.encode(samples(5)))
-    shapes = {"tokens": (5, *CONTEXT.grid), "pixels": (5, 3, CONTEXT.resolution, CONTEXT.resolution)}
+    shapes = {"tokens": (5, *context.grid), "pixels": (5, 3, context.resolution, context.resolution)}
     assert tuple(decoded.shape) == shapes[fmt.domain]
     assert decoded.dtype == {"tokens": torch.int16, "pixels": torch.uint8}[fmt.domain]
 
 
-def test_canonical_spec_rebuilds_the_format(name):
-    fmt = build_format(name, CONTEXT)
-    again = build_format(fmt.spec, CONTEXT)
+def test_canonical_spec_rebuilds_the_format(spec, fmt, context, samples):
+    again = build_format(fmt.spec, context)
     again.side_info = fmt.side_info
     records = fmt.encode(samples(5))
-    assert again.spec == fmt.spec and parse_spec(fmt.spec)[0] == name
+    assert again.spec == fmt.spec and parse_spec(fmt.spec)[0] == parse_spec(spec)[0]
     assert torch.equal(again.decode(records), fmt.decode(records))
 
 
-def test_lengths_are_as_declared(name):
-    fmt = build_format(name, CONTEXT)
+def test_tokens_lose_nothing(fmt, samples):
+    if fmt.domain == "tokens":
+        assert torch.equal(fmt.decode(fmt.encode(samples(9))), samples(9).tokens())
+
+
+def test_lengths_are_as_declared(fmt, samples):
     records = fmt.encode(samples(7))
     assert len(records) == 7 and int(records.lengths.sum()) == len(records.data)
     if fmt.fixed_length is not None:
         assert set(records.lengths.tolist()) == {fmt.fixed_length}
+    assert fmt.codec_bytes >= 0
 
 
-def test_records_do_not_depend_on_their_batch(name):
-    fmt = build_format(name, CONTEXT)
+def test_records_do_not_depend_on_their_batch(fmt, samples):
     whole = fmt.encode(samples(6)).to_bytes()
     parts = [fmt.encode(samples(6)[i : i + 1]).to_bytes()[0] for i in range(6)]
     assert whole == parts
 
 
-def test_any_selection_of_records_decodes(name):
-    fmt = build_format(name, CONTEXT)
+def test_any_selection_of_records_decodes(fmt, samples):
     records = fmt.encode(samples(6))
     chosen = torch.tensor([5, 0, 0, 3])
     part = type(records)(records.data, records.offsets[chosen], records.lengths[chosen])
     assert torch.equal(fmt.decode(part), fmt.decode(records)[chosen])
 
 
-def test_an_empty_batch_decodes_to_nothing(name):
-    fmt = build_format(name, CONTEXT)
+def test_an_empty_batch_decodes_to_nothing(fmt, samples):
     records = fmt.encode(samples(1))
     empty = type(records)(records.data[:0], records.offsets[:0], records.lengths[:0])
     assert len(fmt.decode(empty)) == 0
 
 
-def test_an_unknown_option_is_named(name):
+def test_an_unknown_option_is_named(spec, context):
     with pytest.raises(UserError, match="qualitty"):
-        build_format(f"{name}:qualitty=3", CONTEXT)
+        build_format(f"{parse_spec(spec)[0]}:qualitty=3", context)

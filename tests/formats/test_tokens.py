@@ -76,3 +76,20 @@ def test_cuda_packs_and_unpacks_the_same_bytes(bits):
     rows = pack(tokens, bits)
     assert torch.equal(pack(tokens.cuda(), bits).cpu(), rows)
     assert torch.equal(unpack(rows.cuda(), bits, 100).cpu(), unpack(rows, bits, 100))
+
+
+@pytest.mark.parametrize(
+    ("spec", "context", "words"),
+    [
+        ("tokens:coder=contxt", CONTEXT, "did you mean 'context'"),
+        ("tokens:coder=ans", CONTEXT, "not 2; use coder=fixed"),
+        ("tokens:coder=context", FormatContext(32, 10, 1000, (1, 4, 4), "nobody's"), "tokenizer nobody's; fit them"),
+    ],
+)
+def test_a_coder_that_cannot_be_is_refused_in_one_line(spec, context, words):
+    with pytest.raises(UserError, match=words):
+        build_format(spec, context)
+
+
+def test_the_plain_spec_is_that_of_fixed_lengths():
+    assert build_format("tokens:coder=fixed", CONTEXT).spec == build_format("tokens", CONTEXT).spec == "tokens"

@@ -1,0 +1,1 @@
+"""Coding token grids by how likely each token is after its neighbours."""
