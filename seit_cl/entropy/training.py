@@ -206,7 +206,7 @@ def fit_tables(
 def group(values: Tensor, count: int, seed: int) -> Tensor:
     """Groups (K + 1,) int64 of values (K, M) by k-means; the border has the last one to itself."""
     points = values.float().contiguous().numpy()
-    means = faiss.Kmeans(points.shape[1], count, niter=50, seed=seed + 1, verbose=False)
+    means = faiss.Kmeans(points.shape[1], count, niter=50, seed=seed + 1, min_points_per_centroid=1)
     means.train(points)
     found = torch.from_numpy(means.index.search(points, 1)[1][:, 0])
     return torch.cat([found, torch.tensor([count])])

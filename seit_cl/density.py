@@ -1,0 +1,220 @@
+"""`python -m seit_cl.density`: how many exemplars fit in each format, what they cost and what comes back, with no training."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import torch
+import tyro
+from PIL import Image
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor
+from torchmetrics.functional.image import structural_similarity_index_measure
+
+from seit_cl import density_page
+from seit_cl.cli import parse_line, run_command
+from seit_cl.datasets.fractals import render
+from seit_cl.datasets.images import load_images
+from seit_cl.density_rivals import RIVALS
+from seit_cl.errors import UserError
+from seit_cl.formats import ExemplarFormat, build_format
+from seit_cl.formats.base import FormatContext
+from seit_cl.memory import ByteBudgetBuffer
+from seit_cl.memory.meter import Meter
+from seit_cl.records import Records
+from seit_cl.results import write_atomic
+from seit_cl.samples import Samples
+from seit_cl.tokenizers.bundled import WEIGHTS, BundledTokenizer, load_tokenizer
+from seit_cl.tokenizers.picture import save
+from seit_cl.tokenizers.quality import CHECK_SEED, psnr
+from seit_cl.tokenizers.training_data import photos
+
+DEFAULT = (
+    "raw", "png", "jpeg:quality=75", "jpeg:quality=25", "jpeg_scan:quality=25", "webp:quality=25", "avif:quality=25",
+    "tokens", "tokens:coder=ans", "tokens:coder=context",
+)  # fmt: skip
+LARGE = 256  # side that images of many sizes are brought to
+LOOKED_AT = 50  # images whose sizes say what the data set's is
+SHOWN = 6  # fractals of the picture
+TIMED = 0.5  # seconds that a speed is measured for, at least
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of the density table."""
+
+    data_root: Annotated[Path, tyro.conf.arg(help="folder of images, in folders of classes or not; only val/ where there is one")]
+    format: Annotated[tuple[str, ...], tyro.conf.arg(help="formats to compare")] = DEFAULT
+    memory_mb: Annotated[tuple[float, ...], tyro.conf.arg(help="budgets in MB (10^6 bytes)")] = (1.0, 10.0, 100.0)
+    resolution: Annotated[int, tyro.conf.arg(help="side in pixels; 0: the images' own where all have one, else 256")] = 0
+    images: Annotated[int, tyro.conf.arg(help="images to measure on, from all over the folder")] = 500
+    tokenizer: Annotated[Path, tyro.conf.arg(help="tokenizer file; the bundled one when omitted")] = WEIGHTS
+    show: Annotated[tuple[Path, ...], tyro.conf.arg(help="images of the picture; fractals where none is named")] = ()
+    out: Annotated[Path, tyro.conf.arg(help="folder of table, figure and picture")] = Path("density")
+
+
+class Shown:
+    """A SampleSource of images that are at hand.
+
+    Args:
+        images: (N, 3, S, S) uint8.
+        tokenizer: makes their tokens.
+    """
+
+    def __init__(self, images: Tensor, tokenizer: BundledTokenizer) -> None:
+        self._pixels, self._tokens = images, tokenizer.encode(images)
+
+    def tokens(self, ids: Tensor) -> Tensor:
+        """Token grids (B, G, H, W) int16."""
+        return self._tokens[ids]
+
+    def pixels(self, ids: Tensor) -> Tensor:
+        """Images (B, 3, S, S) uint8."""
+        return self._pixels[ids]
+
+    def files(self, ids: Tensor) -> list[bytes]:
+        """There are none."""
+        raise UserError("these images are no files; leave out formats that keep the original file, or name images with --show")
+
+
+class FileSource(Shown):
+    """The same of image files.
+
+    Args:
+        paths: N files.
+        side: S, pixels.
+        tokenizer: makes their tokens.
+    """
+
+    def __init__(self, paths: list[Path], side: int, tokenizer: BundledTokenizer) -> None:
+        super().__init__(load_images(paths, side), tokenizer)
+        self.paths = paths
+
+    def files(self, ids: Tensor) -> list[bytes]:
+        """The files' bytes."""
+        return [self.paths[i].read_bytes() for i in ids.tolist()]
+
+
+def choose(options: Options) -> list[Path]:
+    """The image files to measure on, from all over the folder.
+
+    Raises:
+        UserError: no such folder, no images in it, or none asked for.
+    """
+    if options.images < 1:
+        raise UserError(f"--images {options.images}: must be at least 1")
+    if not options.data_root.is_dir():
+        raise UserError(f"--data-root {options.data_root}: no such folder")
+    val = options.data_root / "val"
+    found = photos(val if val.is_dir() else options.data_root, "--data-root")
+    return found[:: max(1, len(found) // options.images)][: options.images]
+
+
+def choose_side(options: Options, paths: list[Path], stride: int) -> int:
+    """The side in pixels to measure at.
+
+    Raises:
+        UserError: it does not fit the tokenizer, or an image cannot be read.
+    """
+    side = options.resolution
+    if side == 0:
+        try:
+            sizes = {Image.open(path).size for path in paths[:LOOKED_AT]}
+        except OSError as error:
+            raise UserError(f"{error}; remove it") from error
+        (width, height), *more = sizes
+        side = width if not more and width == height and width % stride == 0 else LARGE
+    if side < stride or side % stride:
+        raise UserError(f"--resolution {side}: must be a multiple of {stride}")
+    return side
+
+
+def speed(call: Callable[[], object], images: int) -> float:
+    """Images a second of a call that works on so many."""
+    began, rounds = time.perf_counter(), 0
+    while (taken := time.perf_counter() - began) < TIMED or rounds == 0:
+        call()
+        rounds += 1
+    return rounds * images / taken
+
+
+def row(fmt: ExemplarFormat, samples: Samples, context: FormatContext, tokenizer: BundledTokenizer) -> dict[str, object]:
+    """What a format makes of samples: bytes, speeds on one core, fidelity."""
+    records = fmt.encode(samples)
+    empty = ByteBudgetBuffer(1 << 40, fmt, context).used_bytes
+    meter = Meter(fmt, context.classes, {}, empty - len(fmt.side_info))
+    each = float(sum(meter.exemplar(length) for length in records.lengths.tolist())) / len(records)
+    payload = float(records.lengths.double().mean())
+    needs = tokenizer.codec_bytes if fmt.domain == "tokens" else 0
+    return {
+        "format": fmt.spec, "bytes_each": each, "payload": payload, "label": meter.label,
+        "length": each - payload - meter.label - meter.extras, "header": meter.header, "tables": len(fmt.side_info),
+        "codec_bytes": needs + fmt.codec_bytes,
+        "encode_per_second": speed(lambda: fmt.encode(samples), len(samples)),
+        "decode_per_second": speed(lambda: fmt.decode(records), len(samples)),
+        **fidelity(fmt, records, samples, tokenizer),
+    }  # fmt: skip
+
+
+def given_back(fmt: ExemplarFormat, records: Records, tokenizer: BundledTokenizer) -> Tensor:
+    """Images (B, 3, S, S) uint8 as a format gives them back."""
+    decoded = fmt.decode(records)
+    return tokenizer.decode(decoded) if fmt.domain == "tokens" else decoded
+
+
+def fidelity(fmt: ExemplarFormat, records: Records, samples: Samples, tokenizer: BundledTokenizer) -> dict[str, float]:
+    """PSNR in dB, structural similarity (Wang et al., 2004), and the fraction of tokens that a learner sees unchanged."""
+    back, pixels = given_back(fmt, records, tokenizer), samples.pixels()
+    seen = fmt.decode(records) if fmt.domain == "tokens" else tokenizer.encode(back)
+    alike = structural_similarity_index_measure(back.float(), pixels.float(), data_range=255.0)
+    assert isinstance(alike, Tensor)
+    return {"psnr": psnr(pixels, back), "ssim": float(alike), "tokens_kept": float((seen == samples.tokens()).double().mean())}
+
+
+def look(
+    options: Options, side: int, formats: list[ExemplarFormat], tokenizer: BundledTokenizer
+) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
+    """Images of the picture (B, 3, S, S), the same as each format gives them back, and the bytes (B,) of their records."""
+    images = load_images(list(options.show), side) if options.show else render(SHOWN, 1, side, CHECK_SEED, "val")[0]
+    samples = Samples(torch.arange(len(images)), torch.zeros(len(images), dtype=torch.int64), Shown(images, tokenizer))
+    records = {fmt.spec: fmt.encode(samples) for fmt in formats}
+    back = {fmt.spec: given_back(fmt, records[fmt.spec], tokenizer) for fmt in formats}
+    return images, back, {spec: record.lengths for spec, record in records.items()}
+
+
+def main() -> None:
+    """Measure, and write table, figure and picture."""
+    options = parse_line(lambda: tyro.cli(Options, prog="python -m seit_cl.density", description=__doc__))
+    tokenizer, console = load_tokenizer(options.tokenizer), Console(soft_wrap=True)
+    paths = choose(options)
+    side = choose_side(options, paths, tokenizer.stride)
+    groups, codes, _ = tokenizer.codebook.shape
+    classes = len({path.parent for path in photos(options.data_root, "--data-root")})
+    grid = (groups, side // tokenizer.stride, side // tokenizer.stride)
+    context = FormatContext(side, classes, codes, grid, tokenizer.identity)
+    formats = [build_format(spec, context) for spec in options.format]
+    samples = Samples(torch.arange(len(paths)), torch.zeros(len(paths), dtype=torch.int64), FileSource(paths, side, tokenizer))
+    torch.set_num_threads(1)  # speeds are those of one core
+    with torch.inference_mode():
+        shown = track(formats, "measuring", console=console, disable=not console.is_terminal)
+        rows = [row(fmt, samples, context, tokenizer) for fmt in shown]
+        rows += [{"format": name, "bytes_each": rival(samples, codes)} for name, rival in RIVALS.items()]
+        seen = look(options, side, formats, tokenizer)
+    table = pd.DataFrame(rows)
+    options.out.mkdir(parents=True, exist_ok=True)
+    page = density_page.markdown(table, options.memory_mb, f"{len(paths):,} images of {options.data_root.name} at {side} px")
+    write_atomic(options.out / "density.csv", table.to_csv(index=False, lineterminator="\n"))
+    write_atomic(options.out / "density.md", page)
+    save(density_page.figure(table), options.out / "bytes.png")
+    save(density_page.picture(*seen), options.out / "images.png")
+    console.print(page, markup=False, highlight=False)
+
+
+if __name__ == "__main__":
+    run_command(main)

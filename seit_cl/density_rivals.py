@@ -1,0 +1,84 @@
+"""What others store, for comparison: mean bytes an image of the original files and of tokens under general compressors.
+
+Labels are left out, and so are lengths or an index, which all but the order-0 row would need on top.
+"""
+
+from __future__ import annotations
+
+import gzip
+import lzma
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from seit_cl.entropy import range_coder
+from seit_cl.formats.tokens import code_bits, pack
+from seit_cl.samples import Samples
+
+ESCAPE = 255  # in the SeiT release's bytes: a code from here on is this byte and then what is left of it, and so on
+
+
+def originals(samples: Samples, codes: int) -> float:
+    """The image files as they are."""
+    return _mean(samples.files())
+
+
+def seit(samples: Samples, codes: int) -> float:
+    """The SeiT release's bytes (Park et al., ICCV 2023), all images' in one gzip file, as it comes; no record decodes alone."""
+    return len(gzip.compress(b"".join(seit_bytes(samples.tokens())), 9, mtime=0)) / len(samples)
+
+
+def seit_each(samples: Samples, codes: int) -> float:
+    """The same bytes, one gzip file an image."""
+    return _mean([gzip.compress(record, 9, mtime=0) for record in seit_bytes(samples.tokens())])
+
+
+def xz(samples: Samples, codes: int) -> float:
+    """Codes of fixed width, one xz file an image."""
+    return _mean([lzma.compress(record, preset=9) for record in packed(samples, codes)])
+
+
+def zstd(samples: Samples, codes: int) -> float:
+    """Codes of fixed width, one zstd frame an image; nan without the zstandard package."""
+    try:
+        import zstandard
+    except ImportError:
+        return math.nan
+    compressor = zstandard.ZstdCompressor(level=19, write_content_size=False)
+    return _mean([compressor.compress(record) for record in packed(samples, codes)])
+
+
+def order0(samples: Samples, codes: int) -> float:
+    """Codes in the range coder by their frequencies alone, which are taken from these very images; with a length as ours have."""
+    tokens = samples.tokens().flatten(1).long()
+    counts = torch.bincount(tokens.flatten(), minlength=codes).double()
+    widths = 1 + (counts / counts.sum() * (range_coder.TOTAL - codes)).floor().long()
+    starts = torch.cat([widths.new_zeros(1), widths.cumsum(0)])
+    lengths = range_coder.encode(starts[tokens], widths[tokens]).lengths
+    return float((lengths + 1 + (lengths > 127)).double().mean())
+
+
+def seit_bytes(tokens: Tensor) -> list[bytes]:
+    """Token grids (B, G, H, W) in the SeiT release's bytes, one string an image."""
+    return [
+        b"".join(bytes([ESCAPE]) * (code // ESCAPE) + bytes([code % ESCAPE]) for code in image)
+        for image in tokens.flatten(1).tolist()
+    ]
+
+
+def packed(samples: Samples, codes: int) -> list[bytes]:
+    """Records of fixed width."""
+    rows = pack(samples.tokens().flatten(1), code_bits(codes))
+    return [record.numpy().tobytes() for record in rows]
+
+
+def _mean(records: list[bytes]) -> float:
+    return sum(map(len, records)) / len(records)
+
+
+RIVALS: dict[str, Callable[[Samples, int], float]] = {
+    "original files": originals, "SeiT release, one gzip": seit, "SeiT release, gzip each": seit_each, "fixed, xz each": xz,
+    "fixed, zstd each": zstd, "order-0 range coder": order0,
+}  # fmt: skip
