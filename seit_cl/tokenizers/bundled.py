@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from seit_cl.entropy.model import register_entropy
 from seit_cl.errors import UserError
 from seit_cl.results import write_atomic
 from seit_cl.tokenizers.vqae import STRIDE, VQAutoencoder
@@ -118,7 +119,8 @@ def identity_of(model: VQAutoencoder) -> str:
 
 
 def load_tokenizer(path: Path) -> BundledTokenizer:
-    """Read a tokenizer file.
+    """Read a tokenizer file. What entropy coders know of its codes is taken from NAME.entropy.safetensors beside
+    NAME.safetensors, where there is such a file.
 
     Raises:
         UserError: no such file, not a tokenizer, or weights that do not fit its configuration.
@@ -133,6 +135,8 @@ def load_tokenizer(path: Path) -> BundledTokenizer:
         raise UserError(f"{path}: not a readable tokenizer file ({type(error).__name__}); train one with "
                         "python -m seit_cl.tokenize train --data-root DIR --out FILE.safetensors") from error  # fmt: skip
     metadata.pop("identity", None)
+    if path.with_suffix(".entropy.safetensors").exists():
+        register_entropy(path.with_suffix(".entropy.safetensors"))
     return BundledTokenizer(model, metadata)
 
 

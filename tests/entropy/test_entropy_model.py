@@ -11,6 +11,8 @@ from random_entropy import random_model
 from seit_cl.entropy.model import NEIGHBOURS, find_entropy, intervals, load_entropy, neighbours_of, register_entropy
 from seit_cl.entropy.range_coder import TOTAL
 from seit_cl.errors import UserError
+from seit_cl.tokenizers.bundled import BundledTokenizer, load_tokenizer
+from seit_cl.tokenizers.vqae import VQAutoencoder
 
 
 @given(st.lists(st.integers(-(2**23), 2**23), min_size=1, max_size=1024), st.integers(0, 14))
@@ -71,6 +73,14 @@ def test_a_model_is_found_by_its_tokenizer(tmp_path: Path) -> None:
     random_model(codes=20, tokenizer="one that somebody fitted").save(tmp_path / "m.safetensors")
     register_entropy(tmp_path / "m.safetensors")
     assert find_entropy("one that somebody fitted").codes == 20
+
+
+def test_a_model_beside_a_tokenizers_file_is_found(tmp_path: Path) -> None:
+    tokenizer = BundledTokenizer(VQAutoencoder(codes=64, width=16, depth=1))
+    tokenizer.save(tmp_path / "mine.safetensors")
+    random_model(codes=64, tokenizer=tokenizer.identity).save(tmp_path / "mine.entropy.safetensors")
+    load_tokenizer(tmp_path / "mine.safetensors")
+    assert find_entropy(tokenizer.identity).codes == 64
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no model"])
