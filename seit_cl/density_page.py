@@ -59,7 +59,7 @@ def figure(table: pd.DataFrame) -> Figure:
     drawn = Figure(figsize=(6.4, 0.27 * len(rows) + 1.0), layout="constrained")
     FigureCanvasAgg(drawn)
     ax = drawn.subplots()
-    for place, row in rows.iterrows():
+    for place, (_, row) in enumerate(rows.iterrows()):
         mine = pd.notna(row["payload"])
         ax.barh(place, row["bytes_each"], color=OURS if mine else OTHERS, height=0.7)
         ax.annotate(f" {row['bytes_each']:,.0f}", (row["bytes_each"], place), va="center", fontsize=7)

@@ -163,13 +163,8 @@ def load_entropy(path: Path) -> EntropyModel:
 _KNOWN: dict[str, EntropyModel] = {}  # by the tokenizer's identity
 
 
-def register_entropy(path: Path) -> None:
-    """Make a file's model known to `find_entropy`.
-
-    Raises:
-        UserError: no such model.
-    """
-    model = load_entropy(path)
+def register_entropy(model: EntropyModel) -> None:
+    """Make a model known to `find_entropy`."""
     _KNOWN[model.tokenizer] = model
 
 
@@ -180,7 +175,7 @@ def find_entropy(tokenizer: str) -> EntropyModel:
         UserError: none is known.
     """
     if tokenizer not in _KNOWN and BUNDLED.exists():
-        register_entropy(BUNDLED)
+        register_entropy(load_entropy(BUNDLED))
     if tokenizer not in _KNOWN:
         raise UserError(f"no probabilities of the codes of tokenizer {tokenizer}; fit them with python -m seit_cl.tokenize "
                         "entropy, or store tokens with coder=fixed")  # fmt: skip

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from seit_cl.entropy.model import register_entropy
+from seit_cl.entropy.model import load_entropy, register_entropy
 from seit_cl.errors import UserError
 from seit_cl.results import write_atomic
 from seit_cl.tokenizers.vqae import STRIDE, VQAutoencoder
@@ -123,7 +123,7 @@ def load_tokenizer(path: Path) -> BundledTokenizer:
     NAME.safetensors, where there is such a file.
 
     Raises:
-        UserError: no such file, not a tokenizer, or weights that do not fit its configuration.
+        UserError: no such file, not a tokenizer, weights that do not fit its configuration, or another kind of file beside it.
     """
     try:
         with safe_open(str(path), framework="pt") as file:
@@ -135,8 +135,9 @@ def load_tokenizer(path: Path) -> BundledTokenizer:
         raise UserError(f"{path}: not a readable tokenizer file ({type(error).__name__}); train one with "
                         "python -m seit_cl.tokenize train --data-root DIR --out FILE.safetensors") from error  # fmt: skip
     metadata.pop("identity", None)
-    if path.with_suffix(".entropy.safetensors").exists():
-        register_entropy(path.with_suffix(".entropy.safetensors"))
+    beside = path.with_suffix(".entropy.safetensors")
+    if beside.exists():
+        register_entropy(load_entropy(beside))
     return BundledTokenizer(model, metadata)
 
 

@@ -13,14 +13,8 @@ from seit_cl.formats import FormatContext, build_format, parse_spec
 from seit_cl.samples import Samples
 
 SPECS = [*sorted(plugins.names("format")), "tokens:coder=ans", "tokens:coder=context"]
+register_entropy(random_model(CODED.codes, tokenizer=CODED.tokenizer))
 pytestmark = pytest.mark.parametrize("spec", SPECS)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _random_probabilities(tmp_path_factory):
-    path = tmp_path_factory.mktemp("entropy") / "random.safetensors"
-    random_model(CODED.codes, tokenizer=CODED.tokenizer).save(path)
-    register_entropy(path)
 
 
 @pytest.fixture

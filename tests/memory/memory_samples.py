@@ -1,13 +1,16 @@
 """A memory's world in miniature: a format of unequal records, and samples made from their ids."""
 
 import torch
+from random_entropy import random_model
 from torch import Tensor
 
+from seit_cl.entropy.model import register_entropy
 from seit_cl.formats import FormatContext, build_format
 from seit_cl.memory import ByteBudgetBuffer, TensorSpec
 from seit_cl.samples import Samples
 
 CONTEXT = FormatContext(resolution=16, classes=5, codes=200, grid=(1, 4, 4), tokenizer="test")
+register_entropy(random_model(CONTEXT.codes, tokenizer=CONTEXT.tokenizer))
 STORES = {"logits": TensorSpec("float16", (5,)), "step": TensorSpec("int32", ())}
 
 

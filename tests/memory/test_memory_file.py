@@ -26,7 +26,7 @@ def saved(buffer: ByteBudgetBuffer, folder: Path) -> bytes:
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-@pytest.mark.parametrize("spec", ["tokens", "jpeg:quality=20"])
+@pytest.mark.parametrize("spec", ["tokens", "tokens:coder=ans", "tokens:coder=context", "jpeg:quality=20"])
 @settings(max_examples=12, deadline=None)
 @given(offers=OFFERS, spare=st.integers(0, 4000), with_extras=st.booleans(), seed=st.integers(0, 2**64 - 1))
 def test_size_identity_and_continuation(policy, spec, offers, spare, with_extras, seed):

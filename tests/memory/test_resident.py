@@ -32,7 +32,7 @@ def no_room(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
 
 @pytest.mark.parametrize("rest", [{}, {"transform": lambda pixels: pixels.float().mean((2, 3))}])
-@pytest.mark.parametrize("spec", ["tokens", "jpeg", "raw"])
+@pytest.mark.parametrize("spec", ["tokens", "tokens:coder=context", "jpeg", "raw"])
 def test_batches_are_the_same_with_room_for_a_copy_and_without(spec, rest, no_room):
     buffer = filled(spec, **rest)
     before = working(buffer)
