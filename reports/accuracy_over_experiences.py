@@ -17,7 +17,7 @@ def make(runs: list[Run]) -> Figure | None:
     done = base.finished(runs)
     if not any(len(base.curve([run])[0]) > 1 for run in done):
         return None
-    shown = base.past_sweeps(base.with_memory(done)) or done
+    shown = base.past_sweeps(base.at_all_budgets(done)) or done
     rows = base.rows_of(shown) if base.with_memory(done) else base.rows_of(shown)[:1]
     budgets = sorted({base.budget(run) for run in shown})
     note = base.note(rows, base.seeds_note(base.past_sweeps(done), done))
