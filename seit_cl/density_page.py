@@ -40,7 +40,9 @@ def markdown(table: pd.DataFrame, budgets: Sequence[float], what: str) -> str:
             "exact" if infinite else f"{row['psnr']:.1f}", f"{row['ssim']:.3f}", f"{row['tokens_kept']:.0%}",
             f"{row['encode_per_second']:,.0f}", f"{row['decode_per_second']:,.0f}", f"{row['codec_bytes'] / MB:.2f}",
         ]))  # fmt: skip
-    rest = [f"| {row['format']} | {row['bytes_each']:,.1f} |" for _, row in others.iterrows()]
+    missing = "– (not installed)"
+    sizes = [missing if pd.isna(size) else f"{size:,.1f}" for size in others["bytes_each"]]
+    rest = [f"| {name} | {size} |" for name, size in zip(others["format"], sizes, strict=True)]
     note = (
         f"Measured on {what}. Bytes each: record, its length where it varies, and label, as the memory's file counts them. "
         "Tokens kept: what a token learner sees unchanged in what comes back. Speeds: images a second on one core, from "
