@@ -1,9 +1,9 @@
 """How likely each token is after its neighbours, in integers: what entropy coders of token grids ask.
 
 Two models of one tokenizer's codes, fitted ahead of time (`python -m seit_cl.tokenize entropy`) on images that nobody
-replays. Tables: a token's score is the sum of what a group of left neighbours and one of upper neighbours say of it, as in
-lossless coders of palette images. Network: a small perceptron on ten neighbours, as in TMW and its neural successors
-(van den Oord et al., PixelRNN, ICML 2016), with weights of eight bits.
+replays. Tables: a token's score is the sum of what a group of left neighbours and one of upper neighbours say of it. Network: a
+small perceptron on ten neighbours that come before a token, as in PixelRNN (van den Oord et al., ICML 2016), with weights of
+eight bits.
 
 No decision depends on rounding. Weights are integers below 2**7 and activations below 2**8, held in float32, whose sums stay
 below 2**24 and are exact in any order; what machines do differently cannot move them.
