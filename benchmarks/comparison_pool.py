@@ -86,8 +86,7 @@ def _run(config: RunConfig, out: Path, command: str) -> str:
         return f"left out: {same.run_id} did not fill its memory, so this would be the same run"
     if config.learner not in _DATA:
         quiet = Progress(disable=True, console=Console(file=io.StringIO()))
-        _DATA[config.learner] = next(iter(_DATA.values()), None) or open_data([config], out, quiet)
-        _DATA[config.learner].prepare(config.learner)
+        _DATA[config.learner] = open_data([config], out, quiet)  # and checks that earlier results are of the same
     words = Console(file=io.StringIO(), width=1000)
     experiment = Experiment(config, _DATA[config.learner], out / run_id(config), command)
     experiment.run()

@@ -71,7 +71,7 @@ class TokensFormat:
         if not 1 <= context.codes <= 1 << 15:
             raise UserError(f"tokens: a codebook of {context.codes} codes; 1..32768 can be stored")
         self.options, self.codes, self.grid = options, context.codes, context.grid
-        self.side_info, self.codec_bytes = b"", 0
+        self._model, self.codec_bytes = b"", 0
         self.fixed_length: int | None = None
         if options.coder == "fixed":
             fixed = FixedCoder(context.codes, context.grid[0] * context.grid[1] * context.grid[2])
@@ -79,8 +79,25 @@ class TokensFormat:
             self._encode: Callable[[Tensor], Records] = lambda tokens: fixed.encode(tokens.flatten(1))
             self._decode = fixed.decode
         else:
-            coder, self.codec_bytes = entropy_coder(options.coder, context)
+            coder = entropy_coder(options.coder, context)
+            self._model, self.codec_bytes = coder.model.identity, coder.model.nbytes
             self._encode, self._decode = lambda tokens: coder.encode(tokens[:, 0]), coder.decode
+
+    @property
+    def side_info(self) -> bytes:
+        """Which probabilities the records were written with; nothing where the coder is "fixed"."""
+        return self._model
+
+    @side_info.setter
+    def side_info(self, saved: bytes) -> None:
+        """Take over what a memory's file says.
+
+        Raises:
+            UserError: its records were written with other probabilities, and would come back as other tokens.
+        """
+        if saved != self._model:
+            raise UserError(f"{self.spec}: these records were written with probabilities that were fitted anew since; put the "
+                            "earlier file of them beside the tokenizer")  # fmt: skip
 
     @property
     def spec(self) -> str:
@@ -108,8 +125,8 @@ class TokensFormat:
         return self._decode(records).reshape(len(records), *self.grid)
 
 
-def entropy_coder(name: str, context: FormatContext) -> tuple[GridCoder, int]:
-    """An entropy coder of a tokenizer's grids, and the bytes of its probabilities, which ship with the tokenizer.
+def entropy_coder(name: str, context: FormatContext) -> GridCoder:
+    """An entropy coder of a tokenizer's grids.
 
     Raises:
         UserError: no such coder, several codes a position, or no probabilities of these codes.
@@ -119,8 +136,7 @@ def entropy_coder(name: str, context: FormatContext) -> tuple[GridCoder, int]:
     groups, height, width = context.grid
     if groups != 1:
         raise UserError(f"tokens: coder={name} codes one token a position, not {groups}; use coder=fixed")
-    model = find_entropy(context.tokenizer)
-    return CODERS[name](model, height, width), model.nbytes
+    return CODERS[name](find_entropy(context.tokenizer), height, width)
 
 
 def code_bits(codes: int) -> int:

@@ -9,8 +9,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from memory_samples import STORES, extras, memory, samples
+from memory_samples import CONTEXT, STORES, extras, memory, samples
+from random_entropy import random_model
 
+from seit_cl.entropy.model import register_entropy
 from seit_cl.errors import UserError
 from seit_cl.memory import POLICIES, ByteBudgetBuffer, TensorSpec
 from seit_cl.memory.file import read_stores, read_varints, write_stores, write_varints
@@ -46,6 +48,21 @@ def test_size_identity_and_continuation(policy, spec, offers, spare, with_extras
         draws = [b.sample(n, torch.Generator().manual_seed(start)) for b in (live, loaded)]
         assert torch.equal(draws[0].inputs, draws[1].inputs) and torch.equal(draws[0].labels, draws[1].labels)
     shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("coder", ["ans", "context"])
+def test_a_memory_written_with_other_probabilities_is_refused(coder, tmp_path):
+    live = memory(3000, f"tokens:coder={coder}")
+    live.offer(samples(0, [i % 5 for i in range(20)]))
+    data = saved(live, tmp_path)
+    ours = random_model(CONTEXT.codes, tokenizer=CONTEXT.tokenizer)
+    register_entropy(random_model(CONTEXT.codes, seed=1, tokenizer=CONTEXT.tokenizer))
+    try:
+        with pytest.raises(UserError, match="fitted anew"):
+            ByteBudgetBuffer.load(tmp_path / "memory.bin")
+    finally:
+        register_entropy(ours)
+    assert saved(ByteBudgetBuffer.load(tmp_path / "memory.bin"), tmp_path) == data
 
 
 @pytest.mark.parametrize("policy", POLICIES)
