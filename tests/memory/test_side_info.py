@@ -16,6 +16,7 @@ class Fitted(TokensFormat):
     """Tokens with a side_info that grows at the third batch."""
 
     batches = 0
+    side_info = b""
 
     def encode(self, samples):
         self.batches += 1
