@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import threading
 from collections import Counter
@@ -62,27 +63,36 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def load_image(path: Path, resolution: int) -> np.ndarray:
+def decode_image(file: Path | io.BytesIO, resolution: int) -> np.ndarray:
     """One file as (S, S, 3) uint8: shorter side to S (bicubic) and centre crop, untouched where it is S x S already.
 
     Args:
-        path: an image file that PIL reads.
+        file: where an image file that PIL reads is, or its bytes.
         resolution: S, pixels.
+
+    Raises:
+        one of BAD_IMAGE: the file cannot be decoded.
+    """
+    with Image.open(file) as image:
+        # A large JPEG is decoded at 1/2, 1/4 or 1/8, never below twice the side that is asked for.
+        image.draft(None, (2 * resolution, 2 * resolution))
+        rgb = to_rgb(image)
+        if rgb.size != (resolution, resolution):
+            (width, height), side = rgb.size, min(rgb.size)
+            left, top = (width - side) / 2, (height - side) / 2
+            box = (left, top, left + side, top + side)
+            rgb = rgb.resize((resolution, resolution), Image.Resampling.BICUBIC, box=box)
+        return np.asarray(rgb)
+
+
+def load_image(path: Path, resolution: int) -> np.ndarray:
+    """`decode_image` of a path.
 
     Raises:
         UserError: the file cannot be decoded.
     """
     try:
-        with Image.open(path) as image:
-            # A large JPEG is decoded at 1/2, 1/4 or 1/8, never below twice the side that is asked for.
-            image.draft(None, (2 * resolution, 2 * resolution))
-            rgb = to_rgb(image)
-            if rgb.size != (resolution, resolution):
-                (width, height), side = rgb.size, min(rgb.size)
-                left, top = (width - side) / 2, (height - side) / 2
-                box = (left, top, left + side, top + side)
-                rgb = rgb.resize((resolution, resolution), Image.Resampling.BICUBIC, box=box)
-            return np.asarray(rgb)
+        return decode_image(path, resolution)
     except BAD_IMAGE as error:
         raise UserError(f"{path}: not a readable image ({error}); replace it or use --skip-bad-images") from error
 

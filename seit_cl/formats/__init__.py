@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from seit_cl import plugins
 from seit_cl.formats.base import ExemplarFormat, FormatContext, fill_options, parse_spec
 
@@ -14,7 +16,7 @@ def canonical_spec(spec: str) -> str:
     Raises:
         UserError: an unknown format or option, or a value of the wrong type.
     """
-    name, given = parse_spec(spec)
+    name, given = parse_spec(_whole_name(spec))
     options = fill_options(plugins.load("format", name).Options, spec, given)
     return f"{name}:{','.join(f'{key}={value}' for key, value in sorted(vars(options).items()))}"
 
@@ -29,7 +31,15 @@ def build_format(spec: str, context: FormatContext) -> ExemplarFormat:
     Raises:
         UserError: an unknown format or option, or a value that the format refuses.
     """
-    name, given = parse_spec(spec)
-    cls = plugins.load("format", name)
+    name, given = parse_spec(_whole_name(spec))
+    cls: Any = plugins.load("format", name)
     built: ExemplarFormat = cls(fill_options(cls.Options, spec, given), context)
     return built
+
+
+def _whole_name(spec: str) -> str:
+    """The spec with a bare word after the colon made part of the name: "jpeg:original" is the format jpeg_original."""
+    kind, _, rest = spec.partition(":")
+    word, _, options = rest.partition(",")
+    name = f"{kind}_{word}".replace("-", "_")
+    return f"{name}:{options}" if name in plugins.names("format") else spec

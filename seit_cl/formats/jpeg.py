@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from torch import Tensor
 from torchvision.io import ImageReadMode, decode_jpeg
 
+from seit_cl.errors import UserError
 from seit_cl.formats._image_file import ImageFileFormat, write_image
+from seit_cl.formats.base import FormatContext
+
+CHROMA = {420: "4:2:0", 422: "4:2:2", 444: "4:4:4"}
 
 
 @dataclass(frozen=True)
@@ -17,21 +21,42 @@ class JpegOptions:
     Args:
         quality: libjpeg's quality, 1..100.
         size: side in pixels at which images are stored, 1..S; 0 is the learner's resolution S.
+        chroma: its subsampling: 420 (both sides halved), 422 (the width) or 444 (none).
     """
 
     quality: int = 75
     size: int = 0
+    chroma: int = 420
 
 
 class JpegFormat(ImageFileFormat):
-    """JPEG files with 4:2:0 chroma, optimised Huffman tables and no metadata; decoded by torchvision (libjpeg-turbo)."""
+    """JPEG files with optimised Huffman tables and no metadata; decoded by torchvision (libjpeg-turbo).
+
+    Raises:
+        UserError: quality outside 1..100, size outside 0..S, or another chroma subsampling than the three.
+    """
 
     name = "jpeg"
     qualities = (1, 100)
     Options = JpegOptions
 
+    def __init__(self, options: JpegOptions, context: FormatContext) -> None:
+        super().__init__(options, context)
+        if options.chroma not in CHROMA:
+            raise UserError(f"{self.name}: chroma={options.chroma} is none of {', '.join(map(str, CHROMA))}; try chroma=420")
+
+    @property
+    def spec(self) -> str:
+        """The canonical spec; the usual 4:2:0 chroma is not written, so that a memory of before the option is the same format."""
+        return super().spec.removesuffix(",chroma=420")
+
     def _encode_one(self, image: Tensor) -> bytes:
-        return write_image(image, "JPEG", quality=self.options.quality, optimize=True, subsampling="4:2:0")
+        return self._write(image, optimize=True)
+
+    def _write(self, image: Tensor, optimize: bool) -> bytes:
+        """The JPEG file of an image (H, W, 3) uint8, with Huffman tables of its own or the standard's."""
+        settings = {"quality": self.options.quality, "subsampling": CHROMA[self.options.chroma]}
+        return write_image(image, "JPEG", optimize=optimize, **settings)
 
     def _decode_all(self, records: list[Tensor]) -> list[Tensor]:
         return list(decode_jpeg(records, mode=ImageReadMode.RGB))

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from seit_cl.errors import UserError
-from seit_cl.formats._image_file import write_image
 from seit_cl.formats.base import FormatContext
 from seit_cl.formats.jpeg import JpegFormat, JpegOptions
 
@@ -31,25 +30,26 @@ HUFFMAN = (
     "262728292a35363738393a434445464748494a535455565758595a636465666768696a737475767778797a82838485868788898a92939495969798999aa2a3a4"
     "a5a6a7a8a9aab2b3b4b5b6b7b8b9bac2c3c4c5c6c7c8c9cad2d3d4d5d6d7d8d9dae2e3e4e5e6e7e8e9eaf2f3f4f5f6f7f8f9fa",
 )
+LUMA = {420: b"\x22", 422: b"\x21", 444: b"\x11"}  # luma samples across and down for one of chroma
 START, END = b"\xff\xd8", b"\xff\xd9"
 
 
 class JpegScanFormat(JpegFormat):
-    """JPEG scans with 4:2:0 chroma and the standard's tables; images come back at the learner's side S.
+    """JPEG scans with the standard's tables; images come back at the learner's side S.
 
     Args:
-        options: quality and stored side.
+        options: quality, stored side and chroma.
         context: gives the learner's resolution S in pixels.
 
     Raises:
-        UserError: quality outside 1..100, or size outside 0..S.
+        UserError: quality outside 1..100, size outside 0..S, or another chroma subsampling than JPEG's three.
     """
 
     name = "jpeg_scan"
 
     def __init__(self, options: JpegOptions, context: FormatContext) -> None:
         super().__init__(options, context)
-        self.header = header(options.quality, self.size)
+        self.header = header(options.quality, self.size, options.chroma)
         self._header, self._end = (torch.frombuffer(bytearray(part), dtype=torch.uint8) for part in (self.header, END))
 
     def _encode_one(self, image: Tensor) -> bytes:
@@ -58,7 +58,7 @@ class JpegScanFormat(JpegFormat):
         Raises:
             UserError: Pillow's JPEG library writes other headers than the standard's.
         """
-        file = write_image(image, "JPEG", quality=self.options.quality, optimize=False, subsampling="4:2:0")
+        file = self._write(image, optimize=False)
         # JFIF's marker, which tells a decoder nothing that it must know, is left out.
         begin = len(START) + (2 + int.from_bytes(file[4:6], "big") if file[2:4] == b"\xff\xe0" else 0)
         rest = self.header[len(START) :]
@@ -70,15 +70,16 @@ class JpegScanFormat(JpegFormat):
         return super()._decode_all([torch.cat([self._header, record, self._end]) for record in records])
 
 
-def header(quality: int, side: int) -> bytes:
-    """All that comes before the scan in a baseline 4:2:0 JPEG file of a quality (1..100) and side (pixels), without JFIF."""
+def header(quality: int, side: int, chroma: int) -> bytes:
+    """All that comes before the scan in a baseline JPEG file of a quality (1..100), side (pixels) and chroma (a key of LUMA),
+    without JFIF."""
     scale = 5000 // quality if quality < 50 else 200 - 2 * quality  # libjpeg's law
     parts = [START]
     for number, table in enumerate(QUANTISATION):
         steps = bytes(min(255, max(1, (step * scale + 50) // 100)) for step in bytes.fromhex(table))
         parts.append(_segment(0xDB, bytes([number]) + steps))
     sides = side.to_bytes(2, "big") * 2
-    parts.append(_segment(0xC0, b"\x08" + sides + b"\x03" + b"\x01\x22\x00" + b"\x02\x11\x01" + b"\x03\x11\x01"))
+    parts.append(_segment(0xC0, b"\x08" + sides + b"\x03" + b"\x01" + LUMA[chroma] + b"\x00" + b"\x02\x11\x01" + b"\x03\x11\x01"))
     parts += [_segment(0xC4, bytes.fromhex(table)) for table in HUFFMAN]
     parts.append(_segment(0xDA, b"\x03" + b"\x01\x00" + b"\x02\x11" + b"\x03\x11" + b"\x00\x3f\x00"))
     return b"".join(parts)

@@ -1,0 +1,62 @@
+"""The data set's own files, byte for byte: `jpeg:original`, for most data sets are JPEGs; others are kept as they are."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from seit_cl.datasets.images import decode_image, no_pixel_limit
+from seit_cl.formats.base import FormatContext
+from seit_cl.records import Records
+from seit_cl.samples import Samples
+
+
+@dataclass(frozen=True)
+class OriginalOptions:
+    """It has none: nothing is encoded anew."""
+
+
+class JpegOriginalFormat:
+    """One original file a record. It comes back as a run sees it when it reads the data set: the very same pixels.
+
+    Args:
+        options: none.
+        context: gives the learner's resolution S in pixels.
+    """
+
+    Options = OriginalOptions
+    domain: Literal["pixels", "tokens"] = "pixels"
+    spec = "jpeg:original"
+
+    def __init__(self, options: OriginalOptions, context: FormatContext) -> None:
+        self.side = context.resolution
+        self.fixed_length: int | None = None
+        self.side_info, self.codec_bytes = b"", 0
+
+    def encode(self, samples: Samples) -> Records:
+        """One record an image: the file's bytes.
+
+        Raises:
+            UserError: the samples came from no files.
+        """
+        return Records.from_bytes(samples.files())
+
+    def decode(self, records: Records) -> Tensor:
+        """Pixels (B, 3, S, S) uint8, on the CPU.
+
+        Raises:
+            one of BAD_IMAGE: a record is no image file.
+        """
+        images = torch.empty((len(records), self.side, self.side, 3), dtype=torch.uint8)
+        rows = images.numpy()
+        with no_pixel_limit():
+            for i, record in enumerate(records.to_bytes()):
+                rows[i] = decode_image(io.BytesIO(record), self.side)
+        return images.permute(0, 3, 1, 2).contiguous()
+
+
+FORMAT = JpegOriginalFormat

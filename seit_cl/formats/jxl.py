@@ -1,0 +1,51 @@
+"""JPEG XL at one quality and side: dense, and its header short enough for small images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from seit_cl.errors import UserError
+from seit_cl.formats._image_file import ImageFileFormat, write_image
+from seit_cl.formats.base import FormatContext
+
+
+@dataclass(frozen=True)
+class JxlOptions:
+    """Options of the JPEG XL format.
+
+    Args:
+        quality: libjxl's quality, 0..100; 100 loses nothing.
+        size: side in pixels at which images are stored, 1..S; 0 is the learner's resolution S.
+    """
+
+    quality: int = 75
+    size: int = 0
+
+
+class JxlFormat(ImageFileFormat):
+    """JPEG XL codestreams without container, at libjxl's effort 9, one thread, through pillow-jxl-plugin; that package
+    is an extra, for it is under the GPL.
+
+    Raises:
+        UserError: that package is not installed, quality outside 0..100, or size outside 0..S.
+    """
+
+    name = "jxl"
+    Options = JxlOptions
+
+    def __init__(self, options: Any, context: FormatContext) -> None:
+        try:
+            import pillow_jxl  # noqa: F401  # teaches Pillow the format
+        except ImportError:
+            raise UserError("jxl: JPEG XL needs a package more; pip install 'seit_cl[jxl]'") from None
+        super().__init__(options, context)
+
+    def _encode_one(self, image: Tensor) -> bytes:
+        quality = self.options.quality
+        return write_image(image, "JXL", quality=quality, lossless=quality == 100, effort=9, num_threads=1)
+
+
+FORMAT = JxlFormat
