@@ -30,7 +30,9 @@ class RunConfig:
     strategy: Annotated[str, _help("what is done against forgetting, e.g. er, naive, cumulative, joint")] = "er"
     format: Annotated[str, _help("how exemplars are stored, e.g. tokens, jpeg:quality=75, raw")] = "tokens"
     memory_mb: Annotated[float, _help("budget of the memory's file in MB (10^6 bytes); 0: no memory")] = 1.0
-    policy: Annotated[Literal["class-balanced", "reservoir"], _help("who stays in the memory")] = "class-balanced"
+    policy: Annotated[
+        Literal["class-balanced", "class-balanced-count", "reservoir", "herding"], _help("who stays in the memory")
+    ] = "class-balanced"
     learner: Annotated[Literal["tokens", "pixels"], _help("token learner, or the same ViT on pixels")] = "tokens"
     model: Annotated[Literal["micro", "tiny", "small", "base"], _help("size of the ViT")] = "micro"
     head: Annotated[Literal["grow", "fixed"], _help("classify among the classes seen, or all from the start")] = "grow"

@@ -33,6 +33,7 @@ from seit_cl.generators import Generators, derive_seed
 from seit_cl.learner.batches import BatchMaker, ReplayLoader
 from seit_cl.learner.template import Learner
 from seit_cl.memory.buffer import ByteBudgetBuffer
+from seit_cl.memory.herding import best_first
 from seit_cl.rundata import RunData
 from seit_cl.samples import Samples
 from seit_cl.scenario import Scenario
@@ -202,7 +203,11 @@ class Experiment:
     def _remember(self, step: int) -> None:
         if self.memory is None:
             return
-        for part in self.scenario.train[step].split(OFFER_CHUNK):
+        ids = self.scenario.train[step]
+        if self.memory.best_first:
+            features = self.learner.features(self.data.raw(self.config.learner, ids))
+            ids = ids[best_first(features, self.labels[ids])]
+        for part in ids.split(OFFER_CHUNK):
             self.memory.offer(self._samples(part))
         kept = dict(zip(self.names, self.memory.counts_per_class().tolist(), strict=True))
         self.memory_rows += results.memory_rows(step, kept, self.memory.bytes_by_kind())

@@ -127,3 +127,16 @@ def test_one_byte_less_than_a_record_stops_the_whole_grid(refused: Refused, head
 @pytest.mark.parametrize("budget", ["-1", "nan", "inf"])
 def test_a_budget_that_is_no_size_is_refused(refused: Refused, budget: str) -> None:
     assert f"--memory-mb {budget}" in refused("--memory-mb", budget)
+
+
+def test_a_run_that_herds_keeps_the_same_bytes_of_other_exemplars(fractals: Path, header: int, tmp_path: Path) -> None:
+    budget, kept = megabytes(header + 20 * RECORD), {}
+    command = [sys.executable, "-m", "seit_cl.run", "--data-root", str(fractals), "--memory-mb", budget, *BASE]
+    for policy in ("class-balanced", "herding"):
+        out = tmp_path / policy
+        rest = ["--policy", policy, "--out", str(out)]
+        done = subprocess.run([*command, *rest], capture_output=True, text=True, timeout=280, check=False)
+        assert done.returncode == 0, done.stderr
+        kept[policy] = next(out.glob("*/memory.bin")).read_bytes()
+        assert pd.read_csv(out / "summary.csv").exemplars.item() == 20
+    assert kept["herding"] != kept["class-balanced"]

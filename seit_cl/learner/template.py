@@ -148,9 +148,16 @@ class Learner(SupervisedTemplate):
         Always in float32: bf16 logits tie at the top in about 1 % of images, and a tie would go to the older class. Never
         compiled: other batches in another precision are not worth graphs of their own.
         """
+        return self._over(raw, batch, lambda inputs: self.logits(inputs, "fp32", self.model.forward).argmax(1))
+
+    @torch.inference_mode()
+    def features(self, raw: Tensor, batch: int = 512) -> Tensor:
+        """What the head sees (N, width) float32, on the CPU, of raw data (N, ...)."""
+        model: Any = self.model
+        return self._over(raw, batch, lambda inputs: model.forward_head(model.forward_features(inputs), pre_logits=True))
+
+    def _over(self, raw: Tensor, batch: int, network: Callable[[Tensor], Tensor]) -> Tensor:
+        """What a network makes of raw data (N, ...), unaugmented, batch by batch; on the CPU."""
         self.model.eval()
-        parts = []
-        for chunk in raw.split(batch):
-            inputs = self.augment(send(chunk, self.device), None, train=False)
-            parts.append(self.logits(inputs, "fp32", self.model.forward).argmax(1))
+        parts = [network(self.augment(send(chunk, self.device), None, train=False)) for chunk in raw.split(batch)]
         return torch.cat(parts).cpu()

@@ -103,6 +103,11 @@ class MeteredBuffer(ExemplarsBuffer):
         """Whether a sample once did not fit: the budget has bound."""
         return self._selection.full
 
+    @property
+    def best_first(self) -> bool:
+        """Whether samples are to be offered in the order of `seit_cl.memory.herding`."""
+        return self._selection.best_first
+
     def bytes_by_kind(self) -> dict[str, int]:
         """Bytes of the file by what they are for; they sum to `used_bytes`."""
         return self._meter.by_kind(len(self), self.payload_bytes, self.used_bytes)

@@ -30,6 +30,7 @@ class SelectionPolicy:
     """
 
     grouped = False  # whether exemplars are kept in one group per class
+    best_first = False  # whether an experience is to be offered in the order of `seit_cl.memory.herding`
 
     def __init__(self, classes: int, seed: int, evict: Callable[[int], None]) -> None:
         self.classes, self.seed, self.evict = classes, seed, evict
@@ -40,6 +41,7 @@ class SelectionPolicy:
         count = classes if self.grouped else 1
         self.groups = [array("q") for _ in range(count)]
         self.bytes = np.zeros(count, np.int64)
+        self.counts = np.zeros(count, np.int64)
         self._group, self._cost, self._place = array("q"), array("q"), array("q")
         self._ahead: list[int] = []
         self._ahead_from = 0
@@ -90,6 +92,7 @@ class SelectionPolicy:
         self._place.append(len(self.groups[group]))
         self.groups[group].append(slot)
         self.bytes[group] += cost
+        self.counts[group] += 1
         self.used += cost
 
     def shrink(self, room: int) -> None:
@@ -99,7 +102,7 @@ class SelectionPolicy:
         self._words = []
         self._start_spill(2)
         while self.used > room:
-            self._evict_random(self._group_to_shrink())
+            self._evict(self._group_to_shrink())
 
     def order(self) -> NDArray[np.int64]:
         """All slots (N,) in canonical order: group by group, in each group's own order."""
@@ -147,16 +150,20 @@ class SelectionPolicy:
             self._words = self._spill.random_raw(64).tolist()[::-1]
         return (self._words.pop() * bound) >> 64
 
-    def _evict_random(self, group: int) -> None:
-        """Evict an exemplar of the group, uniformly at random."""
+    def _evict(self, group: int) -> None:
+        """Evict an exemplar of the group: uniformly at random, where a policy does not choose otherwise."""
+        self._evict_at(group, self._below(len(self.groups[group])))
+
+    def _evict_at(self, group: int, place: int) -> None:
+        """Evict the exemplar at a place of the group; the last one takes its place."""
         members = self.groups[group]
-        place = self._below(len(members))
         slot, moved = members[place], members[-1]
         members[place] = moved
         self._place[moved] = place
         members.pop()
         cost = self._cost[slot]
         self.bytes[group] -= cost
+        self.counts[group] -= 1
         self.used -= cost
         last = len(self._cost) - 1
         for column in (self._group, self._cost, self._place):
@@ -202,18 +209,56 @@ class ClassBalanced(SelectionPolicy):
             if self._below(self.seen_per_class[label]) >= len(own):
                 return False
             while own and self.used + cost > room:
-                self._evict_random(label)
+                self._evict(label)
         while self.used + cost > room:
-            self._evict_random(self._largest())
+            self._evict(self._largest())
         return True
 
     def _largest(self) -> int:
-        """The largest class by bytes, ties to the smaller label; every class as large as it is full from now on."""
-        self.class_full |= self.bytes == self.bytes.max()
-        return int(self.bytes.argmax())
+        """The largest class, ties to the smaller label; every class as large as it is full from now on."""
+        sizes = self._sizes()
+        self.class_full |= sizes == sizes.max()
+        return int(sizes.argmax())
+
+    def _sizes(self) -> NDArray[np.int64]:
+        """What makes a class large (C,): its bytes."""
+        return self.bytes
 
     def _group_to_shrink(self) -> int:
         return self._largest()
+
+
+class ClassBalancedCount(ClassBalanced):
+    """The same with a class as large as its exemplars are many, as in the paper: classes of long records take more bytes."""
+
+    def _sizes(self) -> NDArray[np.int64]:
+        return self.counts
+
+
+class Herding(ClassBalanced):
+    """Herding (Rebuffi et al., iCaRL, CVPR 2017) that stops when the bytes do: every class keeps the first of its ranking.
+
+    Samples are to be offered best first (`seit_cl.memory.herding`). A class that is or has been the largest by bytes
+    takes no more; another one takes its next sample, and the largest classes give up their last for it.
+    A class's order in the file is its ranking.
+    """
+
+    best_first = True
+
+    def _decide(self, label: int, cost: int, room: int) -> bool:
+        self._largest()
+        if self.class_full[label] or self.bytes[label] + cost > room:
+            self.class_full[label] = True  # for good: a shorter sample further down must not take the place
+            return False
+        while self.used + cost > room:
+            others = self._sizes().copy()
+            others[label] = -1  # it never gives up an earlier one for a later
+            self.class_full |= others == others.max()
+            self._evict(int(others.argmax()))
+        return True
+
+    def _evict(self, group: int) -> None:
+        self._evict_at(group, len(self.groups[group]) - 1)
 
 
 class Reservoir(SelectionPolicy):
@@ -223,11 +268,16 @@ class Reservoir(SelectionPolicy):
         if self._below(self.seen) >= len(self):
             return False
         while self.used + cost > room:
-            self._evict_random(0)
+            self._evict(0)
         return True
 
     def _group_to_shrink(self) -> int:
         return 0
 
 
-POLICIES: dict[str, type[SelectionPolicy]] = {"class-balanced": ClassBalanced, "reservoir": Reservoir}
+POLICIES: dict[str, type[SelectionPolicy]] = {
+    "class-balanced": ClassBalanced,
+    "class-balanced-count": ClassBalancedCount,
+    "reservoir": Reservoir,
+    "herding": Herding,
+}

@@ -40,3 +40,12 @@ def test_the_rate_warms_up_to_its_peak_and_falls_without_reaching_zero_early() -
         made.schedule.step()
     assert rates[:3] == pytest.approx([1e-3 / 3, 2e-3 / 3, 1e-3])
     assert rates[3] == 1e-3 and rates[3] > rates[4] > rates[5] > 0
+
+
+def test_features_are_what_the_head_sees() -> None:
+    made = learner()
+    torch.nn.init.normal_(made.model.head.weight, generator=torch.Generator().manual_seed(0))
+    made.seen, raw = 4, torch.randn(7, 2, 4, 4, generator=torch.Generator().manual_seed(1))
+    features = made.features(raw, batch=3)
+    assert features.shape == (7, made.model.num_features)
+    assert torch.equal(made.model.head(features.clone()).argmax(1), made.predict(raw))

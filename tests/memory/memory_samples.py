@@ -6,6 +6,7 @@ from torch import Tensor
 
 from seit_cl.entropy.model import register_entropy
 from seit_cl.formats import FormatContext, build_format
+from seit_cl.formats._image_file import write_image
 from seit_cl.memory import ByteBudgetBuffer, TensorSpec
 from seit_cl.samples import Samples
 
@@ -31,7 +32,7 @@ class TinySource:
         return torch.stack(images).to(torch.uint8)
 
     def files(self, ids: Tensor) -> list[bytes]:
-        raise NotImplementedError
+        return [write_image(image.permute(1, 2, 0), "PNG") for image in self.pixels(ids)]
 
 
 def samples(start: int, labels: list[int]) -> Samples:

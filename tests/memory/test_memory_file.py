@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from memory_samples import CONTEXT, STORES, extras, memory, samples
 from random_entropy import random_model
 
+from seit_cl import plugins
 from seit_cl.entropy.model import register_entropy
 from seit_cl.errors import UserError
 from seit_cl.memory import POLICIES, ByteBudgetBuffer, TensorSpec
@@ -28,7 +29,7 @@ def saved(buffer: ByteBudgetBuffer, folder: Path) -> bytes:
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-@pytest.mark.parametrize("spec", ["tokens", "tokens:coder=ans", "tokens:coder=context", "jpeg:quality=20"])
+@pytest.mark.parametrize("spec", [*sorted(plugins.names("format")), "tokens:coder=ans", "tokens:coder=context"])
 @settings(max_examples=12, deadline=None)
 @given(offers=OFFERS, spare=st.integers(0, 4000), with_extras=st.booleans(), seed=st.integers(0, 2**64 - 1))
 def test_size_identity_and_continuation(policy, spec, offers, spare, with_extras, seed):

@@ -3,10 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from memory_samples import kept, memory, room_for, samples
 
 from seit_cl.memory import POLICIES
 from seit_cl.memory.selection import SelectionPolicy
+
+RANDOM = [policy for policy in POLICIES if policy != "herding"]  # which never draws
 
 
 def run(policy: str, stream: list[tuple[int, int]], room: int, seed: int) -> tuple[SelectionPolicy, list[int]]:
@@ -70,7 +74,7 @@ def test_class_balanced_balances_bytes_under_imbalance(costs):
         assert chosen.bytes.max() - chosen.bytes.min() <= (2 if len(costs) == 1 else 20) * max(costs)
 
 
-@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("policy", RANDOM)
 def test_staying_does_not_depend_on_the_own_length(policy):
     lengths = [4, 20]
     stream = [(i // 2 % 2, lengths[i * 7 // 3 % 2]) for i in range(400)]
@@ -83,6 +87,27 @@ def test_staying_does_not_depend_on_the_own_length(policy):
     offered = [sum(c == n for _, c in stream[201:]) for n in lengths]
     rates = short / offered[0], long / offered[1]
     assert abs(rates[0] / rates[1] - 1) < 0.15
+
+
+def test_class_balanced_by_count_balances_exemplars_and_not_bytes():
+    stream = [(i % 3, 4 if i % 3 else 20) for i in range(900)]
+    by_count, by_bytes = (run(policy, stream, 1000, 0)[0] for policy in ("class-balanced-count", "class-balanced"))
+    assert by_count.counts.max() - by_count.counts.min() <= 6 and by_count.bytes[0] > 4 * by_count.bytes[1]
+    assert by_bytes.bytes.max() - by_bytes.bytes.min() <= 100 and by_bytes.counts[1] > 4 * by_bytes.counts[0]
+
+
+@given(
+    experiences=st.lists(st.lists(st.integers(1, 30), min_size=1, max_size=40), min_size=1, max_size=4),
+    room=st.integers(30, 400),
+)
+def test_herding_keeps_the_first_of_every_ranking_and_stops_when_the_bytes_do(experiences, room):
+    """Two classes an experience, offered best first in turn; records of any length."""
+    stream = [(2 * e + i % 2, cost) for e, costs in enumerate(experiences) for i, cost in enumerate(costs)]
+    chosen, stay = run("herding", stream, room, 0)
+    for label, group in enumerate(chosen.groups):
+        offered = [i for i, (own, _) in enumerate(stream) if own == label]
+        assert [stay[slot] for slot in group] == offered[: len(group)]
+    assert len(stay) == len(stream) or chosen.full
 
 
 def test_new_classes_enter_a_full_memory_and_take_their_share():
@@ -102,7 +127,7 @@ def test_fewer_records_than_classes_keeps_what_fits():
         assert 1 <= buffer.classes_covered <= 3
 
 
-@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("policy", RANDOM)
 def test_decisions_are_the_seeds_and_not_the_batchings(policy):
     labels = [i * i % 5 for i in range(200)]
     results = []
