@@ -1,0 +1,88 @@
+"""What the memory holds of every class after each experience, as stacked bars: who gives way to whom."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from seit_cl.reports import base
+from seit_cl.reports._panels import grid_of, title_of
+from seit_cl.results import Run
+
+TITLE = "Exemplars of each class in memory"
+MAP = colormaps["viridis"]
+LINED = 40  # classes up to which bars are told apart by lines
+
+
+def make(runs: list[Run]) -> Figure | None:
+    """A panel per setting, format and budget, first seed; None when no finished run kept an exemplar."""
+    kept = [run for run in base.with_memory(runs) if len(counts(run)) and counts(run).any()]
+    shown = _one_of_twins(base.past_sweeps(kept) or kept)
+    if not shown:
+        return None
+    grid = grid_of(shown)
+    columns = max(len(row) for row in grid)
+    drawn = [run for row in grid for run in row if run is not None]
+    seeds = ", ".join(map(str, sorted({run.fact("seed", 0) for run in drawn})))
+    settings = base.rows_of(drawn)
+    figure = base.new_figure(TITLE, base.note(settings, f"one seed of each: {seeds}"), (len(grid), columns), (2.5, 2.2))
+    axes = figure.subplots(len(grid), columns, squeeze=False)
+    for i, row in enumerate(grid):
+        for j, ax in enumerate(axes[i]):
+            run = row[j] if j < len(row) else None
+            if run is None:
+                ax.set_axis_off()
+                continue
+            _bars(ax, counts(run))
+            ax.set_title(title_of(run, settings, drawn), fontsize=8)
+    classes = max(counts(run).shape[1] for run in drawn)
+    scale = ScalarMappable(Normalize(1, max(classes, 2)), MAP)
+    bar = figure.colorbar(scale, ax=list(axes.flat), aspect=25, fraction=0.06, shrink=min(1.0, 2.2 / len(grid)))
+    bar.set_label("class, in order of arrival", fontsize=8)
+    bar.ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+    bar.ax.tick_params(labelsize=7)
+    return figure
+
+
+def counts(run: Run) -> np.ndarray:
+    """Exemplars (T, C) after each experience, classes in order of arrival."""
+    rows = run.memory if run.memory is not None else None
+    if rows is None or rows.empty:
+        return np.zeros((0, 0), np.int64)
+    held = rows[rows["kind"] == "exemplars"]
+    table = held.pivot(index="step", columns="name", values="value")
+    return table[held["name"].unique()].to_numpy(np.int64)
+
+
+def _one_of_twins(runs: list[Run]) -> list[Run]:
+    """One run of those that differ by their learner alone, which does not move what is kept."""
+    first: dict[tuple[object, ...], Run] = {}
+    for run in sorted(runs, key=lambda r: (r.fact("seed", 0), r.run_id)):
+        series = base.series(run)
+        first.setdefault((base.setting(run), series.format, series.variant, base.budget(run)), run)
+    return list(first.values())
+
+
+def _bars(ax: Axes, table: np.ndarray) -> None:
+    """One run's bars (T, C)."""
+    steps, classes = table.shape
+    x = np.arange(1, steps + 1)
+    line = {"edgecolor": "white", "linewidth": 0.3} if classes <= LINED else {"linewidth": 0}
+    bottom = np.zeros(steps, np.int64)
+    for k in range(classes):
+        ax.bar(x, table[:, k], 0.9, bottom=bottom, color=MAP(k / max(classes - 1, 1)), **line)
+        bottom += table[:, k]
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=1))
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
+    ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    ax.tick_params(labelsize=7)
+    ax.set_xlabel("experiences learnt", fontsize=7)
+    ax.set_ylabel("exemplars", fontsize=7)
+
+
+REPORT = base.Report("memory_per_class", TITLE, make)
