@@ -24,6 +24,7 @@ from seit_cl.datasets.images import load_images
 from seit_cl.density_rivals import RIVALS
 from seit_cl.errors import UserError
 from seit_cl.formats import ExemplarFormat, build_format
+from seit_cl.formats._image_file import write_image
 from seit_cl.formats.base import FormatContext
 from seit_cl.memory import ByteBudgetBuffer
 from seit_cl.memory.meter import Meter
@@ -79,8 +80,8 @@ class Shown:
         return self._pixels[ids]
 
     def files(self, ids: Tensor) -> list[bytes]:
-        """There are none."""
-        raise UserError("these images are no files; leave out formats that keep the original file, or name images with --show")
+        """PNG files of them: they came from none."""
+        return [write_image(image.permute(1, 2, 0), "PNG") for image in self.pixels(ids)]
 
 
 class FileSource(Shown):
@@ -181,8 +182,12 @@ def look(
     options: Options, side: int, formats: list[ExemplarFormat], tokenizer: BundledTokenizer
 ) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
     """Images of the picture (B, 3, S, S), the same as each format gives them back, and the bytes (B,) of their records."""
-    images = load_images(list(options.show), side) if options.show else render(SHOWN, 1, side, CHECK_SEED, "val")[0]
-    samples = Samples(torch.arange(len(images)), torch.zeros(len(images), dtype=torch.int64), Shown(images, tokenizer))
+    if options.show:
+        source: Shown = FileSource(list(options.show), side, tokenizer)
+    else:
+        source = Shown(render(SHOWN, 1, side, CHECK_SEED, "val")[0], tokenizer)
+    samples = Samples(ids := torch.arange(len(options.show) or SHOWN), torch.zeros_like(ids), source)
+    images = samples.pixels()
     records = {fmt.spec: fmt.encode(samples) for fmt in formats}
     back = {fmt.spec: given_back(fmt, records[fmt.spec], tokenizer) for fmt in formats}
     return images, back, {spec: record.lengths for spec, record in records.items()}

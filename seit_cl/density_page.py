@@ -68,7 +68,7 @@ def figure(table: pd.DataFrame) -> Figure:
     ax.set_yticks(range(len(rows)), rows["format"], fontsize=7)
     ax.set_xscale("log")
     ax.set_xlim(right=float(rows["bytes_each"].max()) * 2)
-    ax.set_xlabel("bytes an exemplar, label and length included (log scale); grey: what others store, without them", fontsize=7)
+    ax.set_xlabel("bytes an exemplar, label and length included (log scale)\ngrey: what others store, without them", fontsize=7)
     ax.tick_params(axis="x", labelsize=7)
     ax.spines[["top", "right"]].set_visible(False)
     return drawn
@@ -87,7 +87,7 @@ def picture(originals: Tensor, back: dict[str, Tensor], sizes: dict[str, Tensor]
     FigureCanvasAgg(drawn)
     axes = drawn.subplots(len(rows), len(originals), squeeze=False)
     for line, (name, images) in zip(axes, rows.items(), strict=True):
-        line[0].set_ylabel(name.replace(":", ":\n"), fontsize=7, rotation=0, ha="right", va="center")
+        line[0].set_ylabel(name.replace(":", ":\n").replace(",", ",\n"), fontsize=7, rotation=0, ha="right", va="center")
         for i, (ax, image) in enumerate(zip(line, images, strict=True)):
             ax.imshow(image.permute(1, 2, 0).numpy(), interpolation="nearest")
             ax.set(xticks=[], yticks=[])

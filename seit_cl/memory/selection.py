@@ -42,6 +42,7 @@ class SelectionPolicy:
         self.groups = [array("q") for _ in range(count)]
         self.bytes = np.zeros(count, np.int64)
         self.counts = np.zeros(count, np.int64)
+        self._top = -1  # the largest group, where it is known
         self._group, self._cost, self._place = array("q"), array("q"), array("q")
         self._ahead: list[int] = []
         self._ahead_from = 0
@@ -94,6 +95,7 @@ class SelectionPolicy:
         self.bytes[group] += cost
         self.counts[group] += 1
         self.used += cost
+        self._top = -1
 
     def shrink(self, room: int) -> None:
         """Evict by the policy until exemplars take at most `room` bytes; where any left, the memory counts as full."""
@@ -165,6 +167,7 @@ class SelectionPolicy:
         self.bytes[group] -= cost
         self.counts[group] -= 1
         self.used -= cost
+        self._top = -1
         last = len(self._cost) - 1
         for column in (self._group, self._cost, self._place):
             column[slot] = column[last]
@@ -216,9 +219,11 @@ class ClassBalanced(SelectionPolicy):
 
     def _largest(self) -> int:
         """The largest class, ties to the smaller label; every class as large as it is full from now on."""
-        sizes = self._sizes()
-        self.class_full |= sizes == sizes.max()
-        return int(sizes.argmax())
+        if self._top < 0:
+            sizes = self._sizes()
+            self._top = int(sizes.argmax())
+            self.class_full |= sizes == sizes[self._top]
+        return self._top
 
     def _sizes(self) -> NDArray[np.int64]:
         """What makes a class large (C,): its bytes."""
