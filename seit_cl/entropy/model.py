@@ -33,6 +33,7 @@ NEIGHBOURS = ((0, -1), (-1, 0), (-1, -1), (-1, 1), (0, -2), (-2, 0), (-1, 2), (-
 REACH = 2  # rows above and columns beside
 SCORE_BITS = 11  # a score is a binary logarithm in units of 2**-11
 ACTIVATION_BITS, HIDDEN_SHIFT = 8, 6  # activations are 0..255; sums of products are brought there by a shift
+EXACT = 1 << 24  # whole numbers below it, and their sums in any order, are exact in float32
 TABLE_SHIFT = 8  # tables hold scores in units of 2**-3
 
 
@@ -121,6 +122,15 @@ class EntropyModel:
         hidden = (hidden + _activation(hidden @ second + second_bias)).clamp_max((1 << ACTIVATION_BITS) - 1)
         return intervals(hidden @ last + last_bias)
 
+    @property
+    def largest_sum(self) -> int:
+        """The most that any sum in the network can come to, whatever the neighbours are; float32 is exact below EXACT."""
+        highest = {"first": int(self.embedding.long().abs().max()), "second": (1 << ACTIVATION_BITS) - 1}
+        highest["last"] = highest["second"]
+        layers = [getattr(self, name).long().abs().sum(1) * top for name, top in highest.items()]
+        biases = [getattr(self, f"{name}_bias").long().abs() for name in highest]
+        return max(int((layer + bias).max()) for layer, bias in zip(layers, biases, strict=True))
+
     def save(self, path: Path) -> None:
         """Write all into one safetensors file, atomically."""
         tensors = {name: tensor.contiguous() for name, tensor in self._tensors().items()}
@@ -156,15 +166,19 @@ def load_entropy(path: Path) -> EntropyModel:
     """The model of a file that `EntropyModel.save` wrote.
 
     Raises:
-        UserError: no such file, or another kind of file.
+        UserError: no such file, another kind of file, or weights with which machines could come to different numbers.
     """
     names = [field.name for field in fields(EntropyModel) if field.name != "tokenizer"]
     try:
         with safe_open(path, "pt") as file:
-            return EntropyModel(file.metadata()["tokenizer"], **{name: file.get_tensor(name) for name in names})
+            model = EntropyModel(file.metadata()["tokenizer"], **{name: file.get_tensor(name) for name in names})
     except (OSError, SafetensorError, KeyError, TypeError) as error:
         raise UserError(f"{path}: no entropy model ({type(error).__name__}); write one with python -m seit_cl.tokenize "
                         "entropy") from error  # fmt: skip
+    if model.largest_sum >= EXACT:
+        raise UserError(f"{path}: its weights are too large to be the same on every machine; fit it anew with python -m "
+                        "seit_cl.tokenize entropy")  # fmt: skip
+    return model
 
 
 _KNOWN: dict[str, EntropyModel] = {}  # by the tokenizer's identity

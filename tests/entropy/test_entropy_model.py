@@ -1,5 +1,6 @@
 """Probabilities of tokens: integers that sum to the coder's total, the same however they are computed."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_entropy import random_model
 
-from seit_cl.entropy.model import NEIGHBOURS, find_entropy, intervals, load_entropy, neighbours_of, register_entropy
+from seit_cl.entropy.model import (
+    BUNDLED,
+    EXACT,
+    NEIGHBOURS,
+    find_entropy,
+    intervals,
+    load_entropy,
+    neighbours_of,
+    register_entropy,
+)
 from seit_cl.entropy.range_coder import TOTAL
 from seit_cl.errors import UserError
 from seit_cl.tokenizers.bundled import BundledTokenizer, load_tokenizer
@@ -89,3 +99,23 @@ def test_another_file_is_refused(content: bytes | None, tmp_path: Path) -> None:
         path.write_bytes(content)
     with pytest.raises(UserError, match=r"m\.safetensors: no entropy model"):
         load_entropy(path)
+
+
+def test_the_bundled_models_sums_are_exact_on_every_machine() -> None:
+    model = load_entropy(BUNDLED)
+    assert model.largest_sum < EXACT
+    for name in ("left", "upper", "embedding", "first", "second", "last"):
+        assert getattr(model, name).dtype == torch.int8
+
+
+def test_a_models_largest_sum_is_reached_and_never_passed() -> None:
+    model = random_model(30)
+    worst = replace(model, last=torch.full_like(model.last, 127), last_bias=torch.full_like(model.last_bias, 5000))
+    assert worst.largest_sum == 255 * 127 * model.last.shape[1] + 5000
+
+
+def test_weights_too_large_to_be_exact_are_refused(tmp_path: Path) -> None:
+    model = random_model(30)
+    replace(model, last_bias=model.last_bias + EXACT).save(tmp_path / "m.safetensors")
+    with pytest.raises(UserError, match=r"m\.safetensors: its weights are too large"):
+        load_entropy(tmp_path / "m.safetensors")

@@ -14,6 +14,8 @@ from seit_cl.samples import Samples
 
 SPECS = [*sorted(plugins.names("format")), "tokens:coder=ans", "tokens:coder=context"]
 register_entropy(random_model(CODED.codes, tokenizer=CODED.tokenizer))
+LOSSLESS = {"raw", "png", "jpeg_original"}
+LEAST_PSNR = 30  # dB, of every other format at its defaults on smooth images
 pytestmark = pytest.mark.parametrize("spec", SPECS)
 
 
@@ -53,6 +55,13 @@ def test_canonical_spec_rebuilds_the_format(spec, fmt, context, samples):
 def test_tokens_lose_nothing(fmt, samples):
     if fmt.domain == "tokens":
         assert torch.equal(fmt.decode(fmt.encode(samples(9))), samples(9).tokens())
+
+
+def test_pixels_come_back_exact_or_within_the_stated_fidelity(spec, fmt, samples):
+    if fmt.domain == "pixels":
+        back, given = fmt.decode(fmt.encode(samples(9))).double(), samples(9).pixels().double()
+        error = float((back - given).square().mean())
+        assert error == 0 if spec in LOSSLESS else error < 255**2 / 10 ** (LEAST_PSNR / 10)
 
 
 def test_lengths_are_as_declared(fmt, samples):
