@@ -10,8 +10,8 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from seit_cl.metrics import final_accuracy
 from seit_cl.reports import base
+from seit_cl.reports.best_against_memory import best, kind
 from seit_cl.results import Run
 
 TITLE = "Accuracy against all bytes: memory and tokenizer"
@@ -40,17 +40,22 @@ def all_bytes(run: Run) -> float:
 
 
 def _lines(ax: Axes, group: list[Run], runs: list[Run]) -> None:
-    """Means over seeds, of bytes and of accuracy, at each budget; the standard deviation as error bars."""
-    for key, style in base.styles(base.finished(runs)).items():
-        mine = [run for run in group if base.series(run) == key]
+    """A line per kind of format and learner, at each budget of the option that ends best: means over seeds, of bytes and of
+    accuracy; the standard deviation as error bars."""
+    kinds = base.in_order({kind(base.series(run)) for run in base.with_memory(runs)})
+    for style, key in zip(base.style_cycle(len(kinds)), kinds, strict=True):
+        mine = [run for run in group if kind(base.series(run)) == key]
+        tried = {base.series(run) for run in mine}
         points = []
         for size in sorted({base.budget(run) for run in mine}):
             here = [run for run in mine if base.budget(run) == size]
-            bytes_mean, _ = base.mean_std([all_bytes(run) / base.MB for run in here])
-            points.append((bytes_mean, *base.mean_std([100 * final_accuracy(run.accuracy) for run in here])))
+            options, mean, std = best(here)
+            won = [run for run in here if base.series(run).format.partition(":")[2] == options]
+            points.append((base.mean_std([all_bytes(run) / base.MB for run in won])[0], mean, std))
         if points:
-            x, mean, std = zip(*points, strict=True)
-            ax.errorbar(x, mean, yerr=std, label=base.label(key, runs), capsize=3, markersize=5, **style._asdict())
+            x, means, stds = zip(*points, strict=True)
+            name = base.label(*tried, runs) if len(tried) == 1 else base.label(key, runs, "best option")
+            ax.errorbar(x, means, yerr=stds, label=name, capsize=3, markersize=5, **style._asdict())
 
 
 REPORT = base.Report("accuracy_against_all_bytes", TITLE, make)

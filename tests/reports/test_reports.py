@@ -145,6 +145,20 @@ def test_all_bytes_are_the_memorys_the_codecs_and_the_strategys(tmp_path):
     assert figure.axes[0].containers[0].lines[0].get_xdata() == pytest.approx([(run.facts["used_bytes"] + 900_007) / 1e6])
 
 
+def test_all_bytes_of_a_sweep_are_one_line_of_the_best_at_each_budget(tmp_path):
+    for spec in ("jpeg:quality=5,size=64", "jpeg:quality=75,size=64"):
+        for memory in (100_000, 500_000):
+            write_run(tmp_path, spec=spec, memory=memory)
+    write_run(tmp_path, memory=100_000)
+    figure = accuracy_against_all_bytes.make(read_runs(tmp_path))
+    lines = {container.get_label(): container.lines[0] for container in figure.axes[0].containers}
+    assert list(lines) == ["tokens", "jpeg (best option)"]
+    df = rebuild_summary(tmp_path)
+    df = df[df["format"] != "tokens"]
+    best = 100 * df.groupby("memory_bytes")["final_accuracy"].max()
+    assert lines["jpeg (best option)"].get_ydata() == pytest.approx(best.to_numpy())
+
+
 def test_where_no_run_needs_a_codec_all_bytes_are_those_of_the_memory_and_not_drawn_again(tmp_path):
     write_run(tmp_path, codec_bytes=0)
     report.build_report(tmp_path)
