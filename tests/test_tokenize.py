@@ -72,7 +72,9 @@ def test_an_interrupted_training_keeps_a_checkpoint_and_goes_on_from_it(root: Pa
     out, checkpoint = tmp_path / "x.safetensors", tmp_path / "x.safetensors.training"
     command = [sys.executable, "-m", "seit_cl.tokenize", "train", "--data-root", str(root), "--out", str(out),
                "--minutes", "0.1", *SMALL]  # fmt: skip
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # Where this runs in a shell's background, children ignore SIGINT.
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # fmt: skip
     assert process.stdout is not None
     while not process.stdout.readline().startswith("step 0"):
         assert process.poll() is None
