@@ -51,7 +51,7 @@ def make(runs: list[Run]) -> Figure | None:
 
 def counts(run: Run) -> np.ndarray:
     """Exemplars (T, C) after each experience, classes in order of arrival."""
-    rows = run.memory if run.memory is not None else None
+    rows = run.memory
     if rows is None or rows.empty:
         return np.zeros((0, 0), np.int64)
     held = rows[rows["kind"] == "exemplars"]
@@ -60,11 +60,13 @@ def counts(run: Run) -> np.ndarray:
 
 
 def _one_of_twins(runs: list[Run]) -> list[Run]:
-    """One run of those that differ by their learner alone, which does not move what is kept."""
+    """One run of those that differ by their learner alone, which moves what is kept under herding only."""
     first: dict[tuple[object, ...], Run] = {}
     for run in sorted(runs, key=lambda r: (r.fact("seed", 0), r.run_id)):
         series = base.series(run)
-        first.setdefault((base.setting(run), series.format, series.variant, base.budget(run)), run)
+        if (run.config or {}).get("policy") != "herding":
+            series = series._replace(learner="")
+        first.setdefault((base.setting(run), series, base.budget(run)), run)
     return list(first.values())
 
 
