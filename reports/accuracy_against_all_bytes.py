@@ -54,7 +54,7 @@ def _lines(ax: Axes, group: list[Run], runs: list[Run]) -> None:
             points.append((base.mean_std([all_bytes(run) / base.MB for run in won])[0], mean, std))
         if points:
             x, means, stds = zip(*points, strict=True)
-            name = base.label(*tried, runs) if len(tried) == 1 else base.label(key, runs, "best option")
+            name = base.label(next(iter(tried)), runs) if len(tried) == 1 else base.label(key, runs, "best option")
             ax.errorbar(x, means, yerr=stds, label=name, capsize=3, markersize=5, **style._asdict())
 
 
