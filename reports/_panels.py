@@ -2,10 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colorbar import Colorbar
+from matplotlib.figure import Figure
+
 from seit_cl.reports import base
 from seit_cl.results import Run
 
 COLUMNS = 5  # panels beside each other where there are many
+
+
+def panels(
+    title: str, shown: list[Run], runs: list[Run], size: tuple[float, float], draw: Callable[[Axes, Run], ScalarMappable]
+) -> tuple[Figure, Colorbar]:
+    """A figure with a panel per setting, format and budget, the first seed of each, and a colour bar beside them.
+
+    Args:
+        title: of the figure.
+        shown: runs to draw.
+        runs: all runs, which say what titles must tell apart.
+        size: width and height of a panel in inches.
+        draw: fills a panel and gives what its colours mean.
+    """
+    grid = grid_of(shown)
+    columns = max(len(row) for row in grid)
+    drawn = [run for row in grid for run in row if run is not None]
+    seeds = ", ".join(map(str, sorted({run.fact("seed", 0) for run in drawn})))
+    settings = base.rows_of(base.with_memory(drawn) or drawn)
+    figure = base.new_figure(title, base.note(settings, f"one seed of each: {seeds}"), (len(grid), columns), size)
+    axes = figure.subplots(len(grid), columns, squeeze=False)
+    colours = None
+    for i, row in enumerate(grid):
+        for j, ax in enumerate(axes[i]):
+            run = row[j] if j < len(row) else None
+            if run is None:
+                ax.set_axis_off()
+                continue
+            colours = draw(ax, run)
+            ax.set_title(title_of(run, settings, runs), fontsize=8)
+    assert colours is not None
+    return figure, figure.colorbar(colours, ax=list(axes.flat), aspect=25, fraction=0.06, shrink=min(1.0, 2.2 / len(grid)))
 
 
 def grid_of(runs: list[Run]) -> list[list[Run | None]]:

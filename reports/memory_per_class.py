@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from seit_cl.reports import base
-from seit_cl.reports._panels import grid_of, title_of
+from seit_cl.reports._panels import panels
 from seit_cl.results import Run
 
 TITLE = "Exemplars of each class in memory"
@@ -25,24 +25,14 @@ def make(runs: list[Run]) -> Figure | None:
     shown = _one_of_twins(base.past_sweeps(kept) or kept)
     if not shown:
         return None
-    grid = grid_of(shown)
-    columns = max(len(row) for row in grid)
-    drawn = [run for row in grid for run in row if run is not None]
-    seeds = ", ".join(map(str, sorted({run.fact("seed", 0) for run in drawn})))
-    settings = base.rows_of(drawn)
-    figure = base.new_figure(TITLE, base.note(settings, f"one seed of each: {seeds}"), (len(grid), columns), (2.5, 2.2))
-    axes = figure.subplots(len(grid), columns, squeeze=False)
-    for i, row in enumerate(grid):
-        for j, ax in enumerate(axes[i]):
-            run = row[j] if j < len(row) else None
-            if run is None:
-                ax.set_axis_off()
-                continue
-            _bars(ax, counts(run))
-            ax.set_title(title_of(run, settings, drawn), fontsize=8)
-    classes = max(counts(run).shape[1] for run in drawn)
+    classes = max(counts(run).shape[1] for run in shown)
     scale = ScalarMappable(Normalize(1, max(classes, 2)), MAP)
-    bar = figure.colorbar(scale, ax=list(axes.flat), aspect=25, fraction=0.06, shrink=min(1.0, 2.2 / len(grid)))
+
+    def draw(ax: Axes, run: Run) -> ScalarMappable:
+        _bars(ax, counts(run))
+        return scale
+
+    figure, bar = panels(TITLE, shown, shown, (2.5, 2.2), draw)
     bar.set_label("class, in order of arrival", fontsize=8)
     bar.ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     bar.ax.tick_params(labelsize=7)
