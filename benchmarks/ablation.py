@@ -22,15 +22,15 @@ from torch import Tensor
 from benchmarks.ablation_variants import VARIANTS, Variant
 from benchmarks.curves import curve
 from benchmarks.measure import machine, table, threads
+from seit_cl.autoencoder.training import Settings
+from seit_cl.autoencoder.training_data import training_images
 from seit_cl.cli import run_command
 from seit_cl.config import RunConfig
 from seit_cl.errors import UserError
 from seit_cl.results import write_atomic
 from seit_cl.rundata import RunData
 from seit_cl.tokenizers.bundled import BundledTokenizer
-from seit_cl.tokenizers.quality import quality
-from seit_cl.tokenizers.training import Settings
-from seit_cl.tokenizers.training_data import training_images
+from seit_cl.tokenizing.quality import quality
 
 FRACTALS = 2000  # trained on beside the images
 JUDGED = 5  # every fifth class

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seit_cl.tokenizers.mirror import PairsToCode, ToPairs
-from seit_cl.tokenizers.vqae import VQAutoencoder
+from seit_cl.autoencoder.mirror import PairsToCode, ToPairs
+from seit_cl.autoencoder.vqae import VQAutoencoder
 
 FSQ_LEVELS = 4  # of each of five dimensions: 1,024 codes
 

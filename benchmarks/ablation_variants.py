@@ -15,9 +15,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks.ablation_models import FSQ, Mixed, Product, ViT
-from seit_cl.tokenizers.codebook import CodebookAverages
-from seit_cl.tokenizers.training import Trainer, classification
-from seit_cl.tokenizers.vqae import VQAutoencoder
+from seit_cl.autoencoder.codebook import CodebookAverages
+from seit_cl.autoencoder.training import Trainer, classification
+from seit_cl.autoencoder.vqae import VQAutoencoder
 
 KEPT = 0.7  # of the positions, by Masked
 TEMPERATURE = 0.2  # of the contrastive loss
@@ -161,7 +161,7 @@ class Variant:
     Args:
         words: how it differs, for the table.
         options: of the autoencoder.
-        settings: fields of seit_cl.tokenizers.training.Settings.
+        settings: fields of seit_cl.autoencoder.training.Settings.
         model: the autoencoder's class.
         trainer: the trainer's class.
         minutes: how many times as long it trains.

@@ -28,7 +28,7 @@ from seit_cl.devices import choose_device
 from seit_cl.experiment import Experiment, Now
 from seit_cl.results import write_atomic
 from seit_cl.rundata import RunData
-from seit_cl.tokenizers.picture import save as save_png
+from seit_cl.tokenizing.picture import save as save_png
 
 LOOKS: dict[str, dict[str, Any]] = {
     "tokens": {"color": "#0072B2", "marker": "o", "linestyle": "-"},

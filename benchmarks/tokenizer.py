@@ -15,12 +15,12 @@ import tyro
 
 from benchmarks.clock import Clock
 from benchmarks.measure import Spread, command, interleave, page, publish, table, threads
+from seit_cl.autoencoder.training import Settings, Trainer
+from seit_cl.autoencoder.vqae import VQAutoencoder
 from seit_cl.cli import run_command
 from seit_cl.datasets.fractals import render
 from seit_cl.devices import choose_device
 from seit_cl.tokenizers.bundled import WEIGHTS, load_tokenizer
-from seit_cl.tokenizers.training import Settings, Trainer
-from seit_cl.tokenizers.vqae import VQAutoencoder
 
 Precision = Literal["fp32", "bf16"]
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from seit_cl.errors import UserError
+from seit_cl.tokenizers import resolved_spec
 
 
 def _help(text: str) -> Any:
@@ -57,7 +58,9 @@ class RunConfig:
     device: Annotated[Literal["auto", "cpu", "cuda"], _help("where the learner runs")] = "auto"
     precision: Annotated[Literal["auto", "fp32", "bf16"], _help("auto: bf16 where the hardware has it")] = "auto"
     compile: Annotated[bool, _help("compile the training step's model, on a GPU into CUDA graphs: starts slowly")] = False
-    tokenizer: Annotated[Path | None, _help("tokenizer file; none: the bundled one")] = None
+    tokenizer: Annotated[
+        str | None, _help("a file of tokenize train, or kind:SOURCE,option=value (tokenize list); none: the bundled one")
+    ] = None
     skip_bad_images: Annotated[bool, _help("leave unreadable images out and count them")] = False
 
     def __post_init__(self) -> None:
@@ -80,7 +83,8 @@ class RunConfig:
         out = asdict(self)
         for key, value in out.items():
             out[key] = str(value.resolve()) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
-        return out | {"scenario": self.scenario.replace("_", "-")}
+        tokenizer = self.tokenizer and resolved_spec(self.tokenizer)
+        return out | {"scenario": self.scenario.replace("_", "-"), "tokenizer": tokenizer}
 
 
 RANGES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (

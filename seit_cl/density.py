@@ -18,6 +18,7 @@ from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from seit_cl import density_page
+from seit_cl.autoencoder.training_data import photos
 from seit_cl.cli import parse_line, run_command
 from seit_cl.datasets.fractals import render
 from seit_cl.datasets.images import load_images
@@ -31,10 +32,9 @@ from seit_cl.memory.meter import Meter
 from seit_cl.records import Records
 from seit_cl.results import write_atomic
 from seit_cl.samples import Samples
-from seit_cl.tokenizers.bundled import WEIGHTS, BundledTokenizer, load_tokenizer
-from seit_cl.tokenizers.picture import save
-from seit_cl.tokenizers.quality import CHECK_SEED, psnr
-from seit_cl.tokenizers.training_data import photos
+from seit_cl.tokenizers import DEFAULT_TOKENIZER, Tokenizer, open_tokenizer
+from seit_cl.tokenizing.picture import save
+from seit_cl.tokenizing.quality import CHECK_SEED, psnr
 
 DEFAULT = (
     "raw", "png", "jpeg:quality=75", "jpeg:quality=25", "jpeg_scan:quality=25", "webp:quality=25", "avif:quality=25",
@@ -55,7 +55,7 @@ class Options:
     memory_mb: Annotated[tuple[float, ...], tyro.conf.arg(help="budgets in MB (10^6 bytes)")] = (1.0, 10.0, 100.0)
     resolution: Annotated[int, tyro.conf.arg(help="side in pixels; 0: the images' own where all have one, else 256")] = 0
     images: Annotated[int, tyro.conf.arg(help="images to measure on, from all over the folder")] = 500
-    tokenizer: Annotated[Path, tyro.conf.arg(help="tokenizer file; the bundled one when omitted")] = WEIGHTS
+    tokenizer: Annotated[str, tyro.conf.arg(help="a tokenizer file, or kind:SOURCE,option=value")] = DEFAULT_TOKENIZER
     show: Annotated[tuple[Path, ...], tyro.conf.arg(help="images of the picture; fractals where none is named")] = ()
     out: Annotated[Path, tyro.conf.arg(help="folder of table, figure and picture")] = Path("density")
 
@@ -68,7 +68,7 @@ class Shown:
         tokenizer: makes their tokens.
     """
 
-    def __init__(self, images: Tensor, tokenizer: BundledTokenizer) -> None:
+    def __init__(self, images: Tensor, tokenizer: Tokenizer) -> None:
         self._pixels, self._tokens = images, tokenizer.encode(images)
 
     def tokens(self, ids: Tensor) -> Tensor:
@@ -93,7 +93,7 @@ class FileSource(Shown):
         tokenizer: makes their tokens.
     """
 
-    def __init__(self, paths: list[Path], side: int, tokenizer: BundledTokenizer) -> None:
+    def __init__(self, paths: list[Path], side: int, tokenizer: Tokenizer) -> None:
         super().__init__(load_images(paths, side), tokenizer)
         self.paths = paths
 
@@ -145,7 +145,7 @@ def speed(call: Callable[[], object], images: int) -> float:
     return rounds * images / taken
 
 
-def row(fmt: ExemplarFormat, samples: Samples, context: FormatContext, tokenizer: BundledTokenizer) -> dict[str, object]:
+def row(fmt: ExemplarFormat, samples: Samples, context: FormatContext, tokenizer: Tokenizer) -> dict[str, object]:
     """What a format makes of samples: bytes, speeds on one core, fidelity."""
     records = fmt.encode(samples)
     empty = ByteBudgetBuffer(1 << 40, fmt, context).used_bytes
@@ -163,13 +163,13 @@ def row(fmt: ExemplarFormat, samples: Samples, context: FormatContext, tokenizer
     }  # fmt: skip
 
 
-def given_back(fmt: ExemplarFormat, records: Records, tokenizer: BundledTokenizer) -> Tensor:
+def given_back(fmt: ExemplarFormat, records: Records, tokenizer: Tokenizer) -> Tensor:
     """Images (B, 3, S, S) uint8 as a format gives them back."""
     decoded = fmt.decode(records)
     return tokenizer.decode(decoded) if fmt.domain == "tokens" else decoded
 
 
-def fidelity(fmt: ExemplarFormat, records: Records, samples: Samples, tokenizer: BundledTokenizer) -> dict[str, float]:
+def fidelity(fmt: ExemplarFormat, records: Records, samples: Samples, tokenizer: Tokenizer) -> dict[str, float]:
     """PSNR in dB, structural similarity (Wang et al., 2004), and the fraction of tokens that a learner sees unchanged."""
     back, pixels = given_back(fmt, records, tokenizer), samples.pixels()
     seen = fmt.decode(records) if fmt.domain == "tokens" else tokenizer.encode(back)
@@ -179,7 +179,7 @@ def fidelity(fmt: ExemplarFormat, records: Records, samples: Samples, tokenizer:
 
 
 def look(
-    options: Options, side: int, formats: list[ExemplarFormat], tokenizer: BundledTokenizer
+    options: Options, side: int, formats: list[ExemplarFormat], tokenizer: Tokenizer
 ) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
     """Images of the picture (B, 3, S, S), the same as each format gives them back, and the bytes (B,) of their records."""
     if options.show:
@@ -196,7 +196,7 @@ def look(
 def main() -> None:
     """Measure, and write table, figure and picture."""
     options = parse_line(lambda: tyro.cli(Options, prog="python -m seit_cl.density", description=__doc__))
-    tokenizer, console = load_tokenizer(options.tokenizer), Console(soft_wrap=True)
+    tokenizer, console = open_tokenizer(options.tokenizer), Console(soft_wrap=True)
     paths = choose(options)
     side = choose_side(options, paths, tokenizer.stride)
     groups, codes, _ = tokenizer.codebook.shape

@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from seit_cl.tokenizers.quality import psnr
+from seit_cl.tokenizing.quality import psnr
 
 MB = 1_000_000
 OURS, OTHERS = "#0072B2", "#999999"

@@ -1,7 +1,7 @@
-"""Discovery: a file in formats/, strategies/, scenarios/ or reports/ is a plugin, and so is an installed entry point.
+"""Discovery: a file in formats/, tokenizers/, strategies/, scenarios/ or reports/ is a plugin; so is an installed entry point.
 
 A plugin file is named after the plugin ("er_ace.py" is "er-ace" and "er_ace") and carries one module-level name, e.g.
-FORMAT, STRATEGY, SCENARIO or REPORT, that holds the plugin itself.
+FORMAT, TOKENIZER, STRATEGY, SCENARIO or REPORT, that holds the plugin itself.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from seit_cl.errors import UserError, nearest
 
 KINDS = {
     "format": ("seit_cl.formats", "FORMAT"),
+    "tokenizer": ("seit_cl.tokenizers", "TOKENIZER"),
     "strategy": ("seit_cl.strategies", "STRATEGY"),
     "scenario": ("seit_cl.scenarios", "SCENARIO"),
     "report": ("seit_cl.reports", "REPORT"),

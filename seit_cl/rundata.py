@@ -15,8 +15,8 @@ from seit_cl.datasets.fractals import open_fractals
 from seit_cl.datasets.images import load_images, native_resolution
 from seit_cl.devices import MAIN_MEMORY, choose_device
 from seit_cl.errors import UserError
-from seit_cl.tokenizers.bundled import WEIGHTS, BundledTokenizer, bundled, load_tokenizer
-from seit_cl.tokenizers.cache import cache_folder, cached_tokens
+from seit_cl.tokenizers import DEFAULT_TOKENIZER, Tokenizer, open_tokenizer
+from seit_cl.tokenizing.cache import cache_folder, cached_tokens
 
 
 class RunData:
@@ -35,7 +35,7 @@ class RunData:
     ) -> None:
         self._progress = progress
         self.dataset = open_dataset(config)
-        self.tokenizer = open_tokenizer(config)
+        self.tokenizer = tokenizer_of(config)
         self.resolution = config.resolution or native_resolution(self.dataset)
         if self.resolution < 32 or self.resolution % self.tokenizer.stride:
             raise UserError(f"--resolution {self.resolution}: must be a multiple of {self.tokenizer.stride} from 32 px up")
@@ -115,13 +115,11 @@ def open_dataset(config: RunConfig) -> Dataset:
     return open_folder(config.data_root, config.skip_bad_images)
 
 
-def open_tokenizer(config: RunConfig) -> BundledTokenizer:
-    """The file at tokenizer, or the bundled one; on the learner's device, which tokenizes fastest.
+def tokenizer_of(config: RunConfig) -> Tokenizer:
+    """The run's tokenizer, on the learner's device, which tokenizes fastest.
 
     Raises:
-        UserError: a bad tokenizer file, or CUDA asked for and absent.
+        UserError: a bad spec or file, or CUDA asked for and absent.
     """
     device = choose_device(config.device)
-    if config.tokenizer is None and device.type == "cpu":
-        return bundled()
-    return load_tokenizer(config.tokenizer or WEIGHTS).to(device)
+    return open_tokenizer(config.tokenizer or DEFAULT_TOKENIZER).to(device)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from tokenizer_samples import bundled
 
 from seit_cl import density, density_page, density_rivals
 from seit_cl.errors import UserError
@@ -13,7 +14,6 @@ from seit_cl.formats import build_format
 from seit_cl.formats.base import FormatContext
 from seit_cl.memory import ByteBudgetBuffer
 from seit_cl.samples import Samples
-from seit_cl.tokenizers.bundled import bundled
 
 
 @pytest.fixture

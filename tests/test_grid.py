@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from seit_cl import results
+from seit_cl.autoencoder.vqae import VQAutoencoder
 from seit_cl.config import RunConfig
 from seit_cl.errors import UserError
 from seit_cl.experiment import Experiment
@@ -16,7 +17,6 @@ from seit_cl.grid import expand, is_finished, parse, run_id
 from seit_cl.run import run_grid
 from seit_cl.rundata import RunData
 from seit_cl.tokenizers.bundled import BundledTokenizer
-from seit_cl.tokenizers.vqae import VQAutoencoder
 
 
 def grid(*arguments: str) -> list[RunConfig]:

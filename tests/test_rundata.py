@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from tokenizer_samples import bundled
 
 from seit_cl import rundata
 from seit_cl.config import RunConfig
 from seit_cl.errors import UserError
 from seit_cl.rundata import RunData
-from seit_cl.tokenizers.bundled import bundled
 
 IDS = torch.tensor([3, 0, 77, 3])
 
@@ -72,7 +72,7 @@ def test_progress_ends_at_all_images(fractals: Path, tmp_path: Path, monkeypatch
         ("resolution", 60, "--resolution 60: must be a multiple of 8"),
         ("resolution", 24, "--resolution 24"),
         ("data_root", Path("no/such/folder"), "no/such/folder"),
-        ("tokenizer", Path("no/such/file"), "no/such/file: not a readable tokenizer file"),
+        ("tokenizer", "no/such/file", "no/such/file: not a readable tokenizer file"),
     ],
 )
 def test_bad_options_are_named(fractals: Path, option: str, value: object, words: str) -> None:

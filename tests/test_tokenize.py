@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from tokenizer_samples import bundled
 
+from seit_cl.autoencoder.training_data import photos
 from seit_cl.cli import run_command
 from seit_cl.datasets.fractals import write_fractals
 from seit_cl.datasets.images import load_images
 from seit_cl.tokenize import main
-from seit_cl.tokenizers.bundled import bundled, load_tokenizer
-from seit_cl.tokenizers.quality import quality
-from seit_cl.tokenizers.training_data import photos
+from seit_cl.tokenizers.bundled import load_tokenizer
+from seit_cl.tokenizing.quality import quality
 
 SMALL = ["--resolution", "32", "--crop", "16", "--fractals", "4", "--codes", "16", "--width", "8", "--depth", "0", "--batch", "4"]
 
@@ -121,7 +122,7 @@ def test_show_draws_fractals_and_the_images_that_are_named(
     [
         (["--fractals", "0"], "--fractals 0"),
         (["--images", "absent.png"], "absent.png"),
-        (["--path", "absent.safetensors"], "absent.safetensors"),
+        (["--tokenizer", "absent.safetensors"], "absent.safetensors"),
         (["--images", "FILE", "--sides", "60"], "--sides 60"),
         (["--out", "absent/x.png"], "--out absent/x.png"),
     ],
@@ -172,5 +173,5 @@ def test_inspecting_something_else_is_one_line(
 ) -> None:
     (tmp_path / "memory.bin").write_bytes(b"SEITMEM")
     for path in (tmp_path / "memory.bin", tmp_path / "absent.safetensors"):
-        ended = Ended(["inspect", "--path", str(path)], monkeypatch, capsys)
+        ended = Ended(["inspect", "--tokenizer", str(path)], monkeypatch, capsys)
         assert ended.code == 2 and path.name in ended.err and len(ended.err.splitlines()) == 1

@@ -13,14 +13,15 @@ from rich.console import Console
 from rich.progress import Progress as Bar
 from torch import Tensor
 
+from seit_cl.autoencoder.training_data import photos
 from seit_cl.datasets.folder import open_folder
 from seit_cl.datasets.images import load_images
 from seit_cl.entropy.grids import CODERS
 from seit_cl.entropy.model import EntropyModel
 from seit_cl.entropy.training import Fit, fit_entropy
 from seit_cl.errors import UserError
-from seit_cl.tokenizers.bundled import WEIGHTS, BundledTokenizer, load_tokenizer
-from seit_cl.tokenizers.training_data import photos
+from seit_cl.tokenizers import DEFAULT_TOKENIZER, Tokenizer, open_tokenizer
+from seit_cl.tokenizing.look import check_resolution
 
 LOADED = 256  # images tokenized at a time
 MEASURED = 500  # images of val, at most
@@ -32,7 +33,7 @@ class Entropy:
 
     data_root: Annotated[Path, tyro.conf.arg(help="folder with train/<class>/* to fit on and val/<class>/* to measure on")]
     out: Annotated[Path, tyro.conf.arg(help="safetensors file to write")]
-    tokenizer: Annotated[Path, tyro.conf.arg(help="tokenizer file; the bundled one when omitted")] = WEIGHTS
+    tokenizer: Annotated[str, tyro.conf.arg(help="a tokenizer file, or kind:SOURCE,option=value")] = DEFAULT_TOKENIZER
     resolution: Annotated[int, tyro.conf.arg(help="side in pixels of the folder's images")] = 64
     photos: Annotated[Path | None, tyro.conf.arg(help="folder of larger images to fit on as well, of all sizes")] = None
     sizes: Annotated[tuple[int, ...], tyro.conf.arg(help="sides in pixels of these")] = (96, 128, 192, 256, 320, 384)
@@ -40,7 +41,7 @@ class Entropy:
     seed: Annotated[int, tyro.conf.arg(help="seed of weights and batches")] = 0
 
 
-def grids_of(tokenizer: BundledTokenizer, paths: list[Path], side: int, mirrored: bool = False) -> Tensor:
+def grids_of(tokenizer: Tokenizer, paths: list[Path], side: int, mirrored: bool = False) -> Tensor:
     """Grids (B, H, W) of image files at a side in pixels, and of their mirror images after each batch of them."""
     found = []
     for start in range(0, len(paths), LOADED):
@@ -57,12 +58,12 @@ def entropy_command(options: Entropy) -> None:
     Raises:
         UserError: a folder, image or tokenizer that cannot be read, sides that do not fit, or too few steps.
     """
-    tokenizer = load_tokenizer(options.tokenizer)
+    tokenizer = open_tokenizer(options.tokenizer)
     if tokenizer.codebook.shape[0] != 1:
         raise UserError(f"--tokenizer {options.tokenizer}: several codes a position cannot be fitted")
-    for side in (options.resolution, *options.sizes):
-        if side < tokenizer.stride or side % tokenizer.stride:
-            raise UserError(f"{side} px: sides must be multiples of {tokenizer.stride}")
+    check_resolution(options.resolution, tokenizer.stride)
+    for side in options.sizes:
+        check_resolution(side, tokenizer.stride, "--sizes")
     if options.steps < 1 or not options.out.parent.is_dir():
         raise UserError("--steps must be at least 1, and the folder of --out must exist")
     folder, console = open_folder(options.data_root), Console()
@@ -80,7 +81,7 @@ def entropy_command(options: Entropy) -> None:
     console.print(f"{options.out}: {model.nbytes:,} bytes; {measured(model, tokenizer, folder.val.paths, options.resolution)}")
 
 
-def measured(model: EntropyModel, tokenizer: BundledTokenizer, paths: list[Path], side: int) -> str:
+def measured(model: EntropyModel, tokenizer: Tokenizer, paths: list[Path], side: int) -> str:
     """What records of images take, in words; of MEASURED files at most, from all over the list."""
     chosen = paths[:: -(-len(paths) // MEASURED)]
     grids = grids_of(tokenizer, chosen, side)

@@ -1,0 +1,76 @@
+"""Tokenizers: one file for each kind, found by name. `open_tokenizer` makes one from its spec."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+
+from seit_cl import plugins
+from seit_cl.errors import UserError
+from seit_cl.formats.base import fill_options, parse_spec
+from seit_cl.tokenizers.base import Tokenizer, TokenizerKind
+
+__all__ = ["Tokenizer", "TokenizerKind", "open_tokenizer", "resolved_spec"]
+
+DEFAULT_TOKENIZER = "bundled"
+
+
+def open_tokenizer(spec: str = DEFAULT_TOKENIZER) -> Tokenizer:
+    """The tokenizer of a spec, on the CPU.
+
+    Args:
+        spec: "kind", "kind:SOURCE,option=value", or a safetensors file that says which kind it is of.
+
+    Raises:
+        UserError: an unknown kind or option, or a source that the kind refuses.
+    """
+    name, source, given = split_spec(spec)
+    kind: TokenizerKind = plugins.load("tokenizer", name)
+    if bool(source) < bool(kind.source) and name != DEFAULT_TOKENIZER:
+        raise UserError(f"--tokenizer {spec}: says no {kind.source}; write {name}:{kind.source}")
+    return kind.open(source, fill_options(kind.Options, spec, given))
+
+
+def split_spec(spec: str) -> tuple[str, str, dict[str, str]]:
+    """The kind's name, its source and its options.
+
+    Raises:
+        UserError: an option without "=" or given twice.
+    """
+    if _is_file(spec):
+        return kind_of_file(Path(spec)), spec, {}
+    name, _, rest = spec.partition(":")
+    first, _, options = rest.partition(",")
+    source, options = (first, options) if "=" not in first else ("", rest)
+    return name, source, parse_spec(f"{name}:{options}")[1]
+
+
+def _is_file(spec: str) -> bool:
+    """Whether a spec is a tokenizer file's path rather than a kind's name."""
+    named = ":" not in spec and ("/" in spec or spec.endswith(".safetensors"))
+    return named or Path(spec).is_file()
+
+
+def kind_of_file(path: Path) -> str:
+    """The kind that a tokenizer file says it is of; those of the bundled kind need not say it.
+
+    Raises:
+        UserError: no such file, or not a safetensors file.
+    """
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            return str((file.metadata() or {}).get("kind", DEFAULT_TOKENIZER))
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{path}: not a readable tokenizer file ({type(error).__name__}); train one with "
+                        "python -m seit_cl.tokenize train --data-root DIR --out FILE.safetensors") from error  # fmt: skip
+
+
+def resolved_spec(spec: str) -> str:
+    """The spec with the path of a file or folder made absolute, so that it means the same from elsewhere."""
+    if _is_file(spec):
+        return str(Path(spec).resolve())
+    name, source, _ = split_spec(spec)
+    if source and Path(source).exists():
+        return spec.replace(f"{name}:{source}", f"{name}:{Path(source).resolve()}", 1)
+    return spec

@@ -1,10 +1,15 @@
-"""The contract of a tokenizer: image -> grid of code indices, with the codebook it owns."""
+"""The contract of a tokenizer: image -> grid of code indices, with the codebook it owns; and of a file that brings one kind."""
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, Self
 
+import torch
 from torch import Tensor
+
+from seit_cl.errors import UserError
 
 
 class Tokenizer(Protocol):
@@ -16,6 +21,8 @@ class Tokenizer(Protocol):
         stride: pixels per token side.
         identity: changes whenever the weights or the preprocessing change.
         codec_bytes: bytes of the weights and codebook that encoding, decoding and embedding need.
+        decodes: whether it gives images back.
+        card: what is known of it, for people: data, command, figures, source.
     """
 
     codebook: Tensor
@@ -23,11 +30,16 @@ class Tokenizer(Protocol):
     stride: int
     identity: str
     codec_bytes: int
+    decodes: bool
+    card: dict[str, str]
 
     @property
     def mirror(self) -> Tensor | None:
         """(G, K) int64, the code that each code becomes where an image is mirrored left to right, the grid being mirrored with
         it; None where mirror images have no such codes."""
+
+    def to(self, device: torch.device | str) -> Self:
+        """Move to a device, in place."""
 
     def encode(self, images: Tensor) -> Tensor:
         """Tokens (B, G, H, W) int16 of images (B, 3, S, S) uint8, S divisible by stride; float32 arithmetic.
@@ -37,4 +49,43 @@ class Tokenizer(Protocol):
         """
 
     def decode(self, tokens: Tensor) -> Tensor:
-        """Images (B, 3, S, S) uint8 of tokens (B, G, H, W)."""
+        """Images (B, 3, S, S) uint8 of tokens (B, G, H, W).
+
+        Raises:
+            UserError: it does not decode.
+        """
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """For kinds without options."""
+
+
+@dataclass(frozen=True)
+class TokenizerKind:
+    """What a file in tokenizers/ names TOKENIZER: one kind, opened from a spec "kind:SOURCE,option=value".
+
+    Args:
+        open: makes the tokenizer, on the CPU, from the source's text and the filled-in Options.
+        about: one line: what it is, and its paper.
+        source: what the source is, for people, e.g. "CHECKPOINT"; empty where the kind has none.
+        Options: frozen dataclass of its options, each with a default.
+    """
+
+    open: Callable[[str, Any], Tokenizer]
+    about: str
+    source: str = ""
+    Options: type[Any] = NoOptions
+
+
+def check_side(images: Tensor, stride: int) -> None:
+    """Refuse images (B, 3, H, W) that a tokenizer's stride in pixels does not divide.
+
+    Raises:
+        UserError: the images are not square, or their side is not a multiple of the stride.
+    """
+    height, side = images.shape[-2:]
+    if height != side or side % stride or side == 0:
+        fits = max(stride, min(height, side) // stride * stride)
+        raise UserError(f"images of {height} x {side} px: the side of a square image must be a multiple of {stride}; "
+                        f"choose --resolution {fits}")  # fmt: skip

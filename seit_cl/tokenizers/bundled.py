@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,10 +14,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from seit_cl.autoencoder.vqae import STRIDE, VQAutoencoder
 from seit_cl.entropy.model import load_entropy, register_entropy
 from seit_cl.errors import UserError
 from seit_cl.results import write_atomic
-from seit_cl.tokenizers.vqae import STRIDE, VQAutoencoder
+from seit_cl.tokenizers.base import TokenizerKind, check_side
 
 WEIGHTS = Path(__file__).with_name("bundled.safetensors")
 PREPROCESSING = "uint8/127.5-1"
@@ -30,6 +30,7 @@ class BundledTokenizer:
 
     combine: Literal["sum", "concat"] = "sum"
     stride = STRIDE
+    decodes = True
 
     def __init__(self, model: VQAutoencoder, card: dict[str, str] | None = None) -> None:
         self.model = rounded(model.eval().requires_grad_(False)).to(memory_format=torch.channels_last)
@@ -53,11 +54,8 @@ class BundledTokenizer:
         Raises:
             UserError: the images are not square, or their side is not a multiple of 8.
         """
-        height, side = images.shape[-2:]
-        if height != side or side % STRIDE or side == 0:
-            fits = max(STRIDE, min(height, side) // STRIDE * STRIDE)
-            raise UserError(f"images of {height} x {side} px: the side of a square image must be a multiple of {STRIDE}; "
-                            f"choose --resolution {fits}")  # fmt: skip
+        check_side(images, STRIDE)
+        side = images.shape[-1]
         device = self.model.codebook.device
         parts = []
         for chunk in images.split(max(1, CHUNK_PIXELS[device.type] // side**2)):
@@ -141,7 +139,10 @@ def load_tokenizer(path: Path) -> BundledTokenizer:
     return BundledTokenizer(model, metadata)
 
 
-@cache
-def bundled() -> BundledTokenizer:
-    """The tokenizer in the package, on the CPU."""
-    return load_tokenizer(WEIGHTS)
+def _open(source: str, options: Any) -> BundledTokenizer:
+    return load_tokenizer(Path(source) if source else WEIGHTS)
+
+
+TOKENIZER = TokenizerKind(
+    _open, "a small mirror-symmetric vector-quantised autoencoder, in the package or of `tokenize train`", "FILE.safetensors"
+)

@@ -12,10 +12,10 @@ from torch import Tensor
 from benchmarks import ablation
 from benchmarks.ablation_models import FSQ, Product
 from benchmarks.ablation_variants import VARIANTS, Contrastive, CutMixed, Rotated, Variant
+from seit_cl.autoencoder.training import Settings, Trainer
+from seit_cl.autoencoder.vqae import VQAutoencoder
 from seit_cl.datasets.fractals import write_fractals
 from seit_cl.errors import UserError
-from seit_cl.tokenizers.training import Settings, Trainer
-from seit_cl.tokenizers.vqae import VQAutoencoder
 
 LABELS = torch.arange(16) % 3
 

@@ -4,11 +4,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from tokenizer_samples import bundled
 
 from seit_cl import tokenize
 from seit_cl.entropy.model import load_entropy
 from seit_cl.errors import UserError
-from seit_cl.tokenizers.bundled import bundled
 
 
 def call(monkeypatch: pytest.MonkeyPatch, *words: str) -> None:
@@ -31,7 +31,7 @@ def test_the_file_is_of_the_tokenizer_and_measured_on_val(
 @pytest.mark.parametrize(
     ("words", "named"),
     [
-        (["--steps", "0"], "--steps must be at least 1"), (["--sizes", "100"], "100 px"),
+        (["--steps", "0"], "--steps must be at least 1"), (["--sizes", "100"], "100: must be a multiple of 8"),
         (["--out", "/nowhere/m.safetensors"], "--out"), (["--tokenizer", "/nowhere.safetensors"], "nowhere"),
     ],
 )  # fmt: skip

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_entropy import random_model
 
+from seit_cl.autoencoder.vqae import VQAutoencoder
 from seit_cl.entropy.model import (
     BUNDLED,
     EXACT,
@@ -22,7 +23,6 @@ from seit_cl.entropy.model import (
 from seit_cl.entropy.range_coder import TOTAL
 from seit_cl.errors import UserError
 from seit_cl.tokenizers.bundled import BundledTokenizer, load_tokenizer
-from seit_cl.tokenizers.vqae import VQAutoencoder
 
 
 @given(st.lists(st.integers(-(2**23), 2**23), min_size=1, max_size=1024), st.integers(0, 14))

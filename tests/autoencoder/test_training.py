@@ -9,11 +9,11 @@ import pytest
 import torch
 from tokenizer_samples import images
 
+from seit_cl.autoencoder import training
+from seit_cl.autoencoder.training import Progress, Settings, Trainer
+from seit_cl.autoencoder.vqae import VQAutoencoder
 from seit_cl.errors import UserError
-from seit_cl.tokenizers import training
 from seit_cl.tokenizers.bundled import BundledTokenizer
-from seit_cl.tokenizers.training import Progress, Settings, Trainer
-from seit_cl.tokenizers.vqae import VQAutoencoder
 
 LABELS = torch.arange(16) % 3
 

@@ -1,11 +1,11 @@
-"""Writes check.npz anew, after the shipped weights have changed on purpose: python tests/tokenizers/make_check.py"""
+"""Writes check.npz anew, after the shipped weights have changed on purpose: python tests/tokenizing/make_check.py"""
 
 from pathlib import Path
 
 import numpy as np
+from tokenizer_samples import bundled
 
-from seit_cl.tokenizers.bundled import bundled
-from seit_cl.tokenizers.quality import check_images
+from seit_cl.tokenizing.quality import check_images
 
 if __name__ == "__main__":
     images = check_images()

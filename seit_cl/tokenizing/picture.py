@@ -12,7 +12,7 @@ from torch import Tensor
 
 from seit_cl.results import write_atomic
 from seit_cl.tokenizers.base import Tokenizer
-from seit_cl.tokenizers.quality import psnr
+from seit_cl.tokenizing.quality import psnr
 
 CELL = 1.6  # inches
 

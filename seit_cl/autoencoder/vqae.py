@@ -1,7 +1,7 @@
 """A small vector-quantised autoencoder in the spirit of ViT-VQGAN (Yu et al., ICLR 2022): codes on the unit sphere.
 
 Convolutional residual blocks (He et al., CVPR 2016), so that any image size that the stride divides works. The mirror
-image of a picture has the mirrored grid of partner codes (seit_cl.tokenizers.mirror), which lets a learner mirror stored tokens.
+image of a picture has the mirrored grid of partner codes (seit_cl.autoencoder.mirror), which lets a learner mirror stored tokens.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seit_cl.tokenizers.mirror import PairsToCode, PairsToImage, ToPairs, signs
+from seit_cl.autoencoder.mirror import PairsToCode, PairsToImage, ToPairs, signs
 
 STRIDE = 8
 TIE = 1e-4  # difference in cosine under which two partner codes are as near: then the first of them

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from seit_cl.tokenizers.mirror import ACTIONS, PairNorm, PairsToCode, PairsToImage, ToPairs, signs
-from seit_cl.tokenizers.vqae import Block, VQAutoencoder
+from seit_cl.autoencoder.mirror import ACTIONS, PairNorm, PairsToCode, PairsToImage, ToPairs, signs
+from seit_cl.autoencoder.vqae import Block, VQAutoencoder
 
 
 def mirrored(x: Tensor, kind: str) -> Tensor:

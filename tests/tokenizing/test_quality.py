@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tokenizer_samples import images, untrained
+from tokenizer_samples import bundled, images, untrained
 
-from seit_cl.tokenizers.bundled import bundled
-from seit_cl.tokenizers.quality import check_figures, check_images, psnr, quality
+from seit_cl.tokenizing.quality import check_figures, check_images, psnr, quality
 
 STORED = np.load(Path(__file__).with_name("check.npz"))  # fractals, and their tokens when the weights were made
 IDENTITY = "32515f2723f2d88d"

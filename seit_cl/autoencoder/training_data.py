@@ -7,11 +7,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from seit_cl.autoencoder.training import UNLABELLED
 from seit_cl.datasets.folder import SUFFIXES, open_folder
 from seit_cl.datasets.fractals import render
 from seit_cl.datasets.images import load_images
 from seit_cl.errors import UserError
-from seit_cl.tokenizers.training import UNLABELLED
 
 FRACTAL_CLASSES = 50
 FRACTAL_SEED = 777  # not the seed of the built-in data set

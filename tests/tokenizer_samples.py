@@ -1,5 +1,6 @@
 """Tokenizers to test and images to feed them."""
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -8,10 +9,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seit_cl.tokenizers.bundled import BundledTokenizer, bundled, load_tokenizer
-from seit_cl.tokenizers.vqae import VQAutoencoder
+from seit_cl.autoencoder.vqae import VQAutoencoder
+from seit_cl.tokenizers import Tokenizer
+from seit_cl.tokenizers.bundled import WEIGHTS, BundledTokenizer, load_tokenizer
 
 CARD = {"data": "nothing, weights as drawn", "figures": "val PSNR −3 dB"}
+
+
+@cache
+def bundled() -> BundledTokenizer:
+    """The tokenizer in the package."""
+    return load_tokenizer(WEIGHTS)
 
 
 def untrained(seed: int = 0, card: dict[str, str] | None = None) -> BundledTokenizer:
@@ -30,7 +38,8 @@ def from_file() -> BundledTokenizer:
         return load_tokenizer(Path(folder) / "small.safetensors")
 
 
-SHIPPED = {"bundled": bundled, "from_file": from_file}
+# Every kind has a sample here, "kind" or "kind:variant", which the conformance tests run over.
+SAMPLES: dict[str, Callable[[], Tokenizer]] = {"bundled": bundled, "bundled:file": from_file}
 
 
 def images(count: int, side: int, seed: int = 0) -> Tensor:

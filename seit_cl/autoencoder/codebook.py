@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seit_cl.tokenizers.vqae import VQAutoencoder
+from seit_cl.autoencoder.vqae import VQAutoencoder
 
 DECAY = 0.99
 DEAD_BELOW = 0.1  # moving average of uses per step under which a code restarts

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from seit_cl.autoencoder.training import UNLABELLED
+from seit_cl.autoencoder.training_data import photos, tiles, training_images
 from seit_cl.datasets.fractals import write_fractals
 from seit_cl.datasets.images import load_images
 from seit_cl.errors import UserError
-from seit_cl.tokenizers.training import UNLABELLED
-from seit_cl.tokenizers.training_data import photos, tiles, training_images
 
 
 @pytest.fixture(scope="module")

@@ -19,12 +19,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seit_cl.autoencoder.codebook import DEAD_BELOW, CodebookAverages
+from seit_cl.autoencoder.mirror import ToPairs
+from seit_cl.autoencoder.vqae import Block, VQAutoencoder
 from seit_cl.boxes import crop_resize, random_resized_boxes
 from seit_cl.errors import UserError
 from seit_cl.results import write_atomic
-from seit_cl.tokenizers.codebook import DEAD_BELOW, CodebookAverages
-from seit_cl.tokenizers.mirror import ToPairs
-from seit_cl.tokenizers.vqae import Block, VQAutoencoder
 
 COMMITMENT = 0.25  # van den Oord et al., 2017
 REPORT_EVERY = 50

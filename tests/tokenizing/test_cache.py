@@ -15,7 +15,7 @@ from seit_cl.datasets.fractals import write_fractals
 from seit_cl.datasets.images import load_images
 from seit_cl.errors import UserError
 from seit_cl.tokenizers.bundled import BundledTokenizer
-from seit_cl.tokenizers.cache import cached_tokens
+from seit_cl.tokenizing.cache import cached_tokens
 
 
 class Counting:

@@ -1,0 +1,157 @@
+"""`python -m seit_cl.tokenize train`: train a tokenizer of the bundled kind."""
+
+from __future__ import annotations
+
+import math
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+import tyro
+from rich.console import Console
+from rich.progress import Progress as Bar
+
+from seit_cl.autoencoder.training import Progress, Settings, Trainer
+from seit_cl.autoencoder.training_data import TILED, photos, training_images
+from seit_cl.autoencoder.vqae import STRIDE, VQAutoencoder
+from seit_cl.errors import UserError
+from seit_cl.tokenizers.bundled import BundledTokenizer
+from seit_cl.tokenizing.quality import check_figures, check_images, quality
+
+
+def _help(text: str) -> object:
+    return tyro.conf.arg(help=text)
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train a tokenizer on an image folder and on fractals, and measure it on the folder's val images."""
+
+    data_root: Annotated[Path, _help("folder with train/<class>/* and val/<class>/*")]
+    out: Annotated[Path, _help("safetensors file to write")]
+    minutes: Annotated[float, _help("wall-clock minutes of training")] = 20.0
+    resolution: Annotated[int, _help("image side in pixels")] = 64
+    fractals: Annotated[int, _help("fractal images beside the folder's")] = 2500
+    photos: Annotated[Path | None, _help("folder of larger images; tiles of them are trained on, without classes")] = None
+    codes: Annotated[int, _help("codebook size K, even")] = 1024
+    width: Annotated[int, _help("channels at stride 8, a multiple of 4")] = 128
+    depth: Annotated[int, _help("blocks of the encoder at stride 8")] = 3
+    batch: Annotated[int, _help("images a step")] = 64
+    crop: Annotated[int, _help("side of the random crops trained on, px; as large as the images at the end")] = 32
+    learning_rate: Annotated[float, _help("peak learning rate of AdamW")] = 2e-3
+    supervision: Annotated[float, _help("weight of the classification loss on the codes; 0: none")] = 1.0
+    precision: Annotated[Literal["fp32", "bf16"], _help("of the forward pass; codes are assigned in float32")] = "fp32"
+    seed: Annotated[int, _help("seed of weights, batches and fractals")] = 0
+    device: Annotated[Literal["cpu", "cuda"], _help("where to train")] = "cpu"
+    note: Annotated[str, _help("for the card: the terms of the data, what the tokenizer cannot do")] = ""
+
+
+def check(options: Train) -> None:
+    """Refuse what would fail later, and make the folder of the file to write.
+
+    Raises:
+        UserError: naming the option, its value and what it may be.
+    """
+    rules = (
+        ("minutes", 0 < options.minutes < math.inf, "must be positive"),
+        ("resolution", 32 <= options.resolution <= 256 and options.resolution % STRIDE == 0,
+         f"must be a multiple of {STRIDE} from 32 to 256"),
+        ("fractals", options.fractals >= 0, "must be 0 or more"),
+        ("codes", 2 <= options.codes <= 1 << 15 and options.codes % 2 == 0, "must be even and from 2 to 32768"),
+        ("width", options.width >= 4 and options.width % 4 == 0, "must be a multiple of 4"),
+        ("depth", options.depth >= 0, "must be 0 or more"),
+        ("batch", options.batch >= 2, "must be at least 2"),
+        ("crop", 16 <= options.crop <= options.resolution and options.crop % STRIDE == 0,
+         f"must be a multiple of {STRIDE} from 16 to --resolution"),
+        ("supervision", 0 <= options.supervision < math.inf, "must be 0 or more"),
+        ("learning_rate", 0 < options.learning_rate < math.inf, "must be positive"),
+        ("device", options.device == "cpu" or torch.cuda.is_available(), "this machine has no CUDA device; use --device cpu"),
+        ("out", not options.out.is_dir(), "is a folder; give the file to write, e.g. tokenizer.safetensors"),
+    )  # fmt: skip
+    for name, holds, words in rules:
+        if not holds:
+            raise UserError(f"--{name.replace('_', '-')} {getattr(options, name)}: {words}")
+    if options.photos is not None:
+        photos(options.photos)
+    try:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out {options.out}: cannot be written ({error.strerror}); choose another place") from error
+
+
+def train_command(options: Train) -> None:
+    """Run `tokenize train`: data, training with progress, quality on val, file with its card. Interrupted, it resumes."""
+    check(options)
+    console = Console()
+    images, labels, held_out = training_images(options.data_root, options.resolution, options.fractals, options.photos)
+    console.print(f"training on {len(images):,} images of {options.resolution} px for {options.minutes:g} minutes")
+    with torch.random.fork_rng():
+        torch.manual_seed(options.seed)
+        model = VQAutoencoder(codes=options.codes, width=options.width, depth=options.depth)
+    model = model.to(options.device).to(memory_format=torch.channels_last)
+    settings = Settings(
+        options.minutes, options.batch, options.crop, options.learning_rate, options.supervision, options.seed,
+        options.precision,
+    )  # fmt: skip
+    trainer = Trainer(model, images, labels, settings)
+    checkpoint = options.out.with_name(f"{options.out.name}.training")
+    with Bar(console=console, disable=not console.is_terminal) as bar:
+        try:
+            trainer.run(_reporter(bar, options), checkpoint)
+        except KeyboardInterrupt:
+            console.print(f"interrupted: {checkpoint} is kept, and the same command goes on from there")
+            raise
+    tokenizer = BundledTokenizer(model.cpu())
+    found = quality(tokenizer, held_out)
+    codes = f"{100 * found.used / options.codes:.1f} % of codes in use"
+    tokenizer.card = {
+        "data": _sources(options, len(images)),
+        "command": _command(options),
+        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, {options.device}, torch {torch.__version__}",
+        "date": date.today().isoformat(),
+        "training": f"{trainer.step} steps, {trainer.seconds / 3600:.2f} hours",
+        "figures": f"val PSNR {found.psnr:.2f} dB at {options.resolution} px, {codes} on val",
+        "check": check_figures(tokenizer, check_images()),
+    }
+    if options.note:
+        tokenizer.card["note"] = options.note
+    tokenizer.save(options.out)
+    checkpoint.unlink()
+    console.print(f"{options.out}: {tokenizer.card['figures']}, {options.out.stat().st_size / 1e6:.2f} MB")
+
+
+def _sources(options: Train, images: int) -> str:
+    """What a training learnt from, of so many images in all, for the card."""
+    files = 0 if options.photos is None else len(photos(options.photos))
+    cut = files * sum(side**2 for side in TILED)
+    parts = [f"{images - options.fractals - cut} images of {options.data_root.name}/train"]
+    if options.photos is not None:
+        parts.append(f"{cut} tiles of {files} images of {options.photos.name}")
+    return ", ".join([*parts, f"{options.fractals} fractals"])
+
+
+def _command(options: Train) -> str:
+    """The command that trains the like, without the places of its files."""
+    names = [f.name for f in fields(Train) if f.name not in ("data_root", "out", "photos", "note")]
+    places = ["--data-root DIR", "--out FILE", *(["--photos DIR"] if options.photos is not None else [])]
+    words = [f"--{name.replace('_', '-')} {getattr(options, name)}" for name in names]
+    return f"python -m seit_cl.tokenize train {' '.join(places + words)}"
+
+
+def _reporter(bar: Bar, options: Train) -> Callable[[Progress], None]:
+    console, task = bar.console, bar.add_task("train", total=1.0)
+
+    def show(now: Progress) -> None:
+        text = (f"step {now.step} loss {now.loss:.4f} PSNR {now.psnr:.1f} dB, {now.codes_alive}/{options.codes} codes alive, "
+                f"{now.speed:,.0f} images/s")  # fmt: skip
+        bar.update(task, completed=now.fraction, description=text)
+        if not console.is_terminal and now.step % 1000 == 0:
+            console.print(text)
+        if now.step == 2000 and now.codes_alive < options.codes / 2:
+            console.print("warning: more than half of the codes are dead; use fewer --codes or a lower --learning-rate")
+
+    return show

@@ -1,0 +1,108 @@
+"""`python -m seit_cl.tokenize list|inspect|show`: which tokenizers there are, what one is, what it keeps of images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from seit_cl import plugins
+from seit_cl.autoencoder.training_data import photos
+from seit_cl.datasets.fractals import render
+from seit_cl.datasets.images import load_images
+from seit_cl.errors import UserError
+from seit_cl.tokenizers import DEFAULT_TOKENIZER, TokenizerKind, open_tokenizer
+from seit_cl.tokenizing import picture
+from seit_cl.tokenizing.quality import CHECK_SEED, quality
+
+
+def _help(text: str) -> object:
+    return tyro.conf.arg(help=text)
+
+
+@dataclass(frozen=True)
+class List:
+    """Print every kind of tokenizer with its source, options and paper."""
+
+
+@dataclass(frozen=True)
+class Inspect:
+    """Print a tokenizer's configuration, identity and model card, and measure it on images that you name."""
+
+    tokenizer: Annotated[str, _help("a tokenizer file, or kind:SOURCE,option=value")] = DEFAULT_TOKENIZER
+    images: Annotated[Path | None, _help("folder of images to measure it on: all in it and in the folders in it")] = None
+    resolution: Annotated[int, _help("side in pixels that these are resized to")] = 64
+
+
+@dataclass(frozen=True)
+class Show:
+    """Draw images above what a tokenizer keeps of them: fractals, and images that you name."""
+
+    images: Annotated[tuple[Path, ...], _help("image files; their central squares are shown")] = ()
+    sides: Annotated[tuple[int, ...], _help("sides in pixels that each of them is shown at")] = (64, 128, 256)
+    fractals: Annotated[int, _help("fractals of 64 px to show")] = 4
+    tokenizer: Annotated[str, _help("a tokenizer file, or kind:SOURCE,option=value")] = DEFAULT_TOKENIZER
+    out: Annotated[Path, _help("PNG file to write")] = Path("reconstructions.png")
+
+
+def list_command(options: List) -> None:
+    """Run `tokenize list`."""
+    for name in sorted(plugins.names("tokenizer")):
+        kind: TokenizerKind = plugins.load("tokenizer", name)
+        values = [f"{field.name}={field.default}" for field in fields(kind.Options)]
+        print(f"{name}{f':{kind.source}' if kind.source else ''}{''.join(f',{value}' for value in values)}")
+        print(f"    {kind.about}")
+
+
+def inspect_command(options: Inspect) -> None:
+    """Run `tokenize inspect`.
+
+    Raises:
+        UserError: a tokenizer or an image that cannot be read, no images, or a side that does not fit.
+    """
+    tokenizer = open_tokenizer(options.tokenizer)
+    check_resolution(options.resolution, tokenizer.stride)
+    files = [] if options.images is None else photos(options.images, "--images")
+    groups, codes, dim = tokenizer.codebook.shape
+    print(f"{options.tokenizer}: {codes} codes of {dim} dimensions, {groups} a position, stride {tokenizer.stride}")
+    print(f"identity: {tokenizer.identity}; {tokenizer.codec_bytes / 1e6:.2f} MB")
+    for key, value in sorted(tokenizer.card.items()):
+        print(f"{key}: {value}")
+    if files:
+        found = quality(tokenizer, load_images(files, options.resolution))
+        print(f"measured on {len(files):,} images at {options.resolution} px: PSNR {found.psnr:.2f} dB, "
+              f"{found.used} of {codes} codes in use, {found.entropy:.2f} bits per token of entropy")  # fmt: skip
+
+
+def show_command(options: Show) -> None:
+    """Run `tokenize show`.
+
+    Raises:
+        UserError: nothing to show, a side that does not fit, a tokenizer or image that cannot be read, or no such folder.
+    """
+    if options.fractals < 0 or not (options.fractals or options.images):
+        raise UserError(f"--fractals {options.fractals}: must be 0 or more, and at least 1 without --images")
+    if not options.out.parent.is_dir():
+        raise UserError(f"--out {options.out}: no such folder; make it first")
+    tokenizer = open_tokenizer(options.tokenizer)
+    for side in options.sides:
+        check_resolution(side, tokenizer.stride, "--sides")
+    images = list(render(options.fractals, 1, 64, CHECK_SEED, "val")[0]) if options.fractals else []
+    names = ["fractal"] * len(images)
+    for file in options.images:
+        images += [load_images([file], side)[0] for side in options.sides]
+        names += [file.stem] * len(options.sides)
+    picture.save(picture.draw(tokenizer, images, names), options.out)
+    print(f"wrote {options.out}")
+
+
+def check_resolution(side: int, stride: int, option: str = "--resolution") -> None:
+    """Refuse a side in pixels that a tokenizer's stride does not divide.
+
+    Raises:
+        UserError: naming the option.
+    """
+    if side < stride or side % stride:
+        raise UserError(f"{option} {side}: must be a multiple of {stride}")

@@ -1,0 +1,66 @@
+"""What tokenizers of the bundled kind do beyond every tokenizer's contract."""
+
+import pytest
+import torch
+from tokenizer_samples import bundled, from_file, images
+from torch import Tensor
+
+from seit_cl.tokenizers.bundled import BundledTokenizer
+
+SHIPPED = {"bundled": bundled, "bundled:file": from_file}
+
+
+@pytest.fixture(params=sorted(SHIPPED))
+def tokenizer(request: pytest.FixtureRequest) -> BundledTokenizer:
+    return SHIPPED[request.param]()
+
+
+def test_the_codebook_is_float32_unit_vectors(tokenizer: BundledTokenizer) -> None:
+    groups, codes, dim = tokenizer.codebook.shape
+    assert groups == 1 and codes > 1 and dim > 1
+    assert tokenizer.codebook.dtype == torch.float32
+    assert torch.allclose(tokenizer.codebook.norm(dim=-1), torch.ones(1, codes), atol=1e-5)
+
+
+def test_codec_bytes_are_half_precision_weights_and_the_codebook(tokenizer: BundledTokenizer) -> None:
+    numbers = sum(tensor.numel() for tensor in tokenizer.model.state_dict().values())
+    assert tokenizer.codec_bytes == 2 * numbers + 2 * tokenizer.codebook.numel()
+
+
+def mirror_tokens(tokenizer: BundledTokenizer, tokens: Tensor) -> Tensor:
+    """Tokens (B, G, H, W) of the mirror images of the images that these are of."""
+    assert tokenizer.mirror is not None
+    groups = torch.arange(tokens.shape[1])[:, None, None]
+    return tokenizer.mirror[groups, tokens.long()].flip(-1)
+
+
+@pytest.mark.parametrize("side", [32, 64, 200])
+def test_mirroring_tokens_is_mirroring_the_image(tokenizer: BundledTokenizer, side: int) -> None:
+    batch = images(8, side)
+    tokens = tokenizer.encode(batch)
+    same = mirror_tokens(tokenizer, tokens) == tokenizer.encode(batch.flip(-1))
+    assert same.float().mean() > 0.98  # all but those nearly as near to a code as to its partner
+    restored = tokenizer.decode(mirror_tokens(tokenizer, tokens).short()).int()
+    assert (restored - tokenizer.decode(tokens).flip(-1).int()).abs().max() <= 1  # rounding
+
+
+def test_mirroring_twice_gives_the_tokens_back(tokenizer: BundledTokenizer) -> None:
+    tokens = tokenizer.encode(images(4, 64))
+    assert torch.equal(mirror_tokens(tokenizer, mirror_tokens(tokenizer, tokens)), tokens.long())
+
+
+@pytest.mark.parametrize("level", [0, 97, 255])
+def test_a_blank_image_has_the_same_codes_alone_and_in_a_batch(tokenizer: BundledTokenizer, level: int) -> None:
+    blank = torch.full((1, 3, 64, 64), level, dtype=torch.uint8)
+    assert torch.equal(tokenizer.encode(torch.cat([images(5, 64), blank]))[5:], tokenizer.encode(blank))
+
+
+def test_a_batch_beyond_the_working_chunk_is_encoded_whole(tokenizer: BundledTokenizer) -> None:
+    batch = images(6, 256)  # 4 at a time
+    assert torch.equal(tokenizer.encode(batch)[[0, 5]], tokenizer.encode(batch[[0, 5]]))
+
+
+@pytest.mark.parametrize("side", [*range(32, 257, 32), 384, 512])
+def test_every_side_that_the_stride_divides_comes_back(tokenizer: BundledTokenizer, side: int) -> None:
+    restored = tokenizer.decode(tokenizer.encode(images(1, side)))
+    assert restored.shape == (1, 3, side, side) and restored.dtype == torch.uint8
