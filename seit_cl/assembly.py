@@ -14,7 +14,6 @@ from seit_cl import plugins
 from seit_cl.config import RunConfig
 from seit_cl.devices import choose_device, has_bf16
 from seit_cl.errors import UserError
-from seit_cl.formats.base import fill_options, parse_spec
 from seit_cl.learner.batches import Augment
 from seit_cl.learner.pixel_augment import PixelAugment, PixelAugmentConfig
 from seit_cl.learner.strategy import Strategy
@@ -22,6 +21,7 @@ from seit_cl.learner.template import Optimisation
 from seit_cl.learner.token_augment import TokenAugment, TokenAugmentConfig
 from seit_cl.learner.vit import build_vit, initialise, pixel_stem, token_stem
 from seit_cl.rundata import RunData
+from seit_cl.specs import fill_options, parse_spec
 
 
 def build_strategy(config: RunConfig) -> Strategy:

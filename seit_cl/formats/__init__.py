@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from seit_cl import plugins
-from seit_cl.formats.base import ExemplarFormat, FormatContext, fill_options, parse_spec
+from seit_cl.formats.base import ExemplarFormat, FormatContext
+from seit_cl.specs import fill_options, parse_spec
 
 __all__ = ["ExemplarFormat", "FormatContext", "build_format", "canonical_spec"]
 

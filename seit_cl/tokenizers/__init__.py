@@ -8,7 +8,7 @@ from safetensors import SafetensorError, safe_open
 
 from seit_cl import plugins
 from seit_cl.errors import UserError
-from seit_cl.formats.base import fill_options, parse_spec
+from seit_cl.specs import fill_options, parse_spec
 from seit_cl.tokenizers.base import Tokenizer, TokenizerKind
 
 __all__ = ["Tokenizer", "TokenizerKind", "open_tokenizer", "resolved_spec"]

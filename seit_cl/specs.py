@@ -1,0 +1,48 @@
+"""How a spec such as "jpeg:quality=30,size=64" is read: a name, and options that fill a frozen dataclass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+from seit_cl.errors import UserError, nearest
+
+
+def parse_spec(spec: str) -> tuple[str, dict[str, str]]:
+    """Split "jpeg:quality=30,size=64" into its name and options.
+
+    Raises:
+        UserError: an option without "=" or given twice.
+    """
+    name, _, rest = spec.partition(":")
+    options: dict[str, str] = {}
+    for part in filter(None, rest.split(",")):
+        key, equals, value = part.partition("=")
+        if not equals or key in options:
+            raise UserError(
+                f"{spec!r}: option {part!r} is not key=value or is given twice; write {name}:key=value,key=value"
+            )
+        options[key.replace("-", "_")] = value
+    return name, options
+
+
+def fill_options(cls: type[Any], spec: str, given: dict[str, str]) -> Any:
+    """Build the frozen dataclass of options `cls` from strings.
+
+    Raises:
+        UserError: an unknown option, or a value of the wrong type.
+    """
+    known = {f.name: f for f in fields(cls)}
+    values: dict[str, Any] = {}
+    for key, text in given.items():
+        if key not in known:
+            raise UserError(
+                f"{spec!r}: unknown option {key!r}; {nearest(key, known) if known else 'it has no options'}"
+            )
+        kind: Callable[[str], Any] = type(known[key].default)
+        try:
+            values[key] = kind(text)
+        except ValueError:
+            raise UserError(f"{spec!r}: {key}={text!r} is not of type {kind.__name__}") from None
+    return cls(**values)
