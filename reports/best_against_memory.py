@@ -7,6 +7,7 @@ Picking it by the accuracy that is shown favours the kinds with the most options
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -51,6 +52,25 @@ def best(runs: Sequence[Run]) -> tuple[str, float, float]:
     tried = {options: base.mean_std(values) for options, values in groups.items() if len(values) == most}
     winner = max(tried, key=lambda options: tried[options][0])
     return winner, *tried[winner]
+
+
+def winners(runs: Sequence[Run]) -> list[Run]:
+    """Of each kind of format but tokens, at each setting and budget the runs of the option that `best` picks, named after the
+    kind alone where it was tried with several."""
+    tried: dict[tuple[base.Setting, base.Series], set[base.Series]] = {}
+    groups: dict[tuple[base.Setting, base.Series, int], list[Run]] = {}
+    for run in runs:
+        own = base.series(run)
+        family = own if base.is_tokens(own) else kind(own)
+        tried.setdefault((base.setting(run), family), set()).add(own)
+        groups.setdefault((base.setting(run), family, base.budget(run)), []).append(run)
+    kept = []
+    for (row, family, _), members in groups.items():
+        options = best(members)[0]
+        mine = [run for run in members if base.series(run).format.partition(":")[2] == options]
+        several = len(tried[row, family]) > 1
+        kept += [replace(run, facts={**run.facts, "format": family.format}) if several else run for run in mine]
+    return kept
 
 
 def choice(options: str, tried: Collection[str]) -> str:

@@ -10,15 +10,17 @@ from matplotlib.figure import Figure
 
 from seit_cl.metrics import final_accuracy, mean_interval
 from seit_cl.reports import base
+from seit_cl.reports.best_against_memory import winners
 from seit_cl.results import Run
 
 TITLE = "Tokens minus other formats: final accuracy at equal bytes"
-NOTE = "pairs of the same seed; bars: 95 % intervals by Student's t over seeds, none for a single pair"
+NOTE = "against the best option tried of each format; pairs of the same seed; bars: 95 % intervals by Student's t over seeds, none for a single pair"
 
 
 def make(runs: list[Run]) -> Figure | None:
-    """A panel per setting and kind of tokens, a line per other format and learner; None where there is no pair."""
-    shown = base.past_sweeps(base.at_all_budgets(runs))
+    """A panel per setting and kind of tokens, a line per other kind of format and learner, at each budget of the option of it that
+    ends best; None where there is no pair."""
+    shown = winners(base.past_sweeps(base.at_all_budgets(runs)))
     keys = base.in_order({base.series(run) for run in shown})
     panels = [
         (row, key) for row in base.rows_of(shown) for key in keys if base.is_tokens(key)

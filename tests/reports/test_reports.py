@@ -137,6 +137,19 @@ def test_differences_are_paired_by_seed_and_budget(grid):
         assert half == pytest.approx(12.706 * abs(apart[0] - apart[1]) / 2, rel=1e-3)  # Student's t of one degree of freedom
 
 
+def test_a_sweep_is_one_line_of_differences_to_the_best_at_each_budget(tmp_path):
+    for spec in ("jpeg:quality=5,size=64", "jpeg:quality=75,size=64", "tokens"):
+        for memory in (100_000, 500_000):
+            write_run(tmp_path, spec=spec, memory=memory)
+    runs = read_runs(tmp_path)
+    (line,) = paired_difference.make(runs).axes[0].containers
+    assert line.get_label() == "jpeg (1 pair)"
+    ends = rebuild_summary(tmp_path).set_index(["format", "memory_bytes"])["final_accuracy"].astype(float)
+    for size, apart in zip((100_000, 500_000), line.lines[0].get_ydata(), strict=True):
+        best = max(ends[spec, size] for spec in ("jpeg:quality=5,size=64", "jpeg:quality=75,size=64"))
+        assert apart == pytest.approx(100 * (ends["tokens", size] - best))
+
+
 def test_all_bytes_are_the_memorys_the_codecs_and_the_strategys(tmp_path):
     write_run(tmp_path, memory=100_000, strategy_bytes=7)
     (run,) = read_runs(tmp_path)
