@@ -14,11 +14,14 @@ from seit_cl.reports.best_against_memory import winners
 from seit_cl.results import Run
 
 TITLE = "Tokens minus other formats: final accuracy at equal bytes"
-NOTE = "against the best option tried of each format; pairs of the same seed; bars: 95 % intervals by Student's t over seeds, none for a single pair"
+NOTE = (
+    "against the best option tried of each format; pairs of the same seed; bars: 95 % intervals by Student's t over seeds, none "
+    "for a single pair"
+)
 
 
 def make(runs: list[Run]) -> Figure | None:
-    """A panel per setting and kind of tokens, a line per other kind of format and learner, at each budget of the option of it that
+    """A panel per setting and kind of tokens, a line per other kind of format and learner, at each budget of the option that
     ends best; None where there is no pair."""
     shown = winners(base.past_sweeps(base.at_all_budgets(runs)))
     keys = base.in_order({base.series(run) for run in shown})

@@ -26,7 +26,7 @@ from seit_cl.density_rivals import RIVALS
 from seit_cl.errors import UserError
 from seit_cl.formats import ExemplarFormat, build_format
 from seit_cl.formats._image_file import write_image
-from seit_cl.formats.base import FormatContext
+from seit_cl.formats.base import FittedFormat, FormatContext
 from seit_cl.memory import ByteBudgetBuffer
 from seit_cl.memory.meter import Meter
 from seit_cl.records import Records
@@ -204,6 +204,9 @@ def main() -> None:
     grid = (groups, side // tokenizer.stride, side // tokenizer.stride)
     context = FormatContext(side, classes, codes, grid, tokenizer.identity)
     formats = [build_format(spec, context) for spec in options.format]
+    for fmt in formats:
+        if isinstance(fmt, FittedFormat) and fmt.unfitted:
+            raise UserError(f"--format {fmt.spec}: is chosen for a budget and labelled images in a run; name qualities here")
     samples = Samples(torch.arange(len(paths)), torch.zeros(len(paths), dtype=torch.int64), FileSource(paths, side, tokenizer))
     torch.set_num_threads(1)  # speeds are those of one core
     with torch.inference_mode():

@@ -11,7 +11,7 @@ import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from seit_cl.config import RunConfig
 from seit_cl.devices import choose_device
 from seit_cl.errors import UserError
 from seit_cl.formats import build_format
-from seit_cl.formats.base import FormatContext
+from seit_cl.formats.base import FittedFormat, FormatContext
 from seit_cl.generators import Generators, derive_seed
 from seit_cl.learner.batches import BatchMaker, ReplayLoader
 from seit_cl.learner.template import Learner
@@ -37,9 +37,11 @@ from seit_cl.memory.herding import best_first
 from seit_cl.rundata import RunData
 from seit_cl.samples import Samples
 from seit_cl.scenario import Scenario
+from seit_cl.tokenizing.features import pooled_features
 
 OFFER_CHUNK = 512  # samples encoded at a time when the memory is offered an experience
 SHOWN_EXEMPLARS = 8
+FITTED = 1000  # samples that a format looks at which must choose
 
 
 @dataclass(frozen=True)
@@ -207,10 +209,18 @@ class Experiment:
         if self.memory.best_first:
             features = self.learner.features(self.data.raw(self.config.learner, ids))
             ids = ids[best_first(features, self.labels[ids])]
+        self._fit(ids)
         for part in ids.split(OFFER_CHUNK):
             self.memory.offer(self._samples(part))
         kept = dict(zip(self.names, self.memory.counts_per_class().tolist(), strict=True))
         self.memory_rows += results.memory_rows(step, kept, self.memory.bytes_by_kind())
+
+    def _fit(self, ids: Tensor) -> None:
+        """Let a format that must look at data look at up to FITTED of an experience's samples (n,), from all over it."""
+        memory = self.memory
+        if memory is not None and isinstance(memory.fmt, FittedFormat) and memory.fmt.unfitted:
+            memory.fit(self._samples(ids[:: -(-len(ids) // FITTED)]), partial(pooled_features, self.data.tokenizer))
+            results.log(self.run_dir, f"{memory.fmt.spec}: chose {memory.fmt.chosen}")
 
     def _test(self, step: int) -> None:
         joint = self.strategy.data == "joint"
@@ -275,7 +285,9 @@ class Experiment:
         model_bytes = sum(p.numel() * p.element_size() for p in self.learner.model.parameters())
         return stored | {
             "scenario": self.scenario.name, "dataset": data.dataset.name, "strategy": config.strategy,
-            "format": "" if memory is None else memory.fmt.spec, "learner": config.learner, "model": config.model,
+            "format": "" if memory is None else memory.fmt.spec,
+            "format_chose": memory.fmt.chosen if memory is not None and isinstance(memory.fmt, FittedFormat) else "",
+            "learner": config.learner, "model": config.model,
             "tokenizer": data.tokenizer.identity if self.uses_tokenizer else "",
             "memory_bytes": 0 if memory is None else memory.budget_bytes,
             "memory_full": memory is not None and bool(memory.full or memory.skipped),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import fields
 from typing import Any, ClassVar, Literal
 
@@ -14,6 +15,7 @@ from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
 from seit_cl.errors import UserError
+from seit_cl.formats._quality import AUTO, CANDIDATES, pick
 from seit_cl.formats.base import FormatContext
 from seit_cl.records import Records
 from seit_cl.samples import Samples
@@ -38,7 +40,7 @@ class ImageFileFormat:
     def __init__(self, options: Any, context: FormatContext) -> None:
         low, high = self.qualities
         quality = getattr(options, "quality", low)
-        if not low <= quality <= high:
+        if quality != AUTO and not low <= quality <= high:
             raise UserError(f"{self.name}: quality={quality} is outside {low}..{high}; try quality=75")
         if not 0 <= options.size <= context.resolution:
             raise UserError(f"{self.name}: size={options.size} is outside 0..{context.resolution} (the learner's resolution in "
@@ -46,13 +48,57 @@ class ImageFileFormat:
         self.options = options
         self.size, self.side = options.size or context.resolution, context.resolution
         self.fixed_length: int | None = None
-        self.side_info, self.codec_bytes = b"", 0
+        self.codec_bytes = 0
+        self.unfitted = quality == AUTO
+        self.use(CANDIDATES[0] if self.unfitted else int(quality))
 
     @property
     def spec(self) -> str:
         """The canonical spec, e.g. "jpeg:quality=75,size=64"."""
         values = {field.name: getattr(self.options, field.name) for field in fields(self.options)} | {"size": self.size}
         return f"{self.name}:{','.join(f'{name}={value}' for name, value in values.items())}"
+
+    def use(self, quality: int) -> None:
+        """Store at a quality from here on."""
+        self.quality = quality
+
+    @property
+    def side_info(self) -> bytes:
+        """The quality that was chosen, one byte, 0 before it is; nothing where the options say it."""
+        if getattr(self.options, "quality", None) != AUTO:
+            return b""
+        return bytes([0 if self.unfitted else self.quality])
+
+    @side_info.setter
+    def side_info(self, saved: bytes) -> None:
+        """Take over what a memory's file says.
+
+        Raises:
+            ValueError: no such quality.
+        """
+        if saved == self.side_info:
+            return
+        if not self.side_info or len(saved) != 1 or not (saved[0] == 0 or self.qualities[0] <= saved[0] <= self.qualities[1]):
+            raise ValueError(f"{self.spec}: {saved!r} is no quality")
+        self.unfitted = saved[0] == 0
+        self.use(saved[0] or CANDIDATES[0])
+
+    @property
+    def chosen(self) -> str:
+        """The quality in words where the options left it open and it has been chosen; else ""."""
+        return f"quality={self.quality}" if self.side_info.strip(b"\0") else ""
+
+    def fit(self, samples: Samples, features: Callable[[Tensor], Tensor], fits: Callable[[float], float]) -> None:
+        """Choose the quality, where the options leave it open (see formats/_quality.py)."""
+
+        def encoded(quality: int) -> tuple[Tensor, float]:
+            self.use(quality)
+            records = self.encode(samples)
+            return self.decode(records), fits(float(records.lengths.double().mean()))
+
+        if self.unfitted:
+            self.use(pick(encoded, features, samples.pixels(), samples.labels))
+            self.unfitted = False
 
     def encode(self, samples: Samples) -> Records:
         """One record an image, from pixels (B, 3, S, S) uint8."""

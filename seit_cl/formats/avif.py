@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from seit_cl.formats._image_file import ImageFileFormat, write_image
+from seit_cl.formats._quality import USUAL, Quality
 
 
 @dataclass(frozen=True)
@@ -14,11 +15,11 @@ class AvifOptions:
     """Options of the AVIF format.
 
     Args:
-        quality: libavif's quality, 0..100.
+        quality: libavif's quality, 0..100, or auto.
         size: side in pixels at which images are stored, 1..S; 0 is the learner's resolution S.
     """
 
-    quality: int = 75
+    quality: Quality = USUAL
     size: int = 0
 
 
@@ -29,7 +30,7 @@ class AvifFormat(ImageFileFormat):
     Options = AvifOptions
 
     def _encode_one(self, image: Tensor) -> bytes:
-        return write_image(image, "AVIF", quality=self.options.quality, subsampling="4:2:0", speed=6, max_threads=1)
+        return write_image(image, "AVIF", quality=self.quality, subsampling="4:2:0", speed=6, max_threads=1)
 
 
 FORMAT = AvifFormat

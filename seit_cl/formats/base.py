@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -48,3 +49,23 @@ class ExemplarFormat(Protocol):
 
     def decode(self, records: Records) -> Tensor:
         """One vectorised call for a batch: (B, 3, S, S) uint8 or (B, G, H, W) int16, by domain."""
+
+
+@runtime_checkable
+class FittedFormat(Protocol):
+    """A format that may have to look at data and budget before it encodes. What it chose is in `side_info`."""
+
+    unfitted: bool  # whether `fit` must be called first
+
+    @property
+    def chosen(self) -> str:
+        """What it chose, in words; "" where its options left no choice."""
+
+    def fit(self, samples: Samples, features: Callable[[Tensor], Tensor], fits: Callable[[float], float]) -> None:
+        """Choose.
+
+        Args:
+            samples: (B,) of several classes, like those to be stored.
+            features: of images (B, 3, S, S) uint8, (B, F), each of unit length.
+            fits: how many exemplars of each class would fit whose records have a mean length in bytes.
+        """

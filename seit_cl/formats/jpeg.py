@@ -9,6 +9,7 @@ from torchvision.io import ImageReadMode, decode_jpeg
 
 from seit_cl.errors import UserError
 from seit_cl.formats._image_file import ImageFileFormat, write_image
+from seit_cl.formats._quality import USUAL, Quality
 from seit_cl.formats.base import FormatContext
 
 CHROMA = {420: "4:2:0", 422: "4:2:2", 444: "4:4:4"}
@@ -19,12 +20,12 @@ class JpegOptions:
     """Options of the JPEG format.
 
     Args:
-        quality: libjpeg's quality, 1..100.
+        quality: libjpeg's quality, 1..100, or auto: chosen for the budget (formats/_quality.py).
         size: side in pixels at which images are stored, 1..S; 0 is the learner's resolution S.
         chroma: its subsampling: 420 (both sides halved), 422 (the width) or 444 (none).
     """
 
-    quality: int = 75
+    quality: Quality = USUAL
     size: int = 0
     chroma: int = 420
 
@@ -41,9 +42,9 @@ class JpegFormat(ImageFileFormat):
     Options = JpegOptions
 
     def __init__(self, options: JpegOptions, context: FormatContext) -> None:
-        super().__init__(options, context)
         if options.chroma not in CHROMA:
             raise UserError(f"{self.name}: chroma={options.chroma} is none of {', '.join(map(str, CHROMA))}; try chroma=420")
+        super().__init__(options, context)
 
     @property
     def spec(self) -> str:
@@ -55,7 +56,7 @@ class JpegFormat(ImageFileFormat):
 
     def _write(self, image: Tensor, optimize: bool) -> bytes:
         """The JPEG file of an image (H, W, 3) uint8, with Huffman tables of its own or the standard's."""
-        settings = {"quality": self.options.quality, "subsampling": CHROMA[self.options.chroma]}
+        settings = {"quality": self.quality, "subsampling": CHROMA[self.options.chroma]}
         return write_image(image, "JPEG", optimize=optimize, **settings)
 
     def _decode_all(self, records: list[Tensor]) -> list[Tensor]:

@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 
 from seit_cl.errors import UserError
-from seit_cl.formats.base import FormatContext
-from seit_cl.formats.jpeg import JpegFormat, JpegOptions
+from seit_cl.formats.jpeg import JpegFormat
 
 # Quantisation tables for quality 50, luma and chroma, in zigzag order (Annex K.1).
 QUANTISATION = (
@@ -47,9 +46,10 @@ class JpegScanFormat(JpegFormat):
 
     name = "jpeg_scan"
 
-    def __init__(self, options: JpegOptions, context: FormatContext) -> None:
-        super().__init__(options, context)
-        self.header = header(options.quality, self.size, options.chroma)
+    def use(self, quality: int) -> None:
+        """Store at a quality from here on."""
+        super().use(quality)
+        self.header = header(quality, self.size, self.options.chroma)
         self._header, self._end = (torch.frombuffer(bytearray(part), dtype=torch.uint8) for part in (self.header, END))
 
     def _encode_one(self, image: Tensor) -> bytes:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from seit_cl.errors import UserError
 from seit_cl.formats._image_file import ImageFileFormat, write_image
+from seit_cl.formats._quality import USUAL, Quality
 from seit_cl.formats.base import FormatContext
 
 
@@ -17,11 +18,11 @@ class JxlOptions:
     """Options of the JPEG XL format.
 
     Args:
-        quality: libjxl's quality, 0..100; 100 loses nothing.
+        quality: libjxl's quality, 0..100, or auto; 100 loses nothing.
         size: side in pixels at which images are stored, 1..S; 0 is the learner's resolution S.
     """
 
-    quality: int = 75
+    quality: Quality = USUAL
     size: int = 0
 
 
@@ -44,7 +45,7 @@ class JxlFormat(ImageFileFormat):
         super().__init__(options, context)
 
     def _encode_one(self, image: Tensor) -> bytes:
-        quality = self.options.quality
+        quality = self.quality
         return write_image(image, "JXL", quality=quality, lossless=quality == 100, effort=9, num_threads=1)
 
 

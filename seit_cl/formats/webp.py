@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from seit_cl.formats._image_file import ImageFileFormat, write_image
+from seit_cl.formats._quality import USUAL, Quality
 
 
 @dataclass(frozen=True)
@@ -14,11 +15,11 @@ class WebpOptions:
     """Options of the WebP format.
 
     Args:
-        quality: libwebp's quality, 0..100.
+        quality: libwebp's quality, 0..100, or auto.
         size: side in pixels at which images are stored, 1..S; 0 is the learner's resolution S.
     """
 
-    quality: int = 75
+    quality: Quality = USUAL
     size: int = 0
 
 
@@ -29,7 +30,7 @@ class WebpFormat(ImageFileFormat):
     Options = WebpOptions
 
     def _encode_one(self, image: Tensor) -> bytes:
-        return write_image(image, "WEBP", quality=self.options.quality, method=6)
+        return write_image(image, "WEBP", quality=self.quality, method=6)
 
 
 FORMAT = WebpFormat

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import numpy as np
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from seit_cl.errors import UserError
 from seit_cl.formats import build_format
+from seit_cl.formats.base import FittedFormat
 from seit_cl.memory import file
 from seit_cl.memory.avalanche import DatasetSource, exemplar_dataset
 from seit_cl.memory.file import Head
@@ -49,6 +50,21 @@ class ByteBudgetBuffer(MeteredBuffer):
         BudgetTooSmall: the header and one record exceed the budget.
     """
 
+    def fit(self, samples: Samples, features: Callable[[Tensor], Tensor]) -> None:
+        """Let the format choose what it has to choose for this budget, before the first offer.
+
+        Args:
+            samples: (B,) of several classes, like those to be offered.
+            features: of images (B, 3, S, S) uint8, (B, F), each of unit length.
+
+        Raises:
+            BudgetTooSmall: what it chose leaves no room for a record.
+        """
+        if isinstance(self.fmt, FittedFormat) and self.fmt.unfitted:
+            room = self.budget_bytes - self._meter.fixed
+            self.fmt.fit(samples, features, lambda length: room / self._meter.exemplar(round(length)) / self.context.classes)
+            self._meter.require(self.budget_bytes, None)
+
     def offer(self, samples: Samples, extras: Mapping[str, Tensor] | None = None) -> None:
         """Let the policy decide on samples (B,), in order, and store those accepted.
 
@@ -57,7 +73,7 @@ class ByteBudgetBuffer(MeteredBuffer):
             extras: for each of `stores`, values (B, *shape).
 
         Raises:
-            ValueError: a label outside 0..C-1, or extras that differ from `stores`.
+            ValueError: a label outside 0..C-1, extras that differ from `stores`, or a format that waits for `fit`.
             BudgetTooSmall: what the format fitted to the samples leaves no room for a record.
         """
         labels = samples.labels.tolist()
@@ -66,6 +82,8 @@ class ByteBudgetBuffer(MeteredBuffer):
         columns = self._extra_columns(extras or {}, len(samples))
         if not labels:
             return
+        if isinstance(self.fmt, FittedFormat) and self.fmt.unfitted:
+            raise ValueError(f"{self.fmt.spec} has to be fitted before the first offer")
         records = self.fmt.encode(samples)
         data, lengths = records.data.cpu().numpy(), records.lengths.tolist()
         if self.fmt.fixed_length is not None and set(lengths) != {self.fmt.fixed_length}:

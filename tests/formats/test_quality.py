@@ -1,0 +1,115 @@
+"""quality=auto: chosen once, for a budget, from what comes back; kept with the memory."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from random_samples import CONTEXT, samples
+from torch import Tensor
+
+from seit_cl.config import RunConfig
+from seit_cl.errors import UserError
+from seit_cl.experiment import Experiment
+from seit_cl.formats import build_format, canonical_spec
+from seit_cl.formats._quality import CANDIDATES, held_out_error
+from seit_cl.memory import ByteBudgetBuffer
+from seit_cl.rundata import RunData
+
+NAMES = ["jpeg", "jpeg_scan", "webp", "avif", "jxl"]
+
+
+def flat(images: Tensor) -> Tensor:
+    """Features of images (B, 3, S, S): their pixels."""
+    return torch.nn.functional.normalize(images.flatten(1).float() - 127.5, dim=1)
+
+
+def clusters(noise: float, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Features (200, 40) around 4 class means, in turn, and labels."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(200) % 4
+    means = torch.randn(4, 40, generator=generator)
+    features = means[labels] + noise * torch.randn(200, 40, generator=generator)
+    return torch.nn.functional.normalize(features, dim=1), labels
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_auto_is_written_in_the_spec_and_refused_for_encoding_before_it_is_chosen(name: str) -> None:
+    assert canonical_spec(f"{name}:quality=auto").partition("quality=")[2].startswith("auto")
+    fmt = build_format(f"{name}:quality=auto", CONTEXT)
+    assert fmt.unfitted and fmt.spec.startswith(f"{name}:quality=auto") and fmt.side_info == b"\0"
+    with pytest.raises(ValueError, match="fitted before the first offer"):
+        ByteBudgetBuffer(100_000, fmt, CONTEXT).offer(samples(20))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_was_chosen_is_counted_saved_and_given_back(name: str, tmp_path: Path) -> None:
+    memory = ByteBudgetBuffer(20_000, build_format(f"{name}:quality=auto", CONTEXT), CONTEXT)
+    memory.fit(samples(60), flat)
+    assert memory.fmt.chosen == f"quality={memory.fmt.quality}" and memory.fmt.quality in CANDIDATES
+    memory.offer(samples(60))
+    memory.save(tmp_path / "memory.bin")
+    assert os.path.getsize(tmp_path / "memory.bin") == memory.used_bytes and memory.bytes_by_kind()["side_info"] == 1
+    loaded = ByteBudgetBuffer.load(tmp_path / "memory.bin")
+    assert loaded.fmt.chosen == memory.fmt.chosen and loaded.fmt.spec == memory.fmt.spec
+    named = build_format(f"{name}:{memory.fmt.chosen}", CONTEXT)
+    assert torch.equal(named.encode(samples(5)).data, loaded.fmt.encode(samples(5)).data)
+
+
+def test_choosing_twice_changes_nothing() -> None:
+    memory = ByteBudgetBuffer(20_000, build_format("jpeg:quality=auto", CONTEXT), CONTEXT)
+    memory.fit(samples(60), flat)
+    before = memory.fmt.quality
+    memory.fit(samples(10), lambda images: -flat(images))
+    assert memory.fmt.quality == before
+
+
+def test_a_quality_that_is_named_is_not_chosen() -> None:
+    fmt = build_format("jpeg:quality=30", CONTEXT)
+    assert not fmt.unfitted and fmt.chosen == "" and fmt.side_info == b""
+    with pytest.raises(ValueError, match="is no quality"):
+        fmt.side_info = b"\x1e"
+
+
+@pytest.mark.parametrize("text", ["automatic", "", "7.5"])
+def test_other_words_are_refused(text: str) -> None:
+    with pytest.raises(UserError, match="quality="):
+        build_format(f"jpeg:quality={text}", CONTEXT)
+
+
+@given(st.integers(1, 39), st.floats(0.1, 2.0))
+def test_more_exemplars_of_every_class_are_worth_more(fits: int, noise: float) -> None:
+    features, labels = clusters(noise)
+    few, many = held_out_error(features, features, labels, 1), held_out_error(features, features, labels, 40)
+    assert many < few
+    assert held_out_error(features, features, labels, fits + 0.5) == held_out_error(features, features, labels, fits)
+
+
+def test_images_that_have_moved_away_are_worth_less_than_ones_that_have_not() -> None:
+    features, labels = clusters(0.5)
+    moved = torch.nn.functional.normalize(features + 0.5 * torch.randn(40, generator=torch.Generator().manual_seed(1)), dim=1)
+    assert held_out_error(moved, features, labels, 10) > held_out_error(features, features, labels, 10)
+
+
+@given(st.floats(0.01, 0.99))
+def test_less_than_one_exemplar_a_class_lies_between_one_and_none(share: float) -> None:
+    features, labels = clusters(0.3)
+    one = held_out_error(features, features, labels, 1)
+    assert min(one, 0.75) <= held_out_error(features, features, labels, share) <= max(one, 0.75)
+
+
+@pytest.mark.slow
+def test_a_run_chooses_for_its_budget_and_resumes_with_it(fractals: Path, tmp_path: Path) -> None:
+    config = RunConfig(data_root=fractals, experiences=2, epochs=1, format="jpeg_scan:quality=auto", batch=16, replay_batch=8)
+    chosen = {}
+    for budget in (0.002, 0.2):
+        experiment = Experiment(replace(config, memory_mb=budget), RunData(config), tmp_path / f"{budget}")
+        experiment.run()
+        assert experiment.memory is not None
+        chosen[budget] = experiment.memory.fmt.quality
+        assert experiment.facts()["format_chose"] == f"quality={chosen[budget]}"
+        assert f"chose quality={chosen[budget]}" in (tmp_path / f"{budget}" / "log.txt").read_text()
+    assert chosen[0.002] < chosen[0.2]  # 80 images: all fit at any quality in the larger one
