@@ -19,7 +19,7 @@ from torch.nn.functional import one_hot
 CANDIDATES = (5, 10, 15, 25, 35, 50, 65, 75, 90)
 FOLDS = 5
 _AUTO = -(1 << 31)  # no library's quality
-PENALTIES = (0.1, 1.0, 10.0, 100.0)  # of the ridge regression, for features of unit length; each quality has the one that suits it
+PENALTIES = (0.1, 1.0, 10.0, 100.0)  # of the ridge regression, for features of unit length; the best of each quality counts
 
 
 class Quality(int):
