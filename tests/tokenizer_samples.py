@@ -10,7 +10,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seit_cl.autoencoder.vqae import VQAutoencoder
-from seit_cl.tokenizers import Tokenizer
+from seit_cl.tokenizers import Tokenizer, vit_vqgan
+from seit_cl.tokenizers._published import PublishedTokenizer
+from seit_cl.tokenizers._vit_vqgan_model import ViTVQGAN
 from seit_cl.tokenizers.bundled import WEIGHTS, BundledTokenizer, load_tokenizer
 
 CARD = {"data": "nothing, weights as drawn", "figures": "val PSNR −3 dB"}
@@ -38,8 +40,17 @@ def from_file() -> BundledTokenizer:
         return load_tokenizer(Path(folder) / "small.safetensors")
 
 
+@cache
+def vit(grid: int = 8, patch: int = 8, width: int = 128, seed: int = 0) -> PublishedTokenizer:
+    """A small ViT-VQGAN of 100 codes with random weights, whose decoder is one head wide."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = ViTVQGAN(grid, patch, codes=100, dim=8, encoder=(width, 2, 2, 96), decoder=(64, 1, 1, 80))
+    return vit_vqgan.from_state("random weights", model.state_dict(), CARD)
+
+
 # Every kind has a sample here, "kind" or "kind:variant", which the conformance tests run over.
-SAMPLES: dict[str, Callable[[], Tokenizer]] = {"bundled": bundled, "bundled:file": from_file}
+SAMPLES: dict[str, Callable[[], Tokenizer]] = {"bundled": bundled, "bundled:file": from_file, "vit_vqgan": vit}
 
 
 def images(count: int, side: int, seed: int = 0) -> Tensor:
