@@ -83,6 +83,12 @@ def without(state: dict[str, Tensor], prefixes: tuple[str, ...]) -> tuple[dict[s
     return kept, ", ".join(f"{count} tensors of {prefix}*" for prefix, count in counts.items() if count)
 
 
+def own_card(metadata: dict[str, str], ignored: str) -> dict[str, str]:
+    """The card of a tokenizer: what its file's metadata tell people, and what was left out of it."""
+    card = {name: text for name, text in metadata.items() if name not in ("kind", "identity", "format")}
+    return {**card, "ignored": ignored} if ignored else card
+
+
 def check_anchors(source: str, what: str, state: dict[str, Tensor], anchors: Iterable[str]) -> None:
     """Refuse tensors that lack those from which the sizes are read.
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from seit_cl.tokenizers._checkpoint import check_anchors, fitted, read_state_dict, without
+from seit_cl.tokenizers._checkpoint import check_anchors, fitted, own_card, read_state_dict, without
 from seit_cl.tokenizers._published import PublishedTokenizer, weights
 from seit_cl.tokenizers._vit_vqgan_model import ANCHORS, ViTVQGAN, config_of
 from seit_cl.tokenizers.base import TokenizerKind
@@ -35,10 +35,7 @@ def from_state(source: str, state: dict[str, Tensor], card: dict[str, str] | Non
 def _open(source: str, options: Any) -> PublishedTokenizer:
     state, metadata = read_state_dict(Path(source))
     kept, ignored = without(state, IGNORED)
-    card = {name: text for name, text in metadata.items() if name not in ("kind", "identity", "format")}
-    if ignored:
-        card["ignored"] = ignored
-    return from_state(source, kept, card)
+    return from_state(source, kept, own_card(metadata, ignored))
 
 
 TOKENIZER = TokenizerKind(
