@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -17,6 +18,7 @@ from seit_cl.tokenizers.bundled import PREPROCESSING, float32_arithmetic
 
 CHUNK_PIXELS = {"cpu": 256 * 256, "cuda": 64 * 256 * 256}  # encoded or decoded at a time; what lies between layers is large
 PRUNED = "pruned."  # prefix of the tensors that tell what pruning did
+State = dict[str, Tensor]
 MAX_CODES = 1 << 15  # codes are int16
 
 
@@ -26,14 +28,14 @@ class Autoencoder(Protocol):
     Attributes:
         CODES: names of the tensors that have a row for each code.
         stride: pixels per token side.
-        codebook: (K, D) float32, the vectors that `embed` gives.
+        vectors: (K, D) float32, the vectors that `embed` gives.
     """
 
     CODES: tuple[str, ...]
     stride: int
 
     @property
-    def codebook(self) -> Tensor:
+    def vectors(self) -> Tensor:
         """(K, D) float32."""
 
     def check_grid(self, height: int, width: int) -> None:
@@ -66,16 +68,22 @@ class PublishedTokenizer:
         kind: the plugin's name, which its file names.
         model: with the tensors loaded.
         state: these tensors as they are stored, beside which `pruned.codes` and `pruned.uses` may stand.
+        fit: makes a model of other tensors: (where they are from, tensors) -> model.
         card: what is known of it.
+
+    Raises:
+        UserError: more codes than tokens can hold.
     """
 
     combine: Literal["sum", "concat"] = "sum"
     decodes = True
     mirror: Tensor | None = None
 
-    def __init__(self, kind: str, model: Autoencoder, state: dict[str, Tensor], card: dict[str, str] | None = None) -> None:
-        self.kind, self.model, self.state, self.card = kind, model, state, card or {}
-        self.codebook = model.codebook[None].clone()
+    def __init__(
+        self, kind: str, model: Autoencoder, state: State, fit: Callable[[str, State], Autoencoder], card: dict[str, str]
+    ) -> None:
+        self.kind, self.model, self.state, self.fit, self.card = kind, model, state, fit, dict(card)
+        self.codebook = model.vectors[None].clone()
         self.stride = model.stride
         self.device = self.codebook.device
         self.identity = identity_of(kind, weights(state))
@@ -101,7 +109,7 @@ class PublishedTokenizer:
         grid = images.shape[-1] // self.stride
         self.model.check_grid(grid, grid)
         parts = [images.new_zeros((0, 1, grid, grid)).short()]
-        for chunk in images.split(self._chunk(grid)):
+        for chunk in images.split(self._chunk(grid)) if len(images) else ():
             scaled = chunk.to(self.device).float() / 127.5 - 1
             with float32_arithmetic(self.device):
                 codes = self.model.nearest(self.model.latents(scaled))
@@ -118,7 +126,7 @@ class PublishedTokenizer:
         height, width = tokens.shape[-2:]
         self.model.check_grid(height, width)
         parts = [tokens.new_zeros((0, 3, height * self.stride, width * self.stride), dtype=torch.uint8)]
-        for chunk in tokens.split(self._chunk(height)):
+        for chunk in tokens.split(self._chunk(height)) if len(tokens) else ():
             with float32_arithmetic(self.device):
                 images = self.model.reconstruct(self.model.embed(chunk[:, 0].long().to(self.device)))
             parts.append(((images.clamp(-1, 1) + 1) * 127.5).round().to(tokens.device, torch.uint8))
@@ -132,15 +140,14 @@ class PublishedTokenizer:
         tensors = {name: tensor.contiguous() for name, tensor in self.state.items()}
         write_atomic(path, save(tensors, metadata={**self.card, "kind": self.kind, "identity": self.identity}))
 
-    def pruned(self, uses: Tensor) -> dict[str, Tensor]:
-        """The tensors of the tokenizer that has the used codes only; an image's nearest code is then the nearest of these.
+    def pruned(self, uses: Tensor) -> PublishedTokenizer:
+        """The tokenizer of the codes that are used; where an image's nearest code is gone, it takes the nearest of those left.
+
+        Its tensors have beside them `pruned.codes` (K',) int64, the code of the first tokenizer that each code was, and
+        `pruned.uses` (K',) int64.
 
         Args:
             uses: (K,) int64, how often a data set uses each code.
-
-        Returns:
-            Tensors by name, among them `pruned.codes` (K',) int64, the code of the original tokenizer that each code was, and
-            `pruned.uses` (K',) int64.
 
         Raises:
             UserError: fewer than two codes are used.
@@ -148,17 +155,29 @@ class PublishedTokenizer:
         living = uses.nonzero().squeeze(1)
         if len(living) < 2:
             raise UserError(f"{len(living)} of {len(uses):,} codes are used; a tokenizer needs two: measure on more images")
-        original = self.state.get(f"{PRUNED}codes", torch.arange(len(uses)))
+        first = self.state.get(f"{PRUNED}codes", torch.arange(len(uses)))
         kept = {name: tensor[living] if name in self.model.CODES else tensor for name, tensor in self.state.items()}
-        return {**kept, f"{PRUNED}codes": original[living], f"{PRUNED}uses": uses[living]}
+        told = {f"{PRUNED}codes": first[living], f"{PRUNED}uses": uses[living]}
+        return type(self)(self.kind, self.fit("the pruned one", weights(kept)), {**kept, **told}, self.fit, self.card)
 
 
-def weights(state: dict[str, Tensor]) -> dict[str, Tensor]:
+def published(
+    kind: str, source: str, state: State, fit: Callable[[str, State], Autoencoder], card: dict[str, str] | None = None
+) -> PublishedTokenizer:
+    """The tokenizer of tensors as a file has them; see PublishedTokenizer for the arguments.
+
+    Raises:
+        UserError: tensors that do not fit, or more codes than tokens can hold.
+    """
+    return PublishedTokenizer(kind, fit(source, weights(state)), state, fit, card or {})
+
+
+def weights(state: State) -> State:
     """The tensors that a model is made of, without what tells of pruning."""
     return {name: tensor for name, tensor in state.items() if not name.startswith(PRUNED)}
 
 
-def identity_of(kind: str, tensors: dict[str, Tensor]) -> str:
+def identity_of(kind: str, tensors: State) -> str:
     """16 hexadecimal digits over the kind, the weights, their names and the preprocessing."""
     digest = hashlib.sha256(f"{kind} {PREPROCESSING}".encode())
     for name, tensor in sorted(tensors.items()):

@@ -1,4 +1,4 @@
-"""VQGAN (Esser, Rombach and Ommer, CVPR 2021, arXiv:2012.09841) as in the checkpoints of taming-transformers and latent-diffusion.
+"""VQGAN (Esser, Rombach and Ommer, CVPR 2021, arXiv:2012.09841) as taming-transformers and latent-diffusion publish it.
 
 Tensor names are those of the checkpoints (github.com/CompVis); the code is our own. Everything, where attention stands too, is
 read from names and shapes. Symbols: B batch, C channels, H x W grid, D code dimension, K codes.
@@ -250,7 +250,7 @@ class VQGAN(nn.Module):
         self.CODES = self.quantize.CODES
 
     @property
-    def codebook(self) -> Tensor:
+    def vectors(self) -> Tensor:
         """(K, D)."""
         return self.quantize.codebook
 
@@ -267,7 +267,7 @@ class VQGAN(nn.Module):
 
     def embed(self, indices: Tensor) -> Tensor:
         """Code vectors (B, D, H, W) of codes (B, H, W)."""
-        return F.embedding(indices, self.codebook).permute(0, 3, 1, 2)
+        return F.embedding(indices, self.vectors).permute(0, 3, 1, 2)
 
     def reconstruct(self, embedded: Tensor) -> Tensor:
         """Images (B, 3, S, S) around [-1, 1] of code vectors (B, D, H, W)."""

@@ -7,9 +7,9 @@ from typing import Any
 
 from torch import Tensor
 
+from seit_cl.autoencoder.vit_vqgan import ANCHORS, ViTVQGAN, config_of
 from seit_cl.tokenizers._checkpoint import check_anchors, fitted, own_card, read_state_dict, without
-from seit_cl.tokenizers._published import PublishedTokenizer, weights
-from seit_cl.tokenizers._vit_vqgan_model import ANCHORS, ViTVQGAN, config_of
+from seit_cl.tokenizers._published import PublishedTokenizer, published
 from seit_cl.tokenizers.base import TokenizerKind
 
 NAME = "vit_vqgan"
@@ -27,9 +27,19 @@ def from_state(source: str, state: dict[str, Tensor], card: dict[str, str] | Non
     Raises:
         UserError: naming what is missing, left over or of another shape.
     """
-    needed = weights(state)
-    check_anchors(source, "ViT-VQGAN", needed, ANCHORS)
-    return PublishedTokenizer(NAME, fitted(source, "ViT-VQGAN", needed, lambda: ViTVQGAN(**config_of(needed))), state, card)
+    return published(NAME, source, state, _fit, card)
+
+
+def _fit(source: str, state: dict[str, Tensor]) -> ViTVQGAN:
+    check_anchors(source, "ViT-VQGAN", state, ANCHORS)
+    return fitted(source, "ViT-VQGAN", state, lambda: ViTVQGAN(**config_of(state)))
+
+
+def of_model(model: ViTVQGAN) -> PublishedTokenizer:
+    """The tokenizer of a trained model: weights in half precision, codes and positions in float32."""
+    whole = ("quantizer.embedding.weight", "encoder.en_pos_embedding", "decoder.de_pos_embedding")
+    state = {name: tensor.cpu() for name, tensor in model.state_dict().items()}
+    return from_state("the trained model", {name: t.float() if name in whole else t.half() for name, t in state.items()})
 
 
 def _open(source: str, options: Any) -> PublishedTokenizer:

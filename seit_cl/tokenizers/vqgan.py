@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from seit_cl.tokenizers._checkpoint import check_anchors, fitted, own_card, read_state_dict, without
-from seit_cl.tokenizers._published import PublishedTokenizer, weights
+from seit_cl.tokenizers._published import PublishedTokenizer, published
 from seit_cl.tokenizers._vqgan_model import ANCHORS, VQGAN
 from seit_cl.tokenizers.base import TokenizerKind
 
@@ -27,11 +27,14 @@ def from_state(source: str, state: dict[str, Tensor], card: dict[str, str] | Non
     Raises:
         UserError: naming what is missing, left over or of another shape.
     """
-    needed = weights(state)
-    codes = "quantize.embed.weight" if "quantize.embed.weight" in needed else "quantize.embedding.weight"
-    check_anchors(source, "VQGAN", needed, (*ANCHORS, codes))
-    shapes = {name: tensor.shape for name, tensor in needed.items()}
-    return PublishedTokenizer(NAME, fitted(source, "VQGAN", needed, lambda: VQGAN(shapes)), state, card)
+    return published(NAME, source, state, _fit, card)
+
+
+def _fit(source: str, state: dict[str, Tensor]) -> VQGAN:
+    codes = "quantize.embed.weight" if "quantize.embed.weight" in state else "quantize.embedding.weight"
+    check_anchors(source, "VQGAN", state, (*ANCHORS, codes))
+    shapes = {name: tensor.shape for name, tensor in state.items()}
+    return fitted(source, "VQGAN", state, lambda: VQGAN(shapes))
 
 
 def _open(source: str, options: Any) -> PublishedTokenizer:

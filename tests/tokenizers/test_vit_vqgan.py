@@ -12,9 +12,9 @@ from tokenizer_samples import CARD, images, vit
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seit_cl.autoencoder.vit_vqgan import Attention, FeedForward, ViTVQGAN, sincos_positions
 from seit_cl.errors import UserError
 from seit_cl.tokenizers import open_tokenizer
-from seit_cl.tokenizers._vit_vqgan_model import Attention, FeedForward, ViTVQGAN, sincos_positions
 from seit_cl.tokenizers.vit_vqgan import from_state
 
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}

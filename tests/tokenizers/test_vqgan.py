@@ -132,7 +132,7 @@ def test_published_configurations_are_read_from_names_and_shapes(name: str) -> N
     with torch.device("meta"):
         model = VQGAN(shapes)
     assert {key: tensor.shape for key, tensor in model.state_dict().items()} == shapes
-    assert model.stride == stride and model.codebook.shape == (codes, dim)
+    assert model.stride == stride and model.vectors.shape == (codes, dim)
 
 
 def test_a_lightning_checkpoint_is_loaded_without_its_loss_and_averages(tmp_path: Path) -> None:

@@ -161,12 +161,12 @@ def _positions(stored: Tensor, size: torch.Size) -> Tensor:
 
 
 class Quantizer(nn.Module):
-    """Holds the K code vectors under the checkpoints' name; training moves them, not gradients."""
+    """Holds the K code vectors under the checkpoints' name; running averages move them, not gradients."""
 
     def __init__(self, codes: int, dim: int) -> None:
         super().__init__()
         self.embedding = nn.Embedding(codes, dim)
-        self.embedding.weight.requires_grad_(False)
+        self.embedding.weight.requires_grad_(False).copy_(F.normalize(self.embedding.weight, dim=1))
 
 
 class ViTVQGAN(nn.Module):
@@ -182,7 +182,7 @@ class ViTVQGAN(nn.Module):
     """
 
     CODES: tuple[str, ...] = ("quantizer.embedding.weight",)
-    signs: Tensor | None = None  # the mirror image of a code is no code
+    signs: None = None  # codes have no mirror images among them
 
     def __init__(
         self, grid: int, patch: int, codes: int, dim: int, encoder: tuple[int, int, int, int], decoder: tuple[int, int, int, int]
@@ -196,13 +196,13 @@ class ViTVQGAN(nn.Module):
 
     @property
     def codebook(self) -> Tensor:
-        """(K, D) unit vectors."""
-        return F.normalize(self.quantizer.embedding.weight, dim=1)
+        """(K, D) as stored, of any length."""
+        return self.quantizer.embedding.weight
 
-    @torch.no_grad()
-    def set_codebook(self, codes: Tensor) -> None:
-        """Take over codes (K, D), in place."""
-        self.quantizer.embedding.weight.copy_(codes)
+    @property
+    def vectors(self) -> Tensor:
+        """(K, D) unit vectors: what codes stand for."""
+        return F.normalize(self.codebook, dim=1)
 
     def project(self, features: Tensor) -> Tensor:
         """Latents (B, D, H, W) of features (B, E, H, W): on the unit sphere."""
@@ -214,11 +214,11 @@ class ViTVQGAN(nn.Module):
 
     def nearest(self, latents: Tensor) -> Tensor:
         """Indices (B, H, W) int64 of the nearest codes by cosine, the first of equally near ones."""
-        return (latents.permute(0, 2, 3, 1) @ self.codebook.T).argmax(-1)
+        return (latents.permute(0, 2, 3, 1) @ self.vectors.T).argmax(-1)
 
     def embed(self, indices: Tensor) -> Tensor:
         """Code vectors (B, D, H, W) of indices (B, H, W)."""
-        return F.embedding(indices, self.codebook).permute(0, 3, 1, 2)
+        return F.embedding(indices, self.vectors).permute(0, 3, 1, 2)
 
     def reconstruct(self, embedded: Tensor) -> Tensor:
         """Images (B, 3, S, S) around [-1, 1] of code vectors (B, D, H, W)."""
