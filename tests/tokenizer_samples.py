@@ -2,17 +2,19 @@
 
 from collections.abc import Callable
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from seit_cl.autoencoder.vit_vqgan import ViTVQGAN
 from seit_cl.autoencoder.vqae import VQAutoencoder
-from seit_cl.tokenizers import Tokenizer, vit_vqgan, vqgan
+from seit_cl.tokenizers import Tokenizer, open_tokenizer, vit_vqgan, vqgan
 from seit_cl.tokenizers._published import PublishedTokenizer
-from seit_cl.tokenizers._vit_vqgan_model import ViTVQGAN
 from seit_cl.tokenizers.bundled import WEIGHTS, BundledTokenizer, load_tokenizer
 
 CARD = {"data": "nothing, weights as drawn", "figures": "val PSNR −3 dB"}
@@ -129,11 +131,27 @@ def vqgan_f8(gumbel: bool = False) -> PublishedTokenizer:
     return vqgan.from_state("random weights", state, CARD)
 
 
+@cache
+def vq_model() -> Tokenizer:
+    """A small VQModel of diffusers with random weights; the test is skipped where the package is missing."""
+    package = pytest.importorskip("diffusers", reason="needs the package diffusers")
+    with TemporaryDirectory() as folder, torch.random.fork_rng():
+        torch.manual_seed(0)
+        package.VQModel(
+            down_block_types=("DownEncoderBlock2D",) * 3, up_block_types=("UpDecoderBlock2D",) * 3, block_out_channels=(32,) * 3,
+            latent_channels=3, num_vq_embeddings=40, layers_per_block=1,
+        ).save_pretrained(folder)  # fmt: skip
+        return open_tokenizer(f"diffusers:{folder}")
+
+
 # Every kind has a sample here, "kind" or "kind:variant", which the conformance tests run over.
 SAMPLES: dict[str, Callable[[], Tokenizer]] = {
     "bundled": bundled, "bundled:file": from_file, "vit_vqgan": vit,
-    "vqgan": vqgan_f8, "vqgan:gumbel": lambda: vqgan_f8(gumbel=True),
+    "diffusers": vq_model, "vqgan": vqgan_f8, "vqgan:gumbel": lambda: vqgan_f8(gumbel=True),
 }  # fmt: skip
+
+# Of these, the kinds whose packages are installed.
+AVAILABLE = sorted(name for name in SAMPLES if name != "diffusers" or find_spec("diffusers"))
 
 
 def images(count: int, side: int, seed: int = 0) -> Tensor:
