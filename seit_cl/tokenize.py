@@ -1,5 +1,5 @@
-"""`python -m seit_cl.tokenize list|inspect|show|train|entropy`: which tokenizers there are, look into one, see what it keeps of
-images, train one, fit what entropy coders know of its codes."""
+"""`python -m seit_cl.tokenize list|inspect|show|train|prune|entropy`: which tokenizers there are, look into one, see what it
+keeps of images, train one, drop its unused codes, fit what entropy coders know of them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from seit_cl.autoencoder.command import Train, train_command
 from seit_cl.cli import parse_line, run_command
 from seit_cl.entropy.command import Entropy, entropy_command
 from seit_cl.tokenizing.look import Inspect, List, Show, inspect_command, list_command, show_command
+from seit_cl.tokenizing.prune import Prune, prune_command
 
 COMMANDS: dict[str, tuple[type[Any], Callable[[Any], None]]] = {
     "list": (List, list_command),
     "inspect": (Inspect, inspect_command),
     "show": (Show, show_command),
     "train": (Train, train_command),
+    "prune": (Prune, prune_command),
     "entropy": (Entropy, entropy_command),
 }
 

@@ -1,1 +1,1 @@
-"""The bundled kind of tokenizer: a small vector-quantised autoencoder, and its training."""
+"""Autoencoders that can be trained here: that of the bundled kind of tokenizer and ViT-VQGAN, and their training."""

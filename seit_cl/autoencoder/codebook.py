@@ -10,7 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from seit_cl.autoencoder.vit_vqgan import ViTVQGAN
 from seit_cl.autoencoder.vqae import VQAutoencoder
+
+Trainable = VQAutoencoder | ViTVQGAN
 
 DECAY = 0.99
 DEAD_BELOW = 0.1  # moving average of uses per step under which a code restarts
@@ -18,12 +21,23 @@ RESTART_EVERY = 50  # steps
 
 
 class CodebookAverages:
-    """Moving averages of the latents and uses of each code, its partner's mirrored; owns the codebook's update."""
+    """Moving averages of the latents and uses of each code, its partner's mirrored; owns the codebook's update.
 
-    def __init__(self, model: VQAutoencoder, generator: torch.Generator) -> None:
+    Args:
+        model: its codebook starts on the unit sphere; without signs its codes have no partners.
+        generator: draws the latents that codes restart at.
+    """
+
+    def __init__(self, model: Trainable, generator: torch.Generator) -> None:
         self.model, self.generator = model, generator
-        self.sums = model.codebook[: len(model.codebook) // 2].clone()
+        self.partners = 1 if model.signs is None else 2  # codes that one average stands for
+        self.sums = model.codebook[: len(model.codebook) // self.partners].clone()
         self.uses = torch.ones(len(self.sums), device=self.sums.device)
+
+    @property
+    def alive(self) -> int:
+        """How many codes are in use."""
+        return self.partners * int((self.uses >= DEAD_BELOW).sum())
 
     def update(self, latents: Tensor, indices: Tensor, step: int) -> None:
         """Move codes toward the mean of their latents.
@@ -33,17 +47,18 @@ class CodebookAverages:
             indices: (B, H, W) their codes.
             step: restarts happen every RESTART_EVERY steps.
         """
-        half, signs = len(self.sums), self.model.signs
+        count, signs = len(self.sums), self.model.signs
         flat, codes = latents.detach().float().permute(0, 2, 3, 1).reshape(-1, latents.shape[1]), indices.reshape(-1)
-        flat = torch.where(codes[:, None] < half, flat, flat * signs)
-        sums = torch.zeros_like(self.sums).index_add_(0, codes % half, flat)
-        uses = torch.bincount(codes % half, minlength=half).float()
+        if signs is not None:
+            flat = torch.where(codes[:, None] < count, flat, flat * signs)
+        sums = torch.zeros_like(self.sums).index_add_(0, codes % count, flat)
+        uses = torch.bincount(codes % count, minlength=count).float()
         self.sums.lerp_(sums, 1 - DECAY)
         self.uses.lerp_(uses, 1 - DECAY)
         if step % RESTART_EVERY == 0:
             dead = self.uses < DEAD_BELOW
-            picks = torch.randint(len(flat), (half,), generator=self.generator).to(flat.device)
+            picks = torch.randint(len(flat), (count,), generator=self.generator).to(flat.device)
             self.sums = torch.where(dead[:, None], flat[picks], self.sums)
             self.uses = torch.where(dead, torch.ones_like(self.uses), self.uses)
         first = F.normalize(self.sums, dim=1)
-        self.model.codebook.copy_(torch.cat([first, first * signs]))
+        self.model.codebook.copy_(first if signs is None else torch.cat([first, first * signs]))

@@ -1,4 +1,4 @@
-"""`python -m seit_cl.tokenize train`: train a tokenizer of the bundled kind."""
+"""`python -m seit_cl.tokenize train`: train a tokenizer of the bundled kind, or a ViT-VQGAN."""
 
 from __future__ import annotations
 
@@ -15,12 +15,17 @@ import tyro
 from rich.console import Console
 from rich.progress import Progress as Bar
 
+from seit_cl.autoencoder.codebook import Trainable
 from seit_cl.autoencoder.training import Progress, Settings, Trainer
 from seit_cl.autoencoder.training_data import TILED, photos, training_images
+from seit_cl.autoencoder.vit_vqgan import HEAD_DIM, ViTVQGAN
 from seit_cl.autoencoder.vqae import STRIDE, VQAutoencoder
 from seit_cl.errors import UserError
+from seit_cl.tokenizers import vit_vqgan
 from seit_cl.tokenizers.bundled import BundledTokenizer
 from seit_cl.tokenizing.quality import check_figures, check_images, quality
+
+DIM = 32  # of the codes of a ViT-VQGAN, as published
 
 
 def _help(text: str) -> object:
@@ -37,9 +42,11 @@ class Train:
     resolution: Annotated[int, _help("image side in pixels")] = 64
     fractals: Annotated[int, _help("fractal images beside the folder's")] = 2500
     photos: Annotated[Path | None, _help("folder of larger images; tiles of them are trained on, without classes")] = None
-    codes: Annotated[int, _help("codebook size K, even")] = 1024
-    width: Annotated[int, _help("channels at stride 8, a multiple of 4")] = 128
-    depth: Annotated[int, _help("blocks of the encoder at stride 8")] = 3
+    architecture: Annotated[Literal["bundled", "vit-vqgan"], _help("convolutions of stride 8, or a ViT-VQGAN")] = "bundled"
+    codes: Annotated[int, _help("codebook size K; even for bundled")] = 1024
+    width: Annotated[int, _help("channels at stride 8, a multiple of 4; of vit-vqgan: a multiple of 64")] = 128
+    depth: Annotated[int, _help("blocks of the encoder at stride 8; of vit-vqgan: of encoder and of decoder")] = 3
+    patch: Annotated[int, _help("side in pixels of the patches of vit-vqgan, its stride")] = STRIDE
     batch: Annotated[int, _help("images a step")] = 64
     crop: Annotated[int, _help("side of the random crops trained on, px; as large as the images at the end")] = 32
     learning_rate: Annotated[float, _help("peak learning rate of AdamW")] = 2e-3
@@ -56,17 +63,20 @@ def check(options: Train) -> None:
     Raises:
         UserError: naming the option, its value and what it may be.
     """
+    vit, patch = options.architecture == "vit-vqgan", options.patch
     rules = (
         ("minutes", 0 < options.minutes < math.inf, "must be positive"),
-        ("resolution", 32 <= options.resolution <= 256 and options.resolution % STRIDE == 0,
-         f"must be a multiple of {STRIDE} from 32 to 256"),
+        ("patch", patch == STRIDE or (vit and 4 <= patch <= 32), f"must be 4 to 32, and {STRIDE} with --architecture bundled"),
+        ("resolution", 32 <= options.resolution <= 256 and options.resolution % patch == 0,
+         f"must be a multiple of {patch} from 32 to 256"),
         ("fractals", options.fractals >= 0, "must be 0 or more"),
-        ("codes", 2 <= options.codes <= 1 << 15 and options.codes % 2 == 0, "must be even and from 2 to 32768"),
-        ("width", options.width >= 4 and options.width % 4 == 0, "must be a multiple of 4"),
-        ("depth", options.depth >= 0, "must be 0 or more"),
+        ("codes", 2 <= options.codes <= 1 << 15 and (vit or options.codes % 2 == 0), "must be even and from 2 to 32768"),
+        ("width", options.width >= 4 and options.width % (HEAD_DIM if vit else 4) == 0,
+         f"must be a multiple of {HEAD_DIM if vit else 4}"),
+        ("depth", options.depth >= vit, f"must be {int(vit)} or more"),
         ("batch", options.batch >= 2, "must be at least 2"),
-        ("crop", 16 <= options.crop <= options.resolution and options.crop % STRIDE == 0,
-         f"must be a multiple of {STRIDE} from 16 to --resolution"),
+        ("crop", 16 <= options.crop <= options.resolution and options.crop % patch == 0,
+         f"must be a multiple of {patch} from 16 to --resolution"),
         ("supervision", 0 <= options.supervision < math.inf, "must be 0 or more"),
         ("learning_rate", 0 < options.learning_rate < math.inf, "must be positive"),
         ("device", options.device == "cpu" or torch.cuda.is_available(), "this machine has no CUDA device; use --device cpu"),
@@ -89,10 +99,7 @@ def train_command(options: Train) -> None:
     console = Console()
     images, labels, held_out = training_images(options.data_root, options.resolution, options.fractals, options.photos)
     console.print(f"training on {len(images):,} images of {options.resolution} px for {options.minutes:g} minutes")
-    with torch.random.fork_rng():
-        torch.manual_seed(options.seed)
-        model = VQAutoencoder(codes=options.codes, width=options.width, depth=options.depth)
-    model = model.to(options.device).to(memory_format=torch.channels_last)
+    model = untrained(options).to(options.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     settings = Settings(
         options.minutes, options.batch, options.crop, options.learning_rate, options.supervision, options.seed,
         options.precision,
@@ -105,7 +112,7 @@ def train_command(options: Train) -> None:
         except KeyboardInterrupt:
             console.print(f"interrupted: {checkpoint} is kept, and the same command goes on from there")
             raise
-    tokenizer = BundledTokenizer(model.cpu())
+    tokenizer = vit_vqgan.of_model(model) if isinstance(model, ViTVQGAN) else BundledTokenizer(model.cpu())
     found = quality(tokenizer, held_out)
     codes = f"{100 * found.used / options.codes:.1f} % of codes in use"
     tokenizer.card = {
@@ -122,6 +129,16 @@ def train_command(options: Train) -> None:
     tokenizer.save(options.out)
     checkpoint.unlink()
     console.print(f"{options.out}: {tokenizer.card['figures']}, {options.out.stat().st_size / 1e6:.2f} MB")
+
+
+def untrained(options: Train) -> Trainable:
+    """The model to train, on the CPU, with weights drawn by the seed."""
+    with torch.random.fork_rng():
+        torch.manual_seed(options.seed)
+        if options.architecture == "bundled":
+            return VQAutoencoder(codes=options.codes, width=options.width, depth=options.depth)
+        blocks = (options.width, options.depth, options.width // HEAD_DIM, 4 * options.width)
+        return ViTVQGAN(options.resolution // options.patch, options.patch, options.codes, DIM, blocks, blocks)
 
 
 def _sources(options: Train, images: int) -> str:

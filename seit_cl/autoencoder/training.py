@@ -1,4 +1,4 @@
-"""Training the vector-quantised autoencoder: reconstruction, commitment, and a classification loss on its codes.
+"""Training a vector-quantised autoencoder: reconstruction, commitment, and a classification loss on its codes.
 
 The classification loss asks a network on the quantised codes to tell the classes of the training images apart, which are
 never those of a benchmark. Codes that keep what tells objects apart serve a learner better, though they give images back a
@@ -19,9 +19,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seit_cl.autoencoder.codebook import DEAD_BELOW, CodebookAverages
+from seit_cl.autoencoder.codebook import CodebookAverages, Trainable
 from seit_cl.autoencoder.mirror import ToPairs
-from seit_cl.autoencoder.vqae import Block, VQAutoencoder
+from seit_cl.autoencoder.vqae import Block
 from seit_cl.boxes import crop_resize, random_resized_boxes
 from seit_cl.errors import UserError
 from seit_cl.results import write_atomic
@@ -76,12 +76,18 @@ class ClassHead(nn.Module):
     """Class logits (B, C) from quantised codes (B, D, H, W): a network deep enough that codes need not be classes.
 
     A shallow one asks every position for the class of the whole image, which serves the training classes alone.
+
+    Args:
+        dim: D.
+        classes: C.
+        source: how mirroring acts on the codes, a key of seit_cl.autoencoder.mirror.ACTIONS.
+        width: of its features.
     """
 
-    def __init__(self, dim: int, classes: int, width: int = 128) -> None:
+    def __init__(self, dim: int, classes: int, source: str = "code", width: int = 128) -> None:
         super().__init__()
         self.features = nn.Sequential(
-            ToPairs("code", dim, width, 3), nn.ReLU(), Block(width),
+            ToPairs(source, dim, width, 3), nn.ReLU(), Block(width),
             ToPairs("pairs", width, 2 * width, 4, 2), nn.ReLU(), Block(2 * width),
         )  # fmt: skip
         self.classify = nn.Linear(width, classes)
@@ -114,14 +120,15 @@ class Trainer:
         settings: see Settings.
     """
 
-    def __init__(self, model: VQAutoencoder, images: Tensor, labels: Tensor, settings: Settings) -> None:
+    def __init__(self, model: Trainable, images: Tensor, labels: Tensor, settings: Settings) -> None:
         self.model, self.settings = model, settings
         self.device = model.codebook.device
         self.images, self.labels = images.to(self.device), labels.to(self.device)
         self.generator = torch.Generator().manual_seed(settings.seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
-            head = ClassHead(model.codebook.shape[1], int(labels.max()) + 1)
+            source = "image" if model.signs is None else "code"
+            head = ClassHead(model.codebook.shape[1], int(labels.max()) + 1, source)
         self.head = head.to(self.device).to(memory_format=torch.channels_last)
         self.averages = CodebookAverages(model, self.generator)
         parameters = [*model.parameters(), *self.head.parameters()]
@@ -222,9 +229,8 @@ class Trainer:
                 self.seconds = before + now - began
                 if (self.step - 1) % REPORT_EVERY == 0:
                     speed = (self.step - first) * self.settings.batch / max(now - began, 1e-9)
-                    alive = 2 * int((self.averages.uses >= DEAD_BELOW).sum())
                     psnr = -10 * math.log10(float(error))
-                    report(Progress(self.step - 1, fraction, float(loss), psnr, alive, speed))
+                    report(Progress(self.step - 1, fraction, float(loss), psnr, self.averages.alive, speed))
                 if checkpoint is not None and now - saved > SAVE_EVERY:
                     self.save(checkpoint)
                     saved = now

@@ -1,0 +1,53 @@
+"""ViT-VQGAN, the tokenizer of the SeiT paper: checkpoints of enhancing-transformers, and files of `tokenize train|prune`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from seit_cl.autoencoder.vit_vqgan import ANCHORS, ViTVQGAN, config_of
+from seit_cl.tokenizers._checkpoint import check_anchors, fitted, own_card, read_state_dict, without
+from seit_cl.tokenizers._published import PublishedTokenizer, published
+from seit_cl.tokenizers.base import TokenizerKind
+
+NAME = "vit_vqgan"
+IGNORED = ("loss.",)  # discriminator and perceptual network
+
+
+def from_state(source: str, state: dict[str, Tensor], card: dict[str, str] | None = None) -> PublishedTokenizer:
+    """The tokenizer of a ViT-VQGAN's tensors; sizes are read from their shapes.
+
+    Args:
+        source: where they are from, for messages.
+        state: tensors by name, as in the checkpoints of enhancing-transformers.
+        card: what is known of it.
+
+    Raises:
+        UserError: naming what is missing, left over or of another shape.
+    """
+    return published(NAME, source, state, _fit, card)
+
+
+def _fit(source: str, state: dict[str, Tensor]) -> ViTVQGAN:
+    check_anchors(source, "ViT-VQGAN", state, ANCHORS)
+    return fitted(source, "ViT-VQGAN", state, lambda: ViTVQGAN(**config_of(state)))
+
+
+def of_model(model: ViTVQGAN) -> PublishedTokenizer:
+    """The tokenizer of a trained model: weights in half precision, codes and positions in float32."""
+    whole = ("quantizer.embedding.weight", "encoder.en_pos_embedding", "decoder.de_pos_embedding")
+    state = {name: tensor.cpu() for name, tensor in model.state_dict().items()}
+    return from_state("the trained model", {name: t.float() if name in whole else t.half() for name, t in state.items()})
+
+
+def _open(source: str, options: Any) -> PublishedTokenizer:
+    state, metadata = read_state_dict(Path(source))
+    kept, ignored = without(state, IGNORED)
+    return from_state(source, kept, own_card(metadata, ignored))
+
+
+TOKENIZER = TokenizerKind(
+    _open, "ViT-VQGAN (Yu et al., ICLR 2022), from a checkpoint of enhancing-transformers or of `tokenize train`", "CHECKPOINT"
+)

@@ -1,0 +1,48 @@
+"""VQGAN: state_dicts of taming-transformers and latent-diffusion, f8, f16 and whatever else their shapes say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from seit_cl.tokenizers._checkpoint import check_anchors, fitted, own_card, read_state_dict, without
+from seit_cl.tokenizers._published import PublishedTokenizer, published
+from seit_cl.tokenizers._vqgan_model import ANCHORS, VQGAN
+from seit_cl.tokenizers.base import TokenizerKind
+
+NAME = "vqgan"
+IGNORED = ("loss.", "model_ema.")  # discriminator and perceptual network; running averages that the checkpoints keep besides
+
+
+def from_state(source: str, state: dict[str, Tensor], card: dict[str, str] | None = None) -> PublishedTokenizer:
+    """The tokenizer of a VQGAN's tensors; architecture and sizes are read from their names and shapes.
+
+    Args:
+        source: where they are from, for messages.
+        state: tensors by name, as in the checkpoints of taming-transformers.
+        card: what is known of it.
+
+    Raises:
+        UserError: naming what is missing, left over or of another shape.
+    """
+    return published(NAME, source, state, _fit, card)
+
+
+def _fit(source: str, state: dict[str, Tensor]) -> VQGAN:
+    codes = "quantize.embed.weight" if "quantize.embed.weight" in state else "quantize.embedding.weight"
+    check_anchors(source, "VQGAN", state, (*ANCHORS, codes))
+    shapes = {name: tensor.shape for name, tensor in state.items()}
+    return fitted(source, "VQGAN", state, lambda: VQGAN(shapes))
+
+
+def _open(source: str, options: Any) -> PublishedTokenizer:
+    state, metadata = read_state_dict(Path(source))
+    kept, ignored = without(state, IGNORED)
+    return from_state(source, kept, own_card(metadata, ignored))
+
+
+TOKENIZER = TokenizerKind(
+    _open, "VQGAN (Esser et al., CVPR 2021), from a checkpoint of taming-transformers or latent-diffusion", "CHECKPOINT"
+)
