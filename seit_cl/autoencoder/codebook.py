@@ -1,7 +1,7 @@
-"""The codebook of a training: moving averages of the latents, and a new start for codes that die.
+"""The codebooks of a training: moving averages of the latents, and a new start for codes that die.
 
-Van den Oord et al. (NeurIPS 2017, appendix: exponential moving averages), on the unit sphere (Yu et al., ICLR 2022); codes that
-die restart at latents of the current batch (Dhariwal et al., 2020).
+Van den Oord et al. (NeurIPS 2017, appendix: exponential moving averages), on the unit sphere (Yu et al., ICLR 2022) at the first
+level and free at those that code what is left; codes that die restart at latents of the current batch (Dhariwal et al., 2020).
 """
 
 from __future__ import annotations
@@ -10,30 +10,37 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seit_cl.autoencoder.vqae import VQAutoencoder
-
 DECAY = 0.99
 DEAD_BELOW = 0.1  # moving average of uses per step under which a code restarts
 RESTART_EVERY = 50  # steps
+TINY = 1e-6  # uses of a code that has not been seen
 
 
 class CodebookAverages:
-    """Moving averages of the latents and uses of each code, its partner's mirrored; owns the codebook's update."""
+    """Moving averages of the latents and uses of each code, its partner's mirrored; owns the codebook's update.
 
-    def __init__(self, model: VQAutoencoder, generator: torch.Generator) -> None:
-        self.model, self.generator = model, generator
-        self.sums = model.codebook[: len(model.codebook) // 2].clone()
-        self.uses = torch.ones(len(self.sums), device=self.sums.device)
+    Args:
+        codebook: (K, D), changed in place.
+        signs: (D,) how mirroring acts on codes.
+        generator: of the restarts; on the CPU.
+        unit: codes stay on the unit sphere. Else they are means, and all of them start at latents of the first batch.
+    """
+
+    def __init__(self, codebook: Tensor, signs: Tensor, generator: torch.Generator, unit: bool = True) -> None:
+        self.codebook, self.signs, self.generator, self.unit = codebook, signs, generator, unit
+        half = len(codebook) // 2
+        self.uses = torch.full((half,), float(unit), device=codebook.device)
+        self.sums = codebook[:half] * self.uses[:, None]
 
     def update(self, latents: Tensor, indices: Tensor, step: int) -> None:
         """Move codes toward the mean of their latents.
 
         Args:
-            latents: (B, D, H, W) unit vectors.
+            latents: (B, D, H, W), what this level codes.
             indices: (B, H, W) their codes.
             step: restarts happen every RESTART_EVERY steps.
         """
-        half, signs = len(self.sums), self.model.signs
+        half, signs = len(self.sums), self.signs
         flat, codes = latents.detach().float().permute(0, 2, 3, 1).reshape(-1, latents.shape[1]), indices.reshape(-1)
         flat = torch.where(codes[:, None] < half, flat, flat * signs)
         sums = torch.zeros_like(self.sums).index_add_(0, codes % half, flat)
@@ -45,5 +52,5 @@ class CodebookAverages:
             picks = torch.randint(len(flat), (half,), generator=self.generator).to(flat.device)
             self.sums = torch.where(dead[:, None], flat[picks], self.sums)
             self.uses = torch.where(dead, torch.ones_like(self.uses), self.uses)
-        first = F.normalize(self.sums, dim=1)
-        self.model.codebook.copy_(torch.cat([first, first * signs]))
+        first = F.normalize(self.sums, dim=1) if self.unit else self.sums / self.uses.clamp_min(TINY)[:, None]
+        self.codebook.copy_(torch.cat([first, first * signs]))
