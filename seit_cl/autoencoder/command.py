@@ -147,8 +147,11 @@ def beginning(options: Train) -> tuple[VQAutoencoder, str]:
         if not isinstance(start, BundledTokenizer):
             raise UserError(f"--start {options.start}: not of the bundled kind; give bundled or a file of tokenize train")
         model = VQAutoencoder(**{**start.model.config, "levels": options.levels})
-    rest = {name: tensor for name, tensor in model.state_dict().items() if name == "residuals"}
-    model.load_state_dict(first_levels(start.model, 1).state_dict() | rest)
+    weights = first_levels(start.model, 1).state_dict()
+    model.load_state_dict(model.state_dict() | weights)
+    if options.levels > 1:  # the same features to begin with, and nothing added
+        before = start.model.encoder[:-1].state_dict()
+        model.detail[:-1].load_state_dict(before)
     return model, start.identity
 
 

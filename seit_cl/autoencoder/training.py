@@ -168,31 +168,37 @@ class Trainer:
 
     def losses(
         self, images: Tensor, labels: Tensor, depths: Tensor | None = None
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Loss, mean squared error on the 0..1 scale, latents (B, D, H, W) and codes (B, L, H, W) of a batch."""
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Loss, mean squared error on the 0..1 scale, latents (B, D, H, W) of the first level and of all levels, and codes
+        (B, L, H, W) of a batch."""
         with self.autocast():
             encoded = self.model.encoder(images)
         latents = self.model.project(encoded.float())
-        indices = self.model.quantise(latents.detach())
-        codes, commitment = self.coded(latents, indices, depths)
-        straight = self.through(latents, codes)
+        with self.autocast():
+            detailed = self.model.detailed(images, latents)
+        indices = self.model.quantise(latents.detach(), detailed.detach())
+        codes, commitment = self.coded(latents, detailed, indices, depths)
+        straight = self.through(latents if depths is None else torch.where(depths > 1, detailed, latents), codes)
         with self.autocast():
             restored = self.model.reconstruct(straight)
         restored = restored.float()
         loss = self.fidelity(restored, images, latents) + COMMITMENT * commitment
         if self.settings.supervision:
-            loss = loss + self.settings.supervision * self.signal(straight, labels)
-        return loss, (restored.detach() - images).square().mean() / 4, latents, indices
+            first = straight if depths is None else self.through(latents, self.model.embed(indices[:, 0]))
+            loss = loss + self.settings.supervision * self.signal(first, labels)
+        return loss, (restored.detach() - images).square().mean() / 4, latents, detailed, indices
 
-    def coded(self, latents: Tensor, indices: Tensor, depths: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Codes (B, D, H, W) of latents (B, D, H, W): sums over the first levels, as many as an image's depth (B, 1, 1, 1)
-        says; and the squared distance of the latents to the sums over the first 1, 2, ... L levels, on average."""
+    def coded(
+        self, latents: Tensor, detailed: Tensor, indices: Tensor, depths: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Codes (B, D, H, W): sums over the first levels, as many as an image's depth (B, 1, 1, 1) says; and the squared
+        distances of the latents to the sums over the first 1, 2, ... L levels, on average."""
         total = codes = self.model.embed(indices[:, 0])
         commitment = (latents - total).square().sum(1).mean()
         for level in range(1, self.model.levels):
             total = total + self.model.vectors(indices[:, level], level)
             codes = total if depths is None else torch.where(depths > level, total, codes)
-            commitment = commitment + (latents - total).square().sum(1).mean()
+            commitment = commitment + (detailed - total).square().sum(1).mean()
         return codes, commitment / self.model.levels
 
     def autocast(self) -> torch.autocast:
@@ -216,20 +222,22 @@ class Trainer:
 
     def advance(self) -> tuple[Tensor, Tensor]:
         """One step; gives its loss and mean squared error."""
-        loss, error, latents, indices = self.forward(*self.batch(), *self.depths())
+        loss, error, latents, detailed, indices = self.forward(*self.batch(), *self.depths())
         self.descend(loss)
-        self.follow(latents.detach(), indices)
+        self.follow(latents.detach(), detailed.detach(), indices)
         self.step += 1
         return loss.detach(), error
 
-    def follow(self, latents: Tensor, indices: Tensor) -> None:
-        """Move the codebooks toward latents (B, D, H, W) and what is left of them, by their codes (B, L, H, W)."""
-        left = latents
-        for level, book in enumerate(self.averages):
-            rest = left - self.model.vectors(indices[:, level], level) if level + 1 < len(self.averages) else left
+    def follow(self, latents: Tensor, detailed: Tensor, indices: Tensor) -> None:
+        """Move each level's codebook toward what it coded: latents (B, D, H, W) of the first level, and of those of all
+        levels what the levels before left; indices (B, L, H, W) are their codes."""
+        coded, left = [latents], detailed
+        for level in range(self.model.levels - 1):
+            left = left - self.model.vectors(indices[:, level], level)
+            coded.append(left)
+        for level, (book, target) in enumerate(zip(self.averages, coded, strict=True)):
             if level or not self.settings.start:
-                book.update(left, indices[:, level], self.step)
-            left = rest
+                book.update(target, indices[:, level], self.step)
 
     def descend(self, loss: Tensor) -> None:
         """Gradients of a loss, clipped, and the optimiser's step along them."""

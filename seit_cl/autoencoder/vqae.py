@@ -4,8 +4,9 @@ Convolutional residual blocks (He et al., CVPR 2016), so that any image size tha
 image of a picture has the mirrored grid of partner codes (seit_cl.autoencoder.mirror), which lets a learner mirror stored tokens.
 
 With several levels it is a residual quantiser (Zeghidour et al., SoundStream, 2021; Lee et al., RQ-VAE, CVPR 2022): each level
-has a codebook for what the levels before it left of the latent. What they leave of a mirrored latent is the mirrored rest, so
-every level has pairs of partner codes. The first levels alone are a tokenizer as well.
+has a codebook for what the levels before it left. They code a latent to which an encoder of their own adds detail, for the
+first level's keeps what tells things apart and little more. What is left of a mirrored latent is the mirrored rest, so every
+level has pairs of partner codes. The first levels alone are a tokenizer as well.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from torch.nn import functional as F
 from seit_cl.autoencoder.mirror import PairsToCode, PairsToImage, ToPairs, signs
 
 STRIDE = 8
+FURTHER = ("residuals", "detail.")  # what only the levels after the first need
 TIE = 1e-4  # difference in cosine under which two partner codes are as near: then the first of them
 
 
@@ -46,6 +48,7 @@ class VQAutoencoder(nn.Module):
 
     codebook: Tensor
     residuals: Tensor
+    detail: nn.Sequential
     signs: Tensor
 
     def __init__(self, codes: int = 1024, dim: int = 32, width: int = 128, depth: int = 3, levels: int = 1) -> None:
@@ -53,10 +56,7 @@ class VQAutoencoder(nn.Module):
         self.config = {"codes": codes, "dim": dim, "width": width, "depth": depth}
         self.levels = levels
         half = width // 2
-        self.encoder = nn.Sequential(
-            ToPairs("image", 3, half, 8, 4), nn.ReLU(), Block(half),
-            ToPairs("pairs", half, width, 4, 2), nn.ReLU(), *[Block(width) for _ in range(depth)], PairsToCode(width, dim),
-        )  # fmt: skip
+        self.encoder = encoder(dim, width, depth)
         self.decoder = nn.Sequential(
             ToPairs("code", dim, width, 3), nn.ReLU(), Block(width),
             nn.Upsample(scale_factor=2), ToPairs("pairs", width, half, 3), nn.ReLU(), PairsToImage(half, 8, 4),
@@ -68,6 +68,8 @@ class VQAutoencoder(nn.Module):
             self.config["levels"] = levels
             rest = torch.randn(levels - 1, codes // 2, dim) / dim
             self.register_buffer("residuals", torch.cat([rest, rest * self.signs], 1))
+            self.detail = encoder(dim, width, depth)
+            nn.init.zeros_(self.detail[-1].weight)  # type: ignore[arg-type]
 
     def latents(self, images: Tensor) -> Tensor:
         """Unit vectors (B, D, H, W) of images (B, 3, S, S) in [-1, 1]."""
@@ -77,10 +79,20 @@ class VQAutoencoder(nn.Module):
         """Latents (B, D, H, W) of what the encoder gives: on the unit sphere."""
         return F.normalize(encoded, dim=1)
 
-    def quantise(self, latents: Tensor) -> Tensor:
-        """Indices (B, L, H, W) int64 of latents (B, D, H, W): at each level the nearest code to what is left."""
+    def detailed(self, images: Tensor, latents: Tensor) -> Tensor:
+        """Latents (B, D, H, W) that all levels together code, of images (B, 3, S, S) and their unit vectors."""
+        return latents if self.levels == 1 else latents + self.detail(images).to(latents.dtype)
+
+    def tokens(self, images: Tensor) -> Tensor:
+        """Indices (B, L, H, W) int64 of images (B, 3, S, S) in [-1, 1]."""
+        latents = self.latents(images)
+        return self.quantise(latents, self.detailed(images, latents))
+
+    def quantise(self, latents: Tensor, detailed: Tensor) -> Tensor:
+        """Indices (B, L, H, W) int64: of unit vectors (B, D, H, W), and at each further level of what is left of the latents
+        (B, D, H, W) that all levels code."""
         indices = self.nearest(latents)
-        found, left = [indices], latents
+        found, left = [indices], detailed
         for level in range(1, self.levels):
             left = left - self.vectors(indices, level - 1)
             indices = nearest_pair(left, self.residuals[level - 1], self.residuals[level - 1].square().sum(1) / 2)
@@ -130,9 +142,18 @@ def nearest_pair(latents: Tensor, codebook: Tensor, penalty: Tensor | None = Non
     return (best + half * (apart.gather(-1, best) < -TIE / 2)).squeeze(-1)
 
 
+def encoder(dim: int, width: int, depth: int) -> nn.Sequential:
+    """A network from images (B, 3, S, S) to codes (B, D, S / 8, S / 8); the arguments are VQAutoencoder's."""
+    half = width // 2
+    return nn.Sequential(
+        ToPairs("image", 3, half, 8, 4), nn.ReLU(), Block(half),
+        ToPairs("pairs", half, width, 4, 2), nn.ReLU(), *[Block(width) for _ in range(depth)], PairsToCode(width, dim),
+    )  # fmt: skip
+
+
 def first_levels(model: VQAutoencoder, levels: int) -> VQAutoencoder:
     """A new autoencoder of the first levels of one, with its weights, on the CPU, in evaluation mode."""
-    weights = {name: tensor for name, tensor in model.state_dict().items() if name != "residuals"}
+    weights = {name: tensor for name, tensor in model.state_dict().items() if levels > 1 or not name.startswith(FURTHER)}
     if levels > 1:
         weights["residuals"] = model.residuals[: levels - 1]
     with torch.random.fork_rng(devices=[]):

@@ -63,7 +63,7 @@ class BundledTokenizer:
         for chunk in images.split(max(1, CHUNK_PIXELS[device.type] // side**2)):
             scaled = chunk.to(device, memory_format=torch.channels_last).float() / 127.5 - 1
             with float32_arithmetic(device):
-                parts.append(self.model.quantise(self.model.latents(scaled)).to(torch.int16))
+                parts.append(self.model.tokens(scaled).to(torch.int16))
         empty = (0, self.model.levels, side // STRIDE, side // STRIDE)
         return torch.cat(parts).to(images.device) if parts else images.new_zeros(empty).short()
 
