@@ -133,7 +133,7 @@ class FixedCodebook(Trainer):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self.averages.update = lambda latents, indices, step: None  # type: ignore[method-assign]
+        self.averages[0].update = lambda latents, indices, step: None  # type: ignore[method-assign]
 
 
 class ProductTrainer(Trainer):
@@ -144,14 +144,14 @@ class ProductTrainer(Trainer):
         model: Any = self.model
         for half in model.halves:
             half.signs, half.codebook = half.signs.to(self.device), half.codebook.to(self.device)
-        books = [CodebookAverages(half, self.generator) for half in model.halves]
+        books = [CodebookAverages(half.codebook, half.signs, self.generator) for half in model.halves]
 
         def update(latents: Tensor, indices: Tensor, step: int) -> None:
             for book, place, codes in zip(books, model.place, model.split(indices), strict=True):
                 book.update(latents[:, place] * math.sqrt(2), codes, step)
             model.compose()
 
-        self.averages.update = update  # type: ignore[method-assign]
+        self.averages[0].update = update  # type: ignore[method-assign]
 
 
 @dataclass(frozen=True)

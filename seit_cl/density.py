@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -163,25 +164,30 @@ def row(fmt: ExemplarFormat, samples: Samples, context: FormatContext, tokenizer
     }  # fmt: skip
 
 
-def given_back(fmt: ExemplarFormat, records: Records, tokenizer: Tokenizer) -> Tensor:
-    """Images (B, 3, S, S) uint8 as a format gives them back."""
+def given_back(fmt: ExemplarFormat, records: Records, tokenizer: Tokenizer) -> Tensor | None:
+    """Images (B, 3, S, S) uint8 as a format gives them back; None where it holds tokens of which none come back."""
     decoded = fmt.decode(records)
-    return tokenizer.decode(decoded) if fmt.domain == "tokens" else decoded
+    if fmt.domain == "pixels":
+        return decoded
+    return tokenizer.decode(decoded) if tokenizer.decodes else None
 
 
 def fidelity(fmt: ExemplarFormat, records: Records, samples: Samples, tokenizer: Tokenizer) -> dict[str, float]:
     """PSNR in dB, structural similarity (Wang et al., 2004), and the fraction of tokens that a learner sees unchanged."""
     back, pixels = given_back(fmt, records, tokenizer), samples.pixels()
-    seen = fmt.decode(records) if fmt.domain == "tokens" else tokenizer.encode(back)
+    seen = fmt.decode(records) if fmt.domain == "tokens" or back is None else tokenizer.encode(back)
+    kept = float((seen == samples.tokens()).double().mean())
+    if back is None:
+        return {"psnr": math.nan, "ssim": math.nan, "tokens_kept": kept}
     alike = structural_similarity_index_measure(back.float(), pixels.float(), data_range=255.0)
     assert isinstance(alike, Tensor)
-    return {"psnr": psnr(pixels, back), "ssim": float(alike), "tokens_kept": float((seen == samples.tokens()).double().mean())}
+    return {"psnr": psnr(pixels, back), "ssim": float(alike), "tokens_kept": kept}
 
 
 def look(
     options: Options, side: int, formats: list[ExemplarFormat], tokenizer: Tokenizer
 ) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
-    """Images of the picture (B, 3, S, S), the same as each format gives them back, and the bytes (B,) of their records."""
+    """Images of the picture (B, 3, S, S), the same as each format that does gives them back, and the bytes (B,) of records."""
     if options.show:
         source: Shown = FileSource(list(options.show), side, tokenizer)
     else:
@@ -189,8 +195,9 @@ def look(
     samples = Samples(ids := torch.arange(len(options.show) or SHOWN), torch.zeros_like(ids), source)
     images = samples.pixels()
     records = {fmt.spec: fmt.encode(samples) for fmt in formats}
-    back = {fmt.spec: given_back(fmt, records[fmt.spec], tokenizer) for fmt in formats}
-    return images, back, {spec: record.lengths for spec, record in records.items()}
+    restored = {fmt.spec: given_back(fmt, records[fmt.spec], tokenizer) for fmt in formats}
+    back = {spec: images for spec, images in restored.items() if images is not None}
+    return images, back, {spec: records[spec].lengths for spec in back}
 
 
 def main() -> None:

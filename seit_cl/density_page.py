@@ -14,6 +14,7 @@ from seit_cl.tokenizing.quality import psnr
 MB = 1_000_000
 OURS, OTHERS = "#0072B2", "#999999"
 CELL = 1.1  # inches
+NONE = "–"  # in a cell of the table
 
 
 def fit(row: pd.Series, budget_mb: float) -> int:
@@ -34,10 +35,10 @@ def markdown(table: pd.DataFrame, budgets: Sequence[float], what: str) -> str:
     head += ["encode/s", "decode/s", "beside it, MB"]
     lines = [_line(head), _line(["---"] + ["---:"] * (len(head) - 1))]
     for _, row in ours.iterrows():
-        infinite = row["psnr"] == float("inf")
+        similarity = NONE if pd.isna(row["ssim"]) else f"{row['ssim']:.3f}"
         lines.append(_line([
             str(row["format"]), f"{row['bytes_each']:,.1f}", f"{row['payload']:,.1f}", *(f"{fit(row, mb):,}" for mb in budgets),
-            "exact" if infinite else f"{row['psnr']:.1f}", f"{row['ssim']:.3f}", f"{row['tokens_kept']:.0%}",
+            _decibels(row["psnr"]), similarity, f"{row['tokens_kept']:.0%}",
             f"{row['encode_per_second']:,.0f}", f"{row['decode_per_second']:,.0f}", f"{row['codec_bytes'] / MB:.2f}",
         ]))  # fmt: skip
     missing = "– (not installed)"
@@ -49,6 +50,11 @@ def markdown(table: pd.DataFrame, budgets: Sequence[float], what: str) -> str:
         "pixels or tokens to records and back, tokenizing left out. Beside it: what ships with the tokenizer."
     )
     return "\n".join([note, "", *lines, "", "| what others store | bytes an image |", "| --- | ---: |", *rest, ""])
+
+
+def _decibels(psnr: float) -> str:
+    """PSNR in a cell; nothing where no images come back."""
+    return NONE if pd.isna(psnr) else "exact" if psnr == float("inf") else f"{psnr:.1f}"
 
 
 def _line(cells: Sequence[str]) -> str:

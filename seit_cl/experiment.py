@@ -267,10 +267,10 @@ class Experiment:
         checkpoint.close(self.run_dir)
 
     def _show_exemplars(self, memory: ByteBudgetBuffer) -> None:
-        """exemplars.npz: a few training images before and after the format."""
+        """exemplars.npz: a few training images before and after the format; after it tokens, where no images come back."""
         ids = self.stream.train[0][:SHOWN_EXEMPLARS]
         after = memory.fmt.decode(memory.fmt.encode(self._samples(ids)))
-        if memory.fmt.domain == "tokens":
+        if memory.fmt.domain == "tokens" and self.data.tokenizer.decodes:
             after = self.data.tokenizer.decode(after)
         path = self.run_dir / "exemplars.npz"
         temporary = path.with_name(".exemplars.tmp.npz")

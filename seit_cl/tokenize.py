@@ -1,5 +1,5 @@
-"""`python -m seit_cl.tokenize list|inspect|show|train|prune|entropy`: which tokenizers there are, look into one, see what it
-keeps of images, train one, drop its unused codes, fit what entropy coders know of them."""
+"""`python -m seit_cl.tokenize list|inspect|show|train|fit|prune|entropy`: which tokenizers there are, look into one, see what it
+keeps of images, train one, fit one to frozen features, drop unused codes, fit what entropy coders know of them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import tyro
 from seit_cl.autoencoder.command import Train, train_command
 from seit_cl.cli import parse_line, run_command
 from seit_cl.entropy.command import Entropy, entropy_command
+from seit_cl.frozen.command import FitFeatures, fit_command
 from seit_cl.tokenizing.look import Inspect, List, Show, inspect_command, list_command, show_command
 from seit_cl.tokenizing.prune import Prune, prune_command
 
@@ -20,6 +21,7 @@ COMMANDS: dict[str, tuple[type[Any], Callable[[Any], None]]] = {
     "show": (Show, show_command),
     "train": (Train, train_command),
     "prune": (Prune, prune_command),
+    "fit": (FitFeatures, fit_command),
     "entropy": (Entropy, entropy_command),
 }
 

@@ -15,17 +15,17 @@ import tyro
 from rich.console import Console
 from rich.progress import Progress as Bar
 
-from seit_cl.autoencoder.codebook import Trainable
-from seit_cl.autoencoder.training import Progress, Settings, Trainer
+from seit_cl.autoencoder.training import Progress, Settings, Trainable, Trainer
 from seit_cl.autoencoder.training_data import TILED, photos, training_images
 from seit_cl.autoencoder.vit_vqgan import HEAD_DIM, ViTVQGAN
-from seit_cl.autoencoder.vqae import STRIDE, VQAutoencoder
+from seit_cl.autoencoder.vqae import STRIDE, VQAutoencoder, first_levels
 from seit_cl.errors import UserError
-from seit_cl.tokenizers import vit_vqgan
+from seit_cl.tokenizers import DEFAULT_TOKENIZER, open_tokenizer, vit_vqgan
 from seit_cl.tokenizers.bundled import BundledTokenizer
 from seit_cl.tokenizing.quality import check_figures, check_images, quality
 
 DIM = 32  # of the codes of a ViT-VQGAN, as published
+MOST_LEVELS = 16
 
 
 def _help(text: str) -> object:
@@ -43,6 +43,9 @@ class Train:
     fractals: Annotated[int, _help("fractal images beside the folder's")] = 2500
     photos: Annotated[Path | None, _help("folder of larger images; tiles of them are trained on, without classes")] = None
     architecture: Annotated[Literal["bundled", "vit-vqgan"], _help("convolutions of stride 8, or a ViT-VQGAN")] = "bundled"
+    levels: Annotated[int, _help("codes a position, of bundled; the first ones alone can be used, as FILE's option levels says")] = 1
+    start: Annotated[str | None, _help("tokenizer of this kind to add levels to, e.g. bundled: its encoder and first codes stay, "
+                                       "and so do --codes, --width and --depth")] = None  # fmt: skip
     codes: Annotated[int, _help("codebook size K; even for bundled")] = 1024
     width: Annotated[int, _help("channels at stride 8, a multiple of 4; of vit-vqgan: a multiple of 64")] = 128
     depth: Annotated[int, _help("blocks of the encoder at stride 8; of vit-vqgan: of encoder and of decoder")] = 3
@@ -70,6 +73,8 @@ def check(options: Train) -> None:
         ("resolution", 32 <= options.resolution <= 256 and options.resolution % patch == 0,
          f"must be a multiple of {patch} from 32 to 256"),
         ("fractals", options.fractals >= 0, "must be 0 or more"),
+        ("levels", 1 <= options.levels <= (1 if vit else MOST_LEVELS), f"must be from 1 to {MOST_LEVELS}, and 1 with vit-vqgan"),
+        ("start", options.start is None or not vit, "adds levels to a tokenizer of the bundled kind; leave --architecture out"),
         ("codes", 2 <= options.codes <= 1 << 15 and (vit or options.codes % 2 == 0), "must be even and from 2 to 32768"),
         ("width", options.width >= 4 and options.width % (HEAD_DIM if vit else 4) == 0,
          f"must be a multiple of {HEAD_DIM if vit else 4}"),
@@ -99,31 +104,38 @@ def train_command(options: Train) -> None:
     console = Console()
     images, labels, held_out = training_images(options.data_root, options.resolution, options.fractals, options.photos)
     console.print(f"training on {len(images):,} images of {options.resolution} px for {options.minutes:g} minutes")
-    model = untrained(options).to(options.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model, start = beginning(options)
+    model = model.to(options.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     settings = Settings(
-        options.minutes, options.batch, options.crop, options.learning_rate, options.supervision, options.seed,
-        options.precision,
+        options.minutes, options.batch, options.crop, options.learning_rate, 0.0 if start else options.supervision,
+        options.seed, options.precision, start,
     )  # fmt: skip
     trainer = Trainer(model, images, labels, settings)
     checkpoint = options.out.with_name(f"{options.out.name}.training")
     with Bar(console=console, disable=not console.is_terminal) as bar:
         try:
-            trainer.run(_reporter(bar, options), checkpoint)
+            trainer.run(_reporter(bar, model.levels * len(model.codebook)), checkpoint)
         except KeyboardInterrupt:
             console.print(f"interrupted: {checkpoint} is kept, and the same command goes on from there")
             raise
     tokenizer = vit_vqgan.of_model(model) if isinstance(model, ViTVQGAN) else BundledTokenizer(model.cpu())
-    found = quality(tokenizer, held_out)
-    codes = f"{100 * found.used / options.codes:.1f} % of codes in use"
+    firsts = [tokenizer.first(level + 1) for level in range(options.levels)] if isinstance(tokenizer, BundledTokenizer) \
+        else [tokenizer]  # fmt: skip
+    found = [quality(each, held_out) for each in firsts]
+    fidelity = " / ".join(f"{each.psnr:.2f}" for each in found)
+    of = f" with {' / '.join(str(level + 1) for level in range(options.levels))} levels" if options.levels > 1 else ""
+    codes = f"{100 * found[-1].used / tokenizer.codebook[..., 0].numel():.1f} % of codes in use"
     tokenizer.card = {
         "data": _sources(options, len(images)),
         "command": _command(options),
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, {options.device}, torch {torch.__version__}",
         "date": date.today().isoformat(),
         "training": f"{trainer.step} steps, {trainer.seconds / 3600:.2f} hours",
-        "figures": f"val PSNR {found.psnr:.2f} dB at {options.resolution} px, {codes} on val",
+        "figures": f"val PSNR {fidelity} dB{of} at {options.resolution} px, {codes} on val",
         "check": check_figures(tokenizer, check_images()),
     }
+    if start:
+        tokenizer.card["start"] = f"encoder and first codes of the tokenizer {start}"
     if options.note:
         tokenizer.card["note"] = options.note
     tokenizer.save(options.out)
@@ -131,14 +143,29 @@ def train_command(options: Train) -> None:
     console.print(f"{options.out}: {tokenizer.card['figures']}, {options.out.stat().st_size / 1e6:.2f} MB")
 
 
-def untrained(options: Train) -> Trainable:
-    """The model to train, on the CPU, with weights drawn by the seed."""
+def beginning(options: Train) -> tuple[Trainable, str]:
+    """The model that a training begins with, on the CPU, and the identity of the tokenizer that it adds levels to, or "".
+
+    Raises:
+        UserError: --start is no tokenizer of the bundled kind.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(options.seed)
-        if options.architecture == "bundled":
-            return VQAutoencoder(codes=options.codes, width=options.width, depth=options.depth)
-        blocks = (options.width, options.depth, options.width // HEAD_DIM, 4 * options.width)
-        return ViTVQGAN(options.resolution // options.patch, options.patch, options.codes, DIM, blocks, blocks)
+        if options.architecture == "vit-vqgan":
+            blocks = (options.width, options.depth, options.width // HEAD_DIM, 4 * options.width)
+            return ViTVQGAN(options.resolution // options.patch, options.patch, options.codes, DIM, blocks, blocks), ""
+        if options.start is None:
+            return VQAutoencoder(codes=options.codes, width=options.width, depth=options.depth, levels=options.levels), ""
+        start = open_tokenizer(options.start)
+        if not isinstance(start, BundledTokenizer):
+            raise UserError(f"--start {options.start}: not of the bundled kind; give bundled or a file of tokenize train")
+        model = VQAutoencoder(**{**start.model.config, "levels": options.levels})
+    weights = first_levels(start.model, 1).state_dict()
+    model.load_state_dict(model.state_dict() | weights)
+    if options.levels > 1:  # the same features to begin with, and nothing added
+        before = start.model.encoder[:-1].state_dict()
+        model.detail[:-1].load_state_dict(before)
+    return model, start.identity
 
 
 def _sources(options: Train, images: int) -> str:
@@ -153,22 +180,24 @@ def _sources(options: Train, images: int) -> str:
 
 def _command(options: Train) -> str:
     """The command that trains the like, without the places of its files."""
-    names = [f.name for f in fields(Train) if f.name not in ("data_root", "out", "photos", "note")]
+    names = [f.name for f in fields(Train) if f.name not in ("data_root", "out", "photos", "note", "start")]
     places = ["--data-root DIR", "--out FILE", *(["--photos DIR"] if options.photos is not None else [])]
+    if options.start is not None:
+        places.append(f"--start {options.start if options.start == DEFAULT_TOKENIZER else 'FILE'}")
     words = [f"--{name.replace('_', '-')} {getattr(options, name)}" for name in names]
     return f"python -m seit_cl.tokenize train {' '.join(places + words)}"
 
 
-def _reporter(bar: Bar, options: Train) -> Callable[[Progress], None]:
+def _reporter(bar: Bar, codes: int) -> Callable[[Progress], None]:
     console, task = bar.console, bar.add_task("train", total=1.0)
 
     def show(now: Progress) -> None:
-        text = (f"step {now.step} loss {now.loss:.4f} PSNR {now.psnr:.1f} dB, {now.codes_alive}/{options.codes} codes alive, "
+        text = (f"step {now.step} loss {now.loss:.4f} PSNR {now.psnr:.1f} dB, {now.codes_alive}/{codes} codes alive, "
                 f"{now.speed:,.0f} images/s")  # fmt: skip
         bar.update(task, completed=now.fraction, description=text)
         if not console.is_terminal and now.step % 1000 == 0:
             console.print(text)
-        if now.step == 2000 and now.codes_alive < options.codes / 2:
+        if now.step == 2000 and now.codes_alive < codes / 2:
             console.print("warning: more than half of the codes are dead; use fewer --codes or a lower --learning-rate")
 
     return show

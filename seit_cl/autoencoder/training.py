@@ -3,6 +3,10 @@
 The classification loss asks a network on the quantised codes to tell the classes of the training images apart, which are
 never those of a benchmark. Codes that keep what tells objects apart serve a learner better, though they give images back a
 little less well (docs/tokenizer.md has the ablation).
+
+With several levels, each image of a batch is given back from its first n of them, n drawn evenly, so that every n will do
+(quantiser dropout: Zeghidour et al., SoundStream, 2021). Levels can be added to a tokenizer that is there: encoder and first
+codebook stand still then, so that its tokens of the first level stay what they were.
 """
 
 from __future__ import annotations
@@ -19,13 +23,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seit_cl.autoencoder.codebook import CodebookAverages, Trainable
+from seit_cl.autoencoder.codebook import CodebookAverages
 from seit_cl.autoencoder.mirror import ToPairs
-from seit_cl.autoencoder.vqae import Block
+from seit_cl.autoencoder.vit_vqgan import ViTVQGAN
+from seit_cl.autoencoder.vqae import Block, VQAutoencoder
 from seit_cl.boxes import crop_resize, random_resized_boxes
 from seit_cl.errors import UserError
 from seit_cl.results import write_atomic
 
+Trainable = VQAutoencoder | ViTVQGAN
 COMMITMENT = 0.25  # van den Oord et al., 2017
 REPORT_EVERY = 50
 SAVE_EVERY = 60.0  # seconds between two checkpoints
@@ -48,6 +54,7 @@ class Settings:
         supervision: weight of the classification loss; 0 switches it off.
         seed: of the class head, batches, crops and restarts.
         precision: of the forward pass; codes are assigned in float32.
+        start: identity of the tokenizer that levels are added to: encoder and first codebook stand still; "": a new one.
     """
 
     minutes: float
@@ -57,12 +64,13 @@ class Settings:
     supervision: float = 1.0
     seed: int = 0
     precision: Literal["fp32", "bf16"] = "fp32"
+    start: str = ""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What training reports: step, fraction of the time used, loss, PSNR in dB of the batch, codes alive of all, images
-    trained on per second."""
+    """What training reports: step, fraction of the time used, loss, PSNR in dB of the batch, codes alive over all levels,
+    images trained on per second."""
 
     step: int
     fraction: float
@@ -130,7 +138,11 @@ class Trainer:
             source = "image" if model.signs is None else "code"
             head = ClassHead(model.codebook.shape[1], int(labels.max()) + 1, source)
         self.head = head.to(self.device).to(memory_format=torch.channels_last)
-        self.averages = CodebookAverages(model, self.generator)
+        rest = model.residuals if isinstance(model, VQAutoencoder) and model.levels > 1 else ()
+        self.averages = [CodebookAverages(model.codebook, model.signs, self.generator)]
+        self.averages += [CodebookAverages(book, model.signs, self.generator, unit=False) for book in rest]
+        if settings.start:
+            model.encoder.requires_grad_(False).eval()
         parameters = [*model.parameters(), *self.head.parameters()]
         self.optimizer = torch.optim.AdamW(
             parameters, lr=settings.learning_rate, weight_decay=WEIGHT_DECAY, betas=(0.9, 0.95), fused=True
@@ -156,22 +168,47 @@ class Trainer:
         crops = crop_resize(self.images[picks].float(), boxes, side).clamp(0, 255) / 127.5 - 1
         return crops.contiguous(memory_format=torch.channels_last), self.labels[picks]
 
-    def losses(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Loss, mean squared error on the 0..1 scale, latents (B, D, H, W) and codes (B, H, W) of a batch."""
+    def depths(self) -> tuple[Tensor, ...]:
+        """How many levels (B, 1, 1, 1) each image of a batch is given back from, drawn evenly; nothing where there is one."""
+        if self.model.levels == 1:
+            return ()
+        drawn = torch.randint(1, self.model.levels + 1, (self.settings.batch, 1, 1, 1), generator=self.generator)
+        return (drawn.to(self.device),)
+
+    def losses(
+        self, images: Tensor, labels: Tensor, depths: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Loss, mean squared error on the 0..1 scale, latents (B, D, H, W) of the first level and of all levels, and codes
+        (B, L, H, W) of a batch."""
         with self.autocast():
             encoded = self.model.encoder(images)
         latents = self.model.project(encoded.float())
-        indices = self.model.nearest(latents.detach())
-        codes = self.model.embed(indices)
-        straight = self.through(latents, codes)
+        with self.autocast():
+            detailed = self.model.detailed(images, latents)
+        indices = self.model.quantise(latents.detach(), detailed.detach())
+        codes, commitment = self.coded(latents, detailed, indices, depths)
+        straight = self.through(latents if depths is None else torch.where(depths > 1, detailed, latents), codes)
         with self.autocast():
             restored = self.model.reconstruct(straight)
         restored = restored.float()
-        commitment = (latents - codes).square().sum(1).mean()
         loss = self.fidelity(restored, images, latents) + COMMITMENT * commitment
         if self.settings.supervision:
-            loss = loss + self.settings.supervision * self.signal(straight, labels)
-        return loss, (restored.detach() - images).square().mean() / 4, latents, indices
+            first = straight if depths is None else self.through(latents, self.model.embed(indices[:, 0]))
+            loss = loss + self.settings.supervision * self.signal(first, labels)
+        return loss, (restored.detach() - images).square().mean() / 4, latents, detailed, indices
+
+    def coded(
+        self, latents: Tensor, detailed: Tensor, indices: Tensor, depths: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Codes (B, D, H, W): sums over the first levels, as many as an image's depth (B, 1, 1, 1) says; and the squared
+        distances of the latents to the sums over the first 1, 2, ... L levels, on average."""
+        total = codes = self.model.embed(indices[:, 0])
+        commitment = (latents - total).square().sum(1).mean()
+        for level in range(1, self.model.levels):
+            total = total + self.model.vectors(indices[:, level], level)
+            codes = total if depths is None else torch.where(depths > level, total, codes)
+            commitment = commitment + (detailed - total).square().sum(1).mean()
+        return codes, commitment / self.model.levels
 
     def autocast(self) -> torch.autocast:
         """The settings' precision, for what has weights."""
@@ -194,11 +231,22 @@ class Trainer:
 
     def advance(self) -> tuple[Tensor, Tensor]:
         """One step; gives its loss and mean squared error."""
-        loss, error, latents, indices = self.forward(*self.batch())
+        loss, error, latents, detailed, indices = self.forward(*self.batch(), *self.depths())
         self.descend(loss)
-        self.averages.update(latents, indices, self.step)
+        self.follow(latents.detach(), detailed.detach(), indices)
         self.step += 1
         return loss.detach(), error
+
+    def follow(self, latents: Tensor, detailed: Tensor, indices: Tensor) -> None:
+        """Move each level's codebook toward what it coded: latents (B, D, H, W) of the first level, and of those of all
+        levels what the levels before left; indices (B, L, H, W) are their codes."""
+        coded, left = [latents], detailed
+        for level in range(self.model.levels - 1):
+            left = left - self.model.vectors(indices[:, level], level)
+            coded.append(left)
+        for level, (book, target) in enumerate(zip(self.averages, coded, strict=True)):
+            if level or not self.settings.start:
+                book.update(target, indices[:, level], self.step)
 
     def descend(self, loss: Tensor) -> None:
         """Gradients of a loss, clipped, and the optimiser's step along them."""
@@ -230,7 +278,7 @@ class Trainer:
                 if (self.step - 1) % REPORT_EVERY == 0:
                     speed = (self.step - first) * self.settings.batch / max(now - began, 1e-9)
                     psnr = -10 * math.log10(float(error))
-                    report(Progress(self.step - 1, fraction, float(loss), psnr, self.averages.alive, speed))
+                    report(Progress(self.step - 1, fraction, float(loss), psnr, sum(book.alive for book in self.averages), speed))
                 if checkpoint is not None and now - saved > SAVE_EVERY:
                     self.save(checkpoint)
                     saved = now
@@ -248,7 +296,8 @@ class Trainer:
         return {
             "kind": "seit_cl tokenizer training", "settings": vars(self.settings), "config": self.model.config,
             "images": len(self.images), "model": self.model.state_dict(), "head": self.head.state_dict(),
-            "sums": self.averages.sums, "uses": self.averages.uses, "optimizer": self.optimizer.state_dict(),
+            "sums": torch.stack([book.sums for book in self.averages]),
+            "uses": torch.stack([book.uses for book in self.averages]), "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(), "step": self.step, "seconds": self.seconds,
         }  # fmt: skip
 
@@ -274,6 +323,7 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         self.head.load_state_dict(state["head"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.averages.sums, self.averages.uses = state["sums"], state["uses"]
+        for book, sums, uses in zip(self.averages, state["sums"], state["uses"], strict=True):
+            book.sums, book.uses = sums, uses
         self.generator.set_state(state["generator"].cpu())
         self.step, self.seconds = state["step"], state["seconds"]

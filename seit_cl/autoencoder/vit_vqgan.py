@@ -182,6 +182,7 @@ class ViTVQGAN(nn.Module):
     """
 
     CODES: tuple[str, ...] = ("quantizer.embedding.weight",)
+    levels = 1
     signs: None = None  # codes have no mirror images among them
 
     def __init__(
@@ -215,6 +216,14 @@ class ViTVQGAN(nn.Module):
     def nearest(self, latents: Tensor) -> Tensor:
         """Indices (B, H, W) int64 of the nearest codes by cosine, the first of equally near ones."""
         return (latents.permute(0, 2, 3, 1) @ self.vectors.T).argmax(-1)
+
+    def detailed(self, images: Tensor, latents: Tensor) -> Tensor:
+        """Latents (B, D, H, W) that all levels together code: there is one level."""
+        return latents
+
+    def quantise(self, latents: Tensor, detailed: Tensor) -> Tensor:
+        """Indices (B, 1, H, W) int64 of unit vectors (B, D, H, W)."""
+        return self.nearest(latents)[:, None]
 
     def embed(self, indices: Tensor) -> Tensor:
         """Code vectors (B, D, H, W) of indices (B, H, W)."""

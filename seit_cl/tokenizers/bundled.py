@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,13 +15,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from seit_cl.autoencoder.vqae import STRIDE, VQAutoencoder
+from seit_cl.autoencoder.vqae import STRIDE, VQAutoencoder, first_levels
 from seit_cl.entropy.model import load_entropy, register_entropy
 from seit_cl.errors import UserError
 from seit_cl.results import write_atomic
 from seit_cl.tokenizers.base import TokenizerKind, check_side
 
 WEIGHTS = Path(__file__).with_name("bundled.safetensors")
+CODEBOOKS = ("codebook", "residuals")
 PREPROCESSING = "uint8/127.5-1"
 CHUNK_PIXELS = {"cpu": 64 * 64 * 64, "cuda": 4096 * 64 * 64}  # encoded at a time; a CPU keeps such feature maps in its cache
 
@@ -35,9 +37,9 @@ class BundledTokenizer:
     def __init__(self, model: VQAutoencoder, card: dict[str, str] | None = None) -> None:
         self.model = rounded(model.eval().requires_grad_(False)).to(memory_format=torch.channels_last)
         self.card = card or {}
-        self.codebook = model.codebook[None].clone()
-        codes = self.codebook.shape[1]
-        self.mirror = torch.arange(codes)[None].roll(codes // 2, 1)
+        self.codebook = torch.cat([model.codebook[None], *([model.residuals] if model.levels > 1 else [])])
+        groups, codes, _ = self.codebook.shape
+        self.mirror = torch.arange(codes).roll(codes // 2).repeat(groups, 1)
         self.identity = identity_of(model)
         self.codec_bytes = sum(t.numel() * t.element_size() for t in stored(model).values())
 
@@ -49,7 +51,7 @@ class BundledTokenizer:
 
     @torch.inference_mode()
     def encode(self, images: Tensor) -> Tensor:
-        """Tokens (B, 1, S/8, S/8) int16 of images (B, 3, S, S) uint8, on the images' device.
+        """Tokens (B, L, S/8, S/8) int16, one of each level, of images (B, 3, S, S) uint8, on the images' device.
 
         Raises:
             UserError: the images are not square, or their side is not a multiple of 8.
@@ -61,17 +63,25 @@ class BundledTokenizer:
         for chunk in images.split(max(1, CHUNK_PIXELS[device.type] // side**2)):
             scaled = chunk.to(device, memory_format=torch.channels_last).float() / 127.5 - 1
             with float32_arithmetic(device):
-                parts.append(self.model.nearest(self.model.latents(scaled)).to(torch.int16)[:, None])
-        return torch.cat(parts).to(images.device) if parts else images.new_zeros((0, 1, side // 8, side // 8)).short()
+                parts.append(self.model.tokens(scaled).to(torch.int16))
+        empty = (0, self.model.levels, side // STRIDE, side // STRIDE)
+        return torch.cat(parts).to(images.device) if parts else images.new_zeros(empty).short()
 
     @torch.inference_mode()
     def decode(self, tokens: Tensor) -> Tensor:
-        """Images (B, 3, 8 H, 8 W) uint8 of tokens (B, 1, H, W)."""
+        """Images (B, 3, 8 H, 8 W) uint8 of tokens (B, L, H, W)."""
         device = self.model.codebook.device
-        embedded = self.model.embed(tokens[:, 0].long().to(device))
+        embedded = self.model.embed_levels(tokens.long().to(device))
         with float32_arithmetic(device):
             images = self.model.reconstruct(embedded)
         return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).to(tokens.device)
+
+    def first(self, levels: int) -> BundledTokenizer:
+        """The tokenizer of the first levels alone, on the CPU; itself where these are all."""
+        if levels == self.model.levels:
+            return self
+        card = self.card | {"levels": f"the first {levels} of {self.model.levels}"}
+        return BundledTokenizer(first_levels(self.model, levels), card)
 
     def save(self, path: Path) -> None:
         """Write weights, configuration and model card into one safetensors file, atomically."""
@@ -81,8 +91,8 @@ class BundledTokenizer:
 
 
 def stored(model: VQAutoencoder) -> dict[str, Tensor]:
-    """What a file holds: weights in half precision, the codebook in float32, as learners see it."""
-    return {name: tensor if name == "codebook" else tensor.half() for name, tensor in model.state_dict().items()}
+    """What a file holds: weights in half precision, the codebooks in float32, as learners see them."""
+    return {name: tensor if name in CODEBOOKS else tensor.half() for name, tensor in model.state_dict().items()}
 
 
 def rounded(model: VQAutoencoder) -> VQAutoencoder:
@@ -139,10 +149,27 @@ def load_tokenizer(path: Path) -> BundledTokenizer:
     return BundledTokenizer(model, metadata)
 
 
-def _open(source: str, options: Any) -> BundledTokenizer:
-    return load_tokenizer(Path(source) if source else WEIGHTS)
+@dataclass(frozen=True)
+class Options:
+    """How much of a tokenizer is used.
+
+    Args:
+        levels: codes a position, the first ones of the file's; 0: all.
+    """
+
+    levels: int = 0
+
+
+def _open(source: str, options: Options) -> BundledTokenizer:
+    tokenizer = load_tokenizer(Path(source) if source else WEIGHTS)
+    most = tokenizer.model.levels
+    if not 0 <= options.levels <= most:
+        raise UserError(f"{source or 'bundled'}: levels={options.levels}, but it has {most}; more are trained by "
+                        "python -m seit_cl.tokenize train --levels")  # fmt: skip
+    return tokenizer.first(options.levels or most)
 
 
 TOKENIZER = TokenizerKind(
-    _open, "a small mirror-symmetric vector-quantised autoencoder, in the package or of `tokenize train`", "FILE.safetensors"
-)
+    _open, "a small mirror-symmetric vector-quantised autoencoder, in the package or of `tokenize train`; one code a position, "
+    "or several residual levels", "FILE.safetensors", Options,
+)  # fmt: skip

@@ -72,8 +72,10 @@ def inspect_command(options: Inspect) -> None:
         print(f"{key}: {value}")
     if files:
         found = quality(tokenizer, load_images(files, options.resolution))
-        print(f"measured on {len(files):,} images at {options.resolution} px: PSNR {found.psnr:.2f} dB, "
-              f"{found.used} of {codes} codes in use, {found.entropy:.2f} bits per token of entropy")  # fmt: skip
+        fidelity = f"PSNR {found.psnr:.2f} dB" if tokenizer.decodes else "gives no images back"
+        print(f"measured on {len(files):,} images at {options.resolution} px: {fidelity}, "
+              f"{found.used} of {groups * codes} codes in use, {found.entropy:.2f} bits per token of entropy, "
+              f"{found.speed:,.0f} images/s")  # fmt: skip
 
 
 def show_command(options: Show) -> None:

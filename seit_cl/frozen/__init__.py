@@ -1,0 +1,1 @@
+"""Frozen features: a timm backbone's, and quantisers that are fitted to them."""

@@ -1,0 +1,157 @@
+"""Frozen features of any timm backbone, quantised: the way REMIND (Hayes et al., ECCV 2020) stores exemplars."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from seit_cl.errors import UserError
+from seit_cl.frozen.backbone import Backbone, BackboneSettings
+from seit_cl.frozen.fitting import Fit, fit, fitting_images
+from seit_cl.frozen.quantiser import Quantiser, QuantiserSettings
+from seit_cl.results import write_atomic
+from seit_cl.tokenizers.base import TokenizerKind, check_side
+from seit_cl.tokenizers.bundled import float32_arithmetic
+from seit_cl.tokenizing.cache import cache_folder
+
+CUDA_IMAGES = 64  # encoded at a time
+
+
+class TimmTokenizer:
+    """A frozen backbone and a quantiser of its features as a Tokenizer (seit_cl.tokenizers.base)."""
+
+    decodes = False
+    mirror = None
+
+    def __init__(self, backbone: Backbone, quantiser: Quantiser, card: dict[str, str]) -> None:
+        self.backbone, self.quantiser, self.card = backbone, quantiser, card
+        self.stride, self.combine = backbone.stride, quantiser.settings.combine
+        self.codebook = quantiser.codebook
+        mean, std = backbone.statistics()
+        settings = {"backbone": asdict(backbone.settings), "quantiser": asdict(quantiser.settings)}
+        self.config = json.dumps(settings | {"mean": mean, "std": std}, sort_keys=True)
+        tensors = self.tensors()
+        self.identity = identity_of(tensors, self.config)
+        self.codec_bytes = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What a file holds: the backbone's weights in half precision, and what was fitted in float32."""
+        fitted = {"codebook": self.quantiser.codebook, "mean": self.quantiser.mean, "matrix": self.quantiser.matrix}
+        return fitted | {f"backbone.{name}": tensor for name, tensor in self.backbone.tensors().items()}
+
+    def to(self, device: torch.device | str) -> TimmTokenizer:
+        """Move to a device, in place."""
+        self.backbone.to(device)
+        self.quantiser.to(device)
+        self.codebook = self.quantiser.codebook
+        return self
+
+    @torch.inference_mode()
+    def encode(self, images: Tensor) -> Tensor:
+        """Tokens (B, G, H, W) int16 of images (B, 3, S, S) uint8, on the images' device; one image at a time on a CPU.
+
+        Raises:
+            UserError: the images are not square, their side is not a multiple of the stride, or the backbone takes none of it.
+        """
+        check_side(images, self.stride)
+        side = images.shape[-1] // self.stride
+        tokens = images.new_empty((len(images), len(self.codebook), side, side), dtype=torch.int16)
+        device = self.codebook.device
+        step = CUDA_IMAGES if device.type == "cuda" else 1
+        with float32_arithmetic(device):
+            for start in range(0, len(images), step):
+                features = self.backbone.batch(images[start : start + step])
+                codes = self.quantiser.codes(features.permute(0, 2, 3, 1).flatten(0, 2))
+                tokens[start : start + step] = codes.view(-1, side, side, len(self.codebook)).permute(0, 3, 1, 2)
+        return tokens
+
+    def decode(self, tokens: Tensor) -> Tensor:
+        """Refuses: what is quantised is features.
+
+        Raises:
+            UserError: always.
+        """
+        raise UserError(f"timm: {self.backbone.settings.name} gives no images back; features are stored, and no network turns "
+                        "them into images")  # fmt: skip
+
+    def save(self, path: Path) -> None:
+        """Write weights, codebooks, configuration and card into one safetensors file, atomically."""
+        metadata = {**self.card, "kind": "timm", "config": self.config, "identity": self.identity}
+        write_atomic(path, save({name: tensor.contiguous() for name, tensor in self.tensors().items()}, metadata=metadata))
+
+
+def identity_of(tensors: dict[str, Tensor], config: str) -> str:
+    """16 hexadecimal digits over the weights, their names, the codebooks and the preprocessing."""
+    digest = hashlib.sha256(config.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def load_timm(path: Path) -> TimmTokenizer:
+    """Read a file of this kind.
+
+    Raises:
+        UserError: no such file, not of this kind, a backbone that the installed timm lacks, or weights that do not fit.
+    """
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            card = dict(file.metadata() or {})
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        config = json.loads(card.pop("config"))
+        fitted = [tensors.pop(name).float() for name in ("mean", "matrix", "codebook")]
+        quantiser = Quantiser(QuantiserSettings(**config["quantiser"]), *fitted)
+        backbone = Backbone(BackboneSettings(**config["backbone"]), statistics=(config["mean"], config["std"]))
+        backbone.model.load_state_dict({name.removeprefix("backbone."): tensor for name, tensor in tensors.items()})
+    except (OSError, SafetensorError, KeyError, TypeError, RuntimeError, ValueError) as error:
+        raise UserError(f"{path}: not a readable file of frozen features ({type(error).__name__}); make one with "
+                        "python -m seit_cl.tokenize fit") from error  # fmt: skip
+    for name in ("kind", "identity"):
+        card.pop(name, None)
+    return TimmTokenizer(backbone, quantiser, card)
+
+
+def fit_timm(source: str, options: Fit) -> TimmTokenizer:
+    """Fit a quantiser to a backbone's features.
+
+    Args:
+        source: timm's name of the backbone.
+        options: see Fit.
+
+    Raises:
+        UserError: options that do not fit one another, weights or images that cannot be had.
+    """
+    return TimmTokenizer(*fit(source, options))
+
+
+def _open(source: str, options: Fit) -> TimmTokenizer:
+    """A fitted file, or a backbone whose quantiser is fitted once and then taken from the cache."""
+    if Path(source).is_file() or source.endswith(".safetensors"):
+        if options != Fit():
+            raise UserError(f"timm:{source}: what it is fitted with stands in the file; leave out its options")
+        return load_timm(Path(source))
+    folder = cache_folder() / "tokenizers"
+    path = folder / f"timm-{options.key(source, fitting_images(options))}.safetensors"
+    if path.is_file():
+        return load_timm(path)
+    fitted = fit_timm(source, options)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        fitted.save(path)
+    except OSError as error:
+        raise UserError(f"{folder}: fitted tokenizers cannot be kept there ({error.strerror or error}); set SEIT_CL_CACHE to a "
+                        "folder with room") from error  # fmt: skip
+    return fitted
+
+
+TOKENIZER = TokenizerKind(
+    _open, "frozen features of a timm backbone, quantised by k-means, product or residual quantisation (REMIND: Hayes et al., "
+    "ECCV 2020)", "BACKBONE or FILE.safetensors", Fit,
+)  # fmt: skip
