@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -27,21 +28,42 @@ def reason(error: BaseException) -> str:
 def read_tokens(
     path: Path, offsets: np.ndarray, grid: tuple[int, int, int], done: Callable[[int], None] = lambda images: None
 ) -> Iterator[Tensor]:
-    """Token grids of all images, in blocks (n, G, H, W) int16; memory does not grow with their number.
+    """Token grids of all images of a PREFIX-SPLIT-token.data.bin.gz, as from `grids_of`; memory does not grow with them.
+
+    Raises:
+        UserError: truncated or damaged data, and what `grids_of` refuses.
+    """
+    return grids_of(_ahead(blocks_of(path)), path, offsets, grid, done)
+
+
+def _ahead(blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """The same blocks, each taken by a thread while the one before is worked on: zlib lets other threads run."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, blocks, None)
+        while (block := coming.result()) is not None:
+            coming = pool.submit(next, blocks, None)
+            yield block
+
+
+def grids_of(
+    blocks: Iterable[np.ndarray], path: Path, offsets: np.ndarray, grid: tuple[int, int, int],
+    done: Callable[[int], None] = lambda images: None,
+) -> Iterator[Tensor]:  # fmt: skip
+    """Token grids, in blocks (n, G, H, W) int16, of bytes that come in blocks.
 
     Args:
-        path: PREFIX-SPLIT-token.data.bin.gz.
+        blocks: uint8, cut anywhere.
+        path: the file that they are of, for messages.
         offsets: (N + 1,) int64, where each image's bytes start, and the last one's end.
         grid: (G, H, W) of every image.
         done: called with the number of images of each block.
 
     Raises:
-        UserError: truncated or damaged data, an image of another number of tokens or bytes than the index says, or a code above
-            those that the format has.
+        UserError: an image of another number of tokens or bytes than the index says, or a code above those that the format has.
     """
     size, images, at = int(np.prod(grid)), 0, 0
     left, escaped = np.empty(0, np.int16), False
-    for data in _blocks(path):
+    for data in blocks:
         try:
             block = decode(data, escaped)
         except TwoEscapes as error:
@@ -73,7 +95,7 @@ def _check_ends(path: Path, ends: np.ndarray, offsets: np.ndarray, first: int) -
                         f"says; {AGAIN}, or say --grid H W if images are not square")  # fmt: skip
 
 
-def _blocks(path: Path) -> Iterator[np.ndarray]:
+def blocks_of(path: Path) -> Iterator[np.ndarray]:
     """The bytes of a gzip, BLOCK at a time."""
     try:
         with gzip.open(path) as file:
@@ -90,7 +112,7 @@ def tokens_of_first(path: Path, length: int) -> int:
         UserError: the data cannot be read, or ends before.
     """
     found = b""
-    for data in _blocks(path):
+    for data in blocks_of(path):
         found += data[: length - len(found)].tobytes()
         if len(found) == length:
             return len(found) - found.count(255)
