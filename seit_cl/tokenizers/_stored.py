@@ -8,11 +8,13 @@ import torch
 from torch import Tensor
 
 from seit_cl.datasets.token_file import TokenFile
+from seit_cl.entropy.model import register_beside
 from seit_cl.errors import UserError
 
 
 class StoredTokenizer:
-    """A Tokenizer (seit_cl.tokenizers.base) that neither encodes nor decodes: the codebook that tokens index, and their size.
+    """A Tokenizer (seit_cl.tokenizers.base) that neither encodes nor decodes: the codebook that tokens index, and their size. What
+    entropy coders know of its codes is taken from NAME.entropy.safetensors beside NAME.safetensors, where there is such a file.
 
     Args:
         file: the token file.
@@ -22,6 +24,7 @@ class StoredTokenizer:
 
     def __init__(self, file: TokenFile) -> None:
         about = file.about
+        register_beside(file.path)
         self.path: Path = file.path
         self.codebook, self.mirror = about.codebook, about.mirror
         self.combine, self.stride, self.codec_bytes = about.combine, about.stride, about.codec_bytes

@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from release_samples import spell
+from release_files import spell
 
 from seit_cl.datasets.seit_codes import LARGEST, TwoEscapes, decode, to_bytes
 

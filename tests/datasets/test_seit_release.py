@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from release_samples import NAME, packed, write_release, write_split
+from release_files import NAME, packed, write_release, write_split
 
 from seit_cl.datasets import seit_stream
 from seit_cl.datasets.seit_export import export_release
