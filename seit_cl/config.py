@@ -22,7 +22,9 @@ def _help(text: str) -> Any:
 class RunConfig:
     """Options of one run."""
 
-    data_root: Annotated[Path | None, _help("folder with train/<class>/* and val/<class>/*; none: built-in fractals")] = None
+    data_root: Annotated[Path | None, _help(
+        "folder with train/<class>/* and val/<class>/*, or a token file, or a SeiT release's folder; none: built-in fractals"
+    )] = None
     scenario: Annotated[str, _help("how the dataset is cut into experiences")] = "class-incremental"
     experiences: Annotated[int, _help("number of experiences")] = 5
     first_classes: Annotated[int, _help("classes in the first experience; 0: an even split")] = 0

@@ -10,14 +10,13 @@ import lzma
 import math
 from collections.abc import Callable
 
+import numpy as np
 import torch
-from torch import Tensor
 
+from seit_cl.datasets.seit_codes import to_bytes
 from seit_cl.entropy import range_coder
 from seit_cl.formats.tokens import code_bits, pack
 from seit_cl.samples import Samples
-
-ESCAPE = 255  # in the SeiT release's bytes: a code from here on is this byte and then what is left of it, and so on
 
 
 def originals(samples: Samples, codes: int) -> float:
@@ -27,12 +26,13 @@ def originals(samples: Samples, codes: int) -> float:
 
 def seit(samples: Samples, codes: int) -> float:
     """The SeiT release's bytes (Park et al., ICCV 2023), all images' in one gzip file, as it comes; no record decodes alone."""
-    return len(gzip.compress(b"".join(seit_bytes(samples.tokens())), 9, mtime=0)) / len(samples)
+    return len(gzip.compress(to_bytes(samples.tokens())[0].tobytes(), 9, mtime=0)) / len(samples)
 
 
 def seit_each(samples: Samples, codes: int) -> float:
     """The same bytes, one gzip file an image."""
-    return _mean([gzip.compress(record, 9, mtime=0) for record in seit_bytes(samples.tokens())])
+    data, offsets = to_bytes(samples.tokens())
+    return _mean([gzip.compress(record.tobytes(), 9, mtime=0) for record in np.split(data, offsets[1:-1])])
 
 
 def xz(samples: Samples, codes: int) -> float:
@@ -58,14 +58,6 @@ def order0(samples: Samples, codes: int) -> float:
     starts = torch.cat([widths.new_zeros(1), widths.cumsum(0)])
     lengths = range_coder.encode(starts[tokens], widths[tokens]).lengths
     return float((lengths + 1 + (lengths > 127)).double().mean())
-
-
-def seit_bytes(tokens: Tensor) -> list[bytes]:
-    """Token grids (B, G, H, W) in the SeiT release's bytes, one string an image."""
-    return [
-        b"".join(bytes([ESCAPE]) * (code // ESCAPE) + bytes([code % ESCAPE]) for code in image)
-        for image in tokens.flatten(1).tolist()
-    ]
 
 
 def packed(samples: Samples, codes: int) -> list[bytes]:

@@ -109,6 +109,8 @@ class Experiment:
         if self.strategy.exemplar_free or budget == 0:
             return None
         fmt = build_format(config.format, self._context())
+        if fmt.domain == "pixels":
+            self.data.require_images(f"--format {config.format}")
         if fmt.domain == "tokens" and config.learner == "pixels":
             raise UserError(f"--learner pixels cannot learn from {fmt.spec!r} exemplars; use jpeg or raw, or --learner tokens")
         seed = derive_seed(config.seed, "selection")
@@ -267,14 +269,16 @@ class Experiment:
         checkpoint.close(self.run_dir)
 
     def _show_exemplars(self, memory: ByteBudgetBuffer) -> None:
-        """exemplars.npz: a few training images before and after the format; after it tokens, where no images come back."""
+        """exemplars.npz: a few training images before and after the format; none where tokens give no images back."""
+        if memory.fmt.domain == "tokens" and not self.data.tokenizer.decodes:
+            return
         ids = self.stream.train[0][:SHOWN_EXEMPLARS]
         after = memory.fmt.decode(memory.fmt.encode(self._samples(ids)))
-        if memory.fmt.domain == "tokens" and self.data.tokenizer.decodes:
+        if memory.fmt.domain == "tokens":
             after = self.data.tokenizer.decode(after)
         path = self.run_dir / "exemplars.npz"
         temporary = path.with_name(".exemplars.tmp.npz")
-        np.savez_compressed(temporary, before=self.data.read(ids).numpy(), after=after.numpy())
+        np.savez_compressed(temporary, before=self.data.shown(ids).numpy(), after=after.numpy())
         temporary.replace(path)
 
     def facts(self) -> dict[str, Any]:

@@ -9,14 +9,17 @@ from pathlib import Path
 from torch import Tensor
 
 from seit_cl.config import RunConfig
-from seit_cl.datasets.base import Dataset
+from seit_cl.datasets.base import Dataset, Split
 from seit_cl.datasets.folder import open_folder
 from seit_cl.datasets.fractals import open_fractals
 from seit_cl.datasets.images import load_images, native_resolution
+from seit_cl.datasets.stored import TokenDataset
 from seit_cl.devices import MAIN_MEMORY, choose_device
 from seit_cl.errors import UserError
 from seit_cl.tokenizers import DEFAULT_TOKENIZER, Tokenizer, open_tokenizer
+from seit_cl.tokenizers._stored import StoredTokenizer
 from seit_cl.tokenizing.cache import cache_folder, cached_tokens
+from seit_cl.tokenizing.release import is_stored, open_tokens
 
 
 class RunData:
@@ -34,14 +37,18 @@ class RunData:
         self, config: RunConfig, progress: Callable[[str, int, int], None] = lambda what, done, total: None
     ) -> None:
         self._progress = progress
-        self.dataset = open_dataset(config)
-        self.tokenizer = tokenizer_of(config)
-        self.resolution = config.resolution or native_resolution(self.dataset)
+        self.dataset = open_dataset(config, lambda done, total: progress("converting", done, total))
+        self.tokenizer = tokenizer_of(config, self.dataset)
+        self.resolution = config.resolution or native_side(self.dataset)
         if self.resolution < 32 or self.resolution % self.tokenizer.stride:
             raise UserError(f"--resolution {self.resolution}: must be a multiple of {self.tokenizer.stride} from 32 px up")
+        if not self.dataset.has_images and self.resolution != native_side(self.dataset):
+            raise UserError(f"--resolution {self.resolution}: {self.dataset.root} holds tokens of {native_side(self.dataset)} px")
 
     @cached_property
     def _tokens(self) -> tuple[Tensor, Tensor]:
+        if isinstance(self.dataset, TokenDataset):
+            return self.dataset.tokens()
         done, total = 0, len(self.dataset.train) + len(self.dataset.val)
 
         def more(images: int) -> None:
@@ -55,14 +62,28 @@ class RunData:
     def _train_pixels(self) -> Tensor | None:
         if len(self.dataset.train) * 3 * self.resolution**2 > MAIN_MEMORY:
             return None
-        return self._load(self.dataset.train.paths)
+        return self._load(self.dataset.train)
 
     @cached_property
     def _val_pixels(self) -> Tensor:
-        return self._load(self.dataset.val.paths)
+        return self._load(self.dataset.val)
 
-    def _load(self, paths: list[Path]) -> Tensor:
-        show = self._progress
+    def require_images(self, what: str) -> None:
+        """Refuse what needs images where there are none; `what` says it, e.g. "--learner pixels".
+
+        Raises:
+            UserError: the dataset holds tokens alone.
+        """
+        if not self.dataset.has_images:
+            raise UserError(f"{what}: needs images, and {self.dataset.root} holds tokens alone; use --learner tokens and "
+                            "--format tokens, or give a folder of images")  # fmt: skip
+
+    def _paths(self, split: Split) -> list[Path]:
+        self.require_images("pixels")
+        return split.paths
+
+    def _load(self, split: Split) -> Tensor:
+        show, paths = self._progress, self._paths(split)
         show("reading images", 0, len(paths))
         return load_images(paths, self.resolution, progress=lambda done: show("reading images", done, len(paths)))
 
@@ -73,6 +94,8 @@ class RunData:
 
     def prepare(self, learner: str) -> None:
         """Make what a learner ("tokens" or "pixels") trains and is tested on, so that a bad image shows before training."""
+        if learner == "pixels":
+            self.require_images("--learner pixels")
         self.test(learner)
         if learner == "pixels":
             _ = self._train_pixels
@@ -87,11 +110,17 @@ class RunData:
 
     def read(self, ids: Tensor) -> Tensor:
         """The same as `pixels`, read from the files and not kept: for a few."""
-        return load_images([self.dataset.train.paths[i] for i in ids.tolist()], self.resolution)
+        paths = self._paths(self.dataset.train)
+        return load_images([paths[i] for i in ids.tolist()], self.resolution)
 
     def files(self, ids: Tensor) -> list[bytes]:
         """The original files of train samples (B,)."""
-        return [Path(self.dataset.train.paths[i]).read_bytes() for i in ids.tolist()]
+        paths = self._paths(self.dataset.train)
+        return [paths[i].read_bytes() for i in ids.tolist()]
+
+    def shown(self, ids: Tensor) -> Tensor:
+        """Images (B, 3, S, S) uint8 of a few train samples (B,), for people; where there are none, what tokens give back."""
+        return self.read(ids) if self.dataset.has_images else self.tokenizer.decode(self.tokens(ids))
 
     def raw(self, learner: str, ids: Tensor) -> Tensor:
         """What a learner ("tokens" or "pixels") trains on, of train samples (B,)."""
@@ -108,18 +137,39 @@ class RunData:
         return self.tokenizer.codebook.shape[0], side, side
 
 
-def open_dataset(config: RunConfig) -> Dataset:
-    """The folder at data_root, or the built-in fractals."""
+def open_dataset(config: RunConfig, progress: Callable[[int, int], None] = lambda done, total: None) -> Dataset:
+    """The folder, the token file or the SeiT release at data_root, or the built-in fractals.
+
+    Args:
+        config: says which.
+        progress: called with images done and images in all while a release is converted.
+    """
     if config.data_root is None:
         return open_fractals(cache_folder() / "datasets")
+    if is_stored(config.data_root):
+        return open_tokens(config.data_root, progress)
     return open_folder(config.data_root, config.skip_bad_images)
 
 
-def tokenizer_of(config: RunConfig) -> Tokenizer:
-    """The run's tokenizer, on the learner's device, which tokenizes fastest.
+def native_side(dataset: Dataset) -> int:
+    """The image side in pixels that a dataset has of its own."""
+    if isinstance(dataset, TokenDataset):
+        return dataset.file.grid[1] * dataset.file.about.stride
+    return native_resolution(dataset)
+
+
+def tokenizer_of(config: RunConfig, dataset: Dataset) -> Tokenizer:
+    """The run's tokenizer, on the learner's device, which tokenizes fastest. For a token file, that which made it where that is
+    the one asked for or the bundled one, else what the file knows of it.
 
     Raises:
-        UserError: a bad spec or file, or CUDA asked for and absent.
+        UserError: a bad spec or file, another tokenizer than made the token file, or CUDA asked for and absent.
     """
     device = choose_device(config.device)
-    return open_tokenizer(config.tokenizer or DEFAULT_TOKENIZER).to(device)
+    found = open_tokenizer(config.tokenizer or DEFAULT_TOKENIZER)
+    if not isinstance(dataset, TokenDataset) or found.identity == dataset.file.about.tokenizer:
+        return found.to(device)
+    if config.tokenizer is not None:
+        raise UserError(f"--tokenizer {config.tokenizer}: is {found.identity}, and {dataset.root} was made by "
+                        f"{dataset.file.about.tokenizer}; give that one, or none")  # fmt: skip
+    return StoredTokenizer(dataset.file).to(device)

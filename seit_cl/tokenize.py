@@ -1,5 +1,6 @@
-"""`python -m seit_cl.tokenize list|inspect|show|train|fit|prune|entropy`: which tokenizers there are, look into one, see what it
-keeps of images, train one, fit one to frozen features, drop unused codes, fit what entropy coders know of them."""
+"""`python -m seit_cl.tokenize COMMAND`: list kinds of tokenizers, inspect one or its tokens, show what it keeps of images, train
+one, fit one to frozen features, drop unused codes, fit what entropy coders know of its codes, encode images to a token file,
+import and export the SeiT release's tokens."""
 
 from __future__ import annotations
 
@@ -12,8 +13,10 @@ from seit_cl.autoencoder.command import Train, train_command
 from seit_cl.cli import parse_line, run_command
 from seit_cl.entropy.command import Entropy, entropy_command
 from seit_cl.frozen.command import FitFeatures, fit_command
+from seit_cl.tokenizing.encode import Encode, encode_command
 from seit_cl.tokenizing.look import Inspect, List, Show, inspect_command, list_command, show_command
 from seit_cl.tokenizing.prune import Prune, prune_command
+from seit_cl.tokenizing.release import ExportSeit, ImportSeit, export_command, import_command
 
 COMMANDS: dict[str, tuple[type[Any], Callable[[Any], None]]] = {
     "list": (List, list_command),
@@ -23,6 +26,9 @@ COMMANDS: dict[str, tuple[type[Any], Callable[[Any], None]]] = {
     "prune": (Prune, prune_command),
     "fit": (FitFeatures, fit_command),
     "entropy": (Entropy, entropy_command),
+    "encode": (Encode, encode_command),
+    "import-seit": (ImportSeit, import_command),
+    "export-seit": (ExportSeit, export_command),
 }
 
 

@@ -59,10 +59,6 @@ def test_as_many_fit_as_a_memory_takes(fractals: Path) -> None:
         assert density_page.fit(row, budget / 1e6) == pytest.approx(len(memory), abs=1 if spec == "tokens" else 4)
 
 
-def test_the_seit_release_writes_large_codes_as_a_sign_and_the_rest() -> None:
-    assert density_rivals.seit_bytes(torch.tensor([[[[0, 254, 255, 391]]]])) == [bytes([0, 254, 255, 0, 255, 136])]
-
-
 @pytest.mark.parametrize(
     ("words", "named"),
     [

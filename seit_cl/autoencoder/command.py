@@ -43,7 +43,7 @@ class Train:
     fractals: Annotated[int, _help("fractal images beside the folder's")] = 2500
     photos: Annotated[Path | None, _help("folder of larger images; tiles of them are trained on, without classes")] = None
     architecture: Annotated[Literal["bundled", "vit-vqgan"], _help("convolutions of stride 8, or a ViT-VQGAN")] = "bundled"
-    levels: Annotated[int, _help("codes a position, of bundled; the first ones alone can be used, as FILE's option levels says")] = 1
+    levels: Annotated[int, _help("codes a position, of bundled; the first alone can be used, with FILE,levels=1")] = 1
     start: Annotated[str | None, _help("tokenizer of this kind to add levels to, e.g. bundled: its encoder and first codes stay, "
                                        "and so do --codes, --width and --depth")] = None  # fmt: skip
     codes: Annotated[int, _help("codebook size K; even for bundled")] = 1024

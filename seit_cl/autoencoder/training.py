@@ -205,7 +205,7 @@ class Trainer:
         total = codes = self.model.embed(indices[:, 0])
         commitment = (latents - total).square().sum(1).mean()
         for level in range(1, self.model.levels):
-            total = total + self.model.vectors(indices[:, level], level)
+            total = total + self.model.embed_level(indices[:, level], level)
             codes = total if depths is None else torch.where(depths > level, total, codes)
             commitment = commitment + (detailed - total).square().sum(1).mean()
         return codes, commitment / self.model.levels
@@ -242,7 +242,7 @@ class Trainer:
         levels what the levels before left; indices (B, L, H, W) are their codes."""
         coded, left = [latents], detailed
         for level in range(self.model.levels - 1):
-            left = left - self.model.vectors(indices[:, level], level)
+            left = left - self.model.embed_level(indices[:, level], level)
             coded.append(left)
         for level, (book, target) in enumerate(zip(self.averages, coded, strict=True)):
             if level or not self.settings.start:

@@ -229,6 +229,10 @@ class ViTVQGAN(nn.Module):
         """Code vectors (B, D, H, W) of indices (B, H, W)."""
         return F.embedding(indices, self.vectors).permute(0, 3, 1, 2)
 
+    def embed_level(self, indices: Tensor, level: int) -> Tensor:
+        """Code vectors (B, D, H, W) of indices (B, H, W) of a level: there is one, 0."""
+        return self.embed(indices)
+
     def reconstruct(self, embedded: Tensor) -> Tensor:
         """Images (B, 3, S, S) around [-1, 1] of code vectors (B, D, H, W)."""
         return self.decoder(self.post_quant(embedded.permute(0, 2, 3, 1)).permute(0, 3, 1, 2))  # type: ignore[no-any-return]

@@ -94,7 +94,7 @@ class VQAutoencoder(nn.Module):
         indices = self.nearest(latents)
         found, left = [indices], detailed
         for level in range(1, self.levels):
-            left = left - self.vectors(indices, level - 1)
+            left = left - self.embed_level(indices, level - 1)
             indices = nearest_pair(left, self.residuals[level - 1], self.residuals[level - 1].square().sum(1) / 2)
             found.append(indices)
         return torch.stack(found, 1)
@@ -107,7 +107,7 @@ class VQAutoencoder(nn.Module):
         """Code vectors (B, D, H, W) of the first level's indices (B, H, W)."""
         return F.embedding(indices, self.codebook).permute(0, 3, 1, 2)
 
-    def vectors(self, indices: Tensor, level: int) -> Tensor:
+    def embed_level(self, indices: Tensor, level: int) -> Tensor:
         """Code vectors (B, D, H, W) of indices (B, H, W) of a level, counted from 0."""
         return self.embed(indices) if level == 0 else F.embedding(indices, self.residuals[level - 1]).permute(0, 3, 1, 2)
 
@@ -115,7 +115,7 @@ class VQAutoencoder(nn.Module):
         """Sums (B, D, H, W) of the code vectors of indices (B, L, H, W), or of those of the first levels only."""
         total = self.embed(indices[:, 0])
         for level in range(1, indices.shape[1]):
-            total = total + self.vectors(indices[:, level], level)
+            total = total + self.embed_level(indices[:, level], level)
         return total
 
     def reconstruct(self, embedded: Tensor) -> Tensor:

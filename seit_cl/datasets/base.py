@@ -19,7 +19,7 @@ class Split:
     """The image files of one split.
 
     Args:
-        paths: N files, sorted by class and then by name.
+        paths: N files, sorted by class and then by name; none where the dataset has no images.
         labels: (N,) int64, positions in the dataset's sorted classes.
     """
 
@@ -27,7 +27,7 @@ class Split:
     labels: Tensor
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.labels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +49,11 @@ class Dataset:
     train: Split
     val: Split
     skipped: tuple[Path, ...] = ()
+
+    @property
+    def has_images(self) -> bool:
+        """Whether there are files to read pixels from."""
+        return True
 
     @cached_property
     def identity(self) -> str:

@@ -189,6 +189,17 @@ def register_entropy(model: EntropyModel) -> None:
     _KNOWN[model.tokenizer] = model
 
 
+def register_beside(path: Path) -> None:
+    """Register the model in NAME.entropy.safetensors beside NAME.safetensors, where there is such a file.
+
+    Raises:
+        UserError: another kind of file of that name.
+    """
+    beside = path.with_suffix(".entropy.safetensors")
+    if beside.exists():
+        register_entropy(load_entropy(beside))
+
+
 def find_entropy(tokenizer: str) -> EntropyModel:
     """The model of a tokenizer's codes, by its identity.
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from seit_cl import plugins
+from seit_cl.datasets.token_file import KIND as TOKENS
 from seit_cl.errors import UserError
 from seit_cl.specs import fill_options, parse_spec
 from seit_cl.tokenizers.base import Tokenizer, TokenizerKind
@@ -56,14 +57,17 @@ def kind_of_file(path: Path) -> str:
     """The kind that a tokenizer file says it is of; those of the bundled kind need not say it.
 
     Raises:
-        UserError: no such file, or not a safetensors file.
+        UserError: no such file, not a safetensors file, or one of tokens.
     """
     try:
         with safe_open(str(path), framework="pt") as file:
-            return str((file.metadata() or {}).get("kind", DEFAULT_TOKENIZER))
+            kind = str((file.metadata() or {}).get("kind", DEFAULT_TOKENIZER))
     except (OSError, SafetensorError) as error:
         raise UserError(f"{path}: not a readable tokenizer file ({type(error).__name__}); train one with "
                         "python -m seit_cl.tokenize train --data-root DIR --out FILE.safetensors") from error  # fmt: skip
+    if kind == TOKENS:
+        raise UserError(f"{path}: holds tokens and not the tokenizer that made them; give it as --data-root")
+    return kind
 
 
 def resolved_spec(spec: str) -> str:

@@ -16,7 +16,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from seit_cl.autoencoder.vqae import STRIDE, VQAutoencoder, first_levels
-from seit_cl.entropy.model import load_entropy, register_entropy
+from seit_cl.entropy.model import register_beside
 from seit_cl.errors import UserError
 from seit_cl.results import write_atomic
 from seit_cl.tokenizers.base import TokenizerKind, check_side
@@ -143,9 +143,7 @@ def load_tokenizer(path: Path) -> BundledTokenizer:
         raise UserError(f"{path}: not a readable tokenizer file ({type(error).__name__}); train one with "
                         "python -m seit_cl.tokenize train --data-root DIR --out FILE.safetensors") from error  # fmt: skip
     metadata.pop("identity", None)
-    beside = path.with_suffix(".entropy.safetensors")
-    if beside.exists():
-        register_entropy(load_entropy(beside))
+    register_beside(path)
     return BundledTokenizer(model, metadata)
 
 

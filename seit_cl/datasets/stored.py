@@ -1,0 +1,75 @@
+"""A token file as a dataset: labels and classes of both splits, tokens ready, and no images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from seit_cl.datasets.base import Dataset, Split
+from seit_cl.datasets.folder import some
+from seit_cl.datasets.token_file import SPLITS, TokenFile, open_token_file
+from seit_cl.errors import UserError
+
+
+@dataclass(frozen=True, eq=False)
+class TokenDataset(Dataset):
+    """A dataset of which tokens are all there is.
+
+    Args:
+        file: where they are.
+    """
+
+    file: TokenFile = field(kw_only=True)
+
+    @property
+    def has_images(self) -> bool:
+        """Never."""
+        return False
+
+    @property
+    def identity(self) -> str:  # type: ignore[override]
+        """The file's."""
+        return self.file.identity
+
+    @property
+    def manifest(self) -> str:  # type: ignore[override]
+        """The file's identity."""
+        return self.file.identity
+
+    def tokens(self) -> tuple[Tensor, Tensor]:
+        """Train and val tokens (N, G, H, W) int16, on the disk until they are asked for.
+
+        Raises:
+            UserError: a code is outside the codebook.
+        """
+        self.file.check_codes()
+        return self.file.tokens["train"], self.file.tokens["val"]
+
+
+def open_stored(path: Path, name: str = "") -> TokenDataset:
+    """A token file as a dataset.
+
+    Args:
+        path: the file.
+        name: of the dataset; none: the file's own.
+
+    Raises:
+        UserError: not a token file, without a train or a val split, with grids that are not square, or with a class that one
+            of the splits has no images of.
+    """
+    file = open_token_file(path)
+    lacking = [split for split in SPLITS if split not in file.tokens]
+    if lacking:
+        raise UserError(f"{path}: has no {lacking[0]} split; a run needs both")
+    if file.grid[1] != file.grid[2]:
+        raise UserError(f"{path}: has grids of {file.grid[1]} x {file.grid[2]} tokens; a run needs square ones")
+    for split, labels in file.labels.items():
+        counts = torch.bincount(labels, minlength=len(file.about.classes))
+        empty = [file.about.classes[i] for i in (counts == 0).nonzero()[:, 0].tolist()]
+        if empty:
+            raise UserError(f"{path}: {split} has no images of {some(empty)}; leave these classes out of both splits")
+    parts = {split: Split([], labels) for split, labels in file.labels.items()}
+    return TokenDataset(name or file.about.name, path, file.about.classes, parts["train"], parts["val"], file=file)

@@ -1,0 +1,116 @@
+"""`python -m seit_cl.tokenize import-seit|export-seit`: the SeiT release's files to a token file and back; and a run's data from
+either."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+
+from seit_cl.datasets.seit_export import LEVEL, export_release
+from seit_cl.datasets.seit_release import is_release, manifest, read_release
+from seit_cl.datasets.stored import TokenDataset, open_stored
+from seit_cl.datasets.token_file import is_token_file, open_token_file, write_token_file
+from seit_cl.errors import UserError
+from seit_cl.tokenizing.bar import images_bar
+from seit_cl.tokenizing.cache import cache_folder
+
+
+def _help(text: str) -> object:
+    return tyro.conf.arg(help=text)
+
+
+@dataclass(frozen=True)
+class ImportSeit:
+    """Turn the files of a SeiT release into a token file: train, val, or both, whichever are there."""
+
+    release: Annotated[Path, _help("folder with NAME-train-token.data.bin.gz, its index and labels, and codebook.ckpt")]
+    out: Annotated[Path, _help("safetensors file to write")]
+    grid: Annotated[tuple[int, int] | None, _help("height and width of an image's tokens; none: square")] = None
+    classes: Annotated[Path | None, _help("text file of the classes' names, one a line; none: their numbers")] = None
+
+
+@dataclass(frozen=True)
+class ExportSeit:
+    """Write a token file in the format of the SeiT release."""
+
+    tokens: Annotated[Path, _help("the token file")]
+    out: Annotated[Path, _help("folder to make")]
+    level: Annotated[int, _help("zlib's level, 0 to 9")] = LEVEL
+
+
+def import_command(options: ImportSeit) -> None:
+    """Run `tokenize import-seit`.
+
+    Raises:
+        UserError: files that are missing, damaged or disagree, or a file that cannot be written.
+    """
+    if options.out.suffix != ".safetensors":
+        raise UserError(f"--out {options.out}: must end in .safetensors")
+    names = None
+    if options.classes is not None:
+        try:
+            names = options.classes.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"--classes {options.classes}: not a readable text file; give a name a line") from error
+    console = Console(soft_wrap=True)
+    with images_bar("reading", None, console) as more:
+        release = read_release(options.release, options.grid, names, more)
+        identity = write_token_file(options.out, release.about, release.grid, release.splits)
+    counts = ", ".join(f"{len(split.labels):,} {name}" for name, split in release.splits.items())
+    console.print(f"wrote {options.out}: {counts} images of {release.grid[1]} x {release.grid[2]} tokens, identity {identity}",
+                  markup=False, highlight=False)  # fmt: skip
+    for what in release.remarks:
+        console.print(f"{what}: laid out otherwise than expected; export-seit will write the same contents in other bytes")
+
+
+def export_command(options: ExportSeit) -> None:
+    """Run `tokenize export-seit`.
+
+    Raises:
+        UserError: not a token file, one that the format cannot hold, or a folder that cannot be written.
+    """
+    if not 0 <= options.level <= 9:
+        raise UserError(f"--level {options.level}: must be from 0 to 9")
+    file, console = open_token_file(options.tokens), Console(soft_wrap=True)
+    with images_bar("writing", sum(map(len, file.tokens.values())), console) as more:
+        export_release(file, options.out, options.level, more)
+    console.print(f"wrote {options.out}", markup=False, highlight=False)
+
+
+def is_stored(path: Path) -> bool:
+    """Whether a data root holds tokens: a token file or a release's folder."""
+    return path.is_file() or is_release(path)
+
+
+def open_tokens(path: Path, progress: Callable[[int, int], None] = lambda done, total: None) -> TokenDataset:
+    """A token file, or a release's folder, which becomes a token file in the cache first, as a dataset.
+
+    Args:
+        path: the file or the folder.
+        progress: called with images done and images in all while a release is converted.
+
+    Raises:
+        UserError: no token file, or a release that cannot be converted.
+    """
+    if path.is_file():
+        return open_stored(path)
+    kept = cache_folder() / "releases" / f"{manifest(path)}.safetensors"
+    if not is_token_file(kept):
+        done = 0
+
+        def more(images: int) -> None:
+            nonlocal done
+            done += images
+            progress(done, total)
+
+        release = read_release(path, done=more)
+        total = sum(len(split.labels) for split in release.splits.values())
+        progress(0, total)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        write_token_file(kept, release.about, release.grid, release.splits)
+    return open_stored(kept, path.resolve().name)

@@ -1,0 +1,145 @@
+"""A run from tokens alone: the numbers of the run on the images, and one line for what needs images."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from release_files import write_release
+from tokenizer_samples import bundled, untrained
+
+from seit_cl.config import RunConfig
+from seit_cl.errors import UserError
+from seit_cl.experiment import Experiment
+from seit_cl.results import read_run
+from seit_cl.rundata import RunData
+from seit_cl.tokenizing.encode import Encode, encode_command
+
+SHORT: dict[str, Any] = {"experiences": 2, "epochs": 1, "batch": 16, "replay_batch": 8, "memory_mb": 0.003}
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tokenizer file that is not the bundled one."""
+    path = tmp_path_factory.mktemp("tokenizer") / "own.safetensors"
+    untrained(3).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def tokens(fractals: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The fractals' tokens of the bundled tokenizer."""
+    path = tmp_path_factory.mktemp("tokens") / "fractals.safetensors"
+    encode_command(Encode(fractals, path, workers=1))
+    return path
+
+
+@pytest.fixture(scope="module")
+def own_tokens(fractals: Path, own: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The fractals' tokens of the other tokenizer."""
+    path = tmp_path_factory.mktemp("tokens") / "fractals.safetensors"
+    encode_command(Encode(fractals, path, tokenizer=str(own), workers=1))
+    return path
+
+
+def run(folder: Path, **options: Any) -> Path:
+    """A finished run's folder."""
+    config = RunConfig(**{**SHORT, **options})
+    data = RunData(config)
+    data.prepare(config.learner)
+    Experiment(config, data, folder).run()
+    return folder
+
+
+def same_numbers(one: Path, other: Path) -> None:
+    """Assert that two runs have the same results, memories included."""
+    assert (one / "accuracy.csv").read_bytes() == (other / "accuracy.csv").read_bytes()
+    assert (one / "memory.bin").read_bytes() == (other / "memory.bin").read_bytes()
+    facts = [json.loads((folder / "facts.json").read_text()) | {"train_seconds": 0} for folder in (one, other)]
+    assert facts[0] == facts[1] and read_run(one).status == "finished"
+
+
+def test_the_token_file_gives_the_numbers_of_its_images(fractals: Path, tokens: Path, tmp_path: Path) -> None:
+    from_images = run(tmp_path / "images", data_root=fractals, format="tokens:coder=context")
+    from_tokens = run(tmp_path / "tokens", data_root=tokens, format="tokens:coder=context")
+    same_numbers(from_images, from_tokens)
+    shown = np.load(from_tokens / "exemplars.npz")  # the bundled tokenizer made them and decodes them
+    assert np.array_equal(shown["after"], np.load(from_images / "exemplars.npz")["after"])
+    assert np.array_equal(shown["before"], shown["after"])
+
+
+def test_so_it_does_where_the_tokenizer_is_not_at_hand_and_then_shows_no_exemplars(
+    fractals: Path, own: Path, own_tokens: Path, tmp_path: Path
+) -> None:
+    from_images = run(tmp_path / "images", data_root=fractals, tokenizer=str(own))
+    from_tokens = run(tmp_path / "tokens", data_root=own_tokens)
+    same_numbers(from_images, from_tokens)
+    assert (from_images / "exemplars.npz").exists() and not (from_tokens / "exemplars.npz").exists()
+    with_both = run(tmp_path / "both", data_root=own_tokens, tokenizer=str(own))
+    same_numbers(from_images, with_both)
+    assert (with_both / "exemplars.npz").exists()
+
+
+def test_the_data_say_what_they_are(tokens: Path, own_tokens: Path, own: Path) -> None:
+    data = RunData(RunConfig(data_root=tokens))
+    assert data.resolution == 64 and data.grid == (1, 8, 8) and data.tokenizer.identity == bundled().identity
+    assert data.dataset.name == "fractals" and data.identity["dataset_identity"] == data.dataset.identity
+    stored, given = (RunData(RunConfig(data_root=own_tokens, tokenizer=spec)).tokenizer for spec in (None, str(own)))
+    assert stored.identity == given.identity and torch.equal(stored.codebook, given.codebook)
+    assert (stored.stride, stored.combine, stored.codec_bytes) == (given.stride, given.combine, given.codec_bytes)
+    assert stored.mirror is not None and given.mirror is not None and torch.equal(stored.mirror, given.mirror)
+    assert not stored.decodes and given.decodes
+    for refused, words in ((stored.encode, "images need it"), (stored.decode, "gives no images back")):
+        with pytest.raises(UserError, match=words):
+            refused(torch.zeros(1, 3, 64, 64, dtype=torch.uint8))
+
+
+def test_a_release_folder_is_converted_into_the_cache_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEIT_CL_CACHE", str(tmp_path / "cache"))
+    write_release(tmp_path / "release", each=12)
+    reported: list[tuple[str, int, int]] = []
+    config = RunConfig(data_root=tmp_path / "release", **SHORT)
+    data = RunData(config, lambda what, done, total: reported.append((what, done, total)))
+    assert reported[0] == ("converting", 0, 96) and reported[-1] == ("converting", 96, 96)
+    assert data.dataset.name == "release" and data.resolution == 32
+    Experiment(config, data, tmp_path / "run").run()
+    assert read_run(tmp_path / "run").status == "finished"
+    reported.clear()
+    again = RunData(config, lambda what, done, total: reported.append((what, done, total)))
+    assert reported == [] and again.dataset.identity == data.dataset.identity
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"format": "jpeg"}, "--format jpeg: needs images, and .* holds tokens alone"),
+        ({"format": "raw"}, "--format raw: needs images"),
+        ({"format": "jpeg:original"}, "--format jpeg:original: needs images"),
+        ({"learner": "pixels", "format": "jpeg"}, "--learner pixels: needs images"),
+        ({"resolution": 128}, "--resolution 128: .* holds tokens of 64 px"),
+        ({"tokenizer": "OWN"}, "--tokenizer .*was made by"),
+        ({"tokenizer": "TOKENS"}, "holds tokens and not the tokenizer.*--data-root"),
+    ],
+)
+def test_what_needs_images_is_one_line_before_any_training(
+    options: dict[str, Any], words: str, tokens: Path, own: Path, tmp_path: Path
+) -> None:
+    paths = {"OWN": str(own), "TOKENS": str(tokens)}
+    given = {key: paths.get(value, value) if isinstance(value, str) else value for key, value in options.items()}
+    with pytest.raises(UserError, match=words) as refused:
+        run(tmp_path / "run", data_root=tokens, **given)
+    assert "\n" not in str(refused.value) and not (tmp_path / "run").exists()
+
+
+def test_pixels_and_files_are_refused_by_name(tokens: Path) -> None:
+    data, ids = RunData(RunConfig(data_root=tokens)), torch.tensor([0])
+    for call in (data.pixels, data.read, data.files, lambda ids: data.test("pixels")):
+        with pytest.raises(UserError, match="pixels: needs images"):
+            call(ids)
+
+
+def test_a_file_that_holds_no_tokens_is_one_line(own: Path) -> None:
+    with pytest.raises(UserError, match=r"own\.safetensors: not a"):
+        RunData(RunConfig(data_root=own))
