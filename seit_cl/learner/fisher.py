@@ -30,7 +30,7 @@ def diagonal_fisher(learner: Learner, samples: int) -> dict[str, Tensor]:
         samples: how many, spread evenly over the experience; 0: all.
     """
     loader = learner.loader
-    assert isinstance(loader, ReplayLoader)
+    assert isinstance(loader, ReplayLoader), "a strategy that trains on exemplars alone has no fresh samples"
     count = len(loader.ids)
     chosen = torch.arange(count) if not 0 < samples < count else torch.arange(samples) * count // samples
     model = copy.deepcopy(learner.model).eval()  # a copy is never a compiled one

@@ -22,6 +22,7 @@ class OldModel:
     def __init__(self, learner: Learner) -> None:
         self._learner = learner
         self.model: Any = copy.deepcopy(learner.model).eval().requires_grad_(False)  # a copy is never a compiled one
+        self.model.zero_grad()  # a copy comes with the last step's gradients
         self.seen = learner.seen
 
     @torch.no_grad()
@@ -54,6 +55,8 @@ def kept_bytes(value: Any) -> int:
         return kept_bytes(dict(value.model.state_dict()))
     if isinstance(value, dict):
         return sum(kept_bytes(part) for part in value.values())
+    if isinstance(value, list):
+        return sum(map(kept_bytes, value))
     return value.nbytes if isinstance(value, Tensor) else 0
 
 

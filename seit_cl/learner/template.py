@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from timm.optim import param_groups_weight_decay
 from torch import Tensor, nn
 
 from seit_cl.devices import send
+from seit_cl.learner.avalanche import FirstSteps
 from seit_cl.learner.batches import Augment, Batch, Memory, MemoryLoader, ReplayLoader
 from seit_cl.learner.strategy import Strategy
 
@@ -85,7 +86,19 @@ class Learner(SupervisedTemplate):
             seen_before: the same without it.
         """
         self.loader, self.seen, self.seen_before = loader, seen, seen_before
-        self.train(experience)
+        if not self.strategy.avalanche_plugins:
+            self.train(experience)
+            return
+        with torch.random.fork_rng():  # plugins draw from the global generator
+            torch.manual_seed(int(torch.randint(2**62, (), generator=loader.make.generators["library"])))
+            self.train(experience)
+
+    def fresh_samples(self, batch: int = 512) -> Iterator[tuple[Tensor, Tensor]]:
+        """The experience's samples as raw data (B, ...) and labels (B,), on the CPU, batch by batch, in the stream's order."""
+        loader = self.loader
+        assert isinstance(loader, ReplayLoader), "a strategy that trains on exemplars alone has no fresh samples"
+        for rows in torch.arange(len(loader.ids)).split(batch):
+            yield loader.raw(loader.ids[rows]), loader.labels[rows]
 
     def start_over(self) -> None:
         """Give the model new weights, as before the first experience."""
@@ -94,7 +107,7 @@ class Learner(SupervisedTemplate):
 
     def make_train_dataloader(self, **kwargs: Any) -> None:
         """The steps of an epoch are the ReplayLoader's."""
-        self.dataloader = self.loader
+        self.dataloader: Any = self.loader
 
     def check_model_and_optimizer(self, **kwargs: Any) -> None:
         """A fresh optimiser and schedule for every experience."""
@@ -114,13 +127,17 @@ class Learner(SupervisedTemplate):
 
     def _unpack_minibatch(self) -> None:
         self.mbatch: Any
-        fresh, replay = self.mbatch
+        fresh, replay = self.mbatch if isinstance(self.mbatch[0], Batch) else (self._of_plugin(*self.mbatch[:2]), None)
         parts = [fresh] if replay is None or self.strategy.replay_apart else [fresh, replay]
         labels = torch.cat([batch.labels for batch in parts])
         self.step_batches: tuple[Batch, Batch | None] = (fresh, replay)
         # Channels last: the stem's convolution runs twice as fast in bf16 on a CPU, and without a copy on CUDA.
         inputs = torch.cat([batch.inputs for batch in parts]).contiguous(memory_format=torch.channels_last)
         self.mbatch = [inputs, labels, torch.zeros_like(labels)]
+
+    def _of_plugin(self, raw: Tensor, labels: Tensor) -> Batch:
+        """A batch from a plugin's own loader; which samples they are it does not say."""
+        return self.loader.make(raw, labels, torch.full_like(labels, -1))
 
     def logits(self, inputs: Tensor, precision: str, network: Callable[[Tensor], Tensor]) -> Tensor:
         """Logits (B, seen) float32 that a network gives for inputs (B, D, h, w), in a precision, "fp32" or "bf16"."""
@@ -155,6 +172,8 @@ class Learner(SupervisedTemplate):
     def _before_training_exp(self, **kwargs: Any) -> None:
         self.strategy.before_training_exp()
         super()._before_training_exp(**kwargs)
+        if self.dataloader is not self.loader:  # a plugin's own
+            self.dataloader = FirstSteps(self.dataloader, len(self.loader))
 
     def _after_backward(self, **kwargs: Any) -> None:
         super()._after_backward(**kwargs)
