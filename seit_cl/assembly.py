@@ -21,7 +21,7 @@ from seit_cl.learner.template import Optimisation
 from seit_cl.learner.token_augment import TokenAugment, TokenAugmentConfig
 from seit_cl.learner.vit import build_vit, initialise, pixel_stem, token_stem
 from seit_cl.rundata import RunData
-from seit_cl.specs import fill_options, parse_spec
+from seit_cl.specs import split_spec
 
 
 def build_strategy(config: RunConfig) -> Strategy:
@@ -30,17 +30,28 @@ def build_strategy(config: RunConfig) -> Strategy:
     Raises:
         UserError: unknown strategy or hyperparameter.
     """
-    name, options = parse_spec(config.strategy)
-    kind = plugins.load("strategy", name)
-    strategy: Strategy = kind(fill_options(kind.Hyper, config.strategy, options))
+    name, word, given = split_spec(config.strategy)
+    strategy: Strategy = plugins.load("strategy", name).from_spec(config.strategy, word, given)
     strategy.label_smoothing = config.label_smoothing
     return strategy
 
 
+def choose_policy(config: RunConfig, strategy: Strategy) -> str:
+    """The selection policy of a run: the strategy's own in the place of the default, where it has one.
+
+    Raises:
+        UserError: one that the strategy does not work with.
+    """
+    if not strategy.policies or config.policy in strategy.policies:
+        return config.policy
+    if config.policy != RunConfig.policy:
+        raise UserError(f"--policy {config.policy}: {config.strategy} works with {' or '.join(strategy.policies)}; drop --policy")
+    return strategy.policies[0]
+
+
 def canonical_strategy(config: RunConfig) -> str:
-    """The strategy's spec with every hyperparameter written out, the same for all ways to write it."""
-    values = vars(build_strategy(config).hyper)
-    return f"{parse_spec(config.strategy)[0].replace('-', '_')}:{','.join(f'{k}={v}' for k, v in sorted(values.items()))}"
+    """The strategy's spec with every setting written out, the same for all ways to write it."""
+    return f"{split_spec(config.strategy)[0].replace('-', '_')}:{build_strategy(config).settings}"
 
 
 def build_augment(config: RunConfig, data: RunData, device: torch.device) -> Augment:

@@ -15,7 +15,7 @@ from seit_cl.results import write_atomic
 
 NAME = "checkpoint.pt"
 FINAL = "memory.bin"
-KIND = "seit_cl checkpoint 1"  # raise the number whenever an older checkpoint could not be continued
+KIND = "seit_cl checkpoint 2"  # raise the number whenever an older checkpoint could not be continued
 
 
 def commit(run_dir: Path, step: int, memory: ByteBudgetBuffer | None, state: dict[str, Any]) -> None:

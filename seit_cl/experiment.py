@@ -23,14 +23,14 @@ import torch
 from torch import Tensor
 
 from seit_cl import __version__, checkpoint, metrics, plugins, results
-from seit_cl.assembly import build_augment, build_model, build_strategy, choose_precision, optimisation
+from seit_cl.assembly import build_augment, build_model, build_strategy, choose_policy, choose_precision, optimisation
 from seit_cl.config import RunConfig
 from seit_cl.devices import choose_device
 from seit_cl.errors import UserError
 from seit_cl.formats import build_format
 from seit_cl.formats.base import FittedFormat, FormatContext
 from seit_cl.generators import Generators, derive_seed
-from seit_cl.learner.batches import BatchMaker, ReplayLoader
+from seit_cl.learner.batches import BatchMaker, MemoryLoader, ReplayLoader
 from seit_cl.learner.template import Learner
 from seit_cl.memory.buffer import ByteBudgetBuffer
 from seit_cl.memory.herding import best_first
@@ -107,6 +107,8 @@ class Experiment:
         config = self.config
         budget = round(config.memory_mb * 1_000_000)
         if self.strategy.exemplar_free or budget == 0:
+            if self.strategy.data == "memory":
+                raise UserError(f"--strategy {config.strategy} learns from exemplars alone; give it a memory: --memory-mb")
             return None
         fmt = build_format(config.format, self._context())
         if fmt.domain == "pixels":
@@ -115,8 +117,9 @@ class Experiment:
             raise UserError(f"--learner pixels cannot learn from {fmt.spec!r} exemplars; use jpeg or raw, or --learner tokens")
         seed = derive_seed(config.seed, "selection")
         memory = ByteBudgetBuffer(
-            budget, fmt, self._context(), config.policy, seed, self.strategy.stores, self._retokenize(fmt.domain), self.device
-        )
+            budget, fmt, self._context(), choose_policy(config, self.strategy), seed,
+            self.strategy.stores(len(self.names)), self._retokenize(fmt.domain), self.device,
+        )  # fmt: skip
         memory.require_room(self._samples(self.stream.train[0][:1]))
         return memory
 
@@ -128,9 +131,12 @@ class Experiment:
     def learner(self) -> Learner:
         """The model and its training step."""
         config = self.config
-        model = build_model(config, self.data, len(self.names), self.generators["initialisation"])
+
+        def new_model() -> torch.nn.Module:
+            return build_model(config, self.data, len(self.names), self.generators["initialisation"])
+
         return Learner(
-            model=model, strategy=self.strategy, optimisation=optimisation(config),
+            model=new_model(), new_model=new_model, strategy=self.strategy, optimisation=optimisation(config),
             augment=build_augment(config, self.data, self.device), grow_head=config.head == "grow",
             device=self.device, on_step=self._stepped,
         )  # fmt: skip
@@ -170,8 +176,11 @@ class Experiment:
 
     def _learn(self, step: int, experience: Any) -> None:
         self._step, self._samples_done, self._began = step, 0, time.monotonic()
-        self._train(step, experience)
-        self._remember(step)
+        self.learner.memory = self.memory
+        stages = [self._remember, self._train] if self.strategy.data == "memory" else [self._train, self._remember]
+        for stage in stages:
+            stage(step, experience)
+        self.strategy.second_stage()
         self.train_seconds += time.monotonic() - self._began
 
     def _resume(self) -> int:
@@ -180,31 +189,41 @@ class Experiment:
         if found is None:
             return 0
         state, memory = found
+        self.learner.seen = self.scenario.seen(state["step"])
         self.learner.model.load_state_dict(state["model"])
+        self.strategy.load_state_dict(state["strategy"])
+        self.learner.clock.__dict__.update(state["clock"])
         self.generators.load_state_dict(state["generators"])
         self.accuracy, self.memory_rows = state["accuracy"], state["memory_rows"]
         self.learner.steps_done, self.train_seconds = state["steps"], state["train_seconds"]
         self.memory = memory
         return state["step"] + 1
 
-    def _train(self, step: int, experience: Any) -> None:
+    def _loader(self, step: int) -> ReplayLoader | MemoryLoader:
+        """The steps of an epoch."""
         config, strategy = self.config, self.strategy
-        parts = self.scenario.train[: step + 1] if strategy.data == "cumulative" else (self.scenario.train[step],)
-        ids = torch.cat(parts)
+        so_far = torch.cat(self.scenario.train[: step + 1])
+        ids = so_far if strategy.data == "cumulative" else self.scenario.train[step]
         cutmix_p = 0.0 if strategy.hard_labels else config.cutmix_p
         maker = BatchMaker(
             self.learner.augment, len(self.names), cutmix_p, config.cutmix_alpha, self.device, self.generators
         )
-        loader = ReplayLoader(
+        if strategy.data == "memory":
+            assert self.memory is not None
+            return MemoryLoader(maker, self.memory, config.batch, config.replay_batch, len(so_far))
+        return ReplayLoader(
             maker, lambda wanted: self.data.raw(config.learner, wanted), ids, self.labels[ids],
-            config.batch, config.replay_batch, self.memory,
+            config.batch, config.replay_batch, self.memory, strategy.before_sampling,
         )  # fmt: skip
-        self.learner.fit(experience, loader, self.scenario.seen(step))
+
+    def _train(self, step: int, experience: Any) -> None:
+        before = self.scenario.seen(step - 1) if step else 0
+        self.learner.fit(experience, self._loader(step), self.scenario.seen(step), before)
         if not all(bool(torch.isfinite(p).all()) for p in self.learner.model.parameters()):
             raise UserError(f"{self.run_dir.name}: training diverged in experience {step + 1}; lower --learning-rate "
                             f"{self.config.learning_rate:g}")  # fmt: skip
 
-    def _remember(self, step: int) -> None:
+    def _remember(self, step: int, experience: Any) -> None:
         if self.memory is None:
             return
         ids = self.scenario.train[step]
@@ -213,7 +232,8 @@ class Experiment:
             ids = ids[best_first(features, self.labels[ids])]
         self._fit(ids)
         for part in ids.split(OFFER_CHUNK):
-            self.memory.offer(self._samples(part))
+            extras = self.strategy.extras(self.data.raw(self.config.learner, part)) if self.memory.stores else {}
+            self.memory.offer(self._samples(part), extras)
         kept = dict(zip(self.names, self.memory.counts_per_class().tolist(), strict=True))
         self.memory_rows += results.memory_rows(step, kept, self.memory.bytes_by_kind())
 
@@ -240,7 +260,8 @@ class Experiment:
 
     def _commit(self, step: int) -> None:
         state = {
-            "model": self.learner.model.state_dict(), "generators": self.generators.state_dict(),
+            "model": self.learner.model.state_dict(), "strategy": self.strategy.state_dict(),
+            "clock": dict(vars(self.learner.clock)), "generators": self.generators.state_dict(),
             "accuracy": self.accuracy, "memory_rows": self.memory_rows,
             "steps": self.learner.steps_done, "train_seconds": self.train_seconds,
         }  # fmt: skip
@@ -297,8 +318,9 @@ class Experiment:
             "memory_full": memory is not None and bool(memory.full or memory.skipped),
             "seed": config.seed, "exemplars": 0 if memory is None else len(memory),
             "codec_bytes": self._codec_bytes(), "model_bytes": model_bytes,
-            "strategy_bytes": 0, "steps": self.learner.steps_done, "train_seconds": round(self.train_seconds, 1),
-            "device": str(self.device), "status": "finished", "skipped_images": len(data.dataset.skipped),
+            "strategy_bytes": self.strategy.strategy_bytes, "steps": self.learner.steps_done,
+            "train_seconds": round(self.train_seconds, 1), "device": str(self.device), "status": "finished",
+            "skipped_images": len(data.dataset.skipped),
         }  # fmt: skip
 
     def _codec_bytes(self) -> int:

@@ -8,7 +8,7 @@ import torch
 
 PURPOSES = (
     "initialisation", "fresh order", "augmentation", "mixing", "mixing boxes",
-    "replay", "replay augmentation", "replay mixing", "replay mixing boxes", "selection",
+    "replay", "replay augmentation", "replay mixing", "replay mixing boxes", "selection", "library",
 )  # fmt: skip
 
 

@@ -1,4 +1,5 @@
-"""How a spec such as "jpeg:quality=30,size=64" is read: a name, and options that fill a frozen dataclass."""
+"""How a spec such as "jpeg:quality=30,size=64" is read: a name, a word where the name allows one ("avalanche:MASPlugin"),
+and options that fill a frozen dataclass."""
 
 from __future__ import annotations
 
@@ -7,6 +8,18 @@ from dataclasses import fields
 from typing import Any
 
 from seit_cl.errors import UserError, nearest
+
+
+def split_spec(spec: str) -> tuple[str, str, dict[str, str]]:
+    """Split "avalanche:MASPlugin,alpha=0.5" into name, bare word after the colon ("" where there is none) and options.
+
+    Raises:
+        UserError: an option without "=" or given twice.
+    """
+    name, _, rest = spec.partition(":")
+    first, _, options = rest.partition(",")
+    word, options = ("", rest) if "=" in first else (first, options)
+    return name, word, parse_spec(f"{name}:{options}")[1]
 
 
 def parse_spec(spec: str) -> tuple[str, dict[str, str]]:

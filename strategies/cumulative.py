@@ -6,6 +6,7 @@ from seit_cl.learner.strategy import Strategy
 class Cumulative(Strategy):
     """Each experience trains on the samples of all experiences so far."""
 
+    paper = "the upper bound, step by step"
     exemplar_free = True
     data = "cumulative"
 

@@ -10,6 +10,8 @@ from seit_cl.learner.strategy import Strategy
 class ExperienceReplay(Strategy):
     """Cross-entropy over fresh samples and exemplars together."""
 
+    paper = "Chaudhry et al., 2019"
+
     def loss(self, fresh: Batch, replay: Batch | None) -> Tensor:
         """Mean over all samples of the step."""
         losses = [self.cross_entropy(batch) for batch in (fresh, replay) if batch is not None]

@@ -6,6 +6,7 @@ from seit_cl.learner.strategy import Strategy
 class Joint(Strategy):
     """One experience that holds the whole stream."""
 
+    paper = "the upper bound, at once"
     exemplar_free = True
     data = "joint"
 

@@ -6,6 +6,7 @@ from seit_cl.learner.strategy import Strategy
 class Naive(Strategy):
     """Train on each experience's samples alone."""
 
+    paper = "the lower bound"
     exemplar_free = True
 
 

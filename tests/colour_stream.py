@@ -10,6 +10,7 @@ from PIL import Image
 
 from seit_cl.config import RunConfig
 from seit_cl.experiment import Experiment, Now
+from seit_cl.learner.strategy import Strategy
 from seit_cl.results import Run, read_run, rebuild_summary
 from seit_cl.rundata import RunData
 
@@ -36,13 +37,14 @@ def write_colours(root: Path) -> Path:
 
 @dataclass
 class Outcome:
-    """A finished run: its folder as read back, its row of summary.csv, and every step's loss and fresh samples."""
+    """A finished run: its folder as read back, its row of summary.csv, every step's loss and fresh samples, its strategy."""
 
     folder: Path
     run: Run
     row: dict[str, Any]
     losses: list[float]
     fresh: list[list[int]]
+    strategy: Strategy
 
     @property
     def numbers(self) -> tuple[list[float], dict[str, str], pd.DataFrame]:
@@ -81,4 +83,4 @@ def run(data: RunData, folder: Path, stop_at: tuple[int, int] | None = None, **o
     experiment = Experiment(config, data, folder, progress=note)
     experiment.run()
     row = rebuild_summary(folder.parent).set_index("run_id").loc[folder.name].to_dict()
-    return Outcome(folder, read_run(folder), row, losses, fresh)
+    return Outcome(folder, read_run(folder), row, losses, fresh, experiment.strategy)

@@ -6,7 +6,7 @@ from typing import Any
 
 from seit_cl import plugins
 from seit_cl.formats.base import ExemplarFormat, FormatContext
-from seit_cl.specs import fill_options, parse_spec
+from seit_cl.specs import fill_options, parse_spec, split_spec
 
 __all__ = ["ExemplarFormat", "FormatContext", "build_format", "canonical_spec"]
 
@@ -17,7 +17,7 @@ def canonical_spec(spec: str) -> str:
     Raises:
         UserError: an unknown format or option, or a value of the wrong type.
     """
-    name, given = parse_spec(_whole_name(spec))
+    name, given = _split(spec)
     options = fill_options(plugins.load("format", name).Options, spec, given)
     return f"{name}:{','.join(f'{key}={value}' for key, value in sorted(vars(options).items()))}"
 
@@ -32,15 +32,18 @@ def build_format(spec: str, context: FormatContext) -> ExemplarFormat:
     Raises:
         UserError: an unknown format or option, or a value that the format refuses.
     """
-    name, given = parse_spec(_whole_name(spec))
+    name, given = _split(spec)
     cls: Any = plugins.load("format", name)
     built: ExemplarFormat = cls(fill_options(cls.Options, spec, given), context)
     return built
 
 
-def _whole_name(spec: str) -> str:
-    """The spec with a bare word after the colon made part of the name: "jpeg:original" is the format jpeg_original."""
-    kind, _, rest = spec.partition(":")
-    word, _, options = rest.partition(",")
+def _split(spec: str) -> tuple[str, dict[str, str]]:
+    """Name and options; a bare word after the colon is part of the name: "jpeg:original" is the format jpeg_original.
+
+    Raises:
+        UserError: an option without "=" or given twice.
+    """
+    kind, word, given = split_spec(spec)
     name = f"{kind}_{word}".replace("-", "_")
-    return f"{name}:{options}" if name in plugins.names("format") else spec
+    return (name, given) if word and name in plugins.names("format") else parse_spec(spec)

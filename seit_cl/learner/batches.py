@@ -33,6 +33,7 @@ class Batch:
         targets: (B, C) soft targets where CutMix mixed the batch.
         extras: what the strategy stored with the exemplars.
         logits: (B, seen) of the learner, filled before the strategy's loss.
+        features: what the head saw, (B, width), for strategies that use features.
     """
 
     inputs: Tensor
@@ -41,6 +42,29 @@ class Batch:
     targets: Tensor | None = None
     extras: dict[str, Tensor] = field(default_factory=dict)
     logits: Tensor = field(default_factory=lambda: torch.empty(0))
+    features: Tensor = field(default_factory=lambda: torch.empty(0))
+
+
+class Exemplars(Protocol):
+    """A batch of exemplars (seit_cl.memory.resident.Exemplars)."""
+
+    @property
+    def inputs(self) -> Tensor:
+        """Raw data (B, ...)."""
+
+    @property
+    def labels(self) -> Tensor:
+        """(B,) int64."""
+
+    @property
+    def ids(self) -> Tensor:
+        """(B,) int64."""
+
+    @property
+    def extras(self) -> dict[str, Tensor]:
+        """What the strategy stores, (B, *shape) each."""
+
+    def __getitem__(self, rows: Tensor) -> Exemplars: ...
 
 
 class Memory(Protocol):
@@ -48,8 +72,16 @@ class Memory(Protocol):
 
     def __len__(self) -> int: ...
 
-    def sample(self, n: int, generator: torch.Generator) -> object:
-        """An Exemplars of n exemplars."""
+    def sample(self, n: int, generator: torch.Generator) -> Exemplars:
+        """Exemplars drawn uniformly."""
+
+    def by_ids(self, ids: Tensor) -> Exemplars:
+        """The exemplars of ids (B,), each in 0..N-1."""
+
+
+def draw_uniformly(fresh: Batch, memory: Memory, count: int, generator: torch.Generator) -> Exemplars:
+    """The exemplars that a step replays, whatever its fresh samples are."""
+    return memory.sample(count, generator)
 
 
 @dataclass
@@ -84,6 +116,12 @@ class BatchMaker:
             batch.inputs, batch.targets = cutmix(inputs, labels, self.classes, self.cutmix_alpha, boxes)
         return batch
 
+    def of(self, exemplars: Exemplars) -> Batch:
+        """A training batch of exemplars, on the device."""
+        batch = self(exemplars.inputs, exemplars.labels, exemplars.ids, replay=True)
+        batch.extras = {name: send(values, self.device) for name, values in exemplars.extras.items()}
+        return batch
+
     def _mixes(self, purpose: str) -> bool:
         """Whether this batch is mixed; drawn on the CPU, which nothing waits for."""
         return float(torch.rand((), generator=self.generators[f"{purpose}mixing"])) < self.cutmix_p
@@ -104,6 +142,7 @@ class ReplayLoader:
         batch: fresh samples a step.
         replay_batch: exemplars a step.
         memory: the memory, or None.
+        choose: the strategy's before_sampling: gives the exemplars that a step replays.
     """
 
     make: BatchMaker
@@ -113,6 +152,7 @@ class ReplayLoader:
     batch: int
     replay_batch: int
     memory: Memory | None
+    choose: Callable[[Batch, Memory, int, torch.Generator], Exemplars] = draw_uniformly
 
     def __len__(self) -> int:
         return -(-len(self.ids) // self.batch)
@@ -122,7 +162,8 @@ class ReplayLoader:
         ids, labels, samples = self._settled
         for part, there in zip(order.split(self.batch), send(order, ids.device).split(self.batch), strict=True):
             raw = self.raw(self.ids[part]) if samples is None else samples[there]
-            yield self.make(raw, labels[there], ids[there]), self._replay()
+            fresh = self.make(raw, labels[there], ids[there])
+            yield fresh, self._replay(fresh)
 
     @cached_property
     def _settled(self) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -132,10 +173,36 @@ class ReplayLoader:
         samples = None if device.type == "cpu" else settle(self.raw, self.ids, device)
         return send(self.ids, device), send(self.labels, device), samples
 
-    def _replay(self) -> Batch | None:
+    def _replay(self, fresh: Batch) -> Batch | None:
         if self.memory is None or len(self.memory) == 0 or self.replay_batch == 0:
             return None
-        drawn = self.memory.sample(self.replay_batch, self.make.generators["replay"])
-        batch = self.make(drawn.inputs, drawn.labels, drawn.ids, replay=True)  # type: ignore[attr-defined]
-        batch.extras = {k: send(v, self.make.device) for k, v in drawn.extras.items()}  # type: ignore[attr-defined]
-        return batch
+        return self.make.of(self.choose(fresh, self.memory, self.replay_batch, self.make.generators["replay"]))
+
+
+@dataclass
+class MemoryLoader:
+    """One epoch of training on exemplars alone: as many steps as `samples` fresh samples would take, and batches as large.
+
+    Args:
+        make: the batch maker.
+        memory: where every batch is drawn from.
+        batch: exemplars in the place of fresh samples, a step.
+        replay_batch: exemplars beside them.
+        samples: that the steps follow.
+    """
+
+    make: BatchMaker
+    memory: Memory
+    batch: int
+    replay_batch: int
+    samples: int
+
+    def __len__(self) -> int:
+        return -(-self.samples // self.batch)
+
+    def __iter__(self) -> Iterator[tuple[Batch, Batch | None]]:
+        for _ in range(len(self)):
+            yield self._draw(self.batch), self._draw(self.replay_batch) if self.replay_batch else None
+
+    def _draw(self, count: int) -> Batch:
+        return self.make.of(self.memory.sample(count, self.make.generators["replay"]))

@@ -9,7 +9,7 @@ from safetensors import SafetensorError, safe_open
 from seit_cl import plugins
 from seit_cl.datasets.token_file import KIND as TOKENS
 from seit_cl.errors import UserError
-from seit_cl.specs import fill_options, parse_spec
+from seit_cl.specs import fill_options, split_spec
 from seit_cl.tokenizers.base import Tokenizer, TokenizerKind
 
 __all__ = ["Tokenizer", "TokenizerKind", "open_tokenizer", "resolved_spec"]
@@ -26,25 +26,20 @@ def open_tokenizer(spec: str = DEFAULT_TOKENIZER) -> Tokenizer:
     Raises:
         UserError: an unknown kind or option, or a source that the kind refuses.
     """
-    name, source, given = split_spec(spec)
+    name, source, given = _split(spec)
     kind: TokenizerKind = plugins.load("tokenizer", name)
     if bool(source) < bool(kind.source) and name != DEFAULT_TOKENIZER:
         raise UserError(f"--tokenizer {spec}: says no {kind.source}; write {name}:{kind.source}")
     return kind.open(source, fill_options(kind.Options, spec, given))
 
 
-def split_spec(spec: str) -> tuple[str, str, dict[str, str]]:
+def _split(spec: str) -> tuple[str, str, dict[str, str]]:
     """The kind's name, its source and its options.
 
     Raises:
         UserError: an option without "=" or given twice.
     """
-    if _is_file(spec):
-        return kind_of_file(Path(spec)), spec, {}
-    name, _, rest = spec.partition(":")
-    first, _, options = rest.partition(",")
-    source, options = (first, options) if "=" not in first else ("", rest)
-    return name, source, parse_spec(f"{name}:{options}")[1]
+    return (kind_of_file(Path(spec)), spec, {}) if _is_file(spec) else split_spec(spec)
 
 
 def _is_file(spec: str) -> bool:
@@ -74,7 +69,7 @@ def resolved_spec(spec: str) -> str:
     """The spec with the path of a file or folder made absolute, so that it means the same from elsewhere."""
     if _is_file(spec):
         return str(Path(spec).resolve())
-    name, source, _ = split_spec(spec)
+    name, source, _ = _split(spec)
     if source and Path(source).exists():
         return spec.replace(f"{name}:{source}", f"{name}:{Path(source).resolve()}", 1)
     return spec

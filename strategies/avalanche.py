@@ -1,0 +1,103 @@
+"""Avalanche's own plugins (Carta et al., "Avalanche: a PyTorch library for deep continual learning", JMLR 2023) with our learner.
+
+`avalanche:SynapticIntelligencePlugin,si_lambda=0.01`: a plugin's name and its arguments. A plugin that takes a storage_policy is
+given the run's memory; one that keeps samples of its own is refused. Whatever else it keeps is measured.
+"""
+
+import ast
+import inspect
+from typing import Any, Self
+
+import avalanche.training.plugins as library
+from avalanche.training.plugins import SupervisedPlugin
+
+from seit_cl.errors import UserError, nearest
+from seit_cl.learner.avalanche import SharedMemory, accept_raw, show_raw
+from seit_cl.learner.kept import kept_bytes
+from seit_cl.learner.plugin_state import pack_object, unpack_object
+from seit_cl.learner.strategy import Strategy
+
+SAMPLES = {  # plugins that keep samples outside any budget, and what there is in their place
+    "AGEMPlugin": "agem", "GDumbPlugin": "gdumb", "MIRPlugin": "mir", "GEMPlugin": "agem", "GSS_greedyPlugin": "er",
+    "CoPEPlugin": "icarl", "BiCPlugin": "wa", "GenerativeReplayPlugin": "er", "RARPlugin": "er",
+}  # fmt: skip
+OURS = ("storage_policy", "mem_size")  # arguments that the run's memory gives
+
+
+class AvalanchePlugin(Strategy):
+    """Cross-entropy of the fresh samples, and what the plugin makes of it."""
+
+    paper = "Carta et al., JMLR 2023"
+    keeps = ("plugin",)
+    needs_boundaries = True
+    hard_labels = True
+
+    def __init__(self, name: str, kind: Any, arguments: dict[str, Any]) -> None:
+        super().__init__(None)
+        self.name, self.arguments = name, arguments
+        self.exemplar_free = "storage_policy" not in inspect.signature(kind).parameters  # type: ignore[misc]
+        if not self.exemplar_free:
+            memory = SharedMemory(self)
+            arguments = arguments | {"storage_policy": memory, "mem_size": memory.max_size}
+        self.plugin = kind(**arguments)
+        self.avalanche_plugins = (self.plugin,)
+
+    @classmethod
+    def from_spec(cls, spec: str, word: str, given: dict[str, str]) -> Self:
+        """A plugin's name in the place of the word, its arguments in that of hyperparameters.
+
+        Raises:
+            UserError: no such plugin or argument, one that is missing or refused, or a plugin that keeps samples.
+        """
+        known = [name for name, kind in vars(library).items() if inspect.isclass(kind) and issubclass(kind, SupervisedPlugin)]
+        if word not in known:
+            raise UserError(f"--strategy {spec}: no plugin of Avalanche's; {nearest(word, sorted(set(known) - set(SAMPLES)))}")
+        if word in SAMPLES:
+            raise UserError(f"--strategy {spec}: {word} keeps samples outside the budget; use {SAMPLES[word]}")
+        kind = getattr(library, word)
+        wanted = {name: p for name, p in inspect.signature(kind).parameters.items() if name not in OURS}
+        for name in given:
+            if name not in wanted:
+                raise UserError(f"--strategy {spec}: unknown option {name!r}; {nearest(name, wanted)}")
+        missing = [name for name, p in wanted.items() if p.default is p.empty and name not in given]
+        if missing:
+            raise UserError(f"--strategy {spec}: say {' and '.join(missing)}, e.g. {spec},{missing[0]}=1")
+        try:
+            return cls(word, kind, {name: _value(text) for name, text in given.items()})
+        except Exception as error:
+            raise UserError(f"--strategy {spec}: Avalanche refuses it ({' '.join(str(error).split())})") from error
+
+    @property
+    def settings(self) -> str:
+        """The plugin and the arguments given."""
+        return ",".join([self.name, *(f"{name}={value}" for name, value in sorted(self.arguments.items()))])
+
+    def before_training_exp(self) -> None:
+        """Let the plugin see raw samples, and replay by itself if at all."""
+        show_raw(self.learner)
+        accept_raw(self.learner)
+
+    @property
+    def strategy_bytes(self) -> int:
+        """Bytes of every tensor that the plugin holds."""
+        return kept_bytes(self.state_dict())
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the plugin holds."""
+        return {"plugin": pack_object(self.plugin)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where state_dict was taken."""
+        accept_raw(self.learner)
+        unpack_object(self.plugin, state["plugin"], self.learner)
+
+
+def _value(text: str) -> Any:
+    """A number, a boolean or None where the text is one, else the text."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+STRATEGY = AvalanchePlugin
