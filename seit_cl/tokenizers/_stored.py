@@ -14,7 +14,7 @@ from seit_cl.errors import UserError
 
 class StoredTokenizer:
     """A Tokenizer (seit_cl.tokenizers.base) that neither encodes nor decodes: the codebook that tokens index, and their size.
-    What entropy coders know of its codes is taken from NAME.entropy.safetensors beside NAME.safetensors, where there is such a file.
+    What entropy coders know of its codes is taken from NAME.entropy.safetensors beside NAME.safetensors, where that is.
 
     Args:
         file: the token file.
