@@ -14,6 +14,7 @@ from seit_cl.cli import run_command
 from seit_cl.datasets.fractals import write_fractals
 from seit_cl.datasets.images import load_images
 from seit_cl.tokenize import main
+from seit_cl.tokenizers import open_tokenizer
 from seit_cl.tokenizers.bundled import load_tokenizer
 from seit_cl.tokenizing.quality import quality
 
@@ -147,6 +148,7 @@ def test_what_cannot_be_shown_is_one_line(
         (["--batch", "1"], "--batch 1"),
         (["--codes", "15"], "--codes 15: must be even"),
         (["--width", "10"], "--width 10"),
+        (["--patch", "16"], "--patch 16: must be 4 to 32, and 8 with --architecture bundled"),
         (["--crop", "72"], "--crop 72"),
         (["--crop", "20"], "--crop 20"),
         (["--photos", "."], "--photos .: no images there"),
@@ -166,6 +168,39 @@ def test_bad_input_is_one_line_before_any_training(
     ended = Ended(["train", *(word for pair in options.items() for word in pair)], monkeypatch, capsys)
     assert ended.code == 2 and words in ended.err
     assert len(ended.err.splitlines()) == 1 and not Path("x.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (["--width", "96"], "--width 96: must be a multiple of 64"),
+        (["--depth", "0"], "--depth 0: must be 1 or more"),
+        (["--patch", "12"], "--resolution 64: must be a multiple of 12"),
+        (["--patch", "64"], "--patch 64"),
+        (["--crop", "40", "--patch", "16"], "--crop 40: must be a multiple of 16"),
+        (["--crop", "16", "--patch", "16"], "--crop 16: must be a multiple of 16 from 32 to --resolution"),
+    ],
+)
+def test_what_no_vit_vqgan_can_have_is_one_line(
+    changes: list[str], words: str, root: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    arguments = ["--architecture", "vit-vqgan", "--data-root", str(root), "--out", str(tmp_path / "x.safetensors"), *changes]
+    ended = Ended(["train", *arguments], monkeypatch, capsys)
+    assert ended.code == 2 and words in ended.err and len(ended.err.splitlines()) == 1
+
+
+def test_a_vit_vqgan_is_trained_into_a_file_that_opens_by_its_path(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "vit.safetensors"
+    small = ["--architecture", "vit-vqgan", "--width", "64", "--depth", "1", "--patch", "16", "--codes", "17",
+             "--minutes", "0.02", "--fractals", "4", "--resolution", "32", "--crop", "32", "--batch", "4"]  # fmt: skip
+    ended = Ended(["train", "--data-root", str(root), "--out", str(out), *small], monkeypatch, capsys)
+    assert ended.code == 0, ended.err
+    tokenizer = open_tokenizer(str(out))
+    assert (tokenizer.stride, tokenizer.codebook.shape) == (16, (1, 17, 32))
+    assert "--architecture vit-vqgan" in tokenizer.card["command"] and "PSNR" in tokenizer.card["figures"]
 
 
 def test_inspecting_something_else_is_one_line(

@@ -67,6 +67,7 @@ def check(options: Train) -> None:
         UserError: naming the option, its value and what it may be.
     """
     vit, patch = options.architecture == "vit-vqgan", options.patch
+    smallest = max(16, 2 * patch)  # the classification loss looks at 2 x 2 codes at least
     rules = (
         ("minutes", 0 < options.minutes < math.inf, "must be positive"),
         ("patch", patch == STRIDE or (vit and 4 <= patch <= 32), f"must be 4 to 32, and {STRIDE} with --architecture bundled"),
@@ -80,8 +81,8 @@ def check(options: Train) -> None:
          f"must be a multiple of {HEAD_DIM if vit else 4}"),
         ("depth", options.depth >= vit, f"must be {int(vit)} or more"),
         ("batch", options.batch >= 2, "must be at least 2"),
-        ("crop", 16 <= options.crop <= options.resolution and options.crop % patch == 0,
-         f"must be a multiple of {patch} from 16 to --resolution"),
+        ("crop", smallest <= options.crop <= options.resolution and options.crop % patch == 0,
+         f"must be a multiple of {patch} from {smallest} to --resolution"),
         ("supervision", 0 <= options.supervision < math.inf, "must be 0 or more"),
         ("learning_rate", 0 < options.learning_rate < math.inf, "must be positive"),
         ("device", options.device == "cpu" or torch.cuda.is_available(), "this machine has no CUDA device; use --device cpu"),

@@ -16,7 +16,7 @@ from seit_cl.results import write_atomic
 from seit_cl.tokenizers.base import check_side
 from seit_cl.tokenizers.bundled import PREPROCESSING, float32_arithmetic
 
-CHUNK_PIXELS = {"cpu": 256 * 256, "cuda": 64 * 256 * 256}  # encoded or decoded at a time; what lies between layers is large
+CHUNK_PIXELS = {"cpu": 256 * 256, "cuda": 16 * 256 * 256}  # encoded or decoded at a time; what lies between layers is large
 PRUNED = "pruned."  # prefix of the tensors that tell what pruning did
 State = dict[str, Tensor]
 MAX_CODES = 1 << 15  # codes are int16

@@ -87,7 +87,7 @@ def _readable(source: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # of the hub, the network, JSON, shapes
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise UserError(f"diffusers:{source}: no readable VQModel: {said}; give a folder with config.json and {WEIGHTS}, or the "
                         "name of such a model on the hub") from error  # fmt: skip
 
@@ -135,5 +135,5 @@ def _fit(kind: Any, config: dict[str, Any], where: str, tensors: State) -> VQMod
 
 
 TOKENIZER = TokenizerKind(
-    _open, "VQModel of diffusers, from a local folder or the hub; needs pip install 'seit_cl[diffusers]'", "FOLDER", Options
+    _open, "VQModel of diffusers, from a folder or the hub; needs pip install 'seit_cl[diffusers]'", "FOLDER-OR-NAME", Options
 )
