@@ -12,7 +12,8 @@ from seit_cl.autoencoder.command import Train, train_command
 from seit_cl.cli import parse_line, run_command
 from seit_cl.entropy.command import Entropy, entropy_command
 from seit_cl.tokenizing.encode import Encode, encode_command
-from seit_cl.tokenizing.look import Inspect, List, Show, inspect_command, list_command, show_command
+from seit_cl.tokenizing.inspecting import Inspect, inspect_command
+from seit_cl.tokenizing.look import List, Show, list_command, show_command
 from seit_cl.tokenizing.release import ExportSeit, ImportSeit, export_command, import_command
 
 COMMANDS: dict[str, tuple[type[Any], Callable[[Any], None]]] = {

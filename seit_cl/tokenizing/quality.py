@@ -34,16 +34,38 @@ class Quality(NamedTuple):
     entropy: float
 
 
+class Counts:
+    """How often each of so many codes was seen; those of all groups of a position are counted together."""
+
+    def __init__(self, codes: int) -> None:
+        self.codes, self.images = codes, 0
+        self._seen = torch.zeros(codes, dtype=torch.int64)
+
+    def add(self, tokens: Tensor) -> None:
+        """Count the tokens (B, G, H, W) of some more images."""
+        self.images += len(tokens)
+        self._seen += torch.bincount(tokens.flatten().int(), minlength=self.codes).cpu()
+
+    @property
+    def used(self) -> int:
+        """How many codes were seen."""
+        return int((self._seen > 0).sum())
+
+    @property
+    def entropy(self) -> float:
+        """Bits per token of the codes' frequencies (order 0)."""
+        share = self._seen[self._seen > 0] / self._seen.sum()
+        return float((share * share.reciprocal().log2()).sum())
+
+
 def quality(tokenizer: Tokenizer, images: Tensor) -> Quality:
     """Encode and decode images (N, 3, S, S) uint8, N > 0; codes of all G groups are counted together."""
-    error, counts = 0.0, torch.zeros(tokenizer.codebook.shape[1], dtype=torch.int64, device=images.device)
+    error, counts = 0.0, Counts(tokenizer.codebook.shape[1])
     for chunk in images.split(256):
         tokens = tokenizer.encode(chunk)
-        counts += torch.bincount(tokens.flatten().long(), minlength=len(counts))
+        counts.add(tokens)
         error += float((tokenizer.decode(tokens).double() - chunk.double()).square().mean((1, 2, 3)).sum())
-    share = counts[counts > 0] / counts.sum()
-    entropy = float((share * share.reciprocal().log2()).sum())
-    return Quality(10 * math.log10(255**2 / (error / len(images))) if error else math.inf, len(share), entropy)
+    return Quality(10 * math.log10(255**2 / (error / len(images))) if error else math.inf, counts.used, counts.entropy)
 
 
 def check_images(resolution: int = 64) -> Tensor:
