@@ -17,7 +17,7 @@ from seit_cl.datasets.stored import TokenDataset
 from seit_cl.devices import MAIN_MEMORY, choose_device
 from seit_cl.errors import UserError
 from seit_cl.tokenizers import DEFAULT_TOKENIZER, Tokenizer, open_tokenizer
-from seit_cl.tokenizers._stored import StoredTokenizer
+from seit_cl.tokenizers._stored import tokenizer_behind
 from seit_cl.tokenizing.cache import cache_folder, cached_tokens
 from seit_cl.tokenizing.release import is_stored, open_tokens
 
@@ -159,17 +159,12 @@ def native_side(dataset: Dataset) -> int:
 
 
 def tokenizer_of(config: RunConfig, dataset: Dataset) -> Tokenizer:
-    """The run's tokenizer, on the learner's device, which tokenizes fastest. For a token file, that which made it where that is
-    the one asked for or the bundled one, else what the file knows of it.
+    """The run's tokenizer, on the learner's device, which tokenizes fastest.
 
     Raises:
         UserError: a bad spec or file, another tokenizer than made the token file, or CUDA asked for and absent.
     """
     device = choose_device(config.device)
-    found = open_tokenizer(config.tokenizer or DEFAULT_TOKENIZER)
-    if not isinstance(dataset, TokenDataset) or found.identity == dataset.file.about.tokenizer:
-        return found.to(device)
-    if config.tokenizer is not None:
-        raise UserError(f"--tokenizer {config.tokenizer}: is {found.identity}, and {dataset.root} was made by "
-                        f"{dataset.file.about.tokenizer}; give that one, or none")  # fmt: skip
-    return StoredTokenizer(dataset.file).to(device)
+    if isinstance(dataset, TokenDataset):
+        return tokenizer_behind(dataset.file, config.tokenizer).to(device)
+    return open_tokenizer(config.tokenizer or DEFAULT_TOKENIZER).to(device)

@@ -14,7 +14,8 @@ from seit_cl.cli import parse_line, run_command
 from seit_cl.entropy.command import Entropy, entropy_command
 from seit_cl.frozen.command import FitFeatures, fit_command
 from seit_cl.tokenizing.encode import Encode, encode_command
-from seit_cl.tokenizing.look import Inspect, List, Show, inspect_command, list_command, show_command
+from seit_cl.tokenizing.inspecting import Inspect, inspect_command
+from seit_cl.tokenizing.look import List, Show, list_command, show_command
 from seit_cl.tokenizing.prune import Prune, prune_command
 from seit_cl.tokenizing.release import ExportSeit, ImportSeit, export_command, import_command
 

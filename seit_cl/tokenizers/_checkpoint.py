@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
-import warnings
-import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from seit_cl.errors import UserError
+from seit_cl.state_dicts import load_tensors
 
 Model = TypeVar("Model", bound=nn.Module)
 NAMED = 6  # tensors that a message lists
@@ -40,28 +38,7 @@ def read_state_dict(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
                 return {name: file.get_tensor(name) for name in names}, dict(file.metadata() or {})
         except (OSError, SafetensorError) as error:
             raise UserError(f"{path}: not a readable safetensors file ({type(error).__name__}); fetch it again") from error
-    return _unwrapped(path, _torch_load(path)), {}
-
-
-def _torch_load(path: Path) -> Any:
-    try:
-        with warnings.catch_warnings(action="ignore"):  # of odd pickles, which are refused
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if not _is_pickle(path):
-            raise UserError(f"{path}: not a readable checkpoint; fetch it again") from error
-        raise UserError(
-            f"{path}: holds more than tensors, and unpickling it could run anything; where you trust it, save its tensors alone: "
-            f"torch.save({{'state_dict': torch.load({path.name!r}, weights_only=False)['state_dict']}}, 'weights.pt')"
-        ) from error
-    except Exception as error:  # whatever an interpreter of damaged bytes stumbles over
-        raise UserError(f"{path}: not a readable checkpoint ({type(error).__name__}); fetch it again") from error
-
-
-def _is_pickle(path: Path) -> bool:
-    """Whether a file looks like torch.save's: a zip archive, or a bare pickle."""
-    with open(path, "rb") as file:
-        return zipfile.is_zipfile(path) or file.read(1) == b"\x80"
+    return _unwrapped(path, load_tensors(path)), {}
 
 
 def _unwrapped(path: Path, content: Any) -> dict[str, Tensor]:

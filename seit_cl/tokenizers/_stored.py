@@ -10,10 +10,12 @@ from torch import Tensor
 from seit_cl.datasets.token_file import TokenFile
 from seit_cl.entropy.model import register_beside
 from seit_cl.errors import UserError
+from seit_cl.tokenizers import DEFAULT_TOKENIZER, Tokenizer, open_tokenizer
 
 
 class StoredTokenizer:
     """A Tokenizer (seit_cl.tokenizers.base) that neither encodes nor decodes: the codebook that tokens index, and their size.
+
     What entropy coders know of its codes is taken from NAME.entropy.safetensors beside NAME.safetensors, where that is.
 
     Args:
@@ -43,3 +45,19 @@ class StoredTokenizer:
     def decode(self, tokens: Tensor) -> Tensor:
         """Raises UserError: tokens give no images back here."""
         raise UserError(f"{self.path}: gives no images back, for it holds tokens and not the tokenizer {self.identity}")
+
+
+def tokenizer_behind(file: TokenFile, spec: str | None) -> Tokenizer:
+    """The tokenizer that made a token file, where it is the one of the spec or, without one, the bundled one; else what the file
+    knows of it.
+
+    Raises:
+        UserError: a bad spec, or another tokenizer's.
+    """
+    found = open_tokenizer(spec or DEFAULT_TOKENIZER)
+    if found.identity == file.about.tokenizer:
+        return found
+    if spec is not None:
+        raise UserError(f"--tokenizer {spec}: is {found.identity}, and {file.path} was made by {file.about.tokenizer}; give that "
+                        "one, or none")  # fmt: skip
+    return StoredTokenizer(file)

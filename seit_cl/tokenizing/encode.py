@@ -102,12 +102,13 @@ def encode_command(options: Encode) -> None:
     parts = prepare(folder, dataset, tokenizer, resolution)
     try:
         with images_bar("encoding", len(dataset.train) + len(dataset.val), console) as more:
-            missing = [part for split in parts.values() for part in split if not part.file.exists()]
-            more(sum(len(part.paths) for split in parts.values() for part in split if part not in missing))
-            _encode(missing[rank::ranks], options, tokenizer.to(device), device, more)
+            every = [part for split in parts.values() for part in split]
+            share = [part for part in every[rank::ranks] if not part.file.exists()]
+            more(sum(len(part.paths) for part in every[rank::ranks] if part not in share))
+            _encode(share, options, tokenizer.to(device), device, more)
             if rank > 0:
                 return
-            wait(missing, more)
+            wait([part for number, part in enumerate(every) if number % ranks], more)
         identity = join(options.out, dataset, tokenizer, resolution, parts)
     except KeyboardInterrupt:
         console.print(f"interrupted; the same command goes on from the parts in {folder}", markup=False)
@@ -163,15 +164,16 @@ def wait(parts: list[Part], more: Callable[[int], None], limit: float = WAIT) ->
     Raises:
         UserError: none came for `limit` seconds.
     """
-    left, since = [part for part in parts if not part.file.exists()], time.monotonic()
+    left, since = list(parts), time.monotonic()
     while left:
-        time.sleep(min(0.5, limit / 10))
         there = [part for part in left if part.file.exists()]
         if there:
             left, since = [part for part in left if part not in there], time.monotonic()
             more(sum(len(part.paths) for part in there))
         elif time.monotonic() - since > limit:
-            raise UserError(f"{left[0].file}: not written by its rank within {limit:.0f} s; start the command again, it goes on")
+            raise UserError(f"{left[0].file}: not written by its rank within {limit:g} s; start the command again, it goes on")
+        else:
+            time.sleep(min(0.5, limit / 10))
 
 
 def join(out: Path, dataset: Dataset, tokenizer: Tokenizer, resolution: int, parts: dict[str, list[Part]]) -> str:
@@ -197,5 +199,5 @@ def _read(parts: list[Part]) -> Iterator[Tensor]:
     for part in parts:
         try:
             yield torch.from_numpy(np.load(part.file, allow_pickle=False))
-        except (OSError, ValueError) as error:
+        except (OSError, EOFError, ValueError) as error:
             raise UserError(f"{part.file}: cannot be read ({error}); delete it and start the command again") from error

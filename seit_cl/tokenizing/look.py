@@ -1,4 +1,4 @@
-"""`python -m seit_cl.tokenize list|inspect|show`: which tokenizers there are, what one is, what it keeps of images."""
+"""`python -m seit_cl.tokenize list|show`: which tokenizers there are, what one keeps of images."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from typing import Annotated
 import tyro
 
 from seit_cl import plugins
-from seit_cl.autoencoder.training_data import photos
 from seit_cl.datasets.fractals import render
 from seit_cl.datasets.images import load_images
 from seit_cl.errors import UserError
 from seit_cl.tokenizers import DEFAULT_TOKENIZER, TokenizerKind, open_tokenizer
 from seit_cl.tokenizing import picture
-from seit_cl.tokenizing.quality import CHECK_SEED, quality
+from seit_cl.tokenizing.quality import CHECK_SEED
 
 
 def _help(text: str) -> object:
@@ -25,15 +24,6 @@ def _help(text: str) -> object:
 @dataclass(frozen=True)
 class List:
     """Print every kind of tokenizer with its source, options and paper."""
-
-
-@dataclass(frozen=True)
-class Inspect:
-    """Print a tokenizer's configuration, identity and model card, and measure it on images that you name."""
-
-    tokenizer: Annotated[str, _help("a tokenizer file, or kind:SOURCE,option=value")] = DEFAULT_TOKENIZER
-    images: Annotated[Path | None, _help("folder of images to measure it on: all in it and in the folders in it")] = None
-    resolution: Annotated[int, _help("side in pixels that these are resized to")] = 64
 
 
 @dataclass(frozen=True)
@@ -54,28 +44,6 @@ def list_command(options: List) -> None:
         values = [f"{field.name}={field.default}" for field in fields(kind.Options)]
         print(f"{name}{f':{kind.source}' if kind.source else ''}{''.join(f',{value}' for value in values)}")
         print(f"    {kind.about}")
-
-
-def inspect_command(options: Inspect) -> None:
-    """Run `tokenize inspect`.
-
-    Raises:
-        UserError: a tokenizer or an image that cannot be read, no images, or a side that does not fit.
-    """
-    tokenizer = open_tokenizer(options.tokenizer)
-    check_resolution(options.resolution, tokenizer.stride)
-    files = [] if options.images is None else photos(options.images, "--images")
-    groups, codes, dim = tokenizer.codebook.shape
-    print(f"{options.tokenizer}: {codes} codes of {dim} dimensions, {groups} a position, stride {tokenizer.stride}")
-    print(f"identity: {tokenizer.identity}; {tokenizer.codec_bytes / 1e6:.2f} MB")
-    for key, value in sorted(tokenizer.card.items()):
-        print(f"{key}: {value}")
-    if files:
-        found = quality(tokenizer, load_images(files, options.resolution))
-        fidelity = f"PSNR {found.psnr:.2f} dB" if tokenizer.decodes else "gives no images back"
-        print(f"measured on {len(files):,} images at {options.resolution} px: {fidelity}, "
-              f"{found.used} of {groups * codes} codes in use, {found.entropy:.2f} bits per token of entropy, "
-              f"{found.speed:,.0f} images/s")  # fmt: skip
 
 
 def show_command(options: Show) -> None:

@@ -43,6 +43,17 @@ def draw(tokenizer: Tokenizer, images: list[Tensor], names: list[str]) -> Figure
     return figure
 
 
+def row(images: list[Tensor], names: list[str]) -> Figure:
+    """Images, each (3, S, S) uint8 with a name, in a row."""
+    figure = Figure(figsize=(CELL * len(images), CELL + 0.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    for axis, image, name in zip(figure.subplots(1, len(images), squeeze=False)[0], images, names, strict=True):
+        axis.imshow(image.permute(1, 2, 0).numpy(), interpolation="nearest")
+        axis.set_title(name, fontsize=8)
+        axis.set(xticks=[], yticks=[])
+    return figure
+
+
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as PNG, atomically."""
     buffer = io.BytesIO()

@@ -37,22 +37,49 @@ class Quality(NamedTuple):
     speed: float
 
 
+class Counts:
+    """How often each code was seen, those of each of a position's G codebooks alone.
+
+    Args:
+        codes: of one codebook, K.
+        groups: G.
+    """
+
+    def __init__(self, codes: int, groups: int = 1) -> None:
+        self.codes, self.groups, self.images = codes, groups, 0
+        self._seen = torch.zeros(groups * codes, dtype=torch.int64)
+
+    def add(self, tokens: Tensor) -> None:
+        """Count the tokens (B, G, H, W) of some more images."""
+        self.images += len(tokens)
+        places = torch.arange(self.groups, device=tokens.device)[:, None, None] * self.codes
+        self._seen += torch.bincount((tokens.int() + places).flatten(), minlength=len(self._seen)).cpu()
+
+    @property
+    def used(self) -> int:
+        """How many codes were seen."""
+        return int((self._seen > 0).sum())
+
+    @property
+    def entropy(self) -> float:
+        """Bits per token of the codes' frequencies (order 0), the mean over the codebooks."""
+        share = self.groups * self._seen[self._seen > 0] / self._seen.sum()
+        return float((share * share.reciprocal().log2()).sum()) / self.groups
+
+
 def quality(tokenizer: Tokenizer, images: Tensor) -> Quality:
-    """Encode images (N, 3, S, S) uint8, N > 0, and decode them where the tokenizer does; each of its G codebooks is counted."""
+    """Encode images (N, 3, S, S) uint8, N > 0, and decode them where the tokenizer does."""
     groups, codes, _ = tokenizer.codebook.shape
-    error, seconds, counts = 0.0, 0.0, torch.zeros(groups * codes, dtype=torch.int64, device=images.device)
-    places = torch.arange(groups, device=images.device)[:, None, None] * codes
+    error, seconds, counts = 0.0, 0.0, Counts(codes, groups)
     for chunk in images.split(256):
         began = time.perf_counter()
         tokens = tokenizer.encode(chunk)
         seconds += time.perf_counter() - began
-        counts += torch.bincount((tokens + places).flatten(), minlength=len(counts))
+        counts.add(tokens)
         if tokenizer.decodes:
             error += float((tokenizer.decode(tokens).double() - chunk.double()).square().mean((1, 2, 3)).sum())
-    share = groups * counts[counts > 0] / counts.sum()
-    entropy = float((share * share.reciprocal().log2()).sum()) / groups
     fidelity = 10 * math.log10(255**2 / (error / len(images))) if error else math.inf
-    return Quality(fidelity if tokenizer.decodes else math.nan, len(share), entropy, len(images) / seconds)
+    return Quality(fidelity if tokenizer.decodes else math.nan, counts.used, counts.entropy, len(images) / seconds)
 
 
 def check_images(resolution: int = 64) -> Tensor:
