@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
-from tokenizer_samples import bundled
+from tokenizer_samples import bundled, images
 
 from seit_cl.autoencoder.training_data import photos
 from seit_cl.cli import run_command
@@ -67,6 +68,24 @@ def test_photos_are_trained_on_in_tiles_and_named_on_the_card(root: Path, tmp_pa
     assert card["data"] == "8 images of tiny/train, 80 tiles of 4 images of val, 4 fractals"
     assert "--photos DIR" in card["command"] and str(root) not in card["command"]
     assert card["note"] == "free to use" and "hours" in card["training"] and "20 fractals" in card["check"]
+
+
+@pytest.mark.slow
+def test_levels_are_added_to_the_bundled_tokenizer_whose_first_codes_stay(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "levels.safetensors"
+    words = ["train", "--data-root", str(root), "--minutes", "0.05", *SMALL]
+    ended = Ended([*words, "--out", str(out), "--levels", "3", "--start", "bundled"], monkeypatch, capsys)
+    assert ended.code == 0, ended.err
+    made, batch = load_tokenizer(out), images(4, 64)
+    tokens = made.encode(batch)
+    assert tokens.shape == (4, 3, 8, 8) and torch.equal(tokens[:, :1], bundled().encode(batch))
+    assert "1 / 2 / 3 levels" in made.card["figures"] and bundled().identity in made.card["start"]
+    assert "--start bundled" in made.card["command"] and "--levels 3" in made.card["command"]
+    again = tmp_path / "again.safetensors"  # levels from the beginning, by the same command without a start
+    ended = Ended([*words, "--out", str(again), "--levels", "2"], monkeypatch, capsys)
+    assert ended.code == 0 and load_tokenizer(again).codebook.shape == (2, 16, 32)
 
 
 @pytest.mark.slow
@@ -145,6 +164,9 @@ def test_what_cannot_be_shown_is_one_line(
         (["--minutes", "nan"], "--minutes nan"),
         (["--resolution", "60"], "--resolution 60"),
         (["--codes", "40000"], "--codes 40000"),
+        (["--levels", "0"], "--levels 0"),
+        (["--start", "timm:test_vit,pretrained=no,images=20,km=16"], "--start timm:test_vit"),
+        (["--start", "absent.safetensors"], "absent.safetensors"),
         (["--batch", "1"], "--batch 1"),
         (["--codes", "15"], "--codes 15: must be even"),
         (["--width", "10"], "--width 10"),

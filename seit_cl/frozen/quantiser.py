@@ -76,8 +76,10 @@ class Quantiser:
     """
 
     def __init__(self, settings: QuantiserSettings, mean: Tensor, matrix: Tensor, codebook: Tensor) -> None:
-        self.settings, self.mean, self.matrix, self.codebook = settings, mean, matrix, codebook
-        self.penalty = codebook.square().sum(2) / 2  # (G, K)
+        # As a file gives them back: other strides could be rounded otherwise.
+        self.settings, self.mean = settings, mean.contiguous()
+        self.matrix, self.codebook = matrix.contiguous(), codebook.contiguous()
+        self.penalty = self.codebook.square().sum(2) / 2  # (G, K)
 
     def to(self, device: torch.device | str) -> None:
         """Move to a device, in place."""

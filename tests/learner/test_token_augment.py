@@ -251,3 +251,25 @@ def test_without_mirror_images_or_at_probability_0_nothing_flips(
 def test_a_mirror_of_another_size_is_refused() -> None:
     with pytest.raises(ValueError, match=r"mirror must have the shape \(G, K\)"):
         TokenAugment(codebook(), "sum", FLIPS, 28, MIRROR[:, :10])
+
+
+@pytest.mark.parametrize(("combine", "dim"), [("sum", 8), ("concat", 16)])
+def test_several_codes_a_position_are_cropped_as_their_embedding(combine: Combine, dim: int) -> None:
+    module, tokens = TokenAugment(codebook(2), combine, TokenAugmentConfig(eda_synonym_p=0, eda_swap_p=0, noise_p=0)), grid(6, 2)
+    got = module(tokens, gen(1))
+    boxes = random_resized_boxes(6, gen_after_choice(6), (0.08, 1.0))
+    maps = F.one_hot(tokens.long(), 50).permute(1, 0, 4, 2, 3).float()  # (G, B, K, H, W)
+    books = module.table.view(2, 50, 8)
+    parts = [torch.einsum("bkhw,kd->bdhw", crop_resize(maps[g], boxes, 28), books[g]) for g in range(2)]
+    want = parts[0] + parts[1] if combine == "sum" else torch.cat(parts, 1)
+    assert got.shape == (6, dim, 28, 28)
+    torch.testing.assert_close(got, want, atol=1e-4, rtol=1e-4)
+
+
+def test_residual_codes_of_falling_size_keep_their_proportions_and_unit_variance() -> None:
+    book = codebook(3) * torch.tensor([1.0, 0.3, 0.1])[:, None, None]
+    module = TokenAugment(book, "sum", OFF)
+    got = module.embed(grid(60, 3))
+    assert abs(float(got.mean())) < 0.05 and abs(float(got.var()) - 1.0) < 0.05
+    sizes = module.table.view(3, 50, 8).var(1).mean(1).sqrt()
+    torch.testing.assert_close(sizes / sizes[0], book.var(1).mean(1).sqrt() / book[0].var(0).mean().sqrt())

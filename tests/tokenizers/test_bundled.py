@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from tokenizer_samples import bundled, from_file, images
+from tokenizer_samples import bundled, from_file, images, residual
 from torch import Tensor
 
 from seit_cl.tokenizers.bundled import BundledTokenizer
 
-SHIPPED = {"bundled": bundled, "bundled:file": from_file}
+SHIPPED = {"bundled": bundled, "bundled:file": from_file, "bundled:levels": residual}
 
 
 @pytest.fixture(params=sorted(SHIPPED))
@@ -15,11 +15,11 @@ def tokenizer(request: pytest.FixtureRequest) -> BundledTokenizer:
     return SHIPPED[request.param]()
 
 
-def test_the_codebook_is_float32_unit_vectors(tokenizer: BundledTokenizer) -> None:
+def test_the_first_codebook_is_float32_unit_vectors(tokenizer: BundledTokenizer) -> None:
     groups, codes, dim = tokenizer.codebook.shape
-    assert groups == 1 and codes > 1 and dim > 1
+    assert groups == tokenizer.model.levels and codes > 1 and dim > 1
     assert tokenizer.codebook.dtype == torch.float32
-    assert torch.allclose(tokenizer.codebook.norm(dim=-1), torch.ones(1, codes), atol=1e-5)
+    assert torch.allclose(tokenizer.codebook[0].norm(dim=-1), torch.ones(codes), atol=1e-5)
 
 
 def test_codec_bytes_are_half_precision_weights_and_the_codebook(tokenizer: BundledTokenizer) -> None:

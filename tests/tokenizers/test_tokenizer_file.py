@@ -13,7 +13,7 @@ from safetensors.torch import save
 from tokenizer_samples import CARD, images, untrained
 
 from seit_cl.errors import UserError
-from seit_cl.tokenizers import bundled
+from seit_cl.tokenizers import bundled, open_tokenizer
 from seit_cl.tokenizers.bundled import BundledTokenizer, identity_of, load_tokenizer
 
 
@@ -29,6 +29,20 @@ def test_a_loaded_tokenizer_is_the_saved_one(path: Path) -> None:
     assert loaded.identity == made.identity and loaded.codec_bytes == made.codec_bytes
     assert torch.equal(loaded.codebook, made.codebook) and torch.equal(loaded.encode(batch), made.encode(batch))
     assert os.listdir(path.parent) == [path.name]
+
+
+def test_levels_come_back_and_a_spec_says_how_many_are_used(path: Path) -> None:
+    made, batch = untrained(levels=3), images(4, 64)
+    made.save(path)
+    tokens = made.encode(batch)
+    for levels, used in ((0, 3), (1, 1), (2, 2), (3, 3)):
+        opened = open_tokenizer(f"bundled:{path},levels={levels}")
+        assert torch.equal(opened.encode(batch), tokens[:, :used])
+        assert opened.identity == made.first(used).identity and opened.codec_bytes == made.first(used).codec_bytes
+    assert open_tokenizer(str(path)).identity == made.identity
+    for spec in (f"bundled:{path},levels=4", f"bundled:{path},levels=-1", "bundled:levels=2"):
+        with pytest.raises(UserError, match=r"levels=-?\d, but it has \d"):
+            open_tokenizer(spec)
 
 
 def test_identity_survives_a_second_save_and_load(path: Path) -> None:

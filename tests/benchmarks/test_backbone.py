@@ -1,0 +1,22 @@
+"""A backbone trained as a classifier: it learns, and its file is what frozen features take."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import backbone
+from seit_cl.frozen.backbone import Backbone, BackboneSettings
+
+
+@pytest.mark.slow
+def test_it_learns_and_its_file_is_taken(
+    fractals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "weights.safetensors"
+    words = ["--data-root", str(fractals), "--out", str(out), "--model", "test_resnet", "--minutes", "0.15", "--batch", "16"]
+    monkeypatch.setattr(sys, "argv", ["backbone", *words])
+    backbone.main()
+    said = capsys.readouterr().out.replace("\n", " ")
+    assert "% of 30 val images" in said
+    assert Backbone(BackboneSettings("test_resnet", 2, 0), weights=out).stride == 8

@@ -1,0 +1,92 @@
+"""Several codes a position, from tokenizer to memory and learner: a run with two, summed or side by side."""
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from tokenizer_samples import frozen, residual
+
+from seit_cl import density, tokenize
+from seit_cl.config import RunConfig
+from seit_cl.errors import UserError
+from seit_cl.experiment import Experiment
+from seit_cl.memory import ByteBudgetBuffer
+from seit_cl.rundata import RunData
+from seit_cl.tokenizers import Tokenizer
+
+TOKENIZERS = {"summed": lambda: residual().first(2), "side by side": lambda: frozen("test_resnet", pq="2x16")}
+
+
+@pytest.fixture(params=sorted(TOKENIZERS))
+def tokenizer(request: pytest.FixtureRequest) -> Tokenizer:
+    return TOKENIZERS[request.param]()
+
+
+@pytest.fixture
+def file(tokenizer: Tokenizer, tmp_path: Path) -> Path:
+    """The tokenizer's file, from which runs open it."""
+    tokenizer.save(tmp_path / "two.safetensors")  # type: ignore[attr-defined]
+    return tmp_path / "two.safetensors"
+
+
+@pytest.mark.parametrize("format", ["tokens", "jpeg"])
+def test_a_run_learns_and_remembers_them(format: str, file: Path, tokenizer: Tokenizer, fractals: Path, tmp_path: Path) -> None:
+    config = RunConfig(
+        data_root=fractals, tokenizer=str(file), format=format, memory_mb=0.004 if format == "tokens" else 0.02,
+        epochs=1, batch=16, replay_batch=8, experiences=2, model="micro",
+    )  # fmt: skip
+    data = RunData(config)
+    made = Experiment(config, data, tmp_path / "run")
+    made.run()
+    assert data.grid == (2, 8, 8) and data.tokens(torch.arange(3)).shape == (3, 2, 8, 8)
+    assert data.tokens(torch.arange(3)).dtype == torch.int16
+    wide = tokenizer.codebook.shape[2] * (2 if tokenizer.combine == "concat" else 1)
+    assert made.learner.model.patch_embed.proj.in_channels == wide
+    facts = made.facts()
+    assert facts["exemplars"] > 0 and facts["used_bytes"] <= facts["memory_bytes"] and facts["tokenizer"] == tokenizer.identity
+    kept = ByteBudgetBuffer.load(tmp_path / "run" / "memory.bin")
+    if format == "tokens":
+        bits = (tokenizer.codebook.shape[1] - 1).bit_length()
+        assert facts["payload_bytes"] == facts["exemplars"] * 2 * 64 * bits // 8
+        every = data.tokens(torch.arange(len(data.dataset.train)))
+        stored = kept.by_ids(torch.arange(len(kept))).inputs
+        assert all(bool((grid == every).flatten(1).all(1).any()) for grid in stored)
+    assert len(kept) == facts["exemplars"]
+    assert pd.read_csv(tmp_path / "run" / "accuracy.csv").total.sum() > 0
+
+
+def test_the_entropy_coders_refuse_them_in_one_line(file: Path, fractals: Path, tmp_path: Path) -> None:
+    config = RunConfig(data_root=fractals, tokenizer=str(file), format="tokens:coder=ans", experiences=2)
+    with pytest.raises(UserError, match="codes one token a position, not 2; use coder=fixed"):
+        Experiment(config, RunData(config), tmp_path / "run")
+
+
+def test_a_density_table_counts_their_bytes(
+    file: Path, tokenizer: Tokenizer, fractals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(density, "TIMED", 0.01)
+    words = ["--data-root", str(fractals), "--images", "12", "--tokenizer", str(file), "--format", "tokens", "jpeg"]
+    monkeypatch.setattr(sys, "argv", ["density", *words, "--out", str(tmp_path / "out")])
+    threads = torch.get_num_threads()
+    try:
+        density.main()
+    finally:
+        torch.set_num_threads(threads)
+    table = pd.read_csv(tmp_path / "out" / "density.csv").set_index("format")
+    bits = (tokenizer.codebook.shape[1] - 1).bit_length()
+    assert table.loc["tokens", "payload"] == 2 * 64 * bits / 8 and table.loc["tokens", "tokens_kept"] == 1
+    assert bool(table.loc["tokens", ["psnr", "ssim"]].isna().all()) is not tokenizer.decodes
+    assert "nan" not in (tmp_path / "out" / "density.md").read_text()
+    assert (tmp_path / "out" / "images.png").stat().st_size > 1000
+
+
+def test_inspect_measures_them(
+    file: Path, tokenizer: Tokenizer, fractals: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["tokenize", "inspect", "--tokenizer", str(file), "--images", str(fractals / "val")])
+    tokenize.main()
+    said = capsys.readouterr().out
+    assert ", 2 a position, stride 8" in said and f"of {2 * tokenizer.codebook.shape[1]} codes in use" in said
+    assert ("PSNR" if tokenizer.decodes else "gives no images back") in said
