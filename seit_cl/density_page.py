@@ -37,7 +37,7 @@ def markdown(table: pd.DataFrame, budgets: Sequence[float], what: str) -> str:
         infinite = row["psnr"] == float("inf")
         lines.append(_line([
             str(row["format"]), f"{row['bytes_each']:,.1f}", f"{row['payload']:,.1f}", *(f"{fit(row, mb):,}" for mb in budgets),
-            "exact" if infinite else f"{row['psnr']:.1f}", f"{row['ssim']:.3f}", f"{row['tokens_kept']:.0%}",
+            "exact" if infinite else _figure(row["psnr"], ".1f"), _figure(row["ssim"], ".3f"), f"{row['tokens_kept']:.0%}",
             f"{row['encode_per_second']:,.0f}", f"{row['decode_per_second']:,.0f}", f"{row['codec_bytes'] / MB:.2f}",
         ]))  # fmt: skip
     missing = "– (not installed)"
@@ -49,6 +49,11 @@ def markdown(table: pd.DataFrame, budgets: Sequence[float], what: str) -> str:
         "pixels or tokens to records and back, tokenizing left out. Beside it: what ships with the tokenizer."
     )
     return "\n".join([note, "", *lines, "", "| what others store | bytes an image |", "| --- | ---: |", *rest, ""])
+
+
+def _figure(value: float, how: str) -> str:
+    """A figure, or a dash where there is none."""
+    return "–" if pd.isna(value) else format(value, how)
 
 
 def _line(cells: Sequence[str]) -> str:
