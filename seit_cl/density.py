@@ -23,7 +23,8 @@ from seit_cl.autoencoder.training_data import photos
 from seit_cl.cli import parse_line, run_command
 from seit_cl.datasets.fractals import render
 from seit_cl.datasets.images import load_images
-from seit_cl.density_rivals import RIVALS
+from seit_cl.datasets.token_file import TokenFile, is_token_file, open_token_file
+from seit_cl.density_rivals import ORIGINALS, RIVALS
 from seit_cl.errors import UserError
 from seit_cl.formats import ExemplarFormat, build_format
 from seit_cl.formats._image_file import write_image
@@ -34,6 +35,7 @@ from seit_cl.records import Records
 from seit_cl.results import write_atomic
 from seit_cl.samples import Samples
 from seit_cl.tokenizers import DEFAULT_TOKENIZER, Tokenizer, open_tokenizer
+from seit_cl.tokenizers._stored import StoredTokenizer
 from seit_cl.tokenizing.picture import save
 from seit_cl.tokenizing.quality import CHECK_SEED, psnr
 
@@ -51,7 +53,7 @@ TIMED = 0.5  # seconds that a speed is measured for, at least
 class Options:
     """Options of the density table."""
 
-    data_root: Annotated[Path, tyro.conf.arg(help="folder of images, in folders of classes or not; only val/ where there is one")]
+    data_root: Annotated[Path, tyro.conf.arg(help="folder of images, only val/ where there is one; or a token file")]
     format: Annotated[tuple[str, ...], tyro.conf.arg(help="formats to compare")] = DEFAULT
     memory_mb: Annotated[tuple[float, ...], tyro.conf.arg(help="budgets in MB (10^6 bytes)")] = (1.0, 10.0, 100.0)
     resolution: Annotated[int, tyro.conf.arg(help="side in pixels; 0: the images' own where all have one, else 256")] = 0
@@ -98,9 +100,40 @@ class FileSource(Shown):
         super().__init__(load_images(paths, side), tokenizer)
         self.paths = paths
 
+    def __len__(self) -> int:
+        return len(self.paths)
+
     def files(self, ids: Tensor) -> list[bytes]:
         """The files' bytes."""
         return [self.paths[i].read_bytes() for i in ids.tolist()]
+
+
+class TokenSource:
+    """The same of a token file's val split, or of train where there is none: tokens alone.
+
+    Args:
+        file: the token file.
+        count: images to take, from all over the split.
+    """
+
+    def __init__(self, file: TokenFile, count: int) -> None:
+        tokens = file.tokens.get("val", next(iter(file.tokens.values())))
+        self.path, self._tokens = file.path, tokens[:: max(1, len(tokens) // count)][:count]
+
+    def __len__(self) -> int:
+        return len(self._tokens)
+
+    def tokens(self, ids: Tensor) -> Tensor:
+        """Token grids (B, G, H, W) int16."""
+        return self._tokens[ids]
+
+    def pixels(self, ids: Tensor) -> Tensor:
+        """Raises UserError: there are none."""
+        raise UserError(f"{self.path}: holds tokens alone; give formats of tokens, or a folder of images")
+
+    def files(self, ids: Tensor) -> list[bytes]:
+        """Raises UserError: there are none."""
+        raise UserError(f"{self.path}: holds tokens alone; give formats of tokens, or a folder of images")
 
 
 def choose(options: Options) -> list[Path]:
@@ -174,6 +207,9 @@ def given_back(fmt: ExemplarFormat, records: Records, tokenizer: Tokenizer) -> T
 
 def fidelity(fmt: ExemplarFormat, records: Records, samples: Samples, tokenizer: Tokenizer) -> dict[str, float]:
     """PSNR in dB, structural similarity (Wang et al., 2004), and the fraction of tokens that a learner sees unchanged."""
+    if isinstance(samples.source, TokenSource):
+        kept = fmt.decode(records) == samples.tokens()
+        return {"psnr": math.nan, "ssim": math.nan, "tokens_kept": float(kept.double().mean())}
     back, pixels = given_back(fmt, records, tokenizer), samples.pixels()
     seen = fmt.decode(records) if fmt.domain == "tokens" or back is None else tokenizer.encode(back)
     kept = float((seen == samples.tokens()).double().mean())
@@ -200,34 +236,61 @@ def look(
     return images, back, {spec: records[spec].lengths for spec in back}
 
 
-def main() -> None:
-    """Measure, and write table, figure and picture."""
-    options = parse_line(lambda: tyro.cli(Options, prog="python -m seit_cl.density", description=__doc__))
-    tokenizer, console = open_tokenizer(options.tokenizer), Console(soft_wrap=True)
-    paths = choose(options)
+def measure(formats: list[ExemplarFormat], samples: Samples, context: FormatContext, tokenizer: Tokenizer,
+            console: Console) -> pd.DataFrame:  # fmt: skip
+    """The table's rows: formats, and what others store."""
+    shown = track(formats, "measuring", console=console, disable=not console.is_terminal)
+    rows = [row(fmt, samples, context, tokenizer) for fmt in shown]
+    rivals = dict(RIVALS)
+    if isinstance(samples.source, TokenSource):
+        del rivals[ORIGINALS]
+    rows += [{"format": name, "bytes_each": rival(samples, context.codes)} for name, rival in rivals.items()]
+    return pd.DataFrame(rows)
+
+
+def material(options: Options) -> tuple[Tokenizer, TokenSource | FileSource, int, int]:
+    """Tokenizer, images or tokens, their side in pixels, and the number of classes.
+
+    Raises:
+        UserError: no images, a bad tokenizer, or a side that does not fit.
+    """
+    if is_token_file(options.data_root):
+        file = open_token_file(options.data_root)
+        source = TokenSource(file, max(1, options.images))
+        return StoredTokenizer(file), source, file.grid[1] * file.about.stride, len(file.about.classes)
+    tokenizer, paths = open_tokenizer(options.tokenizer), choose(options)
     side = choose_side(options, paths, tokenizer.stride)
-    groups, codes, _ = tokenizer.codebook.shape
     classes = len({path.parent for path in photos(options.data_root, "--data-root")})
-    grid = (groups, side // tokenizer.stride, side // tokenizer.stride)
-    context = FormatContext(side, classes, codes, grid, tokenizer.identity)
-    formats = [build_format(spec, context) for spec in options.format]
+    return tokenizer, FileSource(paths, side, tokenizer), side, classes
+
+
+def main() -> None:
+    """Measure, and write table, figure and picture; of a token file no picture."""
+    options = parse_line(lambda: tyro.cli(Options, prog="python -m seit_cl.density", description=__doc__))
+    console = Console(soft_wrap=True)
+    tokenizer, source, side, classes = material(options)
+    alone = isinstance(source, TokenSource)
+    groups, codes, _ = tokenizer.codebook.shape
+    context = FormatContext(
+        side, classes, codes, (groups, side // tokenizer.stride, side // tokenizer.stride), tokenizer.identity
+    )
+    wanted = [spec for spec in options.format if not alone or options.format != DEFAULT or spec == "tokens"]
+    formats = [build_format(spec, context) for spec in wanted]
     for fmt in formats:
         if isinstance(fmt, FittedFormat) and fmt.unfitted:
             raise UserError(f"--format {fmt.spec}: is chosen for a budget and labelled images in a run; name qualities here")
-    samples = Samples(torch.arange(len(paths)), torch.zeros(len(paths), dtype=torch.int64), FileSource(paths, side, tokenizer))
+    samples = Samples(torch.arange(len(source)), torch.zeros(len(source), dtype=torch.int64), source)
     torch.set_num_threads(1)  # speeds are those of one core
     with torch.inference_mode():
-        shown = track(formats, "measuring", console=console, disable=not console.is_terminal)
-        rows = [row(fmt, samples, context, tokenizer) for fmt in shown]
-        rows += [{"format": name, "bytes_each": rival(samples, codes)} for name, rival in RIVALS.items()]
-        seen = look(options, side, formats, tokenizer)
-    table = pd.DataFrame(rows)
+        table = measure(formats, samples, context, tokenizer, console)
+        seen = None if alone else look(options, side, formats, tokenizer)
     options.out.mkdir(parents=True, exist_ok=True)
-    page = density_page.markdown(table, options.memory_mb, f"{len(paths):,} images of {options.data_root.name} at {side} px")
+    page = density_page.markdown(table, options.memory_mb, f"{len(source):,} images of {options.data_root.name} at {side} px")
     write_atomic(options.out / "density.csv", table.to_csv(index=False, lineterminator="\n"))
     write_atomic(options.out / "density.md", page)
     save(density_page.figure(table), options.out / "bytes.png")
-    save(density_page.picture(*seen), options.out / "images.png")
+    if seen is not None:
+        save(density_page.picture(*seen), options.out / "images.png")
     console.print(page, markup=False, highlight=False)
 
 

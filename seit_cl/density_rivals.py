@@ -70,7 +70,8 @@ def _mean(records: list[bytes]) -> float:
     return sum(map(len, records)) / len(records)
 
 
+ORIGINALS = "original files"
 RIVALS: dict[str, Callable[[Samples, int], float]] = {
-    "original files": originals, "SeiT release, one gzip": seit, "SeiT release, gzip each": seit_each, "fixed, xz each": xz,
+    ORIGINALS: originals, "SeiT release, one gzip": seit, "SeiT release, gzip each": seit_each, "fixed, xz each": xz,
     "fixed, zstd each": zstd, "order-0 range coder": order0,
 }  # fmt: skip

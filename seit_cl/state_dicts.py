@@ -25,7 +25,7 @@ def load_tensors(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if "Unsupported global" not in str(error) and "Unsupported class" not in str(error):
-            raise UserError(f"{path}: no checkpoint of torch.save, or a damaged one; get it again") from error
+            raise UserError(f"{path}: no checkpoint of torch.save, or damaged; get it again") from error
         raise UserError(
             f"{path}: holds a pickled object, which could run any code, and is not opened; where you trust it, save its weights "
             "with the code that it needs: torch.save(torch.load(OLD, weights_only=False).state_dict(), NEW), and give NEW"

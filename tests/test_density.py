@@ -14,6 +14,7 @@ from seit_cl.formats import build_format
 from seit_cl.formats.base import FormatContext
 from seit_cl.memory import ByteBudgetBuffer
 from seit_cl.samples import Samples
+from seit_cl.tokenizing.encode import Encode, encode_command
 
 
 @pytest.fixture
@@ -57,6 +58,18 @@ def test_as_many_fit_as_a_memory_takes(fractals: Path) -> None:
         memory = ByteBudgetBuffer(budget, fmt, context, "reservoir")
         memory.offer(samples)
         assert density_page.fit(row, budget / 1e6) == pytest.approx(len(memory), abs=1 if spec == "tokens" else 4)
+
+
+def test_a_token_file_is_measured_without_images(call, fractals: Path, tmp_path: Path) -> None:
+    encode_command(Encode(fractals, tmp_path / "x.safetensors", workers=1))
+    table = call("--data-root", str(tmp_path / "x.safetensors"), "--images", "20")
+    assert table.loc["tokens", "bytes_each"] == 81 and table.loc["tokens", "tokens_kept"] == 1
+    assert "original files" not in table.index and "SeiT release, one gzip" in table.index
+    assert not (tmp_path / "out" / "images.png").exists() and "nan" not in (tmp_path / "out" / "density.md").read_text()
+    dense = call("--data-root", str(tmp_path / "x.safetensors"), "--images", "20", "--format", "tokens:coder=context")
+    assert dense.loc["tokens:coder=context", "bytes_each"] < 81
+    with pytest.raises(UserError, match="holds tokens alone"):
+        call("--data-root", str(tmp_path / "x.safetensors"), "--format", "jpeg")
 
 
 @pytest.mark.parametrize(
