@@ -207,14 +207,13 @@ def given_back(fmt: ExemplarFormat, records: Records, tokenizer: Tokenizer) -> T
 
 def fidelity(fmt: ExemplarFormat, records: Records, samples: Samples, tokenizer: Tokenizer) -> dict[str, float]:
     """PSNR in dB, structural similarity (Wang et al., 2004), and the fraction of tokens that a learner sees unchanged."""
-    if isinstance(samples.source, TokenSource):
-        kept = fmt.decode(records) == samples.tokens()
-        return {"psnr": math.nan, "ssim": math.nan, "tokens_kept": float(kept.double().mean())}
-    back, pixels = given_back(fmt, records, tokenizer), samples.pixels()
+    alone = isinstance(samples.source, TokenSource)
+    back = None if alone else given_back(fmt, records, tokenizer)
     seen = fmt.decode(records) if fmt.domain == "tokens" or back is None else tokenizer.encode(back)
     kept = float((seen == samples.tokens()).double().mean())
     if back is None:
         return {"psnr": math.nan, "ssim": math.nan, "tokens_kept": kept}
+    pixels = samples.pixels()
     alike = structural_similarity_index_measure(back.float(), pixels.float(), data_range=255.0)
     assert isinstance(alike, Tensor)
     return {"psnr": psnr(pixels, back), "ssim": float(alike), "tokens_kept": kept}
