@@ -28,6 +28,7 @@ class AvalanchePlugin(Strategy):
     """Cross-entropy of the fresh samples, and what the plugin makes of it."""
 
     paper = "Carta et al., JMLR 2023"
+    word = "Plugin"
     keeps = ("plugin",)
     needs_boundaries = True
     hard_labels = True

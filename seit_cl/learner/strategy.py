@@ -34,6 +34,7 @@ class Strategy:
 
     Attributes:
         paper: where it was published, in a few words.
+        word: what a bare word after the colon of its spec says; "": it takes none.
         Hyper: frozen dataclass of every hyperparameter with its default and source.
         keeps: the attributes that hold something for the past beside the exemplars. They count as strategy_bytes and go into
             the checkpoint; each is None at first, later a tensor, a number, an OldModel or a dictionary of such. A strategy must
@@ -50,6 +51,7 @@ class Strategy:
     """
 
     paper: ClassVar[str] = ""
+    word: ClassVar[str] = ""
     Hyper: ClassVar[type[Any]] = NoHyper
     keeps: ClassVar[Sequence[str]] = ()
     needs_boundaries: ClassVar[bool] = False

@@ -43,6 +43,11 @@ def cells(slow_jpeg: bool) -> Any:
 
 every_strategy = pytest.mark.parametrize("strategy", STRATEGIES)
 every_replay = pytest.mark.parametrize("strategy", REPLAYS)
+# What resuming shows too, or what hardly depends on the strategy: of all in the whole suite, of er in the quick one.
+every_strategy_slowly, every_replay_slowly = (
+    pytest.mark.parametrize("strategy", [name if name == "er" else pytest.param(name, marks=SLOW) for name in names])
+    for names in (STRATEGIES, REPLAYS)
+)
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +115,7 @@ def test_tensors_hidden_in_a_strategy_are_found() -> None:
         assert undeclared_bytes(hoarder) == 3 * 32 * 4
 
 
-@every_strategy
+@every_strategy_slowly
 def test_one_seed_gives_one_set_of_numbers(
     outcome: Callable[[str, str], Outcome], data: RunData, tmp_path: Path, strategy: str
 ) -> None:
@@ -168,7 +173,7 @@ def test_experiences_of_one_class_and_last_batches_of_one_sample_are_a_stream(
     assert ended.row["steps"] == len(ended.losses)
 
 
-@every_replay
+@every_replay_slowly
 def test_a_memory_of_one_exemplar_does(
     outcome: Callable[[str, str], Outcome], data: RunData, tmp_path: Path, strategy: str
 ) -> None:
@@ -181,13 +186,13 @@ def test_a_memory_of_one_exemplar_does(
     assert ended.row["exemplars"] == 1 and ended.row["used_bytes"] == ended.row["memory_bytes"] == budget
 
 
-@pytest.mark.parametrize("strategy", [name if name == "er" else pytest.param(name, marks=SLOW) for name in STRATEGIES])
+@every_strategy_slowly
 def test_the_pixel_learner_runs_it_too(data: RunData, tmp_path: Path, strategy: str) -> None:
     ended = run(data, tmp_path / "run", strategy=strategy, learner="pixels", format="raw")
     assert ended.run.status == "finished" and all(map(math.isfinite, ended.losses))
 
 
-@every_strategy
+@every_strategy_slowly
 def test_it_learns(data: RunData, tmp_path: Path, strategy: str) -> None:
     """Two colours are 0.5 of four: what forgetting everything leaves, and twice what guessing gives."""
     ended = run(data, tmp_path / "run", strategy=strategy, epochs=3, learning_rate=1e-3, cutmix_p=0.0)

@@ -1,0 +1,115 @@
+"""What --strategy takes and refuses, the list of all strategies, and strategies that an installed package brings."""
+
+import runpy
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from colour_stream import colours, run
+
+from seit_cl import plugins
+from seit_cl.assembly import build_strategy, canonical_strategy, choose_policy
+from seit_cl.config import RunConfig
+from seit_cl.errors import UserError
+
+
+def refusal(spec: str, **options: object) -> str:
+    """The one line that refuses a spec."""
+    config = RunConfig(strategy=spec, **options)  # type: ignore[arg-type]
+    with pytest.raises(UserError) as error:
+        choose_policy(config, build_strategy(config))
+    assert len(str(error.value).splitlines()) == 1
+    return str(error.value)
+
+
+def test_a_hyperparameter_is_set_by_name_and_its_default_written_out() -> None:
+    assert canonical_strategy(RunConfig(strategy="derpp:beta=1")) == "derpp:alpha=0.2,beta=1.0"
+    assert canonical_strategy(RunConfig(strategy="er-ace")) == "er_ace:"
+    assert canonical_strategy(RunConfig(strategy="avalanche:LwFPlugin,alpha=2")) == "avalanche:LwFPlugin,alpha=2"
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ("derpp:alpa=0.2", "unknown option 'alpa'; did you mean 'alpha'?"),
+        ("derpp:alpha=much", "alpha='much' is not of type float"),
+        ("er:alpha=1", "it has no options"),
+        ("er:fast", "option 'fast' is not key=value"),
+        ("er_acee", "unknown strategy 'er_acee'; did you mean 'er_ace'"),
+        ("avalanche", "no plugin of Avalanche's"),
+        ("avalanche:SynapticInteligencePlugin", "did you mean 'SynapticIntelligencePlugin'"),
+        ("avalanche:SynapticIntelligencePlugin", "say si_lambda, e.g. avalanche:SynapticIntelligencePlugin,si_lambda=1"),
+        ("avalanche:LwFPlugin,alfa=1", "unknown option 'alfa'; did you mean 'alpha'"),
+        ("avalanche:EWCPlugin,ewc_lambda=1,mode=other", "Avalanche refuses it"),
+        ("avalanche:AGEMPlugin,patterns_per_experience=5,sample_size=5", "keeps samples outside the budget; use agem"),
+        ("avalanche:GDumbPlugin", "use gdumb"),
+    ],
+)
+def test_what_makes_no_sense_gets_one_line(spec: str, words: str) -> None:
+    assert words in refusal(spec)
+
+
+def test_a_policy_that_a_strategy_does_not_work_with_is_refused_and_its_own_is_taken_by_default() -> None:
+    assert "icarl works with herding; drop --policy" in refusal("icarl", policy="reservoir")
+    for name, policy in (("icarl", "herding"), ("gdumb", "class-balanced"), ("er", "class-balanced")):
+        config = RunConfig(strategy=name)
+        assert choose_policy(config, build_strategy(config)) == policy
+
+
+def test_the_list_names_every_strategy_with_its_settings(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["strategies"])
+    monkeypatch.setenv("COLUMNS", "300")
+    runpy.run_module("seit_cl.strategies", run_name="__main__")
+    lines = {line.split()[0].partition(":")[0]: line for line in capsys.readouterr().out.splitlines() if line.strip()}
+    assert set(plugins.names("strategy")) <= set(lines)
+    assert "records + 200 B each" in lines["derpp"] and "alpha=0.2, beta=0.5" in lines["derpp"]
+    assert "old model, means" in lines["icarl"] and "NeurIPS 2020" in lines["derpp"]
+    assert "none" in lines["lwf"] and "old model" in lines["lwf"]
+
+
+WEIGHTED = '''
+from dataclasses import dataclass
+
+from seit_cl.learner.strategy import Strategy
+
+
+@dataclass(frozen=True)
+class Hyper:
+    weight: float = 2.0
+
+
+class Weighted(Strategy):
+    """Replay with more weight on exemplars."""
+
+    paper = "nobody"
+    Hyper = Hyper
+
+    def loss(self, fresh, replay):
+        loss = self.cross_entropy(fresh).mean()
+        return loss if replay is None else loss + self.hyper.weight * self.cross_entropy(replay).mean()
+'''
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A package on the path that brings the strategy `weighted` through an entry point, as pip lays one out."""
+    site = tmp_path / "site"
+    metadata = site / "weighted_replay-1.0.dist-info"
+    metadata.mkdir(parents=True)
+    (site / "weighted_replay.py").write_text(WEIGHTED)
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: weighted-replay\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[seit_cl.strategies]\nweighted = weighted_replay:Weighted\n")
+    monkeypatch.syspath_prepend(str(site))
+    plugins.names.cache_clear()
+    yield
+    plugins.names.cache_clear()
+
+
+@pytest.mark.usefixtures("installed")
+def test_an_installed_package_brings_a_strategy(tmp_path: Path) -> None:
+    ended = run(colours(tmp_path / "colours"), tmp_path / "run", strategy="weighted:weight=0.5")
+    assert ended.run.status == "finished" and ended.row["strategy"] == "weighted:weight=0.5"
+    assert "unknown option 'wait'" in refusal("weighted:wait=1")
