@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import io
 import os
 import shutil
 import tempfile
@@ -74,9 +73,7 @@ def _write(file: TokenFile, folder: Path, level: int, done: Callable[[int], None
             np.save(index, offsets, allow_pickle=False)
         text = labels_text(file.labels[split], about.notes.get(f"{split}_labels_end", "\n"))
         (folder / f"{prefix}-{split}{LABELS}").write_bytes(text.encode())
-    buffer = io.BytesIO()
-    torch.save(about.codebook[0].clone(), buffer)
-    (folder / CODEBOOK).write_bytes(buffer.getvalue())
+    torch.save(about.codebook[0].clone(), folder / CODEBOOK)  # torch puts the file's name into it
     if about.synonyms is not None:
         (folder / about.notes.get("synonyms", SYNONYMS)).write_text(synonyms_json(about.synonyms))
 

@@ -49,12 +49,12 @@ class TokenDataset(Dataset):
         return self.file.tokens["train"], self.file.tokens["val"]
 
 
-def open_stored(path: Path, name: str = "") -> TokenDataset:
+def open_stored(path: Path, release: Path | None = None) -> TokenDataset:
     """A token file as a dataset.
 
     Args:
         path: the file.
-        name: of the dataset; none: the file's own.
+        release: the folder that it was made of, after which the dataset is called; None: it is called as the file says.
 
     Raises:
         UserError: not a token file, without a train or a val split, with grids that are not square, or with a class that one
@@ -72,4 +72,5 @@ def open_stored(path: Path, name: str = "") -> TokenDataset:
         if empty:
             raise UserError(f"{path}: {split} has no images of {some(empty)}; leave these classes out of both splits")
     parts = {split: Split([], labels) for split, labels in file.labels.items()}
-    return TokenDataset(name or file.about.name, path, file.about.classes, parts["train"], parts["val"], file=file)
+    name = release.resolve().name if release else file.about.name
+    return TokenDataset(name, release or path, file.about.classes, parts["train"], parts["val"], file=file)

@@ -113,4 +113,4 @@ def open_tokens(path: Path, progress: Callable[[int, int], None] = lambda done, 
         progress(0, total)
         kept.parent.mkdir(parents=True, exist_ok=True)
         write_token_file(kept, release.about, release.grid, release.splits)
-    return open_stored(kept, path.resolve().name)
+    return open_stored(kept, path)

@@ -29,8 +29,8 @@ def converted(folder: Path, out: Path, grid: tuple[int, int] | None = None) -> P
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """All files of a folder but the codebook, which torch.save writes in bytes of its own."""
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "codebook.ckpt"}
+    """All files of a folder; the codebook's bytes are the same where the same torch wrote it."""
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def test_tokens_labels_codebook_and_synonyms_come_over(tmp_path: Path) -> None:
@@ -59,8 +59,6 @@ def test_the_format_comes_back_byte_for_byte_compressed_bytes_included(
         file = open_token_file(converted(folder / "a", folder / "x.safetensors", (height, width)))
     export_release(file, folder / "b")
     assert contents(folder / "a") == contents(folder / "b")
-    first, second = (torch.load(folder / name / "codebook.ckpt", weights_only=True) for name in "ab")
-    assert torch.equal(first, second)
 
 
 def test_one_split_alone_and_labels_without_a_last_line_end_come_back_too(tmp_path: Path) -> None:
