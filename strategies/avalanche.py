@@ -17,7 +17,7 @@ from seit_cl.learner.kept import kept_bytes
 from seit_cl.learner.plugin_state import pack_object, unpack_object
 from seit_cl.learner.strategy import Strategy
 
-SAMPLES = {  # plugins that keep samples outside any budget, and what there is in their place
+SAMPLES = {  # plugins that keep samples or loaders of them outside any budget, and what there is in their place
     "AGEMPlugin": "agem", "GDumbPlugin": "gdumb", "MIRPlugin": "mir", "GEMPlugin": "agem", "GSS_greedyPlugin": "er",
     "CoPEPlugin": "icarl", "BiCPlugin": "wa", "GenerativeReplayPlugin": "er", "RARPlugin": "er",
 }  # fmt: skip
@@ -54,7 +54,7 @@ class AvalanchePlugin(Strategy):
         if word not in known:
             raise UserError(f"--strategy {spec}: no plugin of Avalanche's; {nearest(word, sorted(set(known) - set(SAMPLES)))}")
         if word in SAMPLES:
-            raise UserError(f"--strategy {spec}: {word} keeps samples outside the budget; use {SAMPLES[word]}")
+            raise UserError(f"--strategy {spec}: {word} keeps samples or a loader of them beside the memory; use {SAMPLES[word]}")
         kind = getattr(library, word)
         wanted = {name: p for name, p in inspect.signature(kind).parameters.items() if name not in OURS}
         for name in given:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from avalanche.benchmarks.utils import as_taskaware_classification_dataset
@@ -60,21 +58,6 @@ class _RawExperience:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._experience, name)
-
-
-class FirstSteps:
-    """The first steps of every epoch of another loader: steps follow the fresh data, however much a plugin replays.
-
-    Args:
-        loader: gives at least so many.
-        steps: how many.
-    """
-
-    def __init__(self, loader: Iterable[Any], steps: int) -> None:
-        self.loader, self.steps = loader, steps
-
-    def __iter__(self) -> Iterator[Any]:
-        return islice(iter(self.loader), self.steps)
 
 
 def show_raw(learner: Learner) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
+from itertools import islice
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -206,3 +207,18 @@ class MemoryLoader:
 
     def _draw(self, count: int) -> Batch:
         return self.make.of(self.memory.sample(count, self.make.generators["replay"]))
+
+
+class FirstSteps:
+    """The first steps of every epoch of another loader: steps follow the fresh data, however much a plugin replays.
+
+    Args:
+        loader: gives at least so many.
+        steps: how many.
+    """
+
+    def __init__(self, loader: Iterable[Any], steps: int) -> None:
+        self.loader, self.steps = loader, steps
+
+    def __iter__(self) -> Iterator[Any]:
+        return islice(iter(self.loader), self.steps)

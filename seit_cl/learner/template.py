@@ -13,8 +13,7 @@ from timm.optim import param_groups_weight_decay
 from torch import Tensor, nn
 
 from seit_cl.devices import send
-from seit_cl.learner.avalanche import FirstSteps
-from seit_cl.learner.batches import Augment, Batch, Memory, MemoryLoader, ReplayLoader
+from seit_cl.learner.batches import Augment, Batch, FirstSteps, Memory, MemoryLoader, ReplayLoader
 from seit_cl.learner.strategy import Strategy
 
 

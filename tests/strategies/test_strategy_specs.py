@@ -42,7 +42,7 @@ def test_a_hyperparameter_is_set_by_name_and_its_default_written_out() -> None:
         ("avalanche:SynapticIntelligencePlugin", "say si_lambda, e.g. avalanche:SynapticIntelligencePlugin,si_lambda=1"),
         ("avalanche:LwFPlugin,alfa=1", "unknown option 'alfa'; did you mean 'alpha'"),
         ("avalanche:EWCPlugin,ewc_lambda=1,mode=other", "Avalanche refuses it"),
-        ("avalanche:AGEMPlugin,patterns_per_experience=5,sample_size=5", "keeps samples outside the budget; use agem"),
+        ("avalanche:AGEMPlugin,patterns_per_experience=5,sample_size=5", "beside the memory; use agem"),
         ("avalanche:GDumbPlugin", "use gdumb"),
     ],
 )
