@@ -48,7 +48,7 @@ def test_each_level_takes_the_nearest_code_to_what_is_left(seed: int, scale: flo
         distance = torch.cdist(left.permute(0, 2, 3, 1).reshape(-1, 8), made.residuals[level - 1])
         chosen = distance.gather(1, tokens[:, level].reshape(-1, 1))[:, 0]
         torch.testing.assert_close(chosen, distance.min(1).values, atol=1e-4, rtol=1e-4)
-        left = left - made.vectors(tokens[:, level], level)
+        left = left - made.embed_level(tokens[:, level], level)
     torch.testing.assert_close(detailed - made.embed_levels(tokens), left, atol=1e-5, rtol=1e-4)
 
 
