@@ -38,6 +38,7 @@ class Options:
     parsed: Annotated[int, tyro.conf.arg(help="images whose bytes are parsed in every round")] = 500
     batch: Annotated[int, tyro.conf.arg(help="images of a batch drawn from the token file")] = 256
     rounds: Annotated[int, tyro.conf.arg(help="how many times every rival has its turn")] = 7
+    turn: Annotated[float, tyro.conf.arg(help="seconds that a rival parses in its turn, at least one call")] = 0.5
     write: Annotated[Path | None, tyro.conf.arg(help="Markdown file to write")] = None
 
 
@@ -49,7 +50,7 @@ class Result:
         parsing: images a second from bytes in memory, by rival.
         seconds: of `import-seit` and of `export-seit`, whole commands.
         peak: most bytes of main memory that each of these commands took.
-        idle: the same of a command that only prints its help.
+        idle: seconds and most bytes of a command that only prints its help.
         sizes: bytes of the release's token data, and of the token file.
         drawing: images a second in random batches from the token file.
     """
@@ -57,7 +58,7 @@ class Result:
     parsing: dict[str, Spread]
     seconds: dict[str, float]
     peak: dict[str, int]
-    idle: int
+    idle: tuple[float, int]
     sizes: tuple[int, int]
     drawing: Spread
 
@@ -139,7 +140,7 @@ def measure(options: Options) -> Result:
         folder = Path(name)
         release = make_release(folder, options.images)
         token_file, back = folder / "tokens.safetensors", folder / "back"
-        _, idle = tokenize("import-seit", "--help")
+        idle = tokenize("import-seit", "--help")
         ends = {
             "import-seit": tokenize("import-seit", "--release", str(release), "--out", str(token_file)),
             "export-seit": tokenize("export-seit", "--tokens", str(token_file), "--out", str(back), "--level", "1"),
@@ -149,7 +150,7 @@ def measure(options: Options) -> Result:
             raise RuntimeError("what came back is not what was read")
         sizes = (release / data).stat().st_size, token_file.stat().st_size
         drawing = draw(token_file, options.batch, options.rounds)
-    taken = interleave(parsers(options.parsed), options.rounds, 0.0, torch.device("cpu"))
+    taken = interleave(parsers(options.parsed), options.rounds, options.turn, torch.device("cpu"))
     parsing = {name: Spread.of([options.parsed / seconds for seconds in found]) for name, found in taken.items()}
     return Result(parsing, {k: v[0] for k, v in ends.items()}, {k: v[1] for k, v in ends.items()}, idle, sizes, drawing)
 
@@ -171,11 +172,13 @@ def report(result: Result, options: Options, typed: str) -> str:
         [f"`{name}`", f"{seconds:.1f}", f"{options.images / seconds:,.0f}", f"{result.peak[name] / 1e6:,.0f}"]
         for name, seconds in result.seconds.items()
     ]
+    drawn = result.drawing.median / result.parsing["loop, tensors"].median
     whole = (
         f"A release of {options.images:,} images, whole commands with their start: {result.sizes[0] / 1e6:,.0f} MB of gzip "
         f"(level 1), a token file of {result.sizes[1] / 1e6:,.0f} MB. A command that only prints its help takes "
-        f"{result.idle / 1e6:,.0f} MB. The peak counts what of the token file the system keeps mapped, which it takes back at "
-        f"need. Random batches of {options.batch} from the token file, as int64: {result.drawing.text()} images/s."
+        f"{result.idle[0]:.1f} s and {result.idle[1] / 1e6:,.0f} MB. The peak counts what of the token file the system "
+        f"keeps mapped, which it takes back at need. Random batches of {options.batch} from the token file, as int64: "
+        f"{result.drawing.text()} images/s, {drawn:.0f} times the loop with tensors."
     )
     sections = [
         about, table(["parsing", "images/s", "seit_cl is faster by"], parsed),

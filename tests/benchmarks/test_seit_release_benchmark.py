@@ -18,7 +18,7 @@ def test_the_rivals_give_the_same_tokens() -> None:
 
 @pytest.mark.slow
 def test_commands_are_measured_and_written_down(tmp_path: Path) -> None:
-    options = seit_release.Options(images=1500, parsed=5, batch=8, rounds=1)
+    options = seit_release.Options(images=1500, parsed=5, batch=8, rounds=1, turn=0.0)
     result = seit_release.measure(options)
     assert set(result.seconds) == set(result.peak) == {"import-seit", "export-seit"}
     assert min(result.peak.values()) > 0 < result.drawing.median and result.sizes[1] > 1600 * 2048
