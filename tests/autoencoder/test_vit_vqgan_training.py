@@ -69,7 +69,7 @@ def test_a_code_moves_toward_the_mean_of_its_own_latents(seed: int, codes: int) 
     before = made.codebook.clone()
     latents = F.normalize(torch.randn(3, 4, 2, 2, generator=generator), dim=1)
     indices = made.nearest(latents)
-    CodebookAverages(made, generator).update(latents, indices, step=1)
+    CodebookAverages(made.codebook, made.signs, generator).update(latents, indices, step=1)
     flat, taken = latents.permute(0, 2, 3, 1).reshape(-1, 4), indices.flatten()
     for code in range(codes):
         expected = DECAY * before[code] + (1 - DECAY) * flat[taken == code].sum(0)
