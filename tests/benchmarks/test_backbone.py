@@ -1,4 +1,4 @@
-"""A backbone trained as a classifier: it learns, and its file is what frozen features take."""
+"""A backbone trained as a classifier: its file is what frozen features take."""
 
 import sys
 from pathlib import Path
@@ -10,7 +10,7 @@ from seit_cl.frozen.backbone import Backbone, BackboneSettings
 
 
 @pytest.mark.slow
-def test_it_learns_and_its_file_is_taken(
+def test_its_file_is_taken_as_weights_of_frozen_features(
     fractals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "weights.safetensors"
