@@ -54,7 +54,7 @@ def _one_of_twins(runs: list[Run]) -> list[Run]:
     first: dict[tuple[object, ...], Run] = {}
     for run in sorted(runs, key=lambda r: (r.fact("seed", 0), r.run_id)):
         series = base.series(run)
-        if run.config.get("policy") != "herding":
+        if run.fact("policy") != "herding":
             series = series._replace(learner="")
         first.setdefault((base.setting(run), series, base.budget(run)), run)
     return list(first.values())

@@ -315,6 +315,7 @@ class Experiment:
             "learner": config.learner, "model": config.model,
             "tokenizer": data.tokenizer.identity if self.uses_tokenizer else "",
             "memory_bytes": 0 if memory is None else memory.budget_bytes,
+            "policy": "" if memory is None else memory.policy,
             "memory_full": memory is not None and bool(memory.full or memory.skipped),
             "seed": config.seed, "exemplars": 0 if memory is None else len(memory),
             "codec_bytes": self._codec_bytes(), "model_bytes": model_bytes,

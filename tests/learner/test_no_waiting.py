@@ -88,9 +88,9 @@ def mode(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeTensorMode]:
     yield FakeTensorMode()
 
 
-def pretended_learner(augment: Augment, model: nn.Module, mode: FakeTensorMode) -> Learner:
-    """A learner whose model is on the pretended GPU."""
-    strategy = plugins.load("strategy", "er")(None)
+def pretended_learner(augment: Augment, model: nn.Module, mode: FakeTensorMode, name: str) -> Learner:
+    """A learner whose model is on the pretended GPU, with a strategy."""
+    strategy = plugins.load("strategy", name)(None)
     optimisation = Optimisation(1, 1e-3, 0.05, 0.1, 1.0, "bf16")
     cpu = torch.device("cpu")
     learner = Learner(
@@ -100,12 +100,13 @@ def pretended_learner(augment: Augment, model: nn.Module, mode: FakeTensorMode) 
     return learner
 
 
+@pytest.mark.parametrize("name", ["er", "er_ace"])
 @pytest.mark.parametrize("side", [tokens_side, pixels_side])
 @pytest.mark.filterwarnings("ignore:User provided device_type of 'cuda'")
-def test_batches_forward_loss_and_tests_read_nothing_back(side: Any, mode: FakeTensorMode) -> None:
+def test_batches_forward_loss_and_tests_read_nothing_back(side: Any, name: str, mode: FakeTensorMode) -> None:
     with torch.random.fork_rng(devices=[]):
         augment, model, raw = side(mode)
-    learner = pretended_learner(augment, model, mode)
+    learner = pretended_learner(augment, model, mode, name)
     with mode:
         raw = mode.from_tensor(raw)
         maker = Maker(augment, CLASSES, 1.0, 1.0, GPU, {purpose: PretendedGenerator() for purpose in PURPOSES})  # type: ignore[arg-type]

@@ -207,6 +207,10 @@ def test_replay_learns_and_remembers_what_naive_training_forgets(data: RunData, 
     assert replayed.row["final_accuracy"] > naive.row["final_accuracy"] + 0.1
 
 
+def test_the_results_name_the_policy_that_was_used(outcome: Callable[[str, str], Outcome]) -> None:
+    assert [outcome(name, "tokens").run.fact("policy") for name in ("er", "icarl")] == ["class-balanced", "herding"]
+
+
 def test_every_strategy_says_where_it_comes_from_and_what_it_is() -> None:
     for name, strategy in BUILT.items():
         assert strategy.paper and strategy.__doc__, name
