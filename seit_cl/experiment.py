@@ -7,7 +7,6 @@ tested on the whole test stream seen so far; results, checkpoint and memory are 
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,18 +14,17 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-import avalanche
 import numpy as np
 import pandas as pd
-import timm
 import torch
 from torch import Tensor
 
-from seit_cl import __version__, checkpoint, metrics, plugins, results
-from seit_cl.assembly import build_augment, build_model, build_strategy, choose_policy, choose_precision, optimisation
+from seit_cl import checkpoint, metrics, plugins, results
+from seit_cl.assembly import build_augment, build_model, build_strategy, choose_policy, optimisation
 from seit_cl.config import RunConfig
 from seit_cl.devices import choose_device
 from seit_cl.errors import UserError
+from seit_cl.facts import environment, facts
 from seit_cl.formats import build_format
 from seit_cl.formats.base import FittedFormat, FormatContext
 from seit_cl.generators import Generators, derive_seed
@@ -158,7 +156,7 @@ class Experiment:
         """
         start = self._resume()
         if start == 0:
-            results.start_run(self.run_dir, self.config.plain(), self._environment())
+            results.start_run(self.run_dir, self.config.plain(), environment(self))
         results.reopen_run(self.run_dir)
         results.log(self.run_dir, f"starts with experience {start + 1} of {len(self.scenario)}")
         try:
@@ -286,7 +284,7 @@ class Experiment:
         self._write_rows()
         if self.memory is not None:
             self._show_exemplars(self.memory)
-        results.finish_run(self.run_dir, self.facts())
+        results.finish_run(self.run_dir, facts(self))
         checkpoint.close(self.run_dir)
 
     def _show_exemplars(self, memory: ByteBudgetBuffer) -> None:
@@ -301,45 +299,3 @@ class Experiment:
         temporary = path.with_name(".exemplars.tmp.npz")
         np.savez_compressed(temporary, before=self.data.shown(ids).numpy(), after=after.numpy())
         temporary.replace(path)
-
-    def facts(self) -> dict[str, Any]:
-        """The run's row of summary.csv, but for what is computed from accuracy.csv."""
-        memory, config, data = self.memory, self.config, self.data
-        names = ("used_bytes", "payload_bytes", "bytes_per_exemplar", "classes_covered")
-        stored = {name: 0 if memory is None else getattr(memory, name) for name in names}
-        model_bytes = sum(p.numel() * p.element_size() for p in self.learner.model.parameters())
-        return stored | {
-            "scenario": self.scenario.name, "dataset": data.dataset.name, "strategy": config.strategy,
-            "format": "" if memory is None else memory.fmt.spec,
-            "format_chose": memory.fmt.chosen if memory is not None and isinstance(memory.fmt, FittedFormat) else "",
-            "learner": config.learner, "model": config.model,
-            "tokenizer": data.tokenizer.identity if self.uses_tokenizer else "",
-            "memory_bytes": 0 if memory is None else memory.budget_bytes,
-            "policy": "" if memory is None else memory.policy,
-            "memory_full": memory is not None and bool(memory.full or memory.skipped),
-            "seed": config.seed, "exemplars": 0 if memory is None else len(memory),
-            "codec_bytes": self._codec_bytes(), "model_bytes": model_bytes,
-            "strategy_bytes": self.strategy.strategy_bytes, "steps": self.learner.steps_done,
-            "train_seconds": round(self.train_seconds, 1), "device": str(self.device), "status": "finished",
-            "skipped_images": len(data.dataset.skipped),
-        }  # fmt: skip
-
-    def _codec_bytes(self) -> int:
-        """Bytes of what this run needs between records and learner: the tokenizer, and probabilities of its codes."""
-        tokenizer = self.data.tokenizer.codec_bytes if self.uses_tokenizer else 0
-        return tokenizer + (0 if self.memory is None else self.memory.fmt.codec_bytes)
-
-    @property
-    def uses_tokenizer(self) -> bool:
-        """Whether the tokenizer has any part in the run: pixel learners take no exemplars of tokens either."""
-        return self.config.learner == "tokens"
-
-    def _environment(self) -> dict[str, Any]:
-        identity = {name: value for name, value in self.data.identity.items() if self.uses_tokenizer or "tokenizer" not in name}
-        packages = {"seit_cl": __version__, "torch": torch.__version__, "timm": timm.__version__,
-                    "avalanche": avalanche.__version__}  # fmt: skip
-        machine = {"machine": platform.machine(), "python": platform.python_version(), "system": platform.system()}
-        hardware = torch.cuda.get_device_name() if self.device.type == "cuda" else f"{torch.get_num_threads()} threads"
-        return {"command": self.command, **packages, **machine, "device": f"{self.device} ({hardware})",
-                "precision": choose_precision(self.config), **identity, "classes": self.names}  # fmt: skip
-

@@ -12,6 +12,7 @@ from seit_cl import density, tokenize
 from seit_cl.config import RunConfig
 from seit_cl.errors import UserError
 from seit_cl.experiment import Experiment
+from seit_cl.facts import facts
 from seit_cl.memory import ByteBudgetBuffer
 from seit_cl.rundata import RunData
 from seit_cl.tokenizers import Tokenizer
@@ -44,16 +45,16 @@ def test_a_run_learns_and_remembers_them(format: str, file: Path, tokenizer: Tok
     assert data.tokens(torch.arange(3)).dtype == torch.int16
     wide = tokenizer.codebook.shape[2] * (2 if tokenizer.combine == "concat" else 1)
     assert made.learner.model.patch_embed.proj.in_channels == wide
-    facts = made.facts()
-    assert facts["exemplars"] > 0 and facts["used_bytes"] <= facts["memory_bytes"] and facts["tokenizer"] == tokenizer.identity
+    row = facts(made)
+    assert row["exemplars"] > 0 and row["used_bytes"] <= row["memory_bytes"] and row["tokenizer"] == tokenizer.identity
     kept = ByteBudgetBuffer.load(tmp_path / "run" / "memory.bin")
     if format == "tokens":
         bits = (tokenizer.codebook.shape[1] - 1).bit_length()
-        assert facts["payload_bytes"] == facts["exemplars"] * 2 * 64 * bits // 8
+        assert row["payload_bytes"] == row["exemplars"] * 2 * 64 * bits // 8
         every = data.tokens(torch.arange(len(data.dataset.train)))
         stored = kept.by_ids(torch.arange(len(kept))).inputs
         assert all(bool((grid == every).flatten(1).all(1).any()) for grid in stored)
-    assert len(kept) == facts["exemplars"]
+    assert len(kept) == row["exemplars"]
     assert pd.read_csv(tmp_path / "run" / "accuracy.csv").total.sum() > 0
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from seit_cl.config import RunConfig
 from seit_cl.errors import UserError
 from seit_cl.experiment import Experiment
+from seit_cl.facts import facts
 from seit_cl.formats import build_format, canonical_spec
 from seit_cl.formats._quality import CANDIDATES, held_out_error
 from seit_cl.memory import ByteBudgetBuffer
@@ -113,6 +114,6 @@ def test_a_run_chooses_for_its_budget_and_resumes_with_it(fractals: Path, tmp_pa
         experiment.run()
         assert experiment.memory is not None
         chosen[budget] = experiment.memory.fmt.quality
-        assert experiment.facts()["format_chose"] == f"quality={chosen[budget]}"
+        assert facts(experiment)["format_chose"] == f"quality={chosen[budget]}"
         assert f"chose quality={chosen[budget]}" in (tmp_path / f"{budget}" / "log.txt").read_text()
     assert chosen[0.002] < chosen[0.2]  # 80 images: all fit at any quality in the larger one
