@@ -120,15 +120,20 @@ def at_all_budgets(runs: Sequence[Run]) -> list[Run]:
 
 
 def past_sweeps(runs: Sequence[Run]) -> list[Run]:
-    """The runs without those of a sweep whose winner went on: alone of their kind where others of the same setting and budget
-    have CHECKED seeds or more."""
-    seeds: dict[tuple[Setting, int], dict[Series, int]] = {}
+    """The runs without those of a sweep whose winner went on: alone of their series where others of the same kind of format,
+    learner, setting and budget have CHECKED seeds or more."""
+    seeds: dict[tuple[Setting, int, Series], dict[Series, int]] = {}
+
+    def place(run: Run) -> tuple[Setting, int, Series]:
+        own = series(run)
+        return setting(run), budget(run), own._replace(format=own.format.partition(":")[0])
+
     for run in runs:
-        groups = seeds.setdefault((setting(run), budget(run)), {})
+        groups = seeds.setdefault(place(run), {})
         groups[series(run)] = groups.get(series(run), 0) + 1
 
     def stays(run: Run) -> bool:
-        groups = seeds[setting(run), budget(run)]
+        groups = seeds[place(run)]
         return groups[series(run)] > 1 or max(groups.values()) < CHECKED
 
     return [run for run in runs if stays(run)]
