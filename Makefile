@@ -16,7 +16,7 @@ run: setup
 	$(RUN) -m seit_cl.run --memory-mb 100 --format tokens
 
 test: setup
-	$(RUN) -m pytest
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist worksteal  # one thread each: threads of two processes wait for one another
 
 lint: setup
 	$(VENV)/bin/ruff check .
