@@ -57,5 +57,6 @@ def fill_options(cls: type[Any], spec: str, given: dict[str, str]) -> Any:
         try:
             values[key] = kind(text)
         except ValueError:
-            raise UserError(f"{spec!r}: {key}={text!r} is not of type {kind.__name__}") from None
+            wanted = getattr(kind, "WORDS", f"of type {kind.__name__}")
+            raise UserError(f"{spec!r}: {key}={text!r} is not {wanted}") from None
     return cls(**values)

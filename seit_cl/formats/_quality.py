@@ -25,6 +25,8 @@ PENALTIES = (0.1, 1.0, 10.0, 100.0)  # of the ridge regression, for features of 
 class Quality(int):
     """A quality, or AUTO, which is written "auto" and stands for one to be chosen."""
 
+    WORDS = 'a whole number or "auto"'  # for messages
+
     def __new__(cls, text: str | int) -> Self:
         """From text.
 
