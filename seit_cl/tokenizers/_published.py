@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from seit_cl.errors import UserError
 from seit_cl.results import write_atomic
-from seit_cl.tokenizers.base import check_side
+from seit_cl.tokenizers.base import check_side, identity_of
 from seit_cl.tokenizers.bundled import PREPROCESSING, float32_arithmetic
 
 CHUNK_PIXELS = {"cpu": 256 * 256, "cuda": 16 * 256 * 256}  # encoded or decoded at a time; what lies between layers is large
@@ -86,7 +85,7 @@ class PublishedTokenizer:
         self.codebook = model.vectors[None].clone()
         self.stride = model.stride
         self.device = self.codebook.device
-        self.identity = identity_of(kind, weights(state))
+        self.identity = identity_of(f"{kind} {PREPROCESSING}", weights(state))
         self.codec_bytes = sum(t.numel() * t.element_size() for t in weights(state).values())
         if not 1 < self.codebook.shape[1] <= MAX_CODES:
             raise UserError(f"{kind}: {self.codebook.shape[1]:,} codes; tokens are int16, so there may be 2 to {MAX_CODES:,}")
@@ -175,12 +174,3 @@ def published(
 def weights(state: State) -> State:
     """The tensors that a model is made of, without what tells of pruning."""
     return {name: tensor for name, tensor in state.items() if not name.startswith(PRUNED)}
-
-
-def identity_of(kind: str, tensors: State) -> str:
-    """16 hexadecimal digits over the kind, the weights, their names and the preprocessing."""
-    digest = hashlib.sha256(f"{kind} {PREPROCESSING}".encode())
-    for name, tensor in sorted(tensors.items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()[:16]

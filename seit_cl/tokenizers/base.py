@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, Self
 
@@ -76,6 +77,20 @@ class TokenizerKind:
     about: str
     source: str = ""
     Options: type[Any] = NoOptions
+
+
+def identity_of(words: str, tensors: Mapping[str, Tensor]) -> str:
+    """16 hexadecimal digits that change with any weight or its name.
+
+    Args:
+        words: what else must change it: preprocessing, kind, configuration.
+        tensors: weights by name.
+    """
+    digest = hashlib.sha256(words.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()[:16]
 
 
 def check_side(images: Tensor, stride: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from seit_cl.autoencoder.vqae import STRIDE, VQAutoencoder, first_levels
 from seit_cl.entropy.model import register_beside
 from seit_cl.errors import UserError
 from seit_cl.results import write_atomic
-from seit_cl.tokenizers.base import TokenizerKind, check_side
+from seit_cl.tokenizers.base import TokenizerKind, check_side, identity_of
 
 WEIGHTS = Path(__file__).with_name("bundled.safetensors")
 CODEBOOKS = ("codebook", "residuals")
@@ -40,7 +39,7 @@ class BundledTokenizer:
         self.codebook = torch.cat([model.codebook[None], *([model.residuals] if model.levels > 1 else [])])
         groups, codes, _ = self.codebook.shape
         self.mirror = torch.arange(codes).roll(codes // 2).repeat(groups, 1)
-        self.identity = identity_of(model)
+        self.identity = identity_of(PREPROCESSING, model.state_dict())
         self.codec_bytes = sum(t.numel() * t.element_size() for t in stored(model).values())
 
     def to(self, device: torch.device | str) -> BundledTokenizer:
@@ -116,14 +115,6 @@ def float32_arithmetic(device: torch.device) -> Iterator[None]:
     finally:
         for setting, precision in zip(settings, before, strict=True):
             setting.fp32_precision = precision
-
-
-def identity_of(model: VQAutoencoder) -> str:
-    """16 hexadecimal digits over the weights, their names and the preprocessing."""
-    digest = hashlib.sha256(PREPROCESSING.encode())
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]
 
 
 def load_tokenizer(path: Path) -> BundledTokenizer:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -17,7 +16,7 @@ from seit_cl.frozen.backbone import Backbone, BackboneSettings
 from seit_cl.frozen.fitting import Fit, fit, fitting_images
 from seit_cl.frozen.quantiser import Quantiser, QuantiserSettings
 from seit_cl.results import write_atomic
-from seit_cl.tokenizers.base import TokenizerKind, check_side
+from seit_cl.tokenizers.base import TokenizerKind, check_side, identity_of
 from seit_cl.tokenizers.bundled import float32_arithmetic
 from seit_cl.tokenizing.cache import cache_folder
 
@@ -38,7 +37,7 @@ class TimmTokenizer:
         settings = {"backbone": asdict(backbone.settings), "quantiser": asdict(quantiser.settings)}
         self.config = json.dumps(settings | {"mean": mean, "std": std}, sort_keys=True)
         tensors = self.tensors()
-        self.identity = identity_of(tensors, self.config)
+        self.identity = identity_of(self.config, tensors)
         self.codec_bytes = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
 
     def tensors(self) -> dict[str, Tensor]:
@@ -85,14 +84,6 @@ class TimmTokenizer:
         """Write weights, codebooks, configuration and card into one safetensors file, atomically."""
         metadata = {**self.card, "kind": "timm", "config": self.config, "identity": self.identity}
         write_atomic(path, save({name: tensor.contiguous() for name, tensor in self.tensors().items()}, metadata=metadata))
-
-
-def identity_of(tensors: dict[str, Tensor], config: str) -> str:
-    """16 hexadecimal digits over the weights, their names, the codebooks and the preprocessing."""
-    digest = hashlib.sha256(config.encode())
-    for name, tensor in sorted(tensors.items()):
-        digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]
 
 
 def load_timm(path: Path) -> TimmTokenizer:

@@ -14,7 +14,8 @@ from tokenizer_samples import CARD, images, untrained
 
 from seit_cl.errors import UserError
 from seit_cl.tokenizers import bundled, open_tokenizer
-from seit_cl.tokenizers.bundled import BundledTokenizer, identity_of, load_tokenizer
+from seit_cl.tokenizers.base import identity_of
+from seit_cl.tokenizers.bundled import BundledTokenizer, load_tokenizer
 
 
 @pytest.fixture
@@ -69,10 +70,10 @@ def test_a_card_cannot_hide_configuration_or_identity(path: Path) -> None:
 
 def test_identity_changes_with_every_weight_and_with_the_codebook() -> None:
     model = untrained().model
-    seen = {identity_of(model)}
+    seen = {identity_of("x", model.state_dict())}
     for tensor in model.state_dict().values():
         tensor[(-1,) * tensor.ndim] += 0.25
-        seen.add(identity_of(model))
+        seen.add(identity_of("x", model.state_dict()))
     assert len(seen) == 1 + len(model.state_dict())
 
 
@@ -84,8 +85,8 @@ def test_identity_changes_with_the_preprocessing(monkeypatch: pytest.MonkeyPatch
 
 def test_identity_does_not_know_the_memory_format_or_the_card() -> None:
     model = untrained().model
-    before = identity_of(model)
-    assert identity_of(model.to(memory_format=torch.contiguous_format)) == before
+    before = identity_of("x", model.state_dict())
+    assert identity_of("x", model.to(memory_format=torch.contiguous_format).state_dict()) == before
     assert BundledTokenizer(model, CARD).identity == before
 
 
