@@ -147,7 +147,8 @@ def test_an_interrupted_run_ends_with_the_numbers_of_one_that_was_not(
 def test_formats_move_no_fresh_sample_and_no_step(outcome: Callable[[str, str], Outcome], strategy: str) -> None:
     first, *others = [outcome(strategy, spec) for spec in formats(strategy)]
     assert all(len(ended.fresh) == len(first.fresh) for ended in others)
-    if BUILT[strategy].data != "memory":  # no fresh samples there
+    # No fresh samples where exemplars alone are trained on; a plugin's own loader mixes both and does not say which they are.
+    if BUILT[strategy].data != "memory" and not BUILT[strategy].avalanche_plugins:
         assert all(ended.fresh == first.fresh for ended in others)
 
 
