@@ -84,10 +84,10 @@ def test_identity_changes_with_the_preprocessing(monkeypatch: pytest.MonkeyPatch
 
 
 def test_identity_does_not_know_the_memory_format_or_the_card() -> None:
-    model = untrained().model
-    before = identity_of("x", model.state_dict())
-    assert identity_of("x", model.to(memory_format=torch.contiguous_format).state_dict()) == before
-    assert BundledTokenizer(model, CARD).identity == before
+    made = untrained()
+    before = identity_of("x", made.model.state_dict())
+    assert identity_of("x", made.model.to(memory_format=torch.contiguous_format).state_dict()) == before
+    assert BundledTokenizer(made.model, CARD).identity == made.identity
 
 
 def test_the_bundled_file_states_its_own_identity() -> None:
