@@ -53,6 +53,8 @@ def test_train_writes_a_file_that_loads_with_its_card(root: Path, tmp_path: Path
     assert tokenizer.codebook.shape == (1, 16, 32)
     assert {"data", "command", "machine", "date", "figures"} <= set(tokenizer.card)
     assert "8 images of tiny/train, 4 fractals" in tokenizer.card["data"] and "PSNR" in done.stdout
+    with Image.open(out.with_suffix(".png")) as picture:
+        assert picture.width > picture.height  # images of val side by side, above what came back of them
 
 
 @pytest.mark.slow

@@ -14,18 +14,21 @@ import torch
 import tyro
 from rich.console import Console
 from rich.progress import Progress as Bar
+from torch import Tensor
 
 from seit_cl.autoencoder.training import Progress, Settings, Trainable, Trainer
 from seit_cl.autoencoder.training_data import TILED, photos, training_images
 from seit_cl.autoencoder.vit_vqgan import HEAD_DIM, ViTVQGAN
 from seit_cl.autoencoder.vqae import STRIDE, VQAutoencoder, first_levels
 from seit_cl.errors import UserError
-from seit_cl.tokenizers import DEFAULT_TOKENIZER, open_tokenizer, vit_vqgan
+from seit_cl.tokenizers import DEFAULT_TOKENIZER, Tokenizer, open_tokenizer, vit_vqgan
 from seit_cl.tokenizers.bundled import BundledTokenizer
+from seit_cl.tokenizing import picture
 from seit_cl.tokenizing.quality import check_figures, check_images, quality
 
 DIM = 32  # of the codes of a ViT-VQGAN, as published
 MOST_LEVELS = 16
+SHOWN = 8  # images of the picture
 
 
 def _help(text: str) -> object:
@@ -120,14 +123,24 @@ def train_command(options: Train) -> None:
             console.print(f"interrupted: {checkpoint} is kept, and the same command goes on from there")
             raise
     tokenizer = vit_vqgan.of_model(model) if isinstance(model, ViTVQGAN) else BundledTokenizer(model.cpu())
+    tokenizer.card = _card(options, tokenizer, trainer, held_out)
+    tokenizer.save(options.out)
+    checkpoint.unlink()
+    shown, drawn = held_out[:: -(-len(held_out) // SHOWN)], options.out.with_suffix(".png")
+    picture.save(picture.draw(tokenizer, list(shown), ["val"] * len(shown)), drawn)
+    console.print(f"{options.out}: {tokenizer.card['figures']}, {options.out.stat().st_size / 1e6:.2f} MB; {drawn}: some of val")
+
+
+def _card(options: Train, tokenizer: Tokenizer, trainer: Trainer, held_out: Tensor) -> dict[str, str]:
+    """What a tokenizer's file says of its training, and of its fidelity on images (N, 3, S, S) uint8 that it did not see."""
     firsts = [tokenizer.first(level + 1) for level in range(options.levels)] if isinstance(tokenizer, BundledTokenizer) \
         else [tokenizer]  # fmt: skip
     found = [quality(each, held_out) for each in firsts]
     fidelity = " / ".join(f"{each.psnr:.2f}" for each in found)
     of = f" with {' / '.join(str(level + 1) for level in range(options.levels))} levels" if options.levels > 1 else ""
     codes = f"{100 * found[-1].used / tokenizer.codebook[..., 0].numel():.1f} % of codes in use"
-    tokenizer.card = {
-        "data": _sources(options, len(images)),
+    card = {
+        "data": _sources(options, len(trainer.images)),
         "command": _command(options),
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, {options.device}, torch {torch.__version__}",
         "date": date.today().isoformat(),
@@ -135,13 +148,9 @@ def train_command(options: Train) -> None:
         "figures": f"val PSNR {fidelity} dB{of} at {options.resolution} px, {codes} on val",
         "check": check_figures(tokenizer, check_images()),
     }
-    if start:
-        tokenizer.card["start"] = f"encoder and first codes of the tokenizer {start}"
-    if options.note:
-        tokenizer.card["note"] = options.note
-    tokenizer.save(options.out)
-    checkpoint.unlink()
-    console.print(f"{options.out}: {tokenizer.card['figures']}, {options.out.stat().st_size / 1e6:.2f} MB")
+    if trainer.settings.start:
+        card["start"] = f"encoder and first codes of the tokenizer {trainer.settings.start}"
+    return card | ({"note": options.note} if options.note else {})
 
 
 def beginning(options: Train) -> tuple[Trainable, str]:
