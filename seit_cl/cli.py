@@ -6,11 +6,18 @@ import contextlib
 import io
 import sys
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import tyro
 
 from seit_cl.errors import UserError
 
 T = TypeVar("T")
+
+
+def hint(text: str) -> Any:
+    """What --help says of an option, for its annotation."""
+    return tyro.conf.arg(help=text)
 
 
 def parse_line(parse: Callable[[], T]) -> T:

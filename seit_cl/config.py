@@ -8,62 +8,57 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import tyro
-
+from seit_cl.cli import hint
 from seit_cl.errors import UserError
 from seit_cl.tokenizers import resolved_spec
-
-
-def _help(text: str) -> Any:
-    return tyro.conf.arg(help=text)
 
 
 @dataclass(frozen=True)
 class RunConfig:
     """Options of one run."""
 
-    data_root: Annotated[Path | None, _help(
+    data_root: Annotated[Path | None, hint(
         "folder with train/<class>/* and val/<class>/*, or a token file, or a SeiT release's folder; none: built-in fractals"
     )] = None
-    scenario: Annotated[str, _help("how the dataset is cut into experiences")] = "class-incremental"
-    experiences: Annotated[int, _help("number of experiences")] = 5
-    first_classes: Annotated[int, _help("classes in the first experience; 0: an even split")] = 0
-    class_order_seed: Annotated[int, _help("seed of the class order; --seed does not move it")] = 1993
-    class_order: Annotated[tuple[str, ...], _help("explicit class order: every class name once")] = ()
-    strategy: Annotated[str, _help("what is done against forgetting, e.g. er, naive, cumulative, joint")] = "er"
-    format: Annotated[str, _help("how exemplars are stored, e.g. tokens, jpeg:quality=75, raw")] = "tokens"
-    memory_mb: Annotated[float, _help("budget of the memory's file in MB (10^6 bytes); 0: no memory")] = 1.0
+    scenario: Annotated[str, hint("how the dataset is cut into experiences")] = "class-incremental"
+    experiences: Annotated[int, hint("number of experiences")] = 5
+    first_classes: Annotated[int, hint("classes in the first experience; 0: an even split")] = 0
+    class_order_seed: Annotated[int, hint("seed of the class order; --seed does not move it")] = 1993
+    class_order: Annotated[tuple[str, ...], hint("explicit class order: every class name once")] = ()
+    strategy: Annotated[str, hint("what is done against forgetting, e.g. er, naive, cumulative, joint")] = "er"
+    format: Annotated[str, hint("how exemplars are stored, e.g. tokens, jpeg:quality=75, raw")] = "tokens"
+    memory_mb: Annotated[float, hint("budget of the memory's file in MB (10^6 bytes); 0: no memory")] = 1.0
     policy: Annotated[
-        Literal["class-balanced", "class-balanced-count", "reservoir", "herding"], _help("who stays in the memory")
+        Literal["class-balanced", "class-balanced-count", "reservoir", "herding"], hint("who stays in the memory")
     ] = "class-balanced"
-    learner: Annotated[Literal["tokens", "pixels"], _help("token learner, or the same ViT on pixels")] = "tokens"
-    model: Annotated[Literal["micro", "tiny", "small", "base"], _help("size of the ViT")] = "micro"
-    head: Annotated[Literal["grow", "fixed"], _help("classify among the classes seen, or all from the start")] = "grow"
-    resolution: Annotated[int, _help("image side in pixels; 0: the dataset's own")] = 0
-    epochs: Annotated[int, _help("passes over each experience")] = 10
-    batch: Annotated[int, _help("fresh samples a step")] = 32
-    replay_batch: Annotated[int, _help("exemplars a step")] = 32
-    learning_rate: Annotated[float, _help("peak learning rate of AdamW")] = 5e-4
-    weight_decay: Annotated[float, _help("weight decay of AdamW, on matrices")] = 0.05
-    warmup: Annotated[float, _help("fraction of an experience's steps that warm up")] = 0.1
-    clip: Annotated[float, _help("largest gradient norm")] = 1.0
-    label_smoothing: Annotated[float, _help("label smoothing")] = 0.1
-    token_rrc: Annotated[float, _help("smallest area of Token-RRC's crop; 1: no crop")] = 0.3
-    synonym_p: Annotated[float, _help("probability that an image gets synonym tokens (Token-EDA)")] = 0.25
-    swap_p: Annotated[float, _help("probability that two squares of an image swap (Token-EDA)")] = 0.25
-    noise_p: Annotated[float, _help("probability that an image gets Emb-Noise")] = 0.5
-    pixel_rrc: Annotated[float, _help("smallest area of the pixel learner's crop; 1: no crop")] = 0.3
-    flip_p: Annotated[float, _help("probability that an image is mirrored, in pixels or in tokens")] = 0.5
-    cutmix_p: Annotated[float, _help("probability that a batch is mixed by CutMix")] = 0.5
-    cutmix_alpha: Annotated[float, _help("alpha of CutMix's Beta distribution")] = 1.0
-    seed: Annotated[int, _help("seed of the run's generators")] = 0
-    device: Annotated[Literal["auto", "cpu", "cuda"], _help("where the learner runs")] = "auto"
-    precision: Annotated[Literal["auto", "fp32", "bf16"], _help("auto: bf16 where the hardware has it")] = "auto"
-    compile: Annotated[bool, _help("compile the training step's model, on a GPU into CUDA graphs: starts slowly")] = False
+    learner: Annotated[Literal["tokens", "pixels"], hint("token learner, or the same ViT on pixels")] = "tokens"
+    model: Annotated[Literal["micro", "tiny", "small", "base"], hint("size of the ViT")] = "micro"
+    head: Annotated[Literal["grow", "fixed"], hint("classify among the classes seen, or all from the start")] = "grow"
+    resolution: Annotated[int, hint("image side in pixels; 0: the dataset's own")] = 0
+    epochs: Annotated[int, hint("passes over each experience")] = 10
+    batch: Annotated[int, hint("fresh samples a step")] = 32
+    replay_batch: Annotated[int, hint("exemplars a step")] = 32
+    learning_rate: Annotated[float, hint("peak learning rate of AdamW")] = 5e-4
+    weight_decay: Annotated[float, hint("weight decay of AdamW, on matrices")] = 0.05
+    warmup: Annotated[float, hint("fraction of an experience's steps that warm up")] = 0.1
+    clip: Annotated[float, hint("largest gradient norm")] = 1.0
+    label_smoothing: Annotated[float, hint("label smoothing")] = 0.1
+    token_rrc: Annotated[float, hint("smallest area of Token-RRC's crop; 1: no crop")] = 0.3
+    synonym_p: Annotated[float, hint("probability that an image gets synonym tokens (Token-EDA)")] = 0.25
+    swap_p: Annotated[float, hint("probability that two squares of an image swap (Token-EDA)")] = 0.25
+    noise_p: Annotated[float, hint("probability that an image gets Emb-Noise")] = 0.5
+    pixel_rrc: Annotated[float, hint("smallest area of the pixel learner's crop; 1: no crop")] = 0.3
+    flip_p: Annotated[float, hint("probability that an image is mirrored, in pixels or in tokens")] = 0.5
+    cutmix_p: Annotated[float, hint("probability that a batch is mixed by CutMix")] = 0.5
+    cutmix_alpha: Annotated[float, hint("alpha of CutMix's Beta distribution")] = 1.0
+    seed: Annotated[int, hint("seed of the run's generators")] = 0
+    device: Annotated[Literal["auto", "cpu", "cuda"], hint("where the learner runs")] = "auto"
+    precision: Annotated[Literal["auto", "fp32", "bf16"], hint("auto: bf16 where the hardware has it")] = "auto"
+    compile: Annotated[bool, hint("compile the training step's model, on a GPU into CUDA graphs: starts slowly")] = False
     tokenizer: Annotated[
-        str | None, _help("a file of tokenize train, or kind:SOURCE,option=value (tokenize list); none: the bundled one")
+        str | None, hint("a file of tokenize train, or kind:SOURCE,option=value (tokenize list); none: the bundled one")
     ] = None
-    skip_bad_images: Annotated[bool, _help("leave unreadable images out and count them")] = False
+    skip_bad_images: Annotated[bool, hint("leave unreadable images out and count them")] = False
 
     def __post_init__(self) -> None:
         """Refuse values that no run can mean.

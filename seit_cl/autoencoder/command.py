@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import torch
-import tyro
 from rich.console import Console
 from rich.progress import Progress as Bar
 from torch import Tensor
@@ -20,6 +19,7 @@ from seit_cl.autoencoder.training import Progress, Settings, Trainable, Trainer
 from seit_cl.autoencoder.training_data import TILED, photos, training_images
 from seit_cl.autoencoder.vit_vqgan import HEAD_DIM, ViTVQGAN
 from seit_cl.autoencoder.vqae import STRIDE, VQAutoencoder, first_levels
+from seit_cl.cli import hint
 from seit_cl.errors import UserError
 from seit_cl.tokenizers import DEFAULT_TOKENIZER, Tokenizer, open_tokenizer, vit_vqgan
 from seit_cl.tokenizers.bundled import BundledTokenizer
@@ -31,36 +31,32 @@ MOST_LEVELS = 16
 SHOWN = 8  # images of the picture
 
 
-def _help(text: str) -> object:
-    return tyro.conf.arg(help=text)
-
-
 @dataclass(frozen=True)
 class Train:
     """Train a tokenizer on an image folder and on fractals, and measure it on the folder's val images."""
 
-    data_root: Annotated[Path, _help("folder with train/<class>/* and val/<class>/*")]
-    out: Annotated[Path, _help("safetensors file to write")]
-    minutes: Annotated[float, _help("wall-clock minutes of training")] = 20.0
-    resolution: Annotated[int, _help("image side in pixels")] = 64
-    fractals: Annotated[int, _help("fractal images beside the folder's")] = 2500
-    photos: Annotated[Path | None, _help("folder of larger images; tiles of them are trained on, without classes")] = None
-    architecture: Annotated[Literal["bundled", "vit-vqgan"], _help("convolutions of stride 8, or a ViT-VQGAN")] = "bundled"
-    levels: Annotated[int, _help("codes a position, of bundled; the first alone can be used, with FILE,levels=1")] = 1
-    start: Annotated[str | None, _help("tokenizer of this kind to add levels to, e.g. bundled: its encoder and first codes stay, "
+    data_root: Annotated[Path, hint("folder with train/<class>/* and val/<class>/*")]
+    out: Annotated[Path, hint("safetensors file to write")]
+    minutes: Annotated[float, hint("wall-clock minutes of training")] = 20.0
+    resolution: Annotated[int, hint("image side in pixels")] = 64
+    fractals: Annotated[int, hint("fractal images beside the folder's")] = 2500
+    photos: Annotated[Path | None, hint("folder of larger images; tiles of them are trained on, without classes")] = None
+    architecture: Annotated[Literal["bundled", "vit-vqgan"], hint("convolutions of stride 8, or a ViT-VQGAN")] = "bundled"
+    levels: Annotated[int, hint("codes a position, of bundled; the first alone can be used, with FILE,levels=1")] = 1
+    start: Annotated[str | None, hint("tokenizer of this kind to add levels to, e.g. bundled: its encoder and first codes stay, "
                                        "and so do --codes, --width and --depth")] = None  # fmt: skip
-    codes: Annotated[int, _help("codebook size K; even for bundled")] = 1024
-    width: Annotated[int, _help("channels at stride 8, a multiple of 4; of vit-vqgan: a multiple of 64")] = 128
-    depth: Annotated[int, _help("blocks of the encoder at stride 8; of vit-vqgan: of encoder and of decoder")] = 3
-    patch: Annotated[int, _help("side in pixels of the patches of vit-vqgan, its stride")] = STRIDE
-    batch: Annotated[int, _help("images a step")] = 64
-    crop: Annotated[int, _help("side of the random crops trained on, px; as large as the images at the end")] = 32
-    learning_rate: Annotated[float, _help("peak learning rate of AdamW")] = 2e-3
-    supervision: Annotated[float, _help("weight of the classification loss on the codes; 0: none")] = 1.0
-    precision: Annotated[Literal["fp32", "bf16"], _help("of the forward pass; codes are assigned in float32")] = "fp32"
-    seed: Annotated[int, _help("seed of weights, batches and fractals")] = 0
-    device: Annotated[Literal["cpu", "cuda"], _help("where to train")] = "cpu"
-    note: Annotated[str, _help("for the card: the terms of the data, what the tokenizer cannot do")] = ""
+    codes: Annotated[int, hint("codebook size K; even for bundled")] = 1024
+    width: Annotated[int, hint("channels at stride 8, a multiple of 4; of vit-vqgan: a multiple of 64")] = 128
+    depth: Annotated[int, hint("blocks of the encoder at stride 8; of vit-vqgan: of encoder and of decoder")] = 3
+    patch: Annotated[int, hint("side in pixels of the patches of vit-vqgan, its stride")] = STRIDE
+    batch: Annotated[int, hint("images a step")] = 64
+    crop: Annotated[int, hint("side of the random crops trained on, px; as large as the images at the end")] = 32
+    learning_rate: Annotated[float, hint("peak learning rate of AdamW")] = 2e-3
+    supervision: Annotated[float, hint("weight of the classification loss on the codes; 0: none")] = 1.0
+    precision: Annotated[Literal["fp32", "bf16"], hint("of the forward pass; codes are assigned in float32")] = "fp32"
+    seed: Annotated[int, hint("seed of weights, batches and fractals")] = 0
+    device: Annotated[Literal["cpu", "cuda"], hint("where to train")] = "cpu"
+    note: Annotated[str, hint("for the card: the terms of the data, what the tokenizer cannot do")] = ""
 
 
 def check(options: Train) -> None:

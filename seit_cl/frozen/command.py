@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
-import tyro
-
+from seit_cl.cli import hint
 from seit_cl.errors import UserError
 from seit_cl.frozen.fitting import Fit
 from seit_cl.specs import fill_options
@@ -16,17 +15,13 @@ from seit_cl.tokenizers import split_spec
 KIND = "timm"
 
 
-def _help(text: str) -> object:
-    return tyro.conf.arg(help=text)
-
-
 @dataclass(frozen=True)
 class FitFeatures:
     """Fit a quantiser to the features of a frozen timm backbone, and write a tokenizer file."""
 
-    tokenizer: Annotated[str, _help("timm:BACKBONE,option=value, e.g. timm:resnet18,pq=8x256; see tokenize list")]
-    out: Annotated[Path, _help("safetensors file to write")]
-    data_root: Annotated[Path | None, _help("folder of images to fit on, its train/ where it has one; without: fractals")] = None
+    tokenizer: Annotated[str, hint("timm:BACKBONE,option=value, e.g. timm:resnet18,pq=8x256; see tokenize list")]
+    out: Annotated[Path, hint("safetensors file to write")]
+    data_root: Annotated[Path | None, hint("folder of images to fit on, its train/ where it has one; without: fractals")] = None
 
 
 def fit_command(options: FitFeatures) -> None:

@@ -19,10 +19,10 @@ from typing import Annotated, Literal
 
 import numpy as np
 import torch
-import tyro
 from rich.console import Console
 from torch import Tensor
 
+from seit_cl.cli import hint
 from seit_cl.datasets.base import Dataset
 from seit_cl.datasets.folder import open_folder
 from seit_cl.datasets.images import load_images, native_resolution
@@ -40,21 +40,17 @@ CHUNK = 64  # images of a part decoded and tokenized at a time
 WAIT = 600.0  # seconds without a new part after which rank 0 gives the others up
 
 
-def _help(text: str) -> object:
-    return tyro.conf.arg(help=text)
-
-
 @dataclass(frozen=True)
 class Encode:
     """Turn an image folder into a token file. Interrupted, the same command goes on; under torchrun processes share the work."""
 
-    data_root: Annotated[Path, _help("folder with train/<class>/* and val/<class>/*")]
-    out: Annotated[Path, _help("safetensors file to write")]
-    tokenizer: Annotated[str, _help("a tokenizer file, or kind:SOURCE,option=value")] = DEFAULT_TOKENIZER
-    resolution: Annotated[int, _help("image side in pixels; 0: the dataset's own")] = 0
-    workers: Annotated[int, _help("processes on a CPU; 0: one a core; on a GPU there is one")] = 0
-    device: Annotated[Literal["auto", "cpu", "cuda"], _help("where the tokenizer runs")] = "auto"
-    skip_bad_images: Annotated[bool, _help("leave unreadable images out")] = False
+    data_root: Annotated[Path, hint("folder with train/<class>/* and val/<class>/*")]
+    out: Annotated[Path, hint("safetensors file to write")]
+    tokenizer: Annotated[str, hint("a tokenizer file, or kind:SOURCE,option=value")] = DEFAULT_TOKENIZER
+    resolution: Annotated[int, hint("image side in pixels; 0: the dataset's own")] = 0
+    workers: Annotated[int, hint("processes on a CPU; 0: one a core; on a GPU there is one")] = 0
+    device: Annotated[Literal["auto", "cpu", "cuda"], hint("where the tokenizer runs")] = "auto"
+    skip_bad_images: Annotated[bool, hint("leave unreadable images out")] = False
 
 
 @dataclass(frozen=True)

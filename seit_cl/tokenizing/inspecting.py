@@ -9,6 +9,7 @@ from typing import Annotated
 import tyro
 
 from seit_cl.autoencoder.training_data import photos
+from seit_cl.cli import hint
 from seit_cl.datasets.fractals import render
 from seit_cl.datasets.images import load_images
 from seit_cl.datasets.seit_release import is_release, read_release
@@ -26,19 +27,15 @@ CHECKPOINTS = (".ckpt", ".pt", ".pth", ".bin")
 SHOWN = 8  # images of the picture
 
 
-def _help(text: str) -> object:
-    return tyro.conf.arg(help=text)
-
-
 @dataclass(frozen=True)
 class Inspect:
     """Say what a thing is: a tokenizer (measured on images that you name), a token file, a SeiT release, or a checkpoint."""
 
-    what: Annotated[tyro.conf.Positional[str], _help("file, folder or kind:SOURCE; none: the tokenizer of --tokenizer")] = ""
-    tokenizer: Annotated[str | None, _help("a tokenizer, or the one that made a token file; none: the bundled one")] = None
-    images: Annotated[Path | None, _help("folder of images to measure it on: all in it and in the folders in it")] = None
-    resolution: Annotated[int, _help("side in pixels that these are resized to")] = 64
-    picture: Annotated[Path | None, _help("PNG file for reconstructions of these images, or of fractals")] = None
+    what: Annotated[tyro.conf.Positional[str], hint("file, folder or kind:SOURCE; none: the tokenizer of --tokenizer")] = ""
+    tokenizer: Annotated[str | None, hint("a tokenizer, or the one that made a token file; none: the bundled one")] = None
+    images: Annotated[Path | None, hint("folder of images to measure it on: all in it and in the folders in it")] = None
+    resolution: Annotated[int, hint("side in pixels that these are resized to")] = 64
+    picture: Annotated[Path | None, hint("PNG file for reconstructions of these images, or of fractals")] = None
 
 
 def inspect_command(options: Inspect) -> None:

@@ -6,19 +6,14 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated
 
-import tyro
-
 from seit_cl import plugins
+from seit_cl.cli import hint
 from seit_cl.datasets.fractals import render
 from seit_cl.datasets.images import load_images
 from seit_cl.errors import UserError
 from seit_cl.tokenizers import DEFAULT_TOKENIZER, TokenizerKind, open_tokenizer
 from seit_cl.tokenizing import picture
 from seit_cl.tokenizing.quality import CHECK_SEED
-
-
-def _help(text: str) -> object:
-    return tyro.conf.arg(help=text)
 
 
 @dataclass(frozen=True)
@@ -30,11 +25,11 @@ class List:
 class Show:
     """Draw images above what a tokenizer keeps of them: fractals, and images that you name."""
 
-    images: Annotated[tuple[Path, ...], _help("image files; their central squares are shown")] = ()
-    sides: Annotated[tuple[int, ...], _help("sides in pixels that each of them is shown at")] = (64, 128, 256)
-    fractals: Annotated[int, _help("fractals of 64 px to show")] = 4
-    tokenizer: Annotated[str, _help("a tokenizer file, or kind:SOURCE,option=value")] = DEFAULT_TOKENIZER
-    out: Annotated[Path, _help("PNG file to write")] = Path("reconstructions.png")
+    images: Annotated[tuple[Path, ...], hint("image files; their central squares are shown")] = ()
+    sides: Annotated[tuple[int, ...], hint("sides in pixels that each of them is shown at")] = (64, 128, 256)
+    fractals: Annotated[int, hint("fractals of 64 px to show")] = 4
+    tokenizer: Annotated[str, hint("a tokenizer file, or kind:SOURCE,option=value")] = DEFAULT_TOKENIZER
+    out: Annotated[Path, hint("PNG file to write")] = Path("reconstructions.png")
 
 
 def list_command(options: List) -> None:

@@ -7,20 +7,16 @@ from pathlib import Path
 from typing import Annotated, Protocol, runtime_checkable
 
 import torch
-import tyro
 from rich.console import Console
 from rich.progress import Progress
 
+from seit_cl.cli import hint
 from seit_cl.datasets.folder import open_folder
 from seit_cl.errors import UserError
 from seit_cl.tokenizers import open_tokenizer
 from seit_cl.tokenizers.base import Tokenizer
 from seit_cl.tokenizing.cache import encode_split
 from seit_cl.tokenizing.look import check_resolution
-
-
-def _help(text: str) -> object:
-    return tyro.conf.arg(help=text)
 
 
 @runtime_checkable
@@ -43,10 +39,10 @@ class Prune:
     """Write a tokenizer that has the codes alone that a data set's training images use. Images whose nearest code is gone get
     the nearest of those left."""
 
-    tokenizer: Annotated[str, _help("a tokenizer file, or kind:SOURCE,option=value")]
-    data_root: Annotated[Path, _help("folder with train/<class>/* and val/<class>/*; codes of train/ stay")]
-    out: Annotated[Path, _help("safetensors file to write")]
-    resolution: Annotated[int, _help("side in pixels that images are resized to")] = 64
+    tokenizer: Annotated[str, hint("a tokenizer file, or kind:SOURCE,option=value")]
+    data_root: Annotated[Path, hint("folder with train/<class>/* and val/<class>/*; codes of train/ stay")]
+    out: Annotated[Path, hint("safetensors file to write")]
+    resolution: Annotated[int, hint("side in pixels that images are resized to")] = 64
 
 
 def prune_command(options: Prune) -> None:

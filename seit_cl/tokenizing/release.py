@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import tyro
 from rich.console import Console
 
+from seit_cl.cli import hint
 from seit_cl.datasets.seit_export import LEVEL, export_release
 from seit_cl.datasets.seit_release import is_release, manifest, read_release
 from seit_cl.datasets.stored import TokenDataset, open_stored
@@ -20,27 +20,23 @@ from seit_cl.tokenizing.bar import images_bar
 from seit_cl.tokenizing.cache import cache_folder
 
 
-def _help(text: str) -> object:
-    return tyro.conf.arg(help=text)
-
-
 @dataclass(frozen=True)
 class ImportSeit:
     """Turn the files of a SeiT release into a token file: train, val, or both, whichever are there."""
 
-    release: Annotated[Path, _help("folder with NAME-train-token.data.bin.gz, its index and labels, and codebook.ckpt")]
-    out: Annotated[Path, _help("safetensors file to write")]
-    grid: Annotated[tuple[int, int] | None, _help("height and width of an image's tokens; none: square")] = None
-    classes: Annotated[Path | None, _help("text file of the classes' names, one a line; none: their numbers")] = None
+    release: Annotated[Path, hint("folder with NAME-train-token.data.bin.gz, its index and labels, and codebook.ckpt")]
+    out: Annotated[Path, hint("safetensors file to write")]
+    grid: Annotated[tuple[int, int] | None, hint("height and width of an image's tokens; none: square")] = None
+    classes: Annotated[Path | None, hint("text file of the classes' names, one a line; none: their numbers")] = None
 
 
 @dataclass(frozen=True)
 class ExportSeit:
     """Write a token file in the format of the SeiT release."""
 
-    tokens: Annotated[Path, _help("the token file")]
-    out: Annotated[Path, _help("folder to make")]
-    level: Annotated[int, _help("zlib's level, 0 to 9")] = LEVEL
+    tokens: Annotated[Path, hint("the token file")]
+    out: Annotated[Path, hint("folder to make")]
+    level: Annotated[int, hint("zlib's level, 0 to 9")] = LEVEL
 
 
 def import_command(options: ImportSeit) -> None:
