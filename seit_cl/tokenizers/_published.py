@@ -12,6 +12,7 @@ from torch import Tensor
 
 from seit_cl.errors import UserError
 from seit_cl.results import write_atomic
+from seit_cl.tokenizers._checkpoint import own_card, read_state_dict, without
 from seit_cl.tokenizers.base import check_side, identity_of
 from seit_cl.tokenizers.bundled import PREPROCESSING, float32_arithmetic
 
@@ -169,6 +170,24 @@ def published(
         UserError: tensors that do not fit, or more codes than tokens can hold.
     """
     return PublishedTokenizer(kind, fit(source, weights(state)), state, fit, card or {})
+
+
+def open_checkpoint(
+    source: str, ignored: tuple[str, ...], from_state: Callable[[str, State, dict[str, str]], PublishedTokenizer]
+) -> PublishedTokenizer:
+    """The tokenizer of a checkpoint's file.
+
+    Args:
+        source: the file.
+        ignored: prefixes of names that the tokenizer does not need; the card says how many there were.
+        from_state: makes it of the file's name, the tensors and the card.
+
+    Raises:
+        UserError: the file cannot be read, or its tensors do not fit.
+    """
+    state, metadata = read_state_dict(Path(source))
+    kept, left_out = without(state, ignored)
+    return from_state(source, kept, own_card(metadata, left_out))
 
 
 def weights(state: State) -> State:

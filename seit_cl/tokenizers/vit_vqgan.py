@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from seit_cl.autoencoder.vit_vqgan import ANCHORS, ViTVQGAN, config_of
-from seit_cl.tokenizers._checkpoint import check_anchors, fitted, own_card, read_state_dict, without
-from seit_cl.tokenizers._published import PublishedTokenizer, published
+from seit_cl.tokenizers._checkpoint import check_anchors, fitted
+from seit_cl.tokenizers._published import PublishedTokenizer, open_checkpoint, published
 from seit_cl.tokenizers.base import TokenizerKind
 
 NAME = "vit_vqgan"
@@ -43,9 +42,7 @@ def of_model(model: ViTVQGAN) -> PublishedTokenizer:
 
 
 def _open(source: str, options: Any) -> PublishedTokenizer:
-    state, metadata = read_state_dict(Path(source))
-    kept, ignored = without(state, IGNORED)
-    return from_state(source, kept, own_card(metadata, ignored))
+    return open_checkpoint(source, IGNORED, from_state)
 
 
 TOKENIZER = TokenizerKind(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from seit_cl.tokenizers._checkpoint import check_anchors, fitted, own_card, read_state_dict, without
-from seit_cl.tokenizers._published import PublishedTokenizer, published
+from seit_cl.tokenizers._checkpoint import check_anchors, fitted
+from seit_cl.tokenizers._published import PublishedTokenizer, open_checkpoint, published
 from seit_cl.tokenizers._vqgan_model import ANCHORS, VQGAN
 from seit_cl.tokenizers.base import TokenizerKind
 
@@ -38,9 +37,7 @@ def _fit(source: str, state: dict[str, Tensor]) -> VQGAN:
 
 
 def _open(source: str, options: Any) -> PublishedTokenizer:
-    state, metadata = read_state_dict(Path(source))
-    kept, ignored = without(state, IGNORED)
-    return from_state(source, kept, own_card(metadata, ignored))
+    return open_checkpoint(source, IGNORED, from_state)
 
 
 TOKENIZER = TokenizerKind(
