@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from seit_cl import plugins
 from seit_cl.assembly import build_augment
 from seit_cl.config import RunConfig
 from seit_cl.devices import choose_device
@@ -18,7 +17,7 @@ from seit_cl.learner.batches import BatchMaker
 from seit_cl.memory.buffer import ByteBudgetBuffer
 from seit_cl.rundata import RunData
 from seit_cl.samples import Samples
-from seit_cl.scenario import Scenario
+from seit_cl.scenario import Scenario, build_scenario
 
 _OFFER = 256  # samples encoded at a time
 
@@ -47,12 +46,7 @@ class Workload:
 
     def stream(self) -> Scenario:
         """The scenario of the options."""
-        cut = plugins.load("scenario", self.config.scenario)
-        config = self.config
-        stream: Scenario = cut(
-            self.data.dataset, config.experiences, config.first_classes, config.class_order_seed, config.class_order
-        )
-        return stream
+        return build_scenario(self.config.scenario).cut(self.data.dataset, self.config.cut)
 
     def labels(self) -> Tensor:
         """Labels (N,) int64 of the train set, positions in the scenario's class order."""

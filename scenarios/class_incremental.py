@@ -9,7 +9,7 @@ import torch
 
 from seit_cl.datasets.base import Dataset
 from seit_cl.errors import UserError
-from seit_cl.scenario import Scenario
+from seit_cl.scenario import Cut, Scenario, ScenarioKind
 
 
 def class_order(classes: int, seed: int) -> tuple[int, ...]:
@@ -39,39 +39,41 @@ def split_sizes(classes: int, experiences: int, first: int) -> list[int]:
     return head + [rest // parts + (i < rest % parts) for i in range(parts)]
 
 
-def class_incremental(
-    dataset: Dataset, experiences: int, first_classes: int, class_order_seed: int, explicit_order: tuple[str, ...]
-) -> Scenario:
-    """Cut a dataset into class-incremental experiences.
-
-    Args:
-        dataset: with C classes.
-        experiences: number of experiences.
-        first_classes: classes in the first experience; 0 for an even split.
-        class_order_seed: of the class order when no explicit one is given.
-        explicit_order: all class names in the order wanted, or empty.
+def ordered_classes(dataset: Dataset, cut: Cut) -> tuple[int, ...]:
+    """The class order that the command line asks for: the explicit one, or that of its seed.
 
     Raises:
-        UserError: the explicit order is not a permutation of the classes, or the split is impossible.
+        UserError: the explicit order is not a permutation of the classes.
     """
-    count = len(dataset.classes)
-    order = class_order(count, class_order_seed)
-    if explicit_order:
-        if sorted(explicit_order) != sorted(dataset.classes):
-            odd = sorted(set(explicit_order) ^ set(dataset.classes)) or ["a class given twice"]
-            raise UserError(f"--class-order must name each of the {count} classes once; look at {', '.join(odd[:3])}")
-        order = tuple(dataset.classes.index(name) for name in explicit_order)
-    sizes = split_sizes(count, experiences, first_classes)
-    bounds = np.cumsum([0, *sizes])
-    labels = tuple(tuple(range(a, b)) for a, b in itertools.pairwise(bounds.tolist()))
-    members = [torch.tensor([order[label] for label in part]) for part in labels]
-    return Scenario(
-        name="class-incremental",
-        class_order=order,
-        train=tuple(torch.isin(dataset.train.labels, part).nonzero()[:, 0] for part in members),
-        test=tuple(torch.isin(dataset.val.labels, part).nonzero()[:, 0] for part in members),
-        classes=labels,
-    )
+    count, explicit = len(dataset.classes), cut.class_order
+    if not explicit:
+        return class_order(count, cut.class_order_seed)
+    if sorted(explicit) != sorted(dataset.classes):
+        odd = sorted(set(explicit) ^ set(dataset.classes)) or ["a class given twice"]
+        raise UserError(f"--class-order must name each of the {count} classes once; look at {', '.join(odd[:3])}")
+    return tuple(dataset.classes.index(name) for name in explicit)
 
 
-SCENARIO = class_incremental
+class ClassIncremental(ScenarioKind):
+    """The classes in experiences that partition them."""
+
+    source = "Rebuffi et al., CVPR 2017 (iCaRL)"
+    shape = "--experiences of equally many classes"
+
+    def cut(self, dataset: Dataset, cut: Cut) -> Scenario:
+        """Classes in the order of `ordered_classes`, in experiences of `split_sizes`."""
+        order = ordered_classes(dataset, cut)
+        sizes = split_sizes(len(order), cut.experiences, cut.first_classes)
+        bounds = np.cumsum([0, *sizes])
+        labels = tuple(tuple(range(a, b)) for a, b in itertools.pairwise(bounds.tolist()))
+        members = [torch.tensor([order[label] for label in part]) for part in labels]
+        return Scenario(
+            name=self.name,
+            class_order=order,
+            train=tuple(torch.isin(dataset.train.labels, part).nonzero()[:, 0] for part in members),
+            test=tuple(torch.isin(dataset.val.labels, part).nonzero()[:, 0] for part in members),
+            classes=labels,
+        )
+
+
+SCENARIO = ClassIncremental

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from seit_cl.cli import hint
 from seit_cl.errors import UserError
+from seit_cl.scenario import Cut, build_scenario
 from seit_cl.tokenizers import resolved_spec
 
 
@@ -20,7 +21,9 @@ class RunConfig:
     data_root: Annotated[Path | None, hint(
         "folder with train/<class>/* and val/<class>/*, or a token file, or a SeiT release's folder; none: built-in fractals"
     )] = None
-    scenario: Annotated[str, hint("how the dataset is cut into experiences")] = "class-incremental"
+    scenario: Annotated[str, hint(
+        "how the dataset is cut into experiences (python -m seit_cl.scenarios lists them)"
+    )] = "class-incremental"
     experiences: Annotated[int, hint("number of experiences")] = 5
     first_classes: Annotated[int, hint("classes in the first experience; 0: an even split")] = 0
     class_order_seed: Annotated[int, hint("seed of the class order; --seed does not move it")] = 1993
@@ -51,6 +54,7 @@ class RunConfig:
     flip_p: Annotated[float, hint("probability that an image is mirrored, in pixels or in tokens")] = 0.5
     cutmix_p: Annotated[float, hint("probability that a batch is mixed by CutMix")] = 0.5
     cutmix_alpha: Annotated[float, hint("alpha of CutMix's Beta distribution")] = 1.0
+    eval_every: Annotated[int, hint("test after every so many experiences, and after the last")] = 1
     seed: Annotated[int, hint("seed of the run's generators")] = 0
     device: Annotated[Literal["auto", "cpu", "cuda"], hint("where the learner runs")] = "auto"
     precision: Annotated[Literal["auto", "fp32", "bf16"], hint("auto: bf16 where the hardware has it")] = "auto"
@@ -81,11 +85,16 @@ class RunConfig:
         for key, value in out.items():
             out[key] = str(value.resolve()) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
         tokenizer = self.tokenizer and resolved_spec(self.tokenizer)
-        return out | {"scenario": self.scenario.replace("_", "-"), "tokenizer": tokenizer}
+        return out | {"scenario": build_scenario(self.scenario).name, "tokenizer": tokenizer}
+
+    @property
+    def cut(self) -> Cut:
+        """How the scenario is to cut the dataset."""
+        return Cut(self.experiences, self.first_classes, self.class_order_seed, self.class_order)
 
 
 RANGES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
-    (("epochs", "batch", "experiences"), lambda value: value >= 1, "at least 1"),
+    (("epochs", "batch", "experiences", "eval_every"), lambda value: value >= 1, "at least 1"),
     (("replay_batch", "first_classes", "resolution"), lambda value: value >= 0, "0 or more"),
     (("class_order_seed",), lambda value: 0 <= value < 2**32, "from 0 to 4294967295"),
     (("seed",), lambda value: 0 <= value < 2**63, "0 or more"),

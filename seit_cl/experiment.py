@@ -19,7 +19,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from seit_cl import checkpoint, metrics, plugins, results
+from seit_cl import checkpoint, metrics, results
 from seit_cl.assembly import build_augment, build_model, build_strategy, choose_policy, optimisation
 from seit_cl.config import RunConfig
 from seit_cl.devices import choose_device
@@ -34,7 +34,7 @@ from seit_cl.memory.buffer import ByteBudgetBuffer
 from seit_cl.memory.herding import best_first
 from seit_cl.rundata import RunData
 from seit_cl.samples import Samples
-from seit_cl.scenario import Scenario
+from seit_cl.scenario import Scenario, build_scenario
 from seit_cl.tokenizing.features import pooled_features
 
 OFFER_CHUNK = 512  # samples encoded at a time when the memory is offered an experience
@@ -82,10 +82,10 @@ class Experiment:
         self.config, self.data, self.run_dir, self.command, self.progress = config, data, run_dir, command, progress
         self.strategy = build_strategy(config)
         self.device = choose_device(config.device)
-        cut = plugins.load("scenario", config.scenario)
-        self.stream: Scenario = cut(
-            data.dataset, config.experiences, config.first_classes, config.class_order_seed, config.class_order
-        )
+        self.stream: Scenario = build_scenario(config.scenario).cut(data.dataset, config.cut)
+        if not self.stream.boundaries and self.strategy.needs_boundaries:
+            raise UserError(f"--strategy {config.strategy} must be told where experiences end, and --scenario {config.scenario} "
+                            "does not tell; use er, er_ace, derpp, mir or agem")  # fmt: skip
         self.scenario = self.stream.joined() if self.strategy.data == "joint" else self.stream
         self.labels = self.stream.labels(data.dataset.train.labels)
         self.test_labels = self.stream.labels(data.dataset.val.labels)
@@ -136,7 +136,7 @@ class Experiment:
         return Learner(
             model=new_model(), new_model=new_model, strategy=self.strategy, optimisation=optimisation(config),
             augment=build_augment(config, self.data, self.device), grow_head=config.head == "grow",
-            device=self.device, on_step=self._stepped,
+            one_optimiser=not self.scenario.boundaries, device=self.device, on_step=self._stepped,
         )  # fmt: skip
 
     def _stepped(self, epoch: int, step: int, steps: int) -> None:
@@ -194,6 +194,8 @@ class Experiment:
         self.generators.load_state_dict(state["generators"])
         self.accuracy, self.memory_rows = state["accuracy"], state["memory_rows"]
         self.learner.steps_done, self.train_seconds = state["steps"], state["train_seconds"]
+        if self.learner.one_optimiser:
+            self.learner.optimizer.load_state_dict(state["optimiser"])
         self.memory = memory
         return state["step"] + 1
 
@@ -243,15 +245,19 @@ class Experiment:
             results.log(self.run_dir, f"{memory.fmt.spec}: chose {memory.fmt.chosen}")
 
     def _test(self, step: int) -> None:
-        joint = self.strategy.data == "joint"
+        joint, last = self.strategy.data == "joint", len(self.scenario) - 1
+        if step < last and (step + 1) % self.config.eval_every:
+            return
         at = len(self.stream) - 1 if joint else step
         self.learner.seen = self.stream.seen(at)
         raw = self.data.test(self.config.learner)
         for experience in range(at + 1):
             ids = self.stream.test[experience]
+            if not len(ids):
+                continue
             labels = self.test_labels[ids]
             correct = labels[self.learner.predict(raw[ids]) == labels]
-            shown = self.stream.classes[experience]
+            shown = labels.unique().tolist()
             count = {self.names[label]: int((correct == label).sum()) for label in shown}
             total = {self.names[label]: int((labels == label).sum()) for label in shown}
             self.accuracy += results.accuracy_rows(at, experience, count, total)
@@ -262,6 +268,7 @@ class Experiment:
             "clock": dict(vars(self.learner.clock)), "generators": self.generators.state_dict(),
             "accuracy": self.accuracy, "memory_rows": self.memory_rows,
             "steps": self.learner.steps_done, "train_seconds": self.train_seconds,
+            "optimiser": self.learner.optimizer.state_dict() if self.learner.one_optimiser else {},
         }  # fmt: skip
         checkpoint.commit(self.run_dir, step, self.memory, state)
         self._write_rows()
@@ -271,7 +278,10 @@ class Experiment:
         memory = self.memory
         held = "" if memory is None else f", {len(memory)} exemplars in {memory.used_bytes} of {memory.budget_bytes} bytes"
         seconds = time.monotonic() - self._began
-        accuracy = f"accuracy {100 * metrics.final_accuracy(pd.DataFrame(self.accuracy)):.1f} % of the classes seen"
+        tested = bool(self.accuracy) and self.accuracy[-1]["step"] in (step, len(self.stream) - 1)
+        accuracy = "not tested"
+        if tested:
+            accuracy = f"accuracy {100 * metrics.final_accuracy(pd.DataFrame(self.accuracy)):.1f} % of the classes seen"
         results.log(self.run_dir, f"experience {step + 1} of {len(self.scenario)}: {accuracy}, {self.learner.steps_done} steps, "
                     f"{seconds:.0f} s{held}")  # fmt: skip
 

@@ -139,8 +139,9 @@ def is_finished(config: RunConfig, run_dir: Path) -> bool:
     if not (run_dir / "config.yaml").exists():
         return False
     stored = yaml.safe_load((run_dir / "config.yaml").read_text()) or {}
+    before = RunConfig().plain()  # what options that came later stood for
     for key, value in config.plain().items():
-        if stored.get(key) != value:
+        if stored.get(key, before[key]) != value:
             raise UserError(f"--out {run_dir.parent}: {run_dir.name} was made with {key} {stored.get(key)!r}, not {value!r}; "
                             "choose another --out")  # fmt: skip
     return results.read_run(run_dir).status == "finished" and not checkpoint.pending(run_dir)

@@ -16,6 +16,7 @@ from seit_cl.datasets.images import load_images, native_resolution
 from seit_cl.datasets.stored import TokenDataset
 from seit_cl.devices import MAIN_MEMORY, choose_device
 from seit_cl.errors import UserError
+from seit_cl.scenario import build_scenario
 from seit_cl.tokenizers import DEFAULT_TOKENIZER, Tokenizer, open_tokenizer
 from seit_cl.tokenizers._stored import tokenizer_behind
 from seit_cl.tokenizing.cache import cache_folder, cached_tokens
@@ -138,17 +139,18 @@ class RunData:
 
 
 def open_dataset(config: RunConfig, progress: Callable[[int, int], None] = lambda done, total: None) -> Dataset:
-    """The folder, the token file or the SeiT release at data_root, or the built-in fractals.
+    """The folder, the token file or the SeiT release at data_root, or the built-in fractals: what the scenario selects of it.
 
     Args:
         config: says which.
         progress: called with images done and images in all while a release is converted.
     """
+    scenario = build_scenario(config.scenario)
     if config.data_root is None:
-        return open_fractals(cache_folder() / "datasets")
+        return scenario.select(open_fractals(cache_folder() / "datasets"))
     if is_stored(config.data_root):
-        return open_tokens(config.data_root, progress)
-    return open_folder(config.data_root, config.skip_bad_images)
+        return scenario.select(open_tokens(config.data_root, progress))
+    return scenario.select(open_folder(config.data_root, config.skip_bad_images))
 
 
 def native_side(dataset: Dataset) -> int:

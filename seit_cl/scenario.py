@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from avalanche.benchmarks import benchmark_from_datasets
@@ -11,7 +12,9 @@ from avalanche.benchmarks.utils import as_classification_dataset
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
+from seit_cl import plugins
 from seit_cl.datasets.base import Dataset
+from seit_cl.specs import fill_options, parse_spec
 
 
 @dataclass(frozen=True)
@@ -23,8 +26,11 @@ class Scenario:
         class_order: dataset class indices in the order in which the stream shows them; a label y of the run is the
             class class_order[y].
         train: per experience, (n,) int64 indices into the train split.
-        test: per experience, (n,) int64 indices into the val split.
+        test: per experience, (n,) int64 indices into the val split: what the learner is tested on from then on. Empty where an
+            experience brings nothing new to test.
         classes: per experience, the labels (positions in class_order) that it shows.
+        boundaries: whether the learner is told where an experience ends. Where it is not, one optimiser with a constant rate
+            goes through the whole stream, and strategies that need boundaries are refused.
     """
 
     name: str
@@ -32,6 +38,7 @@ class Scenario:
     train: tuple[Tensor, ...]
     test: tuple[Tensor, ...]
     classes: tuple[tuple[int, ...], ...]
+    boundaries: bool = True
 
     def __len__(self) -> int:
         return len(self.train)
@@ -61,6 +68,82 @@ class Scenario:
             train=stream(self.train, self.labels(dataset.train.labels)),
             test=stream(self.test, self.labels(dataset.val.labels)),
         )
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How the command line wants a dataset cut.
+
+    Args:
+        experiences: number of experiences.
+        first_classes: classes in the first experience; 0 for an even split.
+        class_order_seed: of the class order when no explicit one is given, and of every other draw of a scenario.
+        class_order: all class names in the order wanted, or empty.
+    """
+
+    experiences: int = 5
+    first_classes: int = 0
+    class_order_seed: int = 1993
+    class_order: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """For scenarios without options of their own."""
+
+
+class ScenarioKind:
+    """One file in scenarios/ subclasses this and names the subclass SCENARIO.
+
+    Attributes:
+        source: where the protocol was published, in a few words.
+        shape: what its stream looks like, in a few words, e.g. "10 experiences of 10 classes".
+        Options: frozen dataclass of its own options with their defaults.
+        preset: options of a run, by RunConfig's names, that its literature or a look at it recommends; taken with --preset.
+    """
+
+    source: ClassVar[str] = ""
+    shape: ClassVar[str] = ""
+    Options: ClassVar[type[Any]] = NoOptions
+    preset: ClassVar[Mapping[str, Any]] = {}
+
+    def __init__(self, spec: str) -> None:
+        """Built from the command line's spec, "name:option=value".
+
+        Raises:
+            UserError: an unknown option, or a value that it cannot have.
+        """
+        name, given = parse_spec(spec)
+        self.options = fill_options(self.Options, spec, given)
+        other = {key: value for key, value in vars(self.options).items() if value != getattr(self.Options(), key)}
+        written = ",".join(f"{key}={value}" for key, value in sorted(other.items()))
+        self.name = name.replace("_", "-") + (f":{written}" if written else "")
+
+    def select(self, dataset: Dataset) -> Dataset:
+        """The dataset that the stream shows: all of the given one by default.
+
+        Raises:
+            UserError: it lacks what the scenario needs.
+        """
+        return dataset
+
+    def cut(self, dataset: Dataset, cut: Cut) -> Scenario:
+        """Experiences of a dataset that `select` gave.
+
+        Raises:
+            UserError: a split that cannot be.
+        """
+        raise NotImplementedError
+
+
+def build_scenario(spec: str) -> ScenarioKind:
+    """The scenario of a spec, e.g. "class-incremental".
+
+    Raises:
+        UserError: unknown scenario or option.
+    """
+    kind: type[ScenarioKind] = plugins.load("scenario", parse_spec(spec)[0])
+    return kind(spec)
 
 
 def _targeted(ids: Tensor, labels: Tensor) -> TensorDataset:

@@ -49,6 +49,8 @@ class Learner(SupervisedTemplate):
         grow_head: restrict the logits to the classes seen; False for a fixed head.
         device: of model and batches.
         on_step: called after every step with (epoch, step of the epoch, steps an epoch).
+        one_optimiser: one AdamW goes through the whole stream, with a constant rate after the first experience's warm-up, in
+            the place of a fresh one with a schedule for every experience: for streams that do not tell where experiences end.
         new_model: makes a model like the first one with weights of its own, on the CPU, for strategies that start over.
     """
 
@@ -61,16 +63,18 @@ class Learner(SupervisedTemplate):
         augment: Augment,
         grow_head: bool,
         device: torch.device,
+        one_optimiser: bool = False,
         on_step: Callable[[int, int, int], None] = lambda epoch, step, steps: None,
         new_model: Callable[[], nn.Module] | None = None,
     ) -> None:
         self.strategy, self.optimisation, self.grow_head, self.on_step = strategy, optimisation, grow_head, on_step
-        self.augment, self.steps_done, self._new_model = augment, 0, new_model
+        self.augment, self.steps_done, self._new_model, self.one_optimiser = augment, 0, new_model, one_optimiser
         self.seen = self.seen_before = 0
         self.memory: Memory | None = None
         self.loader: ReplayLoader | MemoryLoader
+        model = model.to(device)
         super().__init__(
-            model=model.to(device), optimizer=torch.optim.AdamW(model.parameters()), device=device,
+            model=model, optimizer=self._new_optimiser(model), device=device,
             train_epochs=optimisation.epochs, evaluator=None, plugins=list(strategy.avalanche_plugins),
         )  # fmt: skip
         strategy.learner = self
@@ -108,18 +112,26 @@ class Learner(SupervisedTemplate):
         """The steps of an epoch are the ReplayLoader's."""
         self.dataloader: Any = self.loader
 
+    def _new_optimiser(self, model: nn.Module) -> torch.optim.Optimizer:
+        settings, spared = self.optimisation, getattr(model, "no_weight_decay", tuple)()
+        groups = param_groups_weight_decay(model, settings.weight_decay, no_weight_decay_list=spared)
+        return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
+
     def check_model_and_optimizer(self, **kwargs: Any) -> None:
-        """A fresh optimiser and schedule for every experience."""
-        settings = self.optimisation
-        spared: Any = getattr(self.model, "no_weight_decay", tuple)()
-        groups = param_groups_weight_decay(self.model, settings.weight_decay, no_weight_decay_list=spared)
-        self.optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
+        """A fresh optimiser and schedule for every experience, or the same one at its peak rate from the second on."""
+        settings, first = self.optimisation, self.steps_done == 0
+        if not self.one_optimiser:
+            self.optimizer = self._new_optimiser(self.model)
         total = len(self.loader) * settings.epochs
         warm = max(1, round(settings.warmup * total))
 
         def rate(step: int) -> float:
+            if self.one_optimiser and not first:
+                return 1.0
             if step < warm:
                 return (step + 1) / warm
+            if self.one_optimiser:
+                return 1.0
             return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, total - warm)))
 
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, rate)
