@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 
-from seit_cl import checkpoint, metrics, results
+from seit_cl import checkpoint, results
 from seit_cl.assembly import build_augment, build_model, build_strategy, choose_policy, optimisation
 from seit_cl.config import RunConfig
 from seit_cl.devices import choose_device
@@ -66,6 +65,7 @@ class Experiment:
         run_dir: its folder.
         command: what the user typed, for environment.json.
         progress: called after every step.
+        committed: called with the number of every experience, from 0, when its results are written.
 
     Raises:
         UserError: options that do not fit the data, or a budget below the header and one record.
@@ -78,8 +78,10 @@ class Experiment:
         run_dir: Path,
         command: str = "",
         progress: Callable[[Now], None] = lambda now: None,
+        committed: Callable[[int], None] = lambda step: None,
     ) -> None:
-        self.config, self.data, self.run_dir, self.command, self.progress = config, data, run_dir, command, progress
+        self.config, self.data, self.run_dir, self.command = config, data, run_dir, command
+        self.progress, self.committed = progress, committed
         self.strategy = build_strategy(config)
         self.device = choose_device(config.device)
         self.stream: Scenario = build_scenario(config.scenario).cut(data.dataset, config.cut)
@@ -244,6 +246,12 @@ class Experiment:
             memory.fit(self._samples(ids[:: -(-len(ids) // FITTED)]), partial(pooled_features, self.data.tokenizer))
             results.log(self.run_dir, f"{memory.fmt.spec}: chose {memory.fmt.chosen}")
 
+    @property
+    def accuracy_so_far(self) -> float | None:
+        """The last test's accuracy over all classes seen, a fraction; None before the first."""
+        last = [row for row in self.accuracy if row["step"] == self.accuracy[-1]["step"]]
+        return sum(row["correct"] for row in last) / sum(row["total"] for row in last) if last else None
+
     def _test(self, step: int) -> None:
         joint, last = self.strategy.data == "joint", len(self.scenario) - 1
         if step < last and (step + 1) % self.config.eval_every:
@@ -273,15 +281,14 @@ class Experiment:
         checkpoint.commit(self.run_dir, step, self.memory, state)
         self._write_rows()
         self._log(step)
+        self.committed(step)
 
     def _log(self, step: int) -> None:
         memory = self.memory
         held = "" if memory is None else f", {len(memory)} exemplars in {memory.used_bytes} of {memory.budget_bytes} bytes"
         seconds = time.monotonic() - self._began
-        tested = bool(self.accuracy) and self.accuracy[-1]["step"] in (step, len(self.stream) - 1)
-        accuracy = "not tested"
-        if tested:
-            accuracy = f"accuracy {100 * metrics.final_accuracy(pd.DataFrame(self.accuracy)):.1f} % of the classes seen"
+        tested = self.accuracy_so_far is not None and self.accuracy[-1]["step"] >= step
+        accuracy = f"accuracy {100 * (self.accuracy_so_far or 0):.1f} % of the classes seen" if tested else "not tested"
         results.log(self.run_dir, f"experience {step + 1} of {len(self.scenario)}: {accuracy}, {self.learner.steps_done} steps, "
                     f"{seconds:.0f} s{held}")  # fmt: skip
 

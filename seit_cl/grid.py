@@ -18,12 +18,14 @@ from seit_cl.cli import parse_line
 from seit_cl.config import GRID, RunConfig, option_names
 from seit_cl.errors import UserError, nearest
 from seit_cl.formats import canonical_spec
+from seit_cl.tracking import Kind
 
 
 @dataclass(frozen=True)
 class _Extra:
     out: Annotated[Path | None, tyro.conf.arg(help="folder of the results; none: runs/<time>-<dataset>")] = None
     config: Annotated[Path | None, tyro.conf.arg(help="YAML file of options; the command line overrides it")] = None
+    tracker: Annotated[Kind, tyro.conf.arg(help="show the run's course in TensorBoard or Weights & Biases")] = "none"
     debug: Annotated[bool, tyro.conf.arg(help="show tracebacks of user errors")] = False
 
 

@@ -23,6 +23,7 @@ from seit_cl.experiment import Experiment, Now
 from seit_cl.grid import expand, is_finished, parse, run_id
 from seit_cl.report import build_report, load_summary, terminal_summary
 from seit_cl.rundata import RunData
+from seit_cl.tracking import Kind, open_tracker
 
 
 def _data_progress(bar: Progress) -> Callable[[str, int, int], None]:
@@ -40,8 +41,14 @@ def _data_progress(bar: Progress) -> Callable[[str, int, int], None]:
     return show
 
 
-def run_grid(configs: list[RunConfig], out: Path, console: Console) -> list[str]:
+def run_grid(configs: list[RunConfig], out: Path, console: Console, tracker: Kind = "none") -> list[str]:
     """Run what is not finished yet, one after the other; every run is checked before the first one starts.
+
+    Args:
+        configs: the grid's runs.
+        out: the folder of their folders.
+        console: where progress shows, if it is a terminal.
+        tracker: where the course of each run is shown as well.
 
     Returns:
         One line for each run that failed by what a user can mend; the others went on.
@@ -55,7 +62,7 @@ def run_grid(configs: list[RunConfig], out: Path, console: Console) -> list[str]
     if not waiting:
         return []
     command = "python -m seit_cl.run " + shlex.join(sys.argv[1:])
-    columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), TimeRemainingColumn(compact=True))
+    columns = (BarColumn(bar_width=12), TimeRemainingColumn(compact=True), TextColumn("{task.description}"))
     failures = []
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         data = open_data(waiting, out, bar)
@@ -64,10 +71,11 @@ def run_grid(configs: list[RunConfig], out: Path, console: Console) -> list[str]
             checked = Experiment(config, data, out / run_id(config), command)
             spec = checked.memory.fmt.spec if checked.memory is not None else ""
             experiments.setdefault(replace(config, format=spec), checked)
-        for number, (_, checked) in enumerate(experiments.items(), 1):
+        everything = bar.add_task(f"{len(experiments)} runs", total=len(experiments), visible=len(experiments) > 1)
+        for number, checked in enumerate(experiments.values(), 1):
             title = f"run {number} of {len(experiments)}"
             try:
-                run_one(checked, bar, title)
+                run_one(checked, bar, title, everything, tracker)
             except UserError as error:
                 failures.append(str(error))
                 console.print(f"error: {error}", markup=False)
@@ -98,24 +106,49 @@ def open_data(configs: list[RunConfig], out: Path, bar: Progress) -> RunData:
     return data
 
 
-def run_one(experiment: Experiment, bar: Progress, title: str) -> None:
-    """Run an experiment under a bar of its own, which goes when it ends."""
-    task = bar.add_task(title, total=1.0)
+def run_one(experiment: Experiment, bar: Progress, title: str, everything: TaskID, kind: Kind = "none") -> None:
+    """Run an experiment under a bar of its own, which goes when it ends.
 
-    def show(now: Now) -> None:
-        epochs = now.experience * now.epochs + now.epoch + now.step / now.steps
-        where = f"experience {now.experience + 1}/{now.experiences} epoch {min(now.epoch + 1, now.epochs)}/{now.epochs}"
-        speed = f"{now.samples / max(now.seconds, 1e-9):,.0f} images/s"
-        bar.update(task, completed=epochs / (now.experiences * now.epochs), description=f"{title}: {where} {speed}")
-
+    Args:
+        experiment: the run.
+        bar: where its bar is drawn.
+        title: "run 2 of 6".
+        everything: the task of the whole grid, which moves by one.
+        kind: of tracker.
+    """
+    task, before = bar.add_task(title, total=1.0), bar.tasks[everything].completed
     if bar.console.is_terminal:
         bar.console.print(f"{title}: {experiment.run_dir.name}", markup=False)
+    tracker = open_tracker(kind, experiment)
+
+    def show(now: Now) -> None:
+        done = (now.experience * now.epochs + now.epoch + now.step / now.steps) / (now.experiences * now.epochs)
+        bar.update(task, completed=done, description=f"{title}: {standing(experiment, now)}")
+        bar.update(everything, completed=before + done)
+        if tracker is not None:
+            tracker.step(now)
+
     experiment.progress = show
+    experiment.committed = tracker.experience if tracker is not None else experiment.committed
     try:
         experiment.run()
     finally:
         bar.remove_task(task)
+        if tracker is not None:
+            tracker.close()
     say_of_memory(experiment, bar.console)
+
+
+def standing(experiment: Experiment, now: Now) -> str:
+    """Where a run stands, in one line: experience, epoch, speed, how full the memory is, accuracy so far."""
+    parts = [f"experience {now.experience + 1}/{now.experiences}", f"epoch {min(now.epoch + 1, now.epochs)}/{now.epochs}",
+             f"{now.samples / max(now.seconds, 1e-9):,.0f} images/s"]  # fmt: skip
+    memory, accuracy = experiment.memory, experiment.accuracy_so_far
+    if memory is not None:
+        parts.append(f"memory {100 * memory.used_bytes / memory.budget_bytes:.0f} %")
+    if accuracy is not None:
+        parts.append(f"accuracy {100 * accuracy:.1f} %")
+    return " ".join(parts)
 
 
 def say_of_memory(experiment: Experiment, console: Console) -> None:
@@ -148,7 +181,7 @@ def main() -> None:
     out = options.out or Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
     make_folder(out)
     try:
-        failures = run_grid(configs, out, console)
+        failures = run_grid(configs, out, console, options.tracker)
     except KeyboardInterrupt:
         arguments = sys.argv[1:] if options.out else [*sys.argv[1:], "--out", str(out)]
         console.print(f"interrupted; this resumes: python -m seit_cl.run {shlex.join(arguments)}")
@@ -156,6 +189,8 @@ def main() -> None:
     finally:
         with contextlib.suppress(OSError):
             out.rmdir()  # where no run began
+    if failures and not results.read_runs(out):
+        raise UserError(failures[0])
     report = build_report(out)
     terminal_summary(load_summary(out))
     console.print(f"results: {out / 'summary.csv'}; report: {report}")

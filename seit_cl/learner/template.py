@@ -113,7 +113,8 @@ class Learner(SupervisedTemplate):
         self.dataloader: Any = self.loader
 
     def _new_optimiser(self, model: nn.Module) -> torch.optim.Optimizer:
-        settings, spared = self.optimisation, getattr(model, "no_weight_decay", tuple)()
+        settings = self.optimisation
+        spared: Any = getattr(model, "no_weight_decay", tuple)()
         groups = param_groups_weight_decay(model, settings.weight_decay, no_weight_decay_list=spared)
         return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
 
