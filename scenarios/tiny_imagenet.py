@@ -23,7 +23,7 @@ class TinyImageNet(Listed):
     experiences = 10
     list_name = f"Tiny-ImageNet's {LIST}"
     # Budgets and epochs: docs/scenarios.md, "Presets"
-    preset: ClassVar[Mapping[str, Any]] = {"memory_mb": (0.1, 0.5, 2.4576, 6.144, 20.0), "epochs": 100}
+    preset: ClassVar[Mapping[str, Any]] = {"memory_mb": (0.1, 0.5, 2.4576, 6.144, 20.0), "epochs": 50}
 
     def wanted(self, dataset: Dataset) -> list[str]:
         """What wnids.txt lists, else the dataset's own.
