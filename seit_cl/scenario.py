@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
@@ -75,7 +75,7 @@ class Cut:
     """How the command line wants a dataset cut.
 
     Args:
-        experiences: number of experiences.
+        experiences: number of experiences; 0 until `ScenarioKind.resolve` has put the scenario's own there.
         first_classes: classes in the first experience; 0 for an even split.
         class_order_seed: of the class order when no explicit one is given, and of every other draw of a scenario.
         class_order: all class names in the order wanted, or empty.
@@ -98,12 +98,17 @@ class ScenarioKind:
     Attributes:
         source: where the protocol was published, in a few words.
         shape: what its stream looks like, in a few words, e.g. "10 experiences of 10 classes".
+        classes, images: how many there are, where the scenario fixes the data.
+        experiences: how many there are where --experiences is not given.
         Options: frozen dataclass of its own options with their defaults.
         preset: options of a run, by RunConfig's names, that its literature or a look at it recommends; taken with --preset.
     """
 
     source: ClassVar[str] = ""
     shape: ClassVar[str] = ""
+    classes: ClassVar[str] = "the data's"
+    images: ClassVar[str] = "the data's"
+    experiences: ClassVar[int] = 5
     Options: ClassVar[type[Any]] = NoOptions
     preset: ClassVar[Mapping[str, Any]] = {}
 
@@ -118,6 +123,14 @@ class ScenarioKind:
         other = {key: value for key, value in vars(self.options).items() if value != getattr(self.Options(), key)}
         written = ",".join(f"{key}={value}" for key, value in sorted(other.items()))
         self.name = name.replace("_", "-") + (f":{written}" if written else "")
+
+    def resolve(self, cut: Cut) -> Cut:
+        """The cut that a command line means, with the scenario's own numbers where it gives none.
+
+        Raises:
+            UserError: the scenario's options say otherwise than the command line.
+        """
+        return cut if cut.experiences else replace(cut, experiences=self.experiences)
 
     def select(self, dataset: Dataset) -> Dataset:
         """The dataset that the stream shows: all of the given one by default.
@@ -144,6 +157,15 @@ def build_scenario(spec: str) -> ScenarioKind:
     """
     kind: type[ScenarioKind] = plugins.load("scenario", parse_spec(spec)[0])
     return kind(spec)
+
+
+def written(options: Mapping[str, Any]) -> str:
+    """Options of a run as they are written on the command line."""
+
+    def words(value: Any) -> str:
+        return " ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in (value if isinstance(value, tuple) else (value,)))
+
+    return " ".join(f"--{name.replace('_', '-')} {words(value)}" for name, value in options.items())
 
 
 def _targeted(ids: Tensor, labels: Tensor) -> TensorDataset:
