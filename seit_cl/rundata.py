@@ -10,7 +10,6 @@ from torch import Tensor
 
 from seit_cl.config import RunConfig
 from seit_cl.datasets.base import Dataset, Split
-from seit_cl.datasets.folder import open_folder
 from seit_cl.datasets.fractals import open_fractals
 from seit_cl.datasets.images import load_images, native_resolution
 from seit_cl.datasets.stored import TokenDataset
@@ -143,14 +142,15 @@ def open_dataset(config: RunConfig, progress: Callable[[int, int], None] = lambd
 
     Args:
         config: says which.
-        progress: called with images done and images in all while a release is converted.
+        progress: called with images done and images in all while a release is converted or the scenario makes images.
     """
     scenario = build_scenario(config.scenario)
+    scenario.progress = progress
     if config.data_root is None:
         return scenario.select(open_fractals(cache_folder() / "datasets"))
     if is_stored(config.data_root):
         return scenario.select(open_tokens(config.data_root, progress))
-    return scenario.select(open_folder(config.data_root, config.skip_bad_images))
+    return scenario.select(scenario.open(config.data_root, config.skip_bad_images))
 
 
 def native_side(dataset: Dataset) -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -14,6 +15,7 @@ from torch.utils.data import TensorDataset
 
 from seit_cl import plugins
 from seit_cl.datasets.base import Dataset
+from seit_cl.datasets.folder import open_folder
 from seit_cl.specs import fill_options, parse_spec
 
 
@@ -100,12 +102,17 @@ class ScenarioKind:
         shape: what its stream looks like, in a few words, e.g. "10 experiences of 10 classes".
         Options: frozen dataclass of its own options with their defaults.
         preset: options of a run, by RunConfig's names, that its literature or a look at it recommends; taken with --preset.
+        one_pass: whether a strategy may see fresh samples once only: --epochs 1. The joint and cumulative bounds and training on
+            exemplars alone are free of it.
+        progress: called with images done and images in all while `select` makes images; whoever opens the dataset sets it.
     """
 
     source: ClassVar[str] = ""
     shape: ClassVar[str] = ""
     Options: ClassVar[type[Any]] = NoOptions
     preset: ClassVar[Mapping[str, Any]] = {}
+    one_pass: ClassVar[bool] = False
+    progress: Callable[[int, int], None] = staticmethod(lambda done, total: None)
 
     def __init__(self, spec: str) -> None:
         """Built from the command line's spec, "name:option=value".
@@ -118,6 +125,14 @@ class ScenarioKind:
         other = {key: value for key, value in vars(self.options).items() if value != getattr(self.Options(), key)}
         written = ",".join(f"{key}={value}" for key, value in sorted(other.items()))
         self.name = name.replace("_", "-") + (f":{written}" if written else "")
+
+    def open(self, root: Path, skip_bad_images: bool) -> Dataset:
+        """A folder of images in the layout that the scenario asks for: `open_folder`'s by default.
+
+        Raises:
+            UserError: another layout, or an unreadable image.
+        """
+        return open_folder(root, skip_bad_images)
 
     def select(self, dataset: Dataset) -> Dataset:
         """The dataset that the stream shows: all of the given one by default.
