@@ -16,7 +16,6 @@ from rich.table import Table
 from seit_cl import plugins
 from seit_cl.cli import hint, parse_line, run_command
 from seit_cl.config import RunConfig
-from seit_cl.datasets.base import Dataset
 from seit_cl.errors import UserError
 from seit_cl.rundata import list_dataset
 from seit_cl.scenario import build_scenario, written
@@ -37,31 +36,36 @@ def published() -> Iterator[tuple[str, ...]]:
     """A row of COLUMNS for every scenario."""
     for name in names():
         kind = build_scenario(name)
-        yield name, kind.classes, str(kind.experiences), kind.images, kind.shape, kind.source
+        yield name, kind.classes, str(kind.experiences or "the data's"), kind.images, kind.shape, kind.source
 
 
-def counted(root: Path) -> Iterator[tuple[str, ...]]:
+def counted(root: Path) -> list[tuple[str, ...]]:
     """A row of the first four of COLUMNS for every scenario, of the data at root; or its name and why it does not fit.
 
     Raises:
-        UserError: the data cannot be listed.
+        UserError: none fits.
     """
-    whole = list_dataset(RunConfig(data_root=root))
+    rows: list[tuple[str, ...]] = []
+    problems = []
     for name in names():
         try:
-            yield name, *counts(name, whole)
+            rows.append((name, *counts(name, root)))
         except UserError as error:
-            yield name, str(error)
+            problems.append(error)
+            rows.append((name, str(error)))
+    if len(problems) == len(rows):
+        raise problems[0]
+    return rows
 
 
-def counts(name: str, whole: Dataset) -> tuple[str, str, str]:
-    """Classes, experiences and images of a scenario cut of a dataset.
+def counts(name: str, root: Path) -> tuple[str, str, str]:
+    """Classes, experiences and images of a scenario cut of the data at root.
 
     Raises:
         UserError: it does not fit.
     """
-    config, kind = RunConfig(scenario=name), build_scenario(name)
-    dataset = kind.select(whole)
+    config, kind = RunConfig(scenario=name, data_root=root), build_scenario(name)
+    dataset = kind.select(list_dataset(config, kind))
     stream = kind.cut(dataset, config.cut)
     train, val = (len(torch.cat(parts).unique()) for parts in (stream.train, stream.test))
     return f"{len(stream.class_order):,}", str(len(stream)), f"{train:,} + {val:,}"

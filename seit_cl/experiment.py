@@ -84,7 +84,10 @@ class Experiment:
         self.progress, self.committed = progress, committed
         self.strategy = build_strategy(config)
         self.device = choose_device(config.device)
-        self.stream: Scenario = build_scenario(config.scenario).cut(data.dataset, config.cut)
+        kind = build_scenario(config.scenario)
+        if kind.one_pass and config.epochs > 1 and self.strategy.data == "experience":
+            raise UserError(f"--epochs {config.epochs}: --scenario {config.scenario} shows a sample once; use --epochs 1")
+        self.stream: Scenario = kind.cut(data.dataset, config.cut)
         if not self.stream.boundaries and self.strategy.needs_boundaries:
             raise UserError(f"--strategy {config.strategy} must be told where experiences end, and --scenario {config.scenario} "
                             "does not tell; use er, er_ace, derpp, mir or agem")  # fmt: skip
@@ -138,7 +141,8 @@ class Experiment:
         return Learner(
             model=new_model(), new_model=new_model, strategy=self.strategy, optimisation=optimisation(config),
             augment=build_augment(config, self.data, self.device), grow_head=config.head == "grow",
-            one_optimiser=not self.scenario.boundaries, device=self.device, on_step=self._stepped,
+            one_optimiser=not self.scenario.boundaries and self.strategy.data != "memory",  # which starts over each time
+            device=self.device, on_step=self._stepped,
         )  # fmt: skip
 
     def _stepped(self, epoch: int, step: int, steps: int) -> None:

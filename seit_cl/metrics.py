@@ -62,7 +62,10 @@ def forgetting(df: pd.DataFrame) -> float:
 
 
 def backward_transfer(df: pd.DataFrame) -> float:
-    """Mean over j < T-1 of a[T-1, j] - a[j, j] (Mammoth; Continuum averages all pairs); nan for a joint run."""
+    """Mean over j < T-1 of a[T-1, j] - a[j, j] (Mammoth; Continuum averages all pairs); nan for a joint run.
+
+    An experience that was not tested when it was learnt (--eval-every), or has no test part, is left out.
+    """
     a = accuracy_matrix(df)
     return _mean(np.array([a[-1, j] - a[j, j] for j in range(len(a) - 1)]))
 

@@ -10,14 +10,14 @@ from torch import Tensor
 
 from seit_cl.config import RunConfig
 from seit_cl.datasets.base import Dataset, Split
-from seit_cl.datasets.folder import checked, list_folder
+from seit_cl.datasets.folder import checked
 from seit_cl.datasets.fractals import open_fractals
 from seit_cl.datasets.holdout import USUAL
 from seit_cl.datasets.images import load_images, native_resolution
 from seit_cl.datasets.stored import TokenDataset
 from seit_cl.devices import MAIN_MEMORY, choose_device
 from seit_cl.errors import UserError
-from seit_cl.scenario import build_scenario
+from seit_cl.scenario import ScenarioKind, build_scenario
 from seit_cl.tokenizers import DEFAULT_TOKENIZER, Tokenizer, open_tokenizer
 from seit_cl.tokenizers._stored import tokenizer_behind
 from seit_cl.tokenizing.cache import cache_folder, cached_tokens
@@ -145,22 +145,27 @@ def open_dataset(config: RunConfig, progress: Callable[[int, int], None] = lambd
 
     Args:
         config: says which.
-        progress: called with images done and images in all while a release is converted.
+        progress: called with images done and images in all while a release is converted or the scenario makes images.
 
     Raises:
         UserError: data that cannot be read or lacks what the scenario needs, or a split asked for where there is one.
     """
-    dataset = build_scenario(config.scenario).select(list_dataset(config, progress))
+    scenario = build_scenario(config.scenario)
+    scenario.progress = progress
+    dataset = scenario.select(list_dataset(config, scenario, progress))
     if config.holdout != USUAL and not dataset.held_out:
         raise UserError(f"--val-fraction, --split-seed: {dataset.root} has a val split of its own; leave them out")
     return checked(dataset, config.skip_bad_images)
 
 
-def list_dataset(config: RunConfig, progress: Callable[[int, int], None] = lambda done, total: None) -> Dataset:
+def list_dataset(
+    config: RunConfig, scenario: ScenarioKind, progress: Callable[[int, int], None] = lambda done, total: None
+) -> Dataset:
     """All of the data at data_root, or the built-in fractals; images are listed, and not looked at.
 
     Args:
         config, progress: as in `open_dataset`.
+        scenario: knows the layout of folders.
 
     Raises:
         UserError: data that cannot be listed.
@@ -169,7 +174,7 @@ def list_dataset(config: RunConfig, progress: Callable[[int, int], None] = lambd
         return open_fractals(cache_folder() / "datasets")
     if is_stored(config.data_root):
         return open_tokens(config.data_root, progress)
-    return list_folder(config.data_root, config.holdout)
+    return scenario.list_images(config.data_root, config.holdout, config.skip_bad_images)
 
 
 def native_side(dataset: Dataset) -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -14,6 +15,8 @@ from torch.utils.data import TensorDataset
 
 from seit_cl import plugins
 from seit_cl.datasets.base import Dataset
+from seit_cl.datasets.folder import list_folder
+from seit_cl.datasets.holdout import Holdout
 from seit_cl.specs import fill_options, parse_spec
 
 
@@ -102,6 +105,9 @@ class ScenarioKind:
         experiences: how many there are where --experiences is not given.
         Options: frozen dataclass of its own options with their defaults.
         preset: options of a run, by RunConfig's names, that its literature or a look at it recommends; taken with --preset.
+        one_pass: whether a strategy may see fresh samples once only: --epochs 1. The joint and cumulative bounds and training on
+            exemplars alone are free of it.
+        progress: called with images done and images in all while `select` makes images; whoever opens the dataset sets it.
     """
 
     source: ClassVar[str] = ""
@@ -111,6 +117,8 @@ class ScenarioKind:
     experiences: ClassVar[int] = 5
     Options: ClassVar[type[Any]] = NoOptions
     preset: ClassVar[Mapping[str, Any]] = {}
+    one_pass: ClassVar[bool] = False
+    progress: Callable[[int, int], None] = staticmethod(lambda done, total: None)
 
     def __init__(self, spec: str) -> None:
         """Built from the command line's spec, "name:option=value".
@@ -131,6 +139,19 @@ class ScenarioKind:
             UserError: the scenario's options say otherwise than the command line.
         """
         return cut if cut.experiences else replace(cut, experiences=self.experiences)
+
+    def list_images(self, root: Path, holdout: Holdout, skip_bad_images: bool) -> Dataset:
+        """A folder of images in the layout that the scenario asks for, as `list_folder` lists it by default.
+
+        Args:
+            root: the folder.
+            holdout: how a val split is made where there is none.
+            skip_bad_images: for scenarios that read images; others leave that to `checked`.
+
+        Raises:
+            UserError: another layout.
+        """
+        return list_folder(root, holdout)
 
     def select(self, dataset: Dataset) -> Dataset:
         """The dataset that the stream shows: all of the given one by default.

@@ -1,0 +1,196 @@
+"""Domain-incremental streams, from folders and from corruptions made here."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from colour_stream import run, write_colours
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from seit_cl.config import RunConfig
+from seit_cl.datasets import fractals as fractal_images
+from seit_cl.datasets.corrupted import deal
+from seit_cl.datasets.corruptions import CORRUPTIONS, corrupt
+from seit_cl.datasets.domains import DomainDataset, list_domains
+from seit_cl.errors import UserError
+from seit_cl.report import build_report
+from seit_cl.rundata import RunData, open_dataset
+from seit_cl.scenario import Cut, build_scenario
+
+SPEC = "domain-incremental:corruptions=contrast+gaussian_noise,severity=5"
+
+
+@pytest.fixture(scope="module")
+def picture() -> np.ndarray:
+    images, _ = fractal_images.render(1, 1, 64, 0, "train")
+    return images[0].permute(1, 2, 0).numpy()
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_colours(tmp_path_factory.mktemp("clean") / "colours")
+
+
+def opened(root: Path, spec: str = SPEC) -> DomainDataset:
+    dataset = open_dataset(RunConfig(data_root=root, scenario=spec))
+    assert isinstance(dataset, DomainDataset)
+    return dataset
+
+
+@pytest.mark.parametrize("side", [64, 224])
+@pytest.mark.parametrize("name", sorted(CORRUPTIONS))
+def test_a_severer_corruption_changes_more(name: str, side: int, picture: np.ndarray) -> None:
+    image = np.asarray(Image.fromarray(picture).resize((side, side), Image.Resampling.BICUBIC))
+    made = [corrupt(image, name, severity, 1) for severity in range(1, 6)]
+    errors = [float(np.abs(out.astype(float) - image).mean()) for out in made]
+    assert made[0].shape == image.shape and made[0].dtype == np.uint8
+    assert errors[0] > 0
+    assert errors == sorted(errors) and errors[4] > errors[0]
+
+
+@pytest.mark.parametrize("name", sorted(CORRUPTIONS))
+def test_a_corruption_depends_on_its_seed_alone(name: str, picture: np.ndarray) -> None:
+    np.random.seed(3)
+    before = np.random.get_state()[1].copy()
+    once = corrupt(picture, name, 3, 11)
+    np.random.random_sample(5)
+    assert (corrupt(picture, name, 3, 11) == once).all()
+    np.random.seed(3)
+    assert (np.random.get_state()[1] == before).all()
+    random = name.endswith("noise") or name == "motion_blur"
+    assert bool((corrupt(picture, name, 3, 12) != once).any()) == random
+
+
+def test_noise_and_contrast_are_those_of_the_published_constants() -> None:
+    grey = np.full((64, 64, 3), 128, np.uint8)
+    noise = corrupt(grey, "gaussian_noise", 1, 0).astype(float) / 255
+    assert noise.std() == pytest.approx(0.04, rel=0.03)
+    salt = corrupt(grey, "impulse_noise", 5, 0)
+    assert (np.isin(salt, (0, 255))).mean() == pytest.approx(0.14, rel=0.1)
+    halves = np.repeat(np.array([0, 200], np.uint8), 32)[None, :, None].repeat(64, 0).repeat(3, 2)
+    assert set(np.unique(corrupt(halves, "contrast", 1, 0))) == {60, 140}
+
+
+def test_blurs_keep_a_plain_image_and_its_edges() -> None:
+    grey = np.full((64, 64, 3), 77, np.uint8)
+    for name in ("defocus_blur", "motion_blur", "zoom_blur", "pixelate"):
+        assert (corrupt(grey, name, 5, 2) == 77).all()
+
+
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=60), st.integers(1, 5), st.integers(0, 2**32 - 1))
+def test_train_images_are_dealt_evenly_in_every_class(labels: list[int], domains: int, seed: int) -> None:
+    where = deal(torch.tensor(labels), domains, seed)
+    for label in set(labels):
+        counts = np.bincount(where[np.array(labels) == label], minlength=domains)
+        assert counts.max() - counts.min() <= 1
+
+
+def test_a_train_image_is_in_one_domain_and_a_val_image_in_every_one(clean: Path) -> None:
+    dataset = opened(clean)
+    scenario = build_scenario(SPEC).cut(dataset, Cut())
+    assert dataset.domains == ("clean", "contrast", "gaussian_noise") and dataset.name == "colours"
+    assert torch.cat(scenario.train).sort().values.tolist() == list(range(48))
+    assert [len(ids) for ids in scenario.train] == [16, 16, 16]
+    assert [len(ids) for ids in scenario.test] == [40, 40, 40]
+    names = [path.name.removesuffix(".png") for path in dataset.train.paths]
+    assert len({name.removesuffix(".png") for name in names}) == 48
+    for step, ids in enumerate(scenario.train):
+        assert {dataset.train.paths[i].parts[-4] for i in ids.tolist()} == {dataset.domains[step]}
+        assert set(dataset.train.labels[ids].tolist()) == {0, 1, 2, 3}
+    assert scenario.classes == ((0, 1, 2, 3),) * 3 and scenario.boundaries
+
+
+def test_clean_files_are_the_originals_and_made_ones_are_made_once(clean: Path) -> None:
+    dataset = opened(clean)
+    first = next(path for path in dataset.val.paths if "clean" in path.parts)
+    assert first.read_bytes() == (clean / "val" / "colour0" / "00.png").read_bytes()
+    again = opened(clean)
+    assert again.manifest == dataset.manifest and again.root == dataset.root
+    assert not [path for path in dataset.root.parent.iterdir() if path.name.startswith(".")]
+    other = opened(clean, SPEC.replace("severity=5", "severity=4"))
+    assert other.root != dataset.root
+    same = [path.relative_to(dataset.root) for path in dataset.train.paths]
+    assert same == [path.relative_to(other.root) for path in other.train.paths]
+
+
+def test_an_image_is_corrupted_alike_whatever_else_is_there(clean: Path, tmp_path: Path) -> None:
+    copy = write_colours(tmp_path / "colours")
+    for path in sorted((copy / "val" / "colour0").iterdir())[1:]:
+        path.unlink()
+    few, all_of_them = opened(copy), opened(clean)
+    name = Path("gaussian_noise/val/colour0/val-colour0-00.png.png")
+    assert (few.root / name).read_bytes() == (all_of_them.root / name).read_bytes()
+
+
+def domain_folders(root: Path, clean: Path, *domains: str) -> Path:
+    for domain in domains:
+        (root / domain).parent.mkdir(parents=True, exist_ok=True)
+        os.symlink(clean, root / domain, target_is_directory=True)
+    return root
+
+
+def test_folders_of_domains_come_sorted_or_as_asked_for(clean: Path, tmp_path: Path) -> None:
+    root = domain_folders(tmp_path / "art", clean, "photo", "art", "sketch")
+    assert opened(root, "domain-incremental").domains == ("art", "photo", "sketch")
+    dataset = opened(root, "domain-incremental:domains=sketch+art")
+    scenario = build_scenario("domain-incremental").cut(dataset, Cut())
+    assert dataset.domains == ("sketch", "art")
+    assert [len(ids) for ids in scenario.train] == [48, 48]
+    assert {dataset.train.paths[i].parts[-4] for i in scenario.train[0].tolist()} == {"sketch"}
+    assert {dataset.val.paths[i].parts[-4] for i in scenario.test[1].tolist()} == {"art"}
+
+
+def test_domains_without_a_val_split_have_a_fifth_of_each_class_held_out(clean: Path, tmp_path: Path) -> None:
+    root = domain_folders(tmp_path / "plain", clean / "train", "a", "b")
+    dataset = list_domains(root)
+    assert torch.bincount(dataset.val.labels).tolist() == [4] * 4  # 12 // 5 of each of two domains
+    assert torch.bincount(dataset.train.labels).tolist() == [20] * 4
+    assert not set(dataset.train.paths) & set(dataset.val.paths)
+    assert list_domains(root).val.paths == dataset.val.paths
+
+
+@pytest.mark.parametrize(
+    ("spec", "word"),
+    [
+        ("domain-incremental", "corruptions="), ("domain-incremental:corruptions=contrst", "contrast"),
+        ("domain-incremental:corruptions=contrast+contrast", "twice"), (SPEC.replace("=5", "=6"), "severity=6"),
+        ("domain-incremental:domains=a,corruptions=contrast", "one of the two"), (SPEC + ",side=7", "side=7"),
+        ("domain-incremental:corruptions=" + "+".join(CORRUPTIONS) + ",seed=-1", "seed=-1"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_refused(spec: str, word: str, clean: Path) -> None:
+    with pytest.raises(UserError, match=word):
+        opened(clean, spec)
+
+
+def test_wrong_folders_and_numbers_are_refused(clean: Path, tmp_path: Path) -> None:
+    root = domain_folders(tmp_path / "art", clean, "photo", "art")
+    with pytest.raises(UserError, match="'phot'"):
+        opened(root, "domain-incremental:domains=phot+art")
+    with pytest.raises(UserError, match="--experiences 3"):
+        build_scenario("domain-incremental").cut(opened(root, "domain-incremental"), Cut(3))
+    (tmp_path / "odd" / "b" / "other").mkdir(parents=True)
+    for i in range(2):
+        (tmp_path / "odd" / "b" / "other" / f"{i}.png").write_bytes((clean / "val" / "colour0" / "00.png").read_bytes())
+    os.symlink(clean, tmp_path / "odd" / "a", target_is_directory=True)
+    with pytest.raises(UserError, match="same classes"):
+        opened(tmp_path / "odd", "domain-incremental")
+
+
+def test_classes_that_come_again_are_learnt_replayed_resumed_and_reported(clean: Path, tmp_path: Path) -> None:
+    data = RunData(RunConfig(data_root=clean, scenario=SPEC))
+    options = {"scenario": SPEC, "format": "jpeg:original", "experiences": 3, "data_root": clean}
+    whole = run(data, tmp_path / "whole", **options)
+    with pytest.raises(KeyboardInterrupt):
+        run(data, tmp_path / "runs" / "cut", stop_at=(1, 2), **options)
+    resumed = run(data, tmp_path / "runs" / "cut", **options)
+    assert resumed.losses == whole.losses[-len(resumed.losses) :]
+    pd.testing.assert_frame_equal(resumed.run.accuracy, whole.run.accuracy)
+    last = resumed.run.accuracy[resumed.run.accuracy["step"] == 2]
+    assert last.groupby("experience")["total"].sum().tolist() == [40, 40, 40]
+    assert build_report(tmp_path / "runs").is_file()
