@@ -29,14 +29,14 @@ class DomainOptions:
             clean one. Empty: --data-root has a folder for each domain.
         severity: of the corruptions, 1 to 5.
         side: of corrupted images, pixels; 0: the dataset's own, up to 256.
-        seed: deals the train images over clean and corrupted domains.
+        dealing: seed that deals the train images over clean and corrupted domains.
     """
 
     domains: str = ""
     corruptions: str = ""
     severity: int = 3
     side: int = 0
-    seed: int = 1993
+    dealing: int = 1993
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
@@ -52,8 +52,8 @@ class DomainOptions:
             raise UserError(f"domain-incremental: severity={self.severity}: must be from 1 to {SEVERITIES}")
         if self.side and not SMALLEST <= self.side <= LARGEST:
             raise UserError(f"domain-incremental: side={self.side}: 0, or from {SMALLEST} to {LARGEST} pixels")
-        if not 0 <= self.seed < 2**32:
-            raise UserError(f"domain-incremental: seed={self.seed}: must be from 0 to {2**32 - 1}")
+        if not 0 <= self.dealing < 2**32:
+            raise UserError(f"domain-incremental: dealing={self.dealing}: must be from 0 to {2**32 - 1}")
 
 
 class DomainIncremental(ScenarioKind):
@@ -87,7 +87,7 @@ class DomainIncremental(ScenarioKind):
             raise UserError(f"{dataset.root}: holds tokens alone; corruptions need images")
         return open_corrupted(
             cache_folder() / "datasets", dataset, options.corruptions.split("+"), options.severity,
-            options.side or native_resolution(dataset), options.seed, self.progress,
+            options.side or native_resolution(dataset), options.dealing, self.progress,
         )  # fmt: skip
 
     def cut(self, dataset: Dataset, cut: Cut) -> Scenario:

@@ -74,9 +74,8 @@ def run_grid(configs: list[RunConfig], out: Path, console: Console, tracker: Kin
             experiments.setdefault(replace(config, format=spec), checked)
         everything = bar.add_task(f"{len(experiments)} runs", total=len(experiments), visible=len(experiments) > 1)
         for number, checked in enumerate(experiments.values(), 1):
-            title = f"run {number} of {len(experiments)}"
             try:
-                run_one(checked, bar, title, everything, tracker)
+                run_one(checked, bar, number, everything, tracker)
             except UserError as error:
                 failures.append(str(error))
                 console.print(f"error: {error}", markup=False)
@@ -108,17 +107,18 @@ def open_data(configs: list[RunConfig], out: Path, bar: Progress) -> RunData:
     return data
 
 
-def run_one(experiment: Experiment, bar: Progress, title: str, everything: TaskID, kind: Kind = "none") -> None:
+def run_one(experiment: Experiment, bar: Progress, number: int, everything: TaskID, kind: Kind = "none") -> None:
     """Run an experiment under a bar of its own, which goes when it ends.
 
     Args:
         experiment: the run.
         bar: where its bar is drawn.
-        title: "run 2 of 6".
-        everything: the task of the whole grid, which moves by one.
+        number: of the run in its grid, from 1.
+        everything: the task of the whole grid, which counts runs.
         kind: of tracker.
     """
-    task, before = bar.add_task(title, total=1.0), bar.tasks[everything].completed
+    title = f"run {number}"
+    task = bar.add_task(title, total=1.0)
     if bar.console.is_terminal:
         bar.console.print(f"{title}: {experiment.run_dir.name}", markup=False)
     tracker = open_tracker(kind, experiment)
@@ -126,7 +126,7 @@ def run_one(experiment: Experiment, bar: Progress, title: str, everything: TaskI
     def show(now: Now) -> None:
         done = (now.experience * now.epochs + now.epoch + now.step / now.steps) / (now.experiences * now.epochs)
         bar.update(task, completed=done, description=f"{title}: {standing(experiment, now)}")
-        bar.update(everything, completed=before + done)
+        bar.update(everything, completed=number - 1 + done)
         if tracker is not None:
             tracker.step(now)
 

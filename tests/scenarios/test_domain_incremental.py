@@ -92,7 +92,7 @@ def test_train_images_are_dealt_evenly_in_every_class(labels: list[int], domains
 
 def test_a_train_image_is_in_one_domain_and_a_val_image_in_every_one(clean: Path) -> None:
     dataset = opened(clean)
-    scenario = build_scenario(SPEC).cut(dataset, Cut())
+    scenario = build_scenario(SPEC).cut(dataset, Cut(experiences=0))
     assert dataset.domains == ("clean", "contrast", "gaussian_noise") and dataset.name == "colours"
     assert torch.cat(scenario.train).sort().values.tolist() == list(range(48))
     assert [len(ids) for ids in scenario.train] == [16, 16, 16]
@@ -138,7 +138,7 @@ def test_folders_of_domains_come_sorted_or_as_asked_for(clean: Path, tmp_path: P
     root = domain_folders(tmp_path / "art", clean, "photo", "art", "sketch")
     assert opened(root, "domain-incremental").domains == ("art", "photo", "sketch")
     dataset = opened(root, "domain-incremental:domains=sketch+art")
-    scenario = build_scenario("domain-incremental").cut(dataset, Cut())
+    scenario = build_scenario("domain-incremental").cut(dataset, Cut(experiences=0))
     assert dataset.domains == ("sketch", "art")
     assert [len(ids) for ids in scenario.train] == [48, 48]
     assert {dataset.train.paths[i].parts[-4] for i in scenario.train[0].tolist()} == {"sketch"}
@@ -160,7 +160,7 @@ def test_domains_without_a_val_split_have_a_fifth_of_each_class_held_out(clean: 
         ("domain-incremental", "corruptions="), ("domain-incremental:corruptions=contrst", "contrast"),
         ("domain-incremental:corruptions=contrast+contrast", "twice"), (SPEC.replace("=5", "=6"), "severity=6"),
         ("domain-incremental:domains=a,corruptions=contrast", "one of the two"), (SPEC + ",side=7", "side=7"),
-        ("domain-incremental:corruptions=" + "+".join(CORRUPTIONS) + ",seed=-1", "seed=-1"),
+        ("domain-incremental:corruptions=" + "+".join(CORRUPTIONS) + ",dealing=-1", "dealing=-1"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused(spec: str, word: str, clean: Path) -> None:
