@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -54,11 +57,52 @@ def ordered_classes(dataset: Dataset, cut: Cut) -> tuple[int, ...]:
     return tuple(dataset.classes.index(name) for name in explicit)
 
 
+@dataclass(frozen=True)
+class Phases:
+    """A large first experience and phases after it, the field's "base 50, 5 phases"; 0 and 0: neither.
+
+    Args:
+        base: classes in the first experience.
+        phases: experiences after the first, of equally many classes.
+    """
+
+    base: int = 0
+    phases: int = 0
+
+
 class ClassIncremental(ScenarioKind):
     """The classes in experiences that partition them."""
 
     source = "Rebuffi et al., CVPR 2017 (iCaRL)"
-    shape = "--experiences of equally many classes"
+    shape = "experiences of equally many classes"
+    Options = Phases
+    preset: ClassVar[Mapping[str, Any]] = {"memory_mb": (0.02, 0.1, 0.5, 2.0), "epochs": 20, "cutmix_p": 0.0, "token_rrc": 0.6}
+
+    def __init__(self, spec: str) -> None:
+        """As every kind.
+
+        Raises:
+            UserError: also where base is given without phases, or one of them is below 1.
+        """
+        super().__init__(spec)
+        base, phases = self.options.base, self.options.phases
+        if (base, phases) != (0, 0) and min(base, phases) < 1:
+            raise UserError(f"--scenario {spec}: base={base} and phases={phases} go together, both from 1 up: the classes of the "
+                            "first experience, and the number of experiences after it")  # fmt: skip
+
+    def resolve(self, cut: Cut) -> Cut:
+        """With base and phases, one experience of `base` classes and `phases` more.
+
+        Raises:
+            UserError: --experiences or --first-classes say otherwise.
+        """
+        base, phases = self.options.base, self.options.phases
+        if not base:
+            return super().resolve(cut)
+        for option, given, own in (("experiences", cut.experiences, phases + 1), ("first-classes", cut.first_classes, base)):
+            if given not in (0, own):
+                raise UserError(f"--{option} {given}: --scenario {self.name} has {own}; leave the option out")
+        return replace(cut, experiences=phases + 1, first_classes=base)
 
     def cut(self, dataset: Dataset, cut: Cut) -> Scenario:
         """Classes in the order of `ordered_classes`, in experiences of `split_sizes`."""

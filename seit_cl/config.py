@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from seit_cl.cli import hint
+from seit_cl.datasets.holdout import USUAL, Holdout
 from seit_cl.errors import UserError
 from seit_cl.scenario import Cut, build_scenario
 from seit_cl.tokenizers import resolved_spec
@@ -19,13 +20,14 @@ class RunConfig:
     """Options of one run."""
 
     data_root: Annotated[Path | None, hint(
-        "folder with train/<class>/* and val/<class>/*, or a token file, or a SeiT release's folder; none: built-in fractals"
+        "folder with train/<class>/* and val/<class>/*, or with a folder of images for every class, or a token file, or a SeiT "
+        "release's folder; none: built-in fractals"
     )] = None
     scenario: Annotated[str, hint(
         "how the dataset is cut into experiences (python -m seit_cl.scenarios lists them)"
     )] = "class-incremental"
-    experiences: Annotated[int, hint("number of experiences")] = 5
-    first_classes: Annotated[int, hint("classes in the first experience; 0: an even split")] = 0
+    experiences: Annotated[int, hint("number of experiences; 0: the scenario's own")] = 0
+    first_classes: Annotated[int, hint("classes in the first experience; 0: as the scenario has it, mostly an even split")] = 0
     class_order_seed: Annotated[int, hint("seed of the class order; --seed does not move it")] = 1993
     class_order: Annotated[tuple[str, ...], hint("explicit class order: every class name once")] = ()
     strategy: Annotated[str, hint("what is done against forgetting, e.g. er, naive, cumulative, joint")] = "er"
@@ -63,12 +65,14 @@ class RunConfig:
         str | None, hint("a file of tokenize train, or kind:SOURCE,option=value (tokenize list); none: the bundled one")
     ] = None
     skip_bad_images: Annotated[bool, hint("leave unreadable images out and count them")] = False
+    val_fraction: Annotated[float, hint("part of every class that is held out where the data has no val/")] = USUAL.fraction
+    split_seed: Annotated[int, hint("seed of what is held out; --seed does not move it")] = USUAL.seed
 
     def __post_init__(self) -> None:
-        """Refuse values that no run can mean.
+        """Refuse values that no run can mean, and take the scenario's own numbers where none are given.
 
         Raises:
-            UserError: naming the option, its value and the values that it may have.
+            UserError: naming the option, its value and the values that it may have; or an unknown scenario.
         """
         for names, fits, words in RANGES:
             for name in names:
@@ -78,6 +82,9 @@ class RunConfig:
         if self.synonym_p + self.swap_p > 1:
             raise UserError(f"--synonym-p {self.synonym_p:g} and --swap-p {self.swap_p:g}: an image gets one or the other; "
                             "their sum must be at most 1")  # fmt: skip
+        cut = build_scenario(self.scenario).resolve(self.cut)
+        for name in ("experiences", "first_classes"):  # frozen, but still being made
+            object.__setattr__(self, name, getattr(cut, name))
 
     def plain(self) -> dict[str, Any]:
         """As values that YAML keeps."""
@@ -92,10 +99,15 @@ class RunConfig:
         """How the scenario is to cut the dataset."""
         return Cut(self.experiences, self.first_classes, self.class_order_seed, self.class_order)
 
+    @property
+    def holdout(self) -> Holdout:
+        """How a val split is made where the data has none."""
+        return Holdout(self.val_fraction, self.split_seed)
+
 
 RANGES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
-    (("epochs", "batch", "experiences", "eval_every"), lambda value: value >= 1, "at least 1"),
-    (("replay_batch", "first_classes", "resolution"), lambda value: value >= 0, "0 or more"),
+    (("epochs", "batch", "eval_every"), lambda value: value >= 1, "at least 1"),
+    (("replay_batch", "experiences", "first_classes", "resolution", "split_seed"), lambda value: value >= 0, "0 or more"),
     (("class_order_seed",), lambda value: 0 <= value < 2**32, "from 0 to 4294967295"),
     (("seed",), lambda value: 0 <= value < 2**63, "0 or more"),
     (("memory_mb",), lambda value: value == 0 or 1e-6 <= value <= 1e12, "0 (no memory), or from one byte, 0.000001, to 1e12"),
@@ -104,6 +116,7 @@ RANGES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
     (("token_rrc", "pixel_rrc"), lambda value: 0 < value <= 1, "a fraction above 0 and up to 1"),
     (("warmup", "synonym_p", "swap_p", "noise_p", "flip_p", "cutmix_p"), lambda value: 0 <= value <= 1, "from 0 to 1"),
     (("label_smoothing",), lambda value: 0 <= value < 1, "0 or more and below 1"),
+    (("val_fraction",), lambda value: 0 < value < 1, "a fraction above 0 and below 1"),
 )
 GRID = ("strategy", "format", "memory_mb", "learner", "seed")
 

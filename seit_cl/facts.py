@@ -57,6 +57,7 @@ def environment(run: Experiment) -> dict[str, Any]:
     packages = {"seit_cl": __version__, "torch": torch.__version__, "timm": timm.__version__,
                 "avalanche": avalanche.__version__}  # fmt: skip
     machine = {"machine": platform.machine(), "python": platform.python_version(), "system": platform.system()}
+    held_out = {"held_out": run.data.dataset.held_out} if run.data.dataset.held_out else {}
     hardware = torch.cuda.get_device_name() if run.device.type == "cuda" else f"{torch.get_num_threads()} threads"
     return {"command": run.command, **packages, **machine, "device": f"{run.device} ({hardware})",
-            "precision": choose_precision(run.config), **identity, "classes": run.names}  # fmt: skip
+            "precision": choose_precision(run.config), **identity, **held_out, "classes": run.names}  # fmt: skip

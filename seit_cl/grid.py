@@ -18,12 +18,16 @@ from seit_cl.cli import parse_line
 from seit_cl.config import GRID, RunConfig, option_names
 from seit_cl.errors import UserError, nearest
 from seit_cl.formats import canonical_spec
+from seit_cl.scenario import build_scenario
 
 
 @dataclass(frozen=True)
 class _Extra:
     out: Annotated[Path | None, tyro.conf.arg(help="folder of the results; none: runs/<time>-<dataset>")] = None
     config: Annotated[Path | None, tyro.conf.arg(help="YAML file of options; the command line overrides it")] = None
+    preset: Annotated[bool, tyro.conf.arg(
+        help="take what the scenario recommends (python -m seit_cl.scenarios) for every option that is not given"
+    )] = False
     debug: Annotated[bool, tyro.conf.arg(help="show tracebacks of user errors")] = False
 
 
@@ -89,13 +93,36 @@ def parse(arguments: list[str]) -> Any:
 
     finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     finder.add_argument("--config", nargs="?", type=Path)
-    path, default = finder.parse_known_args(arguments)[0].config, kind()
-    if path is not None:
-        try:
-            default = read(yaml_arguments(path), default)
-        except UserError as error:
-            raise error if "--config" in str(error) else UserError(f"--config {path}: {error}") from error
-    return read(arguments, default)
+    path = finder.parse_known_args(arguments)[0].config
+
+    def given(default: Any) -> Any:
+        if path is not None:
+            try:
+                default = read(yaml_arguments(path), default)
+            except UserError as error:
+                raise error if "--config" in str(error) else UserError(f"--config {path}: {error}") from error
+        return read(arguments, default)
+
+    options = given(kind())
+    return given(replace(kind(), **preset_options(options.scenario))) if options.preset else options
+
+
+def preset_options(scenario: str) -> dict[str, Any]:
+    """What a scenario recommends, as values of the command's options.
+
+    Args:
+        scenario: its spec.
+
+    Raises:
+        UserError: it recommends nothing, or is unknown.
+    """
+    preset = build_scenario(scenario).preset
+    if not preset:
+        raise UserError(f"--preset: --scenario {scenario} recommends nothing; leave --preset out")
+    return {
+        name: tuple(value) if isinstance(value, list | tuple) else (value,) if name in GRID else value
+        for name, value in preset.items()
+    }
 
 
 def expand(options: Any) -> list[RunConfig]:

@@ -20,9 +20,10 @@ from seit_cl.config import RunConfig
 from seit_cl.devices import fit_threads
 from seit_cl.errors import UserError
 from seit_cl.experiment import Experiment, Now
-from seit_cl.grid import expand, is_finished, parse, run_id
+from seit_cl.grid import expand, is_finished, parse, preset_options, run_id
 from seit_cl.report import build_report, load_summary, terminal_summary
 from seit_cl.rundata import RunData
+from seit_cl.scenario import written
 
 
 def _data_progress(bar: Progress) -> Callable[[str, int, int], None]:
@@ -83,7 +84,8 @@ def open_data(configs: list[RunConfig], out: Path, bar: Progress) -> RunData:
     data = RunData(configs[0], _data_progress(bar))
     dataset, console = data.dataset, bar.console
     console.print(f"dataset {dataset.name}: {len(dataset.classes)} classes, {len(dataset.train)} train and "
-                  f"{len(dataset.val)} val images at {data.resolution} px")  # fmt: skip
+                  f"{len(dataset.val)} val images at {data.resolution} px"
+                  + (dataset.held_out and f"; {dataset.held_out}"))  # fmt: skip
     if dataset.skipped:
         names = ", ".join(str(path) for path in dataset.skipped[:3]) + (", …" if len(dataset.skipped) > 3 else "")
         console.print(f"warning: {len(dataset.skipped)} unreadable images are left out: {names}", markup=False)
@@ -141,6 +143,8 @@ def main() -> None:
     console = Console(soft_wrap=True)
     fit_threads()
     configs = expand(options)
+    if options.preset:
+        console.print(f"--preset: {written({name: getattr(options, name) for name in preset_options(options.scenario)})}")
     if options.data_root is None:
         console.print("no --data-root: running on the built-in fractals; for ImageNet give --data-root DIR with "
                       "train/<class>/* and val/<class>/*")  # fmt: skip

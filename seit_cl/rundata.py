@@ -10,7 +10,9 @@ from torch import Tensor
 
 from seit_cl.config import RunConfig
 from seit_cl.datasets.base import Dataset, Split
+from seit_cl.datasets.folder import checked
 from seit_cl.datasets.fractals import open_fractals
+from seit_cl.datasets.holdout import USUAL
 from seit_cl.datasets.images import load_images, native_resolution
 from seit_cl.datasets.stored import TokenDataset
 from seit_cl.devices import MAIN_MEMORY, choose_device
@@ -138,19 +140,40 @@ class RunData:
 
 
 def open_dataset(config: RunConfig, progress: Callable[[int, int], None] = lambda done, total: None) -> Dataset:
-    """The folder, the token file or the SeiT release at data_root, or the built-in fractals: what the scenario selects of it.
+    """The folder, the token file or the SeiT release at data_root, or the built-in fractals: what the scenario selects of it,
+    with every image that is in it looked at.
 
     Args:
         config: says which.
-        progress: called with images done and images in all while a release is converted or the scenario makes images.
+        progress: called with images done and images in all while a release is converted, or the scenario makes images.
+
+    Raises:
+        UserError: data that cannot be read or lacks what the scenario needs, or a split asked for where there is one.
     """
-    scenario = build_scenario(config.scenario)
+    scenario, dataset = build_scenario(config.scenario), list_dataset(config, progress)
     scenario.progress = progress
+    if scenario.makes_images:
+        dataset = checked(dataset, config.skip_bad_images)
+    dataset = scenario.select(dataset)
+    if config.holdout != USUAL and not dataset.held_out:
+        raise UserError(f"--val-fraction, --split-seed: {dataset.root} has a val split of its own; leave them out")
+    return checked(dataset, config.skip_bad_images)
+
+
+def list_dataset(config: RunConfig, progress: Callable[[int, int], None] = lambda done, total: None) -> Dataset:
+    """All of the data at data_root, or the built-in fractals; images are listed, and not looked at.
+
+    Args:
+        config, progress: as in `open_dataset`.
+
+    Raises:
+        UserError: data that cannot be listed.
+    """
     if config.data_root is None:
-        return scenario.select(open_fractals(cache_folder() / "datasets"))
+        return open_fractals(cache_folder() / "datasets")
     if is_stored(config.data_root):
-        return scenario.select(open_tokens(config.data_root, progress))
-    return scenario.select(scenario.open(config.data_root, config.skip_bad_images))
+        return open_tokens(config.data_root, progress)
+    return build_scenario(config.scenario).listed(config.data_root, config.holdout)
 
 
 def native_side(dataset: Dataset) -> int:

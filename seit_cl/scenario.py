@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,7 +15,8 @@ from torch.utils.data import TensorDataset
 
 from seit_cl import plugins
 from seit_cl.datasets.base import Dataset
-from seit_cl.datasets.folder import open_folder
+from seit_cl.datasets.folder import list_folder
+from seit_cl.datasets.holdout import Holdout
 from seit_cl.specs import fill_options, parse_spec
 
 
@@ -77,7 +78,7 @@ class Cut:
     """How the command line wants a dataset cut.
 
     Args:
-        experiences: number of experiences.
+        experiences: number of experiences; 0 until `ScenarioKind.resolve` has put the scenario's own there.
         first_classes: classes in the first experience; 0 for an even split.
         class_order_seed: of the class order when no explicit one is given, and of every other draw of a scenario.
         class_order: all class names in the order wanted, or empty.
@@ -100,6 +101,8 @@ class ScenarioKind:
     Attributes:
         source: where the protocol was published, in a few words.
         shape: what its stream looks like, in a few words, e.g. "10 experiences of 10 classes".
+        classes, images: how many there are, where the scenario fixes the data.
+        experiences: how many there are where --experiences is not given; 0: as many as the data has parts.
         Options: frozen dataclass of its own options with their defaults.
         preset: options of a run, by RunConfig's names, that its literature or a look at it recommends; taken with --preset.
         one_pass: whether a strategy may see fresh samples once only: --epochs 1. The joint and cumulative bounds and training on
@@ -109,6 +112,9 @@ class ScenarioKind:
 
     source: ClassVar[str] = ""
     shape: ClassVar[str] = ""
+    classes: ClassVar[str] = "the data's"
+    images: ClassVar[str] = "the data's"
+    experiences: ClassVar[int] = 5
     Options: ClassVar[type[Any]] = NoOptions
     preset: ClassVar[Mapping[str, Any]] = {}
     one_pass: ClassVar[bool] = False
@@ -126,13 +132,26 @@ class ScenarioKind:
         written = ",".join(f"{key}={value}" for key, value in sorted(other.items()))
         self.name = name.replace("_", "-") + (f":{written}" if written else "")
 
-    def open(self, root: Path, skip_bad_images: bool) -> Dataset:
-        """A folder of images in the layout that the scenario asks for: `open_folder`'s by default.
+    def resolve(self, cut: Cut) -> Cut:
+        """The cut that a command line means, with the scenario's own numbers where it gives none.
 
         Raises:
-            UserError: another layout, or an unreadable image.
+            UserError: the scenario's options say otherwise than the command line.
         """
-        return open_folder(root, skip_bad_images)
+        return cut if cut.experiences else replace(cut, experiences=self.experiences)
+
+    @property
+    def makes_images(self) -> bool:
+        """Whether `select` reads the dataset's images to make others: then they are all looked at before."""
+        return False
+
+    def listed(self, root: Path, holdout: Holdout) -> Dataset:
+        """A folder of images in the layout that the scenario asks for, `list_folder`'s by default; no image is opened yet.
+
+        Raises:
+            UserError: another layout.
+        """
+        return list_folder(root, holdout)
 
     def select(self, dataset: Dataset) -> Dataset:
         """The dataset that the stream shows: all of the given one by default.
@@ -159,6 +178,15 @@ def build_scenario(spec: str) -> ScenarioKind:
     """
     kind: type[ScenarioKind] = plugins.load("scenario", parse_spec(spec)[0])
     return kind(spec)
+
+
+def written(options: Mapping[str, Any]) -> str:
+    """Options of a run as they are written on the command line."""
+
+    def words(value: Any) -> str:
+        return " ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in (value if isinstance(value, tuple) else (value,)))
+
+    return " ".join(f"--{name.replace('_', '-')} {words(value)}" for name, value in options.items())
 
 
 def _targeted(ids: Tensor, labels: Tensor) -> TensorDataset:

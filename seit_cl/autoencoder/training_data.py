@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from seit_cl.autoencoder.training import UNLABELLED
-from seit_cl.datasets.folder import SUFFIXES, open_folder
+from seit_cl.datasets.folder import open_folder
 from seit_cl.datasets.fractals import render
 from seit_cl.datasets.images import load_images
+from seit_cl.datasets.listing import SUFFIXES
 from seit_cl.errors import UserError
 
 FRACTAL_CLASSES = 50

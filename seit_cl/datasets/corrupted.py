@@ -17,9 +17,9 @@ from torch import Tensor
 
 from seit_cl.datasets.base import Dataset
 from seit_cl.datasets.corruptions import corrupt
-from seit_cl.datasets.domains import DomainDataset, open_domains
-from seit_cl.datasets.folder import some
+from seit_cl.datasets.domains import DomainDataset, list_domains
 from seit_cl.datasets.images import default_threads, load_image, no_pixel_limit
+from seit_cl.datasets.listing import some
 from seit_cl.errors import UserError
 
 VERSION = 1  # of the images: raise it whenever the same settings would give others
@@ -66,7 +66,7 @@ def open_corrupted(
         except OSError as error:
             problem = f"{cache_dir}: the corrupted images cannot be written ({error.strerror or error})"
             raise UserError(f"{problem}; set SEIT_CL_CACHE to a folder with room") from error
-    return replace(open_domains(root, domains), name=clean.name, skipped=clean.skipped)
+    return replace(list_domains(root, domains), name=clean.name, skipped=clean.skipped, held_out=clean.held_out)
 
 
 def deal(labels: Tensor, domains: int, seed: int) -> np.ndarray:

@@ -1,66 +1,127 @@
-"""Image folders in ImageNet's layout (train/<class>/*, val/<class>/*) and in Tiny-ImageNet's own."""
+"""Image folders in ImageNet's layout (train/<class>/*, val/<class>/*), in Tiny-ImageNet's own, and without a val split."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from PIL import Image
 
 from seit_cl.datasets.base import Dataset, Split
+from seit_cl.datasets.holdout import USUAL, Holdout
+from seit_cl.datasets.ilsvrc import is_flat, list_flat
 from seit_cl.datasets.images import BAD_IMAGE, default_threads, no_pixel_limit
+from seit_cl.datasets.listing import SUFFIXES, Files, image_files, list_class, some, subfolders
 from seit_cl.errors import UserError
 
-SUFFIXES = (".jpeg", ".jpg", ".png")
 ANNOTATIONS = "val_annotations.txt"
 TAILS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
 LAYOUT = "expected train/<class>/*.jpg and val/<class>/*.jpg"
-Files = dict[str, list[Path]]
+OTHER_VALS = ("valid", "validation", "test", "dev")  # names of a second split that are not read as val/
 
 
-def open_folder(root: Path, skip_bad_images: bool = False) -> Dataset:
+def open_folder(root: Path, skip_bad_images: bool = False, holdout: Holdout = USUAL) -> Dataset:
     """Lists and checks an image folder before anything runs.
 
     Args:
-        root: holds train/<class>/* and val/<class>/* or one folder deeper, as in train/<class>/images/*;
-            Tiny-ImageNet's val/images/* with val/val_annotations.txt works too. Files: .jpeg .jpg .png in any case.
+        root, holdout: as in `list_folder`.
         skip_bad_images: leave unreadable images out and count them instead of stopping.
+
+    Raises:
+        UserError: as `list_folder` and `checked`.
+    """
+    return checked(list_folder(root, holdout), skip_bad_images)
+
+
+def list_folder(root: Path, holdout: Holdout = USUAL) -> Dataset:
+    """Lists an image folder; no image is opened yet.
+
+    Args:
+        root: holds train/<class>/* and val/<class>/* or one folder deeper, as in train/<class>/images/*;
+            Tiny-ImageNet's val/images/* with val/val_annotations.txt works too, and ILSVRC's flat val/ (seit_cl.datasets.ilsvrc).
+            Or train/ alone, or the class folders alone. Files: .jpeg .jpg .png in any case.
+        holdout: how a val split is made where there is none.
 
     Returns:
         The dataset, named after the folder; classes and files are sorted.
 
     Raises:
-        UserError: no such folder, no train, val or class folders, a class without images, train and val classes that
-            differ, or an unreadable image.
+        UserError: no such folder, no class folders, a second split of another name, a class without images, train and val
+            classes that differ, or a class too small to be split.
     """
     root = Path(root)
     if not root.is_dir():
-        raise UserError(f"{root}: no such folder; give the folder that holds train/ and val/")
-    train, val = list_split(root, "train"), list_split(root, "val")
+        raise UserError(f"{root}: no such folder; give the folder that holds train/ and val/, or a folder for every class")
+    train, val, held_out = list_splits(root, holdout)
     check_same_classes(root, train, val)
-    check_not_empty(root, train, val)
-    bad = find_bad(path for files in (train, val) for paths in files.values() for path in paths)
-    if bad and not skip_bad_images:
+    classes = sorted(train)
+    dataset = Dataset(
+        root.resolve().name, root, classes, to_split(classes, train), to_split(classes, val), held_out=held_out
+    )
+    check_not_empty(dataset)
+    return dataset
+
+
+def checked(dataset: Dataset, skip_bad_images: bool = False) -> Dataset:
+    """A dataset of which every file can be read.
+
+    Args:
+        dataset: as listed.
+        skip_bad_images: leave unreadable images out and count them instead of stopping.
+
+    Raises:
+        UserError: an unreadable image, or a class without any other.
+    """
+    bad = find_bad([*dataset.train.paths, *dataset.val.paths])
+    if not bad:
+        return dataset
+    if not skip_bad_images:
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
         raise UserError(f"{min(bad)}: not a readable image{more}; replace it or use --skip-bad-images")
-    train, val = without(train, bad), without(val, bad)
-    check_not_empty(root, train, val)
-    classes = sorted(train)
-    return Dataset(root.resolve().name, root, classes, to_split(classes, train), to_split(classes, val), tuple(sorted(bad)))
+    same = torch.arange(len(dataset.classes))
+    good = [
+        split.only(torch.tensor([path not in bad for path in split.paths]).nonzero()[:, 0], same)
+        for split in (dataset.train, dataset.val)
+    ]
+    left = replace(dataset, train=good[0], val=good[1], skipped=tuple(sorted(bad)))
+    check_not_empty(left)
+    return left
+
+
+def list_splits(root: Path, holdout: Holdout) -> tuple[Files, Files, str]:
+    """Train and val files by class, and in words how val was held out ("" where the folder has one).
+
+    Raises:
+        UserError: no train/ beside val/, a second split of another name, or no class folders.
+    """
+    has = {name: (root / name).is_dir() for name in ("train", "val", *OTHER_VALS)}
+    if has["train"] and has["val"]:
+        train = list_split(root, "train")
+        return train, list_flat(root, train) if is_flat(root / "val") else list_split(root, "val"), ""
+    if has["train"]:
+        other = [name for name in OTHER_VALS if has[name]]
+        if other:
+            raise UserError(f"{root}: has no val/ folder, but {other[0]}/; rename it to val/, or give --data-root {root}/train "
+                            "to hold out a part of every class")  # fmt: skip
+        folder, files = root / "train", list_split(root, "train")
+    else:
+        folder, files = root, {name: list_class(root / name) for name in subfolders(root)}
+        if has["val"] or not any(files.values()):
+            raise UserError(f"{root}: has no train/ folder; {LAYOUT}, or a folder of images for every class")
+    return *holdout.split(folder, files), str(holdout)
 
 
 def list_split(root: Path, split: str) -> Files:
     """The image files of every class of one split.
 
     Raises:
-        UserError: the split's folder is missing or has no class folders.
+        UserError: there are no class folders.
     """
     folder = root / split
-    if not folder.is_dir():
-        raise UserError(f"{root}: has no {split}/ folder; {LAYOUT}")
     if (folder / ANNOTATIONS).is_file():
         return list_annotated(folder)
     names = subfolders(folder)
@@ -89,32 +150,6 @@ def list_annotated(folder: Path) -> Files:
     return {name: sorted(files[name]) for name in sorted(files)}
 
 
-def subfolders(folder: Path) -> list[str]:
-    """Names of the folders in a folder, sorted, hidden ones left out."""
-    with os.scandir(folder) as entries:
-        return sorted(e.name for e in entries if not e.name.startswith(".") and e.is_dir())
-
-
-def image_files(folder: Path) -> list[Path]:
-    """Image files directly in a folder, sorted, hidden ones left out; empty where there is no such folder."""
-    if not folder.is_dir():
-        return []
-    with os.scandir(folder) as entries:
-        names = [e.name for e in entries if e.name.lower().endswith(SUFFIXES) and not e.name.startswith(".")]
-    return [folder / name for name in sorted(names)]
-
-
-def list_class(folder: Path) -> list[Path]:
-    """Image files of one class: in its folder and one folder deeper."""
-    return image_files(folder) + [path for name in subfolders(folder) for path in image_files(folder / name)]
-
-
-def some(names: Iterable[str]) -> str:
-    """A few names for a message."""
-    known = sorted(names)
-    return ", ".join(known[:3]) + (f" and {len(known) - 3} more" if len(known) > 3 else "")
-
-
 def check_same_classes(root: Path, train: Files, val: Files) -> None:
     """Raises UserError where train and val have different classes."""
     for have, lack, extra in (("train", "val", set(train) - set(val)), ("val", "train", set(val) - set(train))):
@@ -124,13 +159,15 @@ def check_same_classes(root: Path, train: Files, val: Files) -> None:
             )
 
 
-def check_not_empty(root: Path, train: Files, val: Files) -> None:
+def check_not_empty(dataset: Dataset) -> None:
     """Raises UserError for a class without a readable image."""
-    for split, files in (("train", train), ("val", val)):
-        empty = [name for name, paths in files.items() if not paths]
+    for name, split in (("train", dataset.train), ("val", dataset.val)):
+        counts = torch.bincount(split.labels, minlength=len(dataset.classes))
+        empty = [dataset.classes[i] for i in (counts == 0).nonzero()[:, 0].tolist()]
         if empty:
+            where = dataset.root if dataset.held_out else dataset.root / name
             what = "class without readable images" if len(empty) == 1 else "classes without readable images"
-            raise UserError(f"{root / split}: {what}: {some(empty)}; add {', '.join(SUFFIXES)} files or remove it")
+            raise UserError(f"{where}: {what}: {some(empty)}; add {', '.join(SUFFIXES)} files or remove it")
 
 
 def is_bad(path: Path) -> bool:
@@ -167,11 +204,6 @@ def find_bad(paths: Iterable[Path]) -> set[Path]:
             chunk = listed[start : start + 4096]
             bad.update(path for path, broken in zip(chunk, pool.map(is_bad, chunk), strict=True) if broken)
     return bad
-
-
-def without(files: Files, bad: set[Path]) -> Files:
-    """The same files less the bad ones."""
-    return {name: [path for path in paths if path not in bad] for name, paths in files.items()} if bad else files
 
 
 def to_split(classes: list[str], files: Files) -> Split:

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from seit_cl.datasets import chaos
 from seit_cl.datasets.base import Dataset
-from seit_cl.datasets.folder import open_folder
+from seit_cl.datasets.folder import list_folder
 from seit_cl.datasets.images import LARGEST, SMALLEST, default_threads
 from seit_cl.errors import UserError
 
@@ -194,4 +194,4 @@ def open_fractals(
     except OSError as error:
         problem = f"{cache_dir}: the built-in fractals cannot be written ({error.strerror or error})"
         raise UserError(f"{problem}; set SEIT_CL_CACHE to a folder with room") from error
-    return replace(open_folder(root), name="fractals")
+    return replace(list_folder(root), name="fractals")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import hashlib
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from seit_cl.datasets.base import Dataset, Split
-from seit_cl.datasets.folder import some
+from seit_cl.datasets.listing import some
 from seit_cl.datasets.token_file import SPLITS, TokenFile, open_token_file
 from seit_cl.errors import UserError
 
@@ -20,9 +21,11 @@ class TokenDataset(Dataset):
 
     Args:
         file: where they are.
+        rows: samples (n,) of the file's train and val splits that are the dataset's; None: all.
     """
 
     file: TokenFile = field(kw_only=True)
+    rows: tuple[Tensor, Tensor] | None = field(default=None, kw_only=True)
 
     @property
     def has_images(self) -> bool:
@@ -31,22 +34,29 @@ class TokenDataset(Dataset):
 
     @property
     def identity(self) -> str:  # type: ignore[override]
-        """The file's."""
-        return self.file.identity
+        """The file's; of some classes, a digest of it and their names."""
+        if self.rows is None:
+            return self.file.identity
+        return hashlib.sha256("\n".join([self.file.identity, *self.classes]).encode()).hexdigest()[:16]
 
     @property
     def manifest(self) -> str:  # type: ignore[override]
-        """The file's identity."""
-        return self.file.identity
+        """The same as the identity."""
+        return self.identity
 
     def tokens(self) -> tuple[Tensor, Tensor]:
-        """Train and val tokens (N, G, H, W) int16, on the disk until they are asked for.
+        """Train and val tokens (N, G, H, W) int16, on the disk until they are asked for where they are the whole file's.
 
         Raises:
             UserError: a code is outside the codebook.
         """
         self.file.check_codes()
-        return self.file.tokens["train"], self.file.tokens["val"]
+        train, val = (self.file.tokens[split] for split in SPLITS)
+        return (train, val) if self.rows is None else (train[self.rows[0]], val[self.rows[1]])
+
+    def _taken(self, classes: list[str], train: Tensor, val: Tensor, places: Tensor) -> Dataset:
+        before = (train, val) if self.rows is None else (self.rows[0][train], self.rows[1][val])
+        return replace(super()._taken(classes, train, val, places), rows=before)  # type: ignore[call-arg]
 
 
 def open_stored(path: Path, release: Path | None = None) -> TokenDataset:

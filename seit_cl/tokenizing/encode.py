@@ -110,8 +110,9 @@ def encode_command(options: Encode) -> None:
         console.print(f"interrupted; the same command goes on from the parts in {folder}", markup=False)
         sys.exit(130)
     shutil.rmtree(folder)
-    console.print(f"wrote {options.out}: {len(dataset.train):,} train and {len(dataset.val):,} val images at {resolution} px, "
-                  f"identity {identity}", markup=False, highlight=False)  # fmt: skip
+    images = f"{len(dataset.train):,} train and {len(dataset.val):,} val images at {resolution} px"
+    split = dataset.held_out and f"; {dataset.held_out}"
+    console.print(f"wrote {options.out}: {images}, identity {identity}{split}", markup=False, highlight=False)
 
 
 def prepare(folder: Path, dataset: Dataset, tokenizer: Tokenizer, resolution: int) -> dict[str, list[Part]]:
@@ -182,7 +183,8 @@ def join(out: Path, dataset: Dataset, tokenizer: Tokenizer, resolution: int, par
     about = About(
         dataset.name, dataset.classes, tokenizer.codebook.cpu(), tokenizer.combine, tokenizer.stride, tokenizer.identity,
         tokenizer.codec_bytes, None if tokenizer.mirror is None else tokenizer.mirror.cpu(),
-        notes={"images": dataset.identity, "resolution": str(resolution)},
+        notes={"images": dataset.identity, "resolution": str(resolution)}
+        | ({"held_out": dataset.held_out} if dataset.held_out else {}),
     )  # fmt: skip
     splits = {
         "train": TokenSplit(dataset.train.labels, _read(parts["train"])),

@@ -1,0 +1,44 @@
+"""`python -m seit_cl.scenarios` lists every scenario, and counts in a folder."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from seit_cl import plugins
+from seit_cl.errors import UserError
+from seit_cl.scenarios.__main__ import main
+
+
+def listed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
+    monkeypatch.setattr(sys, "argv", ["scenarios", *arguments])
+    main()
+    return capsys.readouterr().out.splitlines()
+
+
+def test_every_scenario_has_a_line_with_its_classes_experiences_images_and_source(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = listed(monkeypatch, capsys)
+    for name in plugins.names("scenario"):
+        assert any(line.startswith(name.replace("_", "-") + " ") for line in lines), name
+    (u,) = (line for line in lines if line.startswith("imagenet100-u "))
+    assert all(word in u.split() for word in ("100", "10", "(LUCIR)"))
+    assert any("imagenet100-u:base=0,phases=0" in line and "--memory-mb 0.1 0.5 2" in line for line in lines)
+
+
+def test_of_a_folder_the_images_are_counted_or_it_is_said_in_a_line_why_it_does_not_fit(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], fractals: Path
+) -> None:
+    lines = listed(monkeypatch, capsys, "--data-root", str(fractals))
+    (fits,) = (line for line in lines if line.startswith("class-incremental "))
+    assert fits.split() == ["class-incremental", "5", "5", "80", "+", "30"]
+    (other,) = (line for line in lines if line.startswith("imagenet1k "))
+    assert "does not fit" in other and "1000 of the 1000" in other
+
+
+def test_a_folder_that_is_not_there_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match="nowhere"):
+        listed(monkeypatch, capsys, "--data-root", str(tmp_path / "nowhere"))
