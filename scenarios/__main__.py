@@ -16,6 +16,7 @@ from rich.table import Table
 from seit_cl import plugins
 from seit_cl.cli import hint, parse_line, run_command
 from seit_cl.config import RunConfig
+from seit_cl.datasets.base import Dataset
 from seit_cl.errors import UserError
 from seit_cl.rundata import list_dataset
 from seit_cl.scenario import build_scenario, written
@@ -46,10 +47,13 @@ def counted(root: Path) -> list[tuple[str, ...]]:
         UserError: none fits.
     """
     rows: list[tuple[str, ...]] = []
-    problems = []
+    problems, listings = [], dict[Any, Dataset]()
     for name in names():
+        layout = type(build_scenario(name)).listed  # most share one, and a large folder takes seconds
         try:
-            rows.append((name, *counts(name, root)))
+            if layout not in listings:
+                listings[layout] = list_dataset(RunConfig(data_root=root, scenario=name))
+            rows.append((name, *counts(name, listings[layout])))
         except UserError as error:
             problems.append(error)
             rows.append((name, str(error)))
@@ -58,14 +62,14 @@ def counted(root: Path) -> list[tuple[str, ...]]:
     return rows
 
 
-def counts(name: str, root: Path) -> tuple[str, str, str]:
-    """Classes, experiences and images of a scenario cut of the data at root.
+def counts(name: str, whole: Dataset) -> tuple[str, str, str]:
+    """Classes, experiences and images of a scenario cut of a dataset.
 
     Raises:
         UserError: it does not fit.
     """
-    config, kind = RunConfig(scenario=name, data_root=root), build_scenario(name)
-    dataset = kind.select(list_dataset(config, kind))
+    config, kind = RunConfig(scenario=name), build_scenario(name)
+    dataset = kind.select(whole)
     stream = kind.cut(dataset, config.cut)
     train, val = (len(torch.cat(parts).unique()) for parts in (stream.train, stream.test))
     return f"{len(stream.class_order):,}", str(len(stream)), f"{train:,} + {val:,}"

@@ -9,7 +9,6 @@ from seit_cl.datasets.base import Dataset
 from seit_cl.datasets.corrupted import open_corrupted
 from seit_cl.datasets.corruptions import CORRUPTIONS, SEVERITIES
 from seit_cl.datasets.domains import DomainDataset, list_domains
-from seit_cl.datasets.folder import checked
 from seit_cl.datasets.holdout import Holdout
 from seit_cl.datasets.images import LARGEST, SMALLEST, native_resolution
 from seit_cl.errors import UserError, nearest
@@ -29,14 +28,14 @@ class DomainOptions:
             clean one. Empty: --data-root has a folder for each domain.
         severity: of the corruptions, 1 to 5.
         side: of corrupted images, pixels; 0: the dataset's own, up to 256.
-        dealing: seed that deals the train images over clean and corrupted domains.
+        deal_seed: deals the train images over clean and corrupted domains.
     """
 
     domains: str = ""
     corruptions: str = ""
     severity: int = 3
     side: int = 0
-    dealing: int = 1993
+    deal_seed: int = 1993
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
@@ -52,8 +51,8 @@ class DomainOptions:
             raise UserError(f"domain-incremental: severity={self.severity}: must be from 1 to {SEVERITIES}")
         if self.side and not SMALLEST <= self.side <= LARGEST:
             raise UserError(f"domain-incremental: side={self.side}: 0, or from {SMALLEST} to {LARGEST} pixels")
-        if not 0 <= self.dealing < 2**32:
-            raise UserError(f"domain-incremental: dealing={self.dealing}: must be from 0 to {2**32 - 1}")
+        if not 0 <= self.deal_seed < 2**32:
+            raise UserError(f"domain-incremental: deal_seed={self.deal_seed}: must be from 0 to {2**32 - 1}")
 
 
 class DomainIncremental(ScenarioKind):
@@ -64,16 +63,21 @@ class DomainIncremental(ScenarioKind):
     experiences = 0
     Options = DomainOptions
 
-    def resolve(self, cut: Cut) -> Cut:
-        """The domains say how many experiences there are."""
-        return cut
+    @property
+    def makes_images(self) -> bool:
+        """Where corruptions are named."""
+        return bool(self.options.corruptions)
 
-    def list_images(self, root: Path, holdout: Holdout, skip_bad_images: bool) -> Dataset:
-        """A folder of domains, or the images to corrupt, all of them looked at."""
-        if self.options.corruptions:
-            return checked(super().list_images(root, holdout, skip_bad_images), skip_bad_images)
+    def listed(self, root: Path, holdout: Holdout) -> Dataset:
+        """A folder of domains, or the images to corrupt."""
+        if self.makes_images:
+            return super().listed(root, holdout)
         domains = self.options.domains
         return list_domains(root, domains.split("+") if domains else (), holdout)
+
+    def resolve(self, cut: Cut) -> Cut:
+        """As it is: the number of experiences is the data's."""
+        return cut
 
     def select(self, dataset: Dataset) -> Dataset:
         """The domains; corrupted ones are made where the cache does not hold them."""
@@ -87,7 +91,7 @@ class DomainIncremental(ScenarioKind):
             raise UserError(f"{dataset.root}: holds tokens alone; corruptions need images")
         return open_corrupted(
             cache_folder() / "datasets", dataset, options.corruptions.split("+"), options.severity,
-            options.side or native_resolution(dataset), options.dealing, self.progress,
+            options.side or native_resolution(dataset), options.deal_seed, self.progress,
         )  # fmt: skip
 
     def cut(self, dataset: Dataset, cut: Cut) -> Scenario:
@@ -99,11 +103,12 @@ class DomainIncremental(ScenarioKind):
         if cut.experiences not in (0, count):
             raise UserError(f"--experiences {cut.experiences}: there is one for each of the {count} domains; drop it")
         order = ordered_classes(dataset, cut)
+        train, val = (dataset.domains_of(split) for split in (dataset.train, dataset.val))
         return Scenario(
             name=self.name,
             class_order=order,
-            train=tuple((dataset.train_domains == i).nonzero()[:, 0] for i in range(count)),
-            test=tuple((dataset.val_domains == i).nonzero()[:, 0] for i in range(count)),
+            train=tuple((train == i).nonzero()[:, 0] for i in range(count)),
+            test=tuple((val == i).nonzero()[:, 0] for i in range(count)),
             classes=(tuple(range(len(order))),) * count,
         )
 

@@ -17,7 +17,7 @@ from seit_cl.datasets.images import load_images, native_resolution
 from seit_cl.datasets.stored import TokenDataset
 from seit_cl.devices import MAIN_MEMORY, choose_device
 from seit_cl.errors import UserError
-from seit_cl.scenario import ScenarioKind, build_scenario
+from seit_cl.scenario import build_scenario
 from seit_cl.tokenizers import DEFAULT_TOKENIZER, Tokenizer, open_tokenizer
 from seit_cl.tokenizers._stored import tokenizer_behind
 from seit_cl.tokenizing.cache import cache_folder, cached_tokens
@@ -145,27 +145,26 @@ def open_dataset(config: RunConfig, progress: Callable[[int, int], None] = lambd
 
     Args:
         config: says which.
-        progress: called with images done and images in all while a release is converted or the scenario makes images.
+        progress: called with images done and images in all while a release is converted, or the scenario makes images.
 
     Raises:
         UserError: data that cannot be read or lacks what the scenario needs, or a split asked for where there is one.
     """
-    scenario = build_scenario(config.scenario)
+    scenario, dataset = build_scenario(config.scenario), list_dataset(config, progress)
     scenario.progress = progress
-    dataset = scenario.select(list_dataset(config, scenario, progress))
+    if scenario.makes_images:
+        dataset = checked(dataset, config.skip_bad_images)
+    dataset = scenario.select(dataset)
     if config.holdout != USUAL and not dataset.held_out:
         raise UserError(f"--val-fraction, --split-seed: {dataset.root} has a val split of its own; leave them out")
     return checked(dataset, config.skip_bad_images)
 
 
-def list_dataset(
-    config: RunConfig, scenario: ScenarioKind, progress: Callable[[int, int], None] = lambda done, total: None
-) -> Dataset:
+def list_dataset(config: RunConfig, progress: Callable[[int, int], None] = lambda done, total: None) -> Dataset:
     """All of the data at data_root, or the built-in fractals; images are listed, and not looked at.
 
     Args:
         config, progress: as in `open_dataset`.
-        scenario: knows the layout of folders.
 
     Raises:
         UserError: data that cannot be listed.
@@ -174,7 +173,7 @@ def list_dataset(
         return open_fractals(cache_folder() / "datasets")
     if is_stored(config.data_root):
         return open_tokens(config.data_root, progress)
-    return scenario.list_images(config.data_root, config.holdout, config.skip_bad_images)
+    return build_scenario(config.scenario).listed(config.data_root, config.holdout)
 
 
 def native_side(dataset: Dataset) -> int:

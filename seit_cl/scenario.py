@@ -102,7 +102,7 @@ class ScenarioKind:
         source: where the protocol was published, in a few words.
         shape: what its stream looks like, in a few words, e.g. "10 experiences of 10 classes".
         classes, images: how many there are, where the scenario fixes the data.
-        experiences: how many there are where --experiences is not given.
+        experiences: how many there are where --experiences is not given; 0: as many as the data has parts.
         Options: frozen dataclass of its own options with their defaults.
         preset: options of a run, by RunConfig's names, that its literature or a look at it recommends; taken with --preset.
         one_pass: whether a strategy may see fresh samples once only: --epochs 1. The joint and cumulative bounds and training on
@@ -140,13 +140,13 @@ class ScenarioKind:
         """
         return cut if cut.experiences else replace(cut, experiences=self.experiences)
 
-    def list_images(self, root: Path, holdout: Holdout, skip_bad_images: bool) -> Dataset:
-        """A folder of images in the layout that the scenario asks for, as `list_folder` lists it by default.
+    @property
+    def makes_images(self) -> bool:
+        """Whether `select` reads the dataset's images to make others: then they are all looked at before."""
+        return False
 
-        Args:
-            root: the folder.
-            holdout: how a val split is made where there is none.
-            skip_bad_images: for scenarios that read images; others leave that to `checked`.
+    def listed(self, root: Path, holdout: Holdout) -> Dataset:
+        """A folder of images in the layout that the scenario asks for, `list_folder`'s by default; no image is opened yet.
 
         Raises:
             UserError: another layout.

@@ -75,9 +75,9 @@ class Dataset:
             return self
         keep = torch.tensor([name in wanted for name in self.classes])
         train, val = (keep[split.labels].nonzero()[:, 0] for split in (self.train, self.val))
-        return self.taken([name for name in self.classes if name in wanted], train, val, keep.cumsum(0) - 1)
+        return self._taken([name for name in self.classes if name in wanted], train, val, keep.cumsum(0) - 1)
 
-    def taken(self, classes: list[str], train: Tensor, val: Tensor, places: Tensor) -> Dataset:
+    def _taken(self, classes: list[str], train: Tensor, val: Tensor, places: Tensor) -> Dataset:
         """Samples (n,) of train and of val as a dataset of these classes; `places` (C,) has the new label of each old one."""
         return replace(self, classes=classes, train=self.train.only(train, places), val=self.val.only(val, places))
 

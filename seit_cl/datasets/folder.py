@@ -82,10 +82,12 @@ def checked(dataset: Dataset, skip_bad_images: bool = False) -> Dataset:
     if not skip_bad_images:
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
         raise UserError(f"{min(bad)}: not a readable image{more}; replace it or use --skip-bad-images")
+    same = torch.arange(len(dataset.classes))
     good = [
-        torch.tensor([path not in bad for path in split.paths]).nonzero()[:, 0] for split in (dataset.train, dataset.val)
+        split.only(torch.tensor([path not in bad for path in split.paths]).nonzero()[:, 0], same)
+        for split in (dataset.train, dataset.val)
     ]
-    left = replace(dataset.taken(dataset.classes, *good, torch.arange(len(dataset.classes))), skipped=tuple(sorted(bad)))
+    left = replace(dataset, train=good[0], val=good[1], skipped=tuple(sorted(bad)))
     check_not_empty(left)
     return left
 

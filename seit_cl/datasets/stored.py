@@ -54,9 +54,9 @@ class TokenDataset(Dataset):
         train, val = (self.file.tokens[split] for split in SPLITS)
         return (train, val) if self.rows is None else (train[self.rows[0]], val[self.rows[1]])
 
-    def taken(self, classes: list[str], train: Tensor, val: Tensor, places: Tensor) -> Dataset:
+    def _taken(self, classes: list[str], train: Tensor, val: Tensor, places: Tensor) -> Dataset:
         before = (train, val) if self.rows is None else (self.rows[0][train], self.rows[1][val])
-        return replace(super().taken(classes, train, val, places), rows=before)  # type: ignore[call-arg]
+        return replace(super()._taken(classes, train, val, places), rows=before)  # type: ignore[call-arg]
 
 
 def open_stored(path: Path, release: Path | None = None) -> TokenDataset:

@@ -92,7 +92,7 @@ def test_train_images_are_dealt_evenly_in_every_class(labels: list[int], domains
 
 def test_a_train_image_is_in_one_domain_and_a_val_image_in_every_one(clean: Path) -> None:
     dataset = opened(clean)
-    scenario = build_scenario(SPEC).cut(dataset, Cut(experiences=0))
+    scenario = build_scenario(SPEC).cut(dataset, Cut(0))
     assert dataset.domains == ("clean", "contrast", "gaussian_noise") and dataset.name == "colours"
     assert torch.cat(scenario.train).sort().values.tolist() == list(range(48))
     assert [len(ids) for ids in scenario.train] == [16, 16, 16]
@@ -138,7 +138,7 @@ def test_folders_of_domains_come_sorted_or_as_asked_for(clean: Path, tmp_path: P
     root = domain_folders(tmp_path / "art", clean, "photo", "art", "sketch")
     assert opened(root, "domain-incremental").domains == ("art", "photo", "sketch")
     dataset = opened(root, "domain-incremental:domains=sketch+art")
-    scenario = build_scenario("domain-incremental").cut(dataset, Cut(experiences=0))
+    scenario = build_scenario("domain-incremental").cut(dataset, Cut(0))
     assert dataset.domains == ("sketch", "art")
     assert [len(ids) for ids in scenario.train] == [48, 48]
     assert {dataset.train.paths[i].parts[-4] for i in scenario.train[0].tolist()} == {"sketch"}
@@ -160,7 +160,7 @@ def test_domains_without_a_val_split_have_a_fifth_of_each_class_held_out(clean: 
         ("domain-incremental", "corruptions="), ("domain-incremental:corruptions=contrst", "contrast"),
         ("domain-incremental:corruptions=contrast+contrast", "twice"), (SPEC.replace("=5", "=6"), "severity=6"),
         ("domain-incremental:domains=a,corruptions=contrast", "one of the two"), (SPEC + ",side=7", "side=7"),
-        ("domain-incremental:corruptions=" + "+".join(CORRUPTIONS) + ",dealing=-1", "dealing=-1"),
+        ("domain-incremental:corruptions=" + "+".join(CORRUPTIONS) + ",deal_seed=-1", "deal_seed=-1"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused(spec: str, word: str, clean: Path) -> None:
@@ -194,3 +194,23 @@ def test_classes_that_come_again_are_learnt_replayed_resumed_and_reported(clean:
     last = resumed.run.accuracy[resumed.run.accuracy["step"] == 2]
     assert last.groupby("experience")["total"].sum().tolist() == [40, 40, 40]
     assert build_report(tmp_path / "runs").is_file()
+
+
+def test_an_unreadable_image_stops_the_making_or_is_left_out(clean: Path, tmp_path: Path) -> None:
+    copy = write_colours(tmp_path / "colours")
+    (copy / "val" / "colour0" / "00.png").write_bytes(b"no image")
+    with pytest.raises(UserError, match=r"val/colour0/00\.png: not a readable image"):
+        opened(copy)
+    dataset = open_dataset(RunConfig(data_root=copy, scenario=SPEC, skip_bad_images=True))
+    assert len(dataset.val) == 3 * 39 and dataset.skipped == (copy / "val" / "colour0" / "00.png",)
+
+
+def test_a_folder_of_domains_leaves_out_what_cannot_be_read(clean: Path, tmp_path: Path) -> None:
+    root = domain_folders(tmp_path / "art", clean, "photo")
+    write_colours(root / "art")
+    (root / "art" / "train" / "colour1" / "03.png").write_bytes(b"no image")
+    with pytest.raises(UserError, match="not a readable image"):
+        opened(root, "domain-incremental")
+    left = open_dataset(RunConfig(data_root=root, scenario="domain-incremental", skip_bad_images=True))
+    scenario = build_scenario("domain-incremental").cut(left, Cut(0))
+    assert [len(ids) for ids in scenario.train] == [47, 48]
