@@ -42,7 +42,7 @@ def panels(
                 ax.set_axis_off()
                 continue
             colours = draw(ax, run)
-            ax.set_title(title_of(run, settings, runs), fontsize=8)
+            ax.set_title(title_of(run, settings, runs), fontsize="small")
     assert colours is not None
     return figure, figure.colorbar(colours, ax=list(axes.flat), aspect=25, fraction=0.06, shrink=min(1.0, 2.2 / len(grid)))
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from seit_cl.reports._axes import Metric, bytes_axis, draw_bounds, finish, memory_axis, new_figure
+from seit_cl.reporting.looks import look
+from seit_cl.reporting.tables import Table
+from seit_cl.reports._axes import Metric, bytes_axis, draw_bounds, draw_lines, finish, grid, memory_axis, new_figure
 from seit_cl.reports._groups import (
     CHECKED,
     MB,
@@ -33,22 +35,29 @@ from seit_cl.reports._groups import (
     series,
     setting,
     with_memory,
-)  # fmt: skip
-from seit_cl.reports._styles import Style, bound_styles, style_cycle, styles
-from seit_cl.results import Run
+)
+from seit_cl.reports._styles import Style, bound_styles, colours, shaded, styles, styles_of
 
 __all__ = [
-    "CHECKED", "MB", "Metric", "Report", "Series", "Setting", "Style", "all_at_once", "at_all_budgets", "binds", "bound_styles",
-    "bounds", "budget", "bytes_axis", "curve", "draw_bounds", "finish", "finished", "in_order", "is_tokens", "label", "mean_std",
-    "megabytes", "memory_axis", "new_figure", "note", "past_sweeps", "row_label", "rows_of", "seeds_note", "series", "setting",
-    "style_cycle", "styles", "with_memory",
+    "CHECKED", "MB", "Metric", "Report", "Series", "Setting", "Style", "all_at_once", "at_all_budgets", "binds",
+    "bound_styles", "bounds", "budget", "bytes_axis", "colours", "curve", "draw_bounds", "draw_lines", "finish", "finished",
+    "grid", "in_order", "is_tokens", "label", "look", "mean_std", "megabytes", "memory_axis", "new_figure", "note", "past_sweeps",
+    "row_label", "rows_of", "seeds_note", "series", "setting", "shaded", "styles", "styles_of", "with_memory",
 ]  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Report:
-    """A figure of the report. `make` gets all runs of an output folder, and gives None when it has nothing to show."""
+    """A figure or a table of the report.
+
+    Args:
+        name: of its file here, and of its files in figures/ or tables/.
+        title: for people.
+        make: gets all runs of the report, and gives None when it has nothing to show.
+        priced: whether `make` gets the prices (seit_cl.reporting.cost.Prices) too; it is left out where none are given.
+    """
 
     name: str
     title: str
-    make: Callable[[list[Run]], Figure | None]
+    make: Callable[..., Figure | Table | None]
+    priced: bool = False

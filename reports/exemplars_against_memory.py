@@ -29,7 +29,7 @@ def make(runs: list[Run]) -> Figure | None:
         ax.set_yscale("log")
         ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
         ax.set_ylabel("exemplars (log scale)")
-        ax.set_title(base.row_label(row, rows), fontsize=9)
+        ax.set_title(base.row_label(row, rows), fontsize="small")
     return base.finish(figure, list(axes))
 
 
@@ -64,7 +64,7 @@ def _line(ax: Axes, group: list[Run], style: base.Style, name: str) -> None:
     x = [size / base.MB for size in sizes]
     std = [s for _, s in kept]
     mean = [m for m, _ in kept]
-    ax.errorbar(x, mean, yerr=std, label=name, capsize=3, markersize=5, **style._asdict())
+    ax.errorbar(x, mean, yerr=std, label=name, capsize=0.6 * base.look().marker, **style._asdict())
     if any(idle):
         first = max(idle.index(True) - 1, 0)
         y = [room[k] if idle[k] else mean[k] for k in range(first, len(x))]

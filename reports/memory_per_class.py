@@ -33,9 +33,9 @@ def make(runs: list[Run]) -> Figure | None:
         return scale
 
     figure, bar = panels(TITLE, shown, shown, (2.5, 2.2), draw)
-    bar.set_label("class, in order of arrival", fontsize=8)
+    bar.set_label("class, in order of arrival", fontsize="small")
     bar.ax.yaxis.set_major_locator(MaxNLocator(integer=True))
-    bar.ax.tick_params(labelsize=7)
+    bar.ax.tick_params(labelsize="x-small")
     return figure
 
 
@@ -72,9 +72,9 @@ def _bars(ax: Axes, table: np.ndarray) -> None:
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=1))
     ax.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
     ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-    ax.tick_params(labelsize=7)
-    ax.set_xlabel("experiences learnt", fontsize=7)
-    ax.set_ylabel("exemplars", fontsize=7)
+    ax.tick_params(labelsize="x-small")
+    ax.set_xlabel("experiences learnt", fontsize="x-small")
+    ax.set_ylabel("exemplars", fontsize="x-small")
 
 
 REPORT = base.Report("memory_per_class", TITLE, make)

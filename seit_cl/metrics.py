@@ -67,6 +67,24 @@ def backward_transfer(df: pd.DataFrame) -> float:
     return _mean(np.array([a[-1, j] - a[j, j] for j in range(len(a) - 1)]))
 
 
+def area_under_curve(budgets: Sequence[float], values: Sequence[float], log: bool = False) -> float:
+    """Area under values against memory budgets, by trapezoids, divided by the span of the budgets: the mean value over it.
+
+    Args:
+        budgets: increasing, in any unit.
+        values: one for each.
+        log: whether over the logarithm of the budget. MEMO (Zhou et al., ICLR 2023) publishes the area over linear MB, where the
+            largest budgets weigh most; over the logarithm every doubling weighs the same.
+
+    Returns:
+        nan for less than two budgets.
+    """
+    x = np.log(budgets) if log else np.asarray(budgets, dtype=float)
+    if len(x) < 2:
+        return math.nan
+    return float(np.trapezoid(values, x) / (x[-1] - x[0]))
+
+
 def _mean(values: np.ndarray) -> float:
     finite = values[~np.isnan(values)]
     return float(finite.mean()) if finite.size else math.nan

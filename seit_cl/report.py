@@ -15,16 +15,25 @@ import jinja2
 import yaml
 
 from seit_cl.errors import UserError
-from seit_cl.reporting.figures import draw_figures
+from seit_cl.reporting.cost import Prices
+from seit_cl.reporting.figures import make_reports
 from seit_cl.reporting.folders import Gathered, gather, load_summary, mark_variants, write_summary
+from seit_cl.reporting.looks import LOOKS
 from seit_cl.reporting.summary import summary_table, terminal_summary
 from seit_cl.results import Run, write_atomic
 
 __all__ = ["build_report", "load_summary", "main", "mark_variants", "summary_table", "terminal_summary"]
 
+COSTS = {
+    "--cost-per-gb-month": "price of a GB (10^9 bytes) kept for a month, in any currency: says what storing the stream costs",
+    "--images-per-day": "of the stream, all stored",
+    "--retention-months": "how long every image is kept",
+    "--cost-per-core-hour": "price of a core-hour, for tokenizing and encoding; none: storage alone is priced",
+}
+
 
 def build_report(out: Path) -> Path:
-    """Writes summary.csv, figures/*.png and *.svg and report.html into out, replacing earlier ones.
+    """Writes summary.csv, figures/, tables/ and report.html into out, replacing earlier ones.
 
     Returns:
         the path of report.html.
@@ -35,11 +44,18 @@ def build_report(out: Path) -> Path:
     return write_report(gather([out]), out)
 
 
-def write_report(gathered: Gathered, out: Path) -> Path:
-    """The report of gathered runs in the folder out; returns the path of report.html."""
+def write_report(gathered: Gathered, out: Path, style: str = "web", prices: Prices | None = None) -> Path:
+    """The report of gathered runs in the folder out; returns the path of report.html.
+
+    Args:
+        gathered: runs, and what is said of them.
+        out: made where it is not there.
+        style: of the figures, a name in LOOKS.
+        prices: for what storing costs; none: nothing is said of it.
+    """
     out.mkdir(parents=True, exist_ok=True)
     summary, runs = write_summary(gathered, out), gathered.runs
-    figures, failures = draw_figures(runs, out / "figures")
+    made = make_reports(runs, out, style, prices)
     template = (files("seit_cl.reports") / "report.html.j2").read_text(encoding="utf-8")
     page = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(template)
     headings, rows = summary_table(summary)
@@ -47,8 +63,9 @@ def write_report(gathered: Gathered, out: Path) -> Path:
         name=out.resolve().name,
         headings=headings,
         rows=rows,
-        figures=figures,
-        failures=failures,
+        figures=made.figures,
+        failures=made.failures,
+        tables=made.tables,
         notes=gathered.notes,
         runs=[_describe(run) for run in runs],
         counts=summary["status"].value_counts().to_dict(),
@@ -80,16 +97,35 @@ class _Parser(argparse.ArgumentParser):
         raise UserError(f"{message}; give the --out folder of earlier runs")
 
 
+def _prices(options: argparse.Namespace) -> Prices | None:
+    """Prices where the command line has any of them.
+
+    Raises:
+        UserError: one is missing.
+    """
+    given = {name: getattr(options, name.strip("-").replace("-", "_")) for name in COSTS}
+    if all(value is None for value in given.values()):
+        return None
+    missing = [name for name in list(COSTS)[:3] if given[name] is None]
+    if missing:
+        raise UserError(f"{' and '.join(missing)} missing: what storing costs needs {', '.join(list(COSTS)[:3])}")
+    return Prices(*(float(value or 0) for value in given.values()))
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
     parser = _Parser(prog="python -m seit_cl.report", description=__doc__.split(":")[0] + ".")
     parser.add_argument("dirs", type=Path, metavar="DIR", nargs="+", help="an --out folder of earlier runs; several: compared")
     parser.add_argument("--out", type=Path, help="where the report goes; none: the first DIR that holds runs")
+    parser.add_argument("--style", choices=LOOKS, default="web", help="sizes of the figures; paper and slides come as PDF too")
+    for name, text in COSTS.items():
+        parser.add_argument(name, type=float, help=text)
     try:
         options = parser.parse_args(argv)
+        prices = _prices(options)
         gathered = gather(options.dirs)
         out = options.out or gathered.folders[0]
-        page = write_report(gathered, out)
+        page = write_report(gathered, out, options.style, prices)
         terminal_summary(gathered.summary())
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
