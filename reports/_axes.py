@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -83,6 +83,26 @@ def new_figure(title: str, note: str, panels: tuple[int, int], panel: tuple[floa
     return figure
 
 
+def setting_panels(title: str, note: str, rows: int, size: tuple[float, float], sharey: bool = True) -> tuple[Figure, list[Axes]]:
+    """A figure with a panel for each of `rows` settings, in two columns where there are many.
+
+    Args:
+        title: as in `new_figure`, like note.
+        note: of all panels.
+        rows: panels.
+        size: width and height of a panel that is alone, inches.
+        sharey: whether all panels have one scale.
+    """
+    columns = 2 if rows >= MANY else 1
+    high = -(-rows // columns)
+    figure = new_figure(title, note, (high, columns), (size[0] / columns**0.5, size[1]))
+    axes = list(figure.subplots(high, columns, squeeze=False, sharex=True, sharey=sharey).flat)
+    for spare in range(rows, len(axes)):
+        axes[spare].set_axis_off()
+        axes[spare - columns].tick_params(labelbottom=True)
+    return figure, axes[:rows]
+
+
 def finish(figure: Figure, axes: Sequence[Axes]) -> Figure:
     """Light grid on every panel and one legend for all of them below the panels."""
     entries: dict[str, Any] = {}
@@ -94,7 +114,7 @@ def finish(figure: Figure, axes: Sequence[Axes]) -> Figure:
         return figure
     entries = dict(sorted(entries.items(), key=lambda item: item[1].get_color() in BOUND_COLOURS))
     letter = SMALL * look().font / 72  # inches
-    entry_width = 5.6 * letter + 0.55 * letter * max(map(len, entries))
+    entry_width = 5.2 * letter + 0.5 * letter * max(map(len, entries))
     columns = max(1, min(len(entries), int(figure.get_figwidth() / entry_width)))
     figure.set_figheight(figure.get_figheight() + 0.2 + 1.5 * letter * -(-len(entries) // columns))
     figure.legend(
@@ -111,12 +131,18 @@ def grid(ax: Axes) -> None:
     ax.spines[["top", "right"]].set_visible(False)
 
 
+def plain_log(ax: Axes, which: Literal["x", "y"], subs: Sequence[float] = (1, 2, 5)) -> None:
+    """Makes an axis logarithmic, with ticks at `subs` of each decade, written out."""
+    ax.set_xscale("log") if which == "x" else ax.set_yscale("log")
+    axis = ax.xaxis if which == "x" else ax.yaxis
+    axis.set_major_locator(LogLocator(subs=subs))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    axis.set_minor_locator(NullLocator())
+
+
 def bytes_axis(ax: Axes, label: str) -> None:
     """A logarithmic axis in MB with ticks at 1, 2 and 5 of each decade."""
-    ax.set_xscale("log")
-    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
-    ax.xaxis.set_minor_locator(NullLocator())
+    plain_log(ax, "x")
     if ax.get_subplotspec().is_last_row():  # type: ignore[union-attr]
         ax.set_xlabel(label)
 

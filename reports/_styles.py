@@ -21,7 +21,7 @@ SHADES = (0.0, -0.4, 0.4, -0.65, 0.6)  # of a kind's lines, towards black or whi
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<")
 LINES: tuple[Any, ...] = ("-", (0, (6, 1.5)), (0, (1.5, 1)), (0, (6, 1.5, 1.5, 1.5)))
 BOUND_LINES: tuple[Any, ...] = ((0, (5, 3)), (0, (1, 2)), (0, (7, 2, 1, 2)), (0, (3, 1, 1, 1, 1, 1)))
-BOUND_COLOURS = ("#222222", "#999999")
+BOUND_COLOURS = ("#222222", "#999999", "#5c5c5c", "#bdbdbd")
 
 
 class Style(NamedTuple):
@@ -67,10 +67,9 @@ def shaded(colour: str, amount: float) -> str:
 def bound_styles(groups: Collection[Series]) -> dict[Series, dict[str, Any]]:
     """Line properties of the bounds: thin and grey, dashes tell the strategy and the shade of grey the learner."""
     strategies, learners = sorted({key.format for key in groups}), sorted({key.learner for key in groups})
-    return {
-        key: {
-            "color": BOUND_COLOURS[learners.index(key.learner) % len(BOUND_COLOURS)],
-            "linestyle": BOUND_LINES[strategies.index(key.format) % len(BOUND_LINES)], "linewidth": 0.85 * look().line,
-        }
-        for key in groups
-    }  # fmt: skip
+    found = {}
+    for key in groups:
+        shade, dash = divmod(strategies.index(key.format), len(BOUND_LINES))
+        grey = BOUND_COLOURS[(learners.index(key.learner) + 2 * shade) % len(BOUND_COLOURS)]
+        found[key] = {"color": grey, "linestyle": BOUND_LINES[dash], "linewidth": 0.85 * look().line}
+    return found

@@ -23,15 +23,15 @@ def make(runs: list[Run]) -> Figure | None:
     if not any(int(run.fact("codec_bytes", 0)) for run in shown):
         return None
     rows = base.rows_of(shown)
-    figure = base.new_figure(TITLE, base.note(rows, base.seeds_note(shown, base.with_memory(runs))), (len(rows), 1), (5.4, 3.2))
-    axes = figure.subplots(len(rows), 1, squeeze=False, sharex=True, sharey=True)[:, 0]
+    note = base.note(rows, base.seeds_note(shown, base.with_memory(runs)))
+    figure, axes = base.setting_panels(TITLE, note, len(rows), (5.4, 3.2))
     for ax, row in zip(axes, rows, strict=True):
         _lines(ax, [run for run in shown if base.setting(run) == row], runs)
         base.bytes_axis(ax, "memory used and tokenizer (MB, log scale)")
         ax.set_ylabel("final accuracy (%)")
         ax.set_title(base.row_label(row, rows), fontsize="small")
     axes[0].set_ylim(bottom=0)
-    return base.finish(figure, list(axes))
+    return base.finish(figure, axes)
 
 
 def all_bytes(run: Run) -> float:

@@ -12,8 +12,8 @@ from seit_cl.results import Run
 TITLE = "Area under accuracy against memory"
 CAPTION = (
     "Area under the mean over seeds of accuracy against the memory budget, divided by the span of the budgets: a mean accuracy "
-    "in %. Over MB, as published (MEMO), the largest budgets weigh most; over log MB every doubling weighs the same. Formats that "
-    "miss the smallest or the largest budget of their setting are left out: another span is another number."
+    "in %. Over MB, as published (MEMO), the largest budgets weigh most; over log MB every doubling weighs the same. Formats "
+    "that miss the smallest or the largest budget of their setting are left out: another span is another number."
 )
 
 

@@ -9,7 +9,20 @@ from matplotlib.figure import Figure
 
 from seit_cl.reporting.looks import look
 from seit_cl.reporting.tables import Table
-from seit_cl.reports._axes import Metric, bytes_axis, draw_bounds, draw_lines, finish, grid, memory_axis, new_figure
+from seit_cl.reports._axes import (
+    LOW,
+    MANY,
+    Metric,
+    bytes_axis,
+    draw_bounds,
+    draw_lines,
+    finish,
+    grid,
+    memory_axis,
+    new_figure,
+    plain_log,
+    setting_panels,
+)
 from seit_cl.reports._groups import (
     CHECKED,
     MB,
@@ -39,10 +52,11 @@ from seit_cl.reports._groups import (
 from seit_cl.reports._styles import Style, bound_styles, colours, shaded, styles, styles_of
 
 __all__ = [
-    "CHECKED", "MB", "Metric", "Report", "Series", "Setting", "Style", "all_at_once", "at_all_budgets", "binds",
+    "CHECKED", "LOW", "MANY", "MB", "Metric", "Report", "Series", "Setting", "Style", "all_at_once", "at_all_budgets", "binds",
     "bound_styles", "bounds", "budget", "bytes_axis", "colours", "curve", "draw_bounds", "draw_lines", "finish", "finished",
     "grid", "in_order", "is_tokens", "label", "look", "mean_std", "megabytes", "memory_axis", "new_figure", "note", "past_sweeps",
-    "row_label", "rows_of", "seeds_note", "series", "setting", "shaded", "styles", "styles_of", "with_memory",
+    "plain_log", "row_label", "rows_of", "seeds_note", "series", "setting", "setting_panels", "shaded", "styles", "styles_of",
+    "with_memory",
 ]  # fmt: skip
 
 

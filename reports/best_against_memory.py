@@ -26,8 +26,7 @@ def make(runs: list[Run]) -> Figure | None:
     if len({kind(key) for key in keys}) == len(keys):
         return None
     rows = base.rows_of(shown)
-    figure = base.new_figure(TITLE, base.note(rows, base.seeds_note(shown)), (len(rows), 1), (6.4, 3.6))
-    axes = figure.subplots(len(rows), 1, squeeze=False, sharex=True, sharey=True)[:, 0]
+    figure, axes = base.setting_panels(TITLE, base.note(rows, base.seeds_note(shown)), len(rows), (6.4, 3.6))
     for ax, row in zip(axes, rows, strict=True):
         _lines(ax, [run for run in shown if base.setting(run) == row], runs)
         base.draw_bounds(ax, row, final_accuracy, runs)
@@ -35,7 +34,7 @@ def make(runs: list[Run]) -> Figure | None:
         ax.set_ylabel("final accuracy (%)")
         ax.set_title(base.row_label(row, rows), fontsize="small")
     axes[0].set_ylim(bottom=0)
-    return base.finish(figure, list(axes))
+    return base.finish(figure, axes)
 
 
 def kind(key: base.Series) -> base.Series:

@@ -38,32 +38,36 @@ def make(runs: list[Run], prices: Prices) -> Figure | None:
 
 def _over_time(ax: Axes, lines: list[Line], prices: Prices, looks: dict[base.Series, base.Style]) -> None:
     """Spent since the stream began, for twice the retention."""
-    months = np.linspace(0, 2 * prices.retention_months, 25)
+    months = np.linspace(0, 2 * prices.retention_months, 49)[1:]
     for line in lines:
         style = looks[line.key]
         ax.plot(months, [spent(line.storage, prices, m) for m in months], color=style.color, linestyle=style.linestyle)
     ax.axvline(prices.retention_months, color="#999999", linestyle=(0, (1, 2)), linewidth=1)
-    ax.set_ylim(bottom=0)
+    base.plain_log(ax, "y", (1,))
     ax.set_xlim(0, 2 * prices.retention_months)
     ax.set_xlabel("months (dotted: store full)")
-    ax.set_ylabel("spent so far (currency)")
+    ax.set_ylabel("spent so far (log)")
 
 
 def _a_month(ax: Axes, lines: list[Line], prices: Prices, looks: dict[base.Series, base.Style], names: list[str]) -> None:
-    """Bars with their value, which name the lines of all three panels."""
+    """Markers with their value, which name the lines of all three panels."""
     costs = [month_when_full(line.storage, prices) for line in lines]
     at = np.arange(len(lines))
-    ax.barh(at, costs, 0.65, color=[looks[line.key].color for line in lines])
-    for y, cost in zip(at, costs, strict=True):
-        ax.annotate(f"{cost:,.4g}", (cost, y), xytext=(3, 0), textcoords="offset points", va="center", fontsize="x-small")
-    ax.set_xlim(0, 1.25 * max(costs))
+    low, high = min(costs), max(costs)
+    for y, cost, line in zip(at, costs, lines, strict=True):
+        style, size = looks[line.key], 1.2 * base.look().marker
+        ax.plot([cost], [y], linestyle="none", marker=style.marker, color=style.color, markersize=size)
+        ax.annotate(f"{cost:,.3g}", (cost, y), xytext=(size, 0), textcoords="offset points", va="center", fontsize="small")
+    if low > 0:
+        base.plain_log(ax, "x", (1,) if high > 50 * low else (1, 2, 5))
+        ax.set_xlim(low / 1.5, high * max(2.0, (high / low) ** 0.35))
     ax.set_yticks(at, names)
     ax.set_ylim(-0.6, len(lines) - 0.4)
-    ax.set_xlabel("a month, store full (currency)")
+    ax.set_xlabel("a month, store full (log)")
 
 
 def _accuracy(ax: Axes, lines: list[Line], looks: dict[base.Series, base.Style]) -> None:
-    """A marker per budget, larger for more bytes, on the rows of the bars."""
+    """A marker per budget, larger for more bytes, on the rows of the costs."""
     sizes = sorted({size for line in lines for size in line.accuracy})
     for y, line in enumerate(lines):
         for size, (mean, std, _) in line.accuracy.items():

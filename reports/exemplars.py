@@ -18,10 +18,12 @@ ROWS = 16  # formats
 
 def make(runs: list[Run]) -> Figure | None:
     """A row of images per dataset and one under it per format; None where no run with a memory has exemplars.npz."""
-    blocks: dict[tuple[str, bytes], dict[str, list[Run]]] = {}
-    pictures: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    blocks: dict[tuple[str, bytes], dict[base.Series, list[Run]]] = {}
+    pictures: dict[base.Series, tuple[np.ndarray, np.ndarray]] = {}
     for run in sorted(base.past_sweeps(base.with_memory(runs)), key=lambda run: (run.fact("seed", 0), run.run_id)):
-        line = f"{base.series(run).format}|{run.environment.get('tokenizer_identity', '')}|{base.setting(run).dataset}"
+        key = base.series(run)
+        tokenizer = str(run.environment.get("tokenizer_identity", "")) if base.is_tokens(key) else ""
+        line = base.Series(key.format, tokenizer, base.setting(run).dataset)
         if line not in pictures and (found := images(run)) is not None:
             pictures[line] = found
         if line in pictures:
@@ -29,15 +31,14 @@ def make(runs: list[Run]) -> Figure | None:
             blocks.setdefault(block, {}).setdefault(line, []).append(run)
     if not blocks:
         return None
-    rows = []
+    rows: list[tuple[str, np.ndarray]] = []
     for (dataset, _), lines in sorted(blocks.items()):
-        keys = {base.Series(line, ""): line for line in lines}
-        ordered = [keys[key] for key in base.in_order(keys)][:ROWS]
+        ordered = base.in_order(lines)[:ROWS]
         rows.append((f"{dataset}\noriginal" if len(blocks) > 1 else "original", pictures[ordered[0]][0]))
         rows += [(_name(lines[line]), pictures[line][1]) for line in ordered]
     columns = max(len(row[1]) for row in rows)
     note = "bytes of an exemplar in the memory's file, mean over runs"
-    figure = base.new_figure(TITLE, note, (len(rows), columns), (1.0, 1.0 / (0.72 if len(rows) > 4 else 1)))
+    figure = base.new_figure(TITLE, note, (len(rows), columns), (1.05, 0.92 / (base.LOW if len(rows) > base.MANY else 1)))
     axes = figure.subplots(len(rows), columns, squeeze=False)
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.0, hspace=0.0)  # type: ignore[union-attr, call-arg]
     for i, (name, pixels) in enumerate(rows):
@@ -61,7 +62,7 @@ def _name(group: list[Run]) -> str:
     """Format and bytes of an exemplar."""
     size = base.mean_std([float(run.fact("bytes_per_exemplar")) for run in group])[0]
     kind, _, options = base.series(group[0]).format.partition(":")
-    return "\n".join(filter(None, (kind, options.replace(",", ",\n"), f"{size:,.0f} bytes")))
+    return "\n".join(filter(None, (kind, options.replace(",", ", "), f"{size:,.0f} bytes")))
 
 
 def _image(ax: Axes, pixels: np.ndarray | None) -> None:

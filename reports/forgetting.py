@@ -20,22 +20,18 @@ def make(runs: list[Run]) -> Figure | None:
     if not shown:
         return None
     rows, done = base.rows_of(shown), base.finished(runs)
-    columns = 2 if len(rows) > 3 else 1
     note = base.note(rows, base.seeds_note(base.past_sweeps(done), done) + "; lower is better")
-    figure = base.new_figure(TITLE, note, (-(-len(rows) // columns), columns), (5.4 / columns**0.5, 3.2))
-    axes = list(figure.subplots(-(-len(rows) // columns), columns, squeeze=False, sharex=True, sharey=True).flat)
+    figure, axes = base.setting_panels(TITLE, note, len(rows), (5.4, 3.2))
     looks = base.styles(done)
     names = {key: base.label(key, runs) for key in looks}
-    for ax, row in zip(axes, rows, strict=False):
+    for ax, row in zip(axes, rows, strict=True):
         base.draw_lines(ax, [run for run in shown if base.setting(run) == row], forgetting, looks, names)
         base.draw_bounds(ax, row, forgetting, runs)
         base.memory_axis(ax, [base.budget(run) for run in shown])
         ax.set_title(base.row_label(row, rows))
-    for ax in axes[::columns]:
         ax.set_ylabel("forgetting (points)")
-    for ax in axes[len(rows) :]:
-        ax.set_axis_off()
-    return base.finish(figure, axes[: len(rows)])
+    axes[0].set_ylim(bottom=0)
+    return base.finish(figure, axes)
 
 
 REPORT = base.Report("forgetting", TITLE, make)

@@ -32,8 +32,7 @@ def make(runs: list[Run]) -> Figure | None:
     if not panels:
         return None
     rows = sorted({row for row, _ in panels})
-    figure = base.new_figure(TITLE, base.note(rows, NOTE), (len(panels), 1), (5.4, 3.2))
-    axes = figure.subplots(len(panels), 1, squeeze=False, sharex=True, sharey=True)[:, 0]
+    figure, axes = base.setting_panels(TITLE, base.note(rows, NOTE), len(panels), (5.4, 3.2))
     for ax, (row, key) in zip(axes, panels, strict=True):
         _lines(ax, shown, row, key, runs)
         base.memory_axis(ax, [base.budget(run) for run in shown])
@@ -42,7 +41,7 @@ def make(runs: list[Run]) -> Figure | None:
         kinds = {kind for _, kind in panels}
         parts = base.row_label(row, rows), base.label(key, runs) if len(kinds) > 1 else ""
         ax.set_title(", ".join(filter(None, parts)), fontsize="small")
-    return base.finish(figure, list(axes))
+    return base.finish(figure, axes)
 
 
 def differences(

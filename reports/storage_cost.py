@@ -15,8 +15,9 @@ from seit_cl.results import Run
 TITLE = "Cost of storing the stream"
 CAPTION = (
     "Bytes each: of an exemplar in the memory's file, as measured. GB, full: the store once images leave it as fast as they "
-    "arrive. Core-hours: of one processor core, to tokenize, where the format stores tokens, and to encode a month of the stream, "
-    "as measured; a dash where no run noted it. Final %: mean ± standard deviation over seeds, of a replay memory of that many MB."
+    "arrive. Core-hours: of one processor core, to tokenize, where the format stores tokens, and to encode a month of the "
+    "stream, as measured; a dash where no run noted it. Final %: mean ± standard deviation over seeds, of a replay memory of "
+    "that many MB."
 )
 
 

@@ -11,7 +11,7 @@ from seit_cl.reports.best_against_memory import winners
 from seit_cl.results import Run
 
 TITLE = "Strategies ranked by final accuracy"
-NOTE = "bars: standard deviation over seeds; diamonds: strategies without a memory, lines at the lowest and the highest"
+NOTE = "diamonds: strategies without a memory, lines at the lowest and the highest"
 Points = dict[str, dict[base.Series, tuple[float, float]]]
 
 

@@ -17,8 +17,8 @@ from seit_cl.results import Run
 TITLE = "Summary"
 CAPTION = (
     "Mean ± standard deviation over seeds. Bold: the best mean of a dataset, scenario and budget, where it is above the next "
-    "best by a paired t-test over their common seeds (two-sided, p < 0.05, no correction for the number of rows); with fewer than two "
-    "common seeds nothing is tested. Final and average incremental accuracy in %, forgetting in points."
+    "best by a paired t-test over their common seeds (two-sided, p < 0.05, no correction for the number of rows); with fewer "
+    "than two common seeds nothing is tested. Final and average incremental accuracy in %, forgetting in points."
 )
 METRICS = {"final": final_accuracy, "average": average_incremental_accuracy, "forgetting": forgetting}
 TESTED = ("final", "average")

@@ -83,7 +83,7 @@ def _throughput(ax: Axes, groups: list[list[Run]]) -> None:
                 speeds, range(len(groups)), linestyle="none", marker=marker, markersize=1.3 * base.look().marker, color=colour,
                 markeredgecolor="#333333", label=name + BARS.get(hatch, ""),
             )  # fmt: skip
-    ax.set_xscale("log")
+    base.plain_log(ax, "x")
     ax.set_xlabel("images a second (log scale)")
 
 

@@ -11,13 +11,12 @@ from typing import Any
 import pandas as pd
 
 from seit_cl import __version__
-from seit_cl.config import GRID, RunConfig
 from seit_cl.errors import UserError
 from seit_cl.results import Run, read_runs, summary_of, write_atomic
 
 GROUP = ["dataset", "scenario", "strategy", "learner", "format", "memory_bytes"]
 # Options of which facts.json or environment.json says more, or that name a place or a machine.
-PLACES = {*GRID, "scenario", "data_root", "device", "compile", "tokenizer"}
+PLACES = {"strategy", "format", "memory_mb", "learner", "seed", "scenario", "data_root", "device", "compile", "tokenizer"}
 LISTED = 3  # runs named in a line
 TRACES = ("facts.json", "accuracy.csv", "checkpoint.pt")
 
@@ -134,7 +133,11 @@ def _options(run: Run) -> dict[str, Any]:
 
 
 def _value(options: dict[str, Any], name: str) -> Any:
-    value = options.get(name, getattr(RunConfig, name, None))
+    if name in options:
+        return options[name]
+    from seit_cl.config import RunConfig  # brings torch, which few reports need
+
+    value = getattr(RunConfig, name, None)
     return list(value) if isinstance(value, tuple) else value
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from rich import box
 from rich.console import Console
@@ -32,6 +33,8 @@ def summary_table(df: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     by = [*GROUP, "options"]
     done[by] = done[by].astype(object).where(done[by].notna(), "")
     keep = [c for c in by if c in ("strategy", "format", "memory_bytes") or done[c].nunique() > 1]
+    for column in NUMBERS:
+        done[column] = pd.to_numeric(done[column], errors="coerce")
     rows = []
     for key, group in done.groupby(by, sort=True):
         known: dict[str, Any] = dict(zip(by, key, strict=True))
@@ -48,11 +51,12 @@ def summary_table(df: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
 
 def _number(values: pd.Series, factor: float, digits: int) -> str:
     """Mean ± standard deviation; the latter is left out for one value, and for counts that are all the same."""
-    numbers = pd.to_numeric(values, errors="coerce").dropna() * factor
-    if numbers.empty:
+    numbers = factor * values.to_numpy(dtype=float)
+    numbers = numbers[~np.isnan(numbers)]
+    if not numbers.size:
         return "–"
     text = f"{numbers.mean():,.{digits}f}"
-    spread = len(numbers) > 1 and (digits > 0 or numbers.nunique() > 1)
+    spread = len(numbers) > 1 and (digits > 0 or numbers.min() < numbers.max())
     return f"{text} ± {numbers.std(ddof=1):,.{digits}f}" if spread else text
 
 
