@@ -10,9 +10,11 @@ from matplotlib.colorbar import Colorbar
 from matplotlib.figure import Figure
 
 from seit_cl.reports import base
+from seit_cl.reports.best_against_memory import winners
 from seit_cl.results import Run
 
 COLUMNS = 5  # panels beside each other where there are many
+MOST = 40  # panels from which on formats tried with several options have the best of them alone
 
 
 def panels(
@@ -28,11 +30,17 @@ def panels(
         draw: fills a panel and gives what its colours mean.
     """
     grid = grid_of(shown)
+    few = winners(base.past_sweeps(base.with_memory(shown)))
+    if sum(run is not None for row in grid for run in row) > MOST and few:
+        grid = grid_of([*few, *(run for run in shown if base.budget(run) == 0)])
+    all_panels = sum(run is not None for row in grid for run in row)
+    grid = _first(grid, MOST)
     columns = max(len(row) for row in grid)
     drawn = [run for row in grid for run in row if run is not None]
     seeds = ", ".join(map(str, sorted({run.fact("seed", 0) for run in drawn})))
     settings = base.rows_of(base.with_memory(drawn) or drawn)
-    figure = base.new_figure(title, base.note(settings, f"one seed of each: {seeds}"), (len(grid), columns), size)
+    note = f"one seed of each: {seeds}" + (f"; the first {len(drawn)} of {all_panels}" if len(drawn) < all_panels else "")
+    figure = base.new_figure(title, base.note(settings, note), (len(grid), columns), size)
     axes = figure.subplots(len(grid), columns, squeeze=False)
     colours = None
     for i, row in enumerate(grid):
@@ -42,9 +50,20 @@ def panels(
                 ax.set_axis_off()
                 continue
             colours = draw(ax, run)
-            ax.set_title(title_of(run, settings, runs), fontsize=8)
+            ax.set_title(title_of(run, settings, runs), fontsize="small")
     assert colours is not None
     return figure, figure.colorbar(colours, ax=list(axes.flat), aspect=25, fraction=0.06, shrink=min(1.0, 2.2 / len(grid)))
+
+
+def _first(grid: list[list[Run | None]], most: int) -> list[list[Run | None]]:
+    """The first rows of a grid that together have no more than `most` panels, one row at least."""
+    kept, panels = grid[:1], sum(run is not None for run in grid[0])
+    for row in grid[1:]:
+        panels += sum(run is not None for run in row)
+        if panels > most:
+            break
+        kept.append(row)
+    return kept
 
 
 def grid_of(runs: list[Run]) -> list[list[Run | None]]:

@@ -23,15 +23,15 @@ def make(runs: list[Run]) -> Figure | None:
     if not any(int(run.fact("codec_bytes", 0)) for run in shown):
         return None
     rows = base.rows_of(shown)
-    figure = base.new_figure(TITLE, base.note(rows, base.seeds_note(shown, base.with_memory(runs))), (len(rows), 1), (5.4, 3.2))
-    axes = figure.subplots(len(rows), 1, squeeze=False, sharex=True, sharey=True)[:, 0]
+    note = base.note(rows, base.seeds_note(shown, base.with_memory(runs)))
+    figure, axes = base.setting_panels(TITLE, note, len(rows), (5.4, 3.2))
     for ax, row in zip(axes, rows, strict=True):
         _lines(ax, [run for run in shown if base.setting(run) == row], runs)
         base.bytes_axis(ax, "memory used and tokenizer (MB, log scale)")
         ax.set_ylabel("final accuracy (%)")
-        ax.set_title(base.row_label(row, rows), fontsize=9)
+        ax.set_title(base.row_label(row, rows), fontsize="small")
     axes[0].set_ylim(bottom=0)
-    return base.finish(figure, list(axes))
+    return base.finish(figure, axes)
 
 
 def all_bytes(run: Run) -> float:
@@ -43,7 +43,7 @@ def _lines(ax: Axes, group: list[Run], runs: list[Run]) -> None:
     """A line per kind of format and learner, at each budget of the option that ends best: means over seeds, of bytes and of
     accuracy; the standard deviation as error bars."""
     kinds = base.in_order({kind(base.series(run)) for run in base.with_memory(runs)})
-    for style, key in zip(base.style_cycle(len(kinds)), kinds, strict=True):
+    for key, style in base.styles_of(kinds, runs).items():
         mine = [run for run in group if kind(base.series(run)) == key]
         tried = {base.series(run) for run in mine}
         points = []
@@ -55,7 +55,7 @@ def _lines(ax: Axes, group: list[Run], runs: list[Run]) -> None:
         if points:
             x, means, stds = zip(*points, strict=True)
             name = base.label(next(iter(tried)), runs) if len(tried) == 1 else base.label(key, runs, "best option")
-            ax.errorbar(x, means, yerr=stds, label=name, capsize=3, markersize=5, **style._asdict())
+            ax.errorbar(x, means, yerr=stds, label=name, capsize=0.6 * base.look().marker, **style._asdict())
 
 
 REPORT = base.Report("accuracy_against_all_bytes", TITLE, make)

@@ -22,7 +22,7 @@ def make(runs: list[Run]) -> Figure | None:
     if not stepped:
         return None
     figure, bar = panels(TITLE, stepped, runs, (2.3, 2.2), lambda ax, run: _heat(ax, accuracy_matrix(run.accuracy)))
-    bar.set_label("accuracy (%)", fontsize=8)
+    bar.set_label("accuracy (%)", fontsize="small")
     return figure
 
 
@@ -33,14 +33,14 @@ def _heat(ax: Axes, matrix: np.ndarray) -> AxesImage:
     image = ax.imshow(100 * matrix, vmin=0, vmax=100, cmap="cividis", extent=edge, interpolation="nearest")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5, min_n_ticks=1))
     ax.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5, min_n_ticks=1))
-    ax.tick_params(labelsize=7)
-    ax.set_xlabel("test experience", fontsize=7)
-    ax.set_ylabel("experiences learnt", fontsize=7)
+    ax.tick_params(labelsize="x-small")
+    ax.set_xlabel("test experience", fontsize="x-small")
+    ax.set_ylabel("experiences learnt", fontsize="x-small")
     if steps <= 6:
         for t, j in zip(*np.nonzero(~np.isnan(matrix)), strict=True):
             value = 100 * matrix[t, j]
             colour = "white" if value < 50 else "black"
-            ax.text(j + 1, t + 1, f"{value:.0f}", ha="center", va="center", fontsize=7, color=colour)
+            ax.text(j + 1, t + 1, f"{value:.0f}", ha="center", va="center", fontsize="x-small", color=colour)
     return image
 
 

@@ -30,7 +30,7 @@ def make(runs: list[Run]) -> Figure | None:
             _lines(ax, [run for run in panel if size], done)
             _bounds(ax, row, done)
             name = base.megabytes(size) if size else "no memory"
-            ax.set_title(f"{base.row_label(row, rows)}, {name}" if len(rows) > 1 else name, fontsize=9)
+            ax.set_title(f"{base.row_label(row, rows)}, {name}" if len(rows) > 1 else name, fontsize="small")
             ax.xaxis.set_major_locator(MaxNLocator(integer=True))
             if i == len(rows) - 1:
                 ax.set_xlabel("experiences learnt")
@@ -45,7 +45,7 @@ def _lines(ax: Axes, panel: list[Run], runs: list[Run]) -> None:
         group = [run for run in panel if base.series(run) == key]
         if group:
             x, mean, std = base.curve(group)
-            ax.plot(x, mean, label=base.label(key, runs), markersize=4.5, **style._asdict())
+            ax.plot(x, mean, label=base.label(key, runs), markersize=0.9 * base.look().marker, **style._asdict())
             ax.fill_between(x, mean - std, mean + std, color=style.color, alpha=0.18, linewidth=0)
 
 

@@ -1,334 +1,77 @@
-"""What the figures share: which runs belong together, colours and line styles, labels with units.
-
-Vocabulary: a *setting* is what one figure row shows (dataset, scenario, strategy); a *series* is one line in it
-(format, learner); runs of one setting, series and budget differ by seed and are averaged. A run with memory_bytes 0 is
-a *bound*: joint training, naive fine-tuning, or a strategy without memory.
-"""
+"""What a report is, and what the reports share: groups of runs (_groups), colours (_styles), figures and axes (_axes)."""
 
 from __future__ import annotations
 
-import re
-import textwrap
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass
 
-import numpy as np
-import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from seit_cl.metrics import accuracy_seen, average_incremental_accuracy
-from seit_cl.results import Run
+from seit_cl.reporting.looks import look
+from seit_cl.reporting.tables import Table
+from seit_cl.reports._axes import (
+    LOW,
+    MANY,
+    Metric,
+    bytes_axis,
+    draw_bounds,
+    draw_lines,
+    finish,
+    grid,
+    memory_axis,
+    new_figure,
+    plain_log,
+    setting_panels,
+)
+from seit_cl.reports._groups import (
+    CHECKED,
+    MB,
+    Series,
+    Setting,
+    all_at_once,
+    at_all_budgets,
+    binds,
+    bounds,
+    budget,
+    curve,
+    finished,
+    in_order,
+    is_tokens,
+    label,
+    mean_std,
+    megabytes,
+    note,
+    past_sweeps,
+    row_label,
+    rows_of,
+    seeds_note,
+    series,
+    setting,
+    with_memory,
+)
+from seit_cl.reports._styles import Style, bound_styles, colours, shaded, styles, styles_of
 
-MB = 1_000_000
-CHECKED = 3  # seeds from which on one seed beside them is only a try
-LETTERS_AN_INCH = 15  # of a title
-# Okabe and Ito 2008, ordered so that neighbours differ in lightness too; yellow, faint on white, is left out.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<")
-LINES: tuple[Any, ...] = ("-", (0, (6, 1.5)), (0, (1.5, 1)), (0, (6, 1.5, 1.5, 1.5)))
-BOUND_LINES: tuple[Any, ...] = ((0, (5, 3)), (0, (1, 2)), (0, (7, 2, 1, 2)), (0, (3, 1, 1, 1, 1, 1)))
-BOUND_COLOURS = ("#222222", "#999999")
-Metric = Callable[[pd.DataFrame], float]  # of a run's accuracy.csv; a fraction
+__all__ = [
+    "CHECKED", "LOW", "MANY", "MB", "Metric", "Report", "Series", "Setting", "Style", "all_at_once", "at_all_budgets", "binds",
+    "bound_styles", "bounds", "budget", "bytes_axis", "colours", "curve", "draw_bounds", "draw_lines", "finish", "finished",
+    "grid", "in_order", "is_tokens", "label", "look", "mean_std", "megabytes", "memory_axis", "new_figure", "note", "past_sweeps",
+    "plain_log", "row_label", "rows_of", "seeds_note", "series", "setting", "setting_panels", "shaded", "styles", "styles_of",
+    "with_memory",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Report:
-    """A figure of the report. `make` gets all runs of an output folder, and gives None when it has nothing to show."""
+    """A figure or a table of the report.
+
+    Args:
+        name: of its file here, and of its files in figures/ or tables/.
+        title: for people.
+        make: gets all runs of the report, and gives None when it has nothing to show.
+        priced: whether `make` gets the prices (seit_cl.reporting.cost.Prices) too; it is left out where none are given.
+    """
 
     name: str
     title: str
-    make: Callable[[list[Run]], Figure | None]
-
-
-class Setting(NamedTuple):
-    """One row of panels."""
-
-    dataset: str
-    scenario: str
-    strategy: str
-
-
-class Series(NamedTuple):
-    """One line of a panel."""
-
-    format: str
-    learner: str
-    variant: str = ""
-
-
-class Style(NamedTuple):
-    """How a line is drawn; told apart by colour, by marker, and in grey by dashes."""
-
-    color: str
-    marker: str
-    linestyle: Any
-
-
-def budget(run: Run) -> int:
-    """The memory budget of the run in bytes."""
-    return int(run.fact("memory_bytes", 0))
-
-
-def setting(run: Run) -> Setting:
-    """The row of panels that the run belongs to."""
-    return Setting(*(str(run.fact(name, "")) for name in Setting._fields))
-
-
-def series(run: Run) -> Series:
-    """The line that the run belongs to."""
-    return Series(str(run.fact("format", "")), str(run.fact("learner", "")), run.variant)
-
-
-def finished(runs: Sequence[Run]) -> list[Run]:
-    """The runs whose numbers may be shown."""
-    return [run for run in runs if run.status == "finished"]
-
-
-def with_memory(runs: Sequence[Run]) -> list[Run]:
-    """The finished runs that replay from a memory."""
-    return [run for run in finished(runs) if budget(run) > 0]
-
-
-def binds(run: Run) -> bool:
-    """Whether the budget turned samples away; guessed for results of before it was noted: less than two records, or 2 % of the
-    budget, is free."""
-    noted = run.fact("memory_full")
-    if noted is not None:
-        return bool(noted)
-    free = budget(run) - float(run.fact("used_bytes", 0))
-    return free < max(2 * float(run.fact("bytes_per_exemplar", 0)), 0.02 * budget(run))
-
-
-def at_all_budgets(runs: Sequence[Run]) -> list[Run]:
-    """The finished runs with a memory, and again at larger budgets of their setting those that did not fill theirs: with more
-    bytes they would be the same runs, number for number."""
-    done = with_memory(runs)
-    sizes: dict[Setting, set[int]] = {}
-    for run in done:
-        sizes.setdefault(setting(run), set()).add(budget(run))
-    held = {(setting(run), series(run), run.fact("seed", 0), budget(run)): run for run in done}
-    for run in done:
-        for size in sizes[setting(run)] if not binds(run) else ():
-            if size > budget(run):
-                facts = {**run.facts, "memory_bytes": size}
-                held.setdefault((setting(run), series(run), run.fact("seed", 0), size), replace(run, facts=facts))
-    return list(held.values())
-
-
-def past_sweeps(runs: Sequence[Run]) -> list[Run]:
-    """The runs without those of a sweep whose winner went on: alone of their series where others of the same kind of format,
-    learner, setting and budget have CHECKED seeds or more."""
-    seeds: dict[tuple[Setting, int, Series], dict[Series, int]] = {}
-
-    def place(run: Run) -> tuple[Setting, int, Series]:
-        own = series(run)
-        return setting(run), budget(run), own._replace(format=own.format.partition(":")[0])
-
-    for run in runs:
-        groups = seeds.setdefault(place(run), {})
-        groups[series(run)] = groups.get(series(run), 0) + 1
-
-    def stays(run: Run) -> bool:
-        groups = seeds[place(run)]
-        return groups[series(run)] > 1 or max(groups.values()) < CHECKED
-
-    return [run for run in runs if stays(run)]
-
-
-def bounds(runs: Sequence[Run], row: Setting) -> dict[Series, list[Run]]:
-    """Finished runs without memory on the row's dataset and scenario, keyed by (strategy, learner)."""
-    groups: dict[Series, list[Run]] = {}
-    for run in finished(runs):
-        if budget(run) == 0 and setting(run)[:2] == row[:2]:
-            key = series(run)._replace(format=setting(run).strategy)
-            groups.setdefault(key, []).append(run)
-    return dict(sorted(groups.items()))
-
-
-def is_tokens(key: Series) -> bool:
-    """Whether a series stores tokens."""
-    return key.format.partition(":")[0] == "tokens"
-
-
-def in_order(keys: Collection[Series]) -> list[Series]:
-    """Tokens first, then by name, numbers in names by their value."""
-
-    def rank(key: Series) -> tuple[Any, ...]:
-        parts = re.split(r"(\d+)", " ".join(key))
-        return not is_tokens(key), [(int(part), "") if i % 2 else (0, part) for i, part in enumerate(parts)]
-
-    return sorted(keys, key=rank)
-
-
-def styles(runs: Sequence[Run]) -> dict[Series, Style]:
-    """A style for every series of the folder: from all runs, so that it is the same in every figure; tokens have the first,
-    what was only tried the last."""
-    kept = {series(run) for run in past_sweeps(with_memory(runs))}
-    keys = in_order(kept) + in_order({series(run) for run in runs if budget(run) > 0} - kept)
-    return dict(zip(keys, style_cycle(len(keys)), strict=True))
-
-
-def style_cycle(count: int) -> list[Style]:
-    """As many styles, in the order in which they are given out."""
-    return [Style(COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)], LINES[i % len(LINES)]) for i in range(count)]
-
-
-def bound_styles(groups: Collection[Series]) -> dict[Series, dict[str, Any]]:
-    """Line properties of the bounds: thin and grey, dashes tell the strategy and the shade of grey the learner."""
-    strategies, learners = sorted({key.format for key in groups}), sorted({key.learner for key in groups})
-    return {
-        key: {
-            "color": BOUND_COLOURS[learners.index(key.learner) % len(BOUND_COLOURS)],
-            "linestyle": BOUND_LINES[strategies.index(key.format) % len(BOUND_LINES)], "linewidth": 1.3,
-        }
-        for key in groups
-    }  # fmt: skip
-
-
-def label(key: Series, runs: Sequence[Run], *more: str) -> str:
-    """What the legend calls a series or bound: the learner is named where the folder has several; `more` ends the brackets."""
-    learners = {series(run).learner for run in finished(runs)}
-    parts = [f"{key.learner} learner"] if len(learners) > 1 else []
-    parts += [part for part in (key.variant, *more) if part]
-    return f"{key.format} ({', '.join(parts)})" if parts else key.format
-
-
-def row_label(row: Setting, rows: Sequence[Setting]) -> str:
-    """The parts of a setting that differ between rows; "" for a single row."""
-    return ", ".join(part for i, part in enumerate(row) if len({r[i] for r in rows}) > 1)
-
-
-def rows_of(runs: Sequence[Run]) -> list[Setting]:
-    """The rows of panels for runs, in order."""
-    return sorted({setting(run) for run in runs})
-
-
-def note(rows: Sequence[Setting], tail: str) -> str:
-    """The line under a title: what is the same in all rows of panels, then the tail."""
-    same = [row0 for i, row0 in enumerate(rows[0]) if row0 and len({row[i] for row in rows}) == 1]
-    return "; ".join(([", ".join(same)] if same else []) + [tail])
-
-
-def seeds_note(runs: Sequence[Run], tried: Sequence[Run] = ()) -> str:
-    """How many seeds are behind a point, in words, and that `tried` has runs that are not shown (`past_sweeps`)."""
-    groups: dict[tuple[Any, ...], set[Any]] = {}
-    for run in runs:
-        groups.setdefault((setting(run), series(run), budget(run)), set()).add(run.fact("seed", 0))
-    counts = sorted({len(seeds) for seeds in groups.values()})
-    if not counts or counts == [1]:
-        return "one seed"
-    span = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    rest = "" if len(tried) <= len(runs) else "; what was tried with one seed alone is left out"
-    return f"mean and standard deviation over {span} seeds{rest}"
-
-
-def all_at_once(run: Run) -> bool:
-    """Whether the run learnt several experiences in one step, as joint training does."""
-    steps = run.accuracy["step"].unique()
-    return len(steps) == 1 and int(steps[0]) > 0
-
-
-def mean_std(values: Sequence[float]) -> tuple[float, float]:
-    """Mean and sample standard deviation of the values that are not nan; (nan, nan) of none, std 0 of one."""
-    array = np.array(values, dtype=float)
-    array = array[~np.isnan(array)]
-    if not array.size:
-        return float("nan"), float("nan")
-    return float(array.mean()), float(array.std(ddof=1)) if array.size > 1 else 0.0
-
-
-def curve(runs: Sequence[Run]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Experiences learnt (n,), mean (n,) and standard deviation (n,) of accuracy on classes seen, percent."""
-    seen = [100 * accuracy_seen(run.accuracy) for run in runs]
-    length = max(len(s) for s in seen)
-    columns = [[s[t] for s in seen if t < len(s)] for t in range(length)]
-    stats = np.array([mean_std(column) for column in columns])
-    tested = ~np.isnan(stats[:, 0])
-    return np.arange(1, length + 1)[tested], stats[tested, 0], stats[tested, 1]
-
-
-def megabytes(value: float) -> str:
-    """Bytes as MB (1,000,000 bytes) with 3 significant digits."""
-    return f"{value / MB:.3g} MB"
-
-
-def draw_bounds(ax: Axes, row: Setting, metric: Metric, runs: Sequence[Run]) -> None:
-    """Runs without memory as level lines; a joint run, tested after its one step only, has no average to compare."""
-    groups = bounds(runs, row)
-    looks = bound_styles(groups)
-    for key, group in groups.items():
-        if metric is average_incremental_accuracy and all(all_at_once(run) for run in group):
-            continue
-        mean, std = mean_std([100 * metric(run.accuracy) for run in group])
-        look = looks[key]
-        ax.axhline(mean, label=label(key, runs), **look)
-        if std > 0:
-            ax.axhspan(mean - std, mean + std, color=look["color"], alpha=0.08, linewidth=0)
-
-
-def new_figure(title: str, note: str, panels: tuple[int, int], panel: tuple[float, float]) -> Figure:
-    """An empty figure with room for its title; `finish` adds room for the legend.
-
-    Args:
-        title: of the figure.
-        note: smaller, under the title.
-        panels: rows and columns.
-        panel: width and height of a panel, inches.
-    """
-    width = max(panels[1] * panel[0], 4.8)
-    figure = Figure(figsize=(width, panels[0] * panel[1] + 0.7), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08)  # type: ignore[union-attr, call-arg]
-    lines = textwrap.wrap(note, int(width * LETTERS_AN_INCH))
-    figure.suptitle("\n".join([title, *lines]), fontsize=9)
-    return figure
-
-
-def finish(figure: Figure, axes: Sequence[Axes]) -> Figure:
-    """Light grid on every panel and one legend for all of them below the panels."""
-    entries: dict[str, Any] = {}
-    for ax in axes:
-        ax.grid(True, color="#dddddd", linewidth=0.6)
-        ax.set_axisbelow(True)
-        ax.spines[["top", "right"]].set_visible(False)
-        for handle, text in zip(*ax.get_legend_handles_labels(), strict=True):
-            entries.setdefault(text, handle.lines[0] if isinstance(handle, ErrorbarContainer) else handle)
-    entries = dict(sorted(entries.items(), key=lambda item: item[1].get_color() in BOUND_COLOURS))
-    entry_width = 0.75 + 0.06 * max(map(len, entries))  # inches, at font size 8
-    columns = max(1, min(len(entries), int(figure.get_figwidth() / entry_width)))
-    legend_rows = -(-len(entries) // columns)
-    figure.set_figheight(figure.get_figheight() + 0.25 + 0.17 * legend_rows)
-    figure.legend(
-        entries.values(), entries.keys(), loc="outside lower center", ncols=columns, frameon=False, fontsize=8,
-        handlelength=3.2,
-    )  # fmt: skip
-    return figure
-
-
-def bytes_axis(ax: Axes, label: str) -> None:
-    """A logarithmic axis in MB with ticks at 1, 2 and 5 of each decade."""
-    ax.set_xscale("log")
-    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
-    ax.xaxis.set_minor_locator(NullLocator())
-    if ax.get_subplotspec().is_last_row():  # type: ignore[union-attr]
-        ax.set_xlabel(label)
-
-
-def memory_axis(ax: Axes, budgets: Sequence[int]) -> None:
-    """A logarithmic axis in MB with a tick at each budget, fewer where they would touch."""
-    ax.set_xscale("log")
-    values = sorted({b / MB for b in budgets})
-    room = (values[-1] / values[0]) ** (1 / 8)
-    kept = values[:1]
-    for value in values[1:]:
-        if value / kept[-1] >= max(room, 1.05):
-            kept.append(value)
-    ax.set_xticks(kept, [f"{v:.3g}" for v in kept])
-    ax.set_xticks([], minor=True)
-    ax.set_xlim(values[0] / 1.35, values[-1] * 1.35)
-    if ax.get_subplotspec().is_last_row():  # type: ignore[union-attr]
-        ax.set_xlabel("memory budget (MB, log scale)")
+    make: Callable[..., Figure | Table | None]
+    priced: bool = False

@@ -26,16 +26,15 @@ def make(runs: list[Run]) -> Figure | None:
     if len({kind(key) for key in keys}) == len(keys):
         return None
     rows = base.rows_of(shown)
-    figure = base.new_figure(TITLE, base.note(rows, base.seeds_note(shown)), (len(rows), 1), (6.4, 3.6))
-    axes = figure.subplots(len(rows), 1, squeeze=False, sharex=True, sharey=True)[:, 0]
+    figure, axes = base.setting_panels(TITLE, base.note(rows, base.seeds_note(shown)), len(rows), (6.4, 3.6))
     for ax, row in zip(axes, rows, strict=True):
         _lines(ax, [run for run in shown if base.setting(run) == row], runs)
         base.draw_bounds(ax, row, final_accuracy, runs)
         base.memory_axis(ax, [base.budget(run) for run in shown])
         ax.set_ylabel("final accuracy (%)")
-        ax.set_title(base.row_label(row, rows), fontsize=9)
+        ax.set_title(base.row_label(row, rows), fontsize="small")
     axes[0].set_ylim(bottom=0)
-    return base.finish(figure, list(axes))
+    return base.finish(figure, axes)
 
 
 def kind(key: base.Series) -> base.Series:
@@ -83,7 +82,7 @@ def choice(options: str, tried: Collection[str]) -> str:
 def _lines(ax: Axes, group: list[Run], runs: list[Run]) -> None:
     """A line per kind; beside each point the options that won, where there was a choice."""
     kinds = base.in_order({kind(base.series(run)) for run in base.at_all_budgets(runs)})
-    for style, key in zip(base.style_cycle(len(kinds)), kinds, strict=True):
+    for key, style in base.styles_of(kinds, runs).items():
         mine = [run for run in group if kind(base.series(run)) == key]
         sizes = sorted({base.budget(run) for run in mine})
         winners = [best([run for run in mine if base.budget(run) == size]) for size in sizes]
@@ -91,11 +90,11 @@ def _lines(ax: Axes, group: list[Run], runs: list[Run]) -> None:
         if not winners:
             continue
         x, mean, std = [size / base.MB for size in sizes], [m for _, m, _ in winners], [s for _, _, s in winners]
-        ax.errorbar(x, mean, yerr=std, label=base.label(key, runs), capsize=3, markersize=5, **style._asdict())
+        ax.errorbar(x, mean, yerr=std, label=base.label(key, runs), capsize=0.6 * base.look().marker, **style._asdict())
         for at, (options, height, _) in zip(x, winners, strict=True):
             ax.annotate(
-                choice(options, tried), (at, height), xytext=(0, -12), textcoords="offset points", ha="center", fontsize=6.5,
-                color=style.color, bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5},
+                choice(options, tried), (at, height), xytext=(0, -12), textcoords="offset points", ha="center",
+                fontsize="x-small", color=style.color, bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5},
             )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from seit_cl.reports import base
 from seit_cl.results import Run
 
 TITLE = "Exemplars against memory"
+ROOM = "open, dotted: would fit, had the stream as many"
 
 
 def make(runs: list[Run]) -> Figure | None:
@@ -19,18 +20,18 @@ def make(runs: list[Run]) -> Figure | None:
     if not shown:
         return None
     rows = base.rows_of(shown)
-    figure = base.new_figure(TITLE, base.note(rows, base.seeds_note(shown)), (len(rows), 1), (5.6, 3.4))
-    axes = figure.subplots(len(rows), 1, squeeze=False, sharex=True)[:, 0]
+    figure, axes = base.setting_panels(TITLE, base.note(rows, base.seeds_note(shown)), len(rows), (5.6, 3.4), sharey=False)
     for ax, row in zip(axes, rows, strict=True):
         styles = base.styles(base.finished(runs))
-        for key, (group, name) in _groups([run for run in shown if base.setting(run) == row], runs).items():
-            _line(ax, group, styles[key], name)
+        lines = _groups([run for run in shown if base.setting(run) == row], runs)
+        for key in (key for key in styles if key in lines):
+            _line(ax, *lines[key], styles[key])
         base.memory_axis(ax, [base.budget(run) for run in shown])
         ax.set_yscale("log")
         ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
         ax.set_ylabel("exemplars (log scale)")
-        ax.set_title(base.row_label(row, rows), fontsize=9)
-    return base.finish(figure, list(axes))
+        ax.set_title(base.row_label(row, rows), fontsize="small")
+    return base.finish(figure, axes)
 
 
 def _groups(shown: list[Run], runs: list[Run]) -> dict[base.Series, tuple[list[Run], str]]:
@@ -52,7 +53,7 @@ def _kept(group: list[Run]) -> list[tuple[int, int, int]]:
     return sorted((base.budget(run), int(run.fact("seed", 0)), int(run.fact("exemplars", 0))) for run in group)
 
 
-def _line(ax: Axes, group: list[Run], style: base.Style, name: str) -> None:
+def _line(ax: Axes, group: list[Run], name: str, style: base.Style) -> None:
     """Exemplars kept; dashed with open markers, the capacity where the budget did not bind."""
     sizes = sorted({base.budget(run) for run in group})
     kept, room, idle = [], [], []
@@ -64,7 +65,7 @@ def _line(ax: Axes, group: list[Run], style: base.Style, name: str) -> None:
     x = [size / base.MB for size in sizes]
     std = [s for _, s in kept]
     mean = [m for m, _ in kept]
-    ax.errorbar(x, mean, yerr=std, label=name, capsize=3, markersize=5, **style._asdict())
+    ax.errorbar(x, mean, yerr=std, label=name, capsize=0.6 * base.look().marker, **style._asdict())
     if any(idle):
         first = max(idle.index(True) - 1, 0)
         y = [room[k] if idle[k] else mean[k] for k in range(first, len(x))]
@@ -74,7 +75,7 @@ def _line(ax: Axes, group: list[Run], style: base.Style, name: str) -> None:
             "markerfacecolor": "white",
             "markersize": 5,
         }
-        ax.plot(x[first:], y, linestyle=(0, (2, 2)), linewidth=1, zorder=1.5, label=f"{name}: would fit", **look)
+        ax.plot(x[first:], y, linestyle=(0, (2, 2)), linewidth=1, zorder=1.5, label=ROOM, **look)
 
 
 REPORT = base.Report("exemplars_against_memory", TITLE, make)

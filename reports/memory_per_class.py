@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
+from matplotlib.collections import PolyCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -33,9 +34,9 @@ def make(runs: list[Run]) -> Figure | None:
         return scale
 
     figure, bar = panels(TITLE, shown, shown, (2.5, 2.2), draw)
-    bar.set_label("class, in order of arrival", fontsize=8)
+    bar.set_label("class, in order of arrival", fontsize="small")
     bar.ax.yaxis.set_major_locator(MaxNLocator(integer=True))
-    bar.ax.tick_params(labelsize=7)
+    bar.ax.tick_params(labelsize="x-small")
     return figure
 
 
@@ -50,31 +51,36 @@ def counts(run: Run) -> np.ndarray:
 
 
 def _one_of_twins(runs: list[Run]) -> list[Run]:
-    """One run of those that differ by their learner alone, which moves what is kept under herding only."""
+    """One run of those that differ by learner or strategy and keep the same numbers of exemplars; the first seed of each."""
     first: dict[tuple[object, ...], Run] = {}
     for run in sorted(runs, key=lambda r: (r.fact("seed", 0), r.run_id)):
-        series = base.series(run)
-        if run.fact("policy") != "herding":
-            series = series._replace(learner="")
-        first.setdefault((base.setting(run), series, base.budget(run)), run)
-    return list(first.values())
+        first.setdefault((base.setting(run), base.series(run), base.budget(run)), run)
+    kept: dict[tuple[object, ...], Run] = {}
+    for run in first.values():
+        series, size = base.series(run)._replace(learner=""), base.budget(run)
+        kept.setdefault((base.setting(run)[:2], series, size, counts(run).tobytes()), run)
+    return list(kept.values())
 
 
 def _bars(ax: Axes, table: np.ndarray) -> None:
     """One run's bars (T, C)."""
     steps, classes = table.shape
     x = np.arange(1, steps + 1)
-    line = {"edgecolor": "white", "linewidth": 0.3} if classes <= LINED else {"linewidth": 0}
-    bottom = np.zeros(steps, np.int64)
-    for k in range(classes):
-        ax.bar(x, table[:, k], 0.9, bottom=bottom, color=MAP(k / max(classes - 1, 1)), **line)
-        bottom += table[:, k]
+    top = table.cumsum(1)
+    low = top - table
+    left, right = np.broadcast_to(x[:, None] - 0.45, top.shape), np.broadcast_to(x[:, None] + 0.45, top.shape)
+    corners = np.stack([np.stack([a, b], -1) for a, b in ((left, low), (right, low), (right, top), (left, top))], 2)
+    colours = MAP(np.tile(np.arange(classes) / max(classes - 1, 1), steps))
+    width = 0.3 if classes <= LINED else 0
+    ax.add_collection(PolyCollection(corners.reshape(-1, 4, 2), facecolors=colours, edgecolors="white", linewidths=width))
+    ax.set_xlim(0.4, steps + 0.6)
+    ax.set_ylim(0, 1.05 * max(int(top[:, -1].max()), 1))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=1))
     ax.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
     ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-    ax.tick_params(labelsize=7)
-    ax.set_xlabel("experiences learnt", fontsize=7)
-    ax.set_ylabel("exemplars", fontsize=7)
+    ax.tick_params(labelsize="x-small")
+    ax.set_xlabel("experiences learnt", fontsize="x-small")
+    ax.set_ylabel("exemplars", fontsize="x-small")
 
 
 REPORT = base.Report("memory_per_class", TITLE, make)

@@ -32,17 +32,16 @@ def make(runs: list[Run]) -> Figure | None:
     if not panels:
         return None
     rows = sorted({row for row, _ in panels})
-    figure = base.new_figure(TITLE, base.note(rows, NOTE), (len(panels), 1), (5.4, 3.2))
-    axes = figure.subplots(len(panels), 1, squeeze=False, sharex=True, sharey=True)[:, 0]
+    figure, axes = base.setting_panels(TITLE, base.note(rows, NOTE), len(panels), (5.4, 3.2))
     for ax, (row, key) in zip(axes, panels, strict=True):
-        _lines(ax, shown, row, key)
+        _lines(ax, shown, row, key, runs)
         base.memory_axis(ax, [base.budget(run) for run in shown])
         ax.axhline(0, color="#222222", linewidth=1)
         ax.set_ylabel("difference (points)")
         kinds = {kind for _, kind in panels}
         parts = base.row_label(row, rows), base.label(key, runs) if len(kinds) > 1 else ""
-        ax.set_title(", ".join(filter(None, parts)), fontsize=9)
-    return base.finish(figure, list(axes))
+        ax.set_title(", ".join(filter(None, parts)), fontsize="small")
+    return base.finish(figure, axes)
 
 
 def differences(
@@ -60,10 +59,10 @@ def differences(
     return {size: (*mean_interval(values), len(values)) for size, values in pairs.items()}
 
 
-def _lines(ax: Axes, runs: list[Run], row: base.Setting, key: base.Series) -> None:
+def _lines(ax: Axes, shown: list[Run], row: base.Setting, key: base.Series, runs: list[Run]) -> None:
     """A line per other series, labelled with the numbers of pairs behind its points."""
-    for other, style in base.styles(runs).items():
-        found = {} if base.is_tokens(other) else differences(runs, row, key, other)
+    for other, style in base.styles_of(base.in_order({base.series(run) for run in shown}), runs).items():
+        found = {} if base.is_tokens(other) else differences(shown, row, key, other)
         if found:
             means = [mean for mean, _, _ in found.values()]
             bars = [0.0 if math.isnan(half) else half for _, half, _ in found.values()]
@@ -71,7 +70,7 @@ def _lines(ax: Axes, runs: list[Run], row: base.Setting, key: base.Series) -> No
             pairs = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]}–{counts[-1]}"
             name = base.label(other, runs, f"{pairs} pair{'s' if counts[-1] > 1 else ''}")
             sizes = [size / base.MB for size in found]
-            ax.errorbar(sizes, means, yerr=bars, label=name, capsize=3, markersize=5, **style._asdict())
+            ax.errorbar(sizes, means, yerr=bars, label=name, capsize=0.6 * base.look().marker, **style._asdict())
 
 
 REPORT = base.Report("paired_difference", TITLE, make)

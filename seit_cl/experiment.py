@@ -8,7 +8,8 @@ tested on the whole test stream seen so far; results, checkpoint and memory are 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -100,6 +101,7 @@ class Experiment:
         self.accuracy: list[dict[str, Any]] = []
         self.memory_rows: list[dict[str, Any]] = []
         self.train_seconds = 0.0
+        self.phases: dict[str, list[float]] = {name: [0.0, 0] for name in ("train", "remember", "test")}
 
     def _context(self) -> FormatContext:
         data = self.data
@@ -169,7 +171,8 @@ class Experiment:
             benchmark = self.scenario.benchmark(self.data.dataset)
             for step in range(start, len(self.scenario)):
                 self._learn(step, benchmark.train_stream[step])
-                self._test(step)
+                with self._timed("test"):
+                    self._test(step)
                 self._commit(step)
             self._finish()
         except Exception as error:
@@ -183,9 +186,19 @@ class Experiment:
         self.learner.memory = self.memory
         stages = [self._remember, self._train] if self.strategy.data == "memory" else [self._train, self._remember]
         for stage in stages:
-            stage(step, experience)
-        self.strategy.second_stage()
+            with self._timed("train" if stage == self._train else "remember"):
+                stage(step, experience)
+        with self._timed("train"):
+            self.strategy.second_stage()
+        self.phases["train"][1] += self._samples_done
         self.train_seconds += time.monotonic() - self._began
+
+    @contextmanager
+    def _timed(self, phase: str) -> Iterator[None]:
+        """Adds the seconds that the block takes to a phase of the run."""
+        began = time.monotonic()
+        yield
+        self.phases[phase][0] += time.monotonic() - began
 
     def _resume(self) -> int:
         transform = self._retokenize(self.memory.fmt.domain) if self.memory is not None else None
@@ -202,6 +215,7 @@ class Experiment:
         self.learner.steps_done, self.train_seconds = state["steps"], state["train_seconds"]
         if self.learner.one_optimiser:
             self.learner.optimizer.load_state_dict(state["optimiser"])
+        self.phases = state.get("phases", self.phases)
         self.memory = memory
         return state["step"] + 1
 
@@ -237,6 +251,7 @@ class Experiment:
             features = self.learner.features(self.data.raw(self.config.learner, ids))
             ids = ids[best_first(features, self.labels[ids])]
         self._fit(ids)
+        self.phases["remember"][1] += len(ids)
         for part in ids.split(OFFER_CHUNK):
             extras = self.strategy.extras(self.data.raw(self.config.learner, part)) if self.memory.stores else {}
             self.memory.offer(self._samples(part), extras)
@@ -268,6 +283,7 @@ class Experiment:
             if not len(ids):
                 continue
             labels = self.test_labels[ids]
+            self.phases["test"][1] += len(ids)
             correct = labels[self.learner.predict(raw[ids]) == labels]
             shown = labels.unique().tolist()
             count = {self.names[label]: int((correct == label).sum()) for label in shown}
@@ -281,6 +297,7 @@ class Experiment:
             "accuracy": self.accuracy, "memory_rows": self.memory_rows,
             "steps": self.learner.steps_done, "train_seconds": self.train_seconds,
             "optimiser": self.learner.optimizer.state_dict() if self.learner.one_optimiser else {},
+            "phases": self.phases,
         }  # fmt: skip
         checkpoint.commit(self.run_dir, step, self.memory, state)
         self._write_rows()
@@ -312,7 +329,8 @@ class Experiment:
         """exemplars.npz: a few training images before and after the format; none where tokens give no images back."""
         if memory.fmt.domain == "tokens" and not self.data.tokenizer.decodes:
             return
-        ids = self.stream.train[0][:SHOWN_EXEMPLARS]
+        first = self.stream.train[0]
+        ids = first[:: -(-len(first) // SHOWN_EXEMPLARS)]  # of several classes
         after = memory.fmt.decode(memory.fmt.encode(self._samples(ids)))
         if memory.fmt.domain == "tokens":
             after = self.data.tokenizer.decode(after)

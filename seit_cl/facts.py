@@ -36,7 +36,22 @@ def facts(run: Experiment) -> dict[str, Any]:
         "codec_bytes": codec_bytes(run), "model_bytes": model_bytes,
         "strategy_bytes": run.strategy.strategy_bytes, "steps": run.learner.steps_done,
         "train_seconds": round(run.train_seconds, 1), "device": str(run.device), "status": "finished",
-        "skipped_images": len(data.dataset.skipped),
+        "skipped_images": len(data.dataset.skipped), "phases": phases(run),
+    }  # fmt: skip
+
+
+def phases(run: Experiment) -> dict[str, dict[str, float]]:
+    """Seconds, images and processor threads (1 on a GPU) of each phase of a run: the tokenizing of its dataset, once for all
+    runs, training, what came into the memory, testing."""
+    cores = torch.get_num_threads() if run.device.type == "cpu" else 1
+    noted = {name: (seconds, int(images), cores) for name, (seconds, images) in run.phases.items()}
+    tokenizing = run.data.tokenizing() if uses_tokenizer(run) else None
+    if tokenizing is not None:
+        images = len(run.data.dataset.train) + len(run.data.dataset.val)
+        noted = {"tokenize": (tokenizing[0], images, tokenizing[1] if run.device.type == "cpu" else 1), **noted}
+    return {
+        name: {"seconds": round(seconds, 3), "images": images, "cores": cores}
+        for name, (seconds, images, cores) in noted.items() if images
     }  # fmt: skip
 
 

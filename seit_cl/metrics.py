@@ -17,27 +17,27 @@ CONFIDENCE = 0.95
 
 def accuracy_matrix(df: pd.DataFrame) -> np.ndarray:
     """a[t, j]: accuracy at step t on test experience j, (T, T) for T steps so far; nan for j > t and untested."""
-    steps = int(df["step"].max()) + 1 if len(df) else 0
-    matrix = np.full((steps, steps), np.nan)
-    for (t, j), (correct, total) in _counts(df, ["step", "experience"]):
-        matrix[t, j] = correct / total
-    return matrix
+    return _accuracies(df, True)
 
 
 def accuracy_seen(df: pd.DataFrame) -> np.ndarray:
     """(T,) accuracy at each step over all test samples of the experiences learnt by then; nan where not tested."""
-    seen = np.full(int(df["step"].max()) + 1 if len(df) else 0, np.nan)
-    for (t,), (correct, total) in _counts(df, ["step"]):
-        seen[t] = correct / total
-    return seen
+    return _accuracies(df, False)
 
 
-def _counts(df: pd.DataFrame, by: list[str]) -> list[tuple[tuple[int, ...], tuple[int, int]]]:
-    """(key, (correct, total)) summed over rows of experiences learnt by then, where anything was tested."""
-    sums = df[df["experience"] <= df["step"]].groupby(by)[["correct", "total"]].sum()
-    keys = [k if isinstance(k, tuple) else (k,) for k in sums.index]
-    pairs = zip(keys, sums.to_numpy().tolist(), strict=True)
-    return [(tuple(int(i) for i in key), (c, n)) for key, (c, n) in pairs if n]
+def _accuracies(df: pd.DataFrame, apart: bool) -> np.ndarray:
+    """Samples answered correctly of those tested, by step (T,) or by step and experience (T, T), nan where there are none; of
+    experiences learnt by then. Counts are exact in float64."""
+    step, experience = df["step"].to_numpy(np.int64), df["experience"].to_numpy(np.int64)
+    steps = int(step.max()) + 1 if len(step) else 0
+    learnt = experience <= step
+    cell = (step * steps + experience)[learnt] if apart else step[learnt]
+    shape = (steps, steps) if apart else (steps,)
+    correct, total = (
+        np.bincount(cell, weights=df[name].to_numpy(np.float64)[learnt], minlength=math.prod(shape)).reshape(shape)
+        for name in ("correct", "total")
+    )
+    return np.divide(correct, total, out=np.full(shape, np.nan), where=total > 0)
 
 
 def average_incremental_accuracy(df: pd.DataFrame) -> float:
@@ -68,6 +68,24 @@ def backward_transfer(df: pd.DataFrame) -> float:
     """
     a = accuracy_matrix(df)
     return _mean(np.array([a[-1, j] - a[j, j] for j in range(len(a) - 1)]))
+
+
+def area_under_curve(budgets: Sequence[float], values: Sequence[float], log: bool = False) -> float:
+    """Area under values against memory budgets, by trapezoids, divided by the span of the budgets: the mean value over it.
+
+    Args:
+        budgets: increasing, in any unit.
+        values: one for each.
+        log: whether over the logarithm of the budget. MEMO (Zhou et al., ICLR 2023) publishes the area over linear MB, where the
+            largest budgets weigh most; over the logarithm every doubling weighs the same.
+
+    Returns:
+        nan for less than two budgets.
+    """
+    x = np.log(budgets) if log else np.asarray(budgets, dtype=float)
+    if len(x) < 2:
+        return math.nan
+    return float(np.trapezoid(values, x) / (x[-1] - x[0]))
 
 
 def _mean(values: np.ndarray) -> float:

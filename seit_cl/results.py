@@ -7,6 +7,7 @@ all. Accuracies are fractions, memory is in bytes.
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
@@ -21,6 +22,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from seit_cl.damage import damage
 from seit_cl.errors import UserError
 from seit_cl.metrics import average_incremental_accuracy, backward_transfer, final_accuracy, forgetting
 
@@ -36,11 +38,12 @@ FACT_COLUMNS = tuple(c for c in SUMMARY_COLUMNS if c != "run_id" and c not in ME
 ACCURACY_COLUMNS = ("step", "experience", "class", "correct", "total")
 MEMORY_COLUMNS = ("step", "kind", "name", "value")
 STATUSES = ("finished", "running", "failed")
+YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is ten times as fast
 
 
 @dataclass
 class Run:
-    """One run folder as read back. `problem` says in one line why it failed or could not be read; `variant`
+    """One run folder, at `path`, as read back. `problem` says in one line why it failed or could not be read; `variant`
     is the report's."""
 
     run_id: str
@@ -52,6 +55,7 @@ class Run:
     status: str
     problem: str = ""
     variant: str = ""
+    path: Path = Path()
 
     def fact(self, name: str, default: Any = None) -> Any:
         """A fact of the run; where an unfinished run has none yet, the option of that name from its configuration."""
@@ -201,11 +205,13 @@ def read_run(run_dir: Path) -> Run:
         problems.append(f"facts.json: unknown status {status!r}")
     if status == "finished" and (accuracy is None or accuracy.empty):
         problems.append("accuracy.csv: missing or empty in a finished run")
+    if status == "finished" and accuracy is not None:
+        problems += damage(facts, config, accuracy, FACT_COLUMNS)
     if accuracy is None:
         accuracy = pd.DataFrame(columns=list(ACCURACY_COLUMNS))
     status = "failed" if problems else status
     problem = "; ".join(problems) or str(facts.get("problem", ""))
-    return Run(run_dir.name, config, environment, accuracy, memory, facts, status, problem)
+    return Run(run_dir.name, config, environment, accuracy, memory, facts, status, problem, path=run_dir)
 
 
 def read_runs(out: Path) -> list[Run]:
@@ -226,7 +232,7 @@ def _read(path: Path, parse: Any, problems: list[str]) -> Any:
 
 def _mapping(path: Path) -> dict[str, Any]:
     text = path.read_text(encoding="utf-8")
-    value = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+    value = json.loads(text) if path.suffix == ".json" else yaml.load(text, Loader=YAML)
     if not isinstance(value, dict):
         raise ValueError("holds no mapping of names to values")
     return value
@@ -234,7 +240,10 @@ def _mapping(path: Path) -> dict[str, Any]:
 
 def _table(path: Path, columns: tuple[str, ...], text: str) -> pd.DataFrame:
     """A CSV of whole numbers but for the column `text` and "kind"; "nan" and "null" are names like any other."""
-    raw = pd.read_csv(path, dtype=str, keep_default_na=False)
+    written = path.read_bytes()
+    if not written.endswith(b"\n"):
+        raise ValueError("ends in the middle of a line: half-written")
+    raw = pd.read_csv(io.BytesIO(written), dtype=str, keep_default_na=False)
     if tuple(raw.columns) != columns:
         raise ValueError(f"columns are {list(raw.columns)}, not {list(columns)}")
     if len(raw) and raw.duplicated(list(columns[:3])).any():
@@ -252,6 +261,11 @@ def summary_row(run: Run) -> dict[str, Any]:
     return row | {"run_id": run.run_id, "status": run.status}
 
 
+def summary_of(runs: Iterable[Run]) -> pd.DataFrame:
+    """SUMMARY_COLUMNS, a row per run."""
+    return pd.DataFrame([summary_row(run) for run in runs], columns=list(SUMMARY_COLUMNS))
+
+
 def rebuild_summary(out: Path) -> pd.DataFrame:
     """Writes out/summary.csv from the folders out/*/ that have a config.yaml, a row each in the order of run_id.
 
@@ -263,6 +277,6 @@ def rebuild_summary(out: Path) -> pd.DataFrame:
     """
     if not out.is_dir():
         raise UserError(f"{out}: no such folder; give the --out folder of earlier runs")
-    table = pd.DataFrame([summary_row(run) for run in read_runs(out)], columns=list(SUMMARY_COLUMNS))
+    table = summary_of(read_runs(out))
     write_atomic(out / "summary.csv", table.to_csv(index=False, lineterminator="\n"))
     return table

@@ -20,7 +20,7 @@ from seit_cl.errors import UserError
 from seit_cl.scenario import build_scenario
 from seit_cl.tokenizers import DEFAULT_TOKENIZER, Tokenizer, open_tokenizer
 from seit_cl.tokenizers._stored import tokenizer_behind
-from seit_cl.tokenizing.cache import cache_folder, cached_tokens
+from seit_cl.tokenizing.cache import cache_folder, cached_tokens, tokenizing_time
 from seit_cl.tokenizing.release import is_stored, open_tokens
 
 
@@ -59,6 +59,12 @@ class RunData:
             self._progress("tokenizing", done, total)
 
         return cached_tokens(self.dataset, self.tokenizer, self.resolution, more)
+
+    def tokenizing(self) -> tuple[float, int] | None:
+        """Seconds that tokenizing both splits took, once for all runs, and threads; None where that was not noted."""
+        if isinstance(self.dataset, TokenDataset):
+            return None
+        return tokenizing_time(self.dataset, self.tokenizer, self.resolution)
 
     @cached_property
     def _train_pixels(self) -> Tensor | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,20 +54,36 @@ def cached_tokens(
     Raises:
         UserError: the cache folder cannot be written.
     """
-    path = cache_folder() / "tokens" / f"{dataset.manifest}-{tokenizer.identity}-{resolution}.safetensors"
+    path = _path(dataset, tokenizer, resolution)
     found = _read(path, dataset)
     if found is not None:
         return found
     with _writable(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
     done(0)
+    began = time.monotonic()
     tensors = {
         "train": encode_split(dataset.train, tokenizer, resolution, done),
         "val": encode_split(dataset.val, tokenizer, resolution, done),
     }
     with _writable(path.parent):
-        write_atomic(path, save(tensors))
+        write_atomic(path, save(tensors, {"seconds": f"{time.monotonic() - began:.3f}", "cores": str(torch.get_num_threads())}))
     return tensors["train"], tensors["val"]
+
+
+def tokenizing_time(dataset: Dataset, tokenizer: Tokenizer, resolution: int) -> tuple[float, int] | None:
+    """Seconds that tokenizing a cached dataset took, reading its files included, and threads that it could use; None where it
+    was not noted."""
+    try:
+        with safe_open(str(_path(dataset, tokenizer, resolution)), framework="pt") as file:
+            noted = file.metadata() or {}
+    except (SafetensorError, OSError):
+        return None
+    return (float(noted["seconds"]), int(noted["cores"])) if "seconds" in noted else None
+
+
+def _path(dataset: Dataset, tokenizer: Tokenizer, resolution: int) -> Path:
+    return cache_folder() / "tokens" / f"{dataset.manifest}-{tokenizer.identity}-{resolution}.safetensors"
 
 
 def _read(path: Path, dataset: Dataset) -> tuple[Tensor, Tensor] | None:

@@ -1,0 +1,85 @@
+"""What storing the stream costs in each format, over time, next to the accuracy that a memory of that format bought."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from seit_cl.reporting.cost import Prices, month_when_full, spent
+from seit_cl.reports import base
+from seit_cl.reports._storage import Line, lines_of, stream
+from seit_cl.results import Run
+
+TITLE = "What storing the stream costs, and the accuracy bought"
+
+
+def make(runs: list[Run], prices: Prices) -> Figure | None:
+    """A row per setting: what was spent over time, what a month costs once the store is full, final accuracy at each budget."""
+    shown = base.past_sweeps(base.at_all_budgets(runs))
+    rows = [row for row in base.rows_of(shown) if lines_of(shown, row)]
+    if not rows:
+        return None
+    deepest = max(len(lines_of(shown, row)) for row in rows)
+    size = (4.0, max(2.6, 0.9 + 0.25 * deepest))
+    figure = base.new_figure(TITLE, base.note(rows, f"{stream(prices)}; {base.seeds_note(shown)}"), (len(rows), 3), size)
+    axes = figure.subplots(len(rows), 3, squeeze=False)
+    looks = base.styles(base.finished(runs))
+    for (over_time, a_month, accuracy), row in zip(axes, rows, strict=True):
+        lines = sorted(lines_of(shown, row), key=lambda line: month_when_full(line.storage, prices), reverse=True)
+        _over_time(over_time, lines, prices, looks)
+        _a_month(a_month, lines, prices, looks, [base.label(line.key, runs) for line in lines])
+        _accuracy(accuracy, lines, looks)
+        for ax in (over_time, a_month, accuracy):
+            base.grid(ax)
+        over_time.set_title(base.row_label(row, rows))
+    return figure
+
+
+def _over_time(ax: Axes, lines: list[Line], prices: Prices, looks: dict[base.Series, base.Style]) -> None:
+    """Spent since the stream began, for twice the retention."""
+    months = np.linspace(0, 2 * prices.retention_months, 49)[1:]
+    for line in lines:
+        style = looks[line.key]
+        ax.plot(months, [spent(line.storage, prices, m) for m in months], color=style.color, linestyle=style.linestyle)
+    ax.axvline(prices.retention_months, color="#999999", linestyle=(0, (1, 2)), linewidth=1)
+    base.plain_log(ax, "y", (1,))
+    ax.set_xlim(0, 2 * prices.retention_months)
+    ax.set_xlabel("months (dotted: store full)")
+    ax.set_ylabel("spent so far (log)")
+
+
+def _a_month(ax: Axes, lines: list[Line], prices: Prices, looks: dict[base.Series, base.Style], names: list[str]) -> None:
+    """Markers with their value, which name the lines of all three panels."""
+    costs = [month_when_full(line.storage, prices) for line in lines]
+    at = np.arange(len(lines))
+    low, high = min(costs), max(costs)
+    for y, cost, line in zip(at, costs, lines, strict=True):
+        style, size = looks[line.key], 1.2 * base.look().marker
+        ax.plot([cost], [y], linestyle="none", marker=style.marker, color=style.color, markersize=size)
+        ax.annotate(f"{cost:,.3g}", (cost, y), xytext=(size, 0), textcoords="offset points", va="center", fontsize="small")
+    if low > 0:
+        base.plain_log(ax, "x", (1,) if high > 50 * low else (1, 2, 5))
+        ax.set_xlim(low / 1.5, high * max(2.0, (high / low) ** 0.35))
+    ax.set_yticks(at, names)
+    ax.set_ylim(-0.6, len(lines) - 0.4)
+    ax.set_xlabel("a month, store full (log)")
+
+
+def _accuracy(ax: Axes, lines: list[Line], looks: dict[base.Series, base.Style]) -> None:
+    """A marker per budget, larger for more bytes, on the rows of the costs."""
+    sizes = sorted({size for line in lines for size in line.accuracy})
+    for y, line in enumerate(lines):
+        for size, (mean, std, _) in line.accuracy.items():
+            width = base.look().marker * (0.7 + 0.9 * sizes.index(size) / max(len(sizes) - 1, 1))
+            ax.errorbar(
+                mean, y, xerr=std, color=looks[line.key].color, marker="o", markersize=width, markerfacecolor="white",
+                capsize=0.4 * base.look().marker,
+            )  # fmt: skip
+    ax.set_yticks(range(len(lines)), [""] * len(lines))
+    ax.set_ylim(-0.6, len(lines) - 0.4)
+    budgets = " · ".join(f"{size / base.MB:.3g}" for size in sizes)
+    ax.set_xlabel(f"final accuracy (%); small to large:\n{budgets} MB of memory")
+
+
+REPORT = base.Report("cost", TITLE, make, priced=True)

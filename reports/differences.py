@@ -1,0 +1,49 @@
+"""The table of paired differences: tokens minus every other format, at the same budget, strategy, learner's options and seed."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from seit_cl.reporting.tables import Table
+from seit_cl.reports import base
+from seit_cl.reports.best_against_memory import winners
+from seit_cl.reports.paired_difference import differences
+from seit_cl.results import Run
+
+TITLE = "Tokens minus other formats"
+CAPTION = (
+    "Final accuracy of tokens minus that of another format at the same budget and strategy, in points: mean over pairs of the "
+    "same seed, with the 95 % interval by Student's t over seeds; a dash for a single pair. Of a format tried with several "
+    "options, the one that ends best at each budget, which favours it. Bold: the interval leaves out 0."
+)
+
+
+def make(runs: list[Run]) -> Table | None:
+    """A row per setting, budget, kind of tokens and other format; None where there is no pair."""
+    shown = winners(base.past_sweeps(base.at_all_budgets(runs)))
+    keys = base.in_order({base.series(run) for run in shown})
+    rows = base.rows_of(shown)
+    names = [i for i in range(3) if len({row[i] for row in rows}) > 1]
+    text: list[list[str]] = []
+    numbers, bold = [], set()
+    for row in rows:
+        for key, other in ((key, other) for key in keys for other in keys if base.is_tokens(key) and not base.is_tokens(other)):
+            for size, (mean, half, pairs) in differences(shown, row, key, other).items():
+                sure = pairs > 1
+                interval = f"{mean - half:+.1f} to {mean + half:+.1f}" if sure else "–"
+                if sure and abs(mean) > half:
+                    bold.add((len(text), len(names) + 3))
+                text.append([*(row[i] for i in names), base.label(key, runs), base.label(other, runs), f"{size / base.MB:g}",
+                             f"{mean:+.1f}", interval, str(pairs)])  # fmt: skip
+                numbers.append({
+                    **row._asdict(), "tokens": base.label(key, runs), "other": base.label(other, runs), "memory_bytes": size,
+                    "difference": mean / 100, "low": (mean - half) / 100, "high": (mean + half) / 100, "pairs": pairs,
+                })  # fmt: skip
+    if not text:
+        return None
+    columns = "tokens", "other", "memory, MB", "difference", "95 % interval", "pairs"
+    headings = [*(base.Setting._fields[i] for i in names), *columns]
+    return Table(CAPTION, headings, text, pd.DataFrame(numbers), len(names) + 2, frozenset(bold))
+
+
+REPORT = base.Report("differences", TITLE, make)

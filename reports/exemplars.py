@@ -1,0 +1,77 @@
+"""What formats do to images: training images, and what the memory gives back of them (exemplars.npz)."""
+
+from __future__ import annotations
+
+import zipfile
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from seit_cl.reports import base
+from seit_cl.results import Run
+
+TITLE = "Exemplars as each format gives them back"
+SHOWN = 6  # images
+ROWS = 16  # formats
+
+
+def make(runs: list[Run]) -> Figure | None:
+    """A row of images per dataset and one under it per format; None where no run with a memory has exemplars.npz."""
+    blocks: dict[tuple[str, bytes], dict[base.Series, list[Run]]] = {}
+    pictures: dict[base.Series, tuple[np.ndarray, np.ndarray]] = {}
+    for run in sorted(base.past_sweeps(base.with_memory(runs)), key=lambda run: (run.fact("seed", 0), run.run_id)):
+        key = base.series(run)
+        tokenizer = str(run.environment.get("tokenizer_identity", "")) if base.is_tokens(key) else ""
+        line = base.Series(key.format, tokenizer, base.setting(run).dataset)
+        if line not in pictures and (found := images(run)) is not None:
+            pictures[line] = found
+        if line in pictures:
+            block = base.setting(run).dataset, pictures[line][0].tobytes()
+            blocks.setdefault(block, {}).setdefault(line, []).append(run)
+    if not blocks:
+        return None
+    rows: list[tuple[str, np.ndarray]] = []
+    for (dataset, _), lines in sorted(blocks.items()):
+        ordered = base.in_order(lines)[:ROWS]
+        rows.append((f"{dataset}\noriginal" if len(blocks) > 1 else "original", pictures[ordered[0]][0]))
+        rows += [(_name(lines[line]), pictures[line][1]) for line in ordered]
+    columns = max(len(row[1]) for row in rows)
+    note = "bytes of an exemplar in the memory's file, mean over runs"
+    figure = base.new_figure(TITLE, note, (len(rows), columns), (1.05, 0.92 / (base.LOW if len(rows) > base.MANY else 1)))
+    axes = figure.subplots(len(rows), columns, squeeze=False)
+    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.0, hspace=0.0)  # type: ignore[union-attr, call-arg]
+    for i, (name, pixels) in enumerate(rows):
+        for j, ax in enumerate(axes[i]):
+            _image(ax, pixels[j] if j < len(pixels) else None)
+        axes[i, 0].set_ylabel(name, rotation=0, ha="right", va="center")
+    return figure
+
+
+def images(run: Run) -> tuple[np.ndarray, np.ndarray] | None:
+    """Up to SHOWN images (n, 3, S, S) uint8 before and after the format; None where the run has none that can be read."""
+    try:
+        with np.load(run.path / "exemplars.npz", allow_pickle=False) as file:
+            before, after = file["before"], file["after"]
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        return None
+    return (before[:SHOWN], after[:SHOWN]) if before.ndim == after.ndim == 4 and len(before) == len(after) else None
+
+
+def _name(group: list[Run]) -> str:
+    """Format and bytes of an exemplar."""
+    size = base.mean_std([float(run.fact("bytes_per_exemplar")) for run in group])[0]
+    kind, _, options = base.series(group[0]).format.partition(":")
+    return "\n".join(filter(None, (kind, options.replace(",", ", "), f"{size:,.0f} bytes")))
+
+
+def _image(ax: Axes, pixels: np.ndarray | None) -> None:
+    """One image (3, S, S), every pixel as it is."""
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.spines[:].set_visible(False)
+    if pixels is not None:
+        ax.imshow(pixels.transpose(1, 2, 0), interpolation="nearest")
+
+
+REPORT = base.Report("exemplars", TITLE, make)

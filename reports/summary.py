@@ -1,0 +1,118 @@
+"""The table of all settings, formats and budgets: means and standard deviations over seeds, the surely best in bold."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import pandas as pd
+from scipy import stats
+
+from seit_cl.metrics import CONFIDENCE, average_incremental_accuracy, final_accuracy, forgetting
+from seit_cl.reporting.tables import Table, plus_minus
+from seit_cl.reports import base
+from seit_cl.results import Run
+
+TITLE = "Summary"
+CAPTION = (
+    "Mean ± standard deviation over seeds. Bold: the best mean of a dataset, scenario and budget, where it is above the next "
+    "best by a paired t-test over their common seeds (two-sided, p < 0.05, no correction for the number of rows); with fewer "
+    "than two common seeds nothing is tested. Final and average incremental accuracy in %, forgetting in points."
+)
+METRICS = {"final": final_accuracy, "average": average_incremental_accuracy, "forgetting": forgetting}
+TESTED = ("final", "average")
+
+
+class Line(NamedTuple):
+    """A row: runs that differ by seed."""
+
+    row: base.Setting
+    key: base.Series
+    size: int
+    runs: list[Run]
+
+
+def make(runs: list[Run]) -> Table | None:
+    """A row per setting, series and budget, bounds last; None where no run has finished."""
+    lines = lines_of(base.finished(runs))
+    if not lines:
+        return None
+    names = [i for i in (0, 1) if len({line.row[i] for line in lines}) > 1]
+    shown = ["learner"] * (len({line.key.learner for line in lines}) > 1) + ["variant"] * any(line.key.variant for line in lines)
+    headings = [
+        *(base.Setting._fields[i] for i in names), "strategy", "format", *("options" if s == "variant" else s for s in shown),
+        "memory, MB", "seeds", "exemplars", "bytes each", "final", "average", "forgetting",
+    ]  # fmt: skip
+    text, bold, columns = [], set(), {name: headings.index(name) for name in METRICS}
+    for i, line in enumerate(lines):
+        own = [*(line.row[k] for k in names), line.row.strategy, line.key.format or "–"]
+        text.append(own + [getattr(line.key, name) or "–" for name in shown] + _cells(line))
+        bold |= {(i, columns[name]) for name in TESTED if stands_out(line, lines, name)}
+    numbers = pd.DataFrame([_numbers(line) for line in lines])
+    return Table(CAPTION, headings, text, numbers, len(names) + 2 + len(shown), frozenset(bold))
+
+
+def lines_of(runs: Sequence[Run]) -> list[Line]:
+    """Runs by setting, budget and series, in this order; those without memory at the end."""
+    groups: dict[tuple[base.Setting, int, base.Series], list[Run]] = {}
+    for run in runs:
+        groups.setdefault((base.setting(run), base.budget(run), base.series(run)), []).append(run)
+    order = {key: i for i, key in enumerate(base.in_order({key for _, _, key in groups}))}
+    keys = sorted(groups, key=lambda key: (key[0][:2], key[1] == 0, key[1], key[0], order[key[2]]))
+    return [Line(row, key, size, groups[row, size, key]) for row, size, key in keys]
+
+
+def values(line: Line, name: str) -> dict[Any, float]:
+    """A metric by seed; a joint run, tested once, has no average to compare."""
+    if name == "average" and all(base.all_at_once(run) for run in line.runs):
+        return {}
+    return {run.fact("seed", 0): METRICS[name](run.accuracy) for run in line.runs}
+
+
+def stands_out(line: Line, lines: Sequence[Line], name: str) -> bool:
+    """Whether a row has the best mean of a metric at its budget, surely: see CAPTION."""
+    rivals = [(other, _mean(other, name)) for other in lines if (*other.row[:2], other.size) == (*line.row[:2], line.size)]
+    rivals = [(other, mean) for other, mean in rivals if not math.isnan(mean)]
+    ranked = sorted(rivals, key=lambda item: item[1], reverse=True)
+    if line.size == 0 or len(ranked) < 2 or ranked[0][0] is not line:
+        return False
+    return surely_apart(values(line, name), values(ranked[1][0], name))
+
+
+def surely_apart(ours: dict[Any, float], theirs: dict[Any, float]) -> bool:
+    """Whether values by seed differ by a paired t-test over their common seeds, two at least; a difference that is the same at
+    every seed is sure."""
+    apart = [ours[seed] - theirs[seed] for seed in ours.keys() & theirs.keys()]
+    if len(apart) < 2:
+        return False
+    if max(apart) - min(apart) < 1e-12:
+        return abs(apart[0]) > 1e-12
+    return bool(stats.ttest_1samp(apart, 0).pvalue < 1 - CONFIDENCE)
+
+
+def _mean(line: Line, name: str) -> float:
+    return base.mean_std(list(values(line, name).values()))[0]
+
+
+def _cells(line: Line) -> list[str]:
+    """The numbers of a row as text, from the budget on."""
+    several = len(line.runs) > 1
+    kept = base.mean_std([float(run.fact("exemplars")) for run in line.runs])
+    each = base.mean_std([float(run.fact("bytes_per_exemplar")) for run in line.runs])
+    memory = [plus_minus(*kept, several and kept[1] > 0, 0), f"{each[0]:,.0f}"] if line.size else ["–", "–"]
+    scores = [base.mean_std([100 * value for value in values(line, name).values()]) for name in METRICS]
+    return [f"{line.size / base.MB:g}", str(len(line.runs)), *memory, *(plus_minus(*score, several) for score in scores)]
+
+
+def _numbers(line: Line) -> dict[str, Any]:
+    """The row of the CSV file: fractions and bytes."""
+    known = {**line.row._asdict(), **line.key._asdict(), "memory_bytes": line.size, "seeds": len(line.runs)}
+    for name in ("exemplars", "bytes_per_exemplar"):
+        known[f"{name}_mean"], known[f"{name}_sd"] = base.mean_std([float(run.fact(name)) for run in line.runs])
+    for name in METRICS:
+        known[f"{name}_mean"], known[f"{name}_sd"] = base.mean_std(list(values(line, name).values()))
+    return known | ({name: math.nan for name in known if name.endswith("_sd")} if len(line.runs) == 1 else {})
+
+
+REPORT = base.Report("summary", TITLE, make)
