@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import base64
 import io
-import json
-import shlex
 import sys
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, NoReturn
 
-import jinja2
 import matplotlib
 import pandas as pd
-import yaml
 from matplotlib.figure import Figure
 from rich import box
 from rich.console import Console
@@ -25,6 +19,7 @@ from rich.table import Table
 
 from seit_cl import plugins
 from seit_cl.errors import UserError
+from seit_cl.reports._page import render_page
 from seit_cl.results import Run, read_runs, rebuild_summary, write_atomic
 
 GROUP = ["dataset", "scenario", "strategy", "learner", "format", "memory_bytes"]
@@ -50,19 +45,7 @@ def build_report(out: Path) -> Path:
     summary = load_summary(out)
     runs = mark_variants(read_runs(out))
     figures, failures = _figures(runs, out / "figures")
-    template = (files("seit_cl.reports") / "report.html.j2").read_text(encoding="utf-8")
-    page = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(template)
-    headings, rows = summary_table(summary)
-    html = page.render(
-        name=out.resolve().name,
-        headings=headings,
-        rows=rows,
-        figures=figures,
-        failures=failures,
-        runs=[_describe(run) for run in runs],
-        counts=summary["status"].value_counts().to_dict(),
-        skipped={str(run.fact("dataset")): n for run in runs if (n := int(run.fact("skipped_images", 0)))},
-    )
+    html = render_page(out.resolve().name, runs, summary_table(summary), NUMBERS, figures, failures)
     write_atomic(out / "report.html", html)
     return out / "report.html"
 
@@ -180,7 +163,7 @@ def _terminal_table(headings: list[str], rows: list[list[str]], width: int) -> T
     return table
 
 
-def _figures(runs: list[Run], folder: Path) -> tuple[list[dict[str, str]], list[str]]:
+def _figures(runs: list[Run], folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
     """Draws and saves every report's figure; one that fails is named and does not stop the rest."""
     folder.mkdir(exist_ok=True)
     shown, failures = [], []
@@ -199,7 +182,7 @@ def _figures(runs: list[Run], folder: Path) -> tuple[list[dict[str, str]], list[
             else:
                 write_atomic(path, data)
         if saved:
-            shown.append({"name": report.name, "title": report.title, "svg": base64.b64encode(saved[1]).decode()})
+            shown.append({"name": report.name, "title": report.title, "png": saved[0], "svg": saved[1]})
     return shown, failures
 
 
@@ -210,21 +193,6 @@ def _render(figure: Figure, kind: str) -> bytes:
         metadata: dict[str, Any] = {"Date": None} if kind == "svg" else {}
         figure.savefig(buffer, format=kind, dpi=160, facecolor="white", metadata=metadata)
     return buffer.getvalue()
-
-
-def _describe(run: Run) -> dict[str, Any]:
-    """What the page shows of one run."""
-    command = run.environment.get("command", "")
-    environment = {k: v for k, v in run.environment.items() if k != "command"}
-    return {
-        "id": run.run_id,
-        "status": run.status,
-        "problem": run.problem,
-        "command": shlex.join(map(str, command)) if isinstance(command, list) else str(command),
-        "config": yaml.safe_dump(run.config, sort_keys=False, allow_unicode=True),
-        "environment": json.dumps(environment, indent=1, ensure_ascii=False),
-        "facts": json.dumps(run.facts, indent=1, ensure_ascii=False),
-    }
 
 
 class _Parser(argparse.ArgumentParser):
