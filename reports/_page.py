@@ -14,12 +14,12 @@ from importlib.resources import files
 from typing import Any
 
 import jinja2
-import yaml
+import pandas as pd
 from PIL import Image
 
 from seit_cl.metrics import accuracy_seen
 from seit_cl.reports import _answer, base
-from seit_cl.results import Run, summary_row
+from seit_cl.results import Run
 
 FIGURE_BYTES = 4_000_000  # of the page, which stays below 5 MB with hundreds of runs
 PNG_COLOURS = 128  # line art and bands: no difference to see, a third of the bytes
@@ -40,6 +40,7 @@ FACETS = {
 def render_page(
     name: str,
     runs: Sequence[Run],
+    summary: pd.DataFrame,
     table: tuple[Sequence[str], Sequence[Sequence[str]]],
     numbers: Mapping[str, tuple[str, float, int]],
     figures: Sequence[Mapping[str, Any]],
@@ -50,6 +51,7 @@ def render_page(
     Args:
         name: of what is reported.
         runs: all of them, `variant` set.
+        summary: their rows of summary.csv.
         table: headings and rows of text, a row per group of seeds.
         numbers: column of a run's summary -> heading in `table`, factor, decimals.
         figures: "name", "title", and the files "png" and "svg" as bytes.
@@ -67,7 +69,7 @@ def render_page(
         css=(folder / "report.css").read_text(encoding="utf-8"),
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        data=_json(page_data(runs, headings, numbers)),
+        data=_json(page_data(runs, summary, headings, numbers)),
         sentences=_answer.answer(runs),
         note=_answer.NOTE,
         beside=_beside(runs),
@@ -85,7 +87,7 @@ def render_page(
 
 
 def page_data(
-    runs: Sequence[Run], headings: Sequence[str], numbers: Mapping[str, tuple[str, float, int]]
+    runs: Sequence[Run], summary: pd.DataFrame, headings: Sequence[str], numbers: Mapping[str, tuple[str, float, int]]
 ) -> dict[str, Any]:
     """What the page's script draws from: columns of the table, lines of the charts, and the runs' values.
 
@@ -95,13 +97,13 @@ def page_data(
     lines, places = _lines(runs)
     everywhere = base.at_all_budgets(runs)
     sure = {(run.run_id, base.budget(run)) for run in base.past_sweeps(everywhere)}
+    rows = dict(zip(summary["run_id"], summary[list(numbers)].to_dict("records"), strict=True))
     entries = []
     for run in runs:
         entry: dict[str, Any] = {"done": run.status == "finished", **facts_of(run)}
         if entry["done"]:
-            row = summary_row(run)
             entry["line"] = places[run_series(run)]
-            entry["values"] = {column: _finite(row[column]) for column in numbers}
+            entry["values"] = {column: _finite(value) for column, value in rows[run.run_id].items()}
             entry["curve"] = [_finite(100 * value) for value in accuracy_seen(run.accuracy)]
             entry["tried"] = base.budget(run) > 0 and (run.run_id, base.budget(run)) not in sure
             entry["once"] = base.all_at_once(run)
@@ -255,6 +257,7 @@ def _describe(run: Run, classes: Mapping[tuple[str, ...], int]) -> dict[str, Any
     identity["Dataset"] = {"dataset": run.fact("dataset"), "scenario": run.fact("scenario"), **identity["Dataset"]}
     identity["Tokenizer"].setdefault("tokenizer_identity", run.fact("tokenizer") or "none")
     identity["More"] = environment
+    options = [f"{option}: {json.dumps(value, ensure_ascii=False, default=str)}" for option, value in run.config.items()]
     return {
         "id": run.run_id,
         "status": {"finished": "", "running": "not finished", "failed": "failed"}[run.status],
@@ -263,6 +266,6 @@ def _describe(run: Run, classes: Mapping[tuple[str, ...], int]) -> dict[str, Any
         "identity": {title: {k: v for k, v in known.items() if v is not None} for title, known in identity.items() if known},
         "classes": classes[tuple(map(str, names))] if isinstance(names, list) else 0,
         "number_of_classes": len(names) if isinstance(names, list) else 0,
-        "config": yaml.safe_dump(run.config, sort_keys=False, allow_unicode=True),
+        "config": "\n".join(options),
         "facts": json.dumps(run.facts, indent=1, ensure_ascii=False),
     }

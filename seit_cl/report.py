@@ -45,7 +45,7 @@ def build_report(out: Path) -> Path:
     summary = load_summary(out)
     runs = mark_variants(read_runs(out))
     figures, failures = _figures(runs, out / "figures")
-    html = render_page(out.resolve().name, runs, summary_table(summary), NUMBERS, figures, failures)
+    html = render_page(out.resolve().name, runs, summary, summary_table(summary), NUMBERS, figures, failures)
     write_atomic(out / "report.html", html)
     return out / "report.html"
 
