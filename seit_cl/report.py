@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import json
-import shlex
 import sys
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
-from typing import Any, NoReturn
-
-import jinja2
-import yaml
+from typing import NoReturn
 
 from seit_cl.errors import UserError
 from seit_cl.reporting.cost import Prices
 from seit_cl.reporting.figures import make_reports
 from seit_cl.reporting.folders import Gathered, gather, load_summary, mark_variants, write_summary
 from seit_cl.reporting.looks import LOOKS
-from seit_cl.reporting.summary import summary_table, terminal_summary
-from seit_cl.results import Run, write_atomic
+from seit_cl.reporting.summary import NUMBERS, summary_table, terminal_summary
+from seit_cl.reports._page import render_page
+from seit_cl.results import write_atomic
 
 __all__ = ["build_report", "load_summary", "main", "mark_variants", "summary_table", "terminal_summary"]
 
@@ -56,38 +51,9 @@ def write_report(gathered: Gathered, out: Path, style: str = "web", prices: Pric
     out.mkdir(parents=True, exist_ok=True)
     summary, runs = write_summary(gathered, out), gathered.runs
     made = make_reports(runs, out, style, prices)
-    template = (files("seit_cl.reports") / "report.html.j2").read_text(encoding="utf-8")
-    page = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(template)
-    headings, rows = summary_table(summary)
-    html = page.render(
-        name=out.resolve().name,
-        headings=headings,
-        rows=rows,
-        figures=made.figures,
-        failures=made.failures,
-        tables=made.tables,
-        notes=gathered.notes,
-        runs=[_describe(run) for run in runs],
-        counts=summary["status"].value_counts().to_dict(),
-        skipped={str(run.fact("dataset")): n for run in runs if (n := int(run.fact("skipped_images", 0)))},
-    )
+    html = render_page(out.resolve().name, runs, summary, summary_table(summary), NUMBERS, made, gathered.notes)
     write_atomic(out / "report.html", html)
     return out / "report.html"
-
-
-def _describe(run: Run) -> dict[str, Any]:
-    """What the page shows of one run."""
-    command = run.environment.get("command", "")
-    environment = {k: v for k, v in run.environment.items() if k != "command"}
-    return {
-        "id": run.run_id,
-        "status": run.status,
-        "problem": run.problem,
-        "command": shlex.join(map(str, command)) if isinstance(command, list) else str(command),
-        "config": yaml.safe_dump(run.config, sort_keys=False, allow_unicode=True),
-        "environment": json.dumps(environment, indent=1, ensure_ascii=False),
-        "facts": json.dumps(run.facts, indent=1, ensure_ascii=False),
-    }
 
 
 class _Parser(argparse.ArgumentParser):
