@@ -114,7 +114,7 @@ def finish(figure: Figure, axes: Sequence[Axes]) -> Figure:
         return figure
     entries = dict(sorted(entries.items(), key=lambda item: item[1].get_color() in BOUND_COLOURS))
     letter = SMALL * look().font / 72  # inches
-    entry_width = 5.2 * letter + 0.5 * letter * max(map(len, entries))
+    entry_width = 5.8 * letter + 0.53 * letter * max(map(len, entries))
     columns = max(1, min(len(entries), int(figure.get_figwidth() / entry_width)))
     figure.set_figheight(figure.get_figheight() + 0.2 + 1.5 * letter * -(-len(entries) // columns))
     figure.legend(

@@ -135,7 +135,7 @@ def in_order(keys: Collection[Series]) -> list[Series]:
 
 def label(key: Series, runs: Sequence[Run], *more: str) -> str:
     """What the legend calls a series or bound: the learner is named where the folder has several; `more` ends the brackets."""
-    learners = {series(run).learner for run in finished(runs)}
+    learners = {run.facts.get("learner") for run in runs if run.status == "finished"}
     parts = [f"{key.learner} learner"] if len(learners) > 1 else []
     parts += [part for part in (key.variant, *more) if part]
     return f"{key.format} ({', '.join(parts)})" if parts else key.format

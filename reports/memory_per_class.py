@@ -22,8 +22,8 @@ LINED = 40  # classes up to which bars are told apart by lines
 
 def make(runs: list[Run]) -> Figure | None:
     """A panel per setting, format and budget, first seed; None when no finished run kept an exemplar."""
-    kept = [run for run in base.with_memory(runs) if len(counts(run)) and counts(run).any()]
-    shown = _one_of_twins(base.past_sweeps(kept) or kept)
+    kept = [run for run in base.with_memory(runs) if run.memory is not None and float(run.fact("exemplars", 0)) > 0]
+    shown = [run for run in _one_of_twins(base.past_sweeps(kept)) if counts(run).any()]
     if not shown:
         return None
     classes = max(counts(run).shape[1] for run in shown)
@@ -72,7 +72,7 @@ def _bars(ax: Axes, table: np.ndarray) -> None:
     corners = np.stack([np.stack([a, b], -1) for a, b in ((left, low), (right, low), (right, top), (left, top))], 2)
     colours = MAP(np.tile(np.arange(classes) / max(classes - 1, 1), steps))
     width = 0.3 if classes <= LINED else 0
-    ax.add_collection(PolyCollection(corners.reshape(-1, 4, 2), facecolors=colours, edgecolors="white", linewidths=width))
+    ax.add_collection(PolyCollection(list(corners.reshape(-1, 4, 2)), facecolors=colours, edgecolors="white", linewidths=width))
     ax.set_xlim(0.4, steps + 0.6)
     ax.set_ylim(0, 1.05 * max(int(top[:, -1].max()), 1))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=1))

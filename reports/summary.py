@@ -44,11 +44,11 @@ def make(runs: list[Run]) -> Table | None:
         *(base.Setting._fields[i] for i in names), "strategy", "format", *("options" if s == "variant" else s for s in shown),
         "memory, MB", "seeds", "exemplars", "bytes each", "final", "average", "forgetting",
     ]  # fmt: skip
-    text, bold, columns = [], set(), {name: headings.index(name) for name in METRICS}
-    for i, line in enumerate(lines):
+    text = []
+    bold = {(i, headings.index(name)) for name in TESTED for i in standing_out(lines, name)}
+    for line in lines:
         own = [*(line.row[k] for k in names), line.row.strategy, line.key.format or "–"]
         text.append(own + [getattr(line.key, name) or "–" for name in shown] + _cells(line))
-        bold |= {(i, columns[name]) for name in TESTED if stands_out(line, lines, name)}
     numbers = pd.DataFrame([_numbers(line) for line in lines])
     return Table(CAPTION, headings, text, numbers, len(names) + 2 + len(shown), frozenset(bold))
 
@@ -70,14 +70,20 @@ def values(line: Line, name: str) -> dict[Any, float]:
     return {run.fact("seed", 0): METRICS[name](run.accuracy) for run in line.runs}
 
 
-def stands_out(line: Line, lines: Sequence[Line], name: str) -> bool:
-    """Whether a row has the best mean of a metric at its budget, surely: see CAPTION."""
-    rivals = [(other, _mean(other, name)) for other in lines if (*other.row[:2], other.size) == (*line.row[:2], line.size)]
-    rivals = [(other, mean) for other, mean in rivals if not math.isnan(mean)]
-    ranked = sorted(rivals, key=lambda item: item[1], reverse=True)
-    if line.size == 0 or len(ranked) < 2 or ranked[0][0] is not line:
-        return False
-    return surely_apart(values(line, name), values(ranked[1][0], name))
+def standing_out(lines: Sequence[Line], name: str) -> list[int]:
+    """The lines that surely have the best mean of a metric at their dataset, scenario and budget: see CAPTION."""
+    groups: dict[tuple[Any, ...], list[tuple[float, int, dict[Any, float]]]] = {}
+    for i, line in enumerate(lines):
+        found = values(line, name) if line.size else {}
+        mean = base.mean_std(list(found.values()))[0]
+        if not math.isnan(mean):
+            groups.setdefault((*line.row[:2], line.size), []).append((mean, i, found))
+    best = []
+    for rivals in groups.values():
+        ranked = sorted(rivals, key=lambda rival: rival[0], reverse=True)
+        if len(ranked) > 1 and surely_apart(ranked[0][2], ranked[1][2]):
+            best.append(ranked[0][1])
+    return best
 
 
 def surely_apart(ours: dict[Any, float], theirs: dict[Any, float]) -> bool:
@@ -89,10 +95,6 @@ def surely_apart(ours: dict[Any, float], theirs: dict[Any, float]) -> bool:
     if max(apart) - min(apart) < 1e-12:
         return abs(apart[0]) > 1e-12
     return bool(stats.ttest_1samp(apart, 0).pvalue < 1 - CONFIDENCE)
-
-
-def _mean(line: Line, name: str) -> float:
-    return base.mean_std(list(values(line, name).values()))[0]
 
 
 def _cells(line: Line) -> list[str]:

@@ -206,7 +206,7 @@ def read_run(run_dir: Path) -> Run:
     if status == "finished" and (accuracy is None or accuracy.empty):
         problems.append("accuracy.csv: missing or empty in a finished run")
     if status == "finished" and accuracy is not None:
-        problems += damage(facts, config, accuracy, FACT_COLUMNS)
+        problems += damage(facts, config, accuracy, memory, FACT_COLUMNS)
     if accuracy is None:
         accuracy = pd.DataFrame(columns=list(ACCURACY_COLUMNS))
     status = "failed" if problems else status

@@ -12,7 +12,7 @@ from seit_cl.results import read_runs, rebuild_summary
 
 FIGURES = {
     "accuracy_over_experiences", "accuracy_against_memory", "exemplars_against_memory", "accuracy_matrix",
-    "accuracy_against_all_bytes", "memory_per_class", "paired_difference",
+    "accuracy_against_all_bytes", "memory_per_class", "paired_difference", "forgetting",
 }  # fmt: skip
 ALONE = FIGURES - {"paired_difference"}  # of a folder without a pair
 
@@ -88,7 +88,7 @@ def test_only_unfinished_runs(tmp_path):
 def test_one_experience_only(tmp_path):
     write_run(tmp_path, experiences=1)
     report.build_report(tmp_path)
-    assert figures(tmp_path) == ALONE - {"accuracy_over_experiences", "accuracy_matrix"}
+    assert figures(tmp_path) == ALONE - {"accuracy_over_experiences", "accuracy_matrix", "forgetting"}
 
 
 def test_a_figure_that_no_longer_applies_goes_away(tmp_path):
