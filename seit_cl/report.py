@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import base64
 import json
 import shlex
 import sys
@@ -63,7 +64,7 @@ def write_report(gathered: Gathered, out: Path, style: str = "web", prices: Pric
         name=out.resolve().name,
         headings=headings,
         rows=rows,
-        figures=made.figures,
+        figures=[figure | {"svg": base64.b64encode(figure["svg"]).decode()} for figure in made.figures],
         failures=made.failures,
         tables=made.tables,
         notes=gathered.notes,

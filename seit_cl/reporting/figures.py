@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,9 +21,9 @@ KINDS = ("png", "svg", "pdf")
 
 @dataclass
 class Made:
-    """What a page shows: figures (name, title, caption, svg in base64), tables by title, and a line for each that failed."""
+    """What a page shows: figures (name, title, caption, png and svg as bytes), tables by title, a line for each that failed."""
 
-    figures: list[dict[str, str]] = field(default_factory=list)
+    figures: list[dict[str, Any]] = field(default_factory=list)
     tables: dict[str, Table] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
 
@@ -64,8 +63,8 @@ def _make(report: Any, arguments: tuple[Any, ...], style: str, made: Made) -> di
         if result is None:
             return {}
         files = render(result, style)
-    image = base64.b64encode(files["svg"]).decode()
-    made.figures.append({"name": report.name, "title": report.title, "caption": str(result.get_label()), "svg": image})
+    images = {suffix: files[suffix] for suffix in ("png", "svg")}
+    made.figures.append({"name": report.name, "title": report.title, "caption": str(result.get_label()), **images})
     return files
 
 
