@@ -112,16 +112,22 @@ def finish(figure: Figure, axes: Sequence[Axes]) -> Figure:
             entries.setdefault(text, handle.lines[0] if isinstance(handle, ErrorbarContainer) else handle)
     if not entries:
         return figure
-    entries = dict(sorted(entries.items(), key=lambda item: item[1].get_color() in BOUND_COLOURS))
+    entries = dict(sorted(entries.items(), key=lambda item: _last(item[1])))
     letter = SMALL * look().font / 72  # inches
     entry_width = 5.8 * letter + 0.53 * letter * max(map(len, entries))
     columns = max(1, min(len(entries), int(figure.get_figwidth() / entry_width)))
+    size = SMALL * look().font * min(1.0, max(figure.get_figwidth() / entry_width, 0.75))
     figure.set_figheight(figure.get_figheight() + 0.2 + 1.5 * letter * -(-len(entries) // columns))
     figure.legend(
         entries.values(), entries.keys(), loc="outside lower center", ncols=columns, frameon=False, handlelength=3.2,
-        columnspacing=1.5,
+        columnspacing=1.5, fontsize=size,
     )  # fmt: skip
     return figure
+
+
+def _last(line: Any) -> tuple[bool, bool]:
+    """What puts a line at the end of the legend: bounds, and before them open markers."""
+    return line.get_color() in BOUND_COLOURS, line.get_markerfacecolor() == "white"
 
 
 def grid(ax: Axes) -> None:

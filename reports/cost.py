@@ -22,7 +22,9 @@ def make(runs: list[Run], prices: Prices) -> Figure | None:
         return None
     deepest = max(len(lines_of(shown, row)) for row in rows)
     size = (4.0, max(2.6, 0.9 + 0.25 * deepest))
-    figure = base.new_figure(TITLE, base.note(rows, f"{stream(prices)}; {base.seeds_note(shown)}"), (len(rows), 3), size)
+    budgets = ", ".join(f"{size / base.MB:.3g}" for size in sorted({base.budget(run) for run in shown}))
+    words = f"{stream(prices)}; dotted: the store is full, as for the cost a month; circles, small to large: {budgets} MB"
+    figure = base.new_figure(TITLE, base.note(rows, f"{words}; {base.seeds_note(shown)}"), (len(rows), 3), size)
     axes = figure.subplots(len(rows), 3, squeeze=False)
     looks = base.styles(base.finished(runs))
     for (over_time, a_month, accuracy), row in zip(axes, rows, strict=True):
@@ -45,7 +47,7 @@ def _over_time(ax: Axes, lines: list[Line], prices: Prices, looks: dict[base.Ser
     ax.axvline(prices.retention_months, color="#999999", linestyle=(0, (1, 2)), linewidth=1)
     base.plain_log(ax, "y", (1,))
     ax.set_xlim(0, 2 * prices.retention_months)
-    ax.set_xlabel("months (dotted: store full)")
+    ax.set_xlabel("months")
     ax.set_ylabel("spent so far (log)")
 
 
@@ -63,7 +65,7 @@ def _a_month(ax: Axes, lines: list[Line], prices: Prices, looks: dict[base.Serie
         ax.set_xlim(low / 1.5, high * max(2.0, (high / low) ** 0.35))
     ax.set_yticks(at, names)
     ax.set_ylim(-0.6, len(lines) - 0.4)
-    ax.set_xlabel("a month, store full (log)")
+    ax.set_xlabel("cost a month (log)")
 
 
 def _accuracy(ax: Axes, lines: list[Line], looks: dict[base.Series, base.Style]) -> None:
@@ -78,8 +80,7 @@ def _accuracy(ax: Axes, lines: list[Line], looks: dict[base.Series, base.Style])
             )  # fmt: skip
     ax.set_yticks(range(len(lines)), [""] * len(lines))
     ax.set_ylim(-0.6, len(lines) - 0.4)
-    budgets = " · ".join(f"{size / base.MB:.3g}" for size in sizes)
-    ax.set_xlabel(f"final accuracy (%); small to large:\n{budgets} MB of memory")
+    ax.set_xlabel("final accuracy (%)")
 
 
 REPORT = base.Report("cost", TITLE, make, priced=True)
