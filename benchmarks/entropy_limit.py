@@ -144,10 +144,9 @@ def measure(options: Options) -> Result:
         found = rivals(model, find_entropy(tokenizer.identity), tokens["test"])
     facts = {
         "training images": int(tokens["images"]), "training grids": len(tokens["train"]),
-        "grids to keep weights by": len(tokens["held"]), "test images": len(tokens["test"]),
-        "steps": training.steps, "tokens seen": training.steps * training.recipe.batch,
+        "test images": len(tokens["test"]), "grids to keep weights by": len(tokens["held"]),
+        "bits a token of these": round(training.best, 3), "steps": training.steps, "tokens seen": training.steps * training.recipe.batch,
         "minutes": round(training.seconds / 60, 1), "parameters trained": sum(p.numel() for p in model.parameters()),
-        "bits a token where weights are kept by": round(training.best, 3),
     }  # fmt: skip
     result = Result(found, facts)
     write_atomic(options.out / "limit.json", json.dumps(asdict(result), indent=1) + "\n")
