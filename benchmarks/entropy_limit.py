@@ -145,7 +145,8 @@ def measure(options: Options) -> Result:
     facts = {
         "training images": int(tokens["images"]), "training grids": len(tokens["train"]),
         "test images": len(tokens["test"]), "grids to keep weights by": len(tokens["held"]),
-        "bits a token of these": round(training.best, 3), "steps": training.steps, "tokens seen": training.steps * training.recipe.batch,
+        "bits a token of these": round(training.best, 3), "steps": training.steps,
+        "tokens seen": training.steps * training.recipe.batch,
         "minutes": round(training.seconds / 60, 1), "parameters trained": sum(p.numel() for p in model.parameters()),
     }  # fmt: skip
     result = Result(found, facts)
