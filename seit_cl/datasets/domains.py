@@ -71,7 +71,7 @@ def _choose(root: Path, wanted: Sequence[str]) -> tuple[str, ...]:
     """The domains of a folder, in their order."""
     there = subfolders(root)
     if {"train", "val"} & set(there):
-        raise UserError(f"{root}: has train/ or val/ where folders of domains are {LAYOUT}; for corruptions of its images "
+        raise UserError(f"{root}: has train/ or val/ and not a folder for each domain, {LAYOUT}; for corruptions of its images "
                         "write --scenario domain-incremental:corruptions=gaussian_noise+contrast")  # fmt: skip
     for name in wanted:
         if name not in there:
