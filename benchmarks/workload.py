@@ -7,12 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from seit_cl.assembly import build_augment
+from seit_cl.assembly import build_augment, build_memory, build_strategy, format_context
 from seit_cl.config import RunConfig
 from seit_cl.devices import choose_device
-from seit_cl.formats import build_format
 from seit_cl.formats.base import FormatContext
-from seit_cl.generators import Generators, derive_seed
+from seit_cl.generators import Generators
 from seit_cl.learner.batches import BatchMaker
 from seit_cl.memory.buffer import ByteBudgetBuffer
 from seit_cl.rundata import RunData
@@ -58,20 +57,12 @@ class Workload:
 
     def context(self) -> FormatContext:
         """What the formats must know."""
-        data = self.data
-        return FormatContext(
-            data.resolution, self.classes, data.tokenizer.codebook.shape[1], data.grid, data.tokenizer.identity
-        )
+        return format_context(self.data, self.classes)
 
     def memory(self, ids: Tensor) -> ByteBudgetBuffer:
         """A memory that was offered train set indices (B,); pixels are tokenized once for the token learner, as in a run."""
-        config, context = self.config, self.context()
-        fmt = build_format(config.format, context)
-        transform = self.data.tokenizer.encode if (fmt.domain, config.learner) == ("pixels", "tokens") else None
-        memory = ByteBudgetBuffer(
-            round(config.memory_mb * 1_000_000), fmt, context, config.policy, derive_seed(config.seed, "selection"),
-            transform=transform, device=self.device,
-        )  # fmt: skip
+        memory = build_memory(self.config, self.data, build_strategy(self.config), self.classes)
+        assert memory is not None
         for part in ids.split(_OFFER):
             memory.offer(self.samples(part))
         return memory

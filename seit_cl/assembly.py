@@ -1,26 +1,33 @@
-"""The parts of a run from its options: strategy, augmentation, model, optimisation."""
+"""The parts of a run from its options: strategy, stream, memory, augmentation, model, optimisation."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
 from timm.layers import Attention
-from torch import nn
+from torch import Tensor, nn
 from torch._inductor.cpp_builder import get_cpp_compiler
 from torch._inductor.exc import InvalidCxxCompiler
 
 from seit_cl import plugins
 from seit_cl.config import RunConfig
+from seit_cl.datasets.base import Dataset
 from seit_cl.devices import choose_device, has_bf16
 from seit_cl.errors import UserError
+from seit_cl.formats import build_format
+from seit_cl.formats.base import FormatContext
+from seit_cl.generators import derive_seed
 from seit_cl.learner.batches import Augment
 from seit_cl.learner.pixel_augment import PixelAugment, PixelAugmentConfig
 from seit_cl.learner.strategy import Strategy
 from seit_cl.learner.template import Optimisation
 from seit_cl.learner.token_augment import TokenAugment, TokenAugmentConfig
 from seit_cl.learner.vit import build_vit, initialise, pixel_stem, token_stem
+from seit_cl.memory.buffer import ByteBudgetBuffer
 from seit_cl.rundata import RunData
+from seit_cl.scenario import Scenario, build_scenario
 from seit_cl.specs import split_spec
 
 
@@ -52,6 +59,55 @@ def choose_policy(config: RunConfig, strategy: Strategy) -> str:
 def canonical_strategy(config: RunConfig) -> str:
     """The strategy's spec with every setting written out, the same for all ways to write it."""
     return f"{split_spec(config.strategy)[0].replace('-', '_')}:{build_strategy(config).settings}"
+
+
+def build_stream(config: RunConfig, dataset: Dataset, strategy: Strategy) -> Scenario:
+    """The stream of a run's scenario.
+
+    Raises:
+        UserError: a split that cannot be, or a stream that the strategy cannot learn from.
+    """
+    kind = build_scenario(config.scenario)
+    if kind.one_pass and config.epochs > 1 and strategy.data == "experience":
+        raise UserError(f"--epochs {config.epochs}: --scenario {config.scenario} shows a sample once; use --epochs 1")
+    stream = kind.cut(dataset, config.cut)
+    if not stream.boundaries and strategy.needs_boundaries:
+        raise UserError(f"--strategy {config.strategy} must be told where experiences end, and --scenario {config.scenario} "
+                        "does not tell; use er, er_ace, derpp, mir or agem")  # fmt: skip
+    return stream
+
+
+def format_context(data: RunData, classes: int) -> FormatContext:
+    """What formats must know of a run with that many classes C."""
+    return FormatContext(data.resolution, classes, data.tokenizer.codebook.shape[1], data.grid, data.tokenizer.identity)
+
+
+def retokenize(config: RunConfig, data: RunData, domain: str) -> Callable[[Tensor], Tensor] | None:
+    """A stored JPEG is decoded and tokenized once, then replayed as tokens; `domain` is what the format gives back."""
+    return data.tokenizer.encode if domain == "pixels" and config.learner == "tokens" else None
+
+
+def build_memory(config: RunConfig, data: RunData, strategy: Strategy, classes: int) -> ByteBudgetBuffer | None:
+    """The memory of a run with that many classes C, empty; None where there is none.
+
+    Raises:
+        UserError: a format that does not fit the learner or the data, or no memory for a strategy that learns from one.
+    """
+    budget = round(config.memory_mb * 1_000_000)
+    if strategy.exemplar_free or budget == 0:
+        if strategy.data == "memory":
+            raise UserError(f"--strategy {config.strategy} learns from exemplars alone; give it a memory: --memory-mb")
+        return None
+    context = format_context(data, classes)
+    fmt = build_format(config.format, context)
+    if fmt.domain == "pixels":
+        data.require_images(f"--format {config.format}")
+    if fmt.domain == "tokens" and config.learner == "pixels":
+        raise UserError(f"--learner pixels cannot learn from {fmt.spec!r} exemplars; use jpeg or raw, or --learner tokens")
+    return ByteBudgetBuffer(
+        budget, fmt, context, choose_policy(config, strategy), derive_seed(config.seed, "selection"),
+        strategy.stores(classes), retokenize(config, data, fmt.domain), choose_device(config.device),
+    )  # fmt: skip
 
 
 def build_augment(config: RunConfig, data: RunData, device: torch.device) -> Augment:

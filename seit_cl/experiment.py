@@ -12,29 +12,35 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from seit_cl import checkpoint, results
-from seit_cl.assembly import build_augment, build_model, build_strategy, choose_policy, optimisation
+from seit_cl.assembly import (
+    build_augment,
+    build_memory,
+    build_model,
+    build_strategy,
+    build_stream,
+    optimisation,
+    retokenize,
+)
 from seit_cl.config import RunConfig
 from seit_cl.devices import choose_device
 from seit_cl.errors import UserError
 from seit_cl.facts import environment, facts
-from seit_cl.formats import build_format
-from seit_cl.formats.base import FittedFormat, FormatContext
-from seit_cl.generators import Generators, derive_seed
+from seit_cl.formats.base import FittedFormat
+from seit_cl.generators import Generators
 from seit_cl.learner.batches import BatchMaker, MemoryLoader, ReplayLoader
 from seit_cl.learner.template import Learner
 from seit_cl.memory.buffer import ByteBudgetBuffer
 from seit_cl.memory.herding import best_first
 from seit_cl.rundata import RunData
 from seit_cl.samples import Samples
-from seit_cl.scenario import Scenario, build_scenario
 from seit_cl.tokenizing.features import pooled_features
 
 OFFER_CHUNK = 512  # samples encoded at a time when the memory is offered an experience
@@ -85,52 +91,19 @@ class Experiment:
         self.progress, self.committed = progress, committed
         self.strategy = build_strategy(config)
         self.device = choose_device(config.device)
-        kind = build_scenario(config.scenario)
-        if kind.one_pass and config.epochs > 1 and self.strategy.data == "experience":
-            raise UserError(f"--epochs {config.epochs}: --scenario {config.scenario} shows a sample once; use --epochs 1")
-        self.stream: Scenario = kind.cut(data.dataset, config.cut)
-        if not self.stream.boundaries and self.strategy.needs_boundaries:
-            raise UserError(f"--strategy {config.strategy} must be told where experiences end, and --scenario {config.scenario} "
-                            "does not tell; use er, er_ace, derpp, mir or agem")  # fmt: skip
+        self.stream = build_stream(config, data.dataset, self.strategy)
         self.scenario = self.stream.joined() if self.strategy.data == "joint" else self.stream
         self.labels = self.stream.labels(data.dataset.train.labels)
         self.test_labels = self.stream.labels(data.dataset.val.labels)
         self.names = [data.dataset.classes[c] for c in self.stream.class_order]
         self.generators = Generators(config.seed, self.device)
-        self.memory = self._memory()
+        self.memory = build_memory(config, data, self.strategy, len(self.names))
+        if self.memory is not None:
+            self.memory.require_room(self._samples(self.stream.train[0][:1]))
         self.accuracy: list[dict[str, Any]] = []
         self.memory_rows: list[dict[str, Any]] = []
         self.train_seconds = 0.0
         self.phases: dict[str, list[float]] = {name: [0.0, 0] for name in ("train", "remember", "test")}
-
-    def _context(self) -> FormatContext:
-        data = self.data
-        codes = data.tokenizer.codebook.shape[1]
-        return FormatContext(data.resolution, len(self.names), codes, data.grid, data.tokenizer.identity)
-
-    def _memory(self) -> ByteBudgetBuffer | None:
-        config = self.config
-        budget = round(config.memory_mb * 1_000_000)
-        if self.strategy.exemplar_free or budget == 0:
-            if self.strategy.data == "memory":
-                raise UserError(f"--strategy {config.strategy} learns from exemplars alone; give it a memory: --memory-mb")
-            return None
-        fmt = build_format(config.format, self._context())
-        if fmt.domain == "pixels":
-            self.data.require_images(f"--format {config.format}")
-        if fmt.domain == "tokens" and config.learner == "pixels":
-            raise UserError(f"--learner pixels cannot learn from {fmt.spec!r} exemplars; use jpeg or raw, or --learner tokens")
-        seed = derive_seed(config.seed, "selection")
-        memory = ByteBudgetBuffer(
-            budget, fmt, self._context(), choose_policy(config, self.strategy), seed,
-            self.strategy.stores(len(self.names)), self._retokenize(fmt.domain), self.device,
-        )  # fmt: skip
-        memory.require_room(self._samples(self.stream.train[0][:1]))
-        return memory
-
-    def _retokenize(self, domain: str) -> Callable[[Tensor], Tensor] | None:
-        """A stored JPEG is decoded and tokenized once, then replayed as tokens."""
-        return self.data.tokenizer.encode if domain == "pixels" and self.config.learner == "tokens" else None
 
     @cached_property
     def learner(self) -> Learner:
@@ -201,7 +174,7 @@ class Experiment:
         self.phases[phase][0] += time.monotonic() - began
 
     def _resume(self) -> int:
-        transform = self._retokenize(self.memory.fmt.domain) if self.memory is not None else None
+        transform = retokenize(self.config, self.data, self.memory.fmt.domain) if self.memory is not None else None
         found = checkpoint.restore(self.run_dir, transform, self.device)
         if found is None:
             return 0
@@ -222,15 +195,15 @@ class Experiment:
     def _loader(self, step: int) -> ReplayLoader | MemoryLoader:
         """The steps of an epoch."""
         config, strategy = self.config, self.strategy
-        so_far = torch.cat(self.scenario.train[: step + 1])
-        ids = so_far if strategy.data == "cumulative" else self.scenario.train[step]
+        shown = self.scenario.train
+        ids = torch.cat(shown[: step + 1]) if strategy.data == "cumulative" else shown[step]
         cutmix_p = 0.0 if strategy.hard_labels else config.cutmix_p
         maker = BatchMaker(
             self.learner.augment, len(self.names), cutmix_p, config.cutmix_alpha, self.device, self.generators
         )
         if strategy.data == "memory":
             assert self.memory is not None
-            return MemoryLoader(maker, self.memory, config.batch, config.replay_batch, len(so_far))
+            return MemoryLoader(maker, self.memory, config.batch, config.replay_batch, sum(map(len, shown[: step + 1])))
         return ReplayLoader(
             maker, lambda wanted: self.data.raw(config.learner, wanted), ids, self.labels[ids],
             config.batch, config.replay_batch, self.memory, strategy.before_sampling,
@@ -268,7 +241,7 @@ class Experiment:
     @property
     def accuracy_so_far(self) -> float | None:
         """The last test's accuracy over all classes seen, a fraction; None before the first."""
-        last = [row for row in self.accuracy if row["step"] == self.accuracy[-1]["step"]]
+        last = list(takewhile(lambda row: row["step"] == self.accuracy[-1]["step"], reversed(self.accuracy)))
         return sum(row["correct"] for row in last) / sum(row["total"] for row in last) if last else None
 
     def _test(self, step: int) -> None:
@@ -334,7 +307,4 @@ class Experiment:
         after = memory.fmt.decode(memory.fmt.encode(self._samples(ids)))
         if memory.fmt.domain == "tokens":
             after = self.data.tokenizer.decode(after)
-        path = self.run_dir / "exemplars.npz"
-        temporary = path.with_name(".exemplars.tmp.npz")
-        np.savez_compressed(temporary, before=self.data.shown(ids).numpy(), after=after.numpy())
-        temporary.replace(path)
+        results.write_exemplars(self.run_dir, self.data.shown(ids).numpy(), after.numpy())

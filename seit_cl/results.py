@@ -159,6 +159,12 @@ def write_memory(run_dir: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     write_atomic(run_dir / "memory.csv", _csv(rows, MEMORY_COLUMNS))
 
 
+def write_exemplars(run_dir: Path, before: np.ndarray, after: np.ndarray) -> None:
+    """Replaces exemplars.npz: images (B, 3, S, S) uint8 before and after the format."""
+    with replacing(run_dir / "exemplars.npz") as file:
+        np.savez_compressed(file, before=before, after=after)
+
+
 def write_facts(run_dir: Path, facts: Mapping[str, Any]) -> None:
     """Replaces facts.json; for a run under way or failed, with what is known and its "status"."""
     plain = {k: v.item() if isinstance(v, np.generic) else v for k, v in facts.items()}

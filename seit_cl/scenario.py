@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -48,7 +50,11 @@ class Scenario:
 
     def seen(self, step: int) -> int:
         """Number of classes seen after experience `step`."""
-        return 1 + max(label for labels in self.classes[: step + 1] for label in labels)
+        return self._seen[step]
+
+    @cached_property
+    def _seen(self) -> tuple[int, ...]:
+        return tuple(itertools.accumulate((1 + max(labels) for labels in self.classes), max))
 
     def labels(self, dataset_labels: Tensor) -> Tensor:
         """Dataset labels (N,) as positions in the class order (N,)."""
