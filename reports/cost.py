@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -28,7 +30,7 @@ def make(runs: list[Run], prices: Prices) -> Figure | None:
     axes = figure.subplots(len(rows), 3, squeeze=False)
     looks = base.styles(base.finished(runs))
     for (over_time, a_month, accuracy), row in zip(axes, rows, strict=True):
-        lines = sorted(lines_of(shown, row), key=lambda line: month_when_full(line.storage, prices), reverse=True)
+        lines = sorted(lines_of(shown, row), key=lambda line: line.storage.bytes_each, reverse=True)
         _over_time(over_time, lines, prices, looks)
         _a_month(a_month, lines, prices, looks, [base.label(line.key, runs) for line in lines])
         _accuracy(accuracy, lines, looks)
@@ -52,11 +54,15 @@ def _over_time(ax: Axes, lines: list[Line], prices: Prices, looks: dict[base.Ser
 
 
 def _a_month(ax: Axes, lines: list[Line], prices: Prices, looks: dict[base.Series, base.Style], names: list[str]) -> None:
-    """Markers with their value, which name the lines of all three panels."""
+    """Markers with their value, or why there is none, which name the lines of all three panels."""
     costs = [month_when_full(line.storage, prices) for line in lines]
     at = np.arange(len(lines))
-    low, high = min(costs), max(costs)
+    known = [cost for cost in costs if not math.isnan(cost)] or [0.0]
+    low, high = min(known), max(known)
     for y, cost, line in zip(at, costs, lines, strict=True):
+        if math.isnan(cost):
+            ax.annotate("encoding not timed", (0.03, y), xycoords=("axes fraction", "data"), va="center", fontsize="small")
+            continue
         style, size = looks[line.key], 1.2 * base.look().marker
         ax.plot([cost], [y], linestyle="none", marker=style.marker, color=style.color, markersize=size)
         ax.annotate(f"{cost:,.3g}", (cost, y), xytext=(size, 0), textcoords="offset points", va="center", fontsize="small")

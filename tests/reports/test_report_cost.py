@@ -9,6 +9,7 @@ from seit_cl import report
 from seit_cl.errors import UserError
 from seit_cl.reporting.cost import DAYS, Prices, Storage, encoding_a_month, gigabytes, images_kept, month_when_full, spent
 from seit_cl.reporting.phases import core_seconds, phases
+from seit_cl.reports import cost
 from seit_cl.results import read_runs
 
 PRICES = Prices(per_gb_month=0.02, images_per_day=1000, retention_months=12)
@@ -71,6 +72,15 @@ def test_with_prices_there_are_a_figure_and_a_table_of_measured_bytes(tmp_path, 
     assert "| tokens | 325 | 0.1187 | – |" in table  # 365,250 images of 325 bytes
     report.main([str(tmp_path)])
     assert not (tmp_path / "figures" / "cost.svg").exists()
+
+
+def test_a_cost_that_no_run_timed_is_said_to_be_unknown(tmp_path):
+    timed = {"remember": {"seconds": 4.0, "images": 1000, "cores": 1}}
+    write_run(tmp_path, spec="raw", memory=100_000, phases=timed)
+    write_run(tmp_path, memory=100_000, phases=timed)  # whose tokens came from a cache of before
+    figure = cost.make(read_runs(tmp_path), Prices(0.02, 1000, 12, per_core_hour=0.1))
+    said = {text.get_text() for text in figure.axes[1].texts}
+    assert "encoding not timed" in said and len(said) == 2
 
 
 def test_prices_come_together(tmp_path, capsys):
