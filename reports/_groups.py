@@ -198,3 +198,8 @@ def curve(runs: Sequence[Run]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def megabytes(value: float) -> str:
     """Bytes as MB (1,000,000 bytes) with 3 significant digits."""
     return f"{value / MB:.3g} MB"
+
+
+def digits(value: float, count: int) -> str:
+    """A number with that many significant digits, never as a power of ten."""
+    return f"{float(f'{value:.{count}g}'):,.15g}"

@@ -65,7 +65,7 @@ def _a_month(ax: Axes, lines: list[Line], prices: Prices, looks: dict[base.Serie
             continue
         style, size = looks[line.key], 1.2 * base.look().marker
         ax.plot([cost], [y], linestyle="none", marker=style.marker, color=style.color, markersize=size)
-        ax.annotate(f"{cost:,.3g}", (cost, y), xytext=(size, 0), textcoords="offset points", va="center", fontsize="small")
+        ax.annotate(base.digits(cost, 3), (cost, y), xytext=(size, 0), textcoords="offset points", va="center", fontsize="small")
     if low > 0:
         base.plain_log(ax, "x", (1,) if high > 50 * low else (1, 2, 5))
         ax.set_xlim(low / 1.5, high * max(2.0, (high / low) ** 0.35))

@@ -40,7 +40,7 @@ def make(runs: list[Run], prices: Prices) -> Table | None:
         known = _numbers(line, prices)
         ended = [line.accuracy.get(size, (float("nan"), 0.0, 0)) for size in sizes]
         accuracy = [plus_minus(mean, std, seeds > 1) for mean, std, seeds in ended]
-        money = [f"{known[name]:,.4g}" if known[name] == known[name] else "–" for name in list(known)[1:]]
+        money = [base.digits(known[name], 4) if known[name] == known[name] else "–" for name in list(known)[1:]]
         text.append([*(row[i] for i in names), base.label(line.key, runs), f"{known['bytes_each']:,.0f}", *money, *accuracy])
         ends = {f"final_accuracy_{size}": line.accuracy[size][0] / 100 for size in sizes if size in line.accuracy}
         numbers.append({**row._asdict(), **line.key._asdict(), **known, **ends})
