@@ -53,11 +53,11 @@ from seit_cl.reports._groups import (
 from seit_cl.reports._styles import Style, bound_styles, colours, shaded, styles, styles_of
 
 __all__ = [
-    "CHECKED", "LOW", "MANY", "MB", "Metric", "Report", "Series", "Setting", "Style", "all_at_once", "at_all_budgets", "binds",
-    "bound_styles", "bounds", "budget", "bytes_axis", "colours", "curve", "digits", "draw_bounds", "draw_lines", "finish",
-    "finished", "grid", "in_order", "is_tokens", "label", "look", "mean_std", "megabytes", "memory_axis", "new_figure", "note", "past_sweeps",
-    "plain_log", "row_label", "rows_of", "seeds_note", "series", "setting", "setting_panels", "shaded", "styles", "styles_of",
-    "with_memory",
+    "CHECKED", "LOW", "MANY", "MB", "Metric", "Report", "Series", "Setting", "Style", "all_at_once", "at_all_budgets",
+    "binds", "bound_styles", "bounds", "budget", "bytes_axis", "colours", "curve", "digits", "draw_bounds", "draw_lines",
+    "finish", "finished", "grid", "in_order", "is_tokens", "label", "look", "mean_std", "megabytes", "memory_axis",
+    "new_figure", "note", "past_sweeps", "plain_log", "row_label", "rows_of", "seeds_note", "series", "setting",
+    "setting_panels", "shaded", "styles", "styles_of", "with_memory",
 ]  # fmt: skip
 
 
