@@ -83,7 +83,8 @@ def _throughput(ax: Axes, groups: list[list[Run]]) -> None:
                 speeds, range(len(groups)), linestyle="none", marker=marker, markersize=1.3 * base.look().marker, color=colour,
                 markeredgecolor="#333333", label=name + BARS.get(hatch, ""),
             )  # fmt: skip
-    base.plain_log(ax, "x")
+    known = [speed for name in PHASES for group in groups if (speed := mean_phase(group, name)[1]) == speed]
+    base.plain_log(ax, "x", (1,) if max(known) > 30 * min(known) else (1, 2, 5))
     ax.set_xlabel("images a second (log scale)")
 
 
