@@ -80,7 +80,7 @@ def render_page(
         first_number=list(headings).index("seeds"),
         facets=_facets(runs),
         figures=_embedded(made.figures),
-        tables=[_table(title, table) for title, table in made.tables.items()],
+        tables=[_table(name, title, table) for name, (title, table) in made.tables.items()],
         failures=made.failures,
         notes=notes,
         runs=[_describe(run, classes) for run in runs],
@@ -224,10 +224,10 @@ def _embedded(figures: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return shown
 
 
-def _table(title: str, table: Table) -> dict[str, Any]:
+def _table(name: str, title: str, table: Table) -> dict[str, Any]:
     """A table as it goes into the page: text, which cells stand out, and its files to download."""
     links = {suffix: base64.b64encode(text.encode()).decode() for suffix, text in table.files().items()}
-    return {"title": title, "table": table, "links": links}
+    return {"name": name, "title": title, "table": table, "links": links}
 
 
 def _small_png(data: bytes) -> tuple[bytes, int, int]:

@@ -21,11 +21,11 @@ KINDS = ("png", "svg", "pdf")
 
 @dataclass
 class Made:
-    """What a page shows: figures (name, title, caption, and the files "png" and "svg"), tables by title, and a line for each
-    that failed."""
+    """What a page shows: figures (name, title, caption, and the files "png" and "svg"), tables by name, each with its title,
+    and a line for each that failed."""
 
     figures: list[dict[str, Any]] = field(default_factory=list)
-    tables: dict[str, Table] = field(default_factory=dict)
+    tables: dict[str, tuple[str, Table]] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
 
 
@@ -59,7 +59,7 @@ def _make(report: Any, arguments: tuple[Any, ...], style: str, made: Made) -> di
     with looking(style):
         result = report.make(*arguments)
         if isinstance(result, Table):
-            made.tables[report.title] = result
+            made.tables[report.name] = report.title, result
             return {suffix: text.encode() for suffix, text in result.files().items()}
         if result is None:
             return {}

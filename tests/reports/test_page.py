@@ -1,5 +1,6 @@
 """report.html in a real Chromium."""
 
+import base64
 import re
 from itertools import pairwise
 from pathlib import Path
@@ -175,14 +176,21 @@ def test_text_can_be_read_in_both_schemes(chromium, folder, scheme):
     assert (background == "rgb(255, 255, 255)") == (scheme == "light")
 
 
+def test_every_table_can_be_downloaded_as_the_files_that_were_written(page, folder):
+    links = page.run("return [...document.querySelectorAll('#tables .downloads a')].map(a => [a.download, a.href])")
+    files = {name: base64.b64decode(href.partition("base64,")[2]) for name, href in links}
+    assert files and files == {path.name: path.read_bytes() for path in (folder / "tables").iterdir()}
+
+
 def test_every_figure_can_be_downloaded_in_both_kinds(page, folder):
     from selenium.webdriver.support.ui import WebDriverWait
 
     count = len(list((folder / "figures").glob("*.svg")))
-    ready = "return [...document.querySelectorAll('.downloads a')].filter(a => /^(blob|data):/.test(a.href) && !a.hidden)"
+    links = "[...document.querySelectorAll('#figures .downloads a')]"
+    ready = f"return {links}.filter(a => /^(blob|data):/.test(a.href) && !a.hidden)"
     WebDriverWait(page.driver, 10).until(lambda _: len(page.run(f"{ready}.filter(a => !a.download.endsWith('z'))")) == 2 * count)
     names = page.run(f"{ready}.map(a => a.download)")
-    assert sorted(names) == sorted(path.name for path in (folder / "figures").iterdir())
+    assert sorted(names) == sorted(path.name for path in (folder / "figures").iterdir() if path.suffix != ".md")
     assert page.run("return [...document.images].every(i => i.complete && i.naturalWidth > 100 && i.alt.length > 10)")
 
 
