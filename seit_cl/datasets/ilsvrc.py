@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
 
 from seit_cl.datasets.listing import Files, image_files, some, subfolders
 from seit_cl.errors import UserError
@@ -82,7 +83,7 @@ def _devkit(devkit: Path, images: int) -> dict[str, str]:
         truth = [int(line) for line in _member(devkit, TRUTH).decode().split()]
         synsets = np.atleast_1d(loadmat(io.BytesIO(_member(devkit, META)), squeeze_me=True)["synsets"])
         wnids = {int(i): str(wnid) for i, wnid in zip(synsets["ILSVRC2012_ID"], synsets["WNID"], strict=True)}
-    except (OSError, EOFError, KeyError, ValueError, TypeError, IndexError, tarfile.TarError) as error:
+    except (OSError, EOFError, KeyError, ValueError, TypeError, IndexError, MatReadError, tarfile.TarError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{devkit}: its {META} or {TRUTH} cannot be read ({reason}); get it anew") from error
     if len(truth) != images:
