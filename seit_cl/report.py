@@ -28,7 +28,7 @@ COSTS = {
 
 
 def build_report(out: Path) -> Path:
-    """Writes summary.csv, figures/, tables/ and report.html into out, replacing earlier ones.
+    """Writes summary.csv, figures/, captions.md, tables/ and report.html into out, replacing earlier ones.
 
     Returns:
         the path of report.html.

@@ -50,7 +50,7 @@ def make_reports(runs: list[Run], out: Path, style: str = "web", prices: Prices 
         _save(out / "figures", report.name, files, KINDS)
         _save(out / "tables", report.name, files, ("csv", "md", "tex"))
     captions = [f"**{figure['name']}**: {figure['caption']}.\n" for figure in made.figures]
-    write_atomic(out / "figures" / "captions.md", "\n".join(captions))
+    write_atomic(out / "captions.md", "\n".join(captions))
     return made
 
 

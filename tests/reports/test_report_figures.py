@@ -108,7 +108,7 @@ def test_a_paper_has_pdf_figures_and_their_captions_in_a_file(tmp_path, capsys):
     write_run(tmp_path)
     assert report.main([str(tmp_path), "--style", "paper"]) == 0
     assert (tmp_path / "figures" / "forgetting.pdf").read_bytes().startswith(b"%PDF")
-    assert "**forgetting**: Forgetting against memory; " in (tmp_path / "figures" / "captions.md").read_text()
+    assert "**forgetting**: Forgetting against memory; " in (tmp_path / "captions.md").read_text()
     assert report.main([str(tmp_path)]) == 0
     assert not list((tmp_path / "figures").glob("*.pdf"))
 
