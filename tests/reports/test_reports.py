@@ -153,7 +153,9 @@ def test_a_sweep_is_one_line_of_differences_to_the_best_at_each_budget(tmp_path)
 def test_all_bytes_are_the_memorys_the_codecs_and_the_strategys(tmp_path):
     write_run(tmp_path, memory=100_000, strategy_bytes=7)
     (run,) = read_runs(tmp_path)
-    assert accuracy_against_all_bytes.all_bytes(run) == run.facts["used_bytes"] + 900_000 + 7
+    without = run.facts["used_bytes"] + 900_000 + 7
+    assert accuracy_against_all_bytes.all_bytes(run) == without
+    assert accuracy_against_all_bytes.all_bytes(run, model=True) == without + run.facts["model_bytes"] > without
     figure = accuracy_against_all_bytes.make([run])
     assert figure.axes[0].containers[0].lines[0].get_xdata() == pytest.approx([(run.facts["used_bytes"] + 900_007) / 1e6])
 
