@@ -11,6 +11,7 @@ import torch
 from avalanche.training.templates import SupervisedTemplate
 from timm.optim import param_groups_weight_decay
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
 
 from seit_cl.devices import send
 from seit_cl.learner.batches import Augment, Batch, FirstSteps, Memory, MemoryLoader, ReplayLoader
@@ -36,6 +37,26 @@ class Optimisation:
     warmup: float
     clip: float
     precision: str
+
+
+def warm_cosine(settings: Optimisation, steps: int) -> Callable[[int], float]:
+    """The share of the peak learning rate at each of an experience's steps (from 0): a linear warm-up, then a cosine to zero."""
+    warm = max(1, round(settings.warmup * steps))
+
+    def rate(step: int) -> float:
+        if step < warm:
+            return (step + 1) / warm
+        return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+
+    return rate
+
+
+def adamw(model: nn.Module, settings: Optimisation, steps: int) -> tuple[torch.optim.Optimizer, LambdaLR]:
+    """Optimiser and schedule of a model for an experience of so many steps."""
+    spared: Any = getattr(model, "no_weight_decay", tuple)()
+    groups = param_groups_weight_decay(model, settings.weight_decay, no_weight_decay_list=spared)
+    optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
+    return optimizer, LambdaLR(optimizer, warm_cosine(settings, steps))
 
 
 class Learner(SupervisedTemplate):
@@ -69,6 +90,7 @@ class Learner(SupervisedTemplate):
         self.seen = self.seen_before = 0
         self.memory: Memory | None = None
         self.loader: ReplayLoader | MemoryLoader
+        self.new_optimizer = adamw
         super().__init__(
             model=model.to(device), optimizer=torch.optim.AdamW(model.parameters()), device=device,
             train_epochs=optimisation.epochs, evaluator=None, plugins=list(strategy.avalanche_plugins),
@@ -110,19 +132,8 @@ class Learner(SupervisedTemplate):
 
     def check_model_and_optimizer(self, **kwargs: Any) -> None:
         """A fresh optimiser and schedule for every experience."""
-        settings = self.optimisation
-        spared: Any = getattr(self.model, "no_weight_decay", tuple)()
-        groups = param_groups_weight_decay(self.model, settings.weight_decay, no_weight_decay_list=spared)
-        self.optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
-        total = len(self.loader) * settings.epochs
-        warm = max(1, round(settings.warmup * total))
-
-        def rate(step: int) -> float:
-            if step < warm:
-                return (step + 1) / warm
-            return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, total - warm)))
-
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, rate)
+        steps = len(self.loader) * self.optimisation.epochs
+        self.optimizer, self.schedule = self.new_optimizer(self.model, self.optimisation, steps)
 
     def _unpack_minibatch(self) -> None:
         self.mbatch: Any
