@@ -56,14 +56,15 @@ class Options:
     optimizer: Annotated[
         tuple[Literal["adamw", "sgd"], ...], tyro.conf.arg(help="AdamW, or SGD without momentum or decay")
     ] = ("adamw",)
-    epochs: Annotated[tuple[int, ...], tyro.conf.arg(help="passes over each experience")] = (4,)
+    epochs: Annotated[tuple[int, ...], tyro.conf.arg(help="passes over each experience")] = (5,)
     seeds: Annotated[int, tyro.conf.arg(help="number of seeds, from 0 on")] = 3
     experiences: Annotated[int, tyro.conf.arg(help="number of experiences")] = 4
+    resolution: Annotated[int, tyro.conf.arg(help="image side in pixels")] = 32
     per_class: Annotated[int, tyro.conf.arg(help="train images of each class")] = 40
     exemplars: Annotated[int, tyro.conf.arg(help="exemplars that the memory holds")] = 180
     batch: Annotated[int, tyro.conf.arg(help="fresh samples a step, and exemplars beside them")] = 16
     learning_rate: Annotated[float, tyro.conf.arg(help="peak of AdamW")] = 5e-4
-    sgd_rate: Annotated[float, tyro.conf.arg(help="peak of SGD")] = 0.1
+    sgd_rate: Annotated[float, tyro.conf.arg(help="peak of SGD")] = 0.05
     threads: Annotated[int, tyro.conf.arg(help="CPU threads; 0: torch's own choice")] = 1
     write: Annotated[Path | None, tyro.conf.arg(help="file to write the page into")] = None
 
@@ -100,12 +101,17 @@ def cases(options: Options) -> Iterator[Case]:
             yield Case(name, side, kind, epochs, seed)
 
 
+def peak(options: Options, kind: str) -> float:
+    """The peak learning rate of an optimiser."""
+    return options.sgd_rate if kind == "sgd" else options.learning_rate
+
+
 def run_config(options: Options, case: Case) -> RunConfig:
     """Our options of a run."""
-    rate = options.sgd_rate if case.optimizer == "sgd" else options.learning_rate
     return RunConfig(
         data_root=options.data_root, strategy=case.strategy, experiences=options.experiences, epochs=case.epochs,
-        batch=options.batch, replay_batch=options.batch, learning_rate=rate, seed=case.seed, **PLAIN,
+        batch=options.batch, replay_batch=options.batch, learning_rate=peak(options, case.optimizer),
+        resolution=options.resolution, seed=case.seed, **PLAIN,
     )  # fmt: skip
 
 
@@ -187,17 +193,17 @@ def fingerprint(model: nn.Module) -> str:
     return digest.hexdigest()[:16]
 
 
-def settings(options: Options) -> dict[str, Any]:
-    """What all results of a folder must share."""
-    free = ("data_root", "out", "strategy", "optimizer", "epochs", "seeds", "threads", "write")
-    return {name: value for name, value in asdict(options).items() if name not in free}
+def settings(options: Options, kind: str) -> dict[str, Any]:
+    """What all results of a folder with one optimiser must share."""
+    names = ("experiences", "resolution", "per_class", "exemplars", "batch")
+    return {name: getattr(options, name) for name in names} | {"learning_rate": peak(options, kind)}
 
 
 def run_case(options: Options, case: Case, data: RunData) -> dict[str, Any]:
     """One run's result, with what it is of."""
     began = time.monotonic()
     result = (run_ours if case.side == "ours" else run_avalanche)(options, case, data)
-    return asdict(case) | settings(options) | result | {"seconds": round(time.monotonic() - began, 1)}
+    return asdict(case) | settings(options, case.optimizer) | result | {"seconds": round(time.monotonic() - began, 1)}
 
 
 def run_missing(options: Options, console: Console) -> None:
@@ -207,12 +213,11 @@ def run_missing(options: Options, console: Console) -> None:
         UserError: it holds results of other settings.
     """
     options.out.mkdir(parents=True, exist_ok=True)
-    for path in sorted(options.out.glob("*.json"))[:1]:
+    for path in sorted(options.out.glob("*.json")):
         held = json.loads(path.read_text())
-        for name, value in settings(options).items():
+        for name, value in settings(options, held["optimizer"]).items():
             if held[name] != value:
-                option = name.replace("_", "-")
-                raise UserError(f"--out {options.out}: holds results with --{option} {held[name]}; give another folder")
+                raise UserError(f"--out {options.out}: {path.name} is of {name} {held[name]}, not {value}; give another folder")
     todo = [case for case in cases(options) if not (options.out / f"{case.name}.json").exists()]
     if not todo:
         return

@@ -66,7 +66,7 @@ class Outcome:
     total: list[int]
     predicted: list[int]
     steps: int
-    exemplars: int
+    held: int
 
 
 class Network(nn.Module):

@@ -73,7 +73,7 @@ def agreement(results: Sequence[dict[str, Any]]) -> str:
         means = [f"{mean_interval([final(r) for r in half])[0]:.1f}" for half in zip(*pairs, strict=True)]
         apart = [_interval([measure(a) - measure(b) for a, b in pairs]) for measure in (final, average)]
         same = mean_interval([_same(a, b) for a, b in pairs])[0]
-        counts = [_both(pairs, "steps"), _both(pairs, "exemplars")]
+        counts = [_both(pairs, "steps"), _both(pairs, "held")]
         lines.append([*what, *means, *apart, f"{same:.0f}", *counts])
     head = ["strategy", "Avalanche's", "seeds", "ours, final %", "Avalanche's, final %", "difference, final",
             "difference, average", "same prediction, %", "steps", "exemplars"]  # fmt: skip
