@@ -40,15 +40,16 @@ from seit_cl.scenario import Scenario
 
 STRATEGIES = ("naive", "er", "er_ace", "derpp", "icarl", "gdumb", "ewc", "lwf", "agem")
 LINED_UP = ("er_ace", "icarl", "gdumb", "ewc", "agem")  # where something of Avalanche's can be taken away
-PLAIN: dict[str, Any] = {  # random: order, exemplars, first weights; all classes from the start, as Avalanche has it
+FIXED = ("derpp", "icarl")  # whose reference needs a logit for every class from the start
+PLAIN: dict[str, Any] = {  # order, exemplars and first weights are all that is random
     "token_rrc": 1.0, "synonym_p": 0.0, "swap_p": 0.0, "noise_p": 0.0, "flip_p": 0.0, "cutmix_p": 0.0, "label_smoothing": 0.0,
-    "head": "fixed", "device": "cpu", "precision": "fp32",
+    "device": "cpu", "precision": "fp32",
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Options:
-    """Options of the reference; strategies, optimisers, epochs and seeds make a grid."""
+    """Options of the reference; strategies, optimisers, heads, epochs and seeds make a grid."""
 
     data_root: Annotated[Path, tyro.conf.arg(help="image folder, train/ and val/")]
     out: Annotated[Path, tyro.conf.arg(help="folder of the results")]
@@ -56,6 +57,9 @@ class Options:
     optimizer: Annotated[
         tuple[Literal["adamw", "sgd"], ...], tyro.conf.arg(help="AdamW, or SGD without momentum or decay")
     ] = ("adamw",)
+    head: Annotated[
+        tuple[Literal["fixed", "grow"], ...], tyro.conf.arg(help="classify among all classes from the start, or those seen")
+    ] = ("fixed",)
     epochs: Annotated[tuple[int, ...], tyro.conf.arg(help="passes over each experience")] = (5,)
     seeds: Annotated[int, tyro.conf.arg(help="number of seeds, from 0 on")] = 3
     experiences: Annotated[int, tyro.conf.arg(help="number of experiences")] = 4
@@ -76,13 +80,14 @@ class Case:
     strategy: str
     side: str
     optimizer: str
+    head: str
     epochs: int
     seed: int
 
     @property
     def name(self) -> str:
         """Of its file."""
-        return f"{self.strategy}_{self.side}_{self.optimizer}_{self.epochs}-epochs_seed{self.seed}"
+        return f"{self.strategy}_{self.side}_{self.optimizer}_{self.head}_{self.epochs}-epochs_seed{self.seed}"
 
 
 def cases(options: Options) -> Iterator[Case]:
@@ -94,11 +99,12 @@ def cases(options: Options) -> Iterator[Case]:
     for name in options.strategy:
         if name not in STRATEGIES:
             raise UserError(f"--strategy {name}: no reference; {nearest(name, STRATEGIES)}")
-    for seed, epochs, kind, name in itertools.product(
-        range(options.seeds), options.epochs, options.optimizer, options.strategy
+    for seed, epochs, head, kind, name in itertools.product(
+        range(options.seeds), options.epochs, options.head, options.optimizer, options.strategy
     ):
-        for side in ("ours", "avalanche", *(["lined-up"] if name in LINED_UP else [])):
-            yield Case(name, side, kind, epochs, seed)
+        sides = ["ours"] if head == "grow" and name in FIXED else ["ours", "avalanche"]
+        for side in [*sides, "lined-up"] if len(sides) > 1 and name in LINED_UP else sides:
+            yield Case(name, side, kind, head, epochs, seed)
 
 
 def peak(options: Options, kind: str) -> float:
@@ -111,7 +117,7 @@ def run_config(options: Options, case: Case) -> RunConfig:
     return RunConfig(
         data_root=options.data_root, strategy=case.strategy, experiences=options.experiences, epochs=case.epochs,
         batch=options.batch, replay_batch=options.batch, learning_rate=peak(options, case.optimizer),
-        resolution=options.resolution, seed=case.seed, **PLAIN,
+        resolution=options.resolution, head=case.head, seed=case.seed, **PLAIN,
     )  # fmt: skip
 
 
@@ -178,7 +184,7 @@ def run_avalanche(options: Options, case: Case, data: RunData) -> dict[str, Any]
         test=[embedded(data.test("tokens")[ids], ids, ours.test_labels) for ids in ours.stream.test],
         model=model, optimisation=optimisation(config), new_optimizer=OPTIMIZERS[case.optimizer], batch=options.batch,
         replay_batch=options.batch, exemplars=options.exemplars, hyper=build_strategy(config).hyper,
-        order=generators["fresh order"], replay=generators["replay"],
+        order=generators["fresh order"], replay=generators["replay"], grow_head=case.head == "grow",
     )  # fmt: skip
     first = fingerprint(model)
     outcome = avalanche.run(task, case.strategy, case.side == "lined-up", derive_seed(case.seed, "library"))

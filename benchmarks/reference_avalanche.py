@@ -42,6 +42,7 @@ class Task:
         hyper: our strategy's hyperparameters, or None.
         order: the generator of the fresh order.
         replay: that of exemplars, where we draw them.
+        grow_head: whether logits are those of the classes seen; False: of all classes from the start.
     """
 
     train: list[tuple[Tensor, Tensor]]
@@ -55,6 +56,7 @@ class Task:
     hyper: Any
     order: torch.Generator
     replay: torch.Generator
+    grow_head: bool
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,9 @@ class Outcome:
 
 class Network(nn.Module):
     """The ViT for flattened inputs (B, D H W): what Avalanche does to images, such as iCaRL's mirrored copies, means nothing for
-    embeddings of tokens, and it does it to inputs of four dimensions only."""
+    embeddings of tokens, and it does it to inputs of four dimensions only. `seen` classes have logits."""
+
+    seen: int | None = None
 
     def __init__(self, vit: Any, shape: torch.Size, features: bool = False) -> None:
         super().__init__()
@@ -81,7 +85,7 @@ class Network(nn.Module):
         """Logits (B, C), or what the head sees (B, width)."""
         images = inputs.reshape(-1, *self.shape).contiguous(memory_format=torch.channels_last)
         found: Tensor = self.vit.forward_head(self.vit.forward_features(images), pre_logits=self.features)
-        return found
+        return found if self.features else found[:, : self.seen]
 
 
 class OurSteps(SupervisedPlugin):
@@ -95,16 +99,19 @@ class OurSteps(SupervisedPlugin):
 
     def __init__(self, task: Task, batches: Batches) -> None:
         super().__init__()
-        self.task, self.batches, self.steps, self.seen = task, batches, 0, 0
+        self.task, self.batches, self.steps, self.samples, self.experiences = task, batches, 0, 0, 0
 
     def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         """Optimiser, schedule and loader."""
         fresh = len(strategy.experience.dataset)
-        self.seen += fresh
+        self.samples += fresh
+        network = getattr(strategy.model, "feature_extractor", strategy.model)
+        network.seen = 1 + int(self.task.train[self.experiences][1].max()) if self.task.grow_head else None
+        self.experiences += 1
         if self.batches != "own":
-            strategy.dataloader = OurBatches(self.task, strategy.adapted_dataset, self.batches, fresh, self.seen)
+            strategy.dataloader = OurBatches(self.task, strategy.adapted_dataset, self.batches, fresh, self.samples)
         steps = len(strategy.dataloader) * self.task.optimisation.epochs
-        self.vit = getattr(strategy.model, "feature_extractor", strategy.model).vit
+        self.vit = network.vit
         strategy.optimizer, self.schedule = self.task.new_optimizer(self.vit, self.task.optimisation, steps)
 
     def before_update(self, strategy: Any, **kwargs: Any) -> None:

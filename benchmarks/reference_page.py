@@ -52,11 +52,11 @@ def parts(result: dict[str, Any]) -> tuple[float, float]:
 def answer(out: Path, typed: str) -> str:
     """The page of a folder of results, in Markdown; the machine it names is this one, which need not have made the runs."""
     results = read(out)
-    kinds = sorted({(r["optimizer"], r["epochs"]) for r in results})
     sections = []
-    for kind, epochs in kinds:
-        here = [r for r in results if (r["optimizer"], r["epochs"]) == (kind, epochs)]
-        heading = f"## {'AdamW' if kind == 'adamw' else 'SGD'}, {epochs} epochs"
+    for key in sorted({_setting(r) for r in results}):
+        here = [r for r in results if _setting(r) == key]
+        kind, head, epochs = key
+        heading = f"## {'AdamW' if kind == 'adamw' else 'SGD'}, {head}{'ing' * (head == 'grow')} head, {epochs} epochs"
         sections += [heading, agreement(here), "### Ours, older classes and new ones", ends(here)]
     return page("Our strategies against Avalanche's", typed, torch.device("cpu"), sections)
 
@@ -93,6 +93,10 @@ def ends(results: Sequence[dict[str, Any]]) -> str:
         gain = _interval(above) if name != "naive" and above else ""
         lines.append([name, str(len(runs)), _interval([final(r) for r in runs], ""), f"{older:.1f}", f"{new:.1f}", gain])
     return table(["strategy", "seeds", "final %", "older classes, %", "last classes, %", "above naive by"], lines)
+
+
+def _setting(result: dict[str, Any]) -> tuple[str, str, int]:
+    return result["optimizer"], result["head"], result["epochs"]
 
 
 def _pairs(results: Sequence[dict[str, Any]], name: str, side: str) -> list[tuple[dict[str, Any], dict[str, Any]]]:
