@@ -11,6 +11,7 @@ import torch
 from avalanche.training.templates import SupervisedTemplate
 from timm.optim import param_groups_weight_decay
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
 
 from seit_cl.devices import send
 from seit_cl.learner.batches import Augment, Batch, FirstSteps, Memory, MemoryLoader, ReplayLoader
@@ -36,6 +37,26 @@ class Optimisation:
     warmup: float
     clip: float
     precision: str
+
+
+def warm_cosine(settings: Optimisation, steps: int) -> Callable[[int], float]:
+    """The share of the peak learning rate at each of an experience's steps (from 0): a linear warm-up, then a cosine to zero."""
+    warm = max(1, round(settings.warmup * steps))
+
+    def rate(step: int) -> float:
+        if step < warm:
+            return (step + 1) / warm
+        return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+
+    return rate
+
+
+def adamw(model: nn.Module, settings: Optimisation, steps: int) -> tuple[torch.optim.Optimizer, LambdaLR]:
+    """Optimiser and schedule of a model for an experience of so many steps."""
+    spared: Any = getattr(model, "no_weight_decay", tuple)()
+    groups = param_groups_weight_decay(model, settings.weight_decay, no_weight_decay_list=spared)
+    optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
+    return optimizer, LambdaLR(optimizer, warm_cosine(settings, steps))
 
 
 class Learner(SupervisedTemplate):
@@ -72,9 +93,9 @@ class Learner(SupervisedTemplate):
         self.seen = self.seen_before = 0
         self.memory: Memory | None = None
         self.loader: ReplayLoader | MemoryLoader
-        model = model.to(device)
+        self.new_optimizer, model = adamw, model.to(device)
         super().__init__(
-            model=model, optimizer=self._new_optimiser(model), device=device,
+            model=model, optimizer=adamw(model, optimisation, 1)[0], device=device,
             train_epochs=optimisation.epochs, evaluator=None, plugins=list(strategy.avalanche_plugins),
         )  # fmt: skip
         strategy.learner = self
@@ -112,30 +133,14 @@ class Learner(SupervisedTemplate):
         """The steps of an epoch are the ReplayLoader's."""
         self.dataloader: Any = self.loader
 
-    def _new_optimiser(self, model: nn.Module) -> torch.optim.Optimizer:
-        settings = self.optimisation
-        spared: Any = getattr(model, "no_weight_decay", tuple)()
-        groups = param_groups_weight_decay(model, settings.weight_decay, no_weight_decay_list=spared)
-        return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
-
     def check_model_and_optimizer(self, **kwargs: Any) -> None:
-        """A fresh optimiser and schedule for every experience, or the same one at its peak rate from the second on."""
-        settings, first = self.optimisation, self.steps_done == 0
+        """A fresh optimiser and schedule for every experience, or the same one: warmed up in the first, then at its peak rate."""
+        steps = len(self.loader) * self.optimisation.epochs
         if not self.one_optimiser:
-            self.optimizer = self._new_optimiser(self.model)
-        total = len(self.loader) * settings.epochs
-        warm = max(1, round(settings.warmup * total))
-
-        def rate(step: int) -> float:
-            if self.one_optimiser and not first:
-                return 1.0
-            if step < warm:
-                return (step + 1) / warm
-            if self.one_optimiser:
-                return 1.0
-            return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, total - warm)))
-
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, rate)
+            self.optimizer, self.schedule = self.new_optimizer(self.model, self.optimisation, steps)
+            return
+        warm = 1 if self.steps_done else max(1, round(self.optimisation.warmup * steps))
+        self.schedule = LambdaLR(self.optimizer, lambda step: min(1.0, (step + 1) / warm))
 
     def _unpack_minibatch(self) -> None:
         self.mbatch: Any
