@@ -57,7 +57,7 @@ def same_numbers(one: Path, other: Path) -> None:
     """Assert that two runs have the same results, memories included."""
     assert (one / "accuracy.csv").read_bytes() == (other / "accuracy.csv").read_bytes()
     assert (one / "memory.bin").read_bytes() == (other / "memory.bin").read_bytes()
-    facts = [json.loads((folder / "facts.json").read_text()) | {"train_seconds": 0} for folder in (one, other)]
+    facts = [json.loads((folder / "facts.json").read_text()) | {"train_seconds": 0, "phases": {}} for folder in (one, other)]
     assert facts[0] == facts[1] and read_run(one).status == "finished"
 
 
