@@ -98,6 +98,7 @@ def parse(arguments: list[str]) -> Any:
     path = finder.parse_known_args(arguments)[0].config
 
     def given(default: Any) -> Any:
+        """The options of --config's file and the command line, on top of a default."""
         if path is not None:
             try:
                 default = read(yaml_arguments(path), default)

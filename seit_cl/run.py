@@ -124,6 +124,7 @@ def run_one(experiment: Experiment, bar: Progress, number: int, everything: Task
     tracker = open_tracker(kind, experiment)
 
     def show(now: Now) -> None:
+        """Move the bars, and tell the tracker."""
         done = (now.experience * now.epochs + now.epoch + now.step / now.steps) / (now.experiences * now.epochs)
         bar.update(task, completed=done, description=f"{title}: {standing(experiment, now)}")
         bar.update(everything, completed=number - 1 + done)
