@@ -1,0 +1,161 @@
+"""Short runs on the CPU whose results must never change, and the command that records their digests.
+
+    OMP_NUM_THREADS=1 python tests/golden/golden_runs.py            compare this tree with digests.json
+    OMP_NUM_THREADS=1 python tests/golden/golden_runs.py --record   write this machine's digests into it
+
+A digest is the SHA-256 of a run's accuracy.csv without its header line (columns may be renamed, rows may not change) and
+of its memory.bin. Floating-point sums depend on torch and on the processor, so digests.json keeps one table for each of
+these; another torch or processor has none until it is recorded from a tree that is known to be good.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from seit_cl.datasets.fractals import write_fractals
+
+DIGESTS = Path(__file__).with_name("digests.json")
+COMMON = ["--device", "cpu", "--precision", "fp32", "--experiences", "2", "--epochs", "2", "--batch", "16",
+          "--replay-batch", "8", "--seed", "3"]  # fmt: skip
+STRATEGIES = ["er", "er_ace", "derpp", "mir", "agem", "gdumb", "icarl", "lucir", "wa", "lwf", "ewc", "ncm", "naive",
+              "cumulative", "joint", "avalanche:SynapticIntelligencePlugin,si_lambda=0.01",
+              "avalanche:LwFPlugin,alpha=1.0,temperature=2.0", "avalanche:ReplayPlugin"]  # fmt: skip
+TOKEN_FORMATS = ["tokens", "tokens:coder=ans", "tokens:coder=context"]
+IMAGE_FORMATS = ["jpeg:quality=75", "jpeg:quality=auto", "jpeg:quality=40,size=32,chroma=444", "jpeg:original",
+                 "jpeg_scan:quality=30", "raw", "png", "webp", "avif", "jxl"]  # fmt: skip
+GROUPS: dict[str, list[str]] = {
+    "strategies": ["--memory-mb", "0.003", "--strategy", *STRATEGIES],
+    "head": ["--memory-mb", "0.003", "--strategy", "er", "derpp", "icarl", "--head", "fixed", "--cutmix-p", "0"],
+    "augmented": ["--memory-mb", "0.003", "--strategy", "er", "--cutmix-p", "1", "--cutmix-alpha", "0.5", "--noise-p", "1",
+                  "--flip-p", "1", "--synonym-p", "0.5", "--swap-p", "0.5"],
+    "token formats": ["--memory-mb", "0.0045", "--format", *TOKEN_FORMATS],
+    "image formats": ["--memory-mb", "0.03", "--format", *IMAGE_FORMATS],
+    "pixel learner": ["--memory-mb", "0.03", "--learner", "pixels", "--format", "jpeg", "raw", "--strategy", "er",
+                      "derpp", "gdumb"],
+    "class-balanced-count": ["--memory-mb", "0.03", "--format", "jpeg", "--policy", "class-balanced-count"],
+    "reservoir": ["--memory-mb", "0.03", "--format", "tokens", "jpeg", "--policy", "reservoir"],
+    "herding": ["--memory-mb", "0.002", "--format", "tokens", "--policy", "herding"],
+    "online": ["--memory-mb", "0.002", "--scenario", "online:size=20", "--epochs", "1", "--strategy", "er", "agem",
+               "--eval-every", "2"],
+    "blurry": ["--memory-mb", "0.002", "--scenario", "blurry", "--epochs", "1", "--strategy", "er", "er_ace"],
+    "long-tailed": ["--memory-mb", "0.002", "--scenario", "long-tailed:ratio=4"],
+    "domains": ["--memory-mb", "0.002", "--scenario", "domain-incremental:corruptions=gaussian_noise+contrast",
+                "--experiences", "0", "--strategy", "er", "joint"],
+    "levels": ["--memory-mb", "0.002", "--class-order-seed", "7", "--first-classes", "3", "--model", "tiny"],
+}  # fmt: skip
+RESUMED = ["--memory-mb", "0.003", "--strategy", "derpp", "--experiences", "5", "--epochs", "4"]
+
+
+def machine() -> str:
+    """The torch version and processor on which digests were recorded."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    wanted = ("vendor_id", "cpu family", "model\t", "model name")
+    parts = dict.fromkeys(line.split(":")[1].strip() for line in lines if line.startswith(wanted))
+    processor = " ".join(parts) or platform.processor()
+    version = torch.__version__.split("+")[0]
+    return f"torch {version}, {torch.backends.cpu.get_cpu_capability()}, {processor}"
+
+
+def run_group(group: str, data: Path, out: Path) -> dict[str, str]:
+    """Run the runs of a group through the command line.
+
+    Args:
+        group: a key of GROUPS.
+        data: the image folder of the runs.
+        out: where a folder of the group's name is made for the results.
+
+    Returns:
+        Digests by "group/run/file".
+    """
+    _run([*COMMON, *GROUPS[group], "--data-root", str(data), "--out", str(out / group)])
+    return digests(out, group)
+
+
+def run_resumed(data: Path, out: Path) -> dict[str, str]:
+    """Kill a run after its first commit, resume it, and return the digests of what it ended with."""
+    options = [*COMMON, *RESUMED, "--data-root", str(data), "--out", str(out / "resumed")]
+    _kill_after_first_commit(options, out / "resumed")
+    _run(options)
+    return digests(out, "resumed")
+
+
+def digests(out: Path, group: str) -> dict[str, str]:
+    """Digests of a group's finished runs, by "group/run/file"."""
+    found = {}
+    for run in sorted((out / group).iterdir()):
+        table = run / "accuracy.csv"
+        if not table.exists():
+            continue
+        rows = table.read_bytes().partition(b"\n")[2]
+        found[f"{group}/{run.name}/accuracy.csv"] = hashlib.sha256(rows).hexdigest()
+        memory = run / "memory.bin"
+        if memory.exists():
+            found[f"{group}/{run.name}/memory.bin"] = hashlib.sha256(memory.read_bytes()).hexdigest()
+    return found
+
+
+def _command(options: list[str]) -> list[str]:
+    return [sys.executable, "-m", "seit_cl.run", *options]
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def _run(options: list[str]) -> None:
+    done = subprocess.run(_command(options), env=_environment(), capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(options)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
+
+
+def _kill_after_first_commit(options: list[str], out: Path) -> None:
+    process = subprocess.Popen(
+        _command(options), env=_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    while process.poll() is None and not list(out.glob("*/checkpoint.pt")):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    if not list(out.glob("*/checkpoint.pt")):
+        raise RuntimeError("the run to be resumed was over before it was killed; give it more epochs")
+
+
+def main() -> int:
+    """Record or compare; returns the exit code."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["SEIT_CL_CACHE"] = f"{folder}/cache"
+        data = write_fractals(Path(folder) / "fractals", 5, 16, 6, 64)
+        out = Path(folder) / "out"
+        now = run_resumed(data, out)
+        for group in GROUPS:
+            now |= run_group(group, data, out)
+    tables = json.loads(DIGESTS.read_text()) if DIGESTS.exists() else {}
+    if "--record" in sys.argv:
+        tables[machine()] = now
+        DIGESTS.write_text(json.dumps(tables, indent=1, sort_keys=True) + "\n")
+        print(f"{machine()}: {len(now)} digests recorded")
+        return 0
+    if machine() not in tables:
+        print(f"{machine()}: no digests; record them from a tree that is known to be good, with --record")
+        return 2
+    wanted = tables[machine()]
+    changed = sorted(name for name in wanted.keys() | now.keys() if wanted.get(name) != now.get(name))
+    for name in changed:
+        print(f"changed: {name}")
+    print(f"{machine()}: {len(wanted)} digests, {len(changed)} changed")
+    return 1 if changed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,37 @@
+"""The numbers of short runs on the CPU are those that they had when they were recorded."""
+
+import json
+from pathlib import Path
+
+import pytest
+from golden_runs import DIGESTS, GROUPS, IMAGE_FORMATS, STRATEGIES, TOKEN_FORMATS, machine, run_group, run_resumed
+
+from seit_cl import plugins
+
+TABLES: dict[str, dict[str, str]] = json.loads(DIGESTS.read_text())
+KNOWN = machine() in TABLES
+NO_TABLE = f"no digests for {machine()}: python tests/golden/golden_runs.py --record from a tree known to be good"
+
+
+def recorded(group: str) -> dict[str, str]:
+    return {name: digest for name, digest in TABLES[machine()].items() if name.startswith(f"{group}/")}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not KNOWN, reason=NO_TABLE)
+@pytest.mark.parametrize("group", GROUPS)
+def test_short_runs_give_the_recorded_numbers(group: str, fractals: Path, tmp_path: Path) -> None:
+    assert run_group(group, fractals, tmp_path) == recorded(group)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not KNOWN, reason=NO_TABLE)
+def test_a_killed_and_resumed_run_gives_the_recorded_numbers(fractals: Path, tmp_path: Path) -> None:
+    assert run_resumed(fractals, tmp_path) == recorded("resumed")
+
+
+def test_every_strategy_and_every_format_is_recorded() -> None:
+    strategies = {spec.partition(":")[0] for spec in STRATEGIES}
+    formats = {spec.partition(":")[0] for spec in (*TOKEN_FORMATS, *IMAGE_FORMATS)}
+    assert strategies == set(plugins.names("strategy"))
+    assert formats | {"jpeg_original"} == set(plugins.names("format"))
