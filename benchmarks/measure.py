@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from seit_cl.results import write_atomic
+from seit_cl.core.files import write_atomic
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,10 @@ def interleave(
     """
     for call in rivals.values():
         timed(call, 1, device)
-    calls = {name: max(1, round(seconds / timed(call, 1, device))) if seconds else 1 for name, call in rivals.items()}
+    calls = {
+        name: max(1, round(seconds / timed(call, 1, device))) if seconds else 1
+        for name, call in rivals.items()
+    }
     taken: dict[str, list[float]] = {name: [] for name in rivals}
     names = list(rivals)
     for turn in range(rounds):

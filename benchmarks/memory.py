@@ -13,14 +13,17 @@ import tyro
 from torch import Tensor
 
 from benchmarks.measure import Spread, command, page, publish, table
-from seit_cl.cli import run_command
+from seit_cl.core.cli import run_command
+from seit_cl.data.samples import Samples
 from seit_cl.formats import FormatContext
+from seit_cl.formats._records import Records
 from seit_cl.memory import POLICIES, ByteBudgetBuffer
-from seit_cl.records import Records
-from seit_cl.samples import Samples
 
 CLASSES = 100
-SHORTEST, LONGEST = 20, 120  # bytes of a record, uniform between; about what entropy-coded 8 x 8 tokens take
+SHORTEST, LONGEST = (
+    20,
+    120,
+)  # bytes of a record, uniform between; about what entropy-coded 8 x 8 tokens take
 PIECE = 10_000  # samples timed together
 OFFER = 500  # samples offered at once, as a run does
 HALF = (SHORTEST + LONGEST) // 2
@@ -31,8 +34,13 @@ class Options:
     """Options of the memory benchmark."""
 
     exemplars: Annotated[int, tyro.conf.arg(help="records that the memory holds")] = 1_000_000
-    turnovers: Annotated[float, tyro.conf.arg(help="streams offered to the full memory, in multiples of its exemplars")] = 1.0
-    repeats: Annotated[int, tyro.conf.arg(help="streams that the statistics of who stays are taken over")] = 200
+    turnovers: Annotated[
+        float,
+        tyro.conf.arg(help="streams offered to the full memory, in multiples of its exemplars"),
+    ] = 1.0
+    repeats: Annotated[
+        int, tyro.conf.arg(help="streams that the statistics of who stays are taken over")
+    ] = 200
     write: Annotated[Path | None, tyro.conf.arg(help="file to write the page into")] = None
 
 
@@ -45,7 +53,9 @@ class Ready:
     side_info, codec_bytes = b"", 0
 
     def __init__(self) -> None:
-        self.lengths = torch.randint(SHORTEST, LONGEST + 1, (1 << 16,), generator=torch.Generator().manual_seed(0))
+        self.lengths = torch.randint(
+            SHORTEST, LONGEST + 1, (1 << 16,), generator=torch.Generator().manual_seed(0)
+        )
         self.data = torch.zeros(LONGEST * OFFER, dtype=torch.uint8)
 
     def length(self, ids: Tensor) -> Tensor:
@@ -62,12 +72,16 @@ class Ready:
         raise NotImplementedError
 
 
-def empty(fmt: Ready, exemplars: int, policy: str, classes: int = CLASSES, seed: int = 0) -> ByteBudgetBuffer:
+def empty(
+    fmt: Ready, exemplars: int, policy: str, classes: int = CLASSES, seed: int = 0
+) -> ByteBudgetBuffer:
     """A memory with room for about so many exemplars."""
     context = FormatContext(64, classes, 1024, (1, 8, 8), "none")
     label_and_length = 2
     made: Any = fmt
-    return ByteBudgetBuffer(exemplars * (HALF + label_and_length) + 4000, made, context, policy, seed)
+    return ByteBudgetBuffer(
+        exemplars * (HALF + label_and_length) + 4000, made, context, policy, seed
+    )
 
 
 def offer(memory: ByteBudgetBuffer, start: int, count: int, classes: int = CLASSES) -> None:
@@ -105,7 +119,11 @@ def staying(repeats: int, policy: str) -> tuple[float, float, float]:
         kept = torch.isin(ids, marks)
         rates[seed] = float(kept[short].double().mean()), float(kept[~short].double().mean())
     gap = rates[:, 0] - rates[:, 1]
-    return float(rates[:, 0].mean()), float(rates[:, 1].mean()), float(gap.std(ddof=1) / np.sqrt(repeats))
+    return (
+        float(rates[:, 0].mean()),
+        float(rates[:, 1].mean()),
+        float(gap.std(ddof=1) / np.sqrt(repeats)),
+    )
 
 
 def _stayed(memory: ByteBudgetBuffer, stream: int) -> Tensor:
@@ -135,10 +153,14 @@ def report(options: Options, typed: str) -> str:
     costs, stays = [], []
     for policy in POLICIES:
         first, full, held = cost(options, policy)
-        costs.append([policy, f"{held:,}", first.text(2), full.text(2), f"{full.median / first.median:.2f}"])
+        costs.append(
+            [policy, f"{held:,}", first.text(2), full.text(2), f"{full.median / first.median:.2f}"]
+        )
         if policy != "herding":
             short, long, error = staying(options.repeats, policy)
-            stays.append([policy, f"{short:.4f}", f"{long:.4f}", f"{short - long:+.4f} ± {1.96 * error:.4f}"])
+            stays.append(
+                [policy, f"{short:.4f}", f"{long:.4f}", f"{short - long:+.4f} ± {1.96 * error:.4f}"]
+            )
     about = (
         f"Records of {SHORTEST} to {LONGEST} bytes, ready made; {CLASSES} classes, a thousand samples of each in turn, for ever. "
         "Microseconds of the process's own time a sample, median (10th to 90th percentile) over pieces of ten thousand: while "
@@ -150,8 +172,16 @@ def report(options: Options, typed: str) -> str:
         f"after the first 400 that is there at the end, of those with records below {HALF} bytes and of the others, with 95 % "
         "intervals. Herding chooses by rank, never by length or chance."
     )
-    heads = ["policy", "exemplars", "filling, µs", "full, µs", "ratio"], ["policy", "short", "long", "difference"]
-    return page("Memory", typed, torch.device("cpu"), [about, table(heads[0], costs), fair, table(heads[1], stays)])
+    heads = (
+        ["policy", "exemplars", "filling, µs", "full, µs", "ratio"],
+        ["policy", "short", "long", "difference"],
+    )
+    return page(
+        "Memory",
+        typed,
+        torch.device("cpu"),
+        [about, table(heads[0], costs), fair, table(heads[1], stays)],
+    )
 
 
 def main() -> None:

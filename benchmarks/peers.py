@@ -7,8 +7,8 @@ from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
-from seit_cl.boxes import random_resized_boxes
-from seit_cl.learner.pixel_augment import PixelAugment
+from seit_cl.learner.augment.crops import random_resized_boxes
+from seit_cl.learner.augment.pixels import PixelAugment
 
 
 class TorchvisionAugment:
@@ -23,7 +23,9 @@ class TorchvisionAugment:
         self.crop, self.config = ours.crop, ours.config
         self.mean, self.std = ours.mean.flatten().tolist(), ours.std.flatten().tolist()
 
-    def __call__(self, raw: Tensor, generator: torch.Generator | None, train: bool = True) -> Tensor:
+    def __call__(
+        self, raw: Tensor, generator: torch.Generator | None, train: bool = True
+    ) -> Tensor:
         """(B, 3, S, S) uint8 -> (B, 3, crop, crop) float32, augmented.
 
         Raises:
@@ -31,11 +33,19 @@ class TorchvisionAugment:
         """
         if generator is None or not train:
             raise ValueError("this peer only augments; it needs a generator")
-        boxes = (random_resized_boxes(len(raw), generator, self.config.rrc_scale) * raw.shape[-1]).round().int()
+        boxes = (
+            (random_resized_boxes(len(raw), generator, self.config.rrc_scale) * raw.shape[-1])
+            .round()
+            .int()
+        )
         size, mode = [self.crop, self.crop], InterpolationMode.BICUBIC
-        flips = (torch.rand(len(raw), generator=generator, device=raw.device) < self.config.flip_p).tolist()
+        flips = (
+            torch.rand(len(raw), generator=generator, device=raw.device) < self.config.flip_p
+        ).tolist()
         parts = []
         for image, (left, top, width, height), flip in zip(raw, boxes.tolist(), flips, strict=True):
-            part = F.resized_crop(image, top, left, max(1, height), max(1, width), size, interpolation=mode)
+            part = F.resized_crop(
+                image, top, left, max(1, height), max(1, width), size, interpolation=mode
+            )
             parts.append(F.horizontal_flip(part) if flip else part)
         return F.normalize(torch.stack(parts).float(), self.mean, self.std, inplace=True)

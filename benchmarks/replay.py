@@ -19,13 +19,13 @@ import tyro
 from benchmarks.measure import Spread, command, interleave, page, publish, table, threads, timed
 from benchmarks.peers import TorchvisionAugment
 from benchmarks.workload import Workload
-from seit_cl.cli import run_command
 from seit_cl.config import RunConfig
+from seit_cl.core.cli import run_command
+from seit_cl.experiment.run_data import RunData
 from seit_cl.formats import build_format
+from seit_cl.learner.augment.pixels import PixelAugment
 from seit_cl.learner.batches import Batch
-from seit_cl.learner.pixel_augment import PixelAugment
-from seit_cl.memory.resident import Resident
-from seit_cl.rundata import RunData
+from seit_cl.memory.device_cache import DeviceCache
 
 PEER = "jpeg:quality=75 -> pixels"
 EACH_TIME = PEER + ", decoded each time"
@@ -36,15 +36,27 @@ TORCHVISION = EACH_TIME + ", torchvision"
 class Options:
     """Options of the replay benchmark."""
 
-    resolution: Annotated[int, tyro.conf.arg(help="image side in pixels; 256 gives 32 x 32 tokens and 28 x 28 crops")] = 64
+    resolution: Annotated[
+        int, tyro.conf.arg(help="image side in pixels; 256 gives 32 x 32 tokens and 28 x 28 crops")
+    ] = 64
     batch: Annotated[int, tyro.conf.arg(help="exemplars a batch")] = 128
     rounds: Annotated[int, tyro.conf.arg(help="how many times every path has its turn")] = 20
     seconds: Annotated[float, tyro.conf.arg(help="about how long a turn takes")] = 0.3
-    exemplars: Annotated[int, tyro.conf.arg(help="exemplars in each memory, at most the train set")] = 1000
-    data_root: Annotated[Path | None, tyro.conf.arg(help="image folder; none: built-in fractals")] = None
+    exemplars: Annotated[
+        int, tyro.conf.arg(help="exemplars in each memory, at most the train set")
+    ] = 1000
+    data_root: Annotated[
+        Path | None, tyro.conf.arg(help="image folder; none: built-in fractals")
+    ] = None
     device: Annotated[Literal["cpu", "cuda"], tyro.conf.arg(help="the learner's device")] = "cpu"
-    formats: Annotated[tuple[str, ...], tyro.conf.arg(help="how exemplars are stored")] = ("tokens", "jpeg:quality=75", "raw")
-    write: Annotated[Path | None, tyro.conf.arg(help="Markdown file to write, e.g. benchmarks/results/replay.md")] = None
+    formats: Annotated[tuple[str, ...], tyro.conf.arg(help="how exemplars are stored")] = (
+        "tokens",
+        "jpeg:quality=75",
+        "raw",
+    )
+    write: Annotated[
+        Path | None, tyro.conf.arg(help="Markdown file to write, e.g. benchmarks/results/replay.md")
+    ] = None
 
 
 @dataclass(frozen=True)
@@ -73,12 +85,18 @@ class ReplayPath:
 
     def __init__(self, work: Workload, exemplars: int, batch: int) -> None:
         self.batch, self.make, self.device = batch, work.batches(), work.device
-        every = torch.randperm(len(work.data.dataset.train), generator=torch.Generator().manual_seed(0))
+        every = torch.randperm(
+            len(work.data.dataset.train), generator=torch.Generator().manual_seed(0)
+        )
         self.memory = work.memory(every[:exemplars])
         everything = torch.arange(len(self.memory))
         self.memory.by_ids(everything[:1])
         # Whoever asks a second time has everything decoded.
-        self.once = timed(lambda: self.memory.by_ids(everything[:1]), 1, self.device) / len(everything) * 1e6
+        self.once = (
+            timed(lambda: self.memory.by_ids(everything[:1]), 1, self.device)
+            / len(everything)
+            * 1e6
+        )
 
     def __call__(self) -> Batch:
         """One replayed batch, as ReplayLoader makes it."""
@@ -118,7 +136,11 @@ def build_paths(options: Options) -> dict[str, ReplayPath]:
     """Every format with both learners, but for tokens, which pixels cannot be had from."""
     roomy = options.exemplars * (4 * 3 * options.resolution**2 + 1000) / 1e6
     config = RunConfig(
-        data_root=options.data_root, resolution=options.resolution, device=options.device, memory_mb=roomy, experiences=1
+        data_root=options.data_root,
+        resolution=options.resolution,
+        device=options.device,
+        memory_mb=roomy,
+        experiences=1,
     )
     data, paths = RunData(config), {}
     for spec in options.formats:
@@ -137,7 +159,9 @@ def decoded_each_time(path: ReplayPath) -> ReplayPath:
     """The same memory, but nothing stays decoded."""
     other = copy(path)
     other.memory, other.once = copy(path.memory), 0.0
-    other.memory._resident = Resident(path.device, path.memory._read, lambda: 0)  # takes the memory for an empty one
+    other.memory._resident = DeviceCache(
+        path.device, path.memory._read, lambda: 0
+    )  # takes the memory for an empty one
     return other
 
 
@@ -157,22 +181,35 @@ def measure(options: Options) -> Result:
     """
     with threads(1):
         paths = build_paths(options)
-        taken = interleave(paths, options.rounds, options.seconds, next(iter(paths.values())).device)
+        taken = interleave(
+            paths, options.rounds, options.seconds, next(iter(paths.values())).device
+        )
         share = max(1, options.rounds // 4)
         phases = {name: path.phases(share, options.seconds / 3) for name, path in paths.items()}
     rates = {name: [options.batch / s for s in seconds] for name, seconds in taken.items()}
     ratios = {
-        peer: {name: Spread.of([a / b for a, b in zip(rate, rates[peer], strict=True)]) for name, rate in rates.items()}
-        for peer in (PEER, TORCHVISION) if peer in rates
-    }  # fmt: skip
+        peer: {
+            name: Spread.of([a / b for a, b in zip(rate, rates[peer], strict=True)])
+            for name, rate in rates.items()
+        }
+        for peer in (PEER, TORCHVISION)
+        if peer in rates
+    }
     spreads = {name: Spread.of(rate) for name, rate in rates.items()}
-    return Result(spreads, ratios, {n: p.memory.bytes_per_exemplar for n, p in paths.items()}, phases)
+    return Result(
+        spreads, ratios, {n: p.memory.bytes_per_exemplar for n, p in paths.items()}, phases
+    )
 
 
 def report(result: Result, options: Options, typed: str, device: torch.device) -> str:
     """The page of a result, in Markdown."""
     rows = [
-        [name, f"{result.bytes_each[name]:,.0f}", rate.text(), *(ratio[name].text(2) for ratio in result.ratios.values())]
+        [
+            name,
+            f"{result.bytes_each[name]:,.0f}",
+            rate.text(),
+            *(ratio[name].text(2) for ratio in result.ratios.values()),
+        ]
         for name, rate in result.rates.items()
     ]
     spent = [
@@ -188,7 +225,12 @@ def report(result: Result, options: Options, typed: str, device: torch.device) -
         "Microseconds an image. Once: decoding an exemplar, and tokenizing it for the token learner, after the memory has "
         "changed; it then stays decoded in working memory, where there is room."
     )
-    head = ["memory -> learner", "bytes/exemplar", "images/s", *(f"over {peer}" for peer in result.ratios)]
+    head = [
+        "memory -> learner",
+        "bytes/exemplar",
+        "images/s",
+        *(f"over {peer}" for peer in result.ratios),
+    ]
     parts = ["memory -> learner", "draw", "embed, augment, mix", "sum", "once"]
     return page("Replay", typed, device, [about, table(head, rows), phases, table(parts, spent)])
 
@@ -197,7 +239,10 @@ def main() -> None:
     """Measure, print, and write where asked."""
     options = tyro.cli(Options, description=__doc__)
     result = measure(options)
-    publish(report(result, options, command("benchmarks.replay"), torch.device(options.device)), options.write)
+    publish(
+        report(result, options, command("benchmarks.replay"), torch.device(options.device)),
+        options.write,
+    )
 
 
 if __name__ == "__main__":

@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.measure import cpu_model
-from seit_cl import results
-from seit_cl.results import Run, read_runs
+from seit_cl.results import run_files
+from seit_cl.results.run_files import Run, read_runs
 
 FIRST_SEED = 100
 LIMIT = 30  # seconds, that a report of 500 runs may take on two cores
@@ -40,19 +40,24 @@ def make_run(run: Run, out: Path, turn: int, random: np.random.Generator) -> Non
     seed = FIRST_SEED * (turn + 1) + int(run.fact("seed", 0))
     scale = 2 if turn % 3 == 2 and run.fact("memory_bytes") else 1
     target = out / f"{run.run_id.rpartition('_seed')[0]}_x{scale}_seed{seed}"
-    made = {**run.environment, "made": "by benchmarks.report from a run's results; nothing was trained"}
-    results.start_run(target, {**run.config, "seed": seed, "memory_mb": scale * run.config["memory_mb"]}, made)
+    made = {
+        **run.environment,
+        "made": "by benchmarks.report from a run's results; nothing was trained",
+    }
+    run_files.start_run(
+        target, {**run.config, "seed": seed, "memory_mb": scale * run.config["memory_mb"]}, made
+    )
     accuracy = run.accuracy.copy()
     share = (accuracy["correct"] / accuracy["total"].clip(lower=1)).clip(0, 1)
     accuracy["correct"] = random.binomial(accuracy["total"], share)
-    results.write_accuracy(target, accuracy.to_dict("records"))
+    run_files.write_accuracy(target, accuracy.to_dict("records"))
     if run.memory is not None:
-        results.write_memory(target, _scaled(run.memory, scale).to_dict("records"))
+        run_files.write_memory(target, _scaled(run.memory, scale).to_dict("records"))
     facts = {**run.facts, "seed": seed, **{name: scale * run.facts[name] for name in SCALED}}
     shown = run.path / "exemplars.npz"
     if shown.is_file():
         (target / shown.name).write_bytes(shown.read_bytes())
-    results.finish_run(target, facts)
+    run_files.finish_run(target, facts)
 
 
 def _scaled(memory: pd.DataFrame, scale: int) -> pd.DataFrame:
@@ -72,7 +77,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split(".")[0])
     parser.add_argument("--source", type=Path, required=True, help="folder of real results")
     parser.add_argument("--runs", type=int, default=500, help="runs to make")
-    parser.add_argument("--out", type=Path, help="where they and the report stay; none: a temporary folder")
+    parser.add_argument(
+        "--out", type=Path, help="where they and the report stay; none: a temporary folder"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         out = options.out or Path(temporary)

@@ -19,11 +19,11 @@ import tyro
 from torch import Tensor
 
 from benchmarks.measure import Spread, command, interleave, page, publish, table
-from seit_cl.cli import run_command
-from seit_cl.datasets.seit_codes import ESCAPE, to_bytes
-from seit_cl.datasets.seit_export import export_release
-from seit_cl.datasets.seit_stream import BLOCK, grids_of
-from seit_cl.datasets.token_file import About, TokenSplit, open_token_file, write_token_file
+from seit_cl.core.cli import run_command
+from seit_cl.data.seit.codes import ESCAPE, to_bytes
+from seit_cl.data.seit.export import export_release
+from seit_cl.data.seit.stream import BLOCK, grids_of
+from seit_cl.data.token_file import About, TokenSplit, open_token_file, write_token_file
 
 CODES, DIM, SIDE, CLASSES = 391, 32, 32, 100
 GRID = (1, SIDE, SIDE)
@@ -34,11 +34,15 @@ PIECE = 1000  # images made together
 class Options:
     """Options of the SeiT release benchmark."""
 
-    images: Annotated[int, tyro.conf.arg(help="train images of the release that is converted")] = 100_000
+    images: Annotated[int, tyro.conf.arg(help="train images of the release that is converted")] = (
+        100_000
+    )
     parsed: Annotated[int, tyro.conf.arg(help="images whose bytes are parsed in every round")] = 500
     batch: Annotated[int, tyro.conf.arg(help="images of a batch drawn from the token file")] = 256
     rounds: Annotated[int, tyro.conf.arg(help="how many times every rival has its turn")] = 7
-    turn: Annotated[float, tyro.conf.arg(help="seconds that a rival parses in its turn, at least one call")] = 0.5
+    turn: Annotated[
+        float, tyro.conf.arg(help="seconds that a rival parses in its turn, at least one call")
+    ] = 0.5
     write: Annotated[Path | None, tyro.conf.arg(help="Markdown file to write")] = None
 
 
@@ -65,7 +69,9 @@ class Result:
 
 def random_tokens(images: int, seed: int) -> Tensor:
     """Random grids (N, 1, 32, 32) int16."""
-    return torch.randint(0, CODES, (images, *GRID), generator=torch.Generator().manual_seed(seed), dtype=torch.int16)
+    return torch.randint(
+        0, CODES, (images, *GRID), generator=torch.Generator().manual_seed(seed), dtype=torch.int16
+    )
 
 
 def loop(data: bytes) -> list[int]:
@@ -83,11 +89,16 @@ def loop(data: bytes) -> list[int]:
 def parsers(images: int) -> dict[str, Callable[[], object]]:
     """Rivals that parse the same bytes of so many images."""
     array, offsets = to_bytes(random_tokens(images, 0))
-    data, spans = array.tobytes(), list(zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True))
+    data, spans = (
+        array.tobytes(),
+        list(zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)),
+    )
     blocks = [array[start : start + BLOCK] for start in range(0, len(array), BLOCK)]
     return {
         "loop": lambda: [loop(data[start:end]) for start, end in spans],
-        "loop, tensors": lambda: [torch.LongTensor(loop(data[start:end])).reshape(SIDE, SIDE) for start, end in spans],
+        "loop, tensors": lambda: [
+            torch.LongTensor(loop(data[start:end])).reshape(SIDE, SIDE) for start, end in spans
+        ],
         "seit_cl": lambda: list(grids_of(blocks, Path("data"), offsets, GRID)),
     }
 
@@ -96,11 +107,22 @@ def make_release(folder: Path, images: int) -> Path:
     """A release of random codes, by way of a token file; gives its folder."""
     pieces = [min(PIECE, images - start) for start in range(0, images, PIECE)]
     splits = {
-        "train": TokenSplit(torch.arange(images) % CLASSES, (random_tokens(count, seed) for seed, count in enumerate(pieces))),
+        "train": TokenSplit(
+            torch.arange(images) % CLASSES,
+            (random_tokens(count, seed) for seed, count in enumerate(pieces)),
+        ),
         "val": TokenSplit(torch.arange(CLASSES), [random_tokens(CLASSES, len(pieces))]),
     }
     codebook = torch.randn(1, CODES, DIM, generator=torch.Generator().manual_seed(0))
-    about = About("random", [str(label) for label in range(CLASSES)], codebook, "sum", 8, "0" * 16, codebook.nbytes)
+    about = About(
+        "random",
+        [str(label) for label in range(CLASSES)],
+        codebook,
+        "sum",
+        8,
+        "0" * 16,
+        codebook.nbytes,
+    )
     write_token_file(folder / "made.safetensors", about, GRID, splits)
     export_release(open_token_file(folder / "made.safetensors"), folder / "release", 1)
     (folder / "made.safetensors").unlink()
@@ -109,10 +131,14 @@ def make_release(folder: Path, images: int) -> Path:
 
 def tokenize(*words: str) -> tuple[float, int]:
     """Seconds and most bytes of main memory of a tokenize command."""
-    code = "import resource, sys; sys.argv[0] = 'tokenize'; from seit_cl.tokenize import main\ntry: main()\nfinally: print(" \
-           "resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"  # fmt: skip
+    code = (
+        "import resource, sys; sys.argv[0] = 'tokenize'; from seit_cl.tokenize import main\ntry: main()\nfinally: print("
+        "resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
+    )
     began = time.perf_counter()
-    done = subprocess.run([sys.executable, "-c", code, *words], check=False, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words], check=False, capture_output=True, text=True
+    )
     taken = time.perf_counter() - began
     if done.returncode:
         raise RuntimeError(done.stderr)
@@ -142,8 +168,12 @@ def measure(options: Options) -> Result:
         token_file, back = folder / "tokens.safetensors", folder / "back"
         idle = tokenize("import-seit", "--help")
         ends = {
-            "import-seit": tokenize("import-seit", "--release", str(release), "--out", str(token_file)),
-            "export-seit": tokenize("export-seit", "--tokens", str(token_file), "--out", str(back), "--level", "1"),
+            "import-seit": tokenize(
+                "import-seit", "--release", str(release), "--out", str(token_file)
+            ),
+            "export-seit": tokenize(
+                "export-seit", "--tokens", str(token_file), "--out", str(back), "--level", "1"
+            ),
         }
         data = "random-train-token.data.bin.gz"
         if (release / data).read_bytes() != (back / data).read_bytes():
@@ -151,8 +181,18 @@ def measure(options: Options) -> Result:
         sizes = (release / data).stat().st_size, token_file.stat().st_size
         drawing = draw(token_file, options.batch, options.rounds)
     taken = interleave(parsers(options.parsed), options.rounds, options.turn, torch.device("cpu"))
-    parsing = {name: Spread.of([options.parsed / seconds for seconds in found]) for name, found in taken.items()}
-    return Result(parsing, {k: v[0] for k, v in ends.items()}, {k: v[1] for k, v in ends.items()}, idle, sizes, drawing)
+    parsing = {
+        name: Spread.of([options.parsed / seconds for seconds in found])
+        for name, found in taken.items()
+    }
+    return Result(
+        parsing,
+        {k: v[0] for k, v in ends.items()},
+        {k: v[1] for k, v in ends.items()},
+        idle,
+        sizes,
+        drawing,
+    )
 
 
 def report(result: Result, options: Options, typed: str) -> str:
@@ -163,13 +203,21 @@ def report(result: Result, options: Options, typed: str) -> str:
         "loop, tensors": "the same, and a tensor an image, as the public loader gives it",
         "seit_cl": "seit_cl, checked against the index, tensors of blocks",
     }
-    parsed = [[what[name], rate.text(), f"{ours / rate.median:.0f}"] for name, rate in result.parsing.items()]
+    parsed = [
+        [what[name], rate.text(), f"{ours / rate.median:.0f}"]
+        for name, rate in result.parsing.items()
+    ]
     about = (
         f"One process. {options.rounds} interleaved rounds over the same bytes of {options.parsed:,} images of 1,024 codes below "
         f"{CODES}, ready in memory; median (10th–90th percentile)."
     )
     commands = [
-        [f"`{name}`", f"{seconds:.1f}", f"{options.images / seconds:,.0f}", f"{result.peak[name] / 1e6:,.0f}"]
+        [
+            f"`{name}`",
+            f"{seconds:.1f}",
+            f"{options.images / seconds:,.0f}",
+            f"{result.peak[name] / 1e6:,.0f}",
+        ]
         for name, seconds in result.seconds.items()
     ]
     drawn = result.drawing.median / result.parsing["loop, tensors"].median
@@ -181,9 +229,11 @@ def report(result: Result, options: Options, typed: str) -> str:
         f"{result.drawing.text()} images/s, {drawn:.0f} times the loop with tensors."
     )
     sections = [
-        about, table(["parsing", "images/s", "seit_cl is faster by"], parsed),
-        whole, table(["command", "seconds", "images/s", "peak memory, MB"], commands),
-    ]  # fmt: skip
+        about,
+        table(["parsing", "images/s", "seit_cl is faster by"], parsed),
+        whole,
+        table(["command", "seconds", "images/s", "peak memory, MB"], commands),
+    ]
     return page("The SeiT release", typed, torch.device("cpu"), sections)
 
 

@@ -19,13 +19,13 @@ from benchmarks.clock import Clock, TimedBatchMaker
 from benchmarks.measure import Spread, command, interleave, page, publish, table, threads
 from benchmarks.peak import matmul_rate, peak_memory, training_flops
 from benchmarks.workload import Workload
-from seit_cl.assembly import build_model, build_strategy, optimisation
-from seit_cl.cli import run_command
 from seit_cl.config import RunConfig
-from seit_cl.generators import Generators
+from seit_cl.core.cli import run_command
+from seit_cl.core.rng import Generators
+from seit_cl.experiment.build import build_model, build_strategy, optimisation
+from seit_cl.experiment.run_data import RunData
 from seit_cl.learner.batches import ReplayLoader
-from seit_cl.learner.template import Learner
-from seit_cl.rundata import RunData
+from seit_cl.learner.learner import Learner
 
 GOAL = 0.95  # of the bare loop's images a second
 Precision = Literal["fp32", "bf16"]
@@ -36,19 +36,34 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 class Options:
     """Options of the step benchmark."""
 
-    model: Annotated[Literal["micro", "tiny", "small", "base"], tyro.conf.arg(help="size of the ViT")] = "micro"
-    resolution: Annotated[int, tyro.conf.arg(help="image side in pixels; 64 gives 8 x 8 tokens")] = 64
+    model: Annotated[
+        Literal["micro", "tiny", "small", "base"], tyro.conf.arg(help="size of the ViT")
+    ] = "micro"
+    resolution: Annotated[
+        int, tyro.conf.arg(help="image side in pixels; 64 gives 8 x 8 tokens")
+    ] = 64
     batch: Annotated[int, tyro.conf.arg(help="fresh samples a step")] = 32
     replay_batch: Annotated[int, tyro.conf.arg(help="exemplars a step")] = 32
-    precision: Annotated[tuple[Precision, ...], tyro.conf.arg(help="precisions to measure")] = ("fp32", "bf16")
+    precision: Annotated[tuple[Precision, ...], tyro.conf.arg(help="precisions to measure")] = (
+        "fp32",
+        "bf16",
+    )
     device: Annotated[Literal["cpu", "cuda"], tyro.conf.arg(help="where both train")] = "cpu"
     threads: Annotated[int, tyro.conf.arg(help="CPU threads; 0: torch's own choice")] = 0
     rounds: Annotated[int, tyro.conf.arg(help="how many times every rival has its turn")] = 12
-    steps: Annotated[int, tyro.conf.arg(help="steps a turn; rounded up to whole epochs of the experience")] = 10
-    compile: Annotated[bool, tyro.conf.arg(help="measure both with the model compiled beside them")] = False
+    steps: Annotated[
+        int, tyro.conf.arg(help="steps a turn; rounded up to whole epochs of the experience")
+    ] = 10
+    compile: Annotated[
+        bool, tyro.conf.arg(help="measure both with the model compiled beside them")
+    ] = False
     format: Annotated[str, tyro.conf.arg(help="how exemplars are stored")] = "tokens"
-    data_root: Annotated[Path | None, tyro.conf.arg(help="image folder; none: built-in fractals")] = None
-    write: Annotated[Path | None, tyro.conf.arg(help="Markdown file to write, e.g. benchmarks/results/step.md")] = None
+    data_root: Annotated[
+        Path | None, tyro.conf.arg(help="image folder; none: built-in fractals")
+    ] = None
+    write: Annotated[
+        Path | None, tyro.conf.arg(help="Markdown file to write, e.g. benchmarks/results/step.md")
+    ] = None
 
 
 class OurTraining:
@@ -64,23 +79,39 @@ class OurTraining:
         stream = work.stream()
         self.seen, self.memory = stream.seen(1), work.memory(stream.train[0])
         epoch_steps = min(steps, max(1, len(stream.train[1]) // config.batch))
-        self.ids = stream.train[1][: epoch_steps * config.batch]  # whole batches, where there are as many samples
+        self.ids = stream.train[1][
+            : epoch_steps * config.batch
+        ]  # whole batches, where there are as many samples
         self.experience = stream.benchmark(work.data.dataset).train_stream[1]
         self.epochs = -(-steps // epoch_steps)
         self.steps = self.epochs * epoch_steps
         self.maker = work.batches()
-        model = build_model(config, work.data, work.classes, Generators(config.seed)["initialisation"])
+        model = build_model(
+            config, work.data, work.classes, Generators(config.seed)["initialisation"]
+        )
         trained = replace(config, epochs=self.epochs)
         self.learner = Learner(
-            model=model, strategy=build_strategy(config), optimisation=optimisation(trained),
-            augment=self.maker.augment, grow_head=config.head == "grow", device=work.device,
-        )  # fmt: skip
+            model=model,
+            strategy=build_strategy(config),
+            optimisation=optimisation(trained),
+            augment=self.maker.augment,
+            grow_head=config.head == "grow",
+            device=work.device,
+        )
 
     def loader(self) -> ReplayLoader:
         """The steps of an epoch, as a run makes them."""
         config, data = self.work.config, self.work.data
         labels = self.work.labels()[self.ids]
-        return ReplayLoader(self.maker, data.tokens, self.ids, labels, config.batch, config.replay_batch, self.memory)
+        return ReplayLoader(
+            self.maker,
+            data.tokens,
+            self.ids,
+            labels,
+            config.batch,
+            config.replay_batch,
+            self.memory,
+        )
 
     def __call__(self) -> None:
         """Train on the experience."""
@@ -91,8 +122,17 @@ class OurTraining:
         clock, learner, loader = Clock(self.work.device), self.learner, self.loader()
         loader.make = TimedBatchMaker(**vars(self.maker), clock=clock)
         loader.raw = clock.timing("fresh tokens", loader.raw)
-        methods = {"forward": "forward", "criterion": "loss", "backward": "backward", "optimizer_step": "optimiser"}
-        with clock.watching(self.memory, {"sample": "replay"}), clock.watching(learner, methods), clock.total():
+        methods = {
+            "forward": "forward",
+            "criterion": "loss",
+            "backward": "backward",
+            "optimizer_step": "optimiser",
+        }
+        with (
+            clock.watching(self.memory, {"sample": "replay"}),
+            clock.watching(learner, methods),
+            clock.total(),
+        ):
             learner.fit(self.experience, loader, self.seen)
         return clock.shares()
 
@@ -111,10 +151,17 @@ class BareTraining:
         ids = ours.ids.repeat(-(-(config.batch + config.replay_batch) // len(ours.ids)))
         ids = ids[: config.batch + config.replay_batch]
         batch = work.batches()(work.data.tokens(ids), work.labels()[ids], ids)
-        self.inputs, self.labels = batch.inputs.contiguous(memory_format=torch.channels_last), batch.labels
-        self.model = build_model(config, work.data, work.classes, Generators(config.seed)["initialisation"])
+        self.inputs, self.labels = (
+            batch.inputs.contiguous(memory_format=torch.channels_last),
+            batch.labels,
+        )
+        self.model = build_model(
+            config, work.data, work.classes, Generators(config.seed)["initialisation"]
+        )
         self.model.to(self.device).train()
-        self.optimiser = torch.optim.AdamW(self.model.parameters(), lr=1e-6, fused=True)  # stays away from loss 0
+        self.optimiser = torch.optim.AdamW(
+            self.model.parameters(), lr=1e-6, fused=True
+        )  # stays away from loss 0
 
     def __call__(self) -> None:
         """As many steps as the learner's call takes."""
@@ -141,7 +188,12 @@ class BareTraining:
     def profile(self) -> dict[str, float]:
         """Seconds of one call by phase, device work included."""
         clock = Clock(self.device)
-        with clock.watching(self, {"forward": "forward", "backward": "backward", "step": "optimiser"}), clock.total():
+        with (
+            clock.watching(
+                self, {"forward": "forward", "backward": "backward", "step": "optimiser"}
+            ),
+            clock.total(),
+        ):
             self()
         return clock.shares()
 
@@ -174,9 +226,16 @@ class Result:
 def build_rivals(options: Options) -> dict[str, tuple[OurTraining, BareTraining]]:
     """Both sides, by precision and compilation."""
     config = RunConfig(
-        data_root=options.data_root, resolution=options.resolution, device=options.device, model=options.model,
-        batch=options.batch, replay_batch=options.replay_batch, format=options.format, experiences=2, memory_mb=100,
-    )  # fmt: skip
+        data_root=options.data_root,
+        resolution=options.resolution,
+        device=options.device,
+        model=options.model,
+        batch=options.batch,
+        replay_batch=options.replay_batch,
+        format=options.format,
+        experiences=2,
+        memory_mb=100,
+    )
     data, rivals = RunData(config), {}
     for compiled in (False, True) if options.compile else (False,):
         for precision in options.precision:
@@ -203,7 +262,9 @@ def measure(options: Options) -> Result:
         profiles, memory = {}, {}
         for name, sides in rivals.items():
             for side, rival in zip(("seit_cl", "timm"), sides, strict=True):
-                profiles[f"{side} {name}"] = {k: v / sides[0].steps * 1e3 for k, v in rival.profile().items()}
+                profiles[f"{side} {name}"] = {
+                    k: v / sides[0].steps * 1e3 for k, v in rival.profile().items()
+                }
                 memory[f"{side} {name}"] = peak_memory(rival, device)
         bare = next(iter(rivals.values()))[1]
         flops = training_flops(bare.model, bare.inputs, bare.labels)
@@ -214,7 +275,10 @@ def measure(options: Options) -> Result:
     return Result(
         {name: Spread.of(ours) for name, (ours, _) in pairs.items()},
         {name: Spread.of(bare) for name, (_, bare) in pairs.items()},
-        {name: Spread.of([a / b for a, b in zip(ours, bare, strict=True)]) for name, (ours, bare) in pairs.items()},
+        {
+            name: Spread.of([a / b for a, b in zip(ours, bare, strict=True)])
+            for name, (ours, bare) in pairs.items()
+        },
         profiles,
         memory,
         flops,
@@ -226,17 +290,28 @@ def measure(options: Options) -> Result:
 def report(result: Result, options: Options, typed: str) -> str:
     """The page of a result, in Markdown."""
     rates = [
-        [name, result.ours[name].text(), result.bare[name].text(), result.ratios[name].text(2),
-         "yes" if result.ratios[name].median >= GOAL else "no",
-         f"{result.ours[name].median * result.flops / result.peak[name]:.0%} of {result.peak[name] / 1e12:,.2f}",
-         *(f"{most / 1e9:.2f}" for most in (result.memory[f"{side} {name}"] for side in ("seit_cl", "timm")) if most)]
+        [
+            name,
+            result.ours[name].text(),
+            result.bare[name].text(),
+            result.ratios[name].text(2),
+            "yes" if result.ratios[name].median >= GOAL else "no",
+            f"{result.ours[name].median * result.flops / result.peak[name]:.0%} of {result.peak[name] / 1e12:,.2f}",
+            *(
+                f"{most / 1e9:.2f}"
+                for most in (result.memory[f"{side} {name}"] for side in ("seit_cl", "timm"))
+                if most
+            ),
+        ]
         for name in result.ours
-    ]  # fmt: skip
+    ]
     phases = list(dict.fromkeys(phase for profile in result.profiles.values() for phase in profile))
     rows = []
     for name, profile in result.profiles.items():
         whole = sum(profile.values())
-        cells = [f"{profile[p]:.2f} ({profile[p] / whole:.0%})" if p in profile else "–" for p in phases]
+        cells = [
+            f"{profile[p]:.2f} ({profile[p] / whole:.0%})" if p in profile else "–" for p in phases
+        ]
         rows.append([name, *cells, f"{whole:.2f}"])
     used = options.threads or torch.get_num_threads()
     about = (
@@ -245,11 +320,25 @@ def report(result: Result, options: Options, typed: str) -> str:
         "steps; images/s, median (10th–90th percentile); a ratio compares the same round. Training on an image takes "
         f"{result.flops / 1e9:.2f} GFLOP; its share of the peak is held against one large matrix product in the same precision."
     )
-    head = ["precision", "seit_cl", "bare timm", "ratio", f"at least {GOAL}", "share of peak, TFLOP/s"]
+    head = [
+        "precision",
+        "seit_cl",
+        "bare timm",
+        "ratio",
+        f"at least {GOAL}",
+        "share of peak, TFLOP/s",
+    ]
     head += ["GPU memory, GB", "bare, GB"] if options.device == "cuda" else []
-    explained = "Milliseconds a step by phase, timed once, with a wait for the device after each phase."
+    explained = (
+        "Milliseconds a step by phase, timed once, with a wait for the device after each phase."
+    )
     device = torch.device(options.device)
-    return page("Training step", typed, device, [about, table(head, rates), explained, table(["", *phases, "sum"], rows)])
+    return page(
+        "Training step",
+        typed,
+        device,
+        [about, table(head, rates), explained, table(["", *phases, "sum"], rows)],
+    )
 
 
 def main() -> None:

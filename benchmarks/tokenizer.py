@@ -15,12 +15,12 @@ import tyro
 
 from benchmarks.clock import Clock
 from benchmarks.measure import Spread, command, interleave, page, publish, table, threads
-from seit_cl.autoencoder.training import Settings, Trainer
-from seit_cl.autoencoder.vqae import VQAutoencoder
-from seit_cl.cli import run_command
-from seit_cl.datasets.fractals import render
-from seit_cl.devices import choose_device
+from seit_cl.core.cli import run_command
+from seit_cl.core.devices import choose_device
+from seit_cl.data.fractals import render
 from seit_cl.tokenizers.bundled import WEIGHTS, load_tokenizer
+from seit_cl.tokenizers.nets.vqae import VQAutoencoder
+from seit_cl.tokenizers.training.trainer import Settings, Trainer
 
 Precision = Literal["fp32", "bf16"]
 
@@ -29,11 +29,20 @@ Precision = Literal["fp32", "bf16"]
 class Options:
     """Options of the tokenizer benchmark."""
 
-    resolution: Annotated[tuple[int, ...], tyro.conf.arg(help="image sides to encode at, px; the first to train at")] = (64, 256)
+    resolution: Annotated[
+        tuple[int, ...], tyro.conf.arg(help="image sides to encode at, px; the first to train at")
+    ] = (64, 256)
     batch: Annotated[int, tyro.conf.arg(help="images of a training step")] = 64
-    encode: Annotated[int, tyro.conf.arg(help="images encoded in a call at 64 px; as many pixels at others")] = 512
-    precision: Annotated[tuple[Precision, ...], tyro.conf.arg(help="precisions of training")] = ("fp32", "bf16")
-    device: Annotated[Literal["cpu", "cuda"], tyro.conf.arg(help="where it is trained and encodes")] = "cpu"
+    encode: Annotated[
+        int, tyro.conf.arg(help="images encoded in a call at 64 px; as many pixels at others")
+    ] = 512
+    precision: Annotated[tuple[Precision, ...], tyro.conf.arg(help="precisions of training")] = (
+        "fp32",
+        "bf16",
+    )
+    device: Annotated[
+        Literal["cpu", "cuda"], tyro.conf.arg(help="where it is trained and encodes")
+    ] = "cpu"
     threads: Annotated[int, tyro.conf.arg(help="CPU threads; 0: torch's own choice")] = 0
     rounds: Annotated[int, tyro.conf.arg(help="how many times every rival has its turn")] = 5
     write: Annotated[Path | None, tyro.conf.arg(help="Markdown file to write")] = None
@@ -81,15 +90,25 @@ def measure(options: Options) -> Result:
         trainers = {precision: build_trainer(options, precision) for precision in options.precision}
         tokenizer = load_tokenizer(WEIGHTS).to(device)
         images = {side: max(1, options.encode * 64 * 64 // side**2) for side in options.resolution}
-        ready = {side: render(1, count, side, 0, "val")[0].to(device) for side, count in images.items()}
+        ready = {
+            side: render(1, count, side, 0, "val")[0].to(device) for side, count in images.items()
+        }
         calls = {f"train {precision}": trainer.advance for precision, trainer in trainers.items()}
-        calls |= {f"encode {side}": lambda side=side: tokenizer.encode(ready[side]) for side in ready}  # type: ignore[misc]
+        calls |= {
+            f"encode {side}": lambda side=side: tokenizer.encode(ready[side]) for side in ready
+        }  # type: ignore[misc]
         taken = interleave(calls, options.rounds, 1.0, device)
         outside = {precision: outside_model(trainer) for precision, trainer in trainers.items()}
     return Result(
-        {p: Spread.of([options.batch / seconds for seconds in taken[f"train {p}"]]) for p in trainers},
+        {
+            p: Spread.of([options.batch / seconds for seconds in taken[f"train {p}"]])
+            for p in trainers
+        },
         outside,
-        {side: Spread.of([count / seconds for seconds in taken[f"encode {side}"]]) for side, count in images.items()},
+        {
+            side: Spread.of([count / seconds for seconds in taken[f"encode {side}"]])
+            for side, count in images.items()
+        },
     )
 
 
@@ -102,7 +121,11 @@ def report(result: Result, options: Options, typed: str) -> str:
     )
     trained = [[p, rate.text(), f"{result.outside[p]:.1%}"] for p, rate in result.training.items()]
     encoded = [[f"{side} px", rate.text()] for side, rate in result.encoding.items()]
-    sections = [about, table(["training", "images/s", "outside the model"], trained), table(["encoding", "images/s"], encoded)]
+    sections = [
+        about,
+        table(["training", "images/s", "outside the model"], trained),
+        table(["encoding", "images/s"], encoded),
+    ]
     return page("Tokenizer", typed, torch.device(options.device), sections)
 
 

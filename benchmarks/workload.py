@@ -7,16 +7,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from seit_cl.assembly import build_augment, build_memory, build_strategy, format_context
 from seit_cl.config import RunConfig
-from seit_cl.devices import choose_device
+from seit_cl.core.devices import choose_device
+from seit_cl.core.rng import Generators
+from seit_cl.data.samples import Samples
+from seit_cl.data.scenario import Scenario, build_scenario
+from seit_cl.experiment.build import build_augment, build_memory, build_strategy, format_context
+from seit_cl.experiment.run_data import RunData
 from seit_cl.formats.base import FormatContext
-from seit_cl.generators import Generators
 from seit_cl.learner.batches import BatchMaker
 from seit_cl.memory.buffer import ByteBudgetBuffer
-from seit_cl.rundata import RunData
-from seit_cl.samples import Samples
-from seit_cl.scenario import Scenario, build_scenario
 
 _OFFER = 256  # samples encoded at a time
 
@@ -72,4 +72,6 @@ class Workload:
         config = self.config
         augment = build_augment(config, self.data, self.device)
         generators = Generators(config.seed, self.device)
-        return BatchMaker(augment, self.classes, config.cutmix_p, config.cutmix_alpha, self.device, generators)
+        return BatchMaker(
+            augment, self.classes, config.cutmix_p, config.cutmix_alpha, self.device, generators
+        )

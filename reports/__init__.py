@@ -1,1 +1,1 @@
-"""One file per report; found by seit_cl.plugins."""
+"""One file per report; found by seit_cl.core.plugins."""

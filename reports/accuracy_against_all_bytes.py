@@ -10,12 +10,15 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from seit_cl.reports import base
+from seit_cl.reporting import base
 from seit_cl.reports.best_against_memory import best, kind
-from seit_cl.results import Run
+from seit_cl.results.run_files import Run
 
 TITLE = "Accuracy against all bytes"
-PANELS = (("memory, tokenizer and strategy", False), ("memory, tokenizer, strategy and model", True))
+PANELS = (
+    ("memory, tokenizer and strategy", False),
+    ("memory, tokenizer, strategy and model", True),
+)
 
 
 def make(runs: list[Run]) -> Figure | None:
@@ -32,7 +35,9 @@ def make(runs: list[Run]) -> Figure | None:
         for ax, (name, model) in zip(axes[i], PANELS, strict=True):
             _lines(ax, group, runs, model)
             base.bytes_axis(ax, "all of it (MB, log scale)")
-            ax.set_title(", ".join(filter(None, (base.row_label(row, rows), name))), fontsize="small")
+            ax.set_title(
+                ", ".join(filter(None, (base.row_label(row, rows), name))), fontsize="small"
+            )
         axes[i, 0].set_ylabel("final accuracy (%)")
     axes[0, 0].set_ylim(bottom=0)
     return base.finish(figure, list(axes.flat))
@@ -57,11 +62,19 @@ def _lines(ax: Axes, group: list[Run], runs: list[Run], model: bool) -> None:
             here = [run for run in mine if base.budget(run) == size]
             options, mean, std = best(here)
             won = [run for run in here if base.series(run).format.partition(":")[2] == options]
-            points.append((base.mean_std([all_bytes(run, model) / base.MB for run in won])[0], mean, std))
+            points.append(
+                (base.mean_std([all_bytes(run, model) / base.MB for run in won])[0], mean, std)
+            )
         if points:
             x, means, stds = zip(*points, strict=True)
-            name = base.label(next(iter(tried)), runs) if len(tried) == 1 else base.label(key, runs, "best option")
-            ax.errorbar(x, means, yerr=stds, label=name, capsize=0.6 * base.look().marker, **style._asdict())
+            name = (
+                base.label(next(iter(tried)), runs)
+                if len(tried) == 1
+                else base.label(key, runs, "best option")
+            )
+            ax.errorbar(
+                x, means, yerr=stds, label=name, capsize=0.6 * base.look().marker, **style._asdict()
+            )
 
 
 REPORT = base.Report("accuracy_against_all_bytes", TITLE, make)

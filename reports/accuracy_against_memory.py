@@ -7,9 +7,13 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from seit_cl.metrics import area_under_curve, average_incremental_accuracy, final_accuracy
-from seit_cl.reports import base
-from seit_cl.results import Run
+from seit_cl.reporting import base
+from seit_cl.results.metrics import (
+    area_under_curve,
+    average_incremental_accuracy,
+    final_accuracy,
+)
+from seit_cl.results.run_files import Run
 
 TITLE = "Accuracy against memory"
 PANELS: tuple[tuple[str, base.Metric], ...] = (
@@ -36,7 +40,9 @@ def make(runs: list[Run]) -> Figure | None:
             base.draw_lines(ax, group, metric, looks, names)
             base.draw_bounds(ax, row, metric, runs)
             base.memory_axis(ax, [base.budget(run) for run in shown])
-            ax.set_title(", ".join(filter(None, (base.row_label(row, rows), name))), fontsize="small")
+            ax.set_title(
+                ", ".join(filter(None, (base.row_label(row, rows), name))), fontsize="small"
+            )
         axes[i, 0].set_ylabel("accuracy (%)")
     axes[0, 0].set_ylim(bottom=0)
     return base.finish(figure, list(axes.flat))
@@ -57,12 +63,17 @@ def areas(group: list[Run], metric: base.Metric, log: bool = False) -> dict[base
     budget of the group, which must differ: over another span, a mean accuracy is another number."""
     points: dict[base.Series, dict[int, list[float]]] = {}
     for run in group:
-        points.setdefault(base.series(run), {}).setdefault(base.budget(run), []).append(100 * metric(run.accuracy))
+        points.setdefault(base.series(run), {}).setdefault(base.budget(run), []).append(
+            100 * metric(run.accuracy)
+        )
     span = {min(map(base.budget, group), default=0), max(map(base.budget, group), default=0)}
     return {
-        key: area_under_curve(sorted(sizes), [base.mean_std(sizes[size])[0] for size in sorted(sizes)], log)
-        for key, sizes in points.items() if len(span) == 2 and span <= sizes.keys()
-    }  # fmt: skip
+        key: area_under_curve(
+            sorted(sizes), [base.mean_std(sizes[size])[0] for size in sorted(sizes)], log
+        )
+        for key, sizes in points.items()
+        if len(span) == 2 and span <= sizes.keys()
+    }
 
 
 REPORT = base.Report("accuracy_against_memory", TITLE, make)

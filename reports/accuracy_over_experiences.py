@@ -6,8 +6,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from seit_cl.reports import base
-from seit_cl.results import Run
+from seit_cl.reporting import base
+from seit_cl.results.run_files import Run
 
 TITLE = "Accuracy over experiences"
 
@@ -30,7 +30,9 @@ def make(runs: list[Run]) -> Figure | None:
             _lines(ax, [run for run in panel if size], done)
             _bounds(ax, row, done)
             name = base.megabytes(size) if size else "no memory"
-            ax.set_title(f"{base.row_label(row, rows)}, {name}" if len(rows) > 1 else name, fontsize="small")
+            ax.set_title(
+                f"{base.row_label(row, rows)}, {name}" if len(rows) > 1 else name, fontsize="small"
+            )
             ax.xaxis.set_major_locator(MaxNLocator(integer=True))
             if i == len(rows) - 1:
                 ax.set_xlabel("experiences learnt")
@@ -45,7 +47,13 @@ def _lines(ax: Axes, panel: list[Run], runs: list[Run]) -> None:
         group = [run for run in panel if base.series(run) == key]
         if group:
             x, mean, std = base.curve(group)
-            ax.plot(x, mean, label=base.label(key, runs), markersize=0.9 * base.look().marker, **style._asdict())
+            ax.plot(
+                x,
+                mean,
+                label=base.label(key, runs),
+                markersize=0.9 * base.look().marker,
+                **style._asdict(),
+            )
             ax.fill_between(x, mean - std, mean + std, color=style.color, alpha=0.18, linewidth=0)
 
 
@@ -57,7 +65,9 @@ def _bounds(ax: Axes, row: base.Setting, runs: list[Run]) -> None:
         x, mean, std = base.curve(group)
         if len(x) > 1:
             ax.plot(x, mean, label=base.label(key, runs), **looks[key])
-            ax.fill_between(x, mean - std, mean + std, color=looks[key]["color"], alpha=0.1, linewidth=0)
+            ax.fill_between(
+                x, mean - std, mean + std, color=looks[key]["color"], alpha=0.1, linewidth=0
+            )
         elif len(x) == 1:
             ax.axhline(mean[0], label=base.label(key, runs, "all at once"), **looks[key])
 

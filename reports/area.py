@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
+from seit_cl.reporting import base
 from seit_cl.reporting.tables import Table
-from seit_cl.reports import base
 from seit_cl.reports.accuracy_against_memory import PANELS, areas
-from seit_cl.results import Run
+from seit_cl.results.run_files import Run
 
 TITLE = "Area under accuracy against memory"
 CAPTION = (
@@ -26,11 +26,25 @@ def make(runs: list[Run]) -> Table | None:
     for row in rows:
         group = [run for run in shown if base.setting(run) == row]
         span = f"{min(map(base.budget, group)) / base.MB:g} to {max(map(base.budget, group)) / base.MB:g}"
-        found = {(name, log): areas(group, metric, log) for name, metric in PANELS for log in (False, True)}
+        found = {
+            (name, log): areas(group, metric, log)
+            for name, metric in PANELS
+            for log in (False, True)
+        }
         for key in base.in_order(next(iter(found.values()))):
             cells = {(name, log): area[key] for (name, log), area in found.items()}
-            text.append([*(row[i] for i in names), base.label(key, runs), span, *(f"{value:.1f}" for value in cells.values())])
-            known = {f"{name.replace(' ', '_')}_{'log_mb' if log else 'mb'}": v / 100 for (name, log), v in cells.items()}
+            text.append(
+                [
+                    *(row[i] for i in names),
+                    base.label(key, runs),
+                    span,
+                    *(f"{value:.1f}" for value in cells.values()),
+                ]
+            )
+            known = {
+                f"{name.replace(' ', '_')}_{'log_mb' if log else 'mb'}": v / 100
+                for (name, log), v in cells.items()
+            }
             numbers.append({**row._asdict(), **key._asdict(), "span_mb": span, **known})
     if not text:
         return None

@@ -12,9 +12,9 @@ from dataclasses import replace
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from seit_cl.metrics import final_accuracy
-from seit_cl.reports import base
-from seit_cl.results import Run
+from seit_cl.reporting import base
+from seit_cl.results.metrics import final_accuracy
+from seit_cl.results.run_files import Run
 
 TITLE = "Accuracy against memory, the best option of each format"
 
@@ -26,7 +26,9 @@ def make(runs: list[Run]) -> Figure | None:
     if len({kind(key) for key in keys}) == len(keys):
         return None
     rows = base.rows_of(shown)
-    figure, axes = base.setting_panels(TITLE, base.note(rows, base.seeds_note(shown)), len(rows), (6.4, 3.6))
+    figure, axes = base.setting_panels(
+        TITLE, base.note(rows, base.seeds_note(shown)), len(rows), (6.4, 3.6)
+    )
     for ax, row in zip(axes, rows, strict=True):
         _lines(ax, [run for run in shown if base.setting(run) == row], runs)
         base.draw_bounds(ax, row, final_accuracy, runs)
@@ -46,9 +48,13 @@ def best(runs: Sequence[Run]) -> tuple[str, float, float]:
     """Options, mean and standard deviation of final accuracy in percent, of the winner among runs of one kind and budget."""
     groups: dict[str, list[float]] = {}
     for run in runs:
-        groups.setdefault(base.series(run).format.partition(":")[2], []).append(100 * final_accuracy(run.accuracy))
+        groups.setdefault(base.series(run).format.partition(":")[2], []).append(
+            100 * final_accuracy(run.accuracy)
+        )
     most = max(map(len, groups.values()))
-    tried = {options: base.mean_std(values) for options, values in groups.items() if len(values) == most}
+    tried = {
+        options: base.mean_std(values) for options, values in groups.items() if len(values) == most
+    }
     winner = max(tried, key=lambda options: tried[options][0])
     return winner, *tried[winner]
 
@@ -68,7 +74,10 @@ def winners(runs: Sequence[Run]) -> list[Run]:
         options = best(members)[0]
         mine = [run for run in members if base.series(run).format.partition(":")[2] == options]
         several = len(tried[row, family]) > 1
-        kept += [replace(run, facts={**run.facts, "format": family.format}) if several else run for run in mine]
+        kept += [
+            replace(run, facts={**run.facts, "format": family.format}) if several else run
+            for run in mine
+        ]
     return kept
 
 
@@ -76,7 +85,9 @@ def choice(options: str, tried: Collection[str]) -> str:
     """Of some options only those that differ among the ones tried: "quality=25,size=64" is "quality=25" where all have that
     size."""
     parts = [set(other.split(",")) for other in tried]
-    return ",".join(part for part in options.split(",") if not all(part in other for other in parts))
+    return ",".join(
+        part for part in options.split(",") if not all(part in other for other in parts)
+    )
 
 
 def _lines(ax: Axes, group: list[Run], runs: list[Run]) -> None:
@@ -89,13 +100,30 @@ def _lines(ax: Axes, group: list[Run], runs: list[Run]) -> None:
         tried = {base.series(run).format.partition(":")[2] for run in mine}
         if not winners:
             continue
-        x, mean, std = [size / base.MB for size in sizes], [m for _, m, _ in winners], [s for _, _, s in winners]
-        ax.errorbar(x, mean, yerr=std, label=base.label(key, runs), capsize=0.6 * base.look().marker, **style._asdict())
+        x, mean, std = (
+            [size / base.MB for size in sizes],
+            [m for _, m, _ in winners],
+            [s for _, _, s in winners],
+        )
+        ax.errorbar(
+            x,
+            mean,
+            yerr=std,
+            label=base.label(key, runs),
+            capsize=0.6 * base.look().marker,
+            **style._asdict(),
+        )
         for at, (options, height, _) in zip(x, winners, strict=True):
             ax.annotate(
-                choice(options, tried), (at, height), xytext=(0, -12), textcoords="offset points", ha="center",
-                fontsize="x-small", color=style.color, bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5},
-            )  # fmt: skip
+                choice(options, tried),
+                (at, height),
+                xytext=(0, -12),
+                textcoords="offset points",
+                ha="center",
+                fontsize="x-small",
+                color=style.color,
+                bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5},
+            )
 
 
 REPORT = base.Report("best_against_memory", TITLE, make)

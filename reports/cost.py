@@ -8,10 +8,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from seit_cl.reporting import base
 from seit_cl.reporting.cost import Prices, month_when_full, spent
-from seit_cl.reports import base
-from seit_cl.reports._storage import Line, lines_of, stream
-from seit_cl.results import Run
+from seit_cl.reporting.storage import Line, lines_of, stream
+from seit_cl.results.run_files import Run
 
 TITLE = "What storing the stream costs, and the accuracy bought"
 
@@ -24,9 +24,13 @@ def make(runs: list[Run], prices: Prices) -> Figure | None:
         return None
     deepest = max(len(lines_of(shown, row)) for row in rows)
     size = (4.0, max(2.6, 0.9 + 0.25 * deepest))
-    budgets = ", ".join(f"{size / base.MB:.3g}" for size in sorted({base.budget(run) for run in shown}))
+    budgets = ", ".join(
+        f"{size / base.MB:.3g}" for size in sorted({base.budget(run) for run in shown})
+    )
     words = f"{stream(prices)}; dotted: the store is full, as for the cost a month; circles, small to large: {budgets} MB"
-    figure = base.new_figure(TITLE, base.note(rows, f"{words}; {base.seeds_note(shown)}"), (len(rows), 3), size)
+    figure = base.new_figure(
+        TITLE, base.note(rows, f"{words}; {base.seeds_note(shown)}"), (len(rows), 3), size
+    )
     axes = figure.subplots(len(rows), 3, squeeze=False)
     looks = base.styles(base.finished(runs))
     for (over_time, a_month, accuracy), row in zip(axes, rows, strict=True):
@@ -40,12 +44,19 @@ def make(runs: list[Run], prices: Prices) -> Figure | None:
     return figure
 
 
-def _over_time(ax: Axes, lines: list[Line], prices: Prices, looks: dict[base.Series, base.Style]) -> None:
+def _over_time(
+    ax: Axes, lines: list[Line], prices: Prices, looks: dict[base.Series, base.Style]
+) -> None:
     """Spent since the stream began, for twice the retention."""
     months = np.linspace(0, 2 * prices.retention_months, 49)[1:]
     for line in lines:
         style = looks[line.key]
-        ax.plot(months, [spent(line.storage, prices, m) for m in months], color=style.color, linestyle=style.linestyle)
+        ax.plot(
+            months,
+            [spent(line.storage, prices, m) for m in months],
+            color=style.color,
+            linestyle=style.linestyle,
+        )
     ax.axvline(prices.retention_months, color="#999999", linestyle=(0, (1, 2)), linewidth=1)
     base.plain_log(ax, "y", (1,))
     ax.set_xlim(0, 2 * prices.retention_months)
@@ -53,7 +64,13 @@ def _over_time(ax: Axes, lines: list[Line], prices: Prices, looks: dict[base.Ser
     ax.set_ylabel("spent so far (log)")
 
 
-def _a_month(ax: Axes, lines: list[Line], prices: Prices, looks: dict[base.Series, base.Style], names: list[str]) -> None:
+def _a_month(
+    ax: Axes,
+    lines: list[Line],
+    prices: Prices,
+    looks: dict[base.Series, base.Style],
+    names: list[str],
+) -> None:
     """Markers with their value, or why there is none, which name the lines of all three panels."""
     costs = [month_when_full(line.storage, prices) for line in lines]
     at = np.arange(len(lines))
@@ -61,11 +78,26 @@ def _a_month(ax: Axes, lines: list[Line], prices: Prices, looks: dict[base.Serie
     low, high = min(known), max(known)
     for y, cost, line in zip(at, costs, lines, strict=True):
         if math.isnan(cost):
-            ax.annotate("encoding not timed", (0.03, y), xycoords=("axes fraction", "data"), va="center", fontsize="small")
+            ax.annotate(
+                "encoding not timed",
+                (0.03, y),
+                xycoords=("axes fraction", "data"),
+                va="center",
+                fontsize="small",
+            )
             continue
         style, size = looks[line.key], 1.2 * base.look().marker
-        ax.plot([cost], [y], linestyle="none", marker=style.marker, color=style.color, markersize=size)
-        ax.annotate(base.digits(cost, 3), (cost, y), xytext=(size, 0), textcoords="offset points", va="center", fontsize="small")
+        ax.plot(
+            [cost], [y], linestyle="none", marker=style.marker, color=style.color, markersize=size
+        )
+        ax.annotate(
+            base.digits(cost, 3),
+            (cost, y),
+            xytext=(size, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize="small",
+        )
     if low > 0:
         base.plain_log(ax, "x", (1,) if high > 50 * low else (1, 2, 5))
         ax.set_xlim(low / 1.5, high * max(2.0, (high / low) ** 0.35))
@@ -81,9 +113,15 @@ def _accuracy(ax: Axes, lines: list[Line], looks: dict[base.Series, base.Style])
         for size, (mean, std, _) in line.accuracy.items():
             width = base.look().marker * (0.7 + 0.9 * sizes.index(size) / max(len(sizes) - 1, 1))
             ax.errorbar(
-                mean, y, xerr=std, color=looks[line.key].color, marker="o", markersize=width, markerfacecolor="white",
+                mean,
+                y,
+                xerr=std,
+                color=looks[line.key].color,
+                marker="o",
+                markersize=width,
+                markerfacecolor="white",
                 capsize=0.4 * base.look().marker,
-            )  # fmt: skip
+            )
     ax.set_yticks(range(len(lines)), [""] * len(lines))
     ax.set_ylim(-0.6, len(lines) - 0.4)
     ax.set_xlabel("final accuracy (%)")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
+from seit_cl.reporting import base
 from seit_cl.reporting.tables import Table
-from seit_cl.reports import base
 from seit_cl.reports.best_against_memory import winners
 from seit_cl.reports.paired_difference import differences
-from seit_cl.results import Run
+from seit_cl.results.run_files import Run
 
 TITLE = "Tokens minus other formats"
 CAPTION = (
@@ -27,18 +27,40 @@ def make(runs: list[Run]) -> Table | None:
     text: list[list[str]] = []
     numbers, bold = [], set()
     for row in rows:
-        for key, other in ((key, other) for key in keys for other in keys if base.is_tokens(key) and not base.is_tokens(other)):
+        for key, other in (
+            (key, other)
+            for key in keys
+            for other in keys
+            if base.is_tokens(key) and not base.is_tokens(other)
+        ):
             for size, (mean, half, pairs) in differences(shown, row, key, other).items():
                 sure = pairs > 1
                 interval = f"{mean - half:+.1f} to {mean + half:+.1f}" if sure else "–"
                 if sure and abs(mean) > half:
                     bold.add((len(text), len(names) + 3))
-                text.append([*(row[i] for i in names), base.label(key, runs), base.label(other, runs), f"{size / base.MB:g}",
-                             f"{mean:+.1f}", interval, str(pairs)])  # fmt: skip
-                numbers.append({
-                    **row._asdict(), "tokens": base.label(key, runs), "other": base.label(other, runs), "memory_bytes": size,
-                    "difference": mean / 100, "low": (mean - half) / 100, "high": (mean + half) / 100, "pairs": pairs,
-                })  # fmt: skip
+                text.append(
+                    [
+                        *(row[i] for i in names),
+                        base.label(key, runs),
+                        base.label(other, runs),
+                        f"{size / base.MB:g}",
+                        f"{mean:+.1f}",
+                        interval,
+                        str(pairs),
+                    ]
+                )
+                numbers.append(
+                    {
+                        **row._asdict(),
+                        "tokens": base.label(key, runs),
+                        "other": base.label(other, runs),
+                        "memory_bytes": size,
+                        "difference": mean / 100,
+                        "low": (mean - half) / 100,
+                        "high": (mean + half) / 100,
+                        "pairs": pairs,
+                    }
+                )
     if not text:
         return None
     columns = "tokens", "other", "memory, MB", "difference", "95 % interval", "pairs"

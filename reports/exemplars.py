@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from seit_cl.reports import base
-from seit_cl.results import Run
+from seit_cl.reporting import base
+from seit_cl.results.run_files import Run
 
 TITLE = "Exemplars as each format gives them back"
 SHOWN = 6  # images
@@ -20,9 +20,13 @@ def make(runs: list[Run]) -> Figure | None:
     """A row of images per dataset and one under it per format; None where no run with a memory has exemplars.npz."""
     blocks: dict[tuple[str, bytes], dict[base.Series, list[Run]]] = {}
     pictures: dict[base.Series, tuple[np.ndarray, np.ndarray]] = {}
-    for run in sorted(base.past_sweeps(base.with_memory(runs)), key=lambda run: (run.fact("seed", 0), run.run_id)):
+    for run in sorted(
+        base.past_sweeps(base.with_memory(runs)), key=lambda run: (run.fact("seed", 0), run.run_id)
+    ):
         key = base.series(run)
-        tokenizer = str(run.environment.get("tokenizer_identity", "")) if base.is_tokens(key) else ""
+        tokenizer = (
+            str(run.environment.get("tokenizer_identity", "")) if base.is_tokens(key) else ""
+        )
         line = base.Series(key.format, tokenizer, base.setting(run).dataset)
         if line not in pictures and (found := images(run)) is not None:
             pictures[line] = found
@@ -34,11 +38,15 @@ def make(runs: list[Run]) -> Figure | None:
     rows: list[tuple[str, np.ndarray]] = []
     for (dataset, _), lines in sorted(blocks.items()):
         ordered = base.in_order(lines)[:ROWS]
-        rows.append((f"{dataset}\noriginal" if len(blocks) > 1 else "original", pictures[ordered[0]][0]))
+        rows.append(
+            (f"{dataset}\noriginal" if len(blocks) > 1 else "original", pictures[ordered[0]][0])
+        )
         rows += [(_name(lines[line]), pictures[line][1]) for line in ordered]
     columns = max(len(row[1]) for row in rows)
     note = "bytes of an exemplar in the memory's file, mean over runs"
-    figure = base.new_figure(TITLE, note, (len(rows), columns), (1.05, 0.92 / (base.LOW if len(rows) > base.MANY else 1)))
+    figure = base.new_figure(
+        TITLE, note, (len(rows), columns), (1.05, 0.92 / (base.LOW if len(rows) > base.MANY else 1))
+    )
     axes = figure.subplots(len(rows), columns, squeeze=False)
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.0, hspace=0.0)  # type: ignore[union-attr, call-arg]
     for i, (name, pixels) in enumerate(rows):
@@ -55,7 +63,11 @@ def images(run: Run) -> tuple[np.ndarray, np.ndarray] | None:
             before, after = file["before"], file["after"]
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):
         return None
-    return (before[:SHOWN], after[:SHOWN]) if before.ndim == after.ndim == 4 and len(before) == len(after) else None
+    return (
+        (before[:SHOWN], after[:SHOWN])
+        if before.ndim == after.ndim == 4 and len(before) == len(after)
+        else None
+    )
 
 
 def _name(group: list[Run]) -> str:

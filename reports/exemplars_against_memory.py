@@ -7,8 +7,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from seit_cl.reports import base
-from seit_cl.results import Run
+from seit_cl.reporting import base
+from seit_cl.results.run_files import Run
 
 TITLE = "Exemplars against memory"
 ROOM = "open, dotted: would fit, had the stream as many"
@@ -20,7 +20,9 @@ def make(runs: list[Run]) -> Figure | None:
     if not shown:
         return None
     rows = base.rows_of(shown)
-    figure, axes = base.setting_panels(TITLE, base.note(rows, base.seeds_note(shown)), len(rows), (5.6, 3.4), sharey=False)
+    figure, axes = base.setting_panels(
+        TITLE, base.note(rows, base.seeds_note(shown)), len(rows), (5.6, 3.4), sharey=False
+    )
     for ax, row in zip(axes, rows, strict=True):
         styles = base.styles(base.finished(runs))
         lines = _groups([run for run in shown if base.setting(run) == row], runs)
@@ -50,7 +52,9 @@ def _groups(shown: list[Run], runs: list[Run]) -> dict[base.Series, tuple[list[R
 
 def _kept(group: list[Run]) -> list[tuple[int, int, int]]:
     """Budget, seed and exemplars of every run."""
-    return sorted((base.budget(run), int(run.fact("seed", 0)), int(run.fact("exemplars", 0))) for run in group)
+    return sorted(
+        (base.budget(run), int(run.fact("seed", 0)), int(run.fact("exemplars", 0))) for run in group
+    )
 
 
 def _line(ax: Axes, group: list[Run], name: str, style: base.Style) -> None:
@@ -60,7 +64,9 @@ def _line(ax: Axes, group: list[Run], name: str, style: base.Style) -> None:
     for size in sizes:
         mine = [run for run in group if base.budget(run) == size]
         kept.append(base.mean_std([float(run.fact("exemplars")) for run in mine]))
-        room.append(base.mean_std([size / float(run.fact("bytes_per_exemplar")) for run in mine])[0])
+        room.append(
+            base.mean_std([size / float(run.fact("bytes_per_exemplar")) for run in mine])[0]
+        )
         idle.append(not any(base.binds(run) for run in mine))
     x = [size / base.MB for size in sizes]
     std = [s for _, s in kept]

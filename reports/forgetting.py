@@ -6,9 +6,9 @@ import math
 
 from matplotlib.figure import Figure
 
-from seit_cl.metrics import forgetting
-from seit_cl.reports import base
-from seit_cl.results import Run
+from seit_cl.reporting import base
+from seit_cl.results.metrics import forgetting
+from seit_cl.results.run_files import Run
 
 TITLE = "Forgetting against memory"
 
@@ -25,7 +25,9 @@ def make(runs: list[Run]) -> Figure | None:
     looks = base.styles(done)
     names = {key: base.label(key, runs) for key in looks}
     for ax, row in zip(axes, rows, strict=True):
-        base.draw_lines(ax, [run for run in shown if base.setting(run) == row], forgetting, looks, names)
+        base.draw_lines(
+            ax, [run for run in shown if base.setting(run) == row], forgetting, looks, names
+        )
         base.draw_bounds(ax, row, forgetting, runs)
         base.memory_axis(ax, [base.budget(run) for run in shown])
         ax.set_title(base.row_label(row, rows))

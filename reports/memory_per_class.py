@@ -11,9 +11,9 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from seit_cl.reports import base
-from seit_cl.reports._panels import panels
-from seit_cl.results import Run
+from seit_cl.reporting import base
+from seit_cl.reporting.panels import panels
+from seit_cl.results.run_files import Run
 
 TITLE = "Exemplars of each class in memory"
 MAP = colormaps["viridis"]
@@ -22,7 +22,11 @@ LINED = 40  # classes up to which bars are told apart by lines
 
 def make(runs: list[Run]) -> Figure | None:
     """A panel per setting, format and budget, first seed; None when no finished run kept an exemplar."""
-    kept = [run for run in base.with_memory(runs) if run.memory is not None and float(run.fact("exemplars", 0)) > 0]
+    kept = [
+        run
+        for run in base.with_memory(runs)
+        if run.memory is not None and float(run.fact("exemplars", 0)) > 0
+    ]
     shown = [run for run in _one_of_twins(base.past_sweeps(kept)) if counts(run).any()]
     if not shown:
         return None
@@ -68,11 +72,23 @@ def _bars(ax: Axes, table: np.ndarray) -> None:
     x = np.arange(1, steps + 1)
     top = table.cumsum(1)
     low = top - table
-    left, right = np.broadcast_to(x[:, None] - 0.45, top.shape), np.broadcast_to(x[:, None] + 0.45, top.shape)
-    corners = np.stack([np.stack([a, b], -1) for a, b in ((left, low), (right, low), (right, top), (left, top))], 2)
+    left, right = (
+        np.broadcast_to(x[:, None] - 0.45, top.shape),
+        np.broadcast_to(x[:, None] + 0.45, top.shape),
+    )
+    corners = np.stack(
+        [np.stack([a, b], -1) for a, b in ((left, low), (right, low), (right, top), (left, top))], 2
+    )
     colours = MAP(np.tile(np.arange(classes) / max(classes - 1, 1), steps))
     width = 0.3 if classes <= LINED else 0
-    ax.add_collection(PolyCollection(list(corners.reshape(-1, 4, 2)), facecolors=colours, edgecolors="white", linewidths=width))
+    ax.add_collection(
+        PolyCollection(
+            list(corners.reshape(-1, 4, 2)),
+            facecolors=colours,
+            edgecolors="white",
+            linewidths=width,
+        )
+    )
     ax.set_xlim(0.4, steps + 0.6)
     ax.set_ylim(0, 1.05 * max(int(top[:, -1].max()), 1))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=1))

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from seit_cl.metrics import final_accuracy, mean_interval
-from seit_cl.reports import base
+from seit_cl.reporting import base
 from seit_cl.reports.best_against_memory import winners
-from seit_cl.results import Run
+from seit_cl.results.metrics import final_accuracy, mean_interval
+from seit_cl.results.run_files import Run
 
 TITLE = "Tokens minus other formats: final accuracy at equal bytes"
 NOTE = (
@@ -26,9 +26,12 @@ def make(runs: list[Run]) -> Figure | None:
     shown = winners(base.past_sweeps(base.at_all_budgets(runs)))
     keys = base.in_order({base.series(run) for run in shown})
     panels = [
-        (row, key) for row in base.rows_of(shown) for key in keys if base.is_tokens(key)
+        (row, key)
+        for row in base.rows_of(shown)
+        for key in keys
+        if base.is_tokens(key)
         if any(differences(shown, row, key, other) for other in keys if not base.is_tokens(other))
-    ]  # fmt: skip
+    ]
     if not panels:
         return None
     rows = sorted({row for row, _ in panels})
@@ -59,9 +62,13 @@ def differences(
     return {size: (*mean_interval(values), len(values)) for size, values in pairs.items()}
 
 
-def _lines(ax: Axes, shown: list[Run], row: base.Setting, key: base.Series, runs: list[Run]) -> None:
+def _lines(
+    ax: Axes, shown: list[Run], row: base.Setting, key: base.Series, runs: list[Run]
+) -> None:
     """A line per other series, labelled with the numbers of pairs behind its points."""
-    for other, style in base.styles_of(base.in_order({base.series(run) for run in shown}), runs).items():
+    for other, style in base.styles_of(
+        base.in_order({base.series(run) for run in shown}), runs
+    ).items():
         found = {} if base.is_tokens(other) else differences(shown, row, key, other)
         if found:
             means = [mean for mean, _, _ in found.values()]
@@ -70,7 +77,14 @@ def _lines(ax: Axes, shown: list[Run], row: base.Setting, key: base.Series, runs
             pairs = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]}–{counts[-1]}"
             name = base.label(other, runs, f"{pairs} pair{'s' if counts[-1] > 1 else ''}")
             sizes = [size / base.MB for size in found]
-            ax.errorbar(sizes, means, yerr=bars, label=name, capsize=0.6 * base.look().marker, **style._asdict())
+            ax.errorbar(
+                sizes,
+                means,
+                yerr=bars,
+                label=name,
+                capsize=0.6 * base.look().marker,
+                **style._asdict(),
+            )
 
 
 REPORT = base.Report("paired_difference", TITLE, make)

@@ -6,11 +6,11 @@ from typing import Any
 
 import pandas as pd
 
+from seit_cl.reporting import base
 from seit_cl.reporting.cost import DAYS, Prices, gigabytes, month_when_full, spent
+from seit_cl.reporting.storage import Line, lines_of, stream
 from seit_cl.reporting.tables import Table, plus_minus
-from seit_cl.reports import base
-from seit_cl.reports._storage import Line, lines_of, stream
-from seit_cl.results import Run
+from seit_cl.results.run_files import Run
 
 TITLE = "Cost of storing the stream"
 CAPTION = (
@@ -32,17 +32,38 @@ def make(runs: list[Run], prices: Prices) -> Table | None:
     names = [i for i in range(3) if len({row[i] for row, _ in lines}) > 1]
     end = prices.retention_months
     headings = [
-        *(base.Setting._fields[i] for i in names), "format", "bytes each", "GB, full", "core-hours a month", "a month, full",
-        f"spent in {end:g} months", *(f"final %, {size / base.MB:g} MB" for size in sizes),
-    ]  # fmt: skip
+        *(base.Setting._fields[i] for i in names),
+        "format",
+        "bytes each",
+        "GB, full",
+        "core-hours a month",
+        "a month, full",
+        f"spent in {end:g} months",
+        *(f"final %, {size / base.MB:g} MB" for size in sizes),
+    ]
     text, numbers = [], []
     for row, line in lines:
         known = _numbers(line, prices)
         ended = [line.accuracy.get(size, (float("nan"), 0.0, 0)) for size in sizes]
         accuracy = [plus_minus(mean, std, seeds > 1) for mean, std, seeds in ended]
-        money = [base.digits(known[name], 4) if known[name] == known[name] else "–" for name in list(known)[1:]]
-        text.append([*(row[i] for i in names), base.label(line.key, runs), f"{known['bytes_each']:,.0f}", *money, *accuracy])
-        ends = {f"final_accuracy_{size}": line.accuracy[size][0] / 100 for size in sizes if size in line.accuracy}
+        money = [
+            base.digits(known[name], 4) if known[name] == known[name] else "–"
+            for name in list(known)[1:]
+        ]
+        text.append(
+            [
+                *(row[i] for i in names),
+                base.label(line.key, runs),
+                f"{known['bytes_each']:,.0f}",
+                *money,
+                *accuracy,
+            ]
+        )
+        ends = {
+            f"final_accuracy_{size}": line.accuracy[size][0] / 100
+            for size in sizes
+            if size in line.accuracy
+        }
         numbers.append({**row._asdict(), **line.key._asdict(), **known, **ends})
     caption = f"What storing a stream costs: {stream(prices)}. {CAPTION}"
     return Table(caption, headings, text, pd.DataFrame(numbers), len(names) + 1)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from seit_cl.metrics import final_accuracy
-from seit_cl.reports import base
+from seit_cl.reporting import base
 from seit_cl.reports.best_against_memory import winners
-from seit_cl.results import Run
+from seit_cl.results.metrics import final_accuracy
+from seit_cl.results.run_files import Run
 
 TITLE = "Strategies ranked by final accuracy"
 NOTE = "diamonds: strategies without a memory, lines at the lowest and the highest"
@@ -27,11 +27,15 @@ def make(runs: list[Run]) -> Figure | None:
     note = base.note(settings, f"{base.seeds_note(shown)}; {NOTE}")
     size = (4.2, 0.7 + 0.24 * deepest)
     figure = base.new_figure(TITLE, note, (-(-len(panels) // columns), columns), size)
-    axes = list(figure.subplots(-(-len(panels) // columns), columns, squeeze=False, sharex=True).flat)
+    axes = list(
+        figure.subplots(-(-len(panels) // columns), columns, squeeze=False, sharex=True).flat
+    )
     looks = base.styles_of(base.in_order({base.series(run) for run in shown}), runs)
     for ax, panel, setting in zip(axes, panels, settings, strict=False):
         _rank(ax, points_of(shown, runs, panel), looks, runs)
-        ax.set_title(", ".join(filter(None, (base.row_label(setting, settings), base.megabytes(panel[2])))))
+        ax.set_title(
+            ", ".join(filter(None, (base.row_label(setting, settings), base.megabytes(panel[2]))))
+        )
         ax.set_xlabel("final accuracy (%)")
     for ax in axes[len(panels) :]:
         ax.set_axis_off()
@@ -46,8 +50,13 @@ def points_of(shown: list[Run], runs: list[Run], panel: tuple[str, str, int]) ->
         row, size = base.setting(run), base.budget(run)
         if row[:2] == panel[:2] and size in (0, panel[2]):
             key = base.series(run) if size else base.series(run)._replace(format="")
-            ends.setdefault(row.strategy, {}).setdefault(key, []).append(100 * final_accuracy(run.accuracy))
-    points = {name: {key: base.mean_std(values) for key, values in found.items()} for name, found in ends.items()}
+            ends.setdefault(row.strategy, {}).setdefault(key, []).append(
+                100 * final_accuracy(run.accuracy)
+            )
+    points = {
+        name: {key: base.mean_std(values) for key, values in found.items()}
+        for name, found in ends.items()
+    }
     return dict(sorted(points.items(), key=lambda item: max(mean for mean, _ in item[1].values())))
 
 
@@ -61,18 +70,39 @@ def _rank(ax: Axes, points: Points, looks: dict[base.Series, base.Style], runs: 
             y, means, stds = zip(*found, strict=True)
             apart = 0.5 * (0.5 - (i + 0.5) / len(looks))
             ax.errorbar(
-                means, [at + apart for at in y], xerr=stds, label=base.label(key, runs), capsize=0.5 * base.look().marker,
-                color=style.color, marker=style.marker, linestyle="none",
-            )  # fmt: skip
-    free = [(y, *line[key]) for y, line in enumerate(points.values()) for key in line if not key.format]
+                means,
+                [at + apart for at in y],
+                xerr=stds,
+                label=base.label(key, runs),
+                capsize=0.5 * base.look().marker,
+                color=style.color,
+                marker=style.marker,
+                linestyle="none",
+            )
+    free = [
+        (y, *line[key]) for y, line in enumerate(points.values()) for key in line if not key.format
+    ]
     if free:
         y, means, stds = zip(*free, strict=True)
         ax.errorbar(
-            means, y, xerr=stds, label="without memory", color="#222222", marker="D", markerfacecolor="white", linestyle="none",
+            means,
+            y,
+            xerr=stds,
+            label="without memory",
+            color="#222222",
+            marker="D",
+            markerfacecolor="white",
+            linestyle="none",
             capsize=0.5 * base.look().marker,
-        )  # fmt: skip
+        )
         for bound in {min(means), max(means)}:
-            ax.axvline(bound, color="#999999", linestyle=(0, (5, 3)), linewidth=0.7 * base.look().line, zorder=0.5)
+            ax.axvline(
+                bound,
+                color="#999999",
+                linestyle=(0, (5, 3)),
+                linewidth=0.7 * base.look().line,
+                zorder=0.5,
+            )
 
 
 REPORT = base.Report("strategies", TITLE, make)

@@ -9,10 +9,15 @@ from typing import Any, NamedTuple
 import pandas as pd
 from scipy import stats
 
-from seit_cl.metrics import CONFIDENCE, average_incremental_accuracy, final_accuracy, forgetting
+from seit_cl.reporting import base
 from seit_cl.reporting.tables import Table, plus_minus
-from seit_cl.reports import base
-from seit_cl.results import Run
+from seit_cl.results.metrics import (
+    CONFIDENCE,
+    average_incremental_accuracy,
+    final_accuracy,
+    forgetting,
+)
+from seit_cl.results.run_files import Run
 
 TITLE = "Summary"
 CAPTION = (
@@ -20,7 +25,11 @@ CAPTION = (
     "best by a paired t-test over their common seeds (two-sided, p < 0.05, no correction for the number of rows); with fewer "
     "than two common seeds nothing is tested. Final and average incremental accuracy in %, forgetting in points."
 )
-METRICS = {"final": final_accuracy, "average": average_incremental_accuracy, "forgetting": forgetting}
+METRICS = {
+    "final": final_accuracy,
+    "average": average_incremental_accuracy,
+    "forgetting": forgetting,
+}
 TESTED = ("final", "average")
 
 
@@ -39,11 +48,22 @@ def make(runs: list[Run]) -> Table | None:
     if not lines:
         return None
     names = [i for i in (0, 1) if len({line.row[i] for line in lines}) > 1]
-    shown = ["learner"] * (len({line.key.learner for line in lines}) > 1) + ["variant"] * any(line.key.variant for line in lines)
+    shown = ["learner"] * (len({line.key.learner for line in lines}) > 1) + ["variant"] * any(
+        line.key.variant for line in lines
+    )
     headings = [
-        *(base.Setting._fields[i] for i in names), "strategy", "format", *("options" if s == "variant" else s for s in shown),
-        "memory, MB", "seeds", "exemplars", "bytes each", "final", "average", "forgetting",
-    ]  # fmt: skip
+        *(base.Setting._fields[i] for i in names),
+        "strategy",
+        "format",
+        *("options" if s == "variant" else s for s in shown),
+        "memory, MB",
+        "seeds",
+        "exemplars",
+        "bytes each",
+        "final",
+        "average",
+        "forgetting",
+    ]
     text = []
     bold = {(i, headings.index(name)) for name in TESTED for i in standing_out(lines, name)}
     for line in lines:
@@ -102,19 +122,41 @@ def _cells(line: Line) -> list[str]:
     several = len(line.runs) > 1
     kept = base.mean_std([float(run.fact("exemplars")) for run in line.runs])
     each = base.mean_std([float(run.fact("bytes_per_exemplar")) for run in line.runs])
-    memory = [plus_minus(*kept, several and kept[1] > 0, 0), f"{each[0]:,.0f}"] if line.size else ["–", "–"]
-    scores = [base.mean_std([100 * value for value in values(line, name).values()]) for name in METRICS]
-    return [f"{line.size / base.MB:g}", str(len(line.runs)), *memory, *(plus_minus(*score, several) for score in scores)]
+    memory = (
+        [plus_minus(*kept, several and kept[1] > 0, 0), f"{each[0]:,.0f}"]
+        if line.size
+        else ["–", "–"]
+    )
+    scores = [
+        base.mean_std([100 * value for value in values(line, name).values()]) for name in METRICS
+    ]
+    return [
+        f"{line.size / base.MB:g}",
+        str(len(line.runs)),
+        *memory,
+        *(plus_minus(*score, several) for score in scores),
+    ]
 
 
 def _numbers(line: Line) -> dict[str, Any]:
     """The row of the CSV file: fractions and bytes."""
-    known = {**line.row._asdict(), **line.key._asdict(), "memory_bytes": line.size, "seeds": len(line.runs)}
+    known = {
+        **line.row._asdict(),
+        **line.key._asdict(),
+        "memory_bytes": line.size,
+        "seeds": len(line.runs),
+    }
     for name in ("exemplars", "bytes_per_exemplar"):
-        known[f"{name}_mean"], known[f"{name}_sd"] = base.mean_std([float(run.fact(name)) for run in line.runs])
+        known[f"{name}_mean"], known[f"{name}_sd"] = base.mean_std(
+            [float(run.fact(name)) for run in line.runs]
+        )
     for name in METRICS:
-        known[f"{name}_mean"], known[f"{name}_sd"] = base.mean_std(list(values(line, name).values()))
-    return known | ({name: math.nan for name in known if name.endswith("_sd")} if len(line.runs) == 1 else {})
+        known[f"{name}_mean"], known[f"{name}_sd"] = base.mean_std(
+            list(values(line, name).values())
+        )
+    return known | (
+        {name: math.nan for name in known if name.endswith("_sd")} if len(line.runs) == 1 else {}
+    )
 
 
 REPORT = base.Report("summary", TITLE, make)

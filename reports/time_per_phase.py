@@ -5,9 +5,9 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from seit_cl.reporting import base
 from seit_cl.reporting.phases import PHASES, phases
-from seit_cl.reports import base
-from seit_cl.results import Run
+from seit_cl.results.run_files import Run
 
 TITLE = "Time and throughput of each phase"
 NOTE = (
@@ -16,9 +16,11 @@ NOTE = (
 )
 OLD = "; runs of before phases were noted: train includes remembering"
 LOOKS = {  # greys of different lightness and hatches: colours are formats
-    "tokenize": ("#f2f2f2", "", "P"), "train": ("#4d4d4d", "", "o"),
-    "remember": ("#b3b3b3", "////", "s"), "test": ("#e0e0e0", "....", "^"),
-}  # fmt: skip
+    "tokenize": ("#f2f2f2", "", "P"),
+    "train": ("#4d4d4d", "", "o"),
+    "remember": ("#b3b3b3", "////", "s"),
+    "test": ("#e0e0e0", "....", "^"),
+}
 BARS = {"////": " (bars: hatched)", "....": " (bars: dotted)"}
 Lines = dict[tuple[base.Setting, base.Series], list[Run]]
 
@@ -32,11 +34,19 @@ def make(runs: list[Run]) -> Figure | None:
         lines.setdefault((base.setting(run), key), []).append(run)
     if not lines:
         return None
-    order = sorted(lines, key=lambda line: (line[0], base.in_order({key for _, key in lines}).index(line[1])), reverse=True)
+    order = sorted(
+        lines,
+        key=lambda line: (line[0], base.in_order({key for _, key in lines}).index(line[1])),
+        reverse=True,
+    )
     rows = [row for row, _ in order]
-    devices = ", ".join(sorted({str(run.environment.get("device") or run.fact("device")) for run in shown}))
+    devices = ", ".join(
+        sorted({str(run.environment.get("device") or run.fact("device")) for run in shown})
+    )
     old = OLD if any("phases" not in run.facts for run in shown) else ""
-    figure = base.new_figure(TITLE, base.note(rows, f"{devices}; {NOTE}{old}"), (1, 2), (4.6, 0.9 + 0.24 * len(order)))
+    figure = base.new_figure(
+        TITLE, base.note(rows, f"{devices}; {NOTE}{old}"), (1, 2), (4.6, 0.9 + 0.24 * len(order))
+    )
     left, right = figure.subplots(1, 2, sharey=True)
     names = [_name(row, key, rows, runs) for row, key in order]
     left.set_yticks(range(len(order)), names)
@@ -68,7 +78,16 @@ def _seconds(ax: Axes, groups: list[list[Run]]) -> None:
         seconds = [mean_phase(group, name)[0] for group in groups]
         if any(seconds):
             colour, hatch, _ = LOOKS[name]
-            ax.barh(range(len(groups)), seconds, 0.7, left=start, color=colour, hatch=hatch, edgecolor="#333333", linewidth=0.5)
+            ax.barh(
+                range(len(groups)),
+                seconds,
+                0.7,
+                left=start,
+                color=colour,
+                hatch=hatch,
+                edgecolor="#333333",
+                linewidth=0.5,
+            )
         start = [a + b for a, b in zip(start, seconds, strict=True)]
     ax.set_xlabel("seconds of a run")
 
@@ -80,10 +99,21 @@ def _throughput(ax: Axes, groups: list[list[Run]]) -> None:
         if any(speed == speed for speed in speeds):
             colour, hatch, marker = LOOKS[name]
             ax.plot(
-                speeds, range(len(groups)), linestyle="none", marker=marker, markersize=1.3 * base.look().marker, color=colour,
-                markeredgecolor="#333333", label=name + BARS.get(hatch, ""),
-            )  # fmt: skip
-    known = [speed for name in PHASES for group in groups if (speed := mean_phase(group, name)[1]) == speed]
+                speeds,
+                range(len(groups)),
+                linestyle="none",
+                marker=marker,
+                markersize=1.3 * base.look().marker,
+                color=colour,
+                markeredgecolor="#333333",
+                label=name + BARS.get(hatch, ""),
+            )
+    known = [
+        speed
+        for name in PHASES
+        for group in groups
+        if (speed := mean_phase(group, name)[1]) == speed
+    ]
     base.plain_log(ax, "x", (1,) if max(known) > 30 * min(known) else (1, 2, 5))
     ax.set_xlabel("images a second (log scale)")
 

@@ -1,1 +1,1 @@
-"""One file per scenario; found by seit_cl.plugins."""
+"""One file per scenario; found by seit_cl.core.plugins."""

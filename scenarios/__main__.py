@@ -13,13 +13,13 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from seit_cl import plugins
-from seit_cl.cli import hint, parse_line, run_command
 from seit_cl.config import RunConfig
-from seit_cl.datasets.base import Dataset
-from seit_cl.errors import UserError
-from seit_cl.rundata import list_dataset
-from seit_cl.scenario import build_scenario, written
+from seit_cl.core import plugins
+from seit_cl.core.cli import hint, parse_line, run_command
+from seit_cl.core.errors import UserError
+from seit_cl.data.base import Dataset
+from seit_cl.data.scenario import build_scenario, written
+from seit_cl.experiment.run_data import list_dataset
 
 COLUMNS = ("scenario", "classes", "experiences", "images", "stream", "source")
 FILE_WIDTH = 240  # characters, where a file or a pipe takes the table
@@ -29,7 +29,9 @@ FILE_WIDTH = 240  # characters, where a file or a pipe takes the table
 class Listing:
     """List the scenarios."""
 
-    data_root: Annotated[Path | None, hint("data to count in: an image folder or a token file; none: as published")] = None
+    data_root: Annotated[
+        Path | None, hint("data to count in: an image folder or a token file; none: as published")
+    ] = None
     debug: Annotated[bool, hint("show tracebacks of user errors")] = False
 
 
@@ -37,7 +39,14 @@ def published() -> Iterator[tuple[str, ...]]:
     """A row of COLUMNS for every scenario."""
     for name in names():
         kind = build_scenario(name)
-        yield name, kind.classes, str(kind.experiences or "the data's"), kind.images, kind.shape, kind.source
+        yield (
+            name,
+            kind.classes,
+            str(kind.experiences or "the data's"),
+            kind.images,
+            kind.shape,
+            kind.source,
+        )
 
 
 def counted(root: Path) -> list[tuple[str, ...]]:
@@ -49,7 +58,9 @@ def counted(root: Path) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     problems, listings = [], dict[Any, Dataset]()
     for name in names():
-        layout = type(build_scenario(name)).listed  # most share one, and a large folder takes seconds
+        layout = type(
+            build_scenario(name)
+        ).listed  # most share one, and a large folder takes seconds
         try:
             if layout not in listings:
                 listings[layout] = list_dataset(RunConfig(data_root=root, scenario=name))
@@ -85,7 +96,9 @@ def settings(values: Any) -> str:
     return ",".join(f"{name}={value}" for name, value in vars(values).items())
 
 
-def print_table(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]], console: Console) -> None:
+def print_table(
+    columns: tuple[str, ...], rows: Iterable[tuple[str, ...]], console: Console
+) -> None:
     """Rows in columns."""
     table = Table(*columns, box=None, pad_edge=False)
     for row in rows:
@@ -96,7 +109,9 @@ def print_table(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]], conso
 def main() -> None:
     """The command."""
     options = parse_line(lambda: tyro.cli(Listing, prog="python -m seit_cl.scenarios"))
-    console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else FILE_WIDTH)
+    console = Console(
+        highlight=False, markup=False, width=None if sys.stdout.isatty() else FILE_WIDTH
+    )
     if options.data_root is not None:
         rows = list(counted(options.data_root))
         print_table(COLUMNS[:4], (row for row in rows if len(row) > 2), console)
@@ -104,8 +119,11 @@ def main() -> None:
             console.print(f"{name} does not fit: {why}", soft_wrap=True)
         return
     print_table(COLUMNS, published(), console)
-    console.print("\nimages are train + val. --scenario NAME:option=value sets an option of a scenario, --preset takes what it "
-                  "recommends for options that are not given:", soft_wrap=True)  # fmt: skip
+    console.print(
+        "\nimages are train + val. --scenario NAME:option=value sets an option of a scenario, --preset takes what it "
+        "recommends for options that are not given:",
+        soft_wrap=True,
+    )
     for name in names():
         kind = build_scenario(name)
         own, preset = settings(kind.options), written(kind.preset)

@@ -6,9 +6,9 @@ from typing import ClassVar
 
 from timm.data import ImageNetInfo
 
-from seit_cl.datasets.base import Dataset
-from seit_cl.datasets.listing import some
-from seit_cl.errors import UserError
+from seit_cl.core.errors import UserError
+from seit_cl.data.base import Dataset
+from seit_cl.data.listing import some
 from seit_cl.scenarios.class_incremental import ClassIncremental
 
 
@@ -43,6 +43,8 @@ class Listed(ClassIncremental):
         wanted = self.wanted(dataset)
         missing = set(wanted) - set(dataset.classes)
         if missing:
-            raise UserError(f"--scenario {self.name}: {dataset.root} lacks {len(missing)} of the {len(wanted)} classes of "
-                            f"{self.list_name}: {some(missing)}; give --data-root a folder that has them")  # fmt: skip
+            raise UserError(
+                f"--scenario {self.name}: {dataset.root} lacks {len(missing)} of the {len(wanted)} classes of "
+                f"{self.list_name}: {some(missing)}; give --data-root a folder that has them"
+            )
         return dataset.only(wanted)

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seit_cl.datasets.base import Dataset
-from seit_cl.errors import UserError
-from seit_cl.scenario import Cut, Scenario
+from seit_cl.core.errors import UserError
+from seit_cl.data.base import Dataset
+from seit_cl.data.scenario import Cut, Scenario
 
 
 def generator(cut: Cut, purpose: str) -> np.random.RandomState:
@@ -28,7 +28,9 @@ def random_shares(total: int, parts: int, draw: np.random.RandomState) -> list[i
 def refuse_first_classes(cut: Cut, name: str) -> None:
     """Raises UserError where --first-classes is given to a scenario in which it means nothing."""
     if cut.first_classes:
-        raise UserError(f"--first-classes {cut.first_classes}: --scenario {name} has no such thing; drop it")
+        raise UserError(
+            f"--first-classes {cut.first_classes}: --scenario {name} has no such thing; drop it"
+        )
 
 
 def by_first_appearance(
@@ -55,7 +57,10 @@ def by_first_appearance(
         name=name,
         class_order=tuple(appeared),
         train=tuple(train),
-        test=tuple(torch.isin(dataset.val.labels, torch.tensor(new, dtype=torch.int64)).nonzero()[:, 0] for new in fresh),
+        test=tuple(
+            torch.isin(dataset.val.labels, torch.tensor(new, dtype=torch.int64)).nonzero()[:, 0]
+            for new in fresh
+        ),
         classes=tuple(tuple(sorted(label[c] for c in classes)) for classes in shown),
         boundaries=boundaries,
     )

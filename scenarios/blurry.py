@@ -10,10 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seit_cl.datasets.base import Dataset
-from seit_cl.errors import UserError
-from seit_cl.scenario import Cut, Scenario, ScenarioKind
-from seit_cl.scenarios._streams import by_first_appearance, generator, random_shares, refuse_first_classes
+from seit_cl.core.errors import UserError
+from seit_cl.data.base import Dataset
+from seit_cl.data.scenario import Cut, Scenario, ScenarioKind
+from seit_cl.scenarios._streams import (
+    by_first_appearance,
+    generator,
+    random_shares,
+    refuse_first_classes,
+)
 from seit_cl.scenarios.class_incremental import ordered_classes, split_sizes
 
 
@@ -36,15 +41,23 @@ class BlurryOptions:
                 raise UserError(f"blurry: {name}={value:g}: percent, from 0 to 100")
 
 
-def class_shares(disjoint: int, blurry: int, experiences: int, draw: np.random.RandomState) -> list[tuple[int, int]]:
+def class_shares(
+    disjoint: int, blurry: int, experiences: int, draw: np.random.RandomState
+) -> list[tuple[int, int]]:
     """Disjoint and blurry classes of every experience: the first in random numbers, the second as even as can be.
 
     Raises:
         UserError: fewer classes than experiences, each of which has one at least.
     """
     if disjoint + blurry < experiences:
-        raise UserError(f"{disjoint + blurry} classes cannot fill {experiences} experiences; lower --experiences")
-    even = split_sizes(blurry, experiences, 0) if blurry >= experiences else [1] * blurry + [0] * (experiences - blurry)
+        raise UserError(
+            f"{disjoint + blurry} classes cannot fill {experiences} experiences; lower --experiences"
+        )
+    even = (
+        split_sizes(blurry, experiences, 0)
+        if blurry >= experiences
+        else [1] * blurry + [0] * (experiences - blurry)
+    )
     needed = [int(share == 0) for share in even]
     more = random_shares(disjoint - sum(needed), experiences, draw)
     return [(need + share, own) for need, share, own in zip(needed, more, even, strict=True)]
@@ -65,9 +78,14 @@ def blur(parts: Sequence[np.ndarray], moving: int, draw: np.random.RandomState) 
         more = min(share + left, len(parts[i]) - gives[i])
         gives[i], left = gives[i] + more, left + share - more
     mixed = [draw.permutation(part) for part in parts]
-    pool = draw.permutation(np.concatenate([part[:give] for part, give in zip(mixed, gives, strict=True)]))
+    pool = draw.permutation(
+        np.concatenate([part[:give] for part, give in zip(mixed, gives, strict=True)])
+    )
     back = np.split(pool, np.cumsum(gives)[:-1])
-    return [np.concatenate([part[give:], got]) for part, give, got in zip(mixed, gives, back, strict=True)]
+    return [
+        np.concatenate([part[give:], got])
+        for part, give, got in zip(mixed, gives, back, strict=True)
+    ]
 
 
 class Blurry(ScenarioKind):

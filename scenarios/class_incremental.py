@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from seit_cl.datasets.base import Dataset
-from seit_cl.errors import UserError
-from seit_cl.scenario import Cut, Scenario, ScenarioKind
+from seit_cl.core.errors import UserError
+from seit_cl.data.base import Dataset
+from seit_cl.data.scenario import Cut, Scenario, ScenarioKind
 
 
 def class_order(classes: int, seed: int) -> tuple[int, ...]:
@@ -32,11 +32,19 @@ def split_sizes(classes: int, experiences: int, first: int) -> list[int]:
     Raises:
         UserError: an experience would have no class.
     """
-    if first < 0 or not 1 <= experiences <= classes or (first and classes - first < experiences - 1):
-        raise UserError(f"{classes} classes cannot fill {experiences} experiences with {first or 'as many'} in the first; "
-                        "lower --experiences or --first-classes")  # fmt: skip
+    if (
+        first < 0
+        or not 1 <= experiences <= classes
+        or (first and classes - first < experiences - 1)
+    ):
+        raise UserError(
+            f"{classes} classes cannot fill {experiences} experiences with {first or 'as many'} in the first; "
+            "lower --experiences or --first-classes"
+        )
     if first and experiences == 1 and first != classes:
-        raise UserError(f"one experience holds all {classes} classes, not {first}; drop --first-classes")
+        raise UserError(
+            f"one experience holds all {classes} classes, not {first}; drop --first-classes"
+        )
     head = [first] if first else []
     rest, parts = classes - first, experiences - len(head)
     return head + [rest // parts + (i < rest % parts) for i in range(parts)]
@@ -53,7 +61,9 @@ def ordered_classes(dataset: Dataset, cut: Cut) -> tuple[int, ...]:
         return class_order(count, cut.class_order_seed)
     if sorted(explicit) != sorted(dataset.classes):
         odd = sorted(set(explicit) ^ set(dataset.classes)) or ["a class given twice"]
-        raise UserError(f"--class-order must name each of the {count} classes once; look at {', '.join(odd[:3])}")
+        raise UserError(
+            f"--class-order must name each of the {count} classes once; look at {', '.join(odd[:3])}"
+        )
     return tuple(dataset.classes.index(name) for name in explicit)
 
 
@@ -76,7 +86,12 @@ class ClassIncremental(ScenarioKind):
     source = "Rebuffi et al., CVPR 2017 (iCaRL)"
     shape = "experiences of equally many classes"
     Options = Phases
-    preset: ClassVar[Mapping[str, Any]] = {"memory_mb": (0.02, 0.1, 0.5, 2.0), "epochs": 20, "cutmix_p": 0.0, "token_rrc": 0.6}
+    preset: ClassVar[Mapping[str, Any]] = {
+        "memory_mb": (0.02, 0.1, 0.5, 2.0),
+        "epochs": 20,
+        "cutmix_p": 0.0,
+        "token_rrc": 0.6,
+    }
 
     def __init__(self, spec: str) -> None:
         """As every kind.
@@ -87,8 +102,10 @@ class ClassIncremental(ScenarioKind):
         super().__init__(spec)
         base, phases = self.options.base, self.options.phases
         if (base, phases) != (0, 0) and min(base, phases) < 1:
-            raise UserError(f"--scenario {spec}: base={base} and phases={phases} go together, both from 1 up: the classes of the "
-                            "first experience, and the number of experiences after it")  # fmt: skip
+            raise UserError(
+                f"--scenario {spec}: base={base} and phases={phases} go together, both from 1 up: the classes of the "
+                "first experience, and the number of experiences after it"
+            )
 
     def resolve(self, cut: Cut) -> Cut:
         """With base and phases, one experience of `base` classes and `phases` more.
@@ -99,9 +116,14 @@ class ClassIncremental(ScenarioKind):
         base, phases = self.options.base, self.options.phases
         if not base:
             return super().resolve(cut)
-        for option, given, own in (("experiences", cut.experiences, phases + 1), ("first-classes", cut.first_classes, base)):
+        for option, given, own in (
+            ("experiences", cut.experiences, phases + 1),
+            ("first-classes", cut.first_classes, base),
+        ):
             if given not in (0, own):
-                raise UserError(f"--{option} {given}: --scenario {self.name} has {own}; leave the option out")
+                raise UserError(
+                    f"--{option} {given}: --scenario {self.name} has {own}; leave the option out"
+                )
         return replace(cut, experiences=phases + 1, first_classes=base)
 
     def cut(self, dataset: Dataset, cut: Cut) -> Scenario:

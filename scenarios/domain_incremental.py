@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from seit_cl.datasets.base import Dataset
-from seit_cl.datasets.corrupted import open_corrupted
-from seit_cl.datasets.corruptions import CORRUPTIONS, SEVERITIES
-from seit_cl.datasets.domains import DomainDataset, list_domains
-from seit_cl.datasets.holdout import Holdout
-from seit_cl.datasets.images import LARGEST, SMALLEST, native_resolution
-from seit_cl.errors import UserError, nearest
-from seit_cl.scenario import Cut, Scenario, ScenarioKind
+from seit_cl.core.cache import cache_folder
+from seit_cl.core.errors import UserError, nearest
+from seit_cl.data.base import Dataset
+from seit_cl.data.corrupted import open_corrupted
+from seit_cl.data.corruptions import CORRUPTIONS, SEVERITIES
+from seit_cl.data.domains import DomainDataset, list_domains
+from seit_cl.data.holdout import Holdout
+from seit_cl.data.images import LARGEST, SMALLEST, native_resolution
+from seit_cl.data.scenario import Cut, Scenario, ScenarioKind
 from seit_cl.scenarios._streams import refuse_first_classes
 from seit_cl.scenarios.class_incremental import ordered_classes
-from seit_cl.tokenizing.cache import cache_folder
 
 
 @dataclass(frozen=True)
@@ -42,17 +42,29 @@ class DomainOptions:
         named = self.corruptions.split("+") if self.corruptions else []
         for name in named:
             if name not in CORRUPTIONS:
-                raise UserError(f"domain-incremental: unknown corruption {name!r}; {nearest(name, CORRUPTIONS)}")
+                raise UserError(
+                    f"domain-incremental: unknown corruption {name!r}; {nearest(name, CORRUPTIONS)}"
+                )
         if len(set(named)) < len(named):
-            raise UserError(f"domain-incremental: corruptions={self.corruptions}: one is named twice; name each once")
+            raise UserError(
+                f"domain-incremental: corruptions={self.corruptions}: one is named twice; name each once"
+            )
         if named and self.domains:
-            raise UserError("domain-incremental: domains= are folders, corruptions= are made; give one of the two")
+            raise UserError(
+                "domain-incremental: domains= are folders, corruptions= are made; give one of the two"
+            )
         if not 1 <= self.severity <= SEVERITIES:
-            raise UserError(f"domain-incremental: severity={self.severity}: must be from 1 to {SEVERITIES}")
+            raise UserError(
+                f"domain-incremental: severity={self.severity}: must be from 1 to {SEVERITIES}"
+            )
         if self.side and not SMALLEST <= self.side <= LARGEST:
-            raise UserError(f"domain-incremental: side={self.side}: 0, or from {SMALLEST} to {LARGEST} pixels")
+            raise UserError(
+                f"domain-incremental: side={self.side}: 0, or from {SMALLEST} to {LARGEST} pixels"
+            )
         if not 0 <= self.deal_seed < 2**32:
-            raise UserError(f"domain-incremental: deal_seed={self.deal_seed}: must be from 0 to {2**32 - 1}")
+            raise UserError(
+                f"domain-incremental: deal_seed={self.deal_seed}: must be from 0 to {2**32 - 1}"
+            )
 
 
 class DomainIncremental(ScenarioKind):
@@ -85,14 +97,21 @@ class DomainIncremental(ScenarioKind):
         if isinstance(dataset, DomainDataset):
             return dataset
         if not options.corruptions:
-            raise UserError(f"{dataset.root}: has no domains; give --data-root a folder for each domain, or write "
-                            "--scenario domain-incremental:corruptions=gaussian_noise+contrast")  # fmt: skip
+            raise UserError(
+                f"{dataset.root}: has no domains; give --data-root a folder for each domain, or write "
+                "--scenario domain-incremental:corruptions=gaussian_noise+contrast"
+            )
         if not dataset.has_images:
             raise UserError(f"{dataset.root}: holds tokens alone; corruptions need images")
         return open_corrupted(
-            cache_folder() / "datasets", dataset, options.corruptions.split("+"), options.severity,
-            options.side or native_resolution(dataset), options.deal_seed, self.progress,
-        )  # fmt: skip
+            cache_folder() / "datasets",
+            dataset,
+            options.corruptions.split("+"),
+            options.severity,
+            options.side or native_resolution(dataset),
+            options.deal_seed,
+            self.progress,
+        )
 
     def cut(self, dataset: Dataset, cut: Cut) -> Scenario:
         """An experience for each domain."""
@@ -101,7 +120,9 @@ class DomainIncremental(ScenarioKind):
         refuse_first_classes(cut, self.name)
         count = len(dataset.domains)
         if cut.experiences not in (0, count):
-            raise UserError(f"--experiences {cut.experiences}: there is one for each of the {count} domains; drop it")
+            raise UserError(
+                f"--experiences {cut.experiences}: there is one for each of the {count} domains; drop it"
+            )
         order = ordered_classes(dataset, cut)
         train, val = (dataset.domains_of(split) for split in (dataset.train, dataset.val))
         return Scenario(

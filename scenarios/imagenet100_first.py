@@ -5,7 +5,7 @@ Another list of the same name is imagenet100-u; nine classes are in both.
 
 from __future__ import annotations
 
-from seit_cl.datasets.base import Dataset
+from seit_cl.data.base import Dataset
 from seit_cl.scenarios._listed import imagenet_wnids
 from seit_cl.scenarios.imagenet100_u import CLASSES, ImageNet100U
 

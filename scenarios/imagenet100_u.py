@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from seit_cl.datasets.base import Dataset
+from seit_cl.data.base import Dataset
 from seit_cl.scenarios._listed import Listed, imagenet_wnids
 
 SEED, CLASSES = 1993, 100
@@ -27,13 +27,19 @@ class ImageNet100U(Listed):
     list_name = "ImageNet-100's U list"
     # Budgets and epochs: docs/scenarios.md, "Presets"
     preset: ClassVar[Mapping[str, Any]] = {
-        "memory_mb": (0.1, 0.5, 2.0, 5.0, 20.0, 301.056), "epochs": 90, "batch": 128, "replay_batch": 128, "model": "small",
-    }  # fmt: skip
+        "memory_mb": (0.1, 0.5, 2.0, 5.0, 20.0, 301.056),
+        "epochs": 90,
+        "batch": 128,
+        "replay_batch": 128,
+        "model": "small",
+    }
 
     def wanted(self, dataset: Dataset) -> list[str]:
         """100 of the 1,000 sorted wnids, drawn without replacement by numpy's legacy generator."""
         wnids = imagenet_wnids()
-        return [wnids[i] for i in np.random.RandomState(SEED).choice(len(wnids), CLASSES, replace=False)]
+        return [
+            wnids[i] for i in np.random.RandomState(SEED).choice(len(wnids), CLASSES, replace=False)
+        ]
 
 
 SCENARIO = ImageNet100U

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from seit_cl.datasets.base import Dataset
+from seit_cl.data.base import Dataset
 from seit_cl.scenarios._listed import Listed, imagenet_wnids
 
 
@@ -20,8 +20,12 @@ class ImageNet1k(Listed):
     list_name = "ImageNet-1k"
     # Budgets and epochs: docs/scenarios.md, "Presets"
     preset: ClassVar[Mapping[str, Any]] = {
-        "memory_mb": (1.0, 5.0, 20.0, 3010.56), "epochs": 90, "batch": 128, "replay_batch": 128, "model": "small",
-    }  # fmt: skip
+        "memory_mb": (1.0, 5.0, 20.0, 3010.56),
+        "epochs": 90,
+        "batch": 128,
+        "replay_batch": 128,
+        "model": "small",
+    }
 
     def wanted(self, dataset: Dataset) -> list[str]:
         """The 1,000 wnids."""

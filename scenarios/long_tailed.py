@@ -8,9 +8,9 @@ from enum import StrEnum
 import numpy as np
 import torch
 
-from seit_cl.datasets.base import Dataset
-from seit_cl.errors import UserError
-from seit_cl.scenario import Cut, Scenario, ScenarioKind
+from seit_cl.core.errors import UserError
+from seit_cl.data.base import Dataset
+from seit_cl.data.scenario import Cut, Scenario, ScenarioKind
 from seit_cl.scenarios._streams import generator
 from seit_cl.scenarios.class_incremental import ClassIncremental
 
@@ -37,15 +37,19 @@ class LongTailedOptions:
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
         if not 1 <= self.ratio < float("inf"):
-            raise UserError(f"long-tailed: ratio={self.ratio:g}: the largest class over the smallest, 1 or more; "
-                            "rho=0.01 is ratio=100")  # fmt: skip
+            raise UserError(
+                f"long-tailed: ratio={self.ratio:g}: the largest class over the smallest, 1 or more; "
+                "rho=0.01 is ratio=100"
+            )
 
 
 def tail_sizes(largest: int, classes: int, ratio: float) -> list[int]:
     """Sizes of the classes, falling exponentially: largest * ratio^(-i / (C - 1)) for i from 0, rounded down, 1 at least
     (Cui et al., CVPR 2019)."""
     # A little more than nothing is added, so that a power that is whole but for rounding is not rounded down.
-    return [max(1, int(largest * ratio ** (-i / max(1, classes - 1)) + 1e-9)) for i in range(classes)]
+    return [
+        max(1, int(largest * ratio ** (-i / max(1, classes - 1)) + 1e-9)) for i in range(classes)
+    ]
 
 
 class LongTailed(ScenarioKind):

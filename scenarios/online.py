@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 
 import torch
 
-from seit_cl.datasets.base import Dataset
-from seit_cl.errors import UserError
-from seit_cl.scenario import Cut, Scenario, ScenarioKind
+from seit_cl.core.errors import UserError
+from seit_cl.data.base import Dataset
+from seit_cl.data.scenario import Cut, Scenario, ScenarioKind
 from seit_cl.scenarios._streams import by_first_appearance, generator
 from seit_cl.scenarios.class_incremental import ClassIncremental
 
@@ -45,7 +45,9 @@ class Online(ScenarioKind):
         """Experiences without boundaries; the images' order comes from --class-order-seed."""
         groups = ClassIncremental("class-incremental").cut(dataset, cut)
         draw = generator(cut, "online")
-        stream = torch.cat([ids[torch.from_numpy(draw.permutation(len(ids)))] for ids in groups.train])
+        stream = torch.cat(
+            [ids[torch.from_numpy(draw.permutation(len(ids)))] for ids in groups.train]
+        )
         parts = stream.split(self.options.size)
         return by_first_appearance(self.name, dataset, groups.class_order, parts, boundaries=False)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from seit_cl.datasets.base import Dataset
-from seit_cl.errors import UserError
+from seit_cl.core.errors import UserError
+from seit_cl.data.base import Dataset
 from seit_cl.scenarios._listed import Listed
 
 CLASSES = 200
@@ -23,7 +23,10 @@ class TinyImageNet(Listed):
     experiences = 10
     list_name = f"Tiny-ImageNet's {LIST}"
     # Budgets and epochs: docs/scenarios.md, "Presets"
-    preset: ClassVar[Mapping[str, Any]] = {"memory_mb": (0.1, 0.5, 2.4576, 6.144, 20.0), "epochs": 50}
+    preset: ClassVar[Mapping[str, Any]] = {
+        "memory_mb": (0.1, 0.5, 2.4576, 6.144, 20.0),
+        "epochs": 50,
+    }
 
     def wanted(self, dataset: Dataset) -> list[str]:
         """What wnids.txt lists, else the dataset's own.
@@ -35,12 +38,16 @@ class TinyImageNet(Listed):
         try:
             listed = path.read_text(encoding="utf-8").split() if path.is_file() else None
         except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{path}: cannot be read ({error}); unpack Tiny-ImageNet anew") from error
+            raise UserError(
+                f"{path}: cannot be read ({error}); unpack Tiny-ImageNet anew"
+            ) from error
         names = dataset.classes if listed is None else listed
         if len(set(names)) != CLASSES:
             where = f"{path} lists" if listed else f"{dataset.root} has"
-            raise UserError(f"--scenario {self.name}: {where} {len(set(names))} classes, and Tiny-ImageNet {CLASSES}; give "
-                            "--data-root its unpacked archive, or use class-incremental")  # fmt: skip
+            raise UserError(
+                f"--scenario {self.name}: {where} {len(set(names))} classes, and Tiny-ImageNet {CLASSES}; give "
+                "--data-root its unpacked archive, or use class-incremental"
+            )
         return names
 
 

@@ -18,31 +18,39 @@ from rich.progress import track
 from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from seit_cl import density_page
-from seit_cl.autoencoder.training_data import photos
-from seit_cl.cli import parse_line, run_command
-from seit_cl.datasets.fractals import render
-from seit_cl.datasets.images import load_images
-from seit_cl.datasets.token_file import TokenFile, is_token_file, open_token_file
-from seit_cl.density_rivals import ORIGINALS, RIVALS
-from seit_cl.errors import UserError
+from seit_cl.core.cli import parse_line, run_command
+from seit_cl.core.errors import UserError
+from seit_cl.core.files import write_atomic
+from seit_cl.data.fractals import render
+from seit_cl.data.images import load_images
+from seit_cl.data.samples import Samples
+from seit_cl.data.token_file import TokenFile, is_token_file, open_token_file
 from seit_cl.formats import ExemplarFormat, build_format
+from seit_cl.formats._baselines import ORIGINALS, RIVALS
 from seit_cl.formats._image_file import write_image
+from seit_cl.formats._records import Records
 from seit_cl.formats.base import FittedFormat, FormatContext
 from seit_cl.memory import ByteBudgetBuffer
-from seit_cl.memory.meter import Meter
-from seit_cl.records import Records
-from seit_cl.results import write_atomic
-from seit_cl.samples import Samples
+from seit_cl.memory.byte_accounting import ByteAccounting
+from seit_cl.reporting import density
 from seit_cl.tokenizers import DEFAULT_TOKENIZER, Tokenizer, open_tokenizer
+from seit_cl.tokenizers._picture import save
+from seit_cl.tokenizers._quality import CHECK_SEED, psnr
 from seit_cl.tokenizers._stored import StoredTokenizer
-from seit_cl.tokenizing.picture import save
-from seit_cl.tokenizing.quality import CHECK_SEED, psnr
+from seit_cl.tokenizers.training.images import photos
 
 DEFAULT = (
-    "raw", "png", "jpeg:quality=75", "jpeg:quality=25", "jpeg_scan:quality=25", "webp:quality=25", "avif:quality=25",
-    "tokens", "tokens:coder=ans", "tokens:coder=context",
-)  # fmt: skip
+    "raw",
+    "png",
+    "jpeg:quality=75",
+    "jpeg:quality=25",
+    "jpeg_scan:quality=25",
+    "webp:quality=25",
+    "avif:quality=25",
+    "tokens",
+    "tokens:coder=ans",
+    "tokens:coder=context",
+)
 LARGE = 256  # side that images of many sizes are brought to
 LOOKED_AT = 50  # images whose sizes say what the data set's is
 SHOWN = 6  # fractals of the picture
@@ -53,14 +61,30 @@ TIMED = 0.5  # seconds that a speed is measured for, at least
 class Options:
     """Options of the density table."""
 
-    data_root: Annotated[Path, tyro.conf.arg(help="folder of images, only val/ where there is one; or a token file")]
+    data_root: Annotated[
+        Path, tyro.conf.arg(help="folder of images, only val/ where there is one; or a token file")
+    ]
     format: Annotated[tuple[str, ...], tyro.conf.arg(help="formats to compare")] = DEFAULT
-    memory_mb: Annotated[tuple[float, ...], tyro.conf.arg(help="budgets in MB (10^6 bytes)")] = (1.0, 10.0, 100.0)
-    resolution: Annotated[int, tyro.conf.arg(help="side in pixels; 0: the images' own where all have one, else 256")] = 0
-    images: Annotated[int, tyro.conf.arg(help="images to measure on, from all over the folder")] = 500
-    tokenizer: Annotated[str, tyro.conf.arg(help="a tokenizer file, or kind:SOURCE,option=value")] = DEFAULT_TOKENIZER
-    show: Annotated[tuple[Path, ...], tyro.conf.arg(help="images of the picture; fractals where none is named")] = ()
-    out: Annotated[Path, tyro.conf.arg(help="folder of table, figure and picture")] = Path("density")
+    memory_mb: Annotated[tuple[float, ...], tyro.conf.arg(help="budgets in MB (10^6 bytes)")] = (
+        1.0,
+        10.0,
+        100.0,
+    )
+    resolution: Annotated[
+        int, tyro.conf.arg(help="side in pixels; 0: the images' own where all have one, else 256")
+    ] = 0
+    images: Annotated[int, tyro.conf.arg(help="images to measure on, from all over the folder")] = (
+        500
+    )
+    tokenizer: Annotated[
+        str, tyro.conf.arg(help="a tokenizer file, or kind:SOURCE,option=value")
+    ] = DEFAULT_TOKENIZER
+    show: Annotated[
+        tuple[Path, ...], tyro.conf.arg(help="images of the picture; fractals where none is named")
+    ] = ()
+    out: Annotated[Path, tyro.conf.arg(help="folder of table, figure and picture")] = Path(
+        "density"
+    )
 
 
 class Shown:
@@ -129,11 +153,15 @@ class TokenSource:
 
     def pixels(self, ids: Tensor) -> Tensor:
         """Raises UserError: there are none."""
-        raise UserError(f"{self.path}: holds tokens alone; give formats of tokens, or a folder of images")
+        raise UserError(
+            f"{self.path}: holds tokens alone; give formats of tokens, or a folder of images"
+        )
 
     def files(self, ids: Tensor) -> list[bytes]:
         """Raises UserError: there are none."""
-        raise UserError(f"{self.path}: holds tokens alone; give formats of tokens, or a folder of images")
+        raise UserError(
+            f"{self.path}: holds tokens alone; give formats of tokens, or a folder of images"
+        )
 
 
 def choose(options: Options) -> list[Path]:
@@ -179,22 +207,29 @@ def speed(call: Callable[[], object], images: int) -> float:
     return rounds * images / taken
 
 
-def row(fmt: ExemplarFormat, samples: Samples, context: FormatContext, tokenizer: Tokenizer) -> dict[str, object]:
+def row(
+    fmt: ExemplarFormat, samples: Samples, context: FormatContext, tokenizer: Tokenizer
+) -> dict[str, object]:
     """What a format makes of samples: bytes, speeds on one core, fidelity."""
     records = fmt.encode(samples)
     empty = ByteBudgetBuffer(1 << 40, fmt, context).used_bytes
-    meter = Meter(fmt, context.classes, {}, empty - len(fmt.side_info))
+    meter = ByteAccounting(fmt, context.classes, {}, empty - len(fmt.side_info))
     each = float(sum(meter.exemplar(length) for length in records.lengths.tolist())) / len(records)
     payload = float(records.lengths.double().mean())
     needs = tokenizer.codec_bytes if fmt.domain == "tokens" else 0
     return {
-        "format": fmt.spec, "bytes_each": each, "payload": payload, "label": meter.label,
-        "length": each - payload - meter.label - meter.extras, "header": meter.header, "tables": len(fmt.side_info),
+        "format": fmt.spec,
+        "bytes_each": each,
+        "payload": payload,
+        "label": meter.label,
+        "length": each - payload - meter.label - meter.extras,
+        "header": meter.header,
+        "tables": len(fmt.side_info),
         "codec_bytes": needs + fmt.codec_bytes,
         "encode_per_second": speed(lambda: fmt.encode(samples), len(samples)),
         "decode_per_second": speed(lambda: fmt.decode(records), len(samples)),
         **fidelity(fmt, records, samples, tokenizer),
-    }  # fmt: skip
+    }
 
 
 def given_back(fmt: ExemplarFormat, records: Records, tokenizer: Tokenizer) -> Tensor | None:
@@ -205,7 +240,9 @@ def given_back(fmt: ExemplarFormat, records: Records, tokenizer: Tokenizer) -> T
     return tokenizer.decode(decoded) if tokenizer.decodes else None
 
 
-def fidelity(fmt: ExemplarFormat, records: Records, samples: Samples, tokenizer: Tokenizer) -> dict[str, float]:
+def fidelity(
+    fmt: ExemplarFormat, records: Records, samples: Samples, tokenizer: Tokenizer
+) -> dict[str, float]:
     """PSNR in dB, structural similarity (Wang et al., 2004), and the fraction of tokens that a learner sees unchanged."""
     alone = isinstance(samples.source, TokenSource)
     back = None if alone else given_back(fmt, records, tokenizer)
@@ -227,7 +264,9 @@ def look(
         source: Shown = FileSource(list(options.show), side, tokenizer)
     else:
         source = Shown(render(SHOWN, 1, side, CHECK_SEED, "val")[0], tokenizer)
-    samples = Samples(ids := torch.arange(len(options.show) or SHOWN), torch.zeros_like(ids), source)
+    samples = Samples(
+        ids := torch.arange(len(options.show) or SHOWN), torch.zeros_like(ids), source
+    )
     images = samples.pixels()
     records = {fmt.spec: fmt.encode(samples) for fmt in formats}
     restored = {fmt.spec: given_back(fmt, records[fmt.spec], tokenizer) for fmt in formats}
@@ -235,15 +274,23 @@ def look(
     return images, back, {spec: records[spec].lengths for spec in back}
 
 
-def measure(formats: list[ExemplarFormat], samples: Samples, context: FormatContext, tokenizer: Tokenizer,
-            console: Console) -> pd.DataFrame:  # fmt: skip
+def measure(
+    formats: list[ExemplarFormat],
+    samples: Samples,
+    context: FormatContext,
+    tokenizer: Tokenizer,
+    console: Console,
+) -> pd.DataFrame:
     """The table's rows: formats, and what others store."""
     shown = track(formats, "measuring", console=console, disable=not console.is_terminal)
     rows = [row(fmt, samples, context, tokenizer) for fmt in shown]
     rivals = dict(RIVALS)
     if isinstance(samples.source, TokenSource):
         del rivals[ORIGINALS]
-    rows += [{"format": name, "bytes_each": rival(samples, context.codes)} for name, rival in rivals.items()]
+    rows += [
+        {"format": name, "bytes_each": rival(samples, context.codes)}
+        for name, rival in rivals.items()
+    ]
     return pd.DataFrame(rows)
 
 
@@ -256,7 +303,12 @@ def material(options: Options) -> tuple[Tokenizer, TokenSource | FileSource, int
     if is_token_file(options.data_root):
         file = open_token_file(options.data_root)
         source = TokenSource(file, max(1, options.images))
-        return StoredTokenizer(file), source, file.grid[1] * file.about.stride, len(file.about.classes)
+        return (
+            StoredTokenizer(file),
+            source,
+            file.grid[1] * file.about.stride,
+            len(file.about.classes),
+        )
     tokenizer, paths = open_tokenizer(options.tokenizer), choose(options)
     side = choose_side(options, paths, tokenizer.stride)
     classes = len({path.parent for path in photos(options.data_root, "--data-root")})
@@ -265,31 +317,47 @@ def material(options: Options) -> tuple[Tokenizer, TokenSource | FileSource, int
 
 def main() -> None:
     """Measure, and write table, figure and picture; of a token file no picture."""
-    options = parse_line(lambda: tyro.cli(Options, prog="python -m seit_cl.density", description=__doc__))
+    options = parse_line(
+        lambda: tyro.cli(Options, prog="python -m seit_cl.density", description=__doc__)
+    )
     console = Console(soft_wrap=True)
     tokenizer, source, side, classes = material(options)
     alone = isinstance(source, TokenSource)
     groups, codes, _ = tokenizer.codebook.shape
     context = FormatContext(
-        side, classes, codes, (groups, side // tokenizer.stride, side // tokenizer.stride), tokenizer.identity
+        side,
+        classes,
+        codes,
+        (groups, side // tokenizer.stride, side // tokenizer.stride),
+        tokenizer.identity,
     )
-    wanted = [spec for spec in options.format if not alone or options.format != DEFAULT or spec == "tokens"]
+    wanted = [
+        spec
+        for spec in options.format
+        if not alone or options.format != DEFAULT or spec == "tokens"
+    ]
     formats = [build_format(spec, context) for spec in wanted]
     for fmt in formats:
         if isinstance(fmt, FittedFormat) and fmt.unfitted:
-            raise UserError(f"--format {fmt.spec}: is chosen for a budget and labelled images in a run; name qualities here")
-    samples = Samples(torch.arange(len(source)), torch.zeros(len(source), dtype=torch.int64), source)
+            raise UserError(
+                f"--format {fmt.spec}: is chosen for a budget and labelled images in a run; name qualities here"
+            )
+    samples = Samples(
+        torch.arange(len(source)), torch.zeros(len(source), dtype=torch.int64), source
+    )
     torch.set_num_threads(1)  # speeds are those of one core
     with torch.inference_mode():
         table = measure(formats, samples, context, tokenizer, console)
         seen = None if alone else look(options, side, formats, tokenizer)
     options.out.mkdir(parents=True, exist_ok=True)
-    page = density_page.markdown(table, options.memory_mb, f"{len(source):,} images of {options.data_root.name} at {side} px")
+    page = density.markdown(
+        table, options.memory_mb, f"{len(source):,} images of {options.data_root.name} at {side} px"
+    )
     write_atomic(options.out / "density.csv", table.to_csv(index=False, lineterminator="\n"))
     write_atomic(options.out / "density.md", page)
-    save(density_page.figure(table), options.out / "bytes.png")
+    save(density.figure(table), options.out / "bytes.png")
     if seen is not None:
-        save(density_page.picture(*seen), options.out / "images.png")
+        save(density.picture(*seen), options.out / "images.png")
     console.print(page, markup=False, highlight=False)
 
 

@@ -12,24 +12,34 @@ from typing import Annotated, Any, get_args, get_type_hints
 import tyro
 import yaml
 
-from seit_cl import checkpoint, results
-from seit_cl.assembly import build_strategy, canonical_strategy
-from seit_cl.cli import parse_line
 from seit_cl.config import GRID, RunConfig, option_names
-from seit_cl.errors import UserError, nearest
+from seit_cl.core.cli import parse_line
+from seit_cl.core.errors import UserError, nearest
+from seit_cl.data.scenario import build_scenario
+from seit_cl.experiment import checkpoint
+from seit_cl.experiment.build import build_strategy, canonical_strategy
+from seit_cl.experiment.tracking import Kind
 from seit_cl.formats import canonical_spec
-from seit_cl.scenario import build_scenario
-from seit_cl.tracking import Kind
+from seit_cl.results import run_files
 
 
 @dataclass(frozen=True)
 class _Extra:
-    out: Annotated[Path | None, tyro.conf.arg(help="folder of the results; none: runs/<time>-<dataset>")] = None
-    config: Annotated[Path | None, tyro.conf.arg(help="YAML file of options; the command line overrides it")] = None
-    tracker: Annotated[Kind, tyro.conf.arg(help="show the run's course in TensorBoard or Weights & Biases")] = "none"
-    preset: Annotated[bool, tyro.conf.arg(
-        help="take what the scenario recommends (python -m seit_cl.scenarios) for every option that is not given"
-    )] = False
+    out: Annotated[
+        Path | None, tyro.conf.arg(help="folder of the results; none: runs/<time>-<dataset>")
+    ] = None
+    config: Annotated[
+        Path | None, tyro.conf.arg(help="YAML file of options; the command line overrides it")
+    ] = None
+    tracker: Annotated[
+        Kind, tyro.conf.arg(help="show the run's course in TensorBoard or Weights & Biases")
+    ] = "none"
+    preset: Annotated[
+        bool,
+        tyro.conf.arg(
+            help="take what the scenario recommends (python -m seit_cl.scenarios) for every option that is not given"
+        ),
+    ] = False
     debug: Annotated[bool, tyro.conf.arg(help="show tracebacks of user errors")] = False
 
 
@@ -64,12 +74,17 @@ def yaml_arguments(path: Path) -> list[str]:
     words: list[str] = []
     for key, value in found.items():
         if key not in option_names():
-            raise UserError(f"--config {path}: unknown option {key!r}; {nearest(str(key), option_names())}")
+            raise UserError(
+                f"--config {path}: unknown option {key!r}; {nearest(str(key), option_names())}"
+            )
         option = str(key).replace("_", "-")
         if isinstance(value, bool):
             words.append(f"--{option}" if value else f"--no-{option}")
         else:
-            words += [f"--{option}", *(str(v) for v in (value if isinstance(value, list) else [value]))]
+            words += [
+                f"--{option}",
+                *(str(v) for v in (value if isinstance(value, list) else [value])),
+            ]
     return words
 
 
@@ -83,15 +98,24 @@ def parse(arguments: list[str]) -> Any:
     known = [f"--{f.name.replace('_', '-')}" for f in fields(kind)]
     for word in arguments:
         option = word.partition("=")[0].replace("_", "-")
-        if option.startswith("--") and option.removeprefix("--no-") not in [k.removeprefix("--") for k in known] \
-                and option not in (*known, "--help"):  # fmt: skip
+        if (
+            option.startswith("--")
+            and option.removeprefix("--no-") not in [k.removeprefix("--") for k in known]
+            and option not in (*known, "--help")
+        ):
             raise UserError(f"unknown option {option}; {nearest(option, known)}")
     description = "Continual learning with a replay memory of a fixed number of bytes; several values make a grid."
 
     def read(words: list[str], default: Any) -> Any:
-        return parse_line(lambda: tyro.cli(
-            kind, args=words, default=default, prog="python -m seit_cl.run", description=description
-        ))  # fmt: skip
+        return parse_line(
+            lambda: tyro.cli(
+                kind,
+                args=words,
+                default=default,
+                prog="python -m seit_cl.run",
+                description=description,
+            )
+        )
 
     finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     finder.add_argument("--config", nargs="?", type=Path)
@@ -103,7 +127,9 @@ def parse(arguments: list[str]) -> Any:
             try:
                 default = read(yaml_arguments(path), default)
             except UserError as error:
-                raise error if "--config" in str(error) else UserError(f"--config {path}: {error}") from error
+                raise (
+                    error if "--config" in str(error) else UserError(f"--config {path}: {error}")
+                ) from error
         return read(arguments, default)
 
     options = given(kind())
@@ -123,7 +149,11 @@ def preset_options(scenario: str) -> dict[str, Any]:
     if not preset:
         raise UserError(f"--preset: --scenario {scenario} recommends nothing; leave --preset out")
     return {
-        name: tuple(value) if isinstance(value, list | tuple) else (value,) if name in GRID else value
+        name: tuple(value)
+        if isinstance(value, list | tuple)
+        else (value,)
+        if name in GRID
+        else value
         for name, value in preset.items()
     }
 
@@ -146,9 +176,13 @@ def expand(options: Any) -> list[RunConfig]:
         elif config.learner == "pixels" and config.format.startswith("tokens"):
             continue
         same = replace(config, strategy=canonical_strategy(config))
-        runs.setdefault(replace(same, format=canonical_spec(config.format)) if config.format else same, config)
+        runs.setdefault(
+            replace(same, format=canonical_spec(config.format)) if config.format else same, config
+        )
     if not runs:
-        raise UserError("--learner pixels cannot learn from tokens; add --format jpeg or raw, or use --learner tokens")
+        raise UserError(
+            "--learner pixels cannot learn from tokens; add --format jpeg or raw, or use --learner tokens"
+        )
     return list(runs.values())
 
 
@@ -172,6 +206,8 @@ def is_finished(config: RunConfig, run_dir: Path) -> bool:
     before = RunConfig().plain()  # what options that came later stood for
     for key, value in config.plain().items():
         if stored.get(key, before[key]) != value:
-            raise UserError(f"--out {run_dir.parent}: {run_dir.name} was made with {key} {stored.get(key)!r}, not {value!r}; "
-                            "choose another --out")  # fmt: skip
-    return results.read_run(run_dir).status == "finished" and not checkpoint.pending(run_dir)
+            raise UserError(
+                f"--out {run_dir.parent}: {run_dir.name} was made with {key} {stored.get(key)!r}, not {value!r}; "
+                "choose another --out"
+            )
+    return run_files.read_run(run_dir).status == "finished" and not checkpoint.pending(run_dir)

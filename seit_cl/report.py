@@ -8,16 +8,29 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from seit_cl.errors import UserError
+from seit_cl.core.errors import UserError
+from seit_cl.core.files import write_atomic
 from seit_cl.reporting.cost import Prices
 from seit_cl.reporting.figures import make_reports
-from seit_cl.reporting.folders import Gathered, gather, load_summary, mark_variants, write_summary
-from seit_cl.reporting.looks import LOOKS
+from seit_cl.reporting.loading import (
+    Gathered,
+    gather,
+    load_summary,
+    mark_variants,
+    write_summary,
+)
+from seit_cl.reporting.page import render_page
+from seit_cl.reporting.presets import LOOKS
 from seit_cl.reporting.summary import NUMBERS, summary_table, terminal_summary
-from seit_cl.reports._page import render_page
-from seit_cl.results import write_atomic
 
-__all__ = ["build_report", "load_summary", "main", "mark_variants", "summary_table", "terminal_summary"]
+__all__ = [
+    "build_report",
+    "load_summary",
+    "main",
+    "mark_variants",
+    "summary_table",
+    "terminal_summary",
+]
 
 COSTS = {
     "--cost-per-gb-month": "price of a GB (10^9 bytes) kept for a month, in any currency: says what storing the stream costs",
@@ -39,7 +52,9 @@ def build_report(out: Path) -> Path:
     return write_report(gather([out]), out)
 
 
-def write_report(gathered: Gathered, out: Path, style: str = "web", prices: Prices | None = None) -> Path:
+def write_report(
+    gathered: Gathered, out: Path, style: str = "web", prices: Prices | None = None
+) -> Path:
     """The report of gathered runs in the folder out; returns the path of report.html.
 
     Args:
@@ -51,7 +66,9 @@ def write_report(gathered: Gathered, out: Path, style: str = "web", prices: Pric
     out.mkdir(parents=True, exist_ok=True)
     summary, runs = write_summary(gathered, out), gathered.runs
     made = make_reports(runs, out, style, prices)
-    html = render_page(out.resolve().name, runs, summary, summary_table(summary), NUMBERS, made, gathered.notes)
+    html = render_page(
+        out.resolve().name, runs, summary, summary_table(summary), NUMBERS, made, gathered.notes
+    )
     write_atomic(out / "report.html", html)
     return out / "report.html"
 
@@ -74,16 +91,31 @@ def _prices(options: argparse.Namespace) -> Prices | None:
         return None
     missing = [name for name in list(COSTS)[:3] if given[name] is None]
     if missing:
-        raise UserError(f"{' and '.join(missing)} missing: what storing costs needs {', '.join(list(COSTS)[:3])}")
+        raise UserError(
+            f"{' and '.join(missing)} missing: what storing costs needs {', '.join(list(COSTS)[:3])}"
+        )
     return Prices(*(float(value or 0) for value in given.values()))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
     parser = _Parser(prog="python -m seit_cl.report", description=__doc__.split(":")[0] + ".")
-    parser.add_argument("dirs", type=Path, metavar="DIR", nargs="+", help="an --out folder of earlier runs; several: compared")
-    parser.add_argument("--out", type=Path, help="where the report goes; none: the first DIR that holds runs")
-    parser.add_argument("--style", choices=LOOKS, default="web", help="sizes of the figures; paper and slides come as PDF too")
+    parser.add_argument(
+        "dirs",
+        type=Path,
+        metavar="DIR",
+        nargs="+",
+        help="an --out folder of earlier runs; several: compared",
+    )
+    parser.add_argument(
+        "--out", type=Path, help="where the report goes; none: the first DIR that holds runs"
+    )
+    parser.add_argument(
+        "--style",
+        choices=LOOKS,
+        default="web",
+        help="sizes of the figures; paper and slides come as PDF too",
+    )
     for name, text in COSTS.items():
         parser.add_argument(name, type=float, help=text)
     try:

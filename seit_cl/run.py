@@ -14,17 +14,17 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from seit_cl import results
-from seit_cl.cli import run_command
 from seit_cl.config import RunConfig
-from seit_cl.devices import fit_threads
-from seit_cl.errors import UserError
-from seit_cl.experiment import Experiment, Now
+from seit_cl.core.cli import run_command
+from seit_cl.core.devices import fit_threads
+from seit_cl.core.errors import UserError
+from seit_cl.data.scenario import written
+from seit_cl.experiment.experiment import Experiment, StepInfo
+from seit_cl.experiment.run_data import RunData
+from seit_cl.experiment.tracking import Kind, open_tracker
 from seit_cl.grid import expand, is_finished, parse, preset_options, run_id
 from seit_cl.report import build_report, load_summary, terminal_summary
-from seit_cl.rundata import RunData
-from seit_cl.scenario import written
-from seit_cl.tracking import Kind, open_tracker
+from seit_cl.results import run_files
 
 
 def _data_progress(bar: Progress) -> Callable[[str, int, int], None]:
@@ -35,14 +35,20 @@ def _data_progress(bar: Progress) -> Callable[[str, int, int], None]:
             started[what, total] = bar.add_task(what, total=total), time.monotonic()
         task, began = started[what, total]
         speed = done / max(time.monotonic() - began, 1e-9)
-        bar.update(task, completed=done, description=f"{what}: {done:,} of {total:,} images, {speed:,.0f}/s")
+        bar.update(
+            task,
+            completed=done,
+            description=f"{what}: {done:,} of {total:,} images, {speed:,.0f}/s",
+        )
         if done == total:
             bar.remove_task(started.pop((what, total))[0])
 
     return show
 
 
-def run_grid(configs: list[RunConfig], out: Path, console: Console, tracker: Kind = "none") -> list[str]:
+def run_grid(
+    configs: list[RunConfig], out: Path, console: Console, tracker: Kind = "none"
+) -> list[str]:
     """Run what is not finished yet, one after the other; every run is checked before the first one starts.
 
     Args:
@@ -63,7 +69,11 @@ def run_grid(configs: list[RunConfig], out: Path, console: Console, tracker: Kin
     if not waiting:
         return []
     command = "python -m seit_cl.run " + shlex.join(sys.argv[1:])
-    columns = (BarColumn(bar_width=12), TimeRemainingColumn(compact=True), TextColumn("{task.description}"))
+    columns = (
+        BarColumn(bar_width=12),
+        TimeRemainingColumn(compact=True),
+        TextColumn("{task.description}"),
+    )
     failures = []
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         data = open_data(waiting, out, bar)
@@ -72,7 +82,9 @@ def run_grid(configs: list[RunConfig], out: Path, console: Console, tracker: Kin
             checked = Experiment(config, data, out / run_id(config), command)
             spec = checked.memory.fmt.spec if checked.memory is not None else ""
             experiments.setdefault(replace(config, format=spec), checked)
-        everything = bar.add_task(f"{len(experiments)} runs", total=len(experiments), visible=len(experiments) > 1)
+        everything = bar.add_task(
+            f"{len(experiments)} runs", total=len(experiments), visible=len(experiments) > 1
+        )
         for number, checked in enumerate(experiments.values(), 1):
             try:
                 run_one(checked, bar, number, everything, tracker)
@@ -90,24 +102,36 @@ def open_data(configs: list[RunConfig], out: Path, bar: Progress) -> RunData:
     """
     data = RunData(configs[0], _data_progress(bar))
     dataset, console = data.dataset, bar.console
-    console.print(f"dataset {dataset.name}: {len(dataset.classes)} classes, {len(dataset.train)} train and "
-                  f"{len(dataset.val)} val images at {data.resolution} px"
-                  + (dataset.held_out and f"; {dataset.held_out}"))  # fmt: skip
+    console.print(
+        f"dataset {dataset.name}: {len(dataset.classes)} classes, {len(dataset.train)} train and "
+        f"{len(dataset.val)} val images at {data.resolution} px"
+        + (dataset.held_out and f"; {dataset.held_out}")
+    )
     if dataset.skipped:
-        names = ", ".join(str(path) for path in dataset.skipped[:3]) + (", …" if len(dataset.skipped) > 3 else "")
-        console.print(f"warning: {len(dataset.skipped)} unreadable images are left out: {names}", markup=False)
+        names = ", ".join(str(path) for path in dataset.skipped[:3]) + (
+            ", …" if len(dataset.skipped) > 3 else ""
+        )
+        console.print(
+            f"warning: {len(dataset.skipped)} unreadable images are left out: {names}", markup=False
+        )
     need_tokenizer = any(c.learner == "tokens" for c in configs)
-    for run in results.read_runs(out) if out.is_dir() else []:
+    for run in run_files.read_runs(out) if out.is_dir() else []:
         for name, value in data.identity.items():
-            matters = name != "tokenizer_identity" or (need_tokenizer and run.config.get("learner") == "tokens")
+            matters = name != "tokenizer_identity" or (
+                need_tokenizer and run.config.get("learner") == "tokens"
+            )
             if matters and run.environment.get(name, value) != value:
-                raise UserError(f"--out {out}: {run.run_id} was made with another {name}; choose another --out")
+                raise UserError(
+                    f"--out {out}: {run.run_id} was made with another {name}; choose another --out"
+                )
     for learner in {c.learner: None for c in configs}:
         data.prepare(learner)
     return data
 
 
-def run_one(experiment: Experiment, bar: Progress, number: int, everything: TaskID, kind: Kind = "none") -> None:
+def run_one(
+    experiment: Experiment, bar: Progress, number: int, everything: TaskID, kind: Kind = "none"
+) -> None:
     """Run an experiment under a bar of its own, which goes when it ends.
 
     Args:
@@ -123,9 +147,11 @@ def run_one(experiment: Experiment, bar: Progress, number: int, everything: Task
         bar.console.print(f"{title}: {experiment.run_dir.name}", markup=False)
     tracker = open_tracker(kind, experiment)
 
-    def show(now: Now) -> None:
+    def show(now: StepInfo) -> None:
         """Move the bars, and tell the tracker."""
-        done = (now.experience * now.epochs + now.epoch + now.step / now.steps) / (now.experiences * now.epochs)
+        done = (now.experience * now.epochs + now.epoch + now.step / now.steps) / (
+            now.experiences * now.epochs
+        )
         bar.update(task, completed=done, description=f"{title}: {standing(experiment, now)}")
         bar.update(everything, completed=number - 1 + done)
         if tracker is not None:
@@ -142,10 +168,13 @@ def run_one(experiment: Experiment, bar: Progress, number: int, everything: Task
     say_of_memory(experiment, bar.console)
 
 
-def standing(experiment: Experiment, now: Now) -> str:
+def standing(experiment: Experiment, now: StepInfo) -> str:
     """Where a run stands, in one line: experience, epoch, speed, how full the memory is, accuracy so far."""
-    parts = [f"experience {now.experience + 1}/{now.experiences}", f"epoch {min(now.epoch + 1, now.epochs)}/{now.epochs}",
-             f"{now.samples / max(now.seconds, 1e-9):,.0f} images/s"]  # fmt: skip
+    parts = [
+        f"experience {now.experience + 1}/{now.experiences}",
+        f"epoch {min(now.epoch + 1, now.epochs)}/{now.epochs}",
+        f"{now.samples / max(now.seconds, 1e-9):,.0f} images/s",
+    ]
     memory, accuracy = experiment.memory, experiment.accuracy_so_far
     if memory is not None:
         parts.append(f"memory {100 * memory.used_bytes / memory.budget_bytes:.0f} %")
@@ -161,14 +190,20 @@ def say_of_memory(experiment: Experiment, console: Console) -> None:
         return
     used, budget = memory.used_bytes / 1e6, memory.budget_bytes / 1e6
     if not memory.full and not memory.skipped:
-        console.print(f"{experiment.run_dir.name}: the budget did not bind: {used:.3g} of {budget:g} MB used; "
-                      f"try --memory-mb {used / 5:.1g}")  # fmt: skip
+        console.print(
+            f"{experiment.run_dir.name}: the budget did not bind: {used:.3g} of {budget:g} MB used; "
+            f"try --memory-mb {used / 5:.1g}"
+        )
     if memory.skipped:
-        console.print(f"{experiment.run_dir.name}: warning: {memory.skipped} samples had records larger than the whole memory; "
-                      "raise --memory-mb")  # fmt: skip
+        console.print(
+            f"{experiment.run_dir.name}: warning: {memory.skipped} samples had records larger than the whole memory; "
+            "raise --memory-mb"
+        )
     if memory.classes_covered < len(experiment.names):
-        console.print(f"{experiment.run_dir.name}: warning: the memory covers {memory.classes_covered} of "
-                      f"{len(experiment.names)} classes; raise --memory-mb")  # fmt: skip
+        console.print(
+            f"{experiment.run_dir.name}: warning: the memory covers {memory.classes_covered} of "
+            f"{len(experiment.names)} classes; raise --memory-mb"
+        )
 
 
 def main() -> None:
@@ -178,10 +213,14 @@ def main() -> None:
     fit_threads()
     configs = expand(options)
     if options.preset:
-        console.print(f"--preset: {written({name: getattr(options, name) for name in preset_options(options.scenario)})}")
+        console.print(
+            f"--preset: {written({name: getattr(options, name) for name in preset_options(options.scenario)})}"
+        )
     if options.data_root is None:
-        console.print("no --data-root: running on the built-in fractals; for ImageNet give --data-root DIR with "
-                      "train/<class>/* and val/<class>/*")  # fmt: skip
+        console.print(
+            "no --data-root: running on the built-in fractals; for ImageNet give --data-root DIR with "
+            "train/<class>/* and val/<class>/*"
+        )
     name = options.data_root.resolve().name if options.data_root else "fractals"
     out = options.out or Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
     make_folder(out)
@@ -194,7 +233,7 @@ def main() -> None:
     finally:
         with contextlib.suppress(OSError):
             out.rmdir()  # where no run began
-    if failures and not results.read_runs(out):
+    if failures and not run_files.read_runs(out):
         raise UserError(failures[0])
     report = build_report(out)
     terminal_summary(load_summary(out))
@@ -214,7 +253,9 @@ def make_folder(out: Path) -> None:
         with tempfile.TemporaryFile(dir=out):
             pass
     except OSError as error:
-        raise UserError(f"--out {out}: cannot be written ({error.strerror}); choose another folder") from error
+        raise UserError(
+            f"--out {out}: cannot be written ({error.strerror}); choose another folder"
+        ) from error
 
 
 if __name__ == "__main__":

@@ -9,15 +9,20 @@ from typing import Any
 
 import tyro
 
-from seit_cl.autoencoder.command import Train, train_command
-from seit_cl.cli import parse_line, run_command
-from seit_cl.entropy.command import Entropy, entropy_command
-from seit_cl.frozen.command import FitFeatures, fit_command
-from seit_cl.tokenizing.encode import Encode, encode_command
-from seit_cl.tokenizing.inspecting import Inspect, inspect_command
-from seit_cl.tokenizing.look import List, Show, list_command, show_command
-from seit_cl.tokenizing.prune import Prune, prune_command
-from seit_cl.tokenizing.release import ExportSeit, ImportSeit, export_command, import_command
+from seit_cl.core.cli import parse_line, run_command
+from seit_cl.tokenizers.commands.encode import Encode, encode_command
+from seit_cl.tokenizers.commands.entropy import Entropy, entropy_command
+from seit_cl.tokenizers.commands.fit import FitFeatures, fit_command
+from seit_cl.tokenizers.commands.inspect import Inspect, inspect_command
+from seit_cl.tokenizers.commands.prune import Prune, prune_command
+from seit_cl.tokenizers.commands.seit_release import (
+    ExportSeit,
+    ImportSeit,
+    export_command,
+    import_command,
+)
+from seit_cl.tokenizers.commands.show import List, Show, list_command, show_command
+from seit_cl.tokenizers.commands.train import Train, train_command
 
 COMMANDS: dict[str, tuple[type[Any], Callable[[Any], None]]] = {
     "list": (List, list_command),
@@ -36,7 +41,9 @@ COMMANDS: dict[str, tuple[type[Any], Callable[[Any], None]]] = {
 def main() -> None:
     """Parse the command line and run the subcommand."""
     kinds: dict[str, Any] = {name: kind for name, (kind, _) in COMMANDS.items()}
-    options = parse_line(lambda: tyro.extras.subcommand_cli_from_dict(kinds, prog="python -m seit_cl.tokenize"))
+    options = parse_line(
+        lambda: tyro.extras.subcommand_cli_from_dict(kinds, prog="python -m seit_cl.tokenize")
+    )
     run = {kind: command for kind, command in COMMANDS.values()}[type(options)]
     run(options)
 

@@ -1,1 +1,1 @@
-"""One file per strategy; found by seit_cl.plugins."""
+"""One file per strategy; found by seit_cl.core.plugins."""

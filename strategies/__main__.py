@@ -7,9 +7,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from seit_cl import plugins
-from seit_cl.cli import run_command
-from seit_cl.learner.strategy import NoHyper, Strategy
+from seit_cl.core import plugins
+from seit_cl.core.cli import run_command
+from seit_cl.core.specs import NoOptions
+from seit_cl.learner.strategy import Strategy
 
 SHOWN_CLASSES = 100  # that bytes of extras are given for
 
@@ -18,13 +19,17 @@ def exemplars(kind: type[Strategy]) -> str:
     """What it keeps in the memory."""
     if kind.exemplar_free:
         return "none"
-    extra = sum(spec.nbytes for spec in kind.stores(kind(None), SHOWN_CLASSES).values())
+    extra = sum(spec.nbytes for spec in kind.exemplar_fields(kind(None), SHOWN_CLASSES).values())
     return f"records + {extra} B each" if extra else "records"
 
 
 def settings(kind: type[Strategy]) -> str:
     """Hyperparameters with their defaults."""
-    return ", ".join(f"{name}={value}" for name, value in vars(kind.Hyper()).items()) if kind.Hyper is not NoHyper else ""
+    return (
+        ", ".join(f"{name}={value}" for name, value in vars(kind.Options()).items())
+        if kind.Options is not NoOptions
+        else ""
+    )
 
 
 def rows() -> list[tuple[str, str, str, str, str]]:
@@ -32,9 +37,17 @@ def rows() -> list[tuple[str, str, str, str, str]]:
     found = []
     for name in sorted(plugins.names("strategy")):
         kind: Any = plugins.load("strategy", name)
-        kept = ", ".join(kind.keeps).replace("_", " ")
+        kept = ", ".join(kind.state_attributes).replace("_", " ")
         if kind.word:
-            found.append((f"{name}:<{kind.word}>", kind.paper, f"the {kind.word}'s", kept, f"the {kind.word}'s"))
+            found.append(
+                (
+                    f"{name}:<{kind.word}>",
+                    kind.paper,
+                    f"the {kind.word}'s",
+                    kept,
+                    f"the {kind.word}'s",
+                )
+            )
         else:
             found.append((name, kind.paper, exemplars(kind), kept, settings(kind)))
     return found
@@ -42,12 +55,16 @@ def rows() -> list[tuple[str, str, str, str, str]]:
 
 def main() -> None:
     """The command."""
-    table = Table("strategy", "paper", "exemplars", "strategy_bytes", "settings", box=None, pad_edge=False)
+    table = Table(
+        "strategy", "paper", "exemplars", "strategy_bytes", "settings", box=None, pad_edge=False
+    )
     for row in rows():
         table.add_row(*row)
     console = Console()
     console.print(table)
-    console.print(f"\nBytes of extras are for {SHOWN_CLASSES} classes. --strategy derpp:alpha=0.1,beta=1 sets settings.")
+    console.print(
+        f"\nBytes of extras are for {SHOWN_CLASSES} classes. --strategy derpp:alpha=0.1,beta=1 sets settings."
+    )
 
 
 if __name__ == "__main__":

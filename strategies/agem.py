@@ -27,10 +27,16 @@ class AveragedGEM(Strategy):
         learner = self.learner
         weights = [weight for weight in learner.model.parameters() if weight.grad is not None]
         replay.logits = learner.logits(replay.inputs, learner.optimisation.precision, learner.model)
-        parts = torch.autograd.grad(self.cross_entropy(replay).mean(), weights, materialize_grads=True)
+        parts = torch.autograd.grad(
+            self.cross_entropy(replay).mean(), weights, materialize_grads=True
+        )
         reference = torch.cat([part.flatten() for part in parts])
-        gradient = torch.cat([weight.grad.flatten() for weight in weights if weight.grad is not None])
-        share = (gradient @ reference).clamp_max(0.0) / (reference @ reference).clamp_min(torch.finfo(reference.dtype).tiny)
+        gradient = torch.cat(
+            [weight.grad.flatten() for weight in weights if weight.grad is not None]
+        )
+        share = (gradient @ reference).clamp_max(0.0) / (reference @ reference).clamp_min(
+            torch.finfo(reference.dtype).tiny
+        )
         for weight, part in zip(weights, parts, strict=True):
             assert weight.grad is not None
             weight.grad -= share * part

@@ -11,16 +11,23 @@ from typing import Any, Self
 import avalanche.training.plugins as library
 from avalanche.training.plugins import SupervisedPlugin
 
-from seit_cl.errors import UserError, nearest
-from seit_cl.learner.avalanche import SharedMemory, accept_raw, show_raw
-from seit_cl.learner.kept import kept_bytes
-from seit_cl.learner.plugin_state import pack_object, unpack_object
+from seit_cl.core.errors import UserError, nearest
+from seit_cl.learner.avalanche_plugins import SharedMemory, accept_raw, show_raw
+from seit_cl.learner.avalanche_state import pack_object, unpack_object
 from seit_cl.learner.strategy import Strategy
+from seit_cl.learner.strategy_state import kept_bytes
 
 SAMPLES = {  # plugins that keep samples or loaders of them outside any budget, and what there is in their place
-    "AGEMPlugin": "agem", "GDumbPlugin": "gdumb", "MIRPlugin": "mir", "GEMPlugin": "agem", "GSS_greedyPlugin": "er",
-    "CoPEPlugin": "icarl", "BiCPlugin": "wa", "GenerativeReplayPlugin": "er", "RARPlugin": "er",
-}  # fmt: skip
+    "AGEMPlugin": "agem",
+    "GDumbPlugin": "gdumb",
+    "MIRPlugin": "mir",
+    "GEMPlugin": "agem",
+    "GSS_greedyPlugin": "er",
+    "CoPEPlugin": "icarl",
+    "BiCPlugin": "wa",
+    "GenerativeReplayPlugin": "er",
+    "RARPlugin": "er",
+}
 OURS = ("storage_policy", "mem_size")  # arguments that the run's memory gives
 
 
@@ -29,9 +36,9 @@ class AvalanchePlugin(Strategy):
 
     paper = "Carta et al., JMLR 2023"
     word = "Plugin"
-    keeps = ("plugin",)
+    state_attributes = ("plugin",)
     needs_boundaries = True
-    hard_labels = True
+    disable_cutmix = True
 
     def __init__(self, name: str, kind: Any, arguments: dict[str, Any]) -> None:
         super().__init__(None)
@@ -50,28 +57,46 @@ class AvalanchePlugin(Strategy):
         Raises:
             UserError: no such plugin or argument, one that is missing or refused, or a plugin that keeps samples.
         """
-        known = [name for name, kind in vars(library).items() if inspect.isclass(kind) and issubclass(kind, SupervisedPlugin)]
+        known = [
+            name
+            for name, kind in vars(library).items()
+            if inspect.isclass(kind) and issubclass(kind, SupervisedPlugin)
+        ]
         if word not in known:
-            raise UserError(f"--strategy {spec}: no plugin of Avalanche's; {nearest(word, sorted(set(known) - set(SAMPLES)))}")
+            raise UserError(
+                f"--strategy {spec}: no plugin of Avalanche's; {nearest(word, sorted(set(known) - set(SAMPLES)))}"
+            )
         if word in SAMPLES:
-            raise UserError(f"--strategy {spec}: {word} keeps samples or a loader of them beside the memory; use {SAMPLES[word]}")
+            raise UserError(
+                f"--strategy {spec}: {word} keeps samples or a loader of them beside the memory; use {SAMPLES[word]}"
+            )
         kind = getattr(library, word)
-        wanted = {name: p for name, p in inspect.signature(kind).parameters.items() if name not in OURS}
+        wanted = {
+            name: p for name, p in inspect.signature(kind).parameters.items() if name not in OURS
+        }
         for name in given:
             if name not in wanted:
-                raise UserError(f"--strategy {spec}: unknown option {name!r}; {nearest(name, wanted)}")
+                raise UserError(
+                    f"--strategy {spec}: unknown option {name!r}; {nearest(name, wanted)}"
+                )
         missing = [name for name, p in wanted.items() if p.default is p.empty and name not in given]
         if missing:
-            raise UserError(f"--strategy {spec}: say {' and '.join(missing)}, e.g. {spec},{missing[0]}=1")
+            raise UserError(
+                f"--strategy {spec}: say {' and '.join(missing)}, e.g. {spec},{missing[0]}=1"
+            )
         try:
             return cls(word, kind, {name: _value(text) for name, text in given.items()})
         except Exception as error:
-            raise UserError(f"--strategy {spec}: Avalanche refuses it ({' '.join(str(error).split())})") from error
+            raise UserError(
+                f"--strategy {spec}: Avalanche refuses it ({' '.join(str(error).split())})"
+            ) from error
 
     @property
     def settings(self) -> str:
         """The plugin and the arguments given."""
-        return ",".join([self.name, *(f"{name}={value}" for name, value in sorted(self.arguments.items()))])
+        return ",".join(
+            [self.name, *(f"{name}={value}" for name, value in sorted(self.arguments.items()))]
+        )
 
     def before_training_exp(self) -> None:
         """Let the plugin see raw samples, and replay by itself if at all."""

@@ -13,7 +13,7 @@ from seit_cl.memory import TensorSpec
 
 
 @dataclass(frozen=True)
-class Hyper:
+class Options:
     """The paper's for Tiny-ImageNet with 500 exemplars (recalled)."""
 
     alpha: float = 0.2  # weight of the distance between logits now and then
@@ -29,10 +29,10 @@ class DarkExperienceReplay(Strategy):
     """
 
     paper = "Buzzega et al., NeurIPS 2020"
-    Hyper = Hyper
-    hard_labels = True
+    Options = Options
+    disable_cutmix = True
 
-    def stores(self, classes: int) -> Mapping[str, TensorSpec]:
+    def exemplar_fields(self, classes: int) -> Mapping[str, TensorSpec]:
         """Two bytes a class and exemplar."""
         return {"logits": TensorSpec("float16", (classes,))}
 
@@ -50,7 +50,11 @@ class DarkExperienceReplay(Strategy):
         known = ~then.isnan()
         squared = torch.where(known, replay.logits - then.nan_to_num(), 0.0) ** 2
         distance = squared.sum() / known.sum().clamp_min(1)
-        return loss + self.hyper.alpha * distance + self.hyper.beta * self.cross_entropy(replay).mean()
+        return (
+            loss
+            + self.options.alpha * distance
+            + self.options.beta * self.cross_entropy(replay).mean()
+        )
 
 
 STRATEGY = DarkExperienceReplay

@@ -13,11 +13,13 @@ class ExperienceReplayACE(Strategy):
     compete among all classes seen."""
 
     paper = "Caccia et al., ICLR 2022"
-    hard_labels = True
+    disable_cutmix = True
 
     def loss(self, fresh: Batch, replay: Batch | None) -> Tensor:
         """L(fresh, classes of the batch) + L(exemplars, all classes), the paper's equation 3."""
-        present = torch.zeros_like(fresh.logits[0], dtype=torch.bool).index_fill(0, fresh.labels, True)
+        present = torch.zeros_like(fresh.logits[0], dtype=torch.bool).index_fill(
+            0, fresh.labels, True
+        )
         loss = self.cross_entropy(fresh, among=present).mean()
         return loss if replay is None else loss + self.cross_entropy(replay).mean()
 

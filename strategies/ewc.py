@@ -10,11 +10,13 @@ from seit_cl.learner.strategy import Strategy
 
 
 @dataclass(frozen=True)
-class Hyper:
+class Options:
     """No value of the papers' carries over: they depend on the model and its gradients."""
 
     strength: float = 1000.0  # lambda
-    decay: float = 1.0  # gamma, of the older experiences' Fisher information; below 1 in Schwarz et al.
+    decay: float = (
+        1.0  # gamma, of the older experiences' Fisher information; below 1 in Schwarz et al.
+    )
     samples: int = 500  # of each experience that the Fisher information is averaged over; 0: all
 
 
@@ -27,8 +29,8 @@ class ElasticWeightConsolidation(Strategy):
     """
 
     paper = "Kirkpatrick et al., PNAS 2017; Schwarz et al., ICML 2018"
-    Hyper = Hyper
-    keeps = ("fisher", "anchor")
+    Options = Options
+    state_attributes = ("fisher", "anchor")
     needs_boundaries = True
     exemplar_free = True
     fisher: dict[str, Tensor] | None
@@ -40,16 +42,22 @@ class ElasticWeightConsolidation(Strategy):
         if self.fisher is None or self.anchor is None:
             return loss
         weights = dict(self.learner.model.named_parameters())
-        penalty = sum((f * (weights[name] - self.anchor[name]) ** 2).sum() for name, f in self.fisher.items())
-        return loss + self.hyper.strength / 2 * penalty
+        penalty = sum(
+            (f * (weights[name] - self.anchor[name]) ** 2).sum() for name, f in self.fisher.items()
+        )
+        return loss + self.options.strength / 2 * penalty
 
     def after_training_exp(self) -> None:
         """Fisher information of the experience on top of the older ones'."""
-        fisher = diagonal_fisher(self.learner, self.hyper.samples)
+        fisher = diagonal_fisher(self.learner, self.options.samples)
         if self.fisher is not None:
-            fisher = {name: self.hyper.decay * self.fisher[name] + now for name, now in fisher.items()}
+            fisher = {
+                name: self.options.decay * self.fisher[name] + now for name, now in fisher.items()
+            }
         self.fisher = fisher
-        self.anchor = {name: weight.detach().clone() for name, weight in self.learner.model.named_parameters()}
+        self.anchor = {
+            name: weight.detach().clone() for name, weight in self.learner.model.named_parameters()
+        }
 
 
 STRATEGY = ElasticWeightConsolidation

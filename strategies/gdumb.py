@@ -25,7 +25,9 @@ class GDumb(Strategy):
 
     def loss(self, fresh: Batch, replay: Batch | None) -> Tensor:
         """Mean cross-entropy; both batches are exemplars."""
-        return torch.cat([self.cross_entropy(batch) for batch in (fresh, replay) if batch is not None]).mean()
+        return torch.cat(
+            [self.cross_entropy(batch) for batch in (fresh, replay) if batch is not None]
+        ).mean()
 
 
 STRATEGY = GDumb

@@ -14,7 +14,7 @@ from seit_cl.learner.strategy import Strategy
 
 
 @dataclass(frozen=True)
-class Hyper:
+class Options:
     """The paper's number of candidates and rate of SGD (recalled); AdamW's rate is no measure of a step along the gradient."""
 
     candidates: int = 50  # exemplars drawn to choose from
@@ -28,18 +28,23 @@ class MaximallyInterfered(Strategy):
     """
 
     paper = "Aljundi et al., NeurIPS 2019"
-    Hyper = Hyper
+    Options = Options
 
-    def before_sampling(self, fresh: Batch, memory: Memory, count: int, generator: torch.Generator) -> Any:
+    def before_sampling(
+        self, fresh: Batch, memory: Memory, count: int, generator: torch.Generator
+    ) -> Any:
         """The `count` candidates of largest L(virtual step) - L(now); drawn uniformly where there are no more than that."""
-        candidates = min(max(self.hyper.candidates, count), len(memory))
+        candidates = min(max(self.options.candidates, count), len(memory))
         if candidates <= count:
             return super().before_sampling(fresh, memory, count, generator)
         drawn, learner = memory.sample(candidates, generator), self.learner
         inputs = learner.augment(drawn.inputs.to(learner.device), None, train=False)
         labels, virtual = drawn.labels.to(learner.device), self.stepped(fresh)
         with torch.no_grad():
-            after, now = (F.cross_entropy(self.forward(inputs, model), labels, reduction="none") for model in (virtual, None))
+            after, now = (
+                F.cross_entropy(self.forward(inputs, model), labels, reduction="none")
+                for model in (virtual, None)
+            )
         return drawn[(after - now).topk(count).indices.to(drawn.inputs.device)]
 
     def stepped(self, fresh: Batch) -> Any:
@@ -49,16 +54,20 @@ class MaximallyInterfered(Strategy):
         fresh.logits = self.forward(fresh.inputs, model)
         self.cross_entropy(fresh).mean().backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), self.learner.optimisation.clip)
-        torch.optim.SGD(model.parameters(), self.hyper.rate).step()
+        torch.optim.SGD(model.parameters(), self.options.rate).step()
         return model
 
     def forward(self, inputs: Tensor, model: Any) -> Tensor:
         """Logits of a model, the learner's where it is None."""
-        return self.learner.logits(inputs, self.learner.optimisation.precision, model or self.learner.model.forward)
+        return self.learner.logits(
+            inputs, self.learner.optimisation.precision, model or self.learner.model.forward
+        )
 
     def loss(self, fresh: Batch, replay: Batch | None) -> Tensor:
         """Mean cross-entropy of all samples of the step, as in ER."""
-        return torch.cat([self.cross_entropy(batch) for batch in (fresh, replay) if batch is not None]).mean()
+        return torch.cat(
+            [self.cross_entropy(batch) for batch in (fresh, replay) if batch is not None]
+        ).mean()
 
 
 STRATEGY = MaximallyInterfered

@@ -15,7 +15,7 @@ class NearestClassMean(Strategy):
     """
 
     paper = "Mensink et al., PAMI 2013"
-    keeps = ("means",)
+    state_attributes = ("means",)
     exemplar_free = True
     needs_boundaries = True
     means: Tensor | None
@@ -29,9 +29,13 @@ class NearestClassMean(Strategy):
         """Means of the classes that are new; a class seen before keeps the mean that it has."""
         learner = self.learner
         parts = learner.fresh_samples()
-        sums = feature_sums(((learner.features(raw), labels) for raw, labels in parts), learner.seen)
+        sums = feature_sums(
+            ((learner.features(raw), labels) for raw, labels in parts), learner.seen
+        )
         means = F.normalize(sums, dim=1).to(learner.device)
-        self.means = means if self.means is None else torch.cat([self.means, means[len(self.means) :]])
+        self.means = (
+            means if self.means is None else torch.cat([self.means, means[len(self.means) :]])
+        )
 
     def predict(self, inputs: Tensor) -> Tensor:
         """The nearest mean's class."""

@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 
 from seit_cl.learner.batches import Batch
-from seit_cl.learner.kept import OldModel
 from seit_cl.learner.losses import distillation
 from seit_cl.learner.strategy import Strategy
+from seit_cl.learner.strategy_state import Teacher
 
 
 @dataclass(frozen=True)
-class Hyper:
+class Options:
     """The paper's (section 4.1)."""
 
     temperature: float = 2.0  # of the distillation
@@ -26,10 +26,10 @@ class WeightAligning(Strategy):
     """
 
     paper = "Zhao et al., CVPR 2020"
-    Hyper = Hyper
-    keeps = ("old_model",)
+    Options = Options
+    state_attributes = ("old_model",)
     needs_boundaries = True
-    old_model: OldModel | None
+    old_model: Teacher | None
 
     def loss(self, fresh: Batch, replay: Batch | None) -> Tensor:
         """(1 - l) cross-entropy + l distillation, l = older classes / classes seen."""
@@ -38,8 +38,13 @@ class WeightAligning(Strategy):
         if self.old_model is None:
             return hard
         share = self.old_model.seen / self.learner.seen
-        logits, inputs = torch.cat([b.logits for b in batches]), torch.cat([b.inputs for b in batches])
-        return (1 - share) * hard + share * distillation(logits, self.old_model.logits(inputs), self.hyper.temperature)
+        logits, inputs = (
+            torch.cat([b.logits for b in batches]),
+            torch.cat([b.inputs for b in batches]),
+        )
+        return (1 - share) * hard + share * distillation(
+            logits, self.old_model.logits(inputs), self.options.temperature
+        )
 
     @torch.no_grad()
     def after_training_exp(self) -> None:
@@ -49,7 +54,7 @@ class WeightAligning(Strategy):
             length, older = rows.norm(dim=1), self.old_model.seen
             if older < len(rows):
                 rows[older:] *= length[:older].mean() / length[older:].mean()
-        self.old_model = OldModel(self.learner)
+        self.old_model = Teacher(self.learner)
 
 
 STRATEGY = WeightAligning

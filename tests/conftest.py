@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from seit_cl.datasets.fractals import write_fractals
+from seit_cl.data.fractals import write_fractals
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -6,13 +6,16 @@ from typing import Any
 
 import pytest
 import torch
-from colour_stream import OPTIONS, Outcome, colours, run
 
+from helpers.colour_stream import OPTIONS, Outcome, colours, run
 from seit_cl.config import RunConfig
-from seit_cl.experiment import Experiment, Now
-from seit_cl.rundata import RunData
+from seit_cl.experiment.experiment import Experiment, StepInfo
+from seit_cl.experiment.run_data import RunData
 
-pytestmark = [pytest.mark.cuda, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
+pytestmark = [
+    pytest.mark.cuda,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+]
 DEVICE = "cuda"
 ENOUGH: dict[str, Any] = {"epochs": 3}  # to learn the colours
 
@@ -35,10 +38,14 @@ def here(data: RunData, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
 def test_both_devices_learn_equally_well(there: Outcome, here: Outcome) -> None:
     assert there.row["device"].startswith(DEVICE)
     assert there.row["final_accuracy"] > 0.8
-    assert abs(there.row["final_accuracy"] - here.row["final_accuracy"]) <= 0.15  # 40 images, other augmentations
+    assert (
+        abs(there.row["final_accuracy"] - here.row["final_accuracy"]) <= 0.15
+    )  # 40 images, other augmentations
 
 
-def test_both_devices_see_the_same_samples_and_keep_the_same_memory(there: Outcome, here: Outcome) -> None:
+def test_both_devices_see_the_same_samples_and_keep_the_same_memory(
+    there: Outcome, here: Outcome
+) -> None:
     assert there.fresh == here.fresh
     assert (there.folder / "memory.bin").read_bytes() == (here.folder / "memory.bin").read_bytes()
 
@@ -47,11 +54,16 @@ def test_the_tokenizer_works_where_the_learner_does(data: RunData) -> None:
     config = RunConfig(data_root=data.dataset.root, device=DEVICE)
     assert RunData(config).tokenizer.codebook.is_cuda
     images = data.read(torch.arange(8))
-    assert torch.equal(RunData(config).tokenizer.encode(images), RunData(replace(config, device="cpu")).tokenizer.encode(images))
+    assert torch.equal(
+        RunData(config).tokenizer.encode(images),
+        RunData(replace(config, device="cpu")).tokenizer.encode(images),
+    )
 
 
 def test_the_first_loss_is_the_same_on_both_devices(there: Outcome, here: Outcome) -> None:
-    assert there.losses[0] == pytest.approx(here.losses[0], abs=1e-4)  # the head starts at zero: log of the classes seen
+    assert there.losses[0] == pytest.approx(
+        here.losses[0], abs=1e-4
+    )  # the head starts at zero: log of the classes seen
 
 
 def test_a_compiled_run_with_its_cuda_graphs_learns_what_the_plain_one_does(
@@ -64,7 +76,9 @@ def test_a_compiled_run_with_its_cuda_graphs_learns_what_the_plain_one_does(
 
 
 @pytest.mark.parametrize("spec", ["tokens", "jpeg"])
-def test_an_interrupted_run_ends_as_one_that_was_not(data: RunData, tmp_path: Path, spec: str) -> None:
+def test_an_interrupted_run_ends_as_one_that_was_not(
+    data: RunData, tmp_path: Path, spec: str
+) -> None:
     options = {"device": DEVICE, "format": spec, **ENOUGH}
     whole = run(data, tmp_path / "whole", **options)
     with pytest.raises(KeyboardInterrupt):
@@ -74,16 +88,33 @@ def test_an_interrupted_run_ends_as_one_that_was_not(data: RunData, tmp_path: Pa
     assert resumed.fresh == whole.fresh[-len(resumed.fresh) :]
     assert resumed.losses == pytest.approx(whole.losses[-len(resumed.losses) :], rel=0.05, abs=0.02)
     assert resumed.row["final_accuracy"] == pytest.approx(whole.row["final_accuracy"], abs=0.05)
-    assert (resumed.folder / "memory.bin").read_bytes() == (whole.folder / "memory.bin").read_bytes()
+    assert (resumed.folder / "memory.bin").read_bytes() == (
+        whole.folder / "memory.bin"
+    ).read_bytes()
 
 
-@pytest.mark.parametrize("options", [{}, {"learner": "pixels", "format": "jpeg"}, {"format": "jpeg"}])
-def test_no_step_waits_for_the_device(data: RunData, tmp_path: Path, options: dict[str, Any]) -> None:
-    def watch(now: Now) -> None:
-        between = 1 < now.step < now.steps  # the first step sets optimiser and kernels up, the last one ends an epoch
+@pytest.mark.parametrize(
+    "options", [{}, {"learner": "pixels", "format": "jpeg"}, {"format": "jpeg"}]
+)
+def test_no_step_waits_for_the_device(
+    data: RunData, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    def watch(now: StepInfo) -> None:
+        between = (
+            1 < now.step < now.steps
+        )  # the first step sets optimiser and kernels up, the last one ends an epoch
         torch.cuda.set_sync_debug_mode("error" if between else "default")
 
-    config = RunConfig(**{"data_root": data.dataset.root, **OPTIONS, "device": DEVICE, "batch": 4, "epochs": 2, **options})
+    config = RunConfig(
+        **{
+            "data_root": data.dataset.root,
+            **OPTIONS,
+            "device": DEVICE,
+            "batch": 4,
+            "epochs": 2,
+            **options,
+        }
+    )
     Experiment(config, data, tmp_path / "run", progress=watch).run()  # raises where a step waits
 
 

@@ -6,18 +6,27 @@ import pytest
 import torch
 
 from seit_cl.config import RunConfig
-from seit_cl.datasets.fractals import write_fractals
-from seit_cl.experiment import Experiment
+from seit_cl.data.fractals import write_fractals
+from seit_cl.experiment.experiment import Experiment
+from seit_cl.experiment.run_data import RunData
 from seit_cl.memory.buffer import ByteBudgetBuffer
-from seit_cl.results import read_run
-from seit_cl.rundata import RunData
+from seit_cl.results.run_files import read_run
 
 
 @pytest.mark.slow
-def test_a_run_at_256_px_stores_1024_tokens_and_trains_vit_tiny_on_14_x_14_patches(tmp_path: Path) -> None:
+def test_a_run_at_256_px_stores_1024_tokens_and_trains_vit_tiny_on_14_x_14_patches(
+    tmp_path: Path,
+) -> None:
     root = write_fractals(tmp_path / "fractals", 4, 6, 2, 256)
     config = RunConfig(
-        data_root=root, experiences=2, epochs=1, batch=6, replay_batch=6, model="tiny", memory_mb=0.006, device="cpu"
+        data_root=root,
+        experiences=2,
+        epochs=1,
+        batch=6,
+        replay_batch=6,
+        model="tiny",
+        memory_mb=0.006,
+        device="cpu",
     )
     data = RunData(config)
     assert data.resolution == 256
@@ -26,11 +35,20 @@ def test_a_run_at_256_px_stores_1024_tokens_and_trains_vit_tiny_on_14_x_14_patch
     model = experiment.learner.model
     assert model.embed_dim == 192
     assert model.pos_embed.shape == (1, 14 * 14, 192)
-    assert experiment.learner.augment(data.tokens(torch.arange(2)), None, train=False).shape == (2, 32, 28, 28)
+    assert experiment.learner.augment(data.tokens(torch.arange(2)), None, train=False).shape == (
+        2,
+        32,
+        28,
+        28,
+    )
     experiment.run()
     run = read_run(tmp_path / "run")
     assert run.status == "finished"
-    assert run.facts["exemplars"] == 4  # of 1,280 bytes and a label each, where 6,000 bytes have room for four
+    assert (
+        run.facts["exemplars"] == 4
+    )  # of 1,280 bytes and a label each, where 6,000 bytes have room for four
     memory = ByteBudgetBuffer.load(tmp_path / "run" / "memory.bin")
     stored = memory.by_ids(torch.arange(4)).inputs
-    assert all(any(torch.equal(grid, other) for other in data.tokens(torch.arange(24))) for grid in stored)
+    assert all(
+        any(torch.equal(grid, other) for other in data.tokens(torch.arange(24))) for grid in stored
+    )

@@ -8,15 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from seit_cl import results
-from seit_cl.autoencoder.vqae import VQAutoencoder
 from seit_cl.config import RunConfig
-from seit_cl.errors import UserError
-from seit_cl.experiment import Experiment
+from seit_cl.core.errors import UserError
+from seit_cl.experiment.experiment import Experiment
+from seit_cl.experiment.run_data import RunData
 from seit_cl.grid import expand, is_finished, parse, run_id
+from seit_cl.results import run_files
 from seit_cl.run import run_grid
-from seit_cl.rundata import RunData
 from seit_cl.tokenizers.bundled import BundledTokenizer
+from seit_cl.tokenizers.nets.vqae import VQAutoencoder
 
 
 def grid(*arguments: str) -> list[RunConfig]:
@@ -24,19 +24,49 @@ def grid(*arguments: str) -> list[RunConfig]:
 
 
 def test_several_values_make_every_combination_once() -> None:
-    runs = grid("--format", "jpeg", "tokens", "--memory-mb", "0.1", "1", "--seed", "0", "1", "2", "--learner", "tokens")
+    runs = grid(
+        "--format",
+        "jpeg",
+        "tokens",
+        "--memory-mb",
+        "0.1",
+        "1",
+        "--seed",
+        "0",
+        "1",
+        "2",
+        "--learner",
+        "tokens",
+    )
     assert len(runs) == len(set(runs)) == 2 * 2 * 3
 
 
 def test_a_strategy_without_memory_runs_once_per_seed_and_learner() -> None:
-    runs = grid("--strategy", "naive", "er", "--format", "jpeg", "raw", "--memory-mb", "0.1", "1", "--seed", "0", "1")
+    runs = grid(
+        "--strategy",
+        "naive",
+        "er",
+        "--format",
+        "jpeg",
+        "raw",
+        "--memory-mb",
+        "0.1",
+        "1",
+        "--seed",
+        "0",
+        "1",
+    )
     assert [r.strategy for r in runs].count("naive") == 2
     assert [r.strategy for r in runs].count("er") == 8
 
 
 def test_the_pixel_learner_leaves_out_tokens() -> None:
     runs = grid("--learner", "tokens", "pixels", "--format", "jpeg", "tokens")
-    assert {(r.learner, r.format) for r in runs} == {("tokens", "jpeg"), ("tokens", "tokens"), ("pixels", "jpeg")}
+    assert {(r.learner, r.format) for r in runs} == {
+        ("tokens", "jpeg"),
+        ("tokens", "tokens"),
+        ("pixels", "jpeg"),
+    }
 
 
 def test_a_format_written_in_two_ways_runs_once() -> None:
@@ -53,19 +83,26 @@ def test_a_yaml_file_fills_options_and_the_command_line_overrides_it(tmp_path: P
     path.write_text("epochs: 3\nformat: [jpeg, tokens]\nseed: 4\nclass_order: [b, a]\n")
     runs = grid("--config", str(path), "--epochs", "5")
     assert {(r.epochs, r.format, r.seed, r.class_order) for r in runs} == {
-        (5, "jpeg", 4, ("b", "a")), (5, "tokens", 4, ("b", "a")),
-    }  # fmt: skip
+        (5, "jpeg", 4, ("b", "a")),
+        (5, "tokens", 4, ("b", "a")),
+    }
 
 
 def test_a_config_that_a_run_wrote_back_means_the_same_run(tmp_path: Path) -> None:
-    config = RunConfig(epochs=2, format="jpeg:quality=10", data_root=tmp_path, class_order=("a", "b"))
-    results.start_run(tmp_path / "run", config.plain(), {})
+    config = RunConfig(
+        epochs=2, format="jpeg:quality=10", data_root=tmp_path, class_order=("a", "b")
+    )
+    run_files.start_run(tmp_path / "run", config.plain(), {})
     assert grid("--config", str(tmp_path / "run" / "config.yaml")) == [config]
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("epoks: 3\n", ["epoks", "epochs"]), ("- 1\n", ["holds no options"]), ("a: [\n", ["--config"])],
+    [
+        ("epoks: 3\n", ["epoks", "epochs"]),
+        ("- 1\n", ["holds no options"]),
+        ("a: [\n", ["--config"]),
+    ],
 )
 def test_a_bad_yaml_file_is_named(text: str, words: list[str], tmp_path: Path) -> None:
     path = tmp_path / "options.yaml"
@@ -78,12 +115,25 @@ def test_a_bad_yaml_file_is_named(text: str, words: list[str], tmp_path: Path) -
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["--epochs", "0"], ["--batch", "0"], ["--replay-batch", "-1"], ["--learning-rate", "0"], ["--memory-mb", "-1"],
-        ["--memory-mb", "nan"], ["--memory-mb", "1e-7"], ["--token-rrc", "0"], ["--cutmix-p", "1.5"],
-        ["--label-smoothing", "1"], ["--warmup", "-0.1"], ["--model", "huge"], ["--epochs", "many"], ["--seed"],
+        ["--epochs", "0"],
+        ["--batch", "0"],
+        ["--replay-batch", "-1"],
+        ["--learning-rate", "0"],
+        ["--memory-mb", "-1"],
+        ["--memory-mb", "nan"],
+        ["--memory-mb", "1e-7"],
+        ["--token-rrc", "0"],
+        ["--cutmix-p", "1.5"],
+        ["--label-smoothing", "1"],
+        ["--warmup", "-0.1"],
+        ["--model", "huge"],
+        ["--epochs", "many"],
+        ["--seed"],
     ],
-)  # fmt: skip
-def test_a_value_that_no_run_can_mean_is_refused_in_one_line_that_names_the_option(arguments: list[str]) -> None:
+)
+def test_a_value_that_no_run_can_mean_is_refused_in_one_line_that_names_the_option(
+    arguments: list[str],
+) -> None:
     with pytest.raises(UserError) as caught:
         grid(*arguments)
     assert arguments[0] in str(caught.value)
@@ -91,7 +141,17 @@ def test_a_value_that_no_run_can_mean_is_refused_in_one_line_that_names_the_opti
 
 
 def test_every_run_is_checked_before_the_first_one_trains(fractals: Path, tmp_path: Path) -> None:
-    runs = grid("--data-root", str(fractals), "--memory-mb", "0.01", "0.00003", "--experiences", "2", "--epochs", "1")
+    runs = grid(
+        "--data-root",
+        str(fractals),
+        "--memory-mb",
+        "0.01",
+        "0.00003",
+        "--experiences",
+        "2",
+        "--epochs",
+        "1",
+    )
     with pytest.raises(UserError, match="bytes"):
         run_grid(runs, tmp_path / "out", Console(quiet=True))
     assert not list((tmp_path / "out").glob("*/config.yaml"))
@@ -106,23 +166,28 @@ def test_a_run_that_fails_is_marked_with_its_reason_and_may_be_started_again(
         patch.setattr(Experiment, "_test", lambda self, step: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             Experiment(config, data, tmp_path / "run").run()
-    failed = results.read_run(tmp_path / "run")
+    failed = run_files.read_run(tmp_path / "run")
     assert (failed.status, failed.problem) == ("failed", "ZeroDivisionError: division by zero")
     assert not is_finished(config, tmp_path / "run")
     Experiment(config, data, tmp_path / "run").run()
     assert is_finished(config, tmp_path / "run")
-    assert results.read_run(tmp_path / "run").problem == ""
+    assert run_files.read_run(tmp_path / "run").problem == ""
 
 
 def test_results_of_other_options_are_never_mixed_into_a_folder(tmp_path: Path) -> None:
-    results.start_run(tmp_path / "run", RunConfig(epochs=3).plain(), {})
+    run_files.start_run(tmp_path / "run", RunConfig(epochs=3).plain(), {})
     with pytest.raises(UserError, match="epochs"):
         is_finished(RunConfig(epochs=4), tmp_path / "run")
 
 
-@pytest.mark.parametrize("line", ["epochs: two", "epochs: null", "epochs: 1.5", "learner: foo", "seed: x", "data_root: [1, 2]"])
+@pytest.mark.parametrize(
+    "line",
+    ["epochs: two", "epochs: null", "epochs: 1.5", "learner: foo", "seed: x", "data_root: [1, 2]"],
+)
 @pytest.mark.parametrize("written", ["--config {}", "--config={}"])
-def test_values_of_a_yaml_file_are_checked_like_those_of_the_command_line(line: str, written: str, tmp_path: Path) -> None:
+def test_values_of_a_yaml_file_are_checked_like_those_of_the_command_line(
+    line: str, written: str, tmp_path: Path
+) -> None:
     path = tmp_path / "options.yaml"
     path.write_text(line)
     with pytest.raises(UserError, match=r"options\.yaml"):
@@ -131,9 +196,16 @@ def test_values_of_a_yaml_file_are_checked_like_those_of_the_command_line(line: 
 
 def test_yaml_numbers_with_exponents_and_single_names_are_read_as_meant(tmp_path: Path) -> None:
     path = tmp_path / "options.yaml"
-    path.write_text("learning_rate: 1e-3\nclass_order: c0\nskip_bad_images: true\nmemory_mb: '0.1'\n")
+    path.write_text(
+        "learning_rate: 1e-3\nclass_order: c0\nskip_bad_images: true\nmemory_mb: '0.1'\n"
+    )
     (run,) = grid(f"--config={path}")
-    assert (run.learning_rate, run.class_order, run.skip_bad_images, run.memory_mb) == (1e-3, ("c0",), True, 0.1)
+    assert (run.learning_rate, run.class_order, run.skip_bad_images, run.memory_mb) == (
+        1e-3,
+        ("c0",),
+        True,
+        0.1,
+    )
 
 
 def test_a_missing_yaml_file_is_named() -> None:
@@ -142,30 +214,65 @@ def test_a_missing_yaml_file_is_named() -> None:
 
 
 def test_a_run_that_fails_leaves_the_others_to_run(fractals: Path, tmp_path: Path) -> None:
-    options = ["--data-root", str(fractals), "--experiences", "1", "--epochs", "1", "--strategy", "naive", "--clip", "1e30"]
+    options = [
+        "--data-root",
+        str(fractals),
+        "--experiences",
+        "1",
+        "--epochs",
+        "1",
+        "--strategy",
+        "naive",
+        "--clip",
+        "1e30",
+    ]
     bad = grid(*options, "--learning-rate", "1e30", "--seed", "0")
-    failures = run_grid([*bad, *grid(*options, "--seed", "1")], tmp_path / "out", Console(quiet=True))
+    failures = run_grid(
+        [*bad, *grid(*options, "--seed", "1")], tmp_path / "out", Console(quiet=True)
+    )
     assert len(failures) == 1 and "--learning-rate 1e+30" in failures[0]
-    statuses = {run.run_id: run.status for run in results.read_runs(tmp_path / "out")}
+    statuses = {run.run_id: run.status for run in run_files.read_runs(tmp_path / "out")}
     assert sorted(statuses.values()) == ["failed", "finished"]
 
 
-def test_results_of_other_images_are_never_mixed_into_a_folder(fractals: Path, tmp_path: Path) -> None:
+def test_results_of_other_images_are_never_mixed_into_a_folder(
+    fractals: Path, tmp_path: Path
+) -> None:
     root = tmp_path / "images"
     shutil.copytree(fractals, root)
-    options = ["--data-root", str(root), "--experiences", "1", "--epochs", "1", "--strategy", "naive"]
+    options = [
+        "--data-root",
+        str(root),
+        "--experiences",
+        "1",
+        "--epochs",
+        "1",
+        "--strategy",
+        "naive",
+    ]
     run_grid(grid(*options, "--seed", "0"), tmp_path / "out", Console(quiet=True))
     next(root.glob("train/*/*")).unlink()
     with pytest.raises(UserError, match="dataset_identity"):
         run_grid(grid(*options, "--seed", "1"), tmp_path / "out", Console(quiet=True))
 
 
-def test_runs_without_a_tokenizer_stay_when_the_tokenizer_changes(fractals: Path, tmp_path: Path) -> None:
+def test_runs_without_a_tokenizer_stay_when_the_tokenizer_changes(
+    fractals: Path, tmp_path: Path
+) -> None:
     other = tmp_path / "other.safetensors"
     BundledTokenizer(VQAutoencoder(codes=16, dim=8, width=8, depth=0)).save(other)
-    options = ["--data-root", str(fractals), "--experiences", "1", "--epochs", "1", "--strategy", "naive"]
+    options = [
+        "--data-root",
+        str(fractals),
+        "--experiences",
+        "1",
+        "--epochs",
+        "1",
+        "--strategy",
+        "naive",
+    ]
     run_grid(grid(*options, "--learner", "pixels"), tmp_path / "out", Console(quiet=True))
-    (run,) = results.read_runs(tmp_path / "out")
+    (run,) = run_files.read_runs(tmp_path / "out")
     assert "tokenizer_identity" not in run.environment
     for _ in range(2):
         run_grid(grid(*options, "--tokenizer", str(other)), tmp_path / "out", Console(quiet=True))
@@ -173,7 +280,20 @@ def test_runs_without_a_tokenizer_stay_when_the_tokenizer_changes(fractals: Path
         run_grid(grid(*options, "--seed", "1"), tmp_path / "out", Console(quiet=True))
 
 
-def test_the_same_format_in_two_ways_runs_once_when_the_resolution_says_so(fractals: Path, tmp_path: Path) -> None:
-    options = ["--data-root", str(fractals), "--experiences", "1", "--epochs", "1", "--memory-mb", "0.01"]
-    run_grid(grid(*options, "--format", "jpeg", "jpeg:size=64"), tmp_path / "out", Console(quiet=True))
-    assert len(results.read_runs(tmp_path / "out")) == 1
+def test_the_same_format_in_two_ways_runs_once_when_the_resolution_says_so(
+    fractals: Path, tmp_path: Path
+) -> None:
+    options = [
+        "--data-root",
+        str(fractals),
+        "--experiences",
+        "1",
+        "--epochs",
+        "1",
+        "--memory-mb",
+        "0.01",
+    ]
+    run_grid(
+        grid(*options, "--format", "jpeg", "jpeg:size=64"), tmp_path / "out", Console(quiet=True)
+    )
+    assert len(run_files.read_runs(tmp_path / "out")) == 1

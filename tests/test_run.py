@@ -18,7 +18,9 @@ def command(*arguments: str) -> list[str]:
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(*arguments), capture_output=True, text=True, timeout=280, check=False)
+    return subprocess.run(
+        command(*arguments), capture_output=True, text=True, timeout=280, check=False
+    )
 
 
 def numbers(out: Path) -> pd.DataFrame:
@@ -27,8 +29,23 @@ def numbers(out: Path) -> pd.DataFrame:
 
 @pytest.mark.slow
 def test_a_grid_writes_results_and_skips_what_is_finished(fractals: Path, tmp_path: Path) -> None:
-    grid = ["--data-root", str(fractals), "--memory-mb", "0.003", "--format", "jpeg", "tokens", "--strategy", "er", "naive",
-            "joint", "cumulative", *BASE, "--out", str(tmp_path / "out")]  # fmt: skip
+    grid = [
+        "--data-root",
+        str(fractals),
+        "--memory-mb",
+        "0.003",
+        "--format",
+        "jpeg",
+        "tokens",
+        "--strategy",
+        "er",
+        "naive",
+        "joint",
+        "cumulative",
+        *BASE,
+        "--out",
+        str(tmp_path / "out"),
+    ]
     done = run(*grid)
     assert done.returncode == 0, done.stderr
     summary = pd.read_csv(tmp_path / "out" / "summary.csv")
@@ -38,19 +55,35 @@ def test_a_grid_writes_results_and_skips_what_is_finished(fractals: Path, tmp_pa
     assert (er.used_bytes <= er.memory_bytes).all()
     assert er.steps.nunique() == 1
     for folder in (tmp_path / "out").glob("er_*"):
-        assert (folder / "memory.bin").stat().st_size == pd.Series(er.used_bytes[er.run_id == folder.name]).item()
+        assert (folder / "memory.bin").stat().st_size == pd.Series(
+            er.used_bytes[er.run_id == folder.name]
+        ).item()
     assert (tmp_path / "out" / "report.html").exists()
     again = run(*grid)
     assert "5 of 5 runs are finished already" in again.stdout
 
 
 @pytest.mark.slow
-def test_a_killed_run_ends_with_the_numbers_of_one_never_killed(fractals: Path, tmp_path: Path) -> None:
-    options = ["--data-root", str(fractals), "--memory-mb", "0.003", *BASE, "--experiences", "4", "--epochs", "3"]
+def test_a_killed_run_ends_with_the_numbers_of_one_never_killed(
+    fractals: Path, tmp_path: Path
+) -> None:
+    options = [
+        "--data-root",
+        str(fractals),
+        "--memory-mb",
+        "0.003",
+        *BASE,
+        "--experiences",
+        "4",
+        "--epochs",
+        "3",
+    ]
     whole = run(*options, "--out", str(tmp_path / "whole"))
     assert whole.returncode == 0, whole.stderr
     cut = tmp_path / "cut"
-    process = subprocess.Popen(command(*options, "--out", str(cut)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command(*options, "--out", str(cut)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     while process.poll() is None and not list(cut.glob("*/checkpoint.pt")):
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
@@ -59,8 +92,14 @@ def test_a_killed_run_ends_with_the_numbers_of_one_never_killed(fractals: Path, 
     assert resumed.returncode == 0, resumed.stderr
     pd.testing.assert_frame_equal(numbers(cut), numbers(tmp_path / "whole"))
     folders = [next(p.glob("er_*")) for p in (cut, tmp_path / "whole")]
-    assert folders[0].joinpath("memory.bin").read_bytes() == folders[1].joinpath("memory.bin").read_bytes()
-    assert folders[0].joinpath("accuracy.csv").read_bytes() == folders[1].joinpath("accuracy.csv").read_bytes()
+    assert (
+        folders[0].joinpath("memory.bin").read_bytes()
+        == folders[1].joinpath("memory.bin").read_bytes()
+    )
+    assert (
+        folders[0].joinpath("accuracy.csv").read_bytes()
+        == folders[1].joinpath("accuracy.csv").read_bytes()
+    )
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,24 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from seit_cl.cli import run_command
 from seit_cl.config import RunConfig
-from seit_cl.experiment import Experiment
+from seit_cl.core.cli import run_command
+from seit_cl.experiment.experiment import Experiment
+from seit_cl.experiment.run_data import RunData
 from seit_cl.run import main
-from seit_cl.rundata import RunData
 
-BASE = ["--experiences", "2", "--epochs", "1", "--batch", "16", "--replay-batch", "8", "--device", "cpu"]
+BASE = [
+    "--experiences",
+    "2",
+    "--epochs",
+    "1",
+    "--batch",
+    "16",
+    "--replay-batch",
+    "8",
+    "--device",
+    "cpu",
+]
 RECORD = 80 + 1  # bytes of an exemplar: 8 x 8 codes of 10 bits, and a label
 
 
@@ -56,9 +67,22 @@ def grid(fractals: Path, header: int, tmp_path_factory: pytest.TempPathFactory) 
     """Runs without memory, and with the bytes of exactly 1, 2 and 20 exemplars, by one command."""
     out = tmp_path_factory.mktemp("budgets") / "out"
     budgets = ["0", *(megabytes(header + count * RECORD) for count in (1, 2, 20))]
-    command = [sys.executable, "-m", "seit_cl.run", "--data-root", str(fractals), *BASE, "--out", str(out)]
+    command = [
+        sys.executable,
+        "-m",
+        "seit_cl.run",
+        "--data-root",
+        str(fractals),
+        *BASE,
+        "--out",
+        str(out),
+    ]
     done = subprocess.run(
-        [*command, "--memory-mb", *budgets], capture_output=True, text=True, timeout=250, check=False
+        [*command, "--memory-mb", *budgets],
+        capture_output=True,
+        text=True,
+        timeout=250,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return Grid(out, done.stdout)
@@ -73,10 +97,14 @@ def test_no_megabytes_are_no_memory_and_no_file(grid: Grid) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 2, 20])
-def test_a_budget_for_a_number_of_exemplars_holds_that_number(grid: Grid, header: int, count: int) -> None:
+def test_a_budget_for_a_number_of_exemplars_holds_that_number(
+    grid: Grid, header: int, count: int
+) -> None:
     row = grid.row(header + count * RECORD)
     assert row.exemplars == count
-    assert row.used_bytes == row.memory_bytes == (grid.out / row.run_id / "memory.bin").stat().st_size
+    assert (
+        row.used_bytes == row.memory_bytes == (grid.out / row.run_id / "memory.bin").stat().st_size
+    )
 
 
 @pytest.mark.slow
@@ -84,7 +112,9 @@ def test_a_budget_for_a_number_of_exemplars_holds_that_number(grid: Grid, header
 def test_fewer_exemplars_than_classes_are_warned_about(grid: Grid, header: int, count: int) -> None:
     covered = grid.row(header + count * RECORD).classes_covered
     assert 1 <= covered <= count
-    assert f"warning: the memory covers {covered} of 5 classes; raise --memory-mb" in grid.said(header + count * RECORD)
+    assert f"warning: the memory covers {covered} of 5 classes; raise --memory-mb" in grid.said(
+        header + count * RECORD
+    )
 
 
 @pytest.mark.slow
@@ -98,16 +128,27 @@ Refused = Callable[..., str]
 
 @pytest.fixture
 def refused(
-    fractals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    fractals: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> Refused:
     """Runs the command in this process; it must end with one line, exit code 2 and no run finished. Gives the line."""
 
     def refused(*arguments: str) -> str:
-        monkeypatch.setattr(sys, "argv", ["run", "--data-root", str(fractals), *BASE, "--out", str(tmp_path), *arguments])
+        monkeypatch.setattr(
+            sys,
+            "argv",
+            ["run", "--data-root", str(fractals), *BASE, "--out", str(tmp_path), *arguments],
+        )
         with pytest.raises(SystemExit) as end:
             run_command(main)
         line = capsys.readouterr().err
-        assert end.value.code == 2 and len(line.splitlines()) == 1 and not list(tmp_path.glob("*/facts.json"))
+        assert (
+            end.value.code == 2
+            and len(line.splitlines()) == 1
+            and not list(tmp_path.glob("*/facts.json"))
+        )
         return line
 
     return refused
@@ -129,13 +170,26 @@ def test_a_budget_that_is_no_size_is_refused(refused: Refused, budget: str) -> N
     assert f"--memory-mb {budget}" in refused("--memory-mb", budget)
 
 
-def test_a_run_that_herds_keeps_the_same_bytes_of_other_exemplars(fractals: Path, header: int, tmp_path: Path) -> None:
+def test_a_run_that_herds_keeps_the_same_bytes_of_other_exemplars(
+    fractals: Path, header: int, tmp_path: Path
+) -> None:
     budget, kept = megabytes(header + 20 * RECORD), {}
-    command = [sys.executable, "-m", "seit_cl.run", "--data-root", str(fractals), "--memory-mb", budget, *BASE]
+    command = [
+        sys.executable,
+        "-m",
+        "seit_cl.run",
+        "--data-root",
+        str(fractals),
+        "--memory-mb",
+        budget,
+        *BASE,
+    ]
     for policy in ("class-balanced", "herding"):
         out = tmp_path / policy
         rest = ["--policy", policy, "--out", str(out)]
-        done = subprocess.run([*command, *rest], capture_output=True, text=True, timeout=280, check=False)
+        done = subprocess.run(
+            [*command, *rest], capture_output=True, text=True, timeout=280, check=False
+        )
         assert done.returncode == 0, done.stderr
         kept[policy] = next(out.glob("*/memory.bin")).read_bytes()
         assert pd.read_csv(out / "summary.csv").exemplars.item() == 20

@@ -6,18 +6,21 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from tokenizer_samples import frozen, residual
 
+from helpers.tokenizer_samples import frozen, residual
 from seit_cl import density, tokenize
 from seit_cl.config import RunConfig
-from seit_cl.errors import UserError
-from seit_cl.experiment import Experiment
-from seit_cl.facts import facts
+from seit_cl.core.errors import UserError
+from seit_cl.experiment.experiment import Experiment
+from seit_cl.experiment.metadata import facts
+from seit_cl.experiment.run_data import RunData
 from seit_cl.memory import ByteBudgetBuffer
-from seit_cl.rundata import RunData
 from seit_cl.tokenizers import Tokenizer
 
-TOKENIZERS = {"summed": lambda: residual().first(2), "side by side": lambda: frozen("test_resnet", pq="2x16")}
+TOKENIZERS = {
+    "summed": lambda: residual().first(2),
+    "side by side": lambda: frozen("test_resnet", pq="2x16"),
+}
 
 
 @pytest.fixture(params=sorted(TOKENIZERS))
@@ -33,11 +36,20 @@ def file(tokenizer: Tokenizer, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("format", ["tokens", "jpeg"])
-def test_a_run_learns_and_remembers_them(format: str, file: Path, tokenizer: Tokenizer, fractals: Path, tmp_path: Path) -> None:
+def test_a_run_learns_and_remembers_them(
+    format: str, file: Path, tokenizer: Tokenizer, fractals: Path, tmp_path: Path
+) -> None:
     config = RunConfig(
-        data_root=fractals, tokenizer=str(file), format=format, memory_mb=0.004 if format == "tokens" else 0.02,
-        epochs=1, batch=16, replay_batch=8, experiences=2, model="micro",
-    )  # fmt: skip
+        data_root=fractals,
+        tokenizer=str(file),
+        format=format,
+        memory_mb=0.004 if format == "tokens" else 0.02,
+        epochs=1,
+        batch=16,
+        replay_batch=8,
+        experiences=2,
+        model="micro",
+    )
     data = RunData(config)
     made = Experiment(config, data, tmp_path / "run")
     made.run()
@@ -46,7 +58,11 @@ def test_a_run_learns_and_remembers_them(format: str, file: Path, tokenizer: Tok
     wide = tokenizer.codebook.shape[2] * (2 if tokenizer.combine == "concat" else 1)
     assert made.learner.model.patch_embed.proj.in_channels == wide
     row = facts(made)
-    assert row["exemplars"] > 0 and row["used_bytes"] <= row["memory_bytes"] and row["tokenizer"] == tokenizer.identity
+    assert (
+        row["exemplars"] > 0
+        and row["used_bytes"] <= row["memory_bytes"]
+        and row["tokenizer"] == tokenizer.identity
+    )
     kept = ByteBudgetBuffer.load(tmp_path / "run" / "memory.bin")
     if format == "tokens":
         bits = (tokenizer.codebook.shape[1] - 1).bit_length()
@@ -58,17 +74,35 @@ def test_a_run_learns_and_remembers_them(format: str, file: Path, tokenizer: Tok
     assert pd.read_csv(tmp_path / "run" / "accuracy.csv").total.sum() > 0
 
 
-def test_the_entropy_coders_refuse_them_in_one_line(file: Path, fractals: Path, tmp_path: Path) -> None:
-    config = RunConfig(data_root=fractals, tokenizer=str(file), format="tokens:coder=ans", experiences=2)
+def test_the_entropy_coders_refuse_them_in_one_line(
+    file: Path, fractals: Path, tmp_path: Path
+) -> None:
+    config = RunConfig(
+        data_root=fractals, tokenizer=str(file), format="tokens:coder=ans", experiences=2
+    )
     with pytest.raises(UserError, match="codes one token a position, not 2; use coder=fixed"):
         Experiment(config, RunData(config), tmp_path / "run")
 
 
 def test_a_density_table_counts_their_bytes(
-    file: Path, tokenizer: Tokenizer, fractals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    file: Path,
+    tokenizer: Tokenizer,
+    fractals: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(density, "TIMED", 0.01)
-    words = ["--data-root", str(fractals), "--images", "12", "--tokenizer", str(file), "--format", "tokens", "jpeg"]
+    words = [
+        "--data-root",
+        str(fractals),
+        "--images",
+        "12",
+        "--tokenizer",
+        str(file),
+        "--format",
+        "tokens",
+        "jpeg",
+    ]
     monkeypatch.setattr(sys, "argv", ["density", *words, "--out", str(tmp_path / "out")])
     threads = torch.get_num_threads()
     try:
@@ -77,17 +111,31 @@ def test_a_density_table_counts_their_bytes(
         torch.set_num_threads(threads)
     table = pd.read_csv(tmp_path / "out" / "density.csv").set_index("format")
     bits = (tokenizer.codebook.shape[1] - 1).bit_length()
-    assert table.loc["tokens", "payload"] == 2 * 64 * bits / 8 and table.loc["tokens", "tokens_kept"] == 1
+    assert (
+        table.loc["tokens", "payload"] == 2 * 64 * bits / 8
+        and table.loc["tokens", "tokens_kept"] == 1
+    )
     assert bool(table.loc["tokens", ["psnr", "ssim"]].isna().all()) is not tokenizer.decodes
     assert "nan" not in (tmp_path / "out" / "density.md").read_text()
     assert (tmp_path / "out" / "images.png").stat().st_size > 1000
 
 
 def test_inspect_measures_them(
-    file: Path, tokenizer: Tokenizer, fractals: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    file: Path,
+    tokenizer: Tokenizer,
+    fractals: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["tokenize", "inspect", "--tokenizer", str(file), "--images", str(fractals / "val")])
+    monkeypatch.setattr(
+        sys,
+        "argv",
+        ["tokenize", "inspect", "--tokenizer", str(file), "--images", str(fractals / "val")],
+    )
     tokenize.main()
     said = capsys.readouterr().out
-    assert ", 2 a position, stride 8" in said and f"of {2 * tokenizer.codebook.shape[1]} codes in use" in said
+    assert (
+        ", 2 a position, stride 8" in said
+        and f"of {2 * tokenizer.codebook.shape[1]} codes in use" in said
+    )
     assert ("PSNR" if tokenizer.decodes else "gives no images back") in said

@@ -7,17 +7,23 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from release_files import write_release
-from tokenizer_samples import bundled, untrained
 
+from helpers.release_files import write_release
+from helpers.tokenizer_samples import bundled, untrained
 from seit_cl.config import RunConfig
-from seit_cl.errors import UserError
-from seit_cl.experiment import Experiment
-from seit_cl.results import read_run
-from seit_cl.rundata import RunData
-from seit_cl.tokenizing.encode import Encode, encode_command
+from seit_cl.core.errors import UserError
+from seit_cl.experiment.experiment import Experiment
+from seit_cl.experiment.run_data import RunData
+from seit_cl.results.run_files import read_run
+from seit_cl.tokenizers.commands.encode import Encode, encode_command
 
-SHORT: dict[str, Any] = {"experiences": 2, "epochs": 1, "batch": 16, "replay_batch": 8, "memory_mb": 0.003}
+SHORT: dict[str, Any] = {
+    "experiences": 2,
+    "epochs": 1,
+    "batch": 16,
+    "replay_batch": 8,
+    "memory_mb": 0.003,
+}
 
 
 @pytest.fixture(scope="module")
@@ -57,15 +63,22 @@ def same_numbers(one: Path, other: Path) -> None:
     """Assert that two runs have the same results, memories included."""
     assert (one / "accuracy.csv").read_bytes() == (other / "accuracy.csv").read_bytes()
     assert (one / "memory.bin").read_bytes() == (other / "memory.bin").read_bytes()
-    facts = [json.loads((folder / "facts.json").read_text()) | {"train_seconds": 0, "phases": {}} for folder in (one, other)]
+    facts = [
+        json.loads((folder / "facts.json").read_text()) | {"train_seconds": 0, "phases": {}}
+        for folder in (one, other)
+    ]
     assert facts[0] == facts[1] and read_run(one).status == "finished"
 
 
-def test_the_token_file_gives_the_numbers_of_its_images(fractals: Path, tokens: Path, tmp_path: Path) -> None:
+def test_the_token_file_gives_the_numbers_of_its_images(
+    fractals: Path, tokens: Path, tmp_path: Path
+) -> None:
     from_images = run(tmp_path / "images", data_root=fractals, format="tokens:coder=context")
     from_tokens = run(tmp_path / "tokens", data_root=tokens, format="tokens:coder=context")
     same_numbers(from_images, from_tokens)
-    shown = np.load(from_tokens / "exemplars.npz")  # the bundled tokenizer made them and decodes them
+    shown = np.load(
+        from_tokens / "exemplars.npz"
+    )  # the bundled tokenizer made them and decodes them
     assert np.array_equal(shown["after"], np.load(from_images / "exemplars.npz")["after"])
     assert np.array_equal(shown["before"], shown["after"])
 
@@ -84,19 +97,42 @@ def test_so_it_does_where_the_tokenizer_is_not_at_hand_and_then_shows_no_exempla
 
 def test_the_data_say_what_they_are(tokens: Path, own_tokens: Path, own: Path) -> None:
     data = RunData(RunConfig(data_root=tokens))
-    assert data.resolution == 64 and data.grid == (1, 8, 8) and data.tokenizer.identity == bundled().identity
-    assert data.dataset.name == "fractals" and data.identity["dataset_identity"] == data.dataset.identity
-    stored, given = (RunData(RunConfig(data_root=own_tokens, tokenizer=spec)).tokenizer for spec in (None, str(own)))
+    assert (
+        data.resolution == 64
+        and data.grid == (1, 8, 8)
+        and data.tokenizer.identity == bundled().identity
+    )
+    assert (
+        data.dataset.name == "fractals"
+        and data.identity["dataset_identity"] == data.dataset.identity
+    )
+    stored, given = (
+        RunData(RunConfig(data_root=own_tokens, tokenizer=spec)).tokenizer
+        for spec in (None, str(own))
+    )
     assert stored.identity == given.identity and torch.equal(stored.codebook, given.codebook)
-    assert (stored.stride, stored.combine, stored.codec_bytes) == (given.stride, given.combine, given.codec_bytes)
-    assert stored.mirror is not None and given.mirror is not None and torch.equal(stored.mirror, given.mirror)
+    assert (stored.stride, stored.combine, stored.codec_bytes) == (
+        given.stride,
+        given.combine,
+        given.codec_bytes,
+    )
+    assert (
+        stored.mirror is not None
+        and given.mirror is not None
+        and torch.equal(stored.mirror, given.mirror)
+    )
     assert not stored.decodes and given.decodes
-    for refused, words in ((stored.encode, "images need it"), (stored.decode, "gives no images back")):
+    for refused, words in (
+        (stored.encode, "images need it"),
+        (stored.decode, "gives no images back"),
+    ):
         with pytest.raises(UserError, match=words):
             refused(torch.zeros(1, 3, 64, 64, dtype=torch.uint8))
 
 
-def test_a_release_folder_is_converted_into_the_cache_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_release_folder_is_converted_into_the_cache_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SEIT_CL_CACHE", str(tmp_path / "cache"))
     write_release(tmp_path / "release", each=12)
     reported: list[tuple[str, int, int]] = []
@@ -127,7 +163,10 @@ def test_what_needs_images_is_one_line_before_any_training(
     options: dict[str, Any], words: str, tokens: Path, own: Path, tmp_path: Path
 ) -> None:
     paths = {"OWN": str(own), "TOKENS": str(tokens)}
-    given = {key: paths.get(value, value) if isinstance(value, str) else value for key, value in options.items()}
+    given = {
+        key: paths.get(value, value) if isinstance(value, str) else value
+        for key, value in options.items()
+    }
     with pytest.raises(UserError, match=words) as refused:
         run(tmp_path / "run", data_root=tokens, **given)
     assert "\n" not in str(refused.value) and not (tmp_path / "run").exists()

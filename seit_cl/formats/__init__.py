@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from seit_cl import plugins
+from seit_cl.core import plugins
+from seit_cl.core.specs import fill_options, parse_spec, split_spec
 from seit_cl.formats.base import ExemplarFormat, FormatContext
-from seit_cl.specs import fill_options, parse_spec, split_spec
 
 __all__ = ["ExemplarFormat", "FormatContext", "build_format", "canonical_spec"]
 

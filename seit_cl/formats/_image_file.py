@@ -14,11 +14,11 @@ from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
-from seit_cl.errors import UserError
+from seit_cl.core.errors import UserError
+from seit_cl.data.samples import Samples
 from seit_cl.formats._quality import AUTO, CANDIDATES, pick
+from seit_cl.formats._records import Records
 from seit_cl.formats.base import FormatContext
-from seit_cl.records import Records
-from seit_cl.samples import Samples
 
 
 class ImageFileFormat:
@@ -41,10 +41,14 @@ class ImageFileFormat:
         low, high = self.qualities
         quality = getattr(options, "quality", low)
         if quality != AUTO and not low <= quality <= high:
-            raise UserError(f"{self.name}: quality={quality} is outside {low}..{high}; try quality=75")
+            raise UserError(
+                f"{self.name}: quality={quality} is outside {low}..{high}; try quality=75"
+            )
         if not 0 <= options.size <= context.resolution:
-            raise UserError(f"{self.name}: size={options.size} is outside 0..{context.resolution} (the learner's resolution in "
-                            "pixels)")  # fmt: skip
+            raise UserError(
+                f"{self.name}: size={options.size} is outside 0..{context.resolution} (the learner's resolution in "
+                "pixels)"
+            )
         self.options = options
         self.size, self.side = options.size or context.resolution, context.resolution
         self.fixed_length: int | None = None
@@ -55,7 +59,9 @@ class ImageFileFormat:
     @property
     def spec(self) -> str:
         """The canonical spec, e.g. "jpeg:quality=75,size=64"."""
-        values = {field.name: getattr(self.options, field.name) for field in fields(self.options)} | {"size": self.size}
+        values = {
+            field.name: getattr(self.options, field.name) for field in fields(self.options)
+        } | {"size": self.size}
         return f"{self.name}:{','.join(f'{name}={value}' for name, value in values.items())}"
 
     def use(self, quality: int) -> None:
@@ -78,7 +84,11 @@ class ImageFileFormat:
         """
         if saved == self.side_info:
             return
-        if not self.side_info or len(saved) != 1 or not (saved[0] == 0 or self.qualities[0] <= saved[0] <= self.qualities[1]):
+        if (
+            not self.side_info
+            or len(saved) != 1
+            or not (saved[0] == 0 or self.qualities[0] <= saved[0] <= self.qualities[1])
+        ):
             raise ValueError(f"{self.spec}: {saved!r} is no quality")
         self.unfitted = saved[0] == 0
         self.use(saved[0] or CANDIDATES[0])
@@ -88,7 +98,9 @@ class ImageFileFormat:
         """The quality in words where the options left it open and it has been chosen; else ""."""
         return f"quality={self.quality}" if self.side_info.strip(b"\0") else ""
 
-    def fit(self, samples: Samples, features: Callable[[Tensor], Tensor], fits: Callable[[float], float]) -> None:
+    def fit(
+        self, samples: Samples, features: Callable[[Tensor], Tensor], fits: Callable[[float], float]
+    ) -> None:
         """Choose the quality, where the options leave it open (see formats/_quality.py)."""
 
         def encoded(quality: int) -> tuple[Tensor, float]:
@@ -103,7 +115,9 @@ class ImageFileFormat:
     def encode(self, samples: Samples) -> Records:
         """One record an image, from pixels (B, 3, S, S) uint8."""
         pixels = resize(samples.pixels(), self.size)
-        return Records.from_bytes([self._encode_one(image) for image in pixels.permute(0, 2, 3, 1).contiguous()])
+        return Records.from_bytes(
+            [self._encode_one(image) for image in pixels.permute(0, 2, 3, 1).contiguous()]
+        )
 
     def decode(self, records: Records) -> Tensor:
         """Pixels (B, 3, S, S) uint8, on the CPU.
@@ -124,7 +138,9 @@ class ImageFileFormat:
 
     def _decode_all(self, records: list[Tensor]) -> list[Tensor]:
         """Images (3, H, W) uint8 of records (L,) uint8."""
-        opened = (Image.open(io.BytesIO(record.numpy().tobytes())).convert("RGB") for record in records)
+        opened = (
+            Image.open(io.BytesIO(record.numpy().tobytes())).convert("RGB") for record in records
+        )
         return [torch.from_numpy(np.array(image)).permute(2, 0, 1) for image in opened]
 
 

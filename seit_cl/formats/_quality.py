@@ -19,7 +19,12 @@ from torch.nn.functional import one_hot
 CANDIDATES = (5, 10, 15, 25, 35, 50, 65, 75, 90)
 FOLDS = 5
 _AUTO = -(1 << 31)  # no library's quality
-PENALTIES = (0.1, 1.0, 10.0, 100.0)  # of the ridge regression, for features of unit length; the best of each quality counts
+PENALTIES = (
+    0.1,
+    1.0,
+    10.0,
+    100.0,
+)  # of the ridge regression, for features of unit length; the best of each quality counts
 
 
 class Quality(int):
@@ -61,14 +66,22 @@ def held_out_error(stored: Tensor, fresh: Tensor, labels: Tensor, fits: float) -
     for label in range(len(classes)):
         members = target == label
         rank[members] = torch.arange(int(members.sum()))
-    x, y = (torch.cat([part.double(), part.new_ones(len(part), 1).double()], 1) for part in (stored, fresh))
+    x, y = (
+        torch.cat([part.double(), part.new_ones(len(part), 1).double()], 1)
+        for part in (stored, fresh)
+    )
     totals = torch.zeros(len(PENALTIES), dtype=torch.double)
     for fold in range(FOLDS):
         held = rank % FOLDS == fold
         # Of the images of the other folds, the first in each class: they count rank - (those of this fold before them).
         place = rank - (rank + FOLDS - 1 - fold) // FOLDS
         known = ~held & (place < max(1, int(fits)))
-        totals += torch.stack([_error(x[known], targets[known], y[held], targets[held], penalty) for penalty in PENALTIES])
+        totals += torch.stack(
+            [
+                _error(x[known], targets[known], y[held], targets[held], penalty)
+                for penalty in PENALTIES
+            ]
+        )
     guess = 1 - 1 / len(classes)  # the error of one who knows nothing
     learnt = min(float(totals.min()) / len(labels), guess)
     return learnt if fits >= 1 else fits * learnt + (1 - fits) * guess
@@ -76,12 +89,17 @@ def held_out_error(stored: Tensor, fresh: Tensor, labels: Tensor, fits: float) -
 
 def _error(x: Tensor, targets: Tensor, y: Tensor, wanted: Tensor, penalty: float) -> Tensor:
     """Summed squared error on (y, wanted) of a ridge regression of (x, targets)."""
-    weights = torch.linalg.solve(x.T @ x + penalty * torch.eye(x.shape[1], dtype=x.dtype), x.T @ targets)
+    weights = torch.linalg.solve(
+        x.T @ x + penalty * torch.eye(x.shape[1], dtype=x.dtype), x.T @ targets
+    )
     return (y @ weights - wanted).square().sum()
 
 
 def pick(
-    encoded: Callable[[int], tuple[Tensor, float]], features: Callable[[Tensor], Tensor], pixels: Tensor, labels: Tensor
+    encoded: Callable[[int], tuple[Tensor, float]],
+    features: Callable[[Tensor], Tensor],
+    pixels: Tensor,
+    labels: Tensor,
 ) -> int:
     """The quality of CANDIDATES that suits a budget.
 

@@ -30,7 +30,9 @@ class AvifFormat(ImageFileFormat):
     Options = AvifOptions
 
     def _encode_one(self, image: Tensor) -> bytes:
-        return write_image(image, "AVIF", quality=self.quality, subsampling="4:2:0", speed=6, max_threads=1)
+        return write_image(
+            image, "AVIF", quality=self.quality, subsampling="4:2:0", speed=6, max_threads=1
+        )
 
 
 FORMAT = AvifFormat

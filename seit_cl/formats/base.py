@@ -8,8 +8,8 @@ from typing import Literal, Protocol, runtime_checkable
 
 from torch import Tensor
 
-from seit_cl.records import Records
-from seit_cl.samples import Samples
+from seit_cl.data.samples import Samples
+from seit_cl.formats._records import Records
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,9 @@ class FittedFormat(Protocol):
     def chosen(self) -> str:
         """What it chose, in words; "" where its options left no choice."""
 
-    def fit(self, samples: Samples, features: Callable[[Tensor], Tensor], fits: Callable[[float], float]) -> None:
+    def fit(
+        self, samples: Samples, features: Callable[[Tensor], Tensor], fits: Callable[[float], float]
+    ) -> None:
         """Choose.
 
         Args:

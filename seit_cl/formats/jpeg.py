@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 from torchvision.io import ImageReadMode, decode_jpeg
 
-from seit_cl.errors import UserError
+from seit_cl.core.errors import UserError
 from seit_cl.formats._image_file import ImageFileFormat, write_image
 from seit_cl.formats._quality import USUAL, Quality
 from seit_cl.formats.base import FormatContext
@@ -43,7 +43,9 @@ class JpegFormat(ImageFileFormat):
 
     def __init__(self, options: JpegOptions, context: FormatContext) -> None:
         if options.chroma not in CHROMA:
-            raise UserError(f"{self.name}: chroma={options.chroma} is none of {', '.join(map(str, CHROMA))}; try chroma=420")
+            raise UserError(
+                f"{self.name}: chroma={options.chroma} is none of {', '.join(map(str, CHROMA))}; try chroma=420"
+            )
         super().__init__(options, context)
 
     @property

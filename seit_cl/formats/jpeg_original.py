@@ -9,10 +9,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from seit_cl.datasets.images import decode_image, no_pixel_limit
+from seit_cl.data.images import decode_image, no_pixel_limit
+from seit_cl.data.samples import Samples
+from seit_cl.formats._records import Records
 from seit_cl.formats.base import FormatContext
-from seit_cl.records import Records
-from seit_cl.samples import Samples
 
 
 @dataclass(frozen=True)

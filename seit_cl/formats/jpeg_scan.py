@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from seit_cl.errors import UserError
+from seit_cl.core.errors import UserError
 from seit_cl.formats.jpeg import JpegFormat
 
 # Quantisation tables for quality 50, luma and chroma, in zigzag order (Annex K.1).
@@ -50,7 +50,9 @@ class JpegScanFormat(JpegFormat):
         """Store at a quality from here on."""
         super().use(quality)
         self.header = header(quality, self.size, self.options.chroma)
-        self._header, self._end = (torch.frombuffer(bytearray(part), dtype=torch.uint8) for part in (self.header, END))
+        self._header, self._end = (
+            torch.frombuffer(bytearray(part), dtype=torch.uint8) for part in (self.header, END)
+        )
 
     def _encode_one(self, image: Tensor) -> bytes:
         """The record of one image (H, W, 3) uint8: the scan of its JPEG file.
@@ -60,14 +62,20 @@ class JpegScanFormat(JpegFormat):
         """
         file = self._write(image, optimize=False)
         # JFIF's marker, which tells a decoder nothing that it must know, is left out.
-        begin = len(START) + (2 + int.from_bytes(file[4:6], "big") if file[2:4] == b"\xff\xe0" else 0)
+        begin = len(START) + (
+            2 + int.from_bytes(file[4:6], "big") if file[2:4] == b"\xff\xe0" else 0
+        )
         rest = self.header[len(START) :]
         if not file.startswith(rest, begin) or not file.endswith(END):
-            raise UserError("jpeg_scan: this Pillow's JPEG library does not write the standard's tables; use jpeg")
+            raise UserError(
+                "jpeg_scan: this Pillow's JPEG library does not write the standard's tables; use jpeg"
+            )
         return file[begin + len(rest) : -len(END)]
 
     def _decode_all(self, records: list[Tensor]) -> list[Tensor]:
-        return super()._decode_all([torch.cat([self._header, record, self._end]) for record in records])
+        return super()._decode_all(
+            [torch.cat([self._header, record, self._end]) for record in records]
+        )
 
 
 def header(quality: int, side: int, chroma: int) -> bytes:
@@ -79,9 +87,23 @@ def header(quality: int, side: int, chroma: int) -> bytes:
         steps = bytes(min(255, max(1, (step * scale + 50) // 100)) for step in bytes.fromhex(table))
         parts.append(_segment(0xDB, bytes([number]) + steps))
     sides = side.to_bytes(2, "big") * 2
-    parts.append(_segment(0xC0, b"\x08" + sides + b"\x03" + b"\x01" + LUMA[chroma] + b"\x00" + b"\x02\x11\x01" + b"\x03\x11\x01"))
+    parts.append(
+        _segment(
+            0xC0,
+            b"\x08"
+            + sides
+            + b"\x03"
+            + b"\x01"
+            + LUMA[chroma]
+            + b"\x00"
+            + b"\x02\x11\x01"
+            + b"\x03\x11\x01",
+        )
+    )
     parts += [_segment(0xC4, bytes.fromhex(table)) for table in HUFFMAN]
-    parts.append(_segment(0xDA, b"\x03" + b"\x01\x00" + b"\x02\x11" + b"\x03\x11" + b"\x00\x3f\x00"))
+    parts.append(
+        _segment(0xDA, b"\x03" + b"\x01\x00" + b"\x02\x11" + b"\x03\x11" + b"\x00\x3f\x00")
+    )
     return b"".join(parts)
 
 

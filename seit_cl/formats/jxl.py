@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from seit_cl.errors import UserError
+from seit_cl.core.errors import UserError
 from seit_cl.formats._image_file import ImageFileFormat, write_image
 from seit_cl.formats._quality import USUAL, Quality
 from seit_cl.formats.base import FormatContext
@@ -41,12 +41,16 @@ class JxlFormat(ImageFileFormat):
         try:
             import pillow_jxl  # noqa: F401  # teaches Pillow the format
         except ImportError:
-            raise UserError("jxl: JPEG XL needs a package more; pip install 'seit_cl[jxl]'") from None
+            raise UserError(
+                "jxl: JPEG XL needs a package more; pip install 'seit_cl[jxl]'"
+            ) from None
         super().__init__(options, context)
 
     def _encode_one(self, image: Tensor) -> bytes:
         quality = self.quality
-        return write_image(image, "JXL", quality=quality, lossless=quality == 100, effort=9, num_threads=1)
+        return write_image(
+            image, "JXL", quality=quality, lossless=quality == 100, effort=9, num_threads=1
+        )
 
 
 FORMAT = JxlFormat

@@ -7,9 +7,9 @@ from typing import Literal
 
 from torch import Tensor
 
+from seit_cl.data.samples import Samples
+from seit_cl.formats._records import Records
 from seit_cl.formats.base import FormatContext
-from seit_cl.records import Records
-from seit_cl.samples import Samples
 
 
 @dataclass(frozen=True)

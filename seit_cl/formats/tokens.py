@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from seit_cl.entropy.grids import CODERS, GridCoder
-from seit_cl.entropy.model import find_entropy
-from seit_cl.errors import UserError, nearest
+from seit_cl.core.errors import UserError, nearest
+from seit_cl.data.samples import Samples
+from seit_cl.formats._records import Records
 from seit_cl.formats.base import FormatContext
-from seit_cl.records import Records
-from seit_cl.samples import Samples
+from seit_cl.formats.entropy.grids import CODERS, GridCoder
+from seit_cl.formats.entropy.model import find_entropy
 
 _CHUNK = 1 << 17  # codes worked on at once on a CPU, so that intermediate results stay in its cache
 
@@ -76,7 +76,9 @@ class TokensFormat:
         if options.coder == "fixed":
             fixed = FixedCoder(context.codes, context.grid[0] * context.grid[1] * context.grid[2])
             self.fixed_length = fixed.length
-            self._encode: Callable[[Tensor], Records] = lambda tokens: fixed.encode(tokens.flatten(1))
+            self._encode: Callable[[Tensor], Records] = lambda tokens: fixed.encode(
+                tokens.flatten(1)
+            )
             self._decode = fixed.decode
         else:
             coder = entropy_coder(options.coder, context)
@@ -96,8 +98,10 @@ class TokensFormat:
             UserError: its records were written with other probabilities, and would come back as other tokens.
         """
         if saved != self._model:
-            raise UserError(f"{self.spec}: these records were written with probabilities that were fitted anew since; put the "
-                            "earlier file of them beside the tokenizer")  # fmt: skip
+            raise UserError(
+                f"{self.spec}: these records were written with probabilities that were fitted anew since; put the "
+                "earlier file of them beside the tokenizer"
+            )
 
     @property
     def spec(self) -> str:
@@ -112,12 +116,16 @@ class TokensFormat:
         """
         tokens = samples.tokens()
         if tuple(tokens.shape[1:]) != tuple(self.grid):
-            raise UserError(f"tokens: grids of shape {tuple(tokens.shape[1:])} where {tuple(self.grid)} was expected")
+            raise UserError(
+                f"tokens: grids of shape {tuple(tokens.shape[1:])} where {tuple(self.grid)} was expected"
+            )
         if tokens.numel():
             low, high = (int(v) for v in torch.aminmax(tokens))
             if low < 0 or high >= self.codes:
                 wrong = low if low < 0 else high
-                raise UserError(f"tokens: code {wrong} is outside 0..{self.codes - 1}; is it another tokenizer's?")
+                raise UserError(
+                    f"tokens: code {wrong} is outside 0..{self.codes - 1}; is it another tokenizer's?"
+                )
         return self._encode(tokens)
 
     def decode(self, records: Records) -> Tensor:
@@ -132,10 +140,14 @@ def entropy_coder(name: str, context: FormatContext) -> GridCoder:
         UserError: no such coder, several codes a position, or no probabilities of these codes.
     """
     if name not in CODERS:
-        raise UserError(f"tokens: coder={name} is none of fixed, {', '.join(CODERS)}; {nearest(name, ['fixed', *CODERS])}")
+        raise UserError(
+            f"tokens: coder={name} is none of fixed, {', '.join(CODERS)}; {nearest(name, ['fixed', *CODERS])}"
+        )
     groups, height, width = context.grid
     if groups != 1:
-        raise UserError(f"tokens: coder={name} codes one token a position, not {groups}; use coder=fixed")
+        raise UserError(
+            f"tokens: coder={name} codes one token a position, not {groups}; use coder=fixed"
+        )
     return CODERS[name](find_entropy(context.tokenizer), height, width)
 
 
@@ -168,7 +180,9 @@ def pack(tokens: Tensor, bits: int) -> Tensor:
     work is a few shifts of whole columns; the same integer operations run on CPU and CUDA.
     """
     count, positions = tokens.shape
-    rows = torch.empty((count, packed_bytes(positions, bits)), dtype=torch.uint8, device=tokens.device)
+    rows = torch.empty(
+        (count, packed_bytes(positions, bits)), dtype=torch.uint8, device=tokens.device
+    )
     step = _chunk_rows(tokens, positions)
     for start in range(0, count, step):
         rows[start : start + step] = _pack_chunk(tokens[start : start + step], bits)

@@ -11,15 +11,17 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from seit_cl.devices import send, settle
-from seit_cl.generators import Generators
-from seit_cl.learner.cutmix import cutmix
+from seit_cl.core.devices import preload, to_device
+from seit_cl.core.rng import Generators
+from seit_cl.learner.augment.cutmix import cutmix
 
 
 class Augment(Protocol):
     """Raw tokens (B, G, H, W) or pixels (B, 3, S, S) -> inputs (B, D, h, w) float32, on the same device."""
 
-    def __call__(self, raw: Tensor, generator: torch.Generator | None, train: bool = True) -> Tensor:
+    def __call__(
+        self, raw: Tensor, generator: torch.Generator | None, train: bool = True
+    ) -> Tensor:
         """Augmented inputs when training, the plain centre crop otherwise."""
 
 
@@ -47,7 +49,7 @@ class Batch:
 
 
 class Exemplars(Protocol):
-    """A batch of exemplars (seit_cl.memory.resident.Exemplars)."""
+    """A batch of exemplars (seit_cl.memory.device_cache.Exemplars)."""
 
     @property
     def inputs(self) -> Tensor:
@@ -80,7 +82,9 @@ class Memory(Protocol):
         """The exemplars of ids (B,), each in 0..N-1."""
 
 
-def draw_uniformly(fresh: Batch, memory: Memory, count: int, generator: torch.Generator) -> Exemplars:
+def draw_uniformly(
+    fresh: Batch, memory: Memory, count: int, generator: torch.Generator
+) -> Exemplars:
     """The exemplars that a step replays, whatever its fresh samples are."""
     return memory.sample(count, generator)
 
@@ -109,18 +113,24 @@ class BatchMaker:
         """A training batch, on the device, from raw data (B, ...), labels (B,) and ids (B,) on the device or the CPU;
         `replay` chooses generators."""
         purpose = "replay " if replay else ""
-        labels = send(labels, self.device)
-        inputs = self.augment(send(raw, self.device), self.generators[f"{purpose}augmentation"], train=True)
-        batch = Batch(inputs, labels, send(ids, self.device))
+        labels = to_device(labels, self.device)
+        inputs = self.augment(
+            to_device(raw, self.device), self.generators[f"{purpose}augmentation"], train=True
+        )
+        batch = Batch(inputs, labels, to_device(ids, self.device))
         if self._mixes(purpose):
             boxes = self.generators[f"{purpose}mixing boxes"]
-            batch.inputs, batch.targets = cutmix(inputs, labels, self.classes, self.cutmix_alpha, boxes)
+            batch.inputs, batch.targets = cutmix(
+                inputs, labels, self.classes, self.cutmix_alpha, boxes
+            )
         return batch
 
     def of(self, exemplars: Exemplars) -> Batch:
         """A training batch of exemplars, on the device."""
         batch = self(exemplars.inputs, exemplars.labels, exemplars.ids, replay=True)
-        batch.extras = {name: send(values, self.device) for name, values in exemplars.extras.items()}
+        batch.extras = {
+            name: to_device(values, self.device) for name, values in exemplars.extras.items()
+        }
         return batch
 
     def _mixes(self, purpose: str) -> bool:
@@ -161,7 +171,9 @@ class ReplayLoader:
     def __iter__(self) -> Iterator[tuple[Batch, Batch | None]]:
         order = torch.randperm(len(self.ids), generator=self.make.generators["fresh order"])
         ids, labels, samples = self._settled
-        for part, there in zip(order.split(self.batch), send(order, ids.device).split(self.batch), strict=True):
+        for part, there in zip(
+            order.split(self.batch), to_device(order, ids.device).split(self.batch), strict=True
+        ):
             raw = self.raw(self.ids[part]) if samples is None else samples[there]
             fresh = self.make(raw, labels[there], ids[there])
             yield fresh, self._replay(fresh)
@@ -171,13 +183,15 @@ class ReplayLoader:
         """Ids (n,), labels (n,) and samples (n, ...) on the device; no samples on a CPU, where they lie already, and on
         a GPU without room for them."""
         device = self.make.device
-        samples = None if device.type == "cpu" else settle(self.raw, self.ids, device)
-        return send(self.ids, device), send(self.labels, device), samples
+        samples = None if device.type == "cpu" else preload(self.raw, self.ids, device)
+        return to_device(self.ids, device), to_device(self.labels, device), samples
 
     def _replay(self, fresh: Batch) -> Batch | None:
         if self.memory is None or len(self.memory) == 0 or self.replay_batch == 0:
             return None
-        return self.make.of(self.choose(fresh, self.memory, self.replay_batch, self.make.generators["replay"]))
+        return self.make.of(
+            self.choose(fresh, self.memory, self.replay_batch, self.make.generators["replay"])
+        )
 
 
 @dataclass
@@ -203,7 +217,10 @@ class MemoryLoader:
 
     def __iter__(self) -> Iterator[tuple[Batch, Batch | None]]:
         for _ in range(len(self)):
-            yield self._draw(self.batch), self._draw(self.replay_batch) if self.replay_batch else None
+            yield (
+                self._draw(self.batch),
+                self._draw(self.replay_batch) if self.replay_batch else None,
+            )
 
     def _draw(self, count: int) -> Batch:
         return self.make.of(self.memory.sample(count, self.make.generators["replay"]))

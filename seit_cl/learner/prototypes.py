@@ -31,5 +31,7 @@ def nearest_mean(features: Tensor, sums: Tensor) -> Tensor:
         features: (B, D).
         sums: (C, D) from feature_sums; only their directions matter.
     """
-    likeness = F.normalize(features, dim=1) @ F.normalize(sums, dim=1).T  # between vectors of length one: nearest is most alike
+    likeness = (
+        F.normalize(features, dim=1) @ F.normalize(sums, dim=1).T
+    )  # between vectors of length one: nearest is most alike
     return likeness.masked_fill(~sums.any(1), -torch.inf).argmax(1)

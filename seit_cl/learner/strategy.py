@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seit_cl.errors import UserError
+from seit_cl.core.errors import UserError
+from seit_cl.core.specs import NoOptions, fill_options
 from seit_cl.learner.batches import Batch, Memory, draw_uniformly
-from seit_cl.learner.kept import kept_bytes, pack, unpack
-from seit_cl.specs import fill_options
+from seit_cl.learner.strategy_state import kept_bytes, pack, unpack
 
 if TYPE_CHECKING:
-    from seit_cl.learner.template import Learner
+    from seit_cl.learner.learner import Learner
     from seit_cl.memory import TensorSpec
-
-
-@dataclass(frozen=True)
-class NoHyper:
-    """For strategies without hyperparameters."""
 
 
 class Strategy:
@@ -52,11 +46,11 @@ class Strategy:
 
     paper: ClassVar[str] = ""
     word: ClassVar[str] = ""
-    Hyper: ClassVar[type[Any]] = NoHyper
-    keeps: ClassVar[Sequence[str]] = ()
+    Options: ClassVar[type[Any]] = NoOptions
+    state_attributes: ClassVar[Sequence[str]] = ()
     needs_boundaries: ClassVar[bool] = False
     exemplar_free: ClassVar[bool] = False
-    hard_labels: ClassVar[bool] = False
+    disable_cutmix: ClassVar[bool] = False
     policies: ClassVar[Sequence[str]] = ()
     data: ClassVar[Literal["experience", "cumulative", "joint", "memory"]] = "experience"
     uses_features: ClassVar[bool] = False
@@ -64,10 +58,10 @@ class Strategy:
     avalanche_plugins: Sequence[Any] = ()
     learner: Learner
 
-    def __init__(self, hyper: Any) -> None:
-        self.hyper = hyper
+    def __init__(self, options: Any) -> None:
+        self.options = options
         self.label_smoothing = 0.0
-        for name in self.keeps:
+        for name in self.state_attributes:
             setattr(self, name, None)
 
     @classmethod
@@ -79,21 +73,23 @@ class Strategy:
         """
         if word:
             raise UserError(f"{spec!r}: option {word!r} is not key=value")
-        return cls(fill_options(cls.Hyper, spec, given))
+        return cls(fill_options(cls.Options, spec, given))
 
     @property
     def settings(self) -> str:
         """All of its settings, written as in a spec."""
-        return ",".join(f"{name}={value}" for name, value in sorted(vars(self.hyper).items()))
+        return ",".join(f"{name}={value}" for name, value in sorted(vars(self.options).items()))
 
-    def stores(self, classes: int) -> Mapping[str, TensorSpec]:
+    def exemplar_fields(self, classes: int) -> Mapping[str, TensorSpec]:
         """Extras kept with each exemplar, by name, in a run of so many classes C; they are part of the memory's file."""
         return {}
 
     def before_training_exp(self) -> None:
         """Before the first step of an experience."""
 
-    def before_sampling(self, fresh: Batch, memory: Memory, count: int, generator: torch.Generator) -> Any:
+    def before_sampling(
+        self, fresh: Batch, memory: Memory, count: int, generator: torch.Generator
+    ) -> Any:
         """The Exemplars that a step replays: `count` drawn uniformly by default.
 
         Args:
@@ -115,10 +111,10 @@ class Strategy:
         """After the last step of an experience, before the memory is offered its samples."""
 
     def extras(self, raw: Tensor) -> dict[str, Tensor]:
-        """Values (B, *shape) of `stores` for raw samples (B, ...) that the memory is about to be offered."""
+        """Values (B, *shape) of `exemplar_fields` for raw samples (B, ...) that the memory is about to be offered."""
         return {}
 
-    def second_stage(self) -> None:
+    def after_memory_update(self) -> None:
         """After the memory was offered the experience's samples, before the learner is tested."""
 
     def predict(self, inputs: Tensor) -> Tensor:
@@ -132,15 +128,15 @@ class Strategy:
     @property
     def strategy_bytes(self) -> int:
         """Bytes of what it keeps beside the exemplars."""
-        return sum(kept_bytes(getattr(self, name)) for name in self.keeps)
+        return sum(kept_bytes(getattr(self, name)) for name in self.state_attributes)
 
     def state_dict(self) -> dict[str, Any]:
         """What it keeps, for a checkpoint."""
-        return {name: pack(getattr(self, name)) for name in self.keeps}
+        return {name: pack(getattr(self, name)) for name in self.state_attributes}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where state_dict was taken."""
-        for name in self.keeps:
+        for name in self.state_attributes:
             setattr(self, name, unpack(state[name], self.learner))
 
     def cross_entropy(self, batch: Batch, among: Tensor | None = None) -> Tensor:
@@ -155,5 +151,9 @@ class Strategy:
             hit = logs.gather(1, batch.labels[:, None])[:, 0]
             mean = logs.masked_fill(~among, 0.0).sum(1) / among.sum()
             return -(1 - self.label_smoothing) * hit - self.label_smoothing * mean
-        target = batch.labels if batch.targets is None else batch.targets[:, : batch.logits.shape[1]]
-        return F.cross_entropy(batch.logits, target, reduction="none", label_smoothing=self.label_smoothing)
+        target = (
+            batch.labels if batch.targets is None else batch.targets[:, : batch.logits.shape[1]]
+        )
+        return F.cross_entropy(
+            batch.logits, target, reduction="none", label_smoothing=self.label_smoothing
+        )

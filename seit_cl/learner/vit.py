@@ -75,7 +75,14 @@ class StemAdapter(nn.Module):
     """
 
     def __init__(
-        self, img_size: int, patch_size: int, in_chans: int, embed_dim: int, kernel: int, padding: int, **_: Any
+        self,
+        img_size: int,
+        patch_size: int,
+        in_chans: int,
+        embed_dim: int,
+        kernel: int,
+        padding: int,
+        **_: Any,
     ) -> None:
         super().__init__()
         self.proj = nn.Conv2d(in_chans, embed_dim, kernel, stride=patch_size, padding=padding)
@@ -89,7 +96,9 @@ class StemAdapter(nn.Module):
         return self.proj(x).flatten(2).transpose(1, 2).contiguous()
 
 
-def build_vit(size: str, stem: StemSettings, channels: int, classes: int, drop_path: float = 0.0) -> VisionTransformer:
+def build_vit(
+    size: str, stem: StemSettings, channels: int, classes: int, drop_path: float = 0.0
+) -> VisionTransformer:
     """A ViT of one of SIZES behind a stem; the same blocks for tokens and pixels.
 
     Args:
@@ -106,9 +115,18 @@ def build_vit(size: str, stem: StemSettings, channels: int, classes: int, drop_p
         return StemAdapter(**options)
 
     model = VisionTransformer(
-        img_size=stem.crop, patch_size=stem.stride, in_chans=channels, num_classes=classes, embed_dim=width,
-        depth=depth, num_heads=heads, embed_layer=embed, class_token=False, global_pool="avg", drop_path_rate=drop_path,
-    )  # fmt: skip
+        img_size=stem.crop,
+        patch_size=stem.stride,
+        in_chans=channels,
+        num_classes=classes,
+        embed_dim=width,
+        depth=depth,
+        num_heads=heads,
+        embed_layer=embed,
+        class_token=False,
+        global_pool="avg",
+        drop_path_rate=drop_path,
+    )
     for parameter in model.head.parameters():
         nn.init.zeros_(parameter)
     return model

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from seit_cl.records import Records
+from seit_cl.formats._records import Records
 
 _SMALLEST = 1 << 12  # bytes of the first working buffer
 _SLOTS = 64  # slots of the first per-slot columns
@@ -60,7 +60,10 @@ class Arena:
         return self._columns[name][: self._count]
 
     def append(
-        self, record: NDArray[np.uint8], label: int, extras: Mapping[str, NDArray[np.generic]] | None = None
+        self,
+        record: NDArray[np.uint8],
+        label: int,
+        extras: Mapping[str, NDArray[np.generic]] | None = None,
     ) -> int:
         """Store one record (L,) uint8 with its label and values of other columns, and return its slot.
 
@@ -69,12 +72,16 @@ class Arena:
         """
         length = len(record)
         if self.live_bytes + length > self.capacity:
-            raise ValueError(f"{self.live_bytes} + {length} bytes exceed the arena's {self.capacity}")
+            raise ValueError(
+                f"{self.live_bytes} + {length} bytes exceed the arena's {self.capacity}"
+            )
         if self._tail + length > len(self._data):
             self._make_room(length)
         slot = self._count
         if slot == len(self._columns["offset"]):
-            self._columns = {k: np.concatenate([v, np.zeros_like(v)]) for k, v in self._columns.items()}
+            self._columns = {
+                k: np.concatenate([v, np.zeros_like(v)]) for k, v in self._columns.items()
+            }
         self._raw[self._tail : self._tail + length] = record
         columns = self._columns
         columns["offset"][slot] = self._tail
@@ -128,7 +135,11 @@ class Arena:
         starts, sizes = offsets[order].astype(np.int64), lengths[order].astype(np.int64)
         ends = starts + sizes
         placed = np.cumsum(sizes) - sizes
-        first = np.flatnonzero(np.r_[True, starts[1:] != ends[:-1]]) if len(starts) else np.zeros(0, np.int64)
+        first = (
+            np.flatnonzero(np.r_[True, starts[1:] != ends[:-1]])
+            if len(starts)
+            else np.zeros(0, np.int64)
+        )
         last = np.r_[first[1:], len(starts)] - 1 if len(starts) else first
         runs = zip(placed[first].tolist(), starts[first].tolist(), ends[last].tolist(), strict=True)
         for to, start, end in runs:

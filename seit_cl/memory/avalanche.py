@@ -11,7 +11,7 @@ from avalanche.benchmarks.utils.data_attribute import DataAttribute
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from seit_cl.errors import UserError
+from seit_cl.core.errors import UserError
 
 
 class DatasetSource:
@@ -39,7 +39,9 @@ class DatasetSource:
         """
         inputs = torch.stack([torch.as_tensor(self.dataset[i][0]) for i in ids.tolist()])
         if inputs.is_floating_point():
-            raise UserError(f"the dataset gives {inputs.dtype}; a memory of tokens needs integer token grids")
+            raise UserError(
+                f"the dataset gives {inputs.dtype}; a memory of tokens needs integer token grids"
+            )
         return inputs.to(torch.int16)
 
     def pixels(self, ids: Tensor) -> Tensor:
@@ -50,7 +52,9 @@ class DatasetSource:
         """
         inputs = torch.stack([torch.as_tensor(self.dataset[i][0]) for i in ids.tolist()])
         if inputs.dtype != torch.uint8:
-            raise UserError(f"the dataset gives {inputs.dtype}; a memory of pixels needs uint8 images")
+            raise UserError(
+                f"the dataset gives {inputs.dtype}; a memory of pixels needs uint8 images"
+            )
         return inputs
 
     def files(self, ids: Tensor) -> list[bytes]:
@@ -59,7 +63,9 @@ class DatasetSource:
         Raises:
             UserError: always: an Avalanche dataset does not say which file a sample came from.
         """
-        raise UserError("an Avalanche dataset has no original files; use a format that encodes pixels or tokens")
+        raise UserError(
+            "an Avalanche dataset has no original files; use a format that encodes pixels or tokens"
+        )
 
 
 class _Exemplars(Dataset[tuple[Tensor, int]]):
@@ -85,4 +91,6 @@ def exemplar_dataset(item: Callable[[int], Tensor], labels: Sequence[int]) -> An
     """
     targets = DataAttribute(list(labels), "targets")
     tasks = DataAttribute([0] * len(labels), "targets_task_labels", use_in_getitem=True)
-    return as_classification_dataset(make_avalanche_dataset(_Exemplars(item, labels), data_attributes=[targets, tasks]))
+    return as_classification_dataset(
+        make_avalanche_dataset(_Exemplars(item, labels), data_attributes=[targets, tasks])
+    )

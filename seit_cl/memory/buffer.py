@@ -12,17 +12,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seit_cl.errors import UserError
+from seit_cl.core.errors import UserError
+from seit_cl.data.samples import Samples
 from seit_cl.formats import build_format
+from seit_cl.formats._records import Records
 from seit_cl.formats.base import FittedFormat
 from seit_cl.memory import file
 from seit_cl.memory.avalanche import DatasetSource, exemplar_dataset
+from seit_cl.memory.decoded_cache import Transform
+from seit_cl.memory.device_cache import Exemplars
 from seit_cl.memory.file import Head
 from seit_cl.memory.metered import CPU, MeteredBuffer
-from seit_cl.memory.resident import Exemplars
-from seit_cl.memory.views import Transform
-from seit_cl.records import Records
-from seit_cl.samples import Samples
 
 _BATCH = 256  # samples of an Avalanche experience offered at once
 
@@ -39,7 +39,7 @@ class ByteBudgetBuffer(MeteredBuffer):
         context: what rebuilds the format; its `classes` C bounds the labels.
         policy: a key of POLICIES.
         seed: of the selection's random words, 0..2**64-1.
-        stores: extras kept with every exemplar.
+        exemplar_fields: extras kept with every exemplar.
         transform: applied once to every decoded exemplar, e.g. tokenizing pixels; its result is working memory, made
             when an exemplar is first sampled. It must map a batch sample by sample to CPU-representable numbers.
         device: where batches are made, and exemplars kept decoded where there is room (see Resident).
@@ -62,7 +62,11 @@ class ByteBudgetBuffer(MeteredBuffer):
         """
         if isinstance(self.fmt, FittedFormat) and self.fmt.unfitted:
             room = self.budget_bytes - self._meter.fixed
-            self.fmt.fit(samples, features, lambda length: room / self._meter.exemplar(round(length)) / self.context.classes)
+            self.fmt.fit(
+                samples,
+                features,
+                lambda length: room / self._meter.exemplar(round(length)) / self.context.classes,
+            )
             self._meter.require(self.budget_bytes, None)
 
     def offer(self, samples: Samples, extras: Mapping[str, Tensor] | None = None) -> None:
@@ -70,15 +74,17 @@ class ByteBudgetBuffer(MeteredBuffer):
 
         Args:
             samples: with labels 0..C-1.
-            extras: for each of `stores`, values (B, *shape).
+            extras: for each of `exemplar_fields`, values (B, *shape).
 
         Raises:
-            ValueError: a label outside 0..C-1, extras that differ from `stores`, or a format that waits for `fit`.
+            ValueError: a label outside 0..C-1, extras that differ from `exemplar_fields`, or a format that waits for `fit`.
             BudgetTooSmall: what the format fitted to the samples leaves no room for a record.
         """
         labels = samples.labels.tolist()
         if labels and not 0 <= min(labels) <= max(labels) < self.context.classes:
-            raise ValueError(f"labels {min(labels)}..{max(labels)} of {self.context.classes} classes")
+            raise ValueError(
+                f"labels {min(labels)}..{max(labels)} of {self.context.classes} classes"
+            )
         columns = self._extra_columns(extras or {}, len(samples))
         if not labels:
             return
@@ -87,17 +93,23 @@ class ByteBudgetBuffer(MeteredBuffer):
         records = self.fmt.encode(samples)
         data, lengths = records.data.cpu().numpy(), records.lengths.tolist()
         if self.fmt.fixed_length is not None and set(lengths) != {self.fmt.fixed_length}:
-            raise ValueError(f"{self.fmt.spec}: records differ from the fixed length {self.fmt.fixed_length}")
+            raise ValueError(
+                f"{self.fmt.spec}: records differ from the fixed length {self.fmt.fixed_length}"
+            )
         self._meter.require(self.budget_bytes, None)
         self._changed()
         room = self.budget_bytes - self._meter.fixed
         self._selection.shrink(room)
         self._selection.begin(len(labels))
-        for i, (label, start, length) in enumerate(zip(labels, records.offsets.tolist(), lengths, strict=True)):
+        for i, (label, start, length) in enumerate(
+            zip(labels, records.offsets.tolist(), lengths, strict=True)
+        ):
             cost = self._meter.exemplar(length)
             if self._selection.admit(label, cost, room):
                 row = {name: column[i] for name, column in columns.items()}
-                self._selection.add(self._arena.append(data[start : start + length], label, row), label, cost)
+                self._selection.add(
+                    self._arena.append(data[start : start + length], label, row), label, cost
+                )
 
     def sample(self, n: int, generator: torch.Generator) -> Exemplars:
         """Exemplars drawn uniformly: without replacement where n <= N, else with replacement; on the memory's device.
@@ -120,9 +132,15 @@ class ByteBudgetBuffer(MeteredBuffer):
             return torch.randint(count, (n,), generator=generator)
         if 4 * n > count:
             return torch.randperm(count, generator=generator)[:n]
-        chosen: dict[int, None] = {}  # distinct draws in order of appearance: uniform without replacement, O(n)
+        chosen: dict[
+            int, None
+        ] = {}  # distinct draws in order of appearance: uniform without replacement, O(n)
         while len(chosen) < n:
-            chosen.update(dict.fromkeys(torch.randint(count, (n - len(chosen),), generator=generator).tolist()))
+            chosen.update(
+                dict.fromkeys(
+                    torch.randint(count, (n - len(chosen),), generator=generator).tolist()
+                )
+            )
         return torch.tensor(list(chosen), dtype=torch.int64)
 
     def by_class(self, label: int) -> Exemplars:
@@ -143,14 +161,17 @@ class ByteBudgetBuffer(MeteredBuffer):
         """The exemplars of ids (B,) out of the arena, on the CPU."""
         slots = self._slots(ids)
         labels = torch.from_numpy(self._arena.column("label")[slots])
-        extras = {name: torch.from_numpy(self._arena.column(f"extra:{name}")[slots]) for name in self.stores}
+        extras = {
+            name: torch.from_numpy(self._arena.column(f"extra:{name}")[slots])
+            for name in self.exemplar_fields
+        }
         return Exemplars(self._views.inputs(slots), labels, ids, extras)
 
     def update_extras(self, ids: Tensor, extras: Mapping[str, Tensor]) -> None:
-        """Replace stored extras of ids (B,) by values (B, *shape), for all of `stores` or some.
+        """Replace stored extras of ids (B,) by values (B, *shape), for all of `exemplar_fields` or some.
 
         Raises:
-            ValueError: extras that differ from `stores`.
+            ValueError: extras that differ from `exemplar_fields`.
             IndexError: an id outside 0..N-1.
         """
         self._check(ids)
@@ -191,10 +212,13 @@ class ByteBudgetBuffer(MeteredBuffer):
                 self._dataset = exemplar_dataset(inputs.__getitem__, self._labels(slots))
             else:
                 lengths = torch.from_numpy(self._arena.column("length")[slots])
-                data = torch.frombuffer(bytearray(self._arena.gather(slots) or b"\0"), dtype=torch.uint8)
+                data = torch.frombuffer(
+                    bytearray(self._arena.gather(slots) or b"\0"), dtype=torch.uint8
+                )
                 starts, decode = lengths.cumsum(0) - lengths, self.fmt.decode
                 self._dataset = exemplar_dataset(
-                    lambda i: decode(Records(data, starts[i : i + 1], lengths[i : i + 1]))[0], self._labels(slots)
+                    lambda i: decode(Records(data, starts[i : i + 1], lengths[i : i + 1]))[0],
+                    self._labels(slots),
                 )
         return self._dataset
 
@@ -206,16 +230,23 @@ class ByteBudgetBuffer(MeteredBuffer):
         """Write the file (under a temporary name, then renamed); its size is `used_bytes`."""
         slots = self._selection.order()
         columns = self._arena.column
-        labels, lengths = (cast(NDArray[np.int64], columns(name)[slots]) for name in ("label", "length"))
-        extras = {name: columns(f"extra:{name}")[slots] for name in self.stores}
-        parts = file.Parts(labels, lengths, extras, np.frombuffer(self._arena.gather(slots), np.uint8))
+        labels, lengths = (
+            cast(NDArray[np.int64], columns(name)[slots]) for name in ("label", "length")
+        )
+        extras = {name: columns(f"extra:{name}")[slots] for name in self.exemplar_fields}
+        parts = file.Parts(
+            labels, lengths, extras, np.frombuffer(self._arena.gather(slots), np.uint8)
+        )
         fixed = self.fmt.fixed_length is not None
         body = self._head().to_bytes() + file.write_exemplars(parts, self.context.classes, fixed)
         file.write_file(path, body)
 
     @classmethod
     def load(
-        cls, path: str | os.PathLike[str], transform: Transform | None = None, device: torch.device = CPU
+        cls,
+        path: str | os.PathLike[str],
+        transform: Transform | None = None,
+        device: torch.device = CPU,
     ) -> ByteBudgetBuffer:
         """The memory of a file: the same exemplars, and from here on the same decisions.
 
@@ -228,11 +259,22 @@ class ByteBudgetBuffer(MeteredBuffer):
             fmt = build_format(head.spec, head.context)
             if fmt.side_info != head.side_info:
                 fmt.side_info = head.side_info
-            stores = file.read_stores(head.stores)
-            memory = cls(head.budget, fmt, head.context, head.policy, head.seed, stores, transform, device)
+            exemplar_fields = file.read_stores(head.exemplar_fields)
+            memory = cls(
+                head.budget,
+                fmt,
+                head.context,
+                head.policy,
+                head.seed,
+                exemplar_fields,
+                transform,
+                device,
+            )
             memory._fill(head, np.frombuffer(rest, np.uint8))
         except (ValueError, IndexError, struct.error) as error:
-            raise UserError(f"{path}: the memory file makes no sense ({error}); write it again") from None
+            raise UserError(
+                f"{path}: the memory file makes no sense ({error}); write it again"
+            ) from None
         return memory
 
     def _fill(self, head: Head, data: NDArray[np.uint8]) -> None:
@@ -241,7 +283,9 @@ class ByteBudgetBuffer(MeteredBuffer):
         Raises:
             ValueError: the data is of another size than the head says.
         """
-        parts = file.read_exemplars(data, head.count, self.context.classes, self.stores, self.fmt.fixed_length)
+        parts = file.read_exemplars(
+            data, head.count, self.context.classes, self.exemplar_fields, self.fmt.fixed_length
+        )
         ends = np.cumsum(parts.lengths).tolist()
         labels, lengths = parts.labels.tolist(), parts.lengths.tolist()
         for i, (end, length, label) in enumerate(zip(ends, lengths, labels, strict=True)):
@@ -275,7 +319,11 @@ class ByteBudgetBuffer(MeteredBuffer):
     def _slots(self, ids: Tensor) -> NDArray[np.int64]:
         """Where the exemplars of ids (B,), on the CPU, lie in the arena."""
         places = ids.numpy()
-        return self._selection.slots(places) if 8 * len(places) < len(self) else self._selection.order()[places]
+        return (
+            self._selection.slots(places)
+            if 8 * len(places) < len(self)
+            else self._selection.order()[places]
+        )
 
     def _extra_columns(
         self, extras: Mapping[str, Tensor], count: int, some: bool = False
@@ -283,14 +331,20 @@ class ByteBudgetBuffer(MeteredBuffer):
         """Extras as arena columns.
 
         Raises:
-            ValueError: names or shapes differ from `stores`.
+            ValueError: names or shapes differ from `exemplar_fields`.
         """
-        if set(extras) - set(self.stores) or (set(extras) != set(self.stores) and not some):
-            raise ValueError(f"extras {sorted(extras)} where the memory stores {sorted(self.stores)}")
+        if set(extras) - set(self.exemplar_fields) or (
+            set(extras) != set(self.exemplar_fields) and not some
+        ):
+            raise ValueError(
+                f"extras {sorted(extras)} where the memory stores {sorted(self.exemplar_fields)}"
+            )
         columns: dict[str, NDArray[np.generic]] = {}
         for name, values in extras.items():
-            spec = self.stores[name]
+            spec = self.exemplar_fields[name]
             if tuple(values.shape) != (count, *spec.shape):
-                raise ValueError(f"extra {name!r} of shape {tuple(values.shape)}, not {(count, *spec.shape)}")
+                raise ValueError(
+                    f"extra {name!r} of shape {tuple(values.shape)}, not {(count, *spec.shape)}"
+                )
             columns[f"extra:{name}"] = values.detach().cpu().numpy().astype(spec.numpy)
         return columns

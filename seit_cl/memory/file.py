@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from seit_cl.errors import UserError
+from seit_cl.core.errors import UserError
 from seit_cl.formats.base import FormatContext
 
 _MAGIC = b"SEITMEM"
@@ -48,7 +48,9 @@ class TensorSpec:
         except TypeError:
             known = False
         if not known:
-            raise UserError(f"{self.dtype!r} is no dtype that a memory stores; write e.g. 'float16'")
+            raise UserError(
+                f"{self.dtype!r} is no dtype that a memory stores; write e.g. 'float16'"
+            )
 
     @property
     def numpy(self) -> np.dtype[np.generic]:
@@ -61,25 +63,27 @@ class TensorSpec:
         return int(np.prod(self.shape, dtype=np.int64)) * self.numpy.itemsize
 
 
-def write_stores(stores: Mapping[str, TensorSpec]) -> str:
+def write_stores(exemplar_fields: Mapping[str, TensorSpec]) -> str:
     """The extras spec as text, e.g. "logits=float16:10;step=int32:".
 
     Raises:
         ValueError: a name that is no identifier.
     """
-    if not all(name.isidentifier() for name in stores):
-        raise ValueError(f"extras {sorted(stores)}: names must be identifiers")
-    return ";".join(f"{k}={v.dtype}:{'x'.join(map(str, v.shape))}" for k, v in stores.items())
+    if not all(name.isidentifier() for name in exemplar_fields):
+        raise ValueError(f"extras {sorted(exemplar_fields)}: names must be identifiers")
+    return ";".join(
+        f"{k}={v.dtype}:{'x'.join(map(str, v.shape))}" for k, v in exemplar_fields.items()
+    )
 
 
 def read_stores(text: str) -> dict[str, TensorSpec]:
     """The inverse of `write_stores`."""
-    stores = {}
+    exemplar_fields = {}
     for part in filter(None, text.split(";")):
         name, _, rest = part.partition("=")
         dtype, _, shape = rest.partition(":")
-        stores[name] = TensorSpec(dtype, tuple(int(n) for n in shape.split("x") if n))
-    return stores
+        exemplar_fields[name] = TensorSpec(dtype, tuple(int(n) for n in shape.split("x") if n))
+    return exemplar_fields
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,7 @@ class Head:
     context: FormatContext
     spec: str
     policy: str
-    stores: str
+    exemplar_fields: str
     counters: NDArray[np.uint32]
     side_info: bytes
 
@@ -111,10 +115,21 @@ class Head:
         c = self.context
         flags = _FLAG_FULL if self.full else 0
         numbers = _NUMBERS.pack(
-            self.budget, c.codes, *c.grid, c.resolution, c.classes, self.seed, self.offered, self.skipped, self.count,
-            flags, len(self.side_info),
-        )  # fmt: skip
-        texts = [text.encode() for text in (self.spec, c.tokenizer, self.policy, self.stores)]
+            self.budget,
+            c.codes,
+            *c.grid,
+            c.resolution,
+            c.classes,
+            self.seed,
+            self.offered,
+            self.skipped,
+            self.count,
+            flags,
+            len(self.side_info),
+        )
+        texts = [
+            text.encode() for text in (self.spec, c.tokenizer, self.policy, self.exemplar_fields)
+        ]
         strings = b"".join(struct.pack("<H", len(text)) + text for text in texts)
         counters = struct.pack("<I", len(self.counters)) + self.counters.astype("<u4").tobytes()
         return numbers + strings + counters + self.side_info
@@ -132,21 +147,36 @@ def read_head(body: memoryview) -> tuple[Head, memoryview]:
         struct.error, ValueError: the body is cut or makes no sense.
     """
     numbers = _NUMBERS.unpack_from(body)
-    budget, codes, g, h, w, side, classes, seed, offered, skipped, count, flags, side_bytes = numbers
+    budget, codes, g, h, w, side, classes, seed, offered, skipped, count, flags, side_bytes = (
+        numbers
+    )
     rest = body[_NUMBERS.size :]
     texts = []
     for _ in range(4):
         (length,) = struct.unpack_from("<H", rest)
         texts.append(bytes(rest[2 : 2 + length]).decode())
         rest = rest[2 + length :]
-    spec, tokenizer, policy, stores = texts
+    spec, tokenizer, policy, exemplar_fields = texts
     (width,) = struct.unpack_from("<I", rest)
     counters = np.frombuffer(rest[4 : 4 + 4 * width], "<u4").astype(np.uint32)
     rest = rest[4 + 4 * width :]
     context = FormatContext(side, classes, codes, (g, h, w), tokenizer)
     full = bool(flags & _FLAG_FULL)
     side_info = bytes(rest[:side_bytes])
-    head = Head(budget, seed, offered, skipped, count, full, context, spec, policy, stores, counters, side_info)
+    head = Head(
+        budget,
+        seed,
+        offered,
+        skipped,
+        count,
+        full,
+        context,
+        spec,
+        policy,
+        exemplar_fields,
+        counters,
+        side_info,
+    )
     return head, rest[side_bytes:]
 
 
@@ -208,11 +238,22 @@ def write_exemplars(parts: Parts, classes: int, fixed: bool) -> bytes:
     """Labels, lengths (unless `fixed`), extras and payload."""
     lengths = b"" if fixed else write_varints(parts.lengths)
     labels = parts.labels.astype(label_dtype(classes)).tobytes()
-    return b"".join([labels, lengths, *(column.tobytes() for column in parts.extras.values()), parts.payload.tobytes()])
+    return b"".join(
+        [
+            labels,
+            lengths,
+            *(column.tobytes() for column in parts.extras.values()),
+            parts.payload.tobytes(),
+        ]
+    )
 
 
 def read_exemplars(
-    data: NDArray[np.uint8], count: int, classes: int, stores: Mapping[str, TensorSpec], fixed_length: int | None
+    data: NDArray[np.uint8],
+    count: int,
+    classes: int,
+    exemplar_fields: Mapping[str, TensorSpec],
+    fixed_length: int | None,
 ) -> Parts:
     """The inverse of `write_exemplars`, for N = count.
 
@@ -227,10 +268,16 @@ def read_exemplars(
         lengths, used = read_varints(data, count)
         data = data[used:]
     extras = {}
-    for name, spec in stores.items():
-        extras[name] = np.frombuffer(data[: count * spec.nbytes], spec.numpy).reshape(count, *spec.shape)
+    for name, spec in exemplar_fields.items():
+        extras[name] = np.frombuffer(data[: count * spec.nbytes], spec.numpy).reshape(
+            count, *spec.shape
+        )
         data = data[count * spec.nbytes :]
-    if len(data) != lengths.sum() or len(labels) != count or (count and int(labels.max()) >= classes):
+    if (
+        len(data) != lengths.sum()
+        or len(labels) != count
+        or (count and int(labels.max()) >= classes)
+    ):
         raise ValueError("its parts do not fit together")
     return Parts(labels, lengths, extras, data)
 
@@ -259,13 +306,19 @@ def read_file(path: str | os.PathLike[str]) -> memoryview:
     try:
         data = Path(path).read_bytes()
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); give the path of a memory.bin") from None
+        raise UserError(
+            f"{path}: cannot be read ({error.strerror}); give the path of a memory.bin"
+        ) from None
     if len(data) < _START.size or data[: len(_MAGIC)] != _MAGIC:
         raise UserError(f"{path}: is no memory file; give the path of a memory.bin")
     _, version, checksum = _START.unpack_from(data)
     if version != _VERSION:
-        raise UserError(f"{path}: memory file of version {version}; this seit_cl reads version {_VERSION}")
+        raise UserError(
+            f"{path}: memory file of version {version}; this seit_cl reads version {_VERSION}"
+        )
     body = memoryview(data)[_START.size :]
     if zlib.crc32(body) != checksum:
-        raise UserError(f"{path}: the memory file is cut or damaged (its checksum differs); write it again")
+        raise UserError(
+            f"{path}: the memory file is cut or damaged (its checksum differs); write it again"
+        )
     return body

@@ -11,15 +11,15 @@ from avalanche.training.storage_policy import ExemplarsBuffer
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seit_cl.errors import UserError, nearest
+from seit_cl.core.errors import UserError, nearest
+from seit_cl.data.samples import Samples
 from seit_cl.formats import ExemplarFormat, FormatContext
 from seit_cl.memory.arena import Arena
+from seit_cl.memory.byte_accounting import ByteAccounting
+from seit_cl.memory.decoded_cache import DecodedCache, Transform
+from seit_cl.memory.device_cache import DeviceCache, Exemplars
 from seit_cl.memory.file import Head, TensorSpec, write_stores
-from seit_cl.memory.meter import Meter
-from seit_cl.memory.resident import Exemplars, Resident
 from seit_cl.memory.selection import POLICIES
-from seit_cl.memory.views import Transform, Views
-from seit_cl.samples import Samples
 
 CPU = torch.device("cpu")
 
@@ -34,25 +34,29 @@ class MeteredBuffer(ExemplarsBuffer):
         context: FormatContext,
         policy: str = "class-balanced",
         seed: int = 0,
-        stores: Mapping[str, TensorSpec] | None = None,
+        exemplar_fields: Mapping[str, TensorSpec] | None = None,
         transform: Transform | None = None,
         device: torch.device = CPU,
     ) -> None:
         if budget_bytes <= 0:
-            raise ValueError(f"a budget of {budget_bytes} bytes; a run without memory has no buffer")
+            raise ValueError(
+                f"a budget of {budget_bytes} bytes; a run without memory has no buffer"
+            )
         if policy not in POLICIES:
             raise UserError(f"unknown selection policy {policy!r}; {nearest(policy, POLICIES)}")
         super().__init__(budget_bytes)
         self.fmt, self.context, self.policy, self.seed = fmt, context, policy, seed
-        self.stores = dict(stores or {})
+        self.exemplar_fields = dict(exemplar_fields or {})
         self._arena = Arena(budget_bytes)
-        for name, spec in self.stores.items():
+        for name, spec in self.exemplar_fields.items():
             self._arena.add_column(f"extra:{name}", spec.numpy, spec.shape)
         self._selection = POLICIES[policy](context.classes, seed, self._arena.remove)
         self._dataset: Any = None
-        self._views = Views(self._arena, fmt, transform)
-        self._resident = Resident(device, self._read, self.__len__)
-        self._meter = Meter(fmt, context.classes, self.stores, self._head().header_bytes)
+        self._views = DecodedCache(self._arena, fmt, transform)
+        self._resident = DeviceCache(device, self._read, self.__len__)
+        self._meter = ByteAccounting(
+            fmt, context.classes, self.exemplar_fields, self._head().header_bytes
+        )
         self._meter.require(budget_bytes, None)
 
     def __len__(self) -> int:
@@ -137,10 +141,10 @@ class MeteredBuffer(ExemplarsBuffer):
         fmt: ExemplarFormat,
         context: FormatContext,
         policy: str = "class-balanced",
-        stores: Mapping[str, TensorSpec] | None = None,
+        exemplar_fields: Mapping[str, TensorSpec] | None = None,
     ) -> int:
         """Bytes that do for a memory of one exemplar, the longest of samples (B,); to be asked before one is built."""
-        meter = cls(1 << 62, fmt, context, policy, stores=stores)._meter
+        meter = cls(1 << 62, fmt, context, policy, exemplar_fields=exemplar_fields)._meter
         lengths = fmt.encode(samples).lengths
         return meter.fixed + meter.exemplar(int(lengths.max()))
 
@@ -148,6 +152,16 @@ class MeteredBuffer(ExemplarsBuffer):
         """The file's head as the memory is now."""
         chosen = self._selection
         return Head(
-            self.budget_bytes, self.seed, chosen.offered, chosen.skipped, len(self), chosen.full, self.context,
-            self.fmt.spec, self.policy, write_stores(self.stores), chosen.state(), self.fmt.side_info,
-        )  # fmt: skip
+            self.budget_bytes,
+            self.seed,
+            chosen.offered,
+            chosen.skipped,
+            len(self),
+            chosen.full,
+            self.context,
+            self.fmt.spec,
+            self.policy,
+            write_stores(self.exemplar_fields),
+            chosen.state(),
+            self.fmt.side_info,
+        )

@@ -30,7 +30,9 @@ class SelectionPolicy:
     """
 
     grouped = False  # whether exemplars are kept in one group per class
-    best_first = False  # whether an experience is to be offered in the order of `seit_cl.memory.herding`
+    best_first = (
+        False  # whether an experience is to be offered in the order of `seit_cl.memory.herding`
+    )
 
     def __init__(self, classes: int, seed: int, evict: Callable[[int], None]) -> None:
         self.classes, self.seed, self.evict = classes, seed, evict
@@ -60,7 +62,11 @@ class SelectionPolicy:
 
     def begin(self, count: int) -> None:
         """Draw random words ahead for the next `count` samples; the words do not depend on how samples are batched."""
-        self._ahead = np.random.Philox(key=self.seed, counter=self.offered).random_raw(_WORDS * count).tolist()
+        self._ahead = (
+            np.random.Philox(key=self.seed, counter=self.offered)
+            .random_raw(_WORDS * count)
+            .tolist()
+        )
         self._ahead_from = self.offered
 
     def admit(self, label: int, cost: int, room: int) -> bool:
@@ -122,7 +128,9 @@ class SelectionPolicy:
         """The per-class counters to save: (C,) uint32, or (0,) where the policy has none."""
         return np.zeros(0, np.uint32)
 
-    def restore(self, state: NDArray[np.uint32], labels: Sequence[int], costs: Sequence[int]) -> None:
+    def restore(
+        self, state: NDArray[np.uint32], labels: Sequence[int], costs: Sequence[int]
+    ) -> None:
         """Take over saved counters, and exemplars in canonical order (slots 0..N-1)."""
         for slot, (label, cost) in enumerate(zip(labels, costs, strict=True)):
             self.add(slot, label, cost)
@@ -197,7 +205,9 @@ class ClassBalanced(SelectionPolicy):
         pairs = zip(self.seen_per_class, self.class_full, strict=True)
         return np.array([seen | (_FULL if full else 0) for seen, full in pairs], np.uint32)
 
-    def restore(self, state: NDArray[np.uint32], labels: Sequence[int], costs: Sequence[int]) -> None:
+    def restore(
+        self, state: NDArray[np.uint32], labels: Sequence[int], costs: Sequence[int]
+    ) -> None:
         super().restore(state, labels, costs)
         self.seen_per_class = [int(value) & (_FULL - 1) for value in state]
         self.class_full = (state & np.uint32(_FULL)) > 0
@@ -253,7 +263,9 @@ class Herding(ClassBalanced):
     def _decide(self, label: int, cost: int, room: int) -> bool:
         self._largest()
         if self.class_full[label] or self.bytes[label] + cost > room:
-            self.class_full[label] = True  # for good: a shorter sample further down must not take the place
+            self.class_full[label] = (
+                True  # for good: a shorter sample further down must not take the place
+            )
             return False
         while self.used + cost > room:
             others = self._sizes().copy()

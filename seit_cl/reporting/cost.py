@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from seit_cl.errors import UserError
+from seit_cl.core.errors import UserError
 
 DAYS = 365.25 / 12  # of a month
 GB = 1_000_000_000
@@ -36,11 +36,15 @@ class Prices:
 
     def __post_init__(self) -> None:
         for option, value, least in (
-            ("--cost-per-gb-month", self.per_gb_month, 0.0), ("--images-per-day", self.images_per_day, 1e-9),
-            ("--retention-months", self.retention_months, 1e-9), ("--cost-per-core-hour", self.per_core_hour, 0.0),
-        ):  # fmt: skip
+            ("--cost-per-gb-month", self.per_gb_month, 0.0),
+            ("--images-per-day", self.images_per_day, 1e-9),
+            ("--retention-months", self.retention_months, 1e-9),
+            ("--cost-per-core-hour", self.per_core_hour, 0.0),
+        ):
             if not least <= value < math.inf:
-                raise UserError(f"{option} {value:g}: must be {'above 0' if least else '0 or more'}")
+                raise UserError(
+                    f"{option} {value:g}: must be {'above 0' if least else '0 or more'}"
+                )
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,10 @@ def month_when_full(storage: Storage, prices: Prices) -> float:
 def spent(storage: Storage, prices: Prices, months: float) -> float:
     """What was spent `months` after the stream began: the integral of the store over time, and encoding."""
     growing = min(months, prices.retention_months)
-    image_months = prices.images_per_day * DAYS * (growing**2 / 2 + prices.retention_months * (months - growing))
+    image_months = (
+        prices.images_per_day
+        * DAYS
+        * (growing**2 / 2 + prices.retention_months * (months - growing))
+    )
     stored = (image_months * storage.bytes_each + months * storage.codec_bytes) / GB
     return stored * prices.per_gb_month + months * encoding_a_month(storage, prices)

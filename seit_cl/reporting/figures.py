@@ -10,11 +10,12 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from seit_cl import plugins
+from seit_cl.core import plugins
+from seit_cl.core.files import write_atomic
 from seit_cl.reporting.cost import Prices
-from seit_cl.reporting.looks import LOOKS, looking
+from seit_cl.reporting.presets import LOOKS, looking
 from seit_cl.reporting.tables import Table
-from seit_cl.results import Run, write_atomic
+from seit_cl.results.run_files import Run
 
 KINDS = ("png", "svg", "pdf")
 
@@ -29,7 +30,9 @@ class Made:
     failures: list[str] = field(default_factory=list)
 
 
-def make_reports(runs: list[Run], out: Path, style: str = "web", prices: Prices | None = None) -> Made:
+def make_reports(
+    runs: list[Run], out: Path, style: str = "web", prices: Prices | None = None
+) -> Made:
     """Makes and saves every report in out/figures and out/tables; one that fails is named and does not stop the rest.
 
     Args:
@@ -85,8 +88,12 @@ def render(figure: Figure, style: str) -> dict[str, bytes]:
     files = {}
     for kind in LOOKS[style].kinds:
         buffer = io.BytesIO()
-        metadata: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind, {})
-        figure.savefig(buffer, format=kind, dpi=LOOKS[style].dots, facecolor="white", metadata=metadata)
+        metadata: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(
+            kind, {}
+        )
+        figure.savefig(
+            buffer, format=kind, dpi=LOOKS[style].dots, facecolor="white", metadata=metadata
+        )
         figure.set_layout_engine("none")  # the first file has settled the layout
         files[kind] = buffer.getvalue()
     return files

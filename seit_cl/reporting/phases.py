@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from seit_cl.results import Run
+from seit_cl.results.run_files import Run
 
 PHASES = ("tokenize", "train", "remember", "test")
 
@@ -26,7 +26,9 @@ def phases(run: Run) -> dict[str, Phase]:
     if isinstance(noted, dict):
         return {name: Phase(**values) for name, values in noted.items() if name in PHASES}
     seconds, steps = run.fact("train_seconds"), run.fact("steps")
-    batch = float(run.config.get("batch", 0)) + (float(run.config.get("replay_batch", 0)) if run.fact("memory_bytes") else 0)
+    batch = float(run.config.get("batch", 0)) + (
+        float(run.config.get("replay_batch", 0)) if run.fact("memory_bytes") else 0
+    )
     if not seconds or not steps or not batch:
         return {}
     return {"train": Phase(float(seconds), float(steps) * batch, 1)}
@@ -37,7 +39,13 @@ def core_seconds(runs: Sequence[Run], tokenized: bool) -> float:
     stores tokens; nan where no run noted it."""
     total = 0.0
     for name in ("tokenize", "remember") if tokenized else ("remember",):
-        found = [phase for run in runs if isinstance(run.facts.get("phases"), dict) and (phase := phases(run).get(name))]
+        found = [
+            phase
+            for run in runs
+            if isinstance(run.facts.get("phases"), dict) and (phase := phases(run).get(name))
+        ]
         images = sum(phase.images for phase in found)
-        total += sum(phase.seconds * phase.cores for phase in found) / images if images else math.nan
+        total += (
+            sum(phase.seconds * phase.cores for phase in found) / images if images else math.nan
+        )
     return total

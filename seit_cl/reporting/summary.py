@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from seit_cl.reporting.folders import GROUP
+from seit_cl.reporting.loading import GROUP
 
 # column of summary.csv -> heading, factor, decimals
 NUMBERS = {
@@ -75,7 +75,9 @@ def terminal_summary(df: pd.DataFrame, console: Console | None = None) -> None:
     for status, word in (("running", "not finished"), ("failed", "failed")):
         ids = df.loc[df["status"] == status, "run_id"].tolist()
         if ids:
-            console.print(f"{len(ids)} {word}: {', '.join(map(str, ids))}", markup=False, highlight=False)
+            console.print(
+                f"{len(ids)} {word}: {', '.join(map(str, ids))}", markup=False, highlight=False
+            )
 
 
 def _terminal_table(headings: list[str], rows: list[list[str]], width: int) -> Table:
@@ -83,21 +85,34 @@ def _terminal_table(headings: list[str], rows: list[list[str]], width: int) -> T
     seeds = headings.index("seeds")
     counts = sorted({row[seeds] for row in rows})
     hidden = {NUMBERS["bytes_per_exemplar"][0], *(["seeds"] if len(counts) == 1 else [])}
-    numeric = [i for i, h in enumerate(headings) if (i >= seeds or h.startswith("memory")) and h not in hidden]
+    numeric = [
+        i
+        for i, h in enumerate(headings)
+        if (i >= seeds or h.startswith("memory")) and h not in hidden
+    ]
     text = [i for i, h in enumerate(headings) if i < seeds and not h.startswith("memory")]
     if sum(max(len(row[i]) for row in [headings, *rows]) + 2 for i in text + numeric) <= width:
         columns, body = text + numeric, [[row[i] for i in text + numeric] for row in rows]
     else:
         names = [" · ".join(row[i] for i in text if row[i] != "–") for row in rows]
         first = [name if k == 0 or name != names[k - 1] else "" for k, name in enumerate(names)]
-        columns, body = [-1, *numeric], [[f, *(row[i] for i in numeric)] for f, row in zip(first, rows, strict=True)]
-    over = "" if counts == ["1"] else f" over {counts[0]} seeds" if len(counts) == 1 else " over seeds"
+        columns, body = (
+            [-1, *numeric],
+            [[f, *(row[i] for i in numeric)] for f, row in zip(first, rows, strict=True)],
+        )
+    over = (
+        "" if counts == ["1"] else f" over {counts[0]} seeds" if len(counts) == 1 else " over seeds"
+    )
     title = f"mean ± standard deviation{over}" if over else None
-    table = Table(title=title, box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
+    table = Table(
+        title=title, box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True
+    )
     for i in columns:
         heading = "run" if i < 0 else headings[i].replace(", ", "\n")
         right = i in numeric
-        table.add_column(heading, justify="right" if right else "left", no_wrap=right, overflow="fold")
+        table.add_column(
+            heading, justify="right" if right else "left", no_wrap=right, overflow="fold"
+        )
     for cells in body:
         table.add_row(*map(escape, cells))
     return table

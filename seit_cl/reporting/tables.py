@@ -8,9 +8,22 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 SPECIAL = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "–": "--", "−": "$-$", "<": "$<$", ">": "$>$",
-}  # fmt: skip
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "±": r"$\pm$",
+    "–": "--",
+    "−": "$-$",
+    "<": "$<$",
+    ">": "$>$",
+}
 
 
 @dataclass(frozen=True)
@@ -35,13 +48,25 @@ class Table:
 
     def files(self) -> dict[str, str]:
         """Suffix -> content of the files."""
-        return {"csv": self.numbers.to_csv(index=False, lineterminator="\n"), "md": self.markdown(), "tex": self.latex()}
+        return {
+            "csv": self.numbers.to_csv(index=False, lineterminator="\n"),
+            "md": self.markdown(),
+            "tex": self.latex(),
+        }
 
     def markdown(self) -> str:
         """The table, bold cells in asterisks, and the caption under it."""
-        lines = [list(self.headings), [":--" if i < self.text_columns else "--:" for i in range(len(self.headings))]]
+        lines = [
+            list(self.headings),
+            [":--" if i < self.text_columns else "--:" for i in range(len(self.headings))],
+        ]
         for i, row in enumerate(self.rows):
-            lines.append([f"**{cell}**" if (i, j) in self.bold else cell.replace("|", r"\|") for j, cell in enumerate(row)])
+            lines.append(
+                [
+                    f"**{cell}**" if (i, j) in self.bold else cell.replace("|", r"\|")
+                    for j, cell in enumerate(row)
+                ]
+            )
         return "\n".join(f"| {' | '.join(line)} |" for line in lines) + f"\n\n{self.caption}\n"
 
     def latex(self) -> str:
@@ -49,11 +74,27 @@ class Table:
         columns = "l" * self.text_columns + "r" * (len(self.headings) - self.text_columns)
         body = []
         for i, row in enumerate(self.rows):
-            cells = [rf"\textbf{{{escaped(cell)}}}" if (i, j) in self.bold else escaped(cell) for j, cell in enumerate(row)]
+            cells = [
+                rf"\textbf{{{escaped(cell)}}}" if (i, j) in self.bold else escaped(cell)
+                for j, cell in enumerate(row)
+            ]
             body.append(" & ".join(cells) + r" \\")
         head = " & ".join(map(escaped, self.headings)) + r" \\"
-        parts = [r"\begin{table}", r"\centering", rf"\caption{{{escaped(self.caption)}}}", rf"\begin{{tabular}}{{{columns}}}"]
-        parts += [r"\toprule", head, r"\midrule", *body, r"\bottomrule", r"\end{tabular}", r"\end{table}"]
+        parts = [
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{escaped(self.caption)}}}",
+            rf"\begin{{tabular}}{{{columns}}}",
+        ]
+        parts += [
+            r"\toprule",
+            head,
+            r"\midrule",
+            *body,
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+        ]
         return "\n".join(parts) + "\n"
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from seit_cl import plugins
-from seit_cl.datasets.token_file import KIND as TOKENS
-from seit_cl.errors import UserError
-from seit_cl.specs import fill_options, split_spec
+from seit_cl.core import plugins
+from seit_cl.core.errors import UserError
+from seit_cl.core.specs import fill_options, split_spec
+from seit_cl.data.token_file import KIND as TOKENS
 from seit_cl.tokenizers.base import Tokenizer, TokenizerKind
 
 __all__ = ["Tokenizer", "TokenizerKind", "open_tokenizer", "resolved_spec"]
@@ -58,10 +58,14 @@ def kind_of_file(path: Path) -> str:
         with safe_open(str(path), framework="pt") as file:
             kind = str((file.metadata() or {}).get("kind", DEFAULT_TOKENIZER))
     except (OSError, SafetensorError) as error:
-        raise UserError(f"{path}: not a readable tokenizer file ({type(error).__name__}); train one with "
-                        "python -m seit_cl.tokenize train --data-root DIR --out FILE.safetensors") from error  # fmt: skip
+        raise UserError(
+            f"{path}: not a readable tokenizer file ({type(error).__name__}); train one with "
+            "python -m seit_cl.tokenize train --data-root DIR --out FILE.safetensors"
+        ) from error
     if kind == TOKENS:
-        raise UserError(f"{path}: holds tokens and not the tokenizer that made them; give it as --data-root")
+        raise UserError(
+            f"{path}: holds tokens and not the tokenizer that made them; give it as --data-root"
+        )
     return kind
 
 

@@ -10,8 +10,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from seit_cl.errors import UserError
-from seit_cl.state_dicts import load_tensors
+from seit_cl.core.errors import UserError
+from seit_cl.core.torch_files import load_tensors
 
 Model = TypeVar("Model", bound=nn.Module)
 NAMED = 6  # tensors that a message lists
@@ -37,14 +37,22 @@ def read_state_dict(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
                 names = file.keys()
                 return {name: file.get_tensor(name) for name in names}, dict(file.metadata() or {})
         except (OSError, SafetensorError) as error:
-            raise UserError(f"{path}: not a readable safetensors file ({type(error).__name__}); fetch it again") from error
+            raise UserError(
+                f"{path}: not a readable safetensors file ({type(error).__name__}); fetch it again"
+            ) from error
     return _unwrapped(path, load_tensors(path)), {}
 
 
 def _unwrapped(path: Path, content: Any) -> dict[str, Tensor]:
     state = content.get("state_dict", content) if isinstance(content, dict) else content
-    if not isinstance(state, dict) or not state or not all(isinstance(tensor, Tensor) for tensor in state.values()):
-        raise UserError(f"{path}: holds no state_dict; give a file with tensors by name, or {{'state_dict': such tensors}}")
+    if (
+        not isinstance(state, dict)
+        or not state
+        or not all(isinstance(tensor, Tensor) for tensor in state.values())
+    ):
+        raise UserError(
+            f"{path}: holds no state_dict; give a file with tensors by name, or {{'state_dict': such tensors}}"
+        )
     return {str(name): tensor.detach() for name, tensor in state.items()}
 
 
@@ -57,12 +65,16 @@ def without(state: dict[str, Tensor], prefixes: tuple[str, ...]) -> tuple[dict[s
     """
     kept = {name: tensor for name, tensor in state.items() if not name.startswith(prefixes)}
     counts = {prefix: sum(name.startswith(prefix) for name in state) for prefix in prefixes}
-    return kept, ", ".join(f"{count} tensors of {prefix}*" for prefix, count in counts.items() if count)
+    return kept, ", ".join(
+        f"{count} tensors of {prefix}*" for prefix, count in counts.items() if count
+    )
 
 
 def own_card(metadata: dict[str, str], ignored: str) -> dict[str, str]:
     """The card of a tokenizer: what its file's metadata tell people, and what was left out of it."""
-    card = {name: text for name, text in metadata.items() if name not in ("kind", "identity", "format")}
+    card = {
+        name: text for name, text in metadata.items() if name not in ("kind", "identity", "format")
+    }
     return {**card, "ignored": ignored} if ignored else card
 
 
@@ -73,7 +85,9 @@ def check_anchors(source: str, what: str, state: dict[str, Tensor], anchors: Ite
         UserError: listing what is missing.
     """
     if missing := [name for name in anchors if name not in state]:
-        raise UserError(f"{source}: no checkpoint of a {what}: missing {_some(missing)}; it has {_some(list(state))}")
+        raise UserError(
+            f"{source}: no checkpoint of a {what}: missing {_some(missing)}; it has {_some(list(state))}"
+        )
 
 
 def fitted(source: str, what: str, state: dict[str, Tensor], build: Callable[[], Model]) -> Model:
@@ -99,13 +113,17 @@ def fitted(source: str, what: str, state: dict[str, Tensor], build: Callable[[],
         for words, names in (
             ("missing", [name for name in expected if name not in state]),
             ("left over", [name for name in state if name not in expected]),
-            ("of another shape", [
-                f"{name} {tuple(state[name].shape)} for {tuple(tensor.shape)}" for name, tensor in expected.items()
-                if name in state and state[name].shape != tensor.shape
-            ]),
+            (
+                "of another shape",
+                [
+                    f"{name} {tuple(state[name].shape)} for {tuple(tensor.shape)}"
+                    for name, tensor in expected.items()
+                    if name in state and state[name].shape != tensor.shape
+                ],
+            ),
         )
         if names
-    ]  # fmt: skip
+    ]
     if problems:
         raise UserError(f"{source}: does not fit a {what} of its sizes: {'; '.join(problems)}")
     model.load_state_dict({name: tensor.float() for name, tensor in state.items()}, assign=True)

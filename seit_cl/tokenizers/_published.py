@@ -10,13 +10,16 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from seit_cl.errors import UserError
-from seit_cl.results import write_atomic
+from seit_cl.core.errors import UserError
+from seit_cl.core.files import write_atomic
 from seit_cl.tokenizers._checkpoint import own_card, read_state_dict, without
 from seit_cl.tokenizers.base import check_side, identity_of
 from seit_cl.tokenizers.bundled import PREPROCESSING, float32_arithmetic
 
-CHUNK_PIXELS = {"cpu": 256 * 256, "cuda": 16 * 256 * 256}  # encoded or decoded at a time; what lies between layers is large
+CHUNK_PIXELS = {
+    "cpu": 256 * 256,
+    "cuda": 16 * 256 * 256,
+}  # encoded or decoded at a time; what lies between layers is large
 PRUNED = "pruned."  # prefix of the tensors that tell what pruning did
 State = dict[str, Tensor]
 MAX_CODES = 1 << 15  # codes are int16
@@ -80,7 +83,12 @@ class PublishedTokenizer:
     mirror: Tensor | None = None
 
     def __init__(
-        self, kind: str, model: Autoencoder, state: State, fit: Callable[[str, State], Autoencoder], card: dict[str, str]
+        self,
+        kind: str,
+        model: Autoencoder,
+        state: State,
+        fit: Callable[[str, State], Autoencoder],
+        card: dict[str, str],
     ) -> None:
         self.kind, self.model, self.state, self.fit, self.card = kind, model, state, fit, dict(card)
         self.codebook = model.vectors[None].clone()
@@ -89,7 +97,9 @@ class PublishedTokenizer:
         self.identity = identity_of(f"{kind} {PREPROCESSING}", weights(state))
         self.codec_bytes = sum(t.numel() * t.element_size() for t in weights(state).values())
         if not 1 < self.codebook.shape[1] <= MAX_CODES:
-            raise UserError(f"{kind}: {self.codebook.shape[1]:,} codes; tokens are int16, so there may be 2 to {MAX_CODES:,}")
+            raise UserError(
+                f"{kind}: {self.codebook.shape[1]:,} codes; tokens are int16, so there may be 2 to {MAX_CODES:,}"
+            )
 
     def to(self, device: torch.device | str) -> PublishedTokenizer:
         """Move to a device, in place."""
@@ -125,10 +135,14 @@ class PublishedTokenizer:
         """
         height, width = tokens.shape[-2:]
         self.model.check_grid(height, width)
-        parts = [tokens.new_zeros((0, 3, height * self.stride, width * self.stride), dtype=torch.uint8)]
+        parts = [
+            tokens.new_zeros((0, 3, height * self.stride, width * self.stride), dtype=torch.uint8)
+        ]
         for chunk in tokens.split(self._chunk(height)) if len(tokens) else ():
             with float32_arithmetic(self.device):
-                images = self.model.reconstruct(self.model.embed(chunk[:, 0].long().to(self.device)))
+                images = self.model.reconstruct(
+                    self.model.embed(chunk[:, 0].long().to(self.device))
+                )
             parts.append(((images.clamp(-1, 1) + 1) * 127.5).round().to(tokens.device, torch.uint8))
         return torch.cat(parts)
 
@@ -138,7 +152,10 @@ class PublishedTokenizer:
     def save(self, path: Path) -> None:
         """Write the tensors, the kind and the model card into one safetensors file, atomically."""
         tensors = {name: tensor.contiguous() for name, tensor in self.state.items()}
-        write_atomic(path, save(tensors, metadata={**self.card, "kind": self.kind, "identity": self.identity}))
+        write_atomic(
+            path,
+            save(tensors, metadata={**self.card, "kind": self.kind, "identity": self.identity}),
+        )
 
     def pruned(self, uses: Tensor) -> PublishedTokenizer:
         """The tokenizer of the codes that are used; where an image's nearest code is gone, it takes the nearest of those left.
@@ -154,15 +171,30 @@ class PublishedTokenizer:
         """
         living = uses.nonzero().squeeze(1)
         if len(living) < 2:
-            raise UserError(f"{len(living)} of {len(uses):,} codes are used; a tokenizer needs two: measure on more images")
+            raise UserError(
+                f"{len(living)} of {len(uses):,} codes are used; a tokenizer needs two: measure on more images"
+            )
         first = self.state.get(f"{PRUNED}codes", torch.arange(len(uses)))
-        kept = {name: tensor[living] if name in self.model.CODES else tensor for name, tensor in self.state.items()}
+        kept = {
+            name: tensor[living] if name in self.model.CODES else tensor
+            for name, tensor in self.state.items()
+        }
         told = {f"{PRUNED}codes": first[living], f"{PRUNED}uses": uses[living]}
-        return type(self)(self.kind, self.fit("the pruned one", weights(kept)), {**kept, **told}, self.fit, self.card)
+        return type(self)(
+            self.kind,
+            self.fit("the pruned one", weights(kept)),
+            {**kept, **told},
+            self.fit,
+            self.card,
+        )
 
 
 def published(
-    kind: str, source: str, state: State, fit: Callable[[str, State], Autoencoder], card: dict[str, str] | None = None
+    kind: str,
+    source: str,
+    state: State,
+    fit: Callable[[str, State], Autoencoder],
+    card: dict[str, str] | None = None,
 ) -> PublishedTokenizer:
     """The tokenizer of tensors as a file has them; see PublishedTokenizer for the arguments.
 
@@ -173,7 +205,9 @@ def published(
 
 
 def open_checkpoint(
-    source: str, ignored: tuple[str, ...], from_state: Callable[[str, State, dict[str, str]], PublishedTokenizer]
+    source: str,
+    ignored: tuple[str, ...],
+    from_state: Callable[[str, State, dict[str, str]], PublishedTokenizer],
 ) -> PublishedTokenizer:
     """The tokenizer of a checkpoint's file.
 

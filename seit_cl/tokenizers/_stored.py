@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from seit_cl.datasets.token_file import TokenFile
-from seit_cl.entropy.model import register_beside
-from seit_cl.errors import UserError
+from seit_cl.core.errors import UserError
+from seit_cl.data.token_file import TokenFile
+from seit_cl.formats.entropy.model import register_beside
 from seit_cl.tokenizers import DEFAULT_TOKENIZER, Tokenizer, open_tokenizer
 
 
@@ -40,11 +40,15 @@ class StoredTokenizer:
 
     def encode(self, images: Tensor) -> Tensor:
         """Raises UserError: images cannot become tokens here."""
-        raise UserError(f"{self.path}: holds tokens and not the tokenizer {self.identity} that made them; images need it")
+        raise UserError(
+            f"{self.path}: holds tokens and not the tokenizer {self.identity} that made them; images need it"
+        )
 
     def decode(self, tokens: Tensor) -> Tensor:
         """Raises UserError: tokens give no images back here."""
-        raise UserError(f"{self.path}: gives no images back, for it holds tokens and not the tokenizer {self.identity}")
+        raise UserError(
+            f"{self.path}: gives no images back, for it holds tokens and not the tokenizer {self.identity}"
+        )
 
 
 def tokenizer_behind(file: TokenFile, spec: str | None) -> Tokenizer:
@@ -58,6 +62,8 @@ def tokenizer_behind(file: TokenFile, spec: str | None) -> Tokenizer:
     if found.identity == file.about.tokenizer:
         return found
     if spec is not None:
-        raise UserError(f"--tokenizer {spec}: is {found.identity}, and {file.path} was made by {file.about.tokenizer}; give that "
-                        "one, or none")  # fmt: skip
+        raise UserError(
+            f"--tokenizer {spec}: is {found.identity}, and {file.path} was made by {file.about.tokenizer}; give that "
+            "one, or none"
+        )
     return StoredTokenizer(file)

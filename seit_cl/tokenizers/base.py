@@ -10,7 +10,8 @@ from typing import Any, Literal, Protocol, Self
 import torch
 from torch import Tensor
 
-from seit_cl.errors import UserError
+from seit_cl.core.errors import UserError
+from seit_cl.core.specs import NoOptions
 
 
 class Tokenizer(Protocol):
@@ -58,11 +59,6 @@ class Tokenizer(Protocol):
 
 
 @dataclass(frozen=True)
-class NoOptions:
-    """For kinds without options."""
-
-
-@dataclass(frozen=True)
 class TokenizerKind:
     """What a file in tokenizers/ names TOKENIZER: one kind, opened from a spec "kind:SOURCE,option=value".
 
@@ -102,5 +98,7 @@ def check_side(images: Tensor, stride: int) -> None:
     height, side = images.shape[-2:]
     if height != side or side % stride or side == 0:
         fits = max(stride, min(height, side) // stride * stride)
-        raise UserError(f"images of {height} x {side} px: the side of a square image must be a multiple of {stride}; "
-                        f"choose --resolution {fits}")  # fmt: skip
+        raise UserError(
+            f"images of {height} x {side} px: the side of a square image must be a multiple of {stride}; "
+            f"choose --resolution {fits}"
+        )

@@ -14,16 +14,19 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from seit_cl.autoencoder.vqae import STRIDE, VQAutoencoder, first_levels
-from seit_cl.entropy.model import register_beside
-from seit_cl.errors import UserError
-from seit_cl.results import write_atomic
+from seit_cl.core.errors import UserError
+from seit_cl.core.files import write_atomic
+from seit_cl.formats.entropy.model import register_beside
 from seit_cl.tokenizers.base import TokenizerKind, check_side, identity_of
+from seit_cl.tokenizers.nets.vqae import STRIDE, VQAutoencoder, first_levels
 
 WEIGHTS = Path(__file__).with_name("bundled.safetensors")
 CODEBOOKS = ("codebook", "residuals")
 PREPROCESSING = "uint8/127.5-1"
-CHUNK_PIXELS = {"cpu": 64 * 64 * 64, "cuda": 4096 * 64 * 64}  # encoded at a time; a CPU keeps such feature maps in its cache
+CHUNK_PIXELS = {
+    "cpu": 64 * 64 * 64,
+    "cuda": 4096 * 64 * 64,
+}  # encoded at a time; a CPU keeps such feature maps in its cache
 
 
 class BundledTokenizer:
@@ -34,9 +37,13 @@ class BundledTokenizer:
     decodes = True
 
     def __init__(self, model: VQAutoencoder, card: dict[str, str] | None = None) -> None:
-        self.model = rounded(model.eval().requires_grad_(False)).to(memory_format=torch.channels_last)
+        self.model = rounded(model.eval().requires_grad_(False)).to(
+            memory_format=torch.channels_last
+        )
         self.card = card or {}
-        self.codebook = torch.cat([model.codebook[None], *([model.residuals] if model.levels > 1 else [])])
+        self.codebook = torch.cat(
+            [model.codebook[None], *([model.residuals] if model.levels > 1 else [])]
+        )
         groups, codes, _ = self.codebook.shape
         self.mirror = torch.arange(codes).roll(codes // 2).repeat(groups, 1)
         self.identity = identity_of(PREPROCESSING, model.state_dict())
@@ -91,7 +98,10 @@ class BundledTokenizer:
 
 def stored(model: VQAutoencoder) -> dict[str, Tensor]:
     """What a file holds: weights in half precision, the codebooks in float32, as learners see them."""
-    return {name: tensor if name in CODEBOOKS else tensor.half() for name, tensor in model.state_dict().items()}
+    return {
+        name: tensor if name in CODEBOOKS else tensor.half()
+        for name, tensor in model.state_dict().items()
+    }
 
 
 def rounded(model: VQAutoencoder) -> VQAutoencoder:
@@ -131,8 +141,10 @@ def load_tokenizer(path: Path) -> BundledTokenizer:
         model = VQAutoencoder(**json.loads(metadata.pop("config")))
         model.load_state_dict(tensors)
     except (OSError, SafetensorError, KeyError, TypeError, RuntimeError, ValueError) as error:
-        raise UserError(f"{path}: not a readable tokenizer file ({type(error).__name__}); train one with "
-                        "python -m seit_cl.tokenize train --data-root DIR --out FILE.safetensors") from error  # fmt: skip
+        raise UserError(
+            f"{path}: not a readable tokenizer file ({type(error).__name__}); train one with "
+            "python -m seit_cl.tokenize train --data-root DIR --out FILE.safetensors"
+        ) from error
     metadata.pop("identity", None)
     register_beside(path)
     return BundledTokenizer(model, metadata)
@@ -153,12 +165,17 @@ def _open(source: str, options: Options) -> BundledTokenizer:
     tokenizer = load_tokenizer(Path(source) if source else WEIGHTS)
     most = tokenizer.model.levels
     if not 0 <= options.levels <= most:
-        raise UserError(f"{source or 'bundled'}: levels={options.levels}, but it has {most}; more are trained by "
-                        "python -m seit_cl.tokenize train --levels")  # fmt: skip
+        raise UserError(
+            f"{source or 'bundled'}: levels={options.levels}, but it has {most}; more are trained by "
+            "python -m seit_cl.tokenize train --levels"
+        )
     return tokenizer.first(options.levels or most)
 
 
 TOKENIZER = TokenizerKind(
-    _open, "a small mirror-symmetric vector-quantised autoencoder, in the package or of `tokenize train`; one code a position, "
-    "or several residual levels", "FILE.safetensors", Options,
-)  # fmt: skip
+    _open,
+    "a small mirror-symmetric vector-quantised autoencoder, in the package or of `tokenize train`; one code a position, "
+    "or several residual levels",
+    "FILE.safetensors",
+    Options,
+)

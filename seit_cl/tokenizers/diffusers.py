@@ -13,11 +13,11 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seit_cl.errors import UserError
+from seit_cl.core.errors import UserError
 from seit_cl.tokenizers._checkpoint import own_card, read_state_dict
 from seit_cl.tokenizers._published import PublishedTokenizer, State, published
-from seit_cl.tokenizers._vqgan_model import nearest
 from seit_cl.tokenizers.base import TokenizerKind
+from seit_cl.tokenizers.nets.vqgan import nearest
 
 NAME = "diffusers"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -76,8 +76,14 @@ def _vq_model() -> Any:
     try:
         from diffusers import VQModel
     except ImportError as error:
-        problem = "the package diffusers is not installed" if error.name == "diffusers" else f"diffusers does not load ({error})"
-        raise UserError(f"--tokenizer diffusers: {problem}; pip install 'seit_cl[diffusers]'") from error
+        problem = (
+            "the package diffusers is not installed"
+            if error.name == "diffusers"
+            else f"diffusers does not load ({error})"
+        )
+        raise UserError(
+            f"--tokenizer diffusers: {problem}; pip install 'seit_cl[diffusers]'"
+        ) from error
     return VQModel
 
 
@@ -88,8 +94,10 @@ def _readable(source: str) -> Iterator[None]:
         yield
     except Exception as error:  # of the hub, the network, JSON, shapes
         said = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise UserError(f"diffusers:{source}: no readable VQModel: {said}; give a folder with config.json and {WEIGHTS}, or the "
-                        "name of such a model on the hub") from error  # fmt: skip
+        raise UserError(
+            f"diffusers:{source}: no readable VQModel: {said}; give a folder with config.json and {WEIGHTS}, or the "
+            "name of such a model on the hub"
+        ) from error
 
 
 def _open(source: str, options: Options) -> PublishedTokenizer:
@@ -99,21 +107,42 @@ def _open(source: str, options: Options) -> PublishedTokenizer:
     places = {name: value for name, value in vars(options).items() if value}
     local = Path(source).is_dir()
     if local and not (Path(source) / options.subfolder / WEIGHTS).is_file():
-        raise UserError(f"diffusers:{source}: has no {Path(options.subfolder) / WEIGHTS}; pickled weights are not read: save the "
-                        "model again with save_pretrained(FOLDER), or say subfolder=NAME")  # fmt: skip
+        raise UserError(
+            f"diffusers:{source}: has no {Path(options.subfolder) / WEIGHTS}; pickled weights are not read: save the "
+            "model again with save_pretrained(FOLDER), or say subfolder=NAME"
+        )
     with _readable(source):
         model, told = kind.from_pretrained(
-            source, **places, use_safetensors=True, local_files_only=local, low_cpu_mem_usage=False, output_loading_info=True
+            source,
+            **places,
+            use_safetensors=True,
+            local_files_only=local,
+            low_cpu_mem_usage=False,
+            output_loading_info=True,
         )
-    problems = [f"{words} {', '.join(map(str, told[key]))}" for key, words in
-                (("missing_keys", "missing"), ("unexpected_keys", "left over"), ("mismatched_keys", "of another shape"))
-                if told.get(key)]  # fmt: skip
+    problems = [
+        f"{words} {', '.join(map(str, told[key]))}"
+        for key, words in (
+            ("missing_keys", "missing"),
+            ("unexpected_keys", "left over"),
+            ("mismatched_keys", "of another shape"),
+        )
+        if told.get(key)
+    ]
     if problems:
-        raise UserError(f"diffusers:{source}: does not fit the VQModel of its config.json: {'; '.join(problems)}")
+        raise UserError(
+            f"diffusers:{source}: does not fit the VQModel of its config.json: {'; '.join(problems)}"
+        )
     name = "/".join(filter(None, (Path(source).name if local else source, options.subfolder)))
     state = {name: tensor.detach().float() for name, tensor in model.state_dict().items()}
     config = dict(model.config)
-    return published(NAME, source, state, partial(_fit, kind, config), {"source": name, "config": json.dumps(config)})
+    return published(
+        NAME,
+        source,
+        state,
+        partial(_fit, kind, config),
+        {"source": name, "config": json.dumps(config)},
+    )
 
 
 def _of_file(kind: Any, path: Path) -> PublishedTokenizer:
@@ -123,17 +152,24 @@ def _of_file(kind: Any, path: Path) -> PublishedTokenizer:
     try:
         config = dict(json.loads(card["config"]))
     except (KeyError, ValueError, TypeError) as error:
-        raise UserError(f"{path}: has no configuration of a VQModel; give the folder that holds config.json") from error
+        raise UserError(
+            f"{path}: has no configuration of a VQModel; give the folder that holds config.json"
+        ) from error
     return published(NAME, str(path), state, partial(_fit, kind, config), card)
 
 
 def _fit(kind: Any, config: dict[str, Any], where: str, tensors: State) -> VQModelAutoencoder:
     with _readable(where):
-        made = kind.from_config({**config, "num_vq_embeddings": len(tensors["quantize.embedding.weight"])})
+        made = kind.from_config(
+            {**config, "num_vq_embeddings": len(tensors["quantize.embedding.weight"])}
+        )
         made.load_state_dict(tensors)
     return VQModelAutoencoder(made.eval().requires_grad_(False))
 
 
 TOKENIZER = TokenizerKind(
-    _open, "VQModel of diffusers, from a folder or the hub; needs pip install 'seit_cl[diffusers]'", "FOLDER-OR-NAME", Options
+    _open,
+    "VQModel of diffusers, from a folder or the hub; needs pip install 'seit_cl[diffusers]'",
+    "FOLDER-OR-NAME",
+    Options,
 )

@@ -11,14 +11,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from seit_cl.errors import UserError
-from seit_cl.frozen.backbone import Backbone, BackboneSettings
-from seit_cl.frozen.fitting import Fit, fit, fitting_images
-from seit_cl.frozen.quantiser import Quantiser, QuantiserSettings
-from seit_cl.results import write_atomic
+from seit_cl.core.cache import cache_folder
+from seit_cl.core.errors import UserError
+from seit_cl.core.files import write_atomic
 from seit_cl.tokenizers.base import TokenizerKind, check_side, identity_of
 from seit_cl.tokenizers.bundled import float32_arithmetic
-from seit_cl.tokenizing.cache import cache_folder
+from seit_cl.tokenizers.nets.backbone import Backbone, BackboneSettings
+from seit_cl.tokenizers.nets.quantiser import Quantiser, QuantiserSettings
+from seit_cl.tokenizers.training.features import Fit, fit, fitting_images
 
 CUDA_IMAGES = 64  # encoded at a time
 
@@ -38,12 +38,20 @@ class TimmTokenizer:
         self.config = json.dumps(settings | {"mean": mean, "std": std}, sort_keys=True)
         tensors = self.tensors()
         self.identity = identity_of(self.config, tensors)
-        self.codec_bytes = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+        self.codec_bytes = sum(
+            tensor.numel() * tensor.element_size() for tensor in tensors.values()
+        )
 
     def tensors(self) -> dict[str, Tensor]:
         """What a file holds: the backbone's weights in half precision, and what was fitted in float32."""
-        fitted = {"codebook": self.quantiser.codebook, "mean": self.quantiser.mean, "matrix": self.quantiser.matrix}
-        return fitted | {f"backbone.{name}": tensor for name, tensor in self.backbone.tensors().items()}
+        fitted = {
+            "codebook": self.quantiser.codebook,
+            "mean": self.quantiser.mean,
+            "matrix": self.quantiser.matrix,
+        }
+        return fitted | {
+            f"backbone.{name}": tensor for name, tensor in self.backbone.tensors().items()
+        }
 
     def to(self, device: torch.device | str) -> TimmTokenizer:
         """Move to a device, in place."""
@@ -68,7 +76,9 @@ class TimmTokenizer:
             for start in range(0, len(images), step):
                 features = self.backbone.batch(images[start : start + step])
                 codes = self.quantiser.codes(features.permute(0, 2, 3, 1).flatten(0, 2))
-                tokens[start : start + step] = codes.view(-1, side, side, len(self.codebook)).permute(0, 3, 1, 2)
+                tokens[start : start + step] = codes.view(
+                    -1, side, side, len(self.codebook)
+                ).permute(0, 3, 1, 2)
         return tokens
 
     def decode(self, tokens: Tensor) -> Tensor:
@@ -77,13 +87,21 @@ class TimmTokenizer:
         Raises:
             UserError: always.
         """
-        raise UserError(f"timm: {self.backbone.settings.name} gives no images back; features are stored, and no network turns "
-                        "them into images")  # fmt: skip
+        raise UserError(
+            f"timm: {self.backbone.settings.name} gives no images back; features are stored, and no network turns "
+            "them into images"
+        )
 
     def save(self, path: Path) -> None:
         """Write weights, codebooks, configuration and card into one safetensors file, atomically."""
         metadata = {**self.card, "kind": "timm", "config": self.config, "identity": self.identity}
-        write_atomic(path, save({name: tensor.contiguous() for name, tensor in self.tensors().items()}, metadata=metadata))
+        write_atomic(
+            path,
+            save(
+                {name: tensor.contiguous() for name, tensor in self.tensors().items()},
+                metadata=metadata,
+            ),
+        )
 
 
 def load_timm(path: Path) -> TimmTokenizer:
@@ -99,11 +117,17 @@ def load_timm(path: Path) -> TimmTokenizer:
         config = json.loads(card.pop("config"))
         fitted = [tensors.pop(name).float() for name in ("mean", "matrix", "codebook")]
         quantiser = Quantiser(QuantiserSettings(**config["quantiser"]), *fitted)
-        backbone = Backbone(BackboneSettings(**config["backbone"]), statistics=(config["mean"], config["std"]))
-        backbone.model.load_state_dict({name.removeprefix("backbone."): tensor for name, tensor in tensors.items()})
+        backbone = Backbone(
+            BackboneSettings(**config["backbone"]), statistics=(config["mean"], config["std"])
+        )
+        backbone.model.load_state_dict(
+            {name.removeprefix("backbone."): tensor for name, tensor in tensors.items()}
+        )
     except (OSError, SafetensorError, KeyError, TypeError, RuntimeError, ValueError) as error:
-        raise UserError(f"{path}: not a readable file of frozen features ({type(error).__name__}); make one with "
-                        "python -m seit_cl.tokenize fit") from error  # fmt: skip
+        raise UserError(
+            f"{path}: not a readable file of frozen features ({type(error).__name__}); make one with "
+            "python -m seit_cl.tokenize fit"
+        ) from error
     for name in ("kind", "identity"):
         card.pop(name, None)
     return TimmTokenizer(backbone, quantiser, card)
@@ -126,7 +150,9 @@ def _open(source: str, options: Fit) -> TimmTokenizer:
     """A fitted file, or a backbone whose quantiser is fitted once and then taken from the cache."""
     if Path(source).is_file() or source.endswith(".safetensors"):
         if options != Fit():
-            raise UserError(f"timm:{source}: what it is fitted with stands in the file; leave out its options")
+            raise UserError(
+                f"timm:{source}: what it is fitted with stands in the file; leave out its options"
+            )
         return load_timm(Path(source))
     folder = cache_folder() / "tokenizers"
     path = folder / f"timm-{options.key(source, fitting_images(options))}.safetensors"
@@ -137,12 +163,17 @@ def _open(source: str, options: Fit) -> TimmTokenizer:
         folder.mkdir(parents=True, exist_ok=True)
         fitted.save(path)
     except OSError as error:
-        raise UserError(f"{folder}: fitted tokenizers cannot be kept there ({error.strerror or error}); set SEIT_CL_CACHE to a "
-                        "folder with room") from error  # fmt: skip
+        raise UserError(
+            f"{folder}: fitted tokenizers cannot be kept there ({error.strerror or error}); set SEIT_CL_CACHE to a "
+            "folder with room"
+        ) from error
     return fitted
 
 
 TOKENIZER = TokenizerKind(
-    _open, "frozen features of a timm backbone, quantised by k-means, product or residual quantisation (REMIND: Hayes et al., "
-    "ECCV 2020)", "BACKBONE or FILE.safetensors", Fit,
-)  # fmt: skip
+    _open,
+    "frozen features of a timm backbone, quantised by k-means, product or residual quantisation (REMIND: Hayes et al., "
+    "ECCV 2020)",
+    "BACKBONE or FILE.safetensors",
+    Fit,
+)

@@ -6,16 +6,18 @@ from typing import Any
 
 from torch import Tensor
 
-from seit_cl.autoencoder.vit_vqgan import ANCHORS, ViTVQGAN, config_of
 from seit_cl.tokenizers._checkpoint import check_anchors, fitted
 from seit_cl.tokenizers._published import PublishedTokenizer, open_checkpoint, published
 from seit_cl.tokenizers.base import TokenizerKind
+from seit_cl.tokenizers.nets.vit_vqgan import ANCHORS, ViTVQGAN, config_of
 
 NAME = "vit_vqgan"
 IGNORED = ("loss.",)  # discriminator and perceptual network
 
 
-def from_state(source: str, state: dict[str, Tensor], card: dict[str, str] | None = None) -> PublishedTokenizer:
+def from_state(
+    source: str, state: dict[str, Tensor], card: dict[str, str] | None = None
+) -> PublishedTokenizer:
     """The tokenizer of a ViT-VQGAN's tensors; sizes are read from their shapes.
 
     Args:
@@ -38,7 +40,10 @@ def of_model(model: ViTVQGAN) -> PublishedTokenizer:
     """The tokenizer of a trained model: weights in half precision, codes and positions in float32."""
     whole = ("quantizer.embedding.weight", "encoder.en_pos_embedding", "decoder.de_pos_embedding")
     state = {name: tensor.cpu() for name, tensor in model.state_dict().items()}
-    return from_state("the trained model", {name: t.float() if name in whole else t.half() for name, t in state.items()})
+    return from_state(
+        "the trained model",
+        {name: t.float() if name in whole else t.half() for name, t in state.items()},
+    )
 
 
 def _open(source: str, options: Any) -> PublishedTokenizer:
@@ -46,5 +51,7 @@ def _open(source: str, options: Any) -> PublishedTokenizer:
 
 
 TOKENIZER = TokenizerKind(
-    _open, "ViT-VQGAN (Yu et al., ICLR 2022), from a checkpoint of enhancing-transformers or of `tokenize train`", "CHECKPOINT"
+    _open,
+    "ViT-VQGAN (Yu et al., ICLR 2022), from a checkpoint of enhancing-transformers or of `tokenize train`",
+    "CHECKPOINT",
 )

@@ -8,14 +8,19 @@ from torch import Tensor
 
 from seit_cl.tokenizers._checkpoint import check_anchors, fitted
 from seit_cl.tokenizers._published import PublishedTokenizer, open_checkpoint, published
-from seit_cl.tokenizers._vqgan_model import ANCHORS, VQGAN
 from seit_cl.tokenizers.base import TokenizerKind
+from seit_cl.tokenizers.nets.vqgan import ANCHORS, VQGAN
 
 NAME = "vqgan"
-IGNORED = ("loss.", "model_ema.")  # discriminator and perceptual network; running averages that the checkpoints keep besides
+IGNORED = (
+    "loss.",
+    "model_ema.",
+)  # discriminator and perceptual network; running averages that the checkpoints keep besides
 
 
-def from_state(source: str, state: dict[str, Tensor], card: dict[str, str] | None = None) -> PublishedTokenizer:
+def from_state(
+    source: str, state: dict[str, Tensor], card: dict[str, str] | None = None
+) -> PublishedTokenizer:
     """The tokenizer of a VQGAN's tensors; architecture and sizes are read from their names and shapes.
 
     Args:
@@ -30,7 +35,9 @@ def from_state(source: str, state: dict[str, Tensor], card: dict[str, str] | Non
 
 
 def _fit(source: str, state: dict[str, Tensor]) -> VQGAN:
-    codes = "quantize.embed.weight" if "quantize.embed.weight" in state else "quantize.embedding.weight"
+    codes = (
+        "quantize.embed.weight" if "quantize.embed.weight" in state else "quantize.embedding.weight"
+    )
     check_anchors(source, "VQGAN", state, (*ANCHORS, codes))
     shapes = {name: tensor.shape for name, tensor in state.items()}
     return fitted(source, "VQGAN", state, lambda: VQGAN(shapes))
@@ -41,5 +48,7 @@ def _open(source: str, options: Any) -> PublishedTokenizer:
 
 
 TOKENIZER = TokenizerKind(
-    _open, "VQGAN (Esser et al., CVPR 2021), from a checkpoint of taming-transformers or latent-diffusion", "CHECKPOINT"
+    _open,
+    "VQGAN (Esser et al., CVPR 2021), from a checkpoint of taming-transformers or latent-diffusion",
+    "CHECKPOINT",
 )

@@ -15,7 +15,9 @@ def test_the_page_has_every_policy_and_the_statistics_of_those_that_draw() -> No
 def test_the_memory_is_full_after_as_many_samples_as_it_has_room_for() -> None:
     memory = benchmark.empty(benchmark.Ready(), 2000, "reservoir")
     benchmark.offer(memory, 0, 2500)
-    assert memory.full and abs(len(memory) - 2000) < 100 and memory.used_bytes <= memory.budget_bytes
+    assert (
+        memory.full and abs(len(memory) - 2000) < 100 and memory.used_bytes <= memory.budget_bytes
+    )
 
 
 def test_those_said_to_stay_are_as_many_and_as_long_as_the_memorys() -> None:
@@ -24,4 +26,7 @@ def test_those_said_to_stay_are_as_many_and_as_long_as_the_memorys() -> None:
     kept = benchmark._stayed(memory, 400)
     assert len(kept) == len(memory) == len(kept.unique())
     assert int(made.length(kept).sum()) == memory.payload_bytes
-    assert torch.equal(made.length(kept).sort().values, torch.from_numpy(memory._arena.column("length").copy()).sort().values)
+    assert torch.equal(
+        made.length(kept).sort().values,
+        torch.from_numpy(memory._arena.column("length").copy()).sort().values,
+    )

@@ -8,17 +8,17 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_samples import CONTEXT, samples
 from torch import Tensor
 
+from helpers.random_samples import CONTEXT, samples
 from seit_cl.config import RunConfig
-from seit_cl.errors import UserError
-from seit_cl.experiment import Experiment
-from seit_cl.facts import facts
+from seit_cl.core.errors import UserError
+from seit_cl.experiment.experiment import Experiment
+from seit_cl.experiment.metadata import facts
+from seit_cl.experiment.run_data import RunData
 from seit_cl.formats import build_format, canonical_spec
 from seit_cl.formats._quality import CANDIDATES, held_out_error
 from seit_cl.memory import ByteBudgetBuffer
-from seit_cl.rundata import RunData
 
 NAMES = ["jpeg", "jpeg_scan", "webp", "avif", "jxl"]
 
@@ -39,7 +39,9 @@ def clusters(noise: float, seed: int = 0) -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_auto_is_written_in_the_spec_and_refused_for_encoding_before_it_is_chosen(name: str) -> None:
+def test_auto_is_written_in_the_spec_and_refused_for_encoding_before_it_is_chosen(
+    name: str,
+) -> None:
     assert canonical_spec(f"{name}:quality=auto").partition("quality=")[2].startswith("auto")
     fmt = build_format(f"{name}:quality=auto", CONTEXT)
     assert fmt.unfitted and fmt.spec.startswith(f"{name}:quality=auto") and fmt.side_info == b"\0"
@@ -54,7 +56,10 @@ def test_what_was_chosen_is_counted_saved_and_given_back(name: str, tmp_path: Pa
     assert memory.fmt.chosen == f"quality={memory.fmt.quality}" and memory.fmt.quality in CANDIDATES
     memory.offer(samples(60))
     memory.save(tmp_path / "memory.bin")
-    assert os.path.getsize(tmp_path / "memory.bin") == memory.used_bytes and memory.bytes_by_kind()["side_info"] == 1
+    assert (
+        os.path.getsize(tmp_path / "memory.bin") == memory.used_bytes
+        and memory.bytes_by_kind()["side_info"] == 1
+    )
     loaded = ByteBudgetBuffer.load(tmp_path / "memory.bin")
     assert loaded.fmt.chosen == memory.fmt.chosen and loaded.fmt.spec == memory.fmt.spec
     named = build_format(f"{name}:{memory.fmt.chosen}", CONTEXT)
@@ -86,15 +91,24 @@ def test_other_words_are_refused(text: str) -> None:
 @given(st.integers(1, 39), st.floats(0.1, 2.0))
 def test_more_exemplars_of_every_class_are_worth_more(fits: int, noise: float) -> None:
     features, labels = clusters(noise)
-    few, many = held_out_error(features, features, labels, 1), held_out_error(features, features, labels, 40)
+    few, many = (
+        held_out_error(features, features, labels, 1),
+        held_out_error(features, features, labels, 40),
+    )
     assert many < few
-    assert held_out_error(features, features, labels, fits + 0.5) == held_out_error(features, features, labels, fits)
+    assert held_out_error(features, features, labels, fits + 0.5) == held_out_error(
+        features, features, labels, fits
+    )
 
 
 def test_images_that_have_moved_away_are_worth_less_than_ones_that_have_not() -> None:
     features, labels = clusters(0.5)
-    moved = torch.nn.functional.normalize(features + 0.5 * torch.randn(40, generator=torch.Generator().manual_seed(1)), dim=1)
-    assert held_out_error(moved, features, labels, 10) > held_out_error(features, features, labels, 10)
+    moved = torch.nn.functional.normalize(
+        features + 0.5 * torch.randn(40, generator=torch.Generator().manual_seed(1)), dim=1
+    )
+    assert held_out_error(moved, features, labels, 10) > held_out_error(
+        features, features, labels, 10
+    )
 
 
 @settings(max_examples=20, deadline=None)
@@ -107,10 +121,19 @@ def test_less_than_one_exemplar_a_class_lies_between_one_and_none(share: float) 
 
 @pytest.mark.slow
 def test_a_run_chooses_for_its_budget_and_resumes_with_it(fractals: Path, tmp_path: Path) -> None:
-    config = RunConfig(data_root=fractals, experiences=2, epochs=1, format="jpeg_scan:quality=auto", batch=16, replay_batch=8)
+    config = RunConfig(
+        data_root=fractals,
+        experiences=2,
+        epochs=1,
+        format="jpeg_scan:quality=auto",
+        batch=16,
+        replay_batch=8,
+    )
     chosen = {}
     for budget in (0.002, 0.2):
-        experiment = Experiment(replace(config, memory_mb=budget), RunData(config), tmp_path / f"{budget}")
+        experiment = Experiment(
+            replace(config, memory_mb=budget), RunData(config), tmp_path / f"{budget}"
+        )
         experiment.run()
         assert experiment.memory is not None
         chosen[budget] = experiment.memory.fmt.quality

@@ -1,16 +1,16 @@
 """What every registered format must do, built-in or plugged in."""
 
 import pytest
-import random_samples
 import torch
-from random_entropy import random_model
-from random_samples import CODED
 
-from seit_cl import plugins
-from seit_cl.entropy.model import register_entropy
-from seit_cl.errors import UserError
+from helpers import random_samples
+from helpers.random_entropy import random_model
+from helpers.random_samples import CODED
+from seit_cl.core import plugins
+from seit_cl.core.errors import UserError
+from seit_cl.data.samples import Samples
 from seit_cl.formats import FormatContext, build_format, canonical_spec, parse_spec
-from seit_cl.samples import Samples
+from seit_cl.formats.entropy.model import register_entropy
 
 SPECS = [*sorted(plugins.names("format")), "tokens:coder=ans", "tokens:coder=context"]
 register_entropy(random_model(CODED.codes, tokenizer=CODED.tokenizer))
@@ -39,7 +39,10 @@ def samples(context: FormatContext):
 
 def test_decode_gives_the_domain_shape_and_type(fmt, context, samples):
     decoded = fmt.decode(fmt.encode(samples(5)))
-    shapes = {"tokens": (5, *context.grid), "pixels": (5, 3, context.resolution, context.resolution)}
+    shapes = {
+        "tokens": (5, *context.grid),
+        "pixels": (5, 3, context.resolution, context.resolution),
+    }
     assert tuple(decoded.shape) == shapes[fmt.domain]
     assert decoded.dtype == {"tokens": torch.int16, "pixels": torch.uint8}[fmt.domain]
 
@@ -48,7 +51,9 @@ def test_canonical_spec_rebuilds_the_format(spec, fmt, context, samples):
     again = build_format(fmt.spec, context)
     again.side_info = fmt.side_info
     records = fmt.encode(samples(5))
-    assert again.spec == fmt.spec and canonical_spec(fmt.spec).partition(":")[0] == parse_spec(spec)[0]
+    assert (
+        again.spec == fmt.spec and canonical_spec(fmt.spec).partition(":")[0] == parse_spec(spec)[0]
+    )
     assert torch.equal(again.decode(records), fmt.decode(records))
 
 

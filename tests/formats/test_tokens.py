@@ -4,18 +4,25 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from random_samples import CONTEXT, RandomSource, samples
 
-from seit_cl.errors import UserError
+from helpers.random_samples import CONTEXT, RandomSource, samples
+from seit_cl.core.errors import UserError
+from seit_cl.data.samples import Samples
 from seit_cl.formats import FormatContext, build_format
 from seit_cl.formats.tokens import code_bits, pack, packed_bytes, unpack
-from seit_cl.samples import Samples
 
 
-@given(codes=st.integers(2, 16384), count=st.integers(0, 5), positions=st.integers(1, 70), seed=st.integers(0, 2**31))
+@given(
+    codes=st.integers(2, 16384),
+    count=st.integers(0, 5),
+    positions=st.integers(1, 70),
+    seed=st.integers(0, 2**31),
+)
 def test_unpack_inverts_pack(codes, count, positions, seed):
     bits = code_bits(codes)
-    tokens = torch.randint(codes, (count, positions), generator=torch.Generator().manual_seed(seed)).to(torch.int16)
+    tokens = torch.randint(
+        codes, (count, positions), generator=torch.Generator().manual_seed(seed)
+    ).to(torch.int16)
     rows = pack(tokens, bits)
     assert rows.dtype == torch.uint8 and rows.shape == (count, packed_bytes(positions, bits))
     assert torch.equal(unpack(rows, bits, positions), tokens)
@@ -27,7 +34,9 @@ def test_all_ones_and_all_zeros_survive_every_width(bits):
     assert torch.equal(unpack(pack(tokens, bits), bits, 18).int(), tokens)
 
 
-@pytest.mark.parametrize("codes, bits", [(1, 1), (2, 1), (3, 2), (1024, 10), (1025, 11), (16384, 14), (32768, 15)])
+@pytest.mark.parametrize(
+    "codes, bits", [(1, 1), (2, 1), (3, 2), (1024, 10), (1025, 11), (16384, 14), (32768, 15)]
+)
 def test_bits_are_the_logarithm_rounded_up(codes, bits):
     assert code_bits(codes) == bits
 
@@ -37,11 +46,16 @@ def test_codes_lie_lowest_bit_first():
 
 
 def test_a_256_px_image_at_stride_8_takes_1280_bytes():
-    assert build_format("tokens", FormatContext(256, 1000, 1024, (1, 32, 32), "t")).fixed_length == 1280
+    assert (
+        build_format("tokens", FormatContext(256, 1000, 1024, (1, 32, 32), "t")).fixed_length
+        == 1280
+    )
 
 
 def test_large_batches_cross_the_working_chunk():
-    tokens = torch.randint(1024, (5000, 64), generator=torch.Generator().manual_seed(0)).to(torch.int16)
+    tokens = torch.randint(1024, (5000, 64), generator=torch.Generator().manual_seed(0)).to(
+        torch.int16
+    )
     assert torch.equal(unpack(pack(tokens, 10), 10, 64), tokens)
 
 
@@ -54,7 +68,9 @@ def test_a_code_out_of_range_is_named(wrong):
             return grids
 
     with pytest.raises(UserError, match=f"code {wrong} "):
-        build_format("tokens", CONTEXT).encode(Samples(torch.arange(2), torch.zeros(2, dtype=torch.int64), Wrong()))
+        build_format("tokens", CONTEXT).encode(
+            Samples(torch.arange(2), torch.zeros(2, dtype=torch.int64), Wrong())
+        )
 
 
 def test_a_grid_of_another_shape_is_refused():
@@ -72,7 +88,9 @@ def test_a_codebook_beyond_int16_is_refused():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("bits", [1, 7, 10, 14, 15, 16])
 def test_cuda_packs_and_unpacks_the_same_bytes(bits):
-    tokens = torch.randint(2**bits, (300, 100), generator=torch.Generator().manual_seed(bits)).to(torch.int32)
+    tokens = torch.randint(2**bits, (300, 100), generator=torch.Generator().manual_seed(bits)).to(
+        torch.int32
+    )
     rows = pack(tokens, bits)
     assert torch.equal(pack(tokens.cuda(), bits).cpu(), rows)
     assert torch.equal(unpack(rows.cuda(), bits, 100).cpu(), unpack(rows, bits, 100))
@@ -83,7 +101,11 @@ def test_cuda_packs_and_unpacks_the_same_bytes(bits):
     [
         ("tokens:coder=contxt", CONTEXT, "did you mean 'context'"),
         ("tokens:coder=ans", CONTEXT, "not 2; use coder=fixed"),
-        ("tokens:coder=context", FormatContext(32, 10, 1000, (1, 4, 4), "nobody's"), "tokenizer nobody's; fit them"),
+        (
+            "tokens:coder=context",
+            FormatContext(32, 10, 1000, (1, 4, 4), "nobody's"),
+            "tokenizer nobody's; fit them",
+        ),
     ],
 )
 def test_a_coder_that_cannot_be_is_refused_in_one_line(spec, context, words):
@@ -92,4 +114,8 @@ def test_a_coder_that_cannot_be_is_refused_in_one_line(spec, context, words):
 
 
 def test_the_plain_spec_is_that_of_fixed_lengths():
-    assert build_format("tokens:coder=fixed", CONTEXT).spec == build_format("tokens", CONTEXT).spec == "tokens"
+    assert (
+        build_format("tokens:coder=fixed", CONTEXT).spec
+        == build_format("tokens", CONTEXT).spec
+        == "tokens"
+    )

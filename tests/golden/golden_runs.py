@@ -23,37 +23,162 @@ from pathlib import Path
 
 import torch
 
-from seit_cl.datasets.fractals import write_fractals
+from seit_cl.data.fractals import write_fractals
 
 DIGESTS = Path(__file__).with_name("digests.json")
-COMMON = ["--device", "cpu", "--precision", "fp32", "--experiences", "2", "--epochs", "2", "--batch", "16",
-          "--replay-batch", "8", "--seed", "3"]  # fmt: skip
-STRATEGIES = ["er", "er_ace", "derpp", "mir", "agem", "gdumb", "icarl", "lucir", "wa", "lwf", "ewc", "ncm", "naive",
-              "cumulative", "joint", "avalanche:SynapticIntelligencePlugin,si_lambda=0.01",
-              "avalanche:LwFPlugin,alpha=1.0,temperature=2.0", "avalanche:ReplayPlugin"]  # fmt: skip
+COMMON = [
+    "--device",
+    "cpu",
+    "--precision",
+    "fp32",
+    "--experiences",
+    "2",
+    "--epochs",
+    "2",
+    "--batch",
+    "16",
+    "--replay-batch",
+    "8",
+    "--seed",
+    "3",
+]
+STRATEGIES = [
+    "er",
+    "er_ace",
+    "derpp",
+    "mir",
+    "agem",
+    "gdumb",
+    "icarl",
+    "lucir",
+    "wa",
+    "lwf",
+    "ewc",
+    "ncm",
+    "naive",
+    "cumulative",
+    "joint",
+    "avalanche:SynapticIntelligencePlugin,si_lambda=0.01",
+    "avalanche:LwFPlugin,alpha=1.0,temperature=2.0",
+    "avalanche:ReplayPlugin",
+]
 TOKEN_FORMATS = ["tokens", "tokens:coder=ans", "tokens:coder=context"]
-IMAGE_FORMATS = ["jpeg:quality=75", "jpeg:quality=auto", "jpeg:quality=40,size=32,chroma=444", "jpeg:original",
-                 "jpeg_scan:quality=30", "raw", "png", "webp", "avif", "jxl"]  # fmt: skip
+IMAGE_FORMATS = [
+    "jpeg:quality=75",
+    "jpeg:quality=auto",
+    "jpeg:quality=40,size=32,chroma=444",
+    "jpeg:original",
+    "jpeg_scan:quality=30",
+    "raw",
+    "png",
+    "webp",
+    "avif",
+    "jxl",
+]
 GROUPS: dict[str, list[str]] = {
     "strategies": ["--memory-mb", "0.003", "--strategy", *STRATEGIES],
-    "head": ["--memory-mb", "0.003", "--strategy", "er", "derpp", "icarl", "--head", "fixed", "--cutmix-p", "0"],
-    "augmented": ["--memory-mb", "0.003", "--strategy", "er", "--cutmix-p", "1", "--cutmix-alpha", "0.5", "--noise-p", "1",
-                  "--flip-p", "1", "--synonym-p", "0.5", "--swap-p", "0.5"],
+    "head": [
+        "--memory-mb",
+        "0.003",
+        "--strategy",
+        "er",
+        "derpp",
+        "icarl",
+        "--head",
+        "fixed",
+        "--cutmix-p",
+        "0",
+    ],
+    "augmented": [
+        "--memory-mb",
+        "0.003",
+        "--strategy",
+        "er",
+        "--cutmix-p",
+        "1",
+        "--cutmix-alpha",
+        "0.5",
+        "--noise-p",
+        "1",
+        "--flip-p",
+        "1",
+        "--synonym-p",
+        "0.5",
+        "--swap-p",
+        "0.5",
+    ],
     "token formats": ["--memory-mb", "0.0045", "--format", *TOKEN_FORMATS],
     "image formats": ["--memory-mb", "0.03", "--format", *IMAGE_FORMATS],
-    "pixel learner": ["--memory-mb", "0.03", "--learner", "pixels", "--format", "jpeg", "raw", "--strategy", "er",
-                      "derpp", "gdumb"],
-    "class-balanced-count": ["--memory-mb", "0.03", "--format", "jpeg", "--policy", "class-balanced-count"],
+    "pixel learner": [
+        "--memory-mb",
+        "0.03",
+        "--learner",
+        "pixels",
+        "--format",
+        "jpeg",
+        "raw",
+        "--strategy",
+        "er",
+        "derpp",
+        "gdumb",
+    ],
+    "class-balanced-count": [
+        "--memory-mb",
+        "0.03",
+        "--format",
+        "jpeg",
+        "--policy",
+        "class-balanced-count",
+    ],
     "reservoir": ["--memory-mb", "0.03", "--format", "tokens", "jpeg", "--policy", "reservoir"],
     "herding": ["--memory-mb", "0.002", "--format", "tokens", "--policy", "herding"],
-    "online": ["--memory-mb", "0.002", "--scenario", "online:size=20", "--epochs", "1", "--strategy", "er", "agem",
-               "--eval-every", "2"],
-    "blurry": ["--memory-mb", "0.002", "--scenario", "blurry", "--epochs", "1", "--strategy", "er", "er_ace"],
+    "online": [
+        "--memory-mb",
+        "0.002",
+        "--scenario",
+        "online:size=20",
+        "--epochs",
+        "1",
+        "--strategy",
+        "er",
+        "agem",
+        "--eval-every",
+        "2",
+    ],
+    "blurry": [
+        "--memory-mb",
+        "0.002",
+        "--scenario",
+        "blurry",
+        "--epochs",
+        "1",
+        "--strategy",
+        "er",
+        "er_ace",
+    ],
     "long-tailed": ["--memory-mb", "0.002", "--scenario", "long-tailed:ratio=4"],
-    "domains": ["--memory-mb", "0.002", "--scenario", "domain-incremental:corruptions=gaussian_noise+contrast",
-                "--experiences", "0", "--strategy", "er", "joint"],
-    "levels": ["--memory-mb", "0.002", "--class-order-seed", "7", "--first-classes", "3", "--model", "tiny"],
-}  # fmt: skip
+    "domains": [
+        "--memory-mb",
+        "0.002",
+        "--scenario",
+        "domain-incremental:corruptions=gaussian_noise+contrast",
+        "--experiences",
+        "0",
+        "--strategy",
+        "er",
+        "joint",
+    ],
+    "levels": [
+        "--memory-mb",
+        "0.002",
+        "--class-order-seed",
+        "7",
+        "--first-classes",
+        "3",
+        "--model",
+        "tiny",
+    ],
+}
 RESUMED = ["--memory-mb", "0.003", "--strategy", "derpp", "--experiences", "5", "--epochs", "4"]
 
 
@@ -101,7 +226,9 @@ def digests(out: Path, group: str) -> dict[str, str]:
         found[f"{group}/{run.name}/accuracy.csv"] = hashlib.sha256(rows).hexdigest()
         memory = run / "memory.bin"
         if memory.exists():
-            found[f"{group}/{run.name}/memory.bin"] = hashlib.sha256(memory.read_bytes()).hexdigest()
+            found[f"{group}/{run.name}/memory.bin"] = hashlib.sha256(
+                memory.read_bytes()
+            ).hexdigest()
     return found
 
 
@@ -114,9 +241,13 @@ def _environment() -> dict[str, str]:
 
 
 def _run(options: list[str]) -> None:
-    done = subprocess.run(_command(options), env=_environment(), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        _command(options), env=_environment(), capture_output=True, text=True, check=False
+    )
     if done.returncode:
-        raise RuntimeError(f"{' '.join(options)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
+        raise RuntimeError(
+            f"{' '.join(options)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
+        )
 
 
 def _kill_after_first_commit(options: list[str], out: Path) -> None:
@@ -128,7 +259,9 @@ def _kill_after_first_commit(options: list[str], out: Path) -> None:
     process.send_signal(signal.SIGKILL)
     process.wait()
     if not list(out.glob("*/checkpoint.pt")):
-        raise RuntimeError("the run to be resumed was over before it was killed; give it more epochs")
+        raise RuntimeError(
+            "the run to be resumed was over before it was killed; give it more epochs"
+        )
 
 
 def main() -> int:
@@ -147,10 +280,14 @@ def main() -> int:
         print(f"{machine()}: {len(now)} digests recorded")
         return 0
     if machine() not in tables:
-        print(f"{machine()}: no digests; record them from a tree that is known to be good, with --record")
+        print(
+            f"{machine()}: no digests; record them from a tree that is known to be good, with --record"
+        )
         return 2
     wanted = tables[machine()]
-    changed = sorted(name for name in wanted.keys() | now.keys() if wanted.get(name) != now.get(name))
+    changed = sorted(
+        name for name in wanted.keys() | now.keys() if wanted.get(name) != now.get(name)
+    )
     for name in changed:
         print(f"changed: {name}")
     print(f"{machine()}: {len(wanted)} digests, {len(changed)} changed")

@@ -4,9 +4,18 @@ import json
 from pathlib import Path
 
 import pytest
-from golden_runs import DIGESTS, GROUPS, IMAGE_FORMATS, STRATEGIES, TOKEN_FORMATS, machine, run_group, run_resumed
 
-from seit_cl import plugins
+from golden.golden_runs import (
+    DIGESTS,
+    GROUPS,
+    IMAGE_FORMATS,
+    STRATEGIES,
+    TOKEN_FORMATS,
+    machine,
+    run_group,
+    run_resumed,
+)
+from seit_cl.core import plugins
 
 TABLES: dict[str, dict[str, str]] = json.loads(DIGESTS.read_text())
 KNOWN = machine() in TABLES
@@ -14,7 +23,9 @@ NO_TABLE = f"no digests for {machine()}: python tests/golden/golden_runs.py --re
 
 
 def recorded(group: str) -> dict[str, str]:
-    return {name: digest for name, digest in TABLES[machine()].items() if name.startswith(f"{group}/")}
+    return {
+        name: digest for name, digest in TABLES[machine()].items() if name.startswith(f"{group}/")
+    }
 
 
 @pytest.mark.slow
@@ -26,7 +37,9 @@ def test_short_runs_give_the_recorded_numbers(group: str, fractals: Path, tmp_pa
 
 @pytest.mark.slow
 @pytest.mark.skipif(not KNOWN, reason=NO_TABLE)
-def test_a_killed_and_resumed_run_gives_the_recorded_numbers(fractals: Path, tmp_path: Path) -> None:
+def test_a_killed_and_resumed_run_gives_the_recorded_numbers(
+    fractals: Path, tmp_path: Path
+) -> None:
     assert run_resumed(fractals, tmp_path) == recorded("resumed")
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from seit_cl.generators import Generators
+from seit_cl.core.rng import Generators
 from seit_cl.learner.batches import Batch, BatchMaker, ReplayLoader
 
 CPU = torch.device("cpu")
@@ -26,17 +26,25 @@ class Memory:
 def maker(cutmix_p: float, seed: int = 0) -> BatchMaker:
     """Augmentation adds noise, so that its generator shows in the inputs."""
 
-    def augment(raw: torch.Tensor, generator: torch.Generator | None, train: bool = True) -> torch.Tensor:
+    def augment(
+        raw: torch.Tensor, generator: torch.Generator | None, train: bool = True
+    ) -> torch.Tensor:
         return raw.float() + torch.rand(raw.shape, generator=generator)
 
     return BatchMaker(augment, 3, cutmix_p, 1.0, CPU, Generators(seed))
 
 
-def epoch(cutmix_p: float = 0.0, exemplars: int = 0, replay_batch: int = 2, seed: int = 0) -> list[tuple[Batch, Batch | None]]:
+def epoch(
+    cutmix_p: float = 0.0, exemplars: int = 0, replay_batch: int = 2, seed: int = 0
+) -> list[tuple[Batch, Batch | None]]:
     ids = torch.arange(10)
     raw = torch.arange(10.0)[:, None, None, None].expand(10, 2, 4, 4)
     memory = Memory(exemplars) if exemplars else None
-    return list(ReplayLoader(maker(cutmix_p, seed), lambda wanted: raw[wanted], ids, ids % 3, 4, replay_batch, memory))
+    return list(
+        ReplayLoader(
+            maker(cutmix_p, seed), lambda wanted: raw[wanted], ids, ids % 3, 4, replay_batch, memory
+        )
+    )
 
 
 @pytest.mark.parametrize("exemplars", [0, 1, 1000])
@@ -47,7 +55,9 @@ def test_steps_follow_the_fresh_data_whatever_the_memory_holds(exemplars: int) -
     assert all((replay is None) == (exemplars == 0) for _, replay in steps)
 
 
-@pytest.mark.parametrize("other", [{"exemplars": 7}, {"exemplars": 7, "replay_batch": 5}, {"exemplars": 900}])
+@pytest.mark.parametrize(
+    "other", [{"exemplars": 7}, {"exemplars": 7, "replay_batch": 5}, {"exemplars": 900}]
+)
 def test_replay_moves_nothing_of_the_fresh_samples(other: dict[str, int]) -> None:
     for (fresh, _), (again, _) in zip(epoch(0.5), epoch(0.5, **other), strict=True):
         assert torch.equal(fresh.inputs, again.inputs) and torch.equal(fresh.ids, again.ids)
@@ -57,12 +67,16 @@ def test_cutmix_moves_neither_the_order_nor_the_crops() -> None:
     for (plain, _), (mixed, _) in zip(epoch(0.0), epoch(1.0), strict=True):
         assert torch.equal(plain.ids, mixed.ids)
         own = (mixed.inputs == plain.inputs).flatten(1).float().mean(1)
-        kept = mixed.targets[torch.arange(len(own)), mixed.labels]  # at least the share that is still the sample's own
+        kept = mixed.targets[
+            torch.arange(len(own)), mixed.labels
+        ]  # at least the share that is still the sample's own
         assert bool((kept >= own - 1e-6).all())
 
 
 def test_cutmix_mixes_as_many_batches_as_asked_for() -> None:
-    mixed = sum(fresh.targets is not None for seed in range(200) for fresh, _ in epoch(0.3, seed=seed))
+    mixed = sum(
+        fresh.targets is not None for seed in range(200) for fresh, _ in epoch(0.3, seed=seed)
+    )
     assert 0.23 < mixed / 600 < 0.37
 
 

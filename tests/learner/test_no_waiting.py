@@ -13,15 +13,15 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
-from seit_cl import devices, plugins
-from seit_cl.generators import PURPOSES
+from seit_cl.core import devices, plugins
+from seit_cl.core.rng import PURPOSES
+from seit_cl.learner.augment.pixels import PixelAugment
+from seit_cl.learner.augment.tokens import TokenAugment
 from seit_cl.learner.batches import Augment, BatchMaker, ReplayLoader
-from seit_cl.learner.pixel_augment import PixelAugment
-from seit_cl.learner.template import Learner, Optimisation
-from seit_cl.learner.token_augment import TokenAugment
+from seit_cl.learner.learner import Learner, Optimisation
 from seit_cl.learner.vit import build_vit, pixel_stem, token_stem
-from seit_cl.memory import resident
-from seit_cl.memory.resident import Exemplars, Resident
+from seit_cl.memory import device_cache as resident
+from seit_cl.memory.device_cache import DeviceCache, Exemplars
 
 GPU = torch.device("cuda", 0)
 CLASSES, SAMPLES, EXEMPLARS = 6, 20, 10
@@ -47,7 +47,7 @@ class Memory:
         labels = torch.zeros(EXEMPLARS, dtype=torch.int64)
         extras = torch.zeros(EXEMPLARS, 3, dtype=torch.float16)
         whole = Exemplars(raw, labels, torch.arange(EXEMPLARS), {"logits": extras})
-        self.resident = Resident(GPU, whole.__getitem__, self.__len__)
+        self.resident = DeviceCache(GPU, whole.__getitem__, self.__len__)
 
     def __len__(self) -> int:
         return EXEMPLARS
@@ -61,7 +61,9 @@ def there(module: nn.Module, mode: FakeTensorMode) -> Any:
     module = copy.deepcopy(module)
     for part in module.modules():
         kept = [(part._buffers, name, value) for name, value in part.named_buffers(recurse=False)]
-        kept += [(part._parameters, name, value) for name, value in part.named_parameters(recurse=False)]  # type: ignore[misc]
+        kept += [
+            (part._parameters, name, value) for name, value in part.named_parameters(recurse=False)
+        ]  # type: ignore[misc]
         for where, name, value in kept:
             with mode:
                 pretended = torch.empty(value.shape, dtype=value.dtype, device=GPU)
@@ -84,17 +86,24 @@ def pixels_side(mode: FakeTensorMode) -> tuple[Augment, nn.Module, Tensor]:
 @pytest.fixture
 def mode(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeTensorMode]:
     for module in (devices, resident):
-        monkeypatch.setattr(module, "room", lambda device: 10**9)
+        monkeypatch.setattr(module, "device_budget", lambda device: 10**9)
     yield FakeTensorMode()
 
 
-def pretended_learner(augment: Augment, model: nn.Module, mode: FakeTensorMode, name: str) -> Learner:
+def pretended_learner(
+    augment: Augment, model: nn.Module, mode: FakeTensorMode, name: str
+) -> Learner:
     """A learner whose model is on the pretended GPU, with a strategy."""
     strategy = plugins.load("strategy", name)(None)
     optimisation = Optimisation(1, 1e-3, 0.05, 0.1, 1.0, "bf16")
     cpu = torch.device("cpu")
     learner = Learner(
-        model=model, strategy=strategy, optimisation=optimisation, augment=augment, grow_head=True, device=cpu
+        model=model,
+        strategy=strategy,
+        optimisation=optimisation,
+        augment=augment,
+        grow_head=True,
+        device=cpu,
     )
     learner.model, learner.device, learner.seen = there(model, mode), GPU, 4
     return learner
@@ -103,15 +112,21 @@ def pretended_learner(augment: Augment, model: nn.Module, mode: FakeTensorMode, 
 @pytest.mark.parametrize("name", ["er", "er_ace"])
 @pytest.mark.parametrize("side", [tokens_side, pixels_side])
 @pytest.mark.filterwarnings("ignore:User provided device_type of 'cuda'")
-def test_batches_forward_loss_and_tests_read_nothing_back(side: Any, name: str, mode: FakeTensorMode) -> None:
+def test_batches_forward_loss_and_tests_read_nothing_back(
+    side: Any, name: str, mode: FakeTensorMode
+) -> None:
     with torch.random.fork_rng(devices=[]):
         augment, model, raw = side(mode)
     learner = pretended_learner(augment, model, mode, name)
     with mode:
         raw = mode.from_tensor(raw)
-        maker = Maker(augment, CLASSES, 1.0, 1.0, GPU, {purpose: PretendedGenerator() for purpose in PURPOSES})  # type: ignore[arg-type]
+        maker = Maker(
+            augment, CLASSES, 1.0, 1.0, GPU, {purpose: PretendedGenerator() for purpose in PURPOSES}
+        )  # type: ignore[arg-type]
         labels = torch.zeros(SAMPLES, dtype=torch.int64)
-        loader = ReplayLoader(maker, raw.__getitem__, torch.arange(SAMPLES), labels, 8, 4, Memory(raw[:EXEMPLARS]))
+        loader = ReplayLoader(
+            maker, raw.__getitem__, torch.arange(SAMPLES), labels, 8, 4, Memory(raw[:EXEMPLARS])
+        )
         for step, (fresh, replay) in enumerate(loader):
             assert replay is not None and fresh.inputs.device == GPU and fresh.targets is not None
             assert replay.extras["logits"].device == (GPU if step else replay.labels.device)

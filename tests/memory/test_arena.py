@@ -23,7 +23,9 @@ def test_arena_is_a_list_with_swap_removal(actions, capacity):
                     arena.append(np.frombuffer(action, np.uint8), 0)
                 continue
             mark = np.array([number, -number])
-            assert arena.append(np.frombuffer(action, np.uint8), number, {"mark": mark}) == len(model)
+            assert arena.append(np.frombuffer(action, np.uint8), number, {"mark": mark}) == len(
+                model
+            )
             model.append((action, number))
         elif model:
             slot = action % len(model)

@@ -8,21 +8,27 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from memory_samples import CONTEXT, STORES, TinySource, extras, memory, samples
 
-from seit_cl.errors import BudgetTooSmall
+from helpers.memory_samples import CONTEXT, STORES, TinySource, extras, memory, samples
+from seit_cl.core.errors import BudgetTooSmall
+from seit_cl.data.samples import Samples
 from seit_cl.formats import FormatContext, build_format
 from seit_cl.memory import POLICIES, ByteBudgetBuffer, TensorSpec
-from seit_cl.samples import Samples
 
-RECORD, LABEL, EXTRAS = 16, 1, 5 * 2 + 4  # bytes of an exemplar in memory_samples: tokens, label, STORES
+RECORD, LABEL, EXTRAS = (
+    16,
+    1,
+    5 * 2 + 4,
+)  # bytes of an exemplar in memory_samples: tokens, label, STORES
 JPEG_LENGTHS = {i: len(memory(5000, "jpeg").fmt.encode(samples(i, [0])).data) for i in range(17)}
 every_policy = pytest.mark.parametrize("policy", POLICIES)
 
 
-def header(policy: str = "class-balanced", stores: Mapping[str, TensorSpec] | None = None) -> int:
+def header(
+    policy: str = "class-balanced", exemplar_fields: Mapping[str, TensorSpec] | None = None
+) -> int:
     """Bytes of an empty memory of tokens."""
-    return memory(10_000, policy=policy, stores=stores).used_bytes
+    return memory(10_000, policy=policy, exemplar_fields=exemplar_fields).used_bytes
 
 
 @every_policy
@@ -31,20 +37,28 @@ def header(policy: str = "class-balanced", stores: Mapping[str, TensorSpec] | No
 def test_a_budget_holds_as_many_exemplars_with_extras_as_fit_and_not_one_more(
     policy: str, count: int, spare: int
 ) -> None:
-    buffer = memory(header(policy, STORES) + count * (RECORD + LABEL + EXTRAS) + spare, policy=policy, stores=STORES)
+    buffer = memory(
+        header(policy, STORES) + count * (RECORD + LABEL + EXTRAS) + spare,
+        policy=policy,
+        exemplar_fields=STORES,
+    )
     buffer.offer(samples(0, [i % 5 for i in range(60)]), extras(0, 60))
     assert len(buffer) == count and buffer.used_bytes == buffer.budget_bytes - spare
 
 
 def test_extras_count_in_the_smallest_budget() -> None:
-    smallest = header(stores=STORES) + RECORD + LABEL + EXTRAS
-    assert len(memory(smallest, stores=STORES)) == 0
+    smallest = header(exemplar_fields=STORES) + RECORD + LABEL + EXTRAS
+    assert len(memory(smallest, exemplar_fields=STORES)) == 0
     with pytest.raises(BudgetTooSmall, match=f"at least {smallest} bytes"):
-        memory(smallest - 1, stores=STORES)
+        memory(smallest - 1, exemplar_fields=STORES)
 
 
-@pytest.mark.parametrize(("classes", "width"), [(1, 1), (256, 1), (257, 2), (65_536, 2), (65_537, 4)])
-def test_a_label_takes_what_the_number_of_classes_needs(classes: int, width: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("classes", "width"), [(1, 1), (256, 1), (257, 2), (65_536, 2), (65_537, 4)]
+)
+def test_a_label_takes_what_the_number_of_classes_needs(
+    classes: int, width: int, tmp_path: Path
+) -> None:
     context = FormatContext(16, classes, CONTEXT.codes, CONTEXT.grid, "test")
     buffer = ByteBudgetBuffer(1_000_000, build_format("tokens", context), context)
     empty = buffer.used_bytes
@@ -58,7 +72,9 @@ def test_a_label_takes_what_the_number_of_classes_needs(classes: int, width: int
 
 @every_policy
 @pytest.mark.parametrize("spec", ["tokens", "jpeg"])
-def test_the_header_is_the_file_of_an_empty_memory_and_never_changes(policy: str, spec: str, tmp_path: Path) -> None:
+def test_the_header_is_the_file_of_an_empty_memory_and_never_changes(
+    policy: str, spec: str, tmp_path: Path
+) -> None:
     buffer = memory(2000, spec, policy)
     buffer.save(tmp_path / "memory.bin")
     empty = os.path.getsize(tmp_path / "memory.bin")
@@ -68,7 +84,9 @@ def test_the_header_is_the_file_of_an_empty_memory_and_never_changes(policy: str
 
 
 def test_only_policies_that_count_classes_pay_for_counters() -> None:
-    assert header("class-balanced") - header("reservoir") == 4 * CONTEXT.classes + len("class-balanced") - len("reservoir")
+    assert header("class-balanced") - header("reservoir") == 4 * CONTEXT.classes + len(
+        "class-balanced"
+    ) - len("reservoir")
 
 
 @every_policy
@@ -95,10 +113,18 @@ def _bytes_of_class(buffer: ByteBudgetBuffer, label: int) -> int:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_longer_record_takes_the_place_of_as_many_as_it_needs(seed: int) -> None:
-    short, long = min(JPEG_LENGTHS, key=JPEG_LENGTHS.__getitem__), max(JPEG_LENGTHS, key=JPEG_LENGTHS.__getitem__)
+    short, long = (
+        min(JPEG_LENGTHS, key=JPEG_LENGTHS.__getitem__),
+        max(JPEG_LENGTHS, key=JPEG_LENGTHS.__getitem__),
+    )
     assert JPEG_LENGTHS[long] > JPEG_LENGTHS[short] + 100
-    buffer = memory(memory(5000, "jpeg").used_bytes + 3 * (JPEG_LENGTHS[short] + LABEL + 2), "jpeg", seed=seed)
+    buffer = memory(
+        memory(5000, "jpeg").used_bytes + 3 * (JPEG_LENGTHS[short] + LABEL + 2), "jpeg", seed=seed
+    )
     for _ in range(3):
         buffer.offer(samples(short, [0]))
     buffer.offer(samples(long, [1]))
-    assert buffer.counts_per_class().tolist() == [1, 1, 0, 0, 0] and buffer.used_bytes <= buffer.budget_bytes
+    assert (
+        buffer.counts_per_class().tolist() == [1, 1, 0, 0, 0]
+        and buffer.used_bytes <= buffer.budget_bytes
+    )

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from memory_samples import CONTEXT, STORES, extras, ids_of, kept, memory, room_for, samples
 
-from seit_cl.errors import BudgetTooSmall, UserError
+from helpers.memory_samples import CONTEXT, STORES, extras, ids_of, kept, memory, room_for, samples
+from seit_cl.core.errors import BudgetTooSmall, UserError
 from seit_cl.formats import build_format
 from seit_cl.memory import POLICIES, ByteBudgetBuffer
 
@@ -55,7 +55,7 @@ def test_labels_outside_the_classes_are_refused():
 
 
 def test_exemplars_come_back_with_labels_and_extras():
-    buffer = memory(room_for(30) + 200, stores=STORES)
+    buffer = memory(room_for(30) + 200, exemplar_fields=STORES)
     buffer.offer(samples(0, [i % 5 for i in range(60)]), extras(0, 60))
     batch = buffer.sample(10, generator())
     ids = torch.tensor(ids_of(batch.inputs))
@@ -65,7 +65,7 @@ def test_exemplars_come_back_with_labels_and_extras():
 
 
 def test_extras_must_match_the_stores():
-    buffer = memory(5000, stores=STORES)
+    buffer = memory(5000, exemplar_fields=STORES)
     with pytest.raises(ValueError, match="stores"):
         buffer.offer(samples(0, [0]))
     with pytest.raises(ValueError, match="shape"):
@@ -73,7 +73,7 @@ def test_extras_must_match_the_stores():
 
 
 def test_update_extras_changes_those_and_no_others():
-    buffer = memory(5000, stores=STORES)
+    buffer = memory(5000, exemplar_fields=STORES)
     buffer.offer(samples(0, [0] * 8), extras(0, 8))
     buffer.update_extras(torch.tensor([2, 5]), {"step": torch.tensor([-1, -2])})
     assert buffer.by_ids(torch.arange(8)).extras["step"].tolist() == [0, 1, -1, 3, 4, -2, 6, 7]
@@ -85,7 +85,9 @@ def test_sampling_repeats_nothing_while_there_is_enough():
     for n in (1, 10, 24, 26, 100):
         assert len(set(buffer.sample(n, generator(n)).ids.tolist())) == n
     assert len(buffer.sample(150, generator()).ids) == 150
-    assert buffer.sample(9, generator(3)).ids.tolist() == buffer.sample(9, generator(3)).ids.tolist()
+    assert (
+        buffer.sample(9, generator(3)).ids.tolist() == buffer.sample(9, generator(3)).ids.tolist()
+    )
 
 
 @pytest.mark.parametrize("n", [3, 15, 60])
@@ -110,7 +112,10 @@ def test_by_class_gives_all_of_a_class():
         buffer.offer(samples(0, [i % 5 for i in range(100)]))
         for label in range(5):
             batch = buffer.by_class(label)
-            assert set(batch.labels.tolist()) <= {label} and len(batch.ids) == buffer.counts_per_class()[label]
+            assert (
+                set(batch.labels.tolist()) <= {label}
+                and len(batch.ids) == buffer.counts_per_class()[label]
+            )
             assert all(i % 5 == label for i in ids_of(batch.inputs))
 
 
@@ -141,11 +146,13 @@ def test_a_transform_runs_once_per_stored_exemplar():
 
 def test_kinds_of_bytes_sum_to_the_used_ones():
     for spec in ("tokens", "jpeg"):
-        buffer = memory(3000, spec, stores=STORES)
+        buffer = memory(3000, spec, exemplar_fields=STORES)
         buffer.offer(samples(0, [0, 1] * 20), extras(0, 40))
         kinds = buffer.bytes_by_kind()
         assert sum(kinds.values()) == buffer.used_bytes and min(kinds.values()) >= 0
-        assert kinds["payload"] == buffer.payload_bytes and (kinds["lengths"] > 0) == (spec == "jpeg")
+        assert kinds["payload"] == buffer.payload_bytes and (kinds["lengths"] > 0) == (
+            spec == "jpeg"
+        )
         assert buffer.bytes_per_exemplar == buffer.used_bytes / len(buffer)
         assert buffer.working_bytes > 0
 
@@ -155,10 +162,17 @@ def test_resize_shrinks_by_the_policy():
         buffer = memory(room_for(50, policy), policy=policy)
         buffer.offer(samples(0, [i % 5 for i in range(50)]))
         buffer.resize(None, room_for(20, policy))
-        assert len(buffer) == 20 and buffer.used_bytes == buffer.budget_bytes == room_for(20, policy) and buffer.full
+        assert (
+            len(buffer) == 20
+            and buffer.used_bytes == buffer.budget_bytes == room_for(20, policy)
+            and buffer.full
+        )
         if policy == "class-balanced":
             assert buffer.counts_per_class().tolist() == [4] * 5
-        assert all(i % 5 == y for i, y in zip(kept(buffer), buffer.by_ids(torch.arange(20)).labels, strict=True))
+        assert all(
+            i % 5 == y
+            for i, y in zip(kept(buffer), buffer.by_ids(torch.arange(20)).labels, strict=True)
+        )
         with pytest.raises(BudgetTooSmall):
             buffer.resize(None, 10)
 
@@ -172,7 +186,9 @@ def test_avalanche_sees_a_snapshot(spec):
     buffer.offer(samples(100, [3, 4] * 50))
     assert list(dataset.targets) == expected.labels.tolist()
     for i, (inputs, target, task) in enumerate(dataset):
-        assert torch.equal(inputs, expected.inputs[i]) and target == expected.labels[i] and task == 0
+        assert (
+            torch.equal(inputs, expected.inputs[i]) and target == expected.labels[i] and task == 0
+        )
     assert len(buffer.buffer) == len(buffer)
     with pytest.raises(TypeError):
         buffer.buffer = dataset

@@ -3,8 +3,8 @@
 import itertools
 
 import torch
-from memory_samples import ids_of, memory, room_for, samples
 
+from helpers.memory_samples import ids_of, memory, room_for, samples
 from seit_cl.memory.herding import best_first, herding
 
 
@@ -14,7 +14,10 @@ def test_every_prefix_is_the_greedy_choice_of_the_papers_formula():
     order = herding(features).tolist()
     assert sorted(order) == list(range(12))
     for k in range(12):
-        distance = {i: float((unit.mean(0) - unit[[*order[:k], i]].mean(0)).norm()) for i in set(range(12)) - set(order[:k])}
+        distance = {
+            i: float((unit.mean(0) - unit[[*order[:k], i]].mean(0)).norm())
+            for i in set(range(12)) - set(order[:k])
+        }
         assert distance[order[k]] <= min(distance.values()) + 1e-12
 
 
@@ -22,7 +25,10 @@ def test_herded_samples_stand_for_their_class_better_than_chance():
     generator = torch.Generator().manual_seed(1)
     features = torch.randn(200, 16, generator=generator) + torch.randn(16, generator=generator)
     unit = torch.nn.functional.normalize(features, dim=1)
-    far = [float((unit[chosen].mean(0) - unit.mean(0)).norm()) for chosen in (herding(features)[:10], slice(0, 10))]
+    far = [
+        float((unit[chosen].mean(0) - unit.mean(0)).norm())
+        for chosen in (herding(features)[:10], slice(0, 10))
+    ]
     assert far[0] < far[1] / 2
 
 

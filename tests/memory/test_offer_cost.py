@@ -4,11 +4,11 @@ import time
 
 import pytest
 import torch
-from memory_samples import CONTEXT
 
+from helpers.memory_samples import CONTEXT
+from seit_cl.data.samples import Samples
 from seit_cl.formats import build_format
 from seit_cl.memory import POLICIES, ByteBudgetBuffer
-from seit_cl.samples import Samples
 
 
 class Pool:

@@ -5,15 +5,17 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from memory_samples import kept, memory, room_for, samples
 
+from helpers.memory_samples import kept, memory, room_for, samples
 from seit_cl.memory import POLICIES
 from seit_cl.memory.selection import SelectionPolicy
 
 RANDOM = [policy for policy in POLICIES if policy != "herding"]  # which never draws
 
 
-def run(policy: str, stream: list[tuple[int, int]], room: int, seed: int) -> tuple[SelectionPolicy, list[int]]:
+def run(
+    policy: str, stream: list[tuple[int, int]], room: int, seed: int
+) -> tuple[SelectionPolicy, list[int]]:
     """Offer (label, cost) pairs; the policy and the positions in the stream that stay."""
     stay: list[int] = []
 
@@ -65,13 +67,17 @@ def test_class_balanced_is_uniform_within_a_class():
 @pytest.mark.parametrize("costs", [(10,), (5, 8, 17)])
 def test_class_balanced_balances_bytes_under_imbalance(costs):
     sizes = [4000, 1000, 200, 600]
-    stream = [(label, costs[i % len(costs)]) for label, size in enumerate(sizes) for i in range(size)]
+    stream = [
+        (label, costs[i % len(costs)]) for label, size in enumerate(sizes) for i in range(size)
+    ]
     order = np.random.default_rng(1).permutation(len(stream))
     for arrangement in (stream, [stream[i] for i in order]):
         chosen = run("class-balanced", arrangement, 4000, 3)[0]
         assert chosen.used > 4000 - 4 * 17
         # records of one length: within two of each other; else gaps wander between classes, a walk of a few records
-        assert chosen.bytes.max() - chosen.bytes.min() <= (2 if len(costs) == 1 else 20) * max(costs)
+        assert chosen.bytes.max() - chosen.bytes.min() <= (2 if len(costs) == 1 else 20) * max(
+            costs
+        )
 
 
 @pytest.mark.parametrize("policy", RANDOM)
@@ -91,18 +97,30 @@ def test_staying_does_not_depend_on_the_own_length(policy):
 
 def test_class_balanced_by_count_balances_exemplars_and_not_bytes():
     stream = [(i % 3, 4 if i % 3 else 20) for i in range(900)]
-    by_count, by_bytes = (run(policy, stream, 1000, 0)[0] for policy in ("class-balanced-count", "class-balanced"))
-    assert by_count.counts.max() - by_count.counts.min() <= 6 and by_count.bytes[0] > 4 * by_count.bytes[1]
-    assert by_bytes.bytes.max() - by_bytes.bytes.min() <= 100 and by_bytes.counts[1] > 4 * by_bytes.counts[0]
+    by_count, by_bytes = (
+        run(policy, stream, 1000, 0)[0] for policy in ("class-balanced-count", "class-balanced")
+    )
+    assert (
+        by_count.counts.max() - by_count.counts.min() <= 6
+        and by_count.bytes[0] > 4 * by_count.bytes[1]
+    )
+    assert (
+        by_bytes.bytes.max() - by_bytes.bytes.min() <= 100
+        and by_bytes.counts[1] > 4 * by_bytes.counts[0]
+    )
 
 
 @given(
-    experiences=st.lists(st.lists(st.integers(1, 30), min_size=1, max_size=40), min_size=1, max_size=4),
+    experiences=st.lists(
+        st.lists(st.integers(1, 30), min_size=1, max_size=40), min_size=1, max_size=4
+    ),
     room=st.integers(30, 400),
 )
 def test_herding_keeps_the_first_of_every_ranking_and_stops_when_the_bytes_do(experiences, room):
     """Two classes an experience, offered best first in turn; records of any length."""
-    stream = [(2 * e + i % 2, cost) for e, costs in enumerate(experiences) for i, cost in enumerate(costs)]
+    stream = [
+        (2 * e + i % 2, cost) for e, costs in enumerate(experiences) for i, cost in enumerate(costs)
+    ]
     chosen, stay = run("herding", stream, room, 0)
     for label, group in enumerate(chosen.groups):
         offered = [i for i, (own, _) in enumerate(stream) if own == label]
@@ -115,7 +133,11 @@ def test_new_classes_enter_a_full_memory_and_take_their_share():
     for label in range(5):
         buffer.offer(samples(100 * label, [label] * 50))
         counts = buffer.counts_per_class()[: label + 1]
-        assert counts.sum() == 20 and counts.max() - counts.min() <= 2 and buffer.classes_covered == label + 1
+        assert (
+            counts.sum() == 20
+            and counts.max() - counts.min() <= 2
+            and buffer.classes_covered == label + 1
+        )
 
 
 def test_fewer_records_than_classes_keeps_what_fits():
@@ -144,4 +166,7 @@ def test_global_generators_are_left_alone(policy):
     torch.manual_seed(0)
     before = torch.get_rng_state(), np.random.get_state()[1].copy()
     memory(room_for(5), policy=policy).offer(samples(0, [0, 1] * 20))
-    assert torch.equal(before[0], torch.get_rng_state()) and (before[1] == np.random.get_state()[1]).all()
+    assert (
+        torch.equal(before[0], torch.get_rng_state())
+        and (before[1] == np.random.get_state()[1]).all()
+    )

@@ -4,10 +4,10 @@ import os
 
 import pytest
 import torch
-from memory_samples import CONTEXT, samples
 
+from helpers.memory_samples import CONTEXT, samples
 from seit_cl import formats
-from seit_cl.errors import BudgetTooSmall
+from seit_cl.core.errors import BudgetTooSmall
 from seit_cl.formats.tokens import TokensFormat
 from seit_cl.memory import ByteBudgetBuffer
 

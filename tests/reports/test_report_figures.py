@@ -1,19 +1,23 @@
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
-from synthetic_runs import write_grid, write_run
 
-from seit_cl import plugins, report
-from seit_cl.metrics import forgetting
-from seit_cl.reporting.looks import LOOKS, look, looking
-from seit_cl.reports import accuracy_matrix, base, exemplars, strategies, time_per_phase
+from helpers.synthetic_runs import write_grid, write_run
+from seit_cl import report
+from seit_cl.core import plugins
+from seit_cl.reporting import base
+from seit_cl.reporting.presets import LOOKS, look, looking
+from seit_cl.reports import accuracy_matrix, exemplars, strategies, time_per_phase
 from seit_cl.reports import forgetting as forgetting_report
-from seit_cl.results import read_runs
+from seit_cl.results.metrics import forgetting
+from seit_cl.results.run_files import read_runs
 
 PHASES = {
-    "tokenize": {"seconds": 3.0, "images": 4600, "cores": 1}, "train": {"seconds": 60.0, "images": 32000, "cores": 1},
-    "remember": {"seconds": 1.5, "images": 4000, "cores": 1}, "test": {"seconds": 2.0, "images": 1800, "cores": 1},
-}  # fmt: skip
+    "tokenize": {"seconds": 3.0, "images": 4600, "cores": 1},
+    "train": {"seconds": 60.0, "images": 32000, "cores": 1},
+    "remember": {"seconds": 1.5, "images": 4000, "cores": 1},
+    "test": {"seconds": 2.0, "images": 1800, "cores": 1},
+}
 
 
 def pictures(run_dir, level):
@@ -25,9 +29,15 @@ def test_forgetting_is_in_points_and_starts_at_zero(tmp_path):
     write_grid(tmp_path)
     runs = read_runs(tmp_path)
     ax = forgetting_report.make(runs).axes[0]
-    tokens = [run for run in runs if run.fact("format") == "tokens" and run.fact("memory_bytes") == 100_000]
+    tokens = [
+        run
+        for run in runs
+        if run.fact("format") == "tokens" and run.fact("memory_bytes") == 100_000
+    ]
     want = np.mean([100 * forgetting(run.accuracy) for run in tokens])
-    assert any(container.lines[0].get_ydata()[0] == pytest.approx(want) for container in ax.containers)
+    assert any(
+        container.lines[0].get_ydata()[0] == pytest.approx(want) for container in ax.containers
+    )
     assert ax.get_ylim()[0] == 0
 
 
@@ -39,7 +49,9 @@ def test_strategies_are_ranked_at_each_budget_with_those_without_memory(tmp_path
     runs = read_runs(tmp_path)
     figure = strategies.make(runs)
     assert [ax.get_title() for ax in figure.axes] == ["0.1 MB", "2 MB"]
-    points = strategies.points_of(base.with_memory(runs), runs, ("fractals", "class-incremental", 100_000))
+    points = strategies.points_of(
+        base.with_memory(runs), runs, ("fractals", "class-incremental", 100_000)
+    )
     best = [max(mean for mean, _ in line.values()) for line in points.values()]
     assert best == sorted(best) and set(points) == {"er", "er_ace", "derpp", "lwf"}
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == list(points)
@@ -72,7 +84,9 @@ def test_time_is_stacked_by_phase_and_tokenizing_has_throughput_alone(tmp_path):
     left, right = time_per_phase.make(read_runs(tmp_path)).axes
     assert max(patch.get_x() + patch.get_width() for patch in left.patches) == pytest.approx(63.5)
     speeds = {line.get_label().split(" ")[0]: line.get_xdata()[0] for line in right.lines}
-    assert speeds == pytest.approx({"tokenize": 4600 / 3, "train": 32000 / 60, "remember": 4000 / 1.5, "test": 900})
+    assert speeds == pytest.approx(
+        {"tokenize": 4600 / 3, "train": 32000 / 60, "remember": 4000 / 1.5, "test": 900}
+    )
 
 
 def test_a_format_has_one_colour_in_every_figure_and_its_options_are_shades(tmp_path):
@@ -82,7 +96,11 @@ def test_a_format_has_one_colour_in_every_figure_and_its_options_are_shades(tmp_
     runs = read_runs(tmp_path)
     styles = {key.format: style for key, style in base.styles(runs).items()}
     assert styles["tokens"].color.upper() == base.colours(runs)["tokens"]
-    assert len({style.color for style in styles.values()}) == len({style.marker for style in styles.values()}) == 4
+    assert (
+        len({style.color for style in styles.values()})
+        == len({style.marker for style in styles.values()})
+        == 4
+    )
     jpeg = [np.array(to_rgb(styles[spec].color)) for spec in specs[:2]]
     assert all(b <= a for a, b in zip(*jpeg, strict=True))  # the second is darker
     kinds = base.styles_of([base.Series("jpeg", "tokens")], runs)

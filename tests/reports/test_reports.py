@@ -4,16 +4,24 @@ from pathlib import Path
 import pytest
 import yaml
 from rich.console import Console
-from synthetic_runs import write_grid, write_run
 
-from seit_cl import plugins, report
-from seit_cl.reports import accuracy_against_all_bytes, base, best_against_memory, paired_difference
-from seit_cl.results import read_runs, rebuild_summary
+from helpers.synthetic_runs import write_grid, write_run
+from seit_cl import report
+from seit_cl.core import plugins
+from seit_cl.reporting import base
+from seit_cl.reports import accuracy_against_all_bytes, best_against_memory, paired_difference
+from seit_cl.results.run_files import read_runs, rebuild_summary
 
 FIGURES = {
-    "accuracy_over_experiences", "accuracy_against_memory", "exemplars_against_memory", "accuracy_matrix",
-    "accuracy_against_all_bytes", "memory_per_class", "paired_difference", "forgetting",
-}  # fmt: skip
+    "accuracy_over_experiences",
+    "accuracy_against_memory",
+    "exemplars_against_memory",
+    "accuracy_matrix",
+    "accuracy_against_all_bytes",
+    "memory_per_class",
+    "paired_difference",
+    "forgetting",
+}
 ALONE = FIGURES - {"paired_difference"}  # of a folder without a pair
 
 
@@ -47,8 +55,12 @@ def test_figures_of_a_grid_are_drawn_in_both_kinds(grid):
 def test_page_is_self_contained_and_names_unfinished_runs(grid):
     page = (grid / "report.html").read_text()
     assert not re.search(r"https?://|<script src|<link|@import|url\(", page)
-    assert all(source.startswith("data:image/png;base64,") for source in re.findall(r'src="([^"]*)', page))
-    assert page.count("data:image/png") == page.count("data:image/svg+xml-compressed") == len(FIGURES)
+    assert all(
+        source.startswith("data:image/png;base64,") for source in re.findall(r'src="([^"]*)', page)
+    )
+    assert (
+        page.count("data:image/png") == page.count("data:image/svg+xml-compressed") == len(FIGURES)
+    )
     assert "prefers-color-scheme: dark" in page and "@media print" in page
     assert "1 not finished" in page and "1 failed" in page and "broken" in page
     assert "python -m seit_cl.run --strategy naive --seed 0" in page
@@ -88,7 +100,11 @@ def test_only_unfinished_runs(tmp_path):
 def test_one_experience_only(tmp_path):
     write_run(tmp_path, experiences=1)
     report.build_report(tmp_path)
-    assert figures(tmp_path) == ALONE - {"accuracy_over_experiences", "accuracy_matrix", "forgetting"}
+    assert figures(tmp_path) == ALONE - {
+        "accuracy_over_experiences",
+        "accuracy_matrix",
+        "forgetting",
+    }
 
 
 def test_a_figure_that_no_longer_applies_goes_away(tmp_path):
@@ -105,7 +121,9 @@ def test_a_failing_report_is_named_and_does_not_stop_the_rest(tmp_path, monkeypa
     def broken(runs):
         raise RuntimeError("no luck")
 
-    monkeypatch.setattr("seit_cl.reports.accuracy_matrix.REPORT", base.Report("accuracy_matrix", "x", broken))
+    monkeypatch.setattr(
+        "seit_cl.reports.accuracy_matrix.REPORT", base.Report("accuracy_matrix", "x", broken)
+    )
     page = report.build_report(tmp_path).read_text()
     assert "accuracy_matrix: RuntimeError: no luck" in page
     assert figures(tmp_path) == ALONE - {"accuracy_matrix"}
@@ -119,22 +137,38 @@ def test_lines_of_the_memory_figure_are_means_over_seeds(grid):
     tokens = df[(df["format"] == "tokens") & (df["status"] == "finished")]
     want = 100 * tokens.groupby("memory_bytes")["final_accuracy"].mean().to_numpy()
     lines = [container.lines[0] for container in ax.containers]
-    assert any(len(line.get_ydata()) == 3 and line.get_ydata() == pytest.approx(want) for line in lines)
+    assert any(
+        len(line.get_ydata()) == 3 and line.get_ydata() == pytest.approx(want) for line in lines
+    )
     assert ax.get_xscale() == "log"
     assert "2 seeds" in figure.get_suptitle()
 
 
 def test_differences_are_paired_by_seed_and_budget(grid):
-    runs, df = base.with_memory(read_runs(grid)), rebuild_summary(grid).set_index(["format", "memory_bytes", "seed"])
-    tokens, jpeg = sorted({base.series(run) for run in runs}, key=lambda key: key.format != "tokens")
+    runs, df = (
+        base.with_memory(read_runs(grid)),
+        rebuild_summary(grid).set_index(["format", "memory_bytes", "seed"]),
+    )
+    tokens, jpeg = sorted(
+        {base.series(run) for run in runs}, key=lambda key: key.format != "tokens"
+    )
     (row,) = base.rows_of(runs)
     found = paired_difference.differences(runs, row, tokens, jpeg)
-    assert sorted(found) == [100_000, 500_000, 2_000_000]  # seed 7 has tokens alone, and is not finished
+    assert sorted(found) == [
+        100_000,
+        500_000,
+        2_000_000,
+    ]  # seed 7 has tokens alone, and is not finished
     for size, (mean, half, pairs) in found.items():
-        ends = [[float(df.loc[(key.format, size, seed), "final_accuracy"]) for seed in (0, 1)] for key in (tokens, jpeg)]
+        ends = [
+            [float(df.loc[(key.format, size, seed), "final_accuracy"]) for seed in (0, 1)]
+            for key in (tokens, jpeg)
+        ]
         apart = [100 * (a - b) for a, b in zip(*ends, strict=True)]
         assert (mean, pairs) == (pytest.approx(sum(apart) / 2), 2)
-        assert half == pytest.approx(12.706 * abs(apart[0] - apart[1]) / 2, rel=1e-3)  # Student's t of one degree of freedom
+        assert half == pytest.approx(
+            12.706 * abs(apart[0] - apart[1]) / 2, rel=1e-3
+        )  # Student's t of one degree of freedom
 
 
 def test_a_sweep_is_one_line_of_differences_to_the_best_at_each_budget(tmp_path):
@@ -144,9 +178,15 @@ def test_a_sweep_is_one_line_of_differences_to_the_best_at_each_budget(tmp_path)
     runs = read_runs(tmp_path)
     (line,) = paired_difference.make(runs).axes[0].containers
     assert line.get_label() == "jpeg (1 pair)"
-    ends = rebuild_summary(tmp_path).set_index(["format", "memory_bytes"])["final_accuracy"].astype(float)
+    ends = (
+        rebuild_summary(tmp_path)
+        .set_index(["format", "memory_bytes"])["final_accuracy"]
+        .astype(float)
+    )
     for size, apart in zip((100_000, 500_000), line.lines[0].get_ydata(), strict=True):
-        best = max(ends[spec, size] for spec in ("jpeg:quality=5,size=64", "jpeg:quality=75,size=64"))
+        best = max(
+            ends[spec, size] for spec in ("jpeg:quality=5,size=64", "jpeg:quality=75,size=64")
+        )
         assert apart == pytest.approx(100 * (ends["tokens", size] - best))
 
 
@@ -155,9 +195,15 @@ def test_all_bytes_are_the_memorys_the_codecs_and_the_strategys(tmp_path):
     (run,) = read_runs(tmp_path)
     without = run.facts["used_bytes"] + 900_000 + 7
     assert accuracy_against_all_bytes.all_bytes(run) == without
-    assert accuracy_against_all_bytes.all_bytes(run, model=True) == without + run.facts["model_bytes"] > without
+    assert (
+        accuracy_against_all_bytes.all_bytes(run, model=True)
+        == without + run.facts["model_bytes"]
+        > without
+    )
     figure = accuracy_against_all_bytes.make([run])
-    assert figure.axes[0].containers[0].lines[0].get_xdata() == pytest.approx([(run.facts["used_bytes"] + 900_007) / 1e6])
+    assert figure.axes[0].containers[0].lines[0].get_xdata() == pytest.approx(
+        [(run.facts["used_bytes"] + 900_007) / 1e6]
+    )
 
 
 def test_all_bytes_of_a_sweep_are_one_line_of_the_best_at_each_budget(tmp_path):
@@ -191,13 +237,18 @@ def test_the_best_option_is_chosen_among_those_with_the_most_seeds(tmp_path):
     jpegs = [run for run in read_runs(tmp_path) if run.fact("format") in specs]
     df = rebuild_summary(tmp_path).groupby("format")["final_accuracy"].mean() * 100
     options, mean, _ = best_against_memory.best(jpegs)
-    assert options != "quality=90,size=64" and mean == pytest.approx(max(df[specs[0]], df[specs[1]]))
+    assert options != "quality=90,size=64" and mean == pytest.approx(
+        max(df[specs[0]], df[specs[1]])
+    )
 
 
 def test_only_the_options_that_differ_are_written_beside_a_point():
     tried = {"quality=5,size=64", "quality=25,size=64"}
     assert best_against_memory.choice("quality=25,size=64", tried) == "quality=25"
-    assert best_against_memory.choice("quality=25,size=64", tried | {"quality=25,size=32"}) == "quality=25,size=64"
+    assert (
+        best_against_memory.choice("quality=25,size=64", tried | {"quality=25,size=32"})
+        == "quality=25,size=64"
+    )
     assert best_against_memory.choice("quality=25,size=64", {"quality=25,size=64"}) == ""
 
 
@@ -211,7 +262,9 @@ def test_what_a_sweep_tried_once_is_left_out_where_its_winner_has_more_seeds(tmp
     write_run(tmp_path, spec=tried[1], memory=2_000_000)  # alone there: nothing else is surer
     runs = read_runs(tmp_path)
     left = {run.run_id for run in runs} - {run.run_id for run in base.past_sweeps(runs)}
-    assert left == {run.run_id for run in runs if run.fact("format") == tried[1] and base.budget(run) == 100_000}
+    assert left == {
+        run.run_id for run in runs if run.fact("format") == tried[1] and base.budget(run) == 100_000
+    }
     figure = plugins.load("report", "accuracy_against_memory").make(runs)
     assert "tried with one seed alone is left out" in figure.get_suptitle().replace("\n", " ")
 
@@ -220,7 +273,13 @@ def test_tokens_come_first_and_numbers_by_their_value():
     given = ("jpeg:quality=75", "jpeg:quality=5", "raw", "tokens:coder=ans", "jpeg:quality=10")
     keys = [base.Series(name, "pixels") for name in given]
     names = [key.format for key in base.in_order(keys)]
-    assert names == ["tokens:coder=ans", "jpeg:quality=5", "jpeg:quality=10", "jpeg:quality=75", "raw"]
+    assert names == [
+        "tokens:coder=ans",
+        "jpeg:quality=5",
+        "jpeg:quality=10",
+        "jpeg:quality=75",
+        "raw",
+    ]
 
 
 def test_styles_stay_the_same_whatever_figure(grid):
@@ -230,7 +289,9 @@ def test_styles_stay_the_same_whatever_figure(grid):
     assert len({style.marker for style in styles.values()}) == 2
 
 
-@pytest.mark.parametrize(("memory", "bound"), [(100_000, True), (1_300_000, False), (5_000_000, False)])
+@pytest.mark.parametrize(
+    ("memory", "bound"), [(100_000, True), (1_300_000, False), (5_000_000, False)]
+)
 def test_whether_a_budget_binds(tmp_path, memory, bound):
     write_run(tmp_path, spec="tokens", memory=memory)  # 4,000 samples of 325 bytes are 1.3 MB
     (run,) = read_runs(tmp_path)
@@ -241,7 +302,10 @@ def test_whether_a_budget_binds(tmp_path, memory, bound):
 def test_what_the_memory_noted_goes_before_the_guess(tmp_path):
     write_run(tmp_path, spec="tokens", memory=100_000, memory_full=False)
     write_run(tmp_path, spec="tokens", memory=5_000_000, memory_full=True)
-    assert [base.binds(run) for run in sorted(read_runs(tmp_path), key=base.budget)] == [False, True]
+    assert [base.binds(run) for run in sorted(read_runs(tmp_path), key=base.budget)] == [
+        False,
+        True,
+    ]
 
 
 def test_a_memory_that_is_not_full_stands_for_larger_ones_of_its_series_and_seed(tmp_path):
@@ -250,19 +314,34 @@ def test_a_memory_that_is_not_full_stands_for_larger_ones_of_its_series_and_seed
             write_run(tmp_path, memory=memory, seed=seed)
         write_run(tmp_path, spec="jpeg:quality=75,size=64", memory=8_000_000, seed=seed)
     runs = read_runs(tmp_path)
-    carried = [run for run in base.at_all_budgets(runs) if run.fact("format") == "tokens" and base.budget(run) == 8_000_000]
-    whole = [run for run in runs if run.fact("format") == "tokens" and base.budget(run) == 2_000_000]
+    carried = [
+        run
+        for run in base.at_all_budgets(runs)
+        if run.fact("format") == "tokens" and base.budget(run) == 8_000_000
+    ]
+    whole = [
+        run for run in runs if run.fact("format") == "tokens" and base.budget(run) == 2_000_000
+    ]
     assert [run.run_id for run in carried] == [run.run_id for run in whole]
-    assert len(base.at_all_budgets(runs)) == len(runs) + 2  # a full memory of 0.5 MB stands for nothing else
+    assert (
+        len(base.at_all_budgets(runs)) == len(runs) + 2
+    )  # a full memory of 0.5 MB stands for nothing else
     tokens, jpeg = base.in_order({base.series(run) for run in runs})
-    found = paired_difference.differences(base.at_all_budgets(runs), base.rows_of(runs)[0], tokens, jpeg)
+    found = paired_difference.differences(
+        base.at_all_budgets(runs), base.rows_of(runs)[0], tokens, jpeg
+    )
     assert {size: pairs for size, (_, _, pairs) in found.items()} == {8_000_000: 2}
 
 
 def test_several_strategies_learners_and_scenarios(tmp_path):
     for strategy in ("er", "er_ace"):
         for learner in ("tokens", "pixels"):
-            write_run(tmp_path, strategy=strategy, learner=learner, spec="raw" if learner == "pixels" else "tokens")
+            write_run(
+                tmp_path,
+                strategy=strategy,
+                learner=learner,
+                spec="raw" if learner == "pixels" else "tokens",
+            )
     write_run(tmp_path / "x" / "..", strategy="lwf", spec="", memory=0)
     write_run(tmp_path, strategy="derpp", scenario="long-tail")
     report.build_report(tmp_path)
@@ -282,8 +361,13 @@ def test_runs_that_differ_by_more_than_the_seed_are_not_averaged(tmp_path):
     assert [row[headings.index("options")] for row in rows] == ["epochs=1", "epochs=5"]
     assert {row[headings.index("seeds")] for row in rows} == {"2"}
     report.build_report(tmp_path)
-    figure = plugins.load("report", "accuracy_against_memory").make(report.mark_variants(read_runs(tmp_path)))
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["tokens (epochs=1)", "tokens (epochs=5)"]
+    figure = plugins.load("report", "accuracy_against_memory").make(
+        report.mark_variants(read_runs(tmp_path))
+    )
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+        "tokens (epochs=1)",
+        "tokens (epochs=5)",
+    ]
 
 
 def test_terminal_summary_is_readable(grid):

@@ -5,20 +5,30 @@ import pytest
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from streams import check_labels, dataset, stream
 
-from seit_cl.errors import UserError
-from seit_cl.scenario import Cut, build_scenario
+from helpers.streams import check_labels, dataset, stream
+from seit_cl.core.errors import UserError
+from seit_cl.data.scenario import Cut, build_scenario
 from seit_cl.scenarios.blurry import blur, class_shares
 
 PERCENT = st.integers(0, 100)
 
 
-@given(st.lists(st.integers(1, 12), min_size=1, max_size=9), st.integers(1, 5), PERCENT, PERCENT, st.integers(0, 2**32 - 1))
-def test_every_image_is_in_one_experience(counts: list[int], parts: int, disjoint: int, level: int, seed: int) -> None:
+@given(
+    st.lists(st.integers(1, 12), min_size=1, max_size=9),
+    st.integers(1, 5),
+    PERCENT,
+    PERCENT,
+    st.integers(0, 2**32 - 1),
+)
+def test_every_image_is_in_one_experience(
+    counts: list[int], parts: int, disjoint: int, level: int, seed: int
+) -> None:
     assume(len(counts) >= parts)
     images = dataset(*counts)
-    scenario = stream(f"blurry:disjoint={disjoint},level={level}", images, Cut(parts, class_order_seed=seed))
+    scenario = stream(
+        f"blurry:disjoint={disjoint},level={level}", images, Cut(parts, class_order_seed=seed)
+    )
     assert torch.cat(scenario.train).sort().values.tolist() == list(range(sum(counts)))
     assert len(scenario) == parts and min(map(len, scenario.train)) >= 1
     assert not scenario.boundaries
@@ -26,7 +36,9 @@ def test_every_image_is_in_one_experience(counts: list[int], parts: int, disjoin
 
 
 @given(st.integers(0, 30), st.integers(0, 30), st.integers(1, 12), st.integers(0, 2**32 - 1))
-def test_every_experience_has_a_class_and_blurry_ones_are_even(disjoint: int, blurry: int, parts: int, seed: int) -> None:
+def test_every_experience_has_a_class_and_blurry_ones_are_even(
+    disjoint: int, blurry: int, parts: int, seed: int
+) -> None:
     draw = np.random.RandomState(seed)
     if disjoint + blurry < parts:
         with pytest.raises(UserError, match="--experiences"):
@@ -38,14 +50,21 @@ def test_every_experience_has_a_class_and_blurry_ones_are_even(disjoint: int, bl
     assert max(own for _, own in shares) - min(own for _, own in shares) <= 1
 
 
-@given(st.lists(st.integers(0, 20), min_size=1, max_size=6), st.floats(0, 1), st.integers(0, 2**32 - 1))
-def test_blurring_keeps_sizes_and_moves_no_more_than_it_was_told(sizes: list[int], share: float, seed: int) -> None:
+@given(
+    st.lists(st.integers(0, 20), min_size=1, max_size=6), st.floats(0, 1), st.integers(0, 2**32 - 1)
+)
+def test_blurring_keeps_sizes_and_moves_no_more_than_it_was_told(
+    sizes: list[int], share: float, seed: int
+) -> None:
     parts = np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])
     moving = int(sum(sizes) * share)
     mixed = blur(parts, moving, np.random.RandomState(seed))
     assert [len(part) for part in mixed] == sizes
     assert sorted(np.concatenate(mixed).tolist()) == list(range(sum(sizes)))
-    strangers = sum(len(set(now.tolist()) - set(before.tolist())) for now, before in zip(mixed, parts, strict=True))
+    strangers = sum(
+        len(set(now.tolist()) - set(before.tolist()))
+        for now, before in zip(mixed, parts, strict=True)
+    )
     assert strangers <= moving
 
 
@@ -55,7 +74,9 @@ def test_half_of_the_classes_are_in_one_experience_and_a_tenth_of_the_others_ima
     where = torch.empty(len(images.train), dtype=torch.int64)
     for step, ids in enumerate(scenario.train):
         where[ids] = step
-    counts = torch.stack([torch.bincount(where[images.train.labels == c], minlength=5) for c in range(20)])
+    counts = torch.stack(
+        [torch.bincount(where[images.train.labels == c], minlength=5) for c in range(20)]
+    )
     spread = (counts > 0).sum(1)
     assert int((spread == 1).sum()) == 10
     away = 200 - counts[spread > 1].max(1).values

@@ -8,9 +8,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seit_cl.datasets.base import Dataset, Split
-from seit_cl.errors import UserError
-from seit_cl.scenario import Cut
+from seit_cl.core.errors import UserError
+from seit_cl.data.base import Dataset, Split
+from seit_cl.data.scenario import Cut
 from seit_cl.scenarios.class_incremental import ClassIncremental, class_order, split_sizes
 
 
@@ -21,7 +21,9 @@ def dataset(classes: int) -> Dataset:
 
 
 @given(st.integers(1, 120), st.integers(1, 20), st.integers(0, 60))
-def test_sizes_add_up_to_the_classes_or_are_refused(classes: int, experiences: int, first: int) -> None:
+def test_sizes_add_up_to_the_classes_or_are_refused(
+    classes: int, experiences: int, first: int
+) -> None:
     try:
         sizes = split_sizes(classes, experiences, first)
     except UserError:
@@ -54,9 +56,13 @@ def test_the_order_leaves_the_global_random_state_alone() -> None:
 
 def test_an_explicit_order_is_followed_and_checked() -> None:
     names = ("c002", "c000", "c001")
-    assert ClassIncremental("class-incremental").cut(dataset(3), Cut(3, 0, 1993, names)).class_order == (2, 0, 1)
+    assert ClassIncremental("class-incremental").cut(
+        dataset(3), Cut(3, 0, 1993, names)
+    ).class_order == (2, 0, 1)
     with pytest.raises(UserError, match="c009"):
-        ClassIncremental("class-incremental").cut(dataset(3), Cut(3, 0, 1993, ("c002", "c000", "c009")))
+        ClassIncremental("class-incremental").cut(
+            dataset(3), Cut(3, 0, 1993, ("c002", "c000", "c009"))
+        )
 
 
 def test_the_avalanche_benchmark_has_the_same_experiences() -> None:

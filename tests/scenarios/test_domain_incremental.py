@@ -7,20 +7,20 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from colour_stream import run, write_colours
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from helpers.colour_stream import run, write_colours
 from seit_cl.config import RunConfig
-from seit_cl.datasets import fractals as fractal_images
-from seit_cl.datasets.corrupted import deal
-from seit_cl.datasets.corruptions import CORRUPTIONS, corrupt
-from seit_cl.datasets.domains import DomainDataset, list_domains
-from seit_cl.errors import UserError
+from seit_cl.core.errors import UserError
+from seit_cl.data import fractals as fractal_images
+from seit_cl.data.corrupted import deal
+from seit_cl.data.corruptions import CORRUPTIONS, corrupt
+from seit_cl.data.domains import DomainDataset, list_domains
+from seit_cl.data.scenario import Cut, build_scenario
+from seit_cl.experiment.run_data import RunData, open_dataset
 from seit_cl.report import build_report
-from seit_cl.rundata import RunData, open_dataset
-from seit_cl.scenario import Cut, build_scenario
 
 SPEC = "domain-incremental:corruptions=contrast+gaussian_noise,severity=5"
 
@@ -82,8 +82,14 @@ def test_blurs_keep_a_plain_image_and_its_edges() -> None:
         assert (corrupt(grey, name, 5, 2) == 77).all()
 
 
-@given(st.lists(st.integers(0, 5), min_size=1, max_size=60), st.integers(1, 5), st.integers(0, 2**32 - 1))
-def test_train_images_are_dealt_evenly_in_every_class(labels: list[int], domains: int, seed: int) -> None:
+@given(
+    st.lists(st.integers(0, 5), min_size=1, max_size=60),
+    st.integers(1, 5),
+    st.integers(0, 2**32 - 1),
+)
+def test_train_images_are_dealt_evenly_in_every_class(
+    labels: list[int], domains: int, seed: int
+) -> None:
     where = deal(torch.tensor(labels), domains, seed)
     for label in set(labels):
         counts = np.bincount(where[np.array(labels) == label], minlength=domains)
@@ -145,7 +151,9 @@ def test_folders_of_domains_come_sorted_or_as_asked_for(clean: Path, tmp_path: P
     assert {dataset.val.paths[i].parts[-4] for i in scenario.test[1].tolist()} == {"art"}
 
 
-def test_domains_without_a_val_split_have_a_fifth_of_each_class_held_out(clean: Path, tmp_path: Path) -> None:
+def test_domains_without_a_val_split_have_a_fifth_of_each_class_held_out(
+    clean: Path, tmp_path: Path
+) -> None:
     root = domain_folders(tmp_path / "plain", clean / "train", "a", "b")
     dataset = list_domains(root)
     assert torch.bincount(dataset.val.labels).tolist() == [4] * 4  # 12 // 5 of each of two domains
@@ -157,12 +165,18 @@ def test_domains_without_a_val_split_have_a_fifth_of_each_class_held_out(clean: 
 @pytest.mark.parametrize(
     ("spec", "word"),
     [
-        ("domain-incremental", "corruptions="), ("domain-incremental:corruptions=contrst", "contrast"),
-        ("domain-incremental:corruptions=contrast+contrast", "twice"), (SPEC.replace("=5", "=6"), "severity=6"),
-        ("domain-incremental:domains=a,corruptions=contrast", "one of the two"), (SPEC + ",side=7", "side=7"),
-        ("domain-incremental:corruptions=" + "+".join(CORRUPTIONS) + ",deal_seed=-1", "deal_seed=-1"),
+        ("domain-incremental", "corruptions="),
+        ("domain-incremental:corruptions=contrst", "contrast"),
+        ("domain-incremental:corruptions=contrast+contrast", "twice"),
+        (SPEC.replace("=5", "=6"), "severity=6"),
+        ("domain-incremental:domains=a,corruptions=contrast", "one of the two"),
+        (SPEC + ",side=7", "side=7"),
+        (
+            "domain-incremental:corruptions=" + "+".join(CORRUPTIONS) + ",deal_seed=-1",
+            "deal_seed=-1",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_is_refused(spec: str, word: str, clean: Path) -> None:
     with pytest.raises(UserError, match=word):
         opened(clean, spec)
@@ -176,13 +190,17 @@ def test_wrong_folders_and_numbers_are_refused(clean: Path, tmp_path: Path) -> N
         build_scenario("domain-incremental").cut(opened(root, "domain-incremental"), Cut(3))
     (tmp_path / "odd" / "b" / "other").mkdir(parents=True)
     for i in range(2):
-        (tmp_path / "odd" / "b" / "other" / f"{i}.png").write_bytes((clean / "val" / "colour0" / "00.png").read_bytes())
+        (tmp_path / "odd" / "b" / "other" / f"{i}.png").write_bytes(
+            (clean / "val" / "colour0" / "00.png").read_bytes()
+        )
     os.symlink(clean, tmp_path / "odd" / "a", target_is_directory=True)
     with pytest.raises(UserError, match="same classes"):
         opened(tmp_path / "odd", "domain-incremental")
 
 
-def test_classes_that_come_again_are_learnt_replayed_resumed_and_reported(clean: Path, tmp_path: Path) -> None:
+def test_classes_that_come_again_are_learnt_replayed_resumed_and_reported(
+    clean: Path, tmp_path: Path
+) -> None:
     data = RunData(RunConfig(data_root=clean, scenario=SPEC))
     options = {"scenario": SPEC, "format": "jpeg:original", "experiences": 3, "data_root": clean}
     whole = run(data, tmp_path / "whole", **options)
@@ -211,6 +229,8 @@ def test_a_folder_of_domains_leaves_out_what_cannot_be_read(clean: Path, tmp_pat
     (root / "art" / "train" / "colour1" / "03.png").write_bytes(b"no image")
     with pytest.raises(UserError, match="not a readable image"):
         opened(root, "domain-incremental")
-    left = open_dataset(RunConfig(data_root=root, scenario="domain-incremental", skip_bad_images=True))
+    left = open_dataset(
+        RunConfig(data_root=root, scenario="domain-incremental", skip_bad_images=True)
+    )
     scenario = build_scenario("domain-incremental").cut(left, Cut(0))
     assert [len(ids) for ids in scenario.train] == [47, 48]

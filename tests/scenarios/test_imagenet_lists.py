@@ -4,14 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_up import made_up
 from PIL import Image
 
+from helpers.made_up import made_up
 from seit_cl.config import RunConfig
-from seit_cl.datasets.base import Dataset
-from seit_cl.datasets.folder import open_folder
-from seit_cl.errors import UserError
-from seit_cl.scenario import Scenario, build_scenario
+from seit_cl.core.errors import UserError
+from seit_cl.data.base import Dataset
+from seit_cl.data.folder import open_folder
+from seit_cl.data.scenario import Scenario, build_scenario
 from seit_cl.scenarios._listed import imagenet_wnids
 
 FIRST_TASK_OF_U = [
@@ -35,7 +35,9 @@ def stream(scenario: str, data: Dataset, **options: int) -> tuple[Dataset, Scena
 def shown(scenario: str, data: Dataset) -> list[list[str]]:
     """The class names of every experience."""
     selected, cut = stream(scenario, data)
-    return [[selected.classes[cut.class_order[label]] for label in labels] for labels in cut.classes]
+    return [
+        [selected.classes[cut.class_order[label]] for label in labels] for labels in cut.classes
+    ]
 
 
 def test_the_first_task_of_the_u_list_is_the_published_one(imagenet: Dataset) -> None:
@@ -44,8 +46,13 @@ def test_the_first_task_of_the_u_list_is_the_published_one(imagenet: Dataset) ->
     assert [len(task) for task in tasks] == [10] * 10
 
 
-def test_the_first_100_list_is_the_first_100_wnids_and_shares_nine_with_the_other(imagenet: Dataset) -> None:
-    first, drawn = ({name for task in shown(f"imagenet100-{which}", imagenet) for name in task} for which in ("first", "u"))
+def test_the_first_100_list_is_the_first_100_wnids_and_shares_nine_with_the_other(
+    imagenet: Dataset,
+) -> None:
+    first, drawn = (
+        {name for task in shown(f"imagenet100-{which}", imagenet) for name in task}
+        for which in ("first", "u")
+    )
     assert first == set(imagenet_wnids()[:100]) and {"n01440764", "n01443537"} <= first
     assert len(drawn) == 100 and len(first & drawn) == 9
 
@@ -58,7 +65,10 @@ def test_imagenet1k_begins_with_classes_54_7_894(imagenet: Dataset) -> None:
 
 def test_a_folder_of_the_wanted_classes_alone_gives_the_same_stream(imagenet: Dataset) -> None:
     selected = build_scenario("imagenet100-u").select(imagenet)
-    assert build_scenario("imagenet100-u").select(made_up(selected.classes)).classes == selected.classes
+    assert (
+        build_scenario("imagenet100-u").select(made_up(selected.classes)).classes
+        == selected.classes
+    )
     assert shown("imagenet100-u", made_up(selected.classes)) == shown("imagenet100-u", imagenet)
 
 
@@ -66,7 +76,12 @@ def test_missing_classes_are_counted_and_a_few_named() -> None:
     with pytest.raises(UserError) as caught:
         build_scenario("imagenet100-first").select(made_up(imagenet_wnids()[5:]))
     said = str(caught.value)
-    assert "lacks 5 of the 100 classes" in said and imagenet_wnids()[0] in said and "and 2 more" in said and "\n" not in said
+    assert (
+        "lacks 5 of the 100 classes" in said
+        and imagenet_wnids()[0] in said
+        and "and 2 more" in said
+        and "\n" not in said
+    )
 
 
 def test_base_and_phases_are_one_large_experience_and_so_many_after_it(imagenet: Dataset) -> None:
@@ -74,13 +89,21 @@ def test_base_and_phases_are_one_large_experience_and_so_many_after_it(imagenet:
         _, cut = stream(spec, imagenet)
         assert [len(part) for part in cut.classes] == [50, 10, 10, 10, 10, 10]
         assert cut.name == "imagenet100-u:base=50,phases=5"
-    assert stream("imagenet100-u:base=50,phases=5", imagenet, experiences=6, first_classes=50)[1].classes == cut.classes
+    assert (
+        stream("imagenet100-u:base=50,phases=5", imagenet, experiences=6, first_classes=50)[
+            1
+        ].classes
+        == cut.classes
+    )
 
 
 @pytest.mark.parametrize(
-    ("options", "named"), [({"experiences": 5}, "--experiences 5"), ({"first_classes": 10}, "--first-classes 10")]
+    ("options", "named"),
+    [({"experiences": 5}, "--experiences 5"), ({"first_classes": 10}, "--first-classes 10")],
 )
-def test_options_that_contradict_base_and_phases_are_refused(options: dict[str, int], named: str) -> None:
+def test_options_that_contradict_base_and_phases_are_refused(
+    options: dict[str, int], named: str
+) -> None:
     with pytest.raises(UserError, match=named):
         RunConfig(scenario="class-incremental:base=50,phases=5", **options)  # type: ignore[arg-type]
 
@@ -100,7 +123,9 @@ def tiny(root: Path, classes: int) -> list[str]:
         (root / "train" / name / "images").mkdir(parents=True)
         picture.save(root / "train" / name / "images" / f"{name}_0.JPEG")
         picture.save(root / "val/images" / f"val_{name}.JPEG")
-    (root / "val/val_annotations.txt").write_text("".join(f"val_{name}.JPEG\t{name}\t0\t0\t7\t7\n" for name in names))
+    (root / "val/val_annotations.txt").write_text(
+        "".join(f"val_{name}.JPEG\t{name}\t0\t0\t7\t7\n" for name in names)
+    )
     (root / "wnids.txt").write_text("".join(f"{name}\n" for name in reversed(names)))
     return names
 

@@ -4,10 +4,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from streams import check_labels, dataset, stream
 
-from seit_cl.errors import UserError
-from seit_cl.scenario import Cut, build_scenario
+from helpers.streams import check_labels, dataset, stream
+from seit_cl.core.errors import UserError
+from seit_cl.data.scenario import Cut, build_scenario
 from seit_cl.scenarios.long_tailed import tail_sizes
 
 
@@ -19,14 +19,18 @@ def test_sizes_are_those_of_the_published_profile() -> None:
 
 
 @given(st.integers(1, 1300), st.integers(1, 200), st.floats(1, 1000))
-def test_sizes_fall_from_the_largest_and_no_class_is_empty(largest: int, classes: int, ratio: float) -> None:
+def test_sizes_fall_from_the_largest_and_no_class_is_empty(
+    largest: int, classes: int, ratio: float
+) -> None:
     sizes = tail_sizes(largest, classes, ratio)
     assert sizes[0] == largest and min(sizes) >= 1
     assert sizes == sorted(sizes, reverse=True)
 
 
 @given(st.sampled_from(["shuffled", "ordered"]), st.integers(2, 8), st.integers(0, 2**32 - 1))
-def test_classes_have_the_sizes_and_no_image_is_there_twice(order: str, classes: int, seed: int) -> None:
+def test_classes_have_the_sizes_and_no_image_is_there_twice(
+    order: str, classes: int, seed: int
+) -> None:
     images = dataset(*[40] * classes)
     scenario = stream(f"long-tailed:ratio=20,order={order}", images, Cut(2, class_order_seed=seed))
     ids = torch.cat(scenario.train)
@@ -47,7 +51,9 @@ def test_a_class_with_fewer_images_than_its_size_keeps_all_of_them() -> None:
 
 def test_sizes_and_images_follow_the_class_order_seed() -> None:
     images = dataset(*[60] * 10)
-    first, second = (stream("long-tailed", images, Cut(5, class_order_seed=seed)) for seed in (1, 2))
+    first, second = (
+        stream("long-tailed", images, Cut(5, class_order_seed=seed)) for seed in (1, 2)
+    )
     assert torch.cat(first.train).tolist() != torch.cat(second.train).tolist()
 
 

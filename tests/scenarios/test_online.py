@@ -6,17 +6,17 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from colour_stream import colours, run
 from hypothesis import given
 from hypothesis import strategies as st
-from streams import check_labels, dataset, stream
 
+from helpers.colour_stream import colours, run
+from helpers.streams import check_labels, dataset, stream
 from seit_cl.config import RunConfig
-from seit_cl.errors import UserError
-from seit_cl.experiment import Experiment
+from seit_cl.core.errors import UserError
+from seit_cl.data.scenario import Cut, build_scenario
+from seit_cl.experiment.experiment import Experiment
+from seit_cl.experiment.run_data import RunData
 from seit_cl.report import build_report
-from seit_cl.rundata import RunData
-from seit_cl.scenario import Cut, build_scenario
 
 OPTIONS: dict[str, Any] = {"scenario": "online:size=10", "eval_every": 2, "format": "tokens"}
 
@@ -26,8 +26,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> RunData:
     return colours(tmp_path_factory.mktemp("online") / "colours")
 
 
-@given(st.lists(st.integers(1, 12), min_size=2, max_size=8), st.integers(1, 9), st.integers(0, 2**32 - 1))
-def test_every_image_is_in_one_experience_of_the_size_asked_for(counts: list[int], size: int, seed: int) -> None:
+@given(
+    st.lists(st.integers(1, 12), min_size=2, max_size=8),
+    st.integers(1, 9),
+    st.integers(0, 2**32 - 1),
+)
+def test_every_image_is_in_one_experience_of_the_size_asked_for(
+    counts: list[int], size: int, seed: int
+) -> None:
     images = dataset(*counts)
     scenario = stream(f"online:size={size}", images, Cut(2, class_order_seed=seed))
     assert torch.cat(scenario.train).sort().values.tolist() == list(range(sum(counts)))
@@ -47,10 +53,18 @@ def test_the_groups_of_classes_follow_one_another_each_in_an_order_of_its_own() 
     assert torch.cat(other.train).tolist() != torch.cat(scenario.train).tolist()
 
 
-def test_more_than_one_pass_is_refused_where_fresh_images_are_trained_on(data: RunData, tmp_path: Path) -> None:
+def test_more_than_one_pass_is_refused_where_fresh_images_are_trained_on(
+    data: RunData, tmp_path: Path
+) -> None:
     def experiment(strategy: str) -> Experiment:
-        config = RunConfig(data_root=data.dataset.root, scenario="online", epochs=2, experiences=2, strategy=strategy,
-                           device="cpu")  # fmt: skip
+        config = RunConfig(
+            data_root=data.dataset.root,
+            scenario="online",
+            epochs=2,
+            experiences=2,
+            strategy=strategy,
+            device="cpu",
+        )
         return Experiment(config, data, tmp_path)
 
     with pytest.raises(UserError, match="--epochs 1"):
@@ -76,12 +90,16 @@ def test_an_interrupted_run_without_boundaries_ends_with_the_numbers_of_one_that
 
 
 @pytest.mark.parametrize("strategy", ["joint", "cumulative"])
-def test_what_is_tested_every_few_experiences_makes_a_report(data: RunData, tmp_path: Path, strategy: str) -> None:
+def test_what_is_tested_every_few_experiences_makes_a_report(
+    data: RunData, tmp_path: Path, strategy: str
+) -> None:
     ended = run(data, tmp_path / "runs" / "run", strategy=strategy, **OPTIONS)
     last = len(build_scenario(OPTIONS["scenario"]).cut(data.dataset, Cut(2))) - 1
     steps = sorted(set(ended.run.accuracy["step"]))
     assert steps == ([last] if strategy == "joint" else [1, 3, last])
     final = ended.run.accuracy[ended.run.accuracy["step"] == last]
     assert final["total"].sum() == len(data.dataset.val)
-    assert ended.row["final_accuracy"] == pytest.approx(final["correct"].sum() / final["total"].sum())
+    assert ended.row["final_accuracy"] == pytest.approx(
+        final["correct"].sum() / final["total"].sum()
+    )
     assert build_report(tmp_path / "runs").is_file()

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from seit_cl import results
 from seit_cl.config import RunConfig
-from seit_cl.errors import UserError
+from seit_cl.core.errors import UserError
+from seit_cl.data.scenario import ScenarioKind, build_scenario
 from seit_cl.grid import expand, is_finished, parse
-from seit_cl.scenario import ScenarioKind, build_scenario
+from seit_cl.results import run_files
 
 
 def grid(*arguments: str) -> list[RunConfig]:
@@ -22,7 +22,9 @@ PRESET = build_scenario("imagenet100-u").preset
 def test_a_preset_fills_every_option_that_is_not_given() -> None:
     runs = grid("--scenario", "imagenet100-u", "--preset")
     assert {run.memory_mb for run in runs} == set(PRESET["memory_mb"])
-    assert {(run.epochs, run.model, run.batch) for run in runs} == {(PRESET["epochs"], "small", 128)}
+    assert {(run.epochs, run.model, run.batch) for run in runs} == {
+        (PRESET["epochs"], "small", 128)
+    }
 
 
 def test_without_preset_nothing_of_it_is_taken() -> None:
@@ -39,7 +41,9 @@ def test_the_command_line_and_a_file_go_before_the_preset_in_any_order(tmp_path:
 
 
 def test_a_default_that_is_given_stands_too() -> None:
-    assert {run.epochs for run in grid("--scenario", "imagenet100-u", "--preset", "--epochs", "10")} == {10}
+    assert {
+        run.epochs for run in grid("--scenario", "imagenet100-u", "--preset", "--epochs", "10")
+    } == {10}
 
 
 def test_a_scenario_without_a_preset_refuses_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,28 +55,43 @@ def test_a_scenario_without_a_preset_refuses_it(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ((), (5, 0)), (("--experiences", "0"), (5, 0)), (("--experiences", "7"), (7, 0)),
-        (("--scenario", "imagenet100-u"), (10, 0)), (("--scenario", "imagenet100-u", "--experiences", "5"), (5, 0)),
+        ((), (5, 0)),
+        (("--experiences", "0"), (5, 0)),
+        (("--experiences", "7"), (7, 0)),
+        (("--scenario", "imagenet100-u"), (10, 0)),
+        (("--scenario", "imagenet100-u", "--experiences", "5"), (5, 0)),
         (("--scenario", "imagenet100-u", "--experiences", "6", "--first-classes", "50"), (6, 50)),
         (("--scenario", "imagenet100_u:base=50,phases=10"), (11, 50)),
     ],
-)  # fmt: skip
-def test_experiences_are_the_scenarios_own_unless_given(arguments: tuple[str, ...], expected: tuple[int, int]) -> None:
+)
+def test_experiences_are_the_scenarios_own_unless_given(
+    arguments: tuple[str, ...], expected: tuple[int, int]
+) -> None:
     (run,) = grid(*arguments)
-    assert (run.experiences, run.first_classes) == expected == (run.cut.experiences, run.cut.first_classes)
+    assert (
+        (run.experiences, run.first_classes)
+        == expected
+        == (run.cut.experiences, run.cut.first_classes)
+    )
     assert (run.plain()["experiences"], run.plain()["first_classes"]) == expected
 
 
 @pytest.mark.parametrize("scenario", ["class-incremental", "imagenet100-u:base=50,phases=5"])
 def test_what_a_run_wrote_back_means_the_same_run(scenario: str, tmp_path: Path) -> None:
     (run,) = grid("--scenario", scenario)
-    results.start_run(tmp_path / "run", run.plain(), {})
+    run_files.start_run(tmp_path / "run", run.plain(), {})
     assert grid("--config", str(tmp_path / "run/config.yaml")) == [run]
 
 
 def test_results_from_before_scenarios_had_numbers_of_their_own_still_count(tmp_path: Path) -> None:
     (run,) = grid("--strategy", "naive")
-    older = {key: value for key, value in run.plain().items() if key not in ("val_fraction", "split_seed")}
+    older = {
+        key: value
+        for key, value in run.plain().items()
+        if key not in ("val_fraction", "split_seed")
+    }
     assert older["experiences"] == 5
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(older))
-    assert is_finished(run, tmp_path) is False  # it has no results, and is not refused as another run's
+    assert (
+        is_finished(run, tmp_path) is False
+    )  # it has no results, and is not refused as another run's

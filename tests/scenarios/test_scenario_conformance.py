@@ -7,14 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from made_up import made_up
 
-from seit_cl import plugins
+from helpers.made_up import made_up
 from seit_cl.config import RunConfig, option_names
-from seit_cl.datasets.base import Dataset
-from seit_cl.errors import UserError
+from seit_cl.core import plugins
+from seit_cl.core.errors import UserError
+from seit_cl.core.specs import NoOptions
+from seit_cl.data.base import Dataset
+from seit_cl.data.scenario import Scenario, build_scenario
 from seit_cl.grid import expand, parse, preset_options
-from seit_cl.scenario import NoOptions, Scenario, build_scenario
 from seit_cl.scenarios._listed import imagenet_wnids
 
 NAMES = sorted(name.replace("_", "-") for name in plugins.names("scenario"))
@@ -43,7 +44,9 @@ def randomness() -> tuple[Any, ...]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_its_stream_is_made_of_its_datasets_samples_and_of_the_classes_that_it_says(name: str) -> None:
+def test_its_stream_is_made_of_its_datasets_samples_and_of_the_classes_that_it_says(
+    name: str,
+) -> None:
     data, cut = stream(name)
     assert sorted(cut.class_order) == list(range(len(data.classes)))
     assert len(cut) == len(cut.train) == len(cut.test) == len(cut.classes) >= 1
@@ -53,7 +56,9 @@ def test_its_stream_is_made_of_its_datasets_samples_and_of_the_classes_that_it_s
         assert len(train.unique()) == len(train) and len(test.unique()) == len(test)
         assert set(labels[train].tolist()) <= set(classes)
         assert set(test_labels[test].tolist()) <= set(classes)
-    assert len(torch.cat(cut.test).unique()) == len(torch.cat(cut.test)), "a test sample is tested in two experiences"
+    assert len(torch.cat(cut.test).unique()) == len(torch.cat(cut.test)), (
+        "a test sample is tested in two experiences"
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -62,7 +67,10 @@ def test_the_same_options_give_the_same_stream_and_no_global_random_state_moves(
     one, other = stream(name)[1], stream(name)[1]
     assert randomness() == before
     assert one.class_order == other.class_order and one.classes == other.classes
-    assert all(torch.equal(a, b) for a, b in zip((*one.train, *one.test), (*other.train, *other.test), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip((*one.train, *one.test), (*other.train, *other.test), strict=True)
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -87,5 +95,10 @@ def test_options_of_its_own_come_with_values_and_keep_out_of_the_learners(name: 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if build_scenario(name).preset])
 def test_its_preset_is_made_of_a_runs_options_and_can_be_run(name: str) -> None:
-    assert set(preset_options(name)) <= set(option_names()) - {"scenario", "data_root", "seed", "class_order_seed"}
+    assert set(preset_options(name)) <= set(option_names()) - {
+        "scenario",
+        "data_root",
+        "seed",
+        "class_order_seed",
+    }
     assert expand(parse(["--scenario", name, "--preset"]))

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from seit_cl import plugins
-from seit_cl.errors import UserError
+from seit_cl.core import plugins
+from seit_cl.core.errors import UserError
 from seit_cl.scenarios.__main__ import main
 
 
-def listed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
+def listed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
+) -> list[str]:
     monkeypatch.setattr(sys, "argv", ["scenarios", *arguments])
     main()
     return capsys.readouterr().out.splitlines()
@@ -24,7 +26,10 @@ def test_every_scenario_has_a_line_with_its_classes_experiences_images_and_sourc
         assert any(line.startswith(name.replace("_", "-") + " ") for line in lines), name
     (u,) = (line for line in lines if line.startswith("imagenet100-u "))
     assert all(word in u.split() for word in ("100", "10", "(LUCIR)"))
-    assert any("imagenet100-u:base=0,phases=0" in line and "--memory-mb 0.1 0.5 2" in line for line in lines)
+    assert any(
+        "imagenet100-u:base=0,phases=0" in line and "--memory-mb 0.1 0.5 2" in line
+        for line in lines
+    )
 
 
 def test_of_a_folder_the_images_are_counted_or_it_is_said_in_a_line_why_it_does_not_fit(

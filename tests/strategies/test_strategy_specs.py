@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from colour_stream import colours, run
 
-from seit_cl import plugins
-from seit_cl.assembly import build_strategy, canonical_strategy, choose_policy
+from helpers.colour_stream import colours, run
 from seit_cl.config import RunConfig
-from seit_cl.errors import UserError
+from seit_cl.core import plugins
+from seit_cl.core.errors import UserError
+from seit_cl.experiment.build import build_strategy, canonical_strategy, choose_policy
 
 
 def refusal(spec: str, **options: object) -> str:
@@ -26,7 +26,10 @@ def refusal(spec: str, **options: object) -> str:
 def test_a_hyperparameter_is_set_by_name_and_its_default_written_out() -> None:
     assert canonical_strategy(RunConfig(strategy="derpp:beta=1")) == "derpp:alpha=0.2,beta=1.0"
     assert canonical_strategy(RunConfig(strategy="er-ace")) == "er_ace:"
-    assert canonical_strategy(RunConfig(strategy="avalanche:LwFPlugin,alpha=2")) == "avalanche:LwFPlugin,alpha=2"
+    assert (
+        canonical_strategy(RunConfig(strategy="avalanche:LwFPlugin,alpha=2"))
+        == "avalanche:LwFPlugin,alpha=2"
+    )
 
 
 @pytest.mark.parametrize(
@@ -39,10 +42,16 @@ def test_a_hyperparameter_is_set_by_name_and_its_default_written_out() -> None:
         ("er_acee", "unknown strategy 'er_acee'; did you mean 'er_ace'"),
         ("avalanche", "no plugin of Avalanche's"),
         ("avalanche:SynapticInteligencePlugin", "did you mean 'SynapticIntelligencePlugin'"),
-        ("avalanche:SynapticIntelligencePlugin", "say si_lambda, e.g. avalanche:SynapticIntelligencePlugin,si_lambda=1"),
+        (
+            "avalanche:SynapticIntelligencePlugin",
+            "say si_lambda, e.g. avalanche:SynapticIntelligencePlugin,si_lambda=1",
+        ),
         ("avalanche:LwFPlugin,alfa=1", "unknown option 'alfa'; did you mean 'alpha'"),
         ("avalanche:EWCPlugin,ewc_lambda=1,mode=other", "Avalanche refuses it"),
-        ("avalanche:AGEMPlugin,patterns_per_experience=5,sample_size=5", "beside the memory; use agem"),
+        (
+            "avalanche:AGEMPlugin,patterns_per_experience=5,sample_size=5",
+            "beside the memory; use agem",
+        ),
         ("avalanche:GDumbPlugin", "use gdumb"),
     ],
 )
@@ -50,9 +59,15 @@ def test_what_makes_no_sense_gets_one_line(spec: str, words: str) -> None:
     assert words in refusal(spec)
 
 
-def test_a_policy_that_a_strategy_does_not_work_with_is_refused_and_its_own_is_taken_by_default() -> None:
+def test_a_policy_that_a_strategy_does_not_work_with_is_refused_and_its_own_is_taken_by_default() -> (
+    None
+):
     assert "icarl works with herding; drop --policy" in refusal("icarl", policy="reservoir")
-    for name, policy in (("icarl", "herding"), ("gdumb", "class-balanced"), ("er", "class-balanced")):
+    for name, policy in (
+        ("icarl", "herding"),
+        ("gdumb", "class-balanced"),
+        ("er", "class-balanced"),
+    ):
         config = RunConfig(strategy=name)
         assert choose_policy(config, build_strategy(config)) == policy
 
@@ -63,7 +78,11 @@ def test_the_list_names_every_strategy_with_its_settings(
     monkeypatch.setattr(sys, "argv", ["strategies"])
     monkeypatch.setenv("COLUMNS", "300")
     runpy.run_module("seit_cl.strategies", run_name="__main__")
-    lines = {line.split()[0].partition(":")[0]: line for line in capsys.readouterr().out.splitlines() if line.strip()}
+    lines = {
+        line.split()[0].partition(":")[0]: line
+        for line in capsys.readouterr().out.splitlines()
+        if line.strip()
+    }
     assert set(plugins.names("strategy")) <= set(lines)
     assert "records + 200 B each" in lines["derpp"] and "alpha=0.2, beta=0.5" in lines["derpp"]
     assert "old model, means" in lines["icarl"] and "NeurIPS 2020" in lines["derpp"]
@@ -100,8 +119,12 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     metadata = site / "weighted_replay-1.0.dist-info"
     metadata.mkdir(parents=True)
     (site / "weighted_replay.py").write_text(WEIGHTED)
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: weighted-replay\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text("[seit_cl.strategies]\nweighted = weighted_replay:Weighted\n")
+    (metadata / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: weighted-replay\nVersion: 1.0\n"
+    )
+    (metadata / "entry_points.txt").write_text(
+        "[seit_cl.strategies]\nweighted = weighted_replay:Weighted\n"
+    )
     monkeypatch.syspath_prepend(str(site))
     plugins.names.cache_clear()
     yield

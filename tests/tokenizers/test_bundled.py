@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from tokenizer_samples import bundled, from_file, images, residual
 from torch import Tensor
 
+from helpers.tokenizer_samples import bundled, from_file, images, residual
 from seit_cl.tokenizers.bundled import BundledTokenizer
 
 SHIPPED = {"bundled": bundled, "bundled:file": from_file, "bundled:levels": residual}
@@ -22,7 +22,9 @@ def test_the_first_codebook_is_float32_unit_vectors(tokenizer: BundledTokenizer)
     assert torch.allclose(tokenizer.codebook[0].norm(dim=-1), torch.ones(codes), atol=1e-5)
 
 
-def test_codec_bytes_are_half_precision_weights_and_the_codebook(tokenizer: BundledTokenizer) -> None:
+def test_codec_bytes_are_half_precision_weights_and_the_codebook(
+    tokenizer: BundledTokenizer,
+) -> None:
     numbers = sum(tensor.numel() for tensor in tokenizer.model.state_dict().values())
     assert tokenizer.codec_bytes == 2 * numbers + 2 * tokenizer.codebook.numel()
 
@@ -50,9 +52,13 @@ def test_mirroring_twice_gives_the_tokens_back(tokenizer: BundledTokenizer) -> N
 
 
 @pytest.mark.parametrize("level", [0, 97, 255])
-def test_a_blank_image_has_the_same_codes_alone_and_in_a_batch(tokenizer: BundledTokenizer, level: int) -> None:
+def test_a_blank_image_has_the_same_codes_alone_and_in_a_batch(
+    tokenizer: BundledTokenizer, level: int
+) -> None:
     blank = torch.full((1, 3, 64, 64), level, dtype=torch.uint8)
-    assert torch.equal(tokenizer.encode(torch.cat([images(5, 64), blank]))[5:], tokenizer.encode(blank))
+    assert torch.equal(
+        tokenizer.encode(torch.cat([images(5, 64), blank]))[5:], tokenizer.encode(blank)
+    )
 
 
 def test_a_batch_beyond_the_working_chunk_is_encoded_whole(tokenizer: BundledTokenizer) -> None:
@@ -61,6 +67,8 @@ def test_a_batch_beyond_the_working_chunk_is_encoded_whole(tokenizer: BundledTok
 
 
 @pytest.mark.parametrize("side", [*range(32, 257, 32), 384, 512])
-def test_every_side_that_the_stride_divides_comes_back(tokenizer: BundledTokenizer, side: int) -> None:
+def test_every_side_that_the_stride_divides_comes_back(
+    tokenizer: BundledTokenizer, side: int
+) -> None:
     restored = tokenizer.decode(tokenizer.encode(images(1, side)))
     assert restored.shape == (1, 3, side, side) and restored.dtype == torch.uint8

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 import torch
-from tokenizer_samples import images, vq_model
 
-from seit_cl.errors import UserError
+from helpers.tokenizer_samples import images, vq_model
+from seit_cl.core.errors import UserError
 from seit_cl.tokenizers import open_tokenizer
 from seit_cl.tokenizers._published import PublishedTokenizer
 
@@ -21,15 +21,22 @@ def folder(tmp_path: Path) -> Path:
     with torch.random.fork_rng():
         torch.manual_seed(1)
         package.VQModel(
-            down_block_types=("DownEncoderBlock2D",) * 3, up_block_types=("UpDecoderBlock2D",) * 3,
-            block_out_channels=(32, 32, 64), latent_channels=4, num_vq_embeddings=30, vq_embed_dim=5, layers_per_block=1,
-        ).save_pretrained(tmp_path / "model" / "vqvae")  # fmt: skip
+            down_block_types=("DownEncoderBlock2D",) * 3,
+            up_block_types=("UpDecoderBlock2D",) * 3,
+            block_out_channels=(32, 32, 64),
+            latent_channels=4,
+            num_vq_embeddings=30,
+            vq_embed_dim=5,
+            layers_per_block=1,
+        ).save_pretrained(tmp_path / "model" / "vqvae")
     return tmp_path / "model"
 
 
 def test_without_the_package_the_way_to_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "diffusers", None)
-    with pytest.raises(UserError, match=r"diffusers.*pip install 'seit_cl\[diffusers\]'") as refused:
+    with pytest.raises(
+        UserError, match=r"diffusers.*pip install 'seit_cl\[diffusers\]'"
+    ) as refused:
         open_tokenizer("diffusers:anything")
     assert len(str(refused.value).splitlines()) == 1
 
@@ -52,7 +59,9 @@ def test_a_pruned_model_is_a_file_that_opens_by_its_path(tmp_path: Path) -> None
     whole, batch = vq_model(), images(2, 32)
     assert isinstance(whole, PublishedTokenizer)
     tokens = whole.encode(batch)
-    whole.pruned(torch.bincount(tokens.flatten().long(), minlength=40)).save(tmp_path / "x.safetensors")
+    whole.pruned(torch.bincount(tokens.flatten().long(), minlength=40)).save(
+        tmp_path / "x.safetensors"
+    )
     left = open_tokenizer(str(tmp_path / "x.safetensors"))
     assert isinstance(left, PublishedTokenizer) and left.identity != whole.identity
     assert torch.equal(left.state["pruned.codes"][left.encode(batch).long()], tokens.long())
@@ -61,14 +70,21 @@ def test_a_pruned_model_is_a_file_that_opens_by_its_path(tmp_path: Path) -> None
 
 def test_what_is_no_vq_model_is_refused_in_one_line(folder: Path, tmp_path: Path) -> None:
     config = json.loads((folder / "vqvae" / "config.json").read_text())
-    for name, change in (("other", {"block_out_channels": [32, 32, 32]}), ("deeper", {"layers_per_block": 2})):
+    for name, change in (
+        ("other", {"block_out_channels": [32, 32, 32]}),
+        ("deeper", {"layers_per_block": 2}),
+    ):
         made = tmp_path / name
         made.mkdir()
         (made / "config.json").write_text(json.dumps({**config, **change}))
         (made / "diffusion_pytorch_model.safetensors").write_bytes(
             (folder / "vqvae" / "diffusion_pytorch_model.safetensors").read_bytes()
         )
-    for source, words in (("other", "other"), ("deeper", "missing"), ("model", "pickled weights are not read")):
+    for source, words in (
+        ("other", "other"),
+        ("deeper", "missing"),
+        ("model", "pickled weights are not read"),
+    ):
         with pytest.raises(UserError, match=words) as refused:
             open_tokenizer(f"diffusers:{tmp_path / source}")
         assert len(str(refused.value).splitlines()) == 1

@@ -10,14 +10,14 @@ import pytest
 import timm
 import torch
 from safetensors.torch import save_file
-from tokenizer_samples import frozen, images
 
+from helpers.tokenizer_samples import frozen, images
 from seit_cl import tokenize
-from seit_cl.errors import UserError
-from seit_cl.frozen.backbone import Backbone, BackboneSettings
-from seit_cl.frozen.fitting import Fit, fitting_images
+from seit_cl.core.errors import UserError
 from seit_cl.tokenizers import kind_of_file, open_tokenizer
+from seit_cl.tokenizers.nets.backbone import Backbone, BackboneSettings
 from seit_cl.tokenizers.timm import fit_timm, load_timm
+from seit_cl.tokenizers.training.features import Fit, fitting_images
 
 SMALL = Fit(km="16", dim=8, pretrained="no", images=20)
 WORDS = "km=16,dim=8,pretrained=no,images=20"
@@ -27,17 +27,35 @@ def test_features_are_those_that_timm_gives() -> None:
     backbone, image = Backbone(BackboneSettings("test_vit", -1, 0)), images(1, 64)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = timm.create_model("test_vit", num_classes=0, dynamic_img_size=True).half().float().eval()
-    mean, std = (torch.tensor(model.pretrained_cfg[name])[:, None, None] for name in ("mean", "std"))
+        model = (
+            timm.create_model("test_vit", num_classes=0, dynamic_img_size=True)
+            .half()
+            .float()
+            .eval()
+        )
+    mean, std = (
+        torch.tensor(model.pretrained_cfg[name])[:, None, None] for name in ("mean", "std")
+    )
     with torch.no_grad():
-        patches = model.forward_features((image.float() / 255 - mean) / std)[:, model.num_prefix_tokens :]
+        patches = model.forward_features((image.float() / 255 - mean) / std)[
+            :, model.num_prefix_tokens :
+        ]
     assert backbone.stride == 16 and backbone.width == model.num_features
-    torch.testing.assert_close(backbone(image[0]), patches[0].T.view(-1, 4, 4), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(
+        backbone(image[0]), patches[0].T.view(-1, 4, 4), atol=1e-4, rtol=1e-4
+    )
 
 
-@pytest.mark.parametrize(("layer", "stride", "grid"), [(-1, 8, 8), (-1, 0, 2), (-2, 0, 4), (1, 4, 16)])
-def test_the_stride_is_as_asked_whatever_layer_gives_the_features(layer: int, stride: int, grid: int) -> None:
-    assert Backbone(BackboneSettings("test_resnet", layer, stride))(images(1, 64)[0]).shape[1:] == (grid, grid)
+@pytest.mark.parametrize(
+    ("layer", "stride", "grid"), [(-1, 8, 8), (-1, 0, 2), (-2, 0, 4), (1, 4, 16)]
+)
+def test_the_stride_is_as_asked_whatever_layer_gives_the_features(
+    layer: int, stride: int, grid: int
+) -> None:
+    assert Backbone(BackboneSettings("test_resnet", layer, stride))(images(1, 64)[0]).shape[1:] == (
+        grid,
+        grid,
+    )
 
 
 def test_patches_of_14_pixels_make_the_same_grid() -> None:
@@ -45,7 +63,9 @@ def test_patches_of_14_pixels_make_the_same_grid() -> None:
     assert backbone(images(1, 40)[0]).shape == (384, 5, 5)
 
 
-@pytest.mark.parametrize("name", ["test_convnext", "test_efficientnet", "swin_tiny_patch4_window7_224", "test_maxvit"])
+@pytest.mark.parametrize(
+    "name", ["test_convnext", "test_efficientnet", "swin_tiny_patch4_window7_224", "test_maxvit"]
+)
 def test_backbones_of_many_kinds_give_features(name: str) -> None:
     try:
         backbone = Backbone(BackboneSettings(name, 0, 0))
@@ -60,9 +80,18 @@ def test_a_file_gives_back_the_tokenizer_and_says_its_kind(tmp_path: Path) -> No
     made.save(path)
     assert kind_of_file(path) == "timm" and os.listdir(tmp_path) == [path.name]
     for opened in (open_tokenizer(str(path)), open_tokenizer(f"timm:{path}"), load_timm(path)):
-        assert opened.identity == made.identity and opened.codec_bytes == made.codec_bytes and opened.card == made.card
-        assert opened.combine == "concat" and torch.equal(opened.encode(images(3, 64)), made.encode(images(3, 64)))
-    assert path.stat().st_size < 2 * sum(t.numel() for t in made.backbone.model.state_dict().values()) + 40_000  # half precision
+        assert (
+            opened.identity == made.identity
+            and opened.codec_bytes == made.codec_bytes
+            and opened.card == made.card
+        )
+        assert opened.combine == "concat" and torch.equal(
+            opened.encode(images(3, 64)), made.encode(images(3, 64))
+        )
+    assert (
+        path.stat().st_size
+        < 2 * sum(t.numel() for t in made.backbone.model.state_dict().values()) + 40_000
+    )  # half precision
     with pytest.raises(UserError, match="stands in the file"):
         open_tokenizer(f"timm:{path},pq=2x16")
 
@@ -78,8 +107,15 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
 def test_the_same_options_give_the_same_tokenizer_and_every_option_another() -> None:
     first = fit_timm("test_resnet", SMALL)
     assert fit_timm("test_resnet", SMALL).identity == first.identity
-    changes = [replace(SMALL, seed=1), replace(SMALL, km="17"), replace(SMALL, dim=9), replace(SMALL, layer=-2),
-               replace(SMALL, stride=16), replace(SMALL, whiten="yes"), replace(SMALL, images=19)]  # fmt: skip
+    changes = [
+        replace(SMALL, seed=1),
+        replace(SMALL, km="17"),
+        replace(SMALL, dim=9),
+        replace(SMALL, layer=-2),
+        replace(SMALL, stride=16),
+        replace(SMALL, whiten="yes"),
+        replace(SMALL, images=19),
+    ]
     others = [fit_timm("test_resnet", changed).identity for changed in changes]
     assert len({first.identity, *others}) == 1 + len(changes)
 
@@ -87,7 +123,11 @@ def test_the_same_options_give_the_same_tokenizer_and_every_option_another() -> 
 def test_identity_changes_with_every_weight() -> None:
     made = fit_timm("test_resnet", SMALL)
     seen = {made.identity}
-    for tensor in [*made.backbone.model.state_dict().values(), made.quantiser.matrix, made.quantiser.codebook]:
+    for tensor in [
+        *made.backbone.model.state_dict().values(),
+        made.quantiser.matrix,
+        made.quantiser.codebook,
+    ]:
         before = tensor.clone()
         tensor.view(-1)[-1] += 1
         seen.add(type(made)(made.backbone, made.quantiser, {}).identity)
@@ -95,12 +135,17 @@ def test_identity_changes_with_every_weight() -> None:
     assert len(seen) == 3 + len(made.backbone.model.state_dict())
 
 
-def test_a_spec_is_fitted_once_and_then_taken_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_spec_is_fitted_once_and_then_taken_from_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SEIT_CL_CACHE", str(tmp_path))
     made = open_tokenizer(f"timm:test_resnet,{WORDS}")
     (kept,) = (tmp_path / "tokenizers").iterdir()
     written = kept.stat().st_mtime_ns
-    assert open_tokenizer(f"timm:test_resnet,{WORDS}").identity == made.identity and kept.stat().st_mtime_ns == written
+    assert (
+        open_tokenizer(f"timm:test_resnet,{WORDS}").identity == made.identity
+        and kept.stat().st_mtime_ns == written
+    )
     open_tokenizer(f"timm:test_resnet,{WORDS},seed=2")
     assert len(list((tmp_path / "tokenizers").iterdir())) == 2
 
@@ -108,10 +153,15 @@ def test_a_spec_is_fitted_once_and_then_taken_from_the_cache(tmp_path: Path, mon
 def test_it_is_fitted_on_the_folder_that_is_named(fractals: Path) -> None:
     options = replace(SMALL, fit=str(fractals), images=12)
     paths = fitting_images(options)
-    assert paths is not None and len(set(paths)) == 12 and all("train" in path.parts for path in paths)
+    assert (
+        paths is not None and len(set(paths)) == 12 and all("train" in path.parts for path in paths)
+    )
     assert fitting_images(replace(options, seed=1)) != paths and fitting_images(SMALL) is None
     card = fit_timm("test_resnet", options).card
-    assert card["data"] == "fitted on 12 images of fractals at 64 px, 768 positions" and "random" in card["weights"]
+    assert (
+        card["data"] == "fitted on 12 images of fractals at 64 px, 768 positions"
+        and "random" in card["weights"]
+    )
     assert options.key("test_resnet", paths) != options.key("test_resnet", paths[1:])
 
 
@@ -120,15 +170,23 @@ def test_weights_of_a_file_are_taken_and_their_classifier_left(tmp_path: Path) -
         torch.manual_seed(5)
         model = timm.create_model("test_resnet", num_classes=7)
     save_file(model.state_dict(), tmp_path / "weights.safetensors")
-    made = fit_timm("test_resnet", replace(SMALL, weights=str(tmp_path / "weights.safetensors"), pretrained="yes"))
+    made = fit_timm(
+        "test_resnet",
+        replace(SMALL, weights=str(tmp_path / "weights.safetensors"), pretrained="yes"),
+    )
     name = "layer1.0.conv1.weight"
-    assert torch.equal(made.backbone.model.state_dict()[name], model.state_dict()[name].half().float())
+    assert torch.equal(
+        made.backbone.model.state_dict()[name], model.state_dict()[name].half().float()
+    )
     assert made.card["weights"] == "weights.safetensors"
 
 
 def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "weights.safetensors"
-    for weights, words in (({"x": torch.zeros(1)}, "missing"), ({"conv1.0.weight": torch.zeros(1)}, "not those of test_resnet")):
+    for weights, words in (
+        ({"x": torch.zeros(1)}, "missing"),
+        ({"conv1.0.weight": torch.zeros(1)}, "not those of test_resnet"),
+    ):
         save_file(weights, path)
         with pytest.raises(UserError, match=words):
             fit_timm("test_resnet", replace(SMALL, weights=str(path)))
@@ -140,10 +198,20 @@ def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_without_a_hub_one_line_says_how_to_go_on() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "seit_cl.tokenize", "inspect", "--tokenizer", "timm:vit_small_patch14_dinov2,pq=8x256"],
-        capture_output=True, text=True, timeout=120, check=False,
+        [
+            sys.executable,
+            "-m",
+            "seit_cl.tokenize",
+            "inspect",
+            "--tokenizer",
+            "timm:vit_small_patch14_dinov2,pq=8x256",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
         env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": "/nonexistent"},
-    )  # fmt: skip
+    )
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
     assert "pretrained weights of vit_small_patch14_dinov2 cannot be had" in done.stderr
     assert "weights=FILE.safetensors" in done.stderr and "pretrained=no" in done.stderr
@@ -172,7 +240,10 @@ def test_bad_specs_are_one_line_that_says_what_to_do(spec: str, words: str) -> N
 
 
 def test_fit_writes_a_file(
-    fractals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    fractals: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     out = tmp_path / "new" / "features.safetensors"
     spec = "timm:test_vit,rq=2x16,pretrained=no,images=20"

@@ -4,10 +4,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizer_samples import AVAILABLE, SAMPLES, images
 
-from seit_cl import plugins
-from seit_cl.errors import UserError
+from helpers.tokenizer_samples import AVAILABLE, SAMPLES, images
+from seit_cl.core import plugins
+from seit_cl.core.errors import UserError
 from seit_cl.tokenizers import Tokenizer
 
 
@@ -34,17 +34,29 @@ def test_the_stride_is_the_pixels_of_one_token(tokenizer: Tokenizer) -> None:
 
 def test_codes_are_int16_grids_within_the_codebook(tokenizer: Tokenizer) -> None:
     tokens = tokenizer.encode(images(3, 64))
-    assert tokens.shape == (3, len(tokenizer.codebook), 64 // tokenizer.stride, 64 // tokenizer.stride)
+    assert tokens.shape == (
+        3,
+        len(tokenizer.codebook),
+        64 // tokenizer.stride,
+        64 // tokenizer.stride,
+    )
     assert tokens.dtype == torch.int16
     assert 0 <= int(tokens.min()) <= int(tokens.max()) < tokenizer.codebook.shape[1]
 
 
 @settings(max_examples=15, deadline=None)
-@given(name=st.sampled_from(AVAILABLE), side=st.integers(2, 8), count=st.integers(1, 5), seed=st.integers(0, 99))
+@given(
+    name=st.sampled_from(AVAILABLE),
+    side=st.integers(2, 8),
+    count=st.integers(1, 5),
+    seed=st.integers(0, 99),
+)
 def test_a_batch_is_its_images_one_by_one(name: str, side: int, count: int, seed: int) -> None:
     tokenizer = SAMPLES[name]()
     batch = images(count, tokenizer.stride * side, seed)
-    assert torch.equal(tokenizer.encode(batch), torch.cat([tokenizer.encode(image[None]) for image in batch]))
+    assert torch.equal(
+        tokenizer.encode(batch), torch.cat([tokenizer.encode(image[None]) for image in batch])
+    )
 
 
 def test_the_same_image_has_the_same_tokens_again(tokenizer: Tokenizer) -> None:
@@ -53,7 +65,10 @@ def test_the_same_image_has_the_same_tokens_again(tokenizer: Tokenizer) -> None:
 
 def test_no_images_are_no_tokens(tokenizer: Tokenizer) -> None:
     tokens = tokenizer.encode(images(1, 64)[:0])
-    assert tokens.shape == (0, *tokenizer.encode(images(1, 64)).shape[1:]) and tokens.dtype == torch.int16
+    assert (
+        tokens.shape == (0, *tokenizer.encode(images(1, 64)).shape[1:])
+        and tokens.dtype == torch.int16
+    )
 
 
 def test_what_decodes_gives_images_of_the_same_shape(tokenizer: Tokenizer) -> None:
@@ -67,7 +82,9 @@ def test_what_decodes_gives_images_of_the_same_shape(tokenizer: Tokenizer) -> No
 
 
 @pytest.mark.parametrize("shape", [(1.5, 1.5), (1, 2), (0, 0), (2, 2.25)])
-def test_other_shapes_are_refused_with_a_side_that_fits(tokenizer: Tokenizer, shape: tuple[float, float]) -> None:
+def test_other_shapes_are_refused_with_a_side_that_fits(
+    tokenizer: Tokenizer, shape: tuple[float, float]
+) -> None:
     height, width = (int(side * tokenizer.stride) for side in shape)
     with pytest.raises(UserError, match=f"{height} x {width} px.*--resolution [1-9]") as refused:
         tokenizer.encode(torch.zeros(1, 3, height, width, dtype=torch.uint8))

@@ -10,9 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save
-from tokenizer_samples import CARD, images, untrained
 
-from seit_cl.errors import UserError
+from helpers.tokenizer_samples import CARD, images, untrained
+from seit_cl.core.errors import UserError
 from seit_cl.tokenizers import bundled, open_tokenizer
 from seit_cl.tokenizers.base import identity_of
 from seit_cl.tokenizers.bundled import BundledTokenizer, load_tokenizer
@@ -28,7 +28,9 @@ def test_a_loaded_tokenizer_is_the_saved_one(path: Path) -> None:
     made.save(path)
     loaded, batch = load_tokenizer(path), images(4, 64)
     assert loaded.identity == made.identity and loaded.codec_bytes == made.codec_bytes
-    assert torch.equal(loaded.codebook, made.codebook) and torch.equal(loaded.encode(batch), made.encode(batch))
+    assert torch.equal(loaded.codebook, made.codebook) and torch.equal(
+        loaded.encode(batch), made.encode(batch)
+    )
     assert os.listdir(path.parent) == [path.name]
 
 
@@ -39,7 +41,10 @@ def test_levels_come_back_and_a_spec_says_how_many_are_used(path: Path) -> None:
     for levels, used in ((0, 3), (1, 1), (2, 2), (3, 3)):
         opened = open_tokenizer(f"bundled:{path},levels={levels}")
         assert torch.equal(opened.encode(batch), tokens[:, :used])
-        assert opened.identity == made.first(used).identity and opened.codec_bytes == made.first(used).codec_bytes
+        assert (
+            opened.identity == made.first(used).identity
+            and opened.codec_bytes == made.first(used).codec_bytes
+        )
     assert open_tokenizer(str(path)).identity == made.identity
     for spec in (f"bundled:{path},levels=4", f"bundled:{path},levels=-1", "bundled:levels=2"):
         with pytest.raises(UserError, match=r"levels=-?\d, but it has \d"):
@@ -55,7 +60,9 @@ def test_identity_survives_a_second_save_and_load(path: Path) -> None:
 
 @given(card=st.dictionaries(st.text(min_size=1), st.text()))
 @settings(max_examples=15, deadline=None)
-def test_the_card_comes_back(card: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_the_card_comes_back(
+    card: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
     file = tmp_path_factory.getbasetemp() / "card.safetensors"
     card = {key: value for key, value in card.items() if key not in ("config", "identity")}
     BundledTokenizer(untrained().model, card).save(file)
@@ -86,7 +93,10 @@ def test_identity_changes_with_the_preprocessing(monkeypatch: pytest.MonkeyPatch
 def test_identity_does_not_know_the_memory_format_or_the_card() -> None:
     made = untrained()
     before = identity_of("x", made.model.state_dict())
-    assert identity_of("x", made.model.to(memory_format=torch.contiguous_format).state_dict()) == before
+    assert (
+        identity_of("x", made.model.to(memory_format=torch.contiguous_format).state_dict())
+        == before
+    )
     assert BundledTokenizer(made.model, CARD).identity == made.identity
 
 
@@ -96,14 +106,18 @@ def test_the_bundled_file_states_its_own_identity() -> None:
 
 
 def refused(path: Path) -> None:
-    with pytest.raises(UserError, match=r"tokenizer\.safetensors: not a readable tokenizer file") as error:
+    with pytest.raises(
+        UserError, match=r"tokenizer\.safetensors: not a readable tokenizer file"
+    ) as error:
         load_tokenizer(path)
     assert len(str(error.value).splitlines()) == 1 and "tokenize train" in str(error.value)
 
 
 @settings(max_examples=20, deadline=None)
 @given(share=st.floats(0, 1, exclude_max=True))
-def test_a_file_cut_anywhere_is_refused(share: float, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_file_cut_anywhere_is_refused(
+    share: float, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     path = tmp_path_factory.getbasetemp() / "tokenizer.safetensors"
     untrained().save(path)
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
@@ -121,8 +135,12 @@ BAD: dict[str, Callable[[], bytes]] = {
     "an image": lambda: b"\x89PNG\r\n\x1a\n" + bytes(100),
     "no metadata": lambda: save({"codebook": torch.zeros(4, 2)}),
     "another model's weights": lambda: save({"weight": torch.zeros(4)}, metadata={"config": "{}"}),
-    "configuration that is no JSON": lambda: save({"weight": torch.zeros(4)}, metadata={"config": "{codes"}),
-    "configuration that is a list": lambda: save({"weight": torch.zeros(4)}, metadata={"config": "[1, 2]"}),
+    "configuration that is no JSON": lambda: save(
+        {"weight": torch.zeros(4)}, metadata={"config": "{codes"}
+    ),
+    "configuration that is a list": lambda: save(
+        {"weight": torch.zeros(4)}, metadata={"config": "[1, 2]"}
+    ),
     "weights of another width": lambda: _config(width=32),
     "unknown option": lambda: _config(colour="red"),
     "fewer than no codes": lambda: _config(codes=-4),

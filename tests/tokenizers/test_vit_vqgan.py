@@ -8,13 +8,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
-from tokenizer_samples import CARD, images, vit
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seit_cl.autoencoder.vit_vqgan import Attention, FeedForward, ViTVQGAN, sincos_positions
-from seit_cl.errors import UserError
+from helpers.tokenizer_samples import CARD, images, vit
+from seit_cl.core.errors import UserError
 from seit_cl.tokenizers import open_tokenizer
+from seit_cl.tokenizers.nets.vit_vqgan import Attention, FeedForward, ViTVQGAN, sincos_positions
 from seit_cl.tokenizers.vit_vqgan import from_state
 
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
@@ -37,13 +37,20 @@ def numpy_positions(height: int, width: int, dim: int) -> np.ndarray:
 def numpy_norm(x: np.ndarray, state: dict[str, np.ndarray], name: str) -> np.ndarray:
     """Layer normalisation over the last dimension."""
     centred = x - x.mean(-1, keepdims=True)
-    return centred / np.sqrt((centred**2).mean(-1, keepdims=True) + 1e-5) * state[f"{name}.weight"] + state[f"{name}.bias"]
+    return (
+        centred / np.sqrt((centred**2).mean(-1, keepdims=True) + 1e-5) * state[f"{name}.weight"]
+        + state[f"{name}.bias"]
+    )
 
 
-def numpy_transformer(x: np.ndarray, state: dict[str, np.ndarray], prefix: str, depth: int) -> np.ndarray:
+def numpy_transformer(
+    x: np.ndarray, state: dict[str, np.ndarray], prefix: str, depth: int
+) -> np.ndarray:
     """Pre-norm attention with heads of 64 and a Tanh network, in float64 and without torch: (N, E) -> (N, E)."""
     for layer in (f"{prefix}.layers.{i}" for i in range(depth)):
-        queries, keys, values = np.split(numpy_norm(x, state, f"{layer}.0.norm") @ state[f"{layer}.0.fn.to_qkv.weight"].T, 3, 1)
+        queries, keys, values = np.split(
+            numpy_norm(x, state, f"{layer}.0.norm") @ state[f"{layer}.0.fn.to_qkv.weight"].T, 3, 1
+        )
         heads = []
         for first in range(0, queries.shape[1], 64):
             own = slice(first, first + 64)
@@ -51,7 +58,9 @@ def numpy_transformer(x: np.ndarray, state: dict[str, np.ndarray], prefix: str, 
             heads.append(scores / scores.sum(1, keepdims=True) @ values[:, own])
         mixed = np.concatenate(heads, 1)
         if f"{layer}.0.fn.to_out.weight" in state:
-            mixed = mixed @ state[f"{layer}.0.fn.to_out.weight"].T + state[f"{layer}.0.fn.to_out.bias"]
+            mixed = (
+                mixed @ state[f"{layer}.0.fn.to_out.weight"].T + state[f"{layer}.0.fn.to_out.bias"]
+            )
         x = x + mixed
         hidden = numpy_norm(x, state, f"{layer}.1.norm") @ state[f"{layer}.1.fn.net.0.weight"].T
         hidden = np.tanh(hidden + state[f"{layer}.1.fn.net.0.bias"])
@@ -64,16 +73,27 @@ def state64(model: nn.Module) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize(("height", "width", "dim"), [(4, 4, 16), (2, 5, 8), (32, 32, 12)])
-def test_positions_are_sines_and_cosines_of_column_and_row(height: int, width: int, dim: int) -> None:
-    np.testing.assert_allclose(sincos_positions(height, width, dim).numpy(), numpy_positions(height, width, dim), atol=1e-6)
+def test_positions_are_sines_and_cosines_of_column_and_row(
+    height: int, width: int, dim: int
+) -> None:
+    np.testing.assert_allclose(
+        sincos_positions(height, width, dim).numpy(), numpy_positions(height, width, dim), atol=1e-6
+    )
 
 
 @pytest.mark.parametrize(("width", "heads"), [(64, 1), (96, 1), (128, 2), (80, 3)])
-def test_attention_is_torchs_multi_head_attention_with_the_same_weights(width: int, heads: int) -> None:
+def test_attention_is_torchs_multi_head_attention_with_the_same_weights(
+    width: int, heads: int
+) -> None:
     ours, inner = Attention(width, heads), 64 * heads
-    theirs, x = nn.MultiheadAttention(inner, heads, bias=False, batch_first=True), torch.randn(2, 9, width)
+    theirs, x = (
+        nn.MultiheadAttention(inner, heads, bias=False, batch_first=True),
+        torch.randn(2, 9, width),
+    )
     with torch.no_grad():
-        theirs.in_proj_weight.copy_(torch.eye(inner).repeat(3, 1))  # what it attends to is mapped beforehand
+        theirs.in_proj_weight.copy_(
+            torch.eye(inner).repeat(3, 1)
+        )  # what it attends to is mapped beforehand
         theirs.out_proj.weight.copy_(torch.eye(inner))
         mapped = [F.linear(x, weight) for weight in ours.to_qkv.weight.chunk(3)]
         expected = ours.to_out(theirs(*mapped, need_weights=False)[0])
@@ -85,7 +105,9 @@ def test_feed_forward_is_two_maps_with_a_tanh_between() -> None:
     block, x = FeedForward(16, 24), torch.randn(2, 3, 16)
     state = state64(block)
     hidden = np.tanh(x.double().numpy() @ state["net.0.weight"].T + state["net.0.bias"])
-    np.testing.assert_allclose(block(x).detach().numpy(), hidden @ state["net.2.weight"].T + state["net.2.bias"], atol=1e-5)
+    np.testing.assert_allclose(
+        block(x).detach().numpy(), hidden @ state["net.2.weight"].T + state["net.2.bias"], atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("side", [32, 64, 72])
@@ -98,13 +120,22 @@ def test_encoding_and_decoding_are_the_published_arithmetic_in_numpy(side: int) 
     for image, codes, restored in zip(batch, tokens, tokenizer.decode(tokens), strict=True):
         pixels = image.double().numpy() / 255
         patches = pixels.reshape(3, grid, 8, grid, 8).transpose(1, 3, 0, 2, 4).reshape(grid**2, -1)
-        x = patches @ state["encoder.to_patch_embedding.0.weight"].reshape(128, -1).T + state["encoder.to_patch_embedding.0.bias"]
-        x = numpy_transformer(x + numpy_positions(grid, grid, 128)[0], state, "encoder.transformer", 2)
+        x = (
+            patches @ state["encoder.to_patch_embedding.0.weight"].reshape(128, -1).T
+            + state["encoder.to_patch_embedding.0.bias"]
+        )
+        x = numpy_transformer(
+            x + numpy_positions(grid, grid, 128)[0], state, "encoder.transformer", 2
+        )
         latents = x @ state["pre_quant.weight"].T + state["pre_quant.bias"]
         similar = latents / np.linalg.norm(latents, axis=1, keepdims=True) @ book.T
         taken = codes.flatten().long().numpy()
         assert (similar.max(1) - similar[np.arange(grid**2), taken]).max() < 1e-5
-        y = book[taken] @ state["post_quant.weight"].T + state["post_quant.bias"] + numpy_positions(grid, grid, 64)[0]
+        y = (
+            book[taken] @ state["post_quant.weight"].T
+            + state["post_quant.bias"]
+            + numpy_positions(grid, grid, 64)[0]
+        )
         y = numpy_transformer(y, state, "decoder.transformer", 1)
         pixels = np.einsum("ne,ecij->ncij", y, state["decoder.to_pixel.1.weight"])
         pixels = pixels + state["decoder.to_pixel.1.bias"][:, None, None]
@@ -113,7 +144,9 @@ def test_encoding_and_decoding_are_the_published_arithmetic_in_numpy(side: int) 
 
 
 def test_the_codebook_is_the_checkpoints_on_the_unit_sphere() -> None:
-    assert torch.equal(vit().codebook[0], F.normalize(vit().state["quantizer.embedding.weight"], dim=1))
+    assert torch.equal(
+        vit().codebook[0], F.normalize(vit().state["quantizer.embedding.weight"], dim=1)
+    )
 
 
 SMALL, BASE, LARGE = (512, 8, 8, 2048), (768, 12, 12, 3072), (1280, 32, 16, 5120)
@@ -122,19 +155,31 @@ SMALL, BASE, LARGE = (512, 8, 8, 2048), (768, 12, 12, 3072), (1280, 32, 16, 5120
 def count(width: int, depth: int, heads: int, hidden: int) -> int:
     """Numbers in a transformer, its positions on a 32 x 32 grid, and a convolution to or from patches without its bias."""
     attention, network = 4 * 64 * heads * width + width, 2 * width * hidden + hidden + width
-    return depth * (attention + network + 4 * width) + 2 * width + 32 * 32 * width + 8 * 8 * 3 * width
+    return (
+        depth * (attention + network + 4 * width) + 2 * width + 32 * 32 * width + 8 * 8 * 3 * width
+    )
 
 
 @pytest.mark.parametrize(("encoder", "decoder"), [(SMALL, SMALL), (BASE, BASE), (SMALL, LARGE)])
-def test_small_base_and_large_have_the_published_sizes(encoder: tuple[int, ...], decoder: tuple[int, ...]) -> None:
+def test_small_base_and_large_have_the_published_sizes(
+    encoder: tuple[int, ...], decoder: tuple[int, ...]
+) -> None:
     with torch.device("meta"):
         model = ViTVQGAN(32, 8, 8192, 32, encoder, decoder)  # type: ignore[arg-type]
     between = (encoder[0] * 32 + 32) + 8192 * 32 + (32 * decoder[0] + decoder[0])
     expected = count(*encoder) + encoder[0] + between + count(*decoder) + 3
     assert sum(tensor.numel() for tensor in model.state_dict().values()) == expected
-    assert {"encoder.en_pos_embedding", "decoder.de_pos_embedding", "decoder.to_pixel.1.weight", "decoder.transformer.norm.bias",
-            "encoder.to_patch_embedding.0.bias", "encoder.transformer.layers.7.1.fn.net.2.weight", "pre_quant.weight",
-            "post_quant.bias", "quantizer.embedding.weight"} <= set(model.state_dict())  # fmt: skip
+    assert {
+        "encoder.en_pos_embedding",
+        "decoder.de_pos_embedding",
+        "decoder.to_pixel.1.weight",
+        "decoder.transformer.norm.bias",
+        "encoder.to_patch_embedding.0.bias",
+        "encoder.transformer.layers.7.1.fn.net.2.weight",
+        "pre_quant.weight",
+        "post_quant.bias",
+        "quantizer.embedding.weight",
+    } <= set(model.state_dict())
 
 
 def checkpoint(path: Path, state: dict[str, Tensor]) -> str:
@@ -145,7 +190,9 @@ def checkpoint(path: Path, state: dict[str, Tensor]) -> str:
 def test_a_lightning_checkpoint_is_loaded_key_for_key_without_its_loss(tmp_path: Path) -> None:
     state = {**vit().state, "loss.discriminator.blocks.0.weight": torch.zeros(3)}
     opened, batch = open_tokenizer(checkpoint(tmp_path / "base.ckpt", state)), images(2, 64)
-    assert opened.identity == vit().identity and torch.equal(opened.encode(batch), vit().encode(batch))
+    assert opened.identity == vit().identity and torch.equal(
+        opened.encode(batch), vit().encode(batch)
+    )
     assert opened.card == {"ignored": "1 tensors of loss.*"}
 
 
@@ -177,8 +224,12 @@ def test_left_over_tensors_and_other_shapes_are_named() -> None:
         from_state("x", {**vit().state, "pre_quant.scale": torch.ones(1)})
     with pytest.raises(UserError, match=r"of another shape pre_quant.bias \(5,\) for \(8,\)"):
         from_state("x", {**vit().state, "pre_quant.bias": torch.ones(5)})
-    with pytest.raises(UserError, match=r"missing encoder.transformer.layers.2.0.norm.weight.* and \d+ more"):
-        from_state("x", {**vit().state, "encoder.transformer.layers.4.0.norm.weight": torch.ones(128)})
+    with pytest.raises(
+        UserError, match=r"missing encoder.transformer.layers.2.0.norm.weight.* and \d+ more"
+    ):
+        from_state(
+            "x", {**vit().state, "encoder.transformer.layers.4.0.norm.weight": torch.ones(128)}
+        )
 
 
 def test_what_would_have_to_be_unpickled_is_refused_with_the_way_around_it(tmp_path: Path) -> None:
@@ -198,10 +249,14 @@ def test_another_file_is_refused_in_one_line(name: str, content: bytes, tmp_path
     assert len(str(refused.value).splitlines()) == 1
 
 
-@pytest.mark.parametrize("content", [[1, 2], {}, {"state_dict": 3}, {"a": "text"}, {"weight": torch.ones(2)}])
+@pytest.mark.parametrize(
+    "content", [[1, 2], {}, {"state_dict": 3}, {"a": "text"}, {"weight": torch.ones(2)}]
+)
 def test_a_file_without_a_state_dict_is_refused(content: object, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "x.pt")
-    with pytest.raises(UserError, match=r"x\.pt: (holds no state_dict|no checkpoint of a ViT-VQGAN)"):
+    with pytest.raises(
+        UserError, match=r"x\.pt: (holds no state_dict|no checkpoint of a ViT-VQGAN)"
+    ):
         open_tokenizer(f"vit-vqgan:{tmp_path / 'x.pt'}")
 
 
@@ -219,7 +274,10 @@ def test_sin_cos_positions_serve_every_side(side: int) -> None:
 
 def test_the_trained_grid_does_not_matter_to_a_model_with_sin_cos_positions() -> None:
     state = {name: tensor for name, tensor in vit().state.items() if "pos_embedding" not in name}
-    other = {"encoder.en_pos_embedding": sincos_positions(4, 4, 128), "decoder.de_pos_embedding": sincos_positions(4, 4, 64)}
+    other = {
+        "encoder.en_pos_embedding": sincos_positions(4, 4, 128),
+        "decoder.de_pos_embedding": sincos_positions(4, 4, 64),
+    }
     batch = images(3, 64)
     assert torch.equal(from_state("x", {**state, **other}).encode(batch), vit().encode(batch))
 
@@ -240,7 +298,11 @@ def test_a_saved_tokenizer_opens_by_its_path_alone(tmp_path: Path) -> None:
     path, batch = tmp_path / "vit.safetensors", images(3, 64)
     vit().save(path)
     opened = open_tokenizer(str(path))
-    assert (opened.identity, opened.card, opened.codec_bytes) == (vit().identity, CARD, vit().codec_bytes)
+    assert (opened.identity, opened.card, opened.codec_bytes) == (
+        vit().identity,
+        CARD,
+        vit().codec_bytes,
+    )
     assert torch.equal(opened.encode(batch), vit().encode(batch)) and opened.mirror is None
 
 

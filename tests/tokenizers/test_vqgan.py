@@ -6,13 +6,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizer_samples import images, vqgan_f8, vqgan_shapes
 from torch import Tensor
 from torch.nn import functional as F
 
-from seit_cl.errors import UserError
+from helpers.tokenizer_samples import images, vqgan_f8, vqgan_shapes
+from seit_cl.core.errors import UserError
 from seit_cl.tokenizers import open_tokenizer
-from seit_cl.tokenizers._vqgan_model import VQGAN, nearest
+from seit_cl.tokenizers.nets.vqgan import VQGAN, nearest
 from seit_cl.tokenizers.vqgan import from_state
 
 State = dict[str, Tensor]
@@ -26,7 +26,9 @@ def plain_norm(x: Tensor, state: State, name: str) -> Tensor:
     return normed * state[f"{name}.weight"][:, None, None] + state[f"{name}.bias"][:, None, None]
 
 
-def plain_conv(x: Tensor, state: State, name: str, stride: int = 1, border: tuple[int, ...] = (1, 1, 1, 1)) -> Tensor:
+def plain_conv(
+    x: Tensor, state: State, name: str, stride: int = 1, border: tuple[int, ...] = (1, 1, 1, 1)
+) -> Tensor:
     """A convolution of one image (C, H, W) as a matrix product over its patches."""
     weight = state[f"{name}.weight"]
     side = weight.shape[-1]
@@ -40,12 +42,18 @@ def plain_resnet(x: Tensor, state: State, name: str) -> Tensor:
     for i in (1, 2):
         y = plain_norm(y, state, f"{name}.norm{i}")
         y = plain_conv(y * torch.sigmoid(y), state, f"{name}.conv{i}")
-    return y + (plain_conv(x, state, f"{name}.nin_shortcut") if f"{name}.nin_shortcut.weight" in state else x)
+    return y + (
+        plain_conv(x, state, f"{name}.nin_shortcut")
+        if f"{name}.nin_shortcut.weight" in state
+        else x
+    )
 
 
 def plain_attention(x: Tensor, state: State, name: str) -> Tensor:
     normed = plain_norm(x, state, f"{name}.norm")
-    queries, keys, values = (plain_conv(normed, state, f"{name}.{part}").flatten(1) for part in "qkv")
+    queries, keys, values = (
+        plain_conv(normed, state, f"{name}.{part}").flatten(1) for part in "qkv"
+    )
     scores = (queries.T @ keys / len(x) ** 0.5).exp()
     mixed = values @ (scores / scores.sum(1, keepdim=True)).T
     return x + plain_conv(mixed.view(x.shape), state, f"{name}.proj_out")
@@ -76,7 +84,9 @@ def plain_latents(image: Tensor, state: State) -> Tensor:
         x = plain_level(x, state, f"encoder.down.{i}")
         if i < 3:
             x = plain_conv(x, state, f"encoder.down.{i}.downsample.conv", 2, (0, 1, 0, 1))
-    return plain_conv(plain_end(plain_middle(x, state, "encoder"), state, "encoder"), state, "quant_conv")
+    return plain_conv(
+        plain_end(plain_middle(x, state, "encoder"), state, "encoder"), state, "quant_conv"
+    )
 
 
 def plain_image(codes: Tensor, state: State) -> Tensor:
@@ -85,22 +95,34 @@ def plain_image(codes: Tensor, state: State) -> Tensor:
     for i in (3, 2, 1, 0):
         x = plain_level(x, state, f"decoder.up.{i}")
         if i:
-            x = plain_conv(x.repeat_interleave(2, 1).repeat_interleave(2, 2), state, f"decoder.up.{i}.upsample.conv")
+            x = plain_conv(
+                x.repeat_interleave(2, 1).repeat_interleave(2, 2),
+                state,
+                f"decoder.up.{i}.upsample.conv",
+            )
     return plain_end(x, state, "decoder")
 
 
 @pytest.mark.parametrize("gumbel", [False, True])
 @pytest.mark.parametrize("side", [32, 40])
-def test_encoding_and_decoding_are_the_published_arithmetic_done_plainly(gumbel: bool, side: int) -> None:
+def test_encoding_and_decoding_are_the_published_arithmetic_done_plainly(
+    gumbel: bool, side: int
+) -> None:
     tokenizer, batch = vqgan_f8(gumbel), images(2, side)
     state = {name: tensor.double() for name, tensor in tokenizer.state.items()}
     tokens = tokenizer.encode(batch)
-    for image, codes, restored in zip(batch, tokens[:, 0].long(), tokenizer.decode(tokens), strict=True):
+    for image, codes, restored in zip(
+        batch, tokens[:, 0].long(), tokenizer.decode(tokens), strict=True
+    ):
         latents = plain_latents(image, state)
         if gumbel:
             worse = -plain_conv(latents, state, "quantize.proj")
         else:
-            worse = (latents[None] - state["quantize.embedding.weight"][:, :, None, None]).square().sum(1)
+            worse = (
+                (latents[None] - state["quantize.embedding.weight"][:, :, None, None])
+                .square()
+                .sum(1)
+            )
         assert (worse.gather(0, codes[None])[0] - worse.min(0).values).max() < 1e-4
         expected = plain_image(tokenizer.codebook[0].double()[codes].permute(2, 0, 1), state)
         assert ((expected.clamp(-1, 1) + 1) * 127.5 - restored).abs().max() <= 0.51  # rounding
@@ -108,9 +130,14 @@ def test_encoding_and_decoding_are_the_published_arithmetic_done_plainly(gumbel:
 
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10**6), codes=st.integers(2, 40), dim=st.integers(1, 8))
-def test_the_nearest_code_is_the_one_at_the_smallest_distance(seed: int, codes: int, dim: int) -> None:
+def test_the_nearest_code_is_the_one_at_the_smallest_distance(
+    seed: int, codes: int, dim: int
+) -> None:
     generator = torch.Generator().manual_seed(seed)
-    latents, book = torch.randn(2, dim, 3, 4, generator=generator), torch.randn(codes, dim, generator=generator)
+    latents, book = (
+        torch.randn(2, dim, 3, 4, generator=generator),
+        torch.randn(codes, dim, generator=generator),
+    )
     distances = torch.cdist(latents.permute(0, 2, 3, 1).reshape(-1, dim).double(), book.double())
     taken = nearest(latents, book).reshape(-1, 1)
     assert (distances.gather(1, taken)[:, 0] - distances.min(1).values).max() < 1e-4
@@ -128,7 +155,10 @@ PUBLISHED = {  # channels, attention, K, D, features, Gumbel; stride
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_configurations_are_read_from_names_and_shapes(name: str) -> None:
     channels, attention, codes, dim, features, gumbel, stride = PUBLISHED[name]
-    shapes = {key: torch.Size(s) for key, s in vqgan_shapes(channels, attention, codes, dim, features, gumbel=gumbel).items()}
+    shapes = {
+        key: torch.Size(s)
+        for key, s in vqgan_shapes(channels, attention, codes, dim, features, gumbel=gumbel).items()
+    }
     with torch.device("meta"):
         model = VQGAN(shapes)
     assert {key: tensor.shape for key, tensor in model.state_dict().items()} == shapes
@@ -136,10 +166,16 @@ def test_published_configurations_are_read_from_names_and_shapes(name: str) -> N
 
 
 def test_a_lightning_checkpoint_is_loaded_without_its_loss_and_averages(tmp_path: Path) -> None:
-    more = {"loss.discriminator.main.0.weight": torch.ones(2), "model_ema.decay": torch.ones(()), "model_ema.x": torch.ones(1)}
+    more = {
+        "loss.discriminator.main.0.weight": torch.ones(2),
+        "model_ema.decay": torch.ones(()),
+        "model_ema.x": torch.ones(1),
+    }
     torch.save({"state_dict": {**vqgan_f8().state, **more}, "epoch": 1}, tmp_path / "last.ckpt")
     opened = open_tokenizer(f"vqgan:{tmp_path}/last.ckpt")
-    assert opened.identity == vqgan_f8().identity and torch.equal(opened.encode(images(1, 32)), vqgan_f8().encode(images(1, 32)))
+    assert opened.identity == vqgan_f8().identity and torch.equal(
+        opened.encode(images(1, 32)), vqgan_f8().encode(images(1, 32))
+    )
     assert opened.card == {"ignored": "1 tensors of loss.*, 2 tensors of model_ema.*"}
 
 
@@ -164,7 +200,9 @@ def test_left_over_tensors_and_shapes_that_no_vqgan_has_are_named() -> None:
 
 def test_a_vit_vqgan_is_no_vqgan(tmp_path: Path) -> None:
     torch.save({"encoder.en_pos_embedding": torch.ones(1, 4, 8)}, tmp_path / "x.pt")
-    with pytest.raises(UserError, match=r"no checkpoint of a VQGAN: missing .* it has encoder\.en_pos_embedding"):
+    with pytest.raises(
+        UserError, match=r"no checkpoint of a VQGAN: missing .* it has encoder\.en_pos_embedding"
+    ):
         open_tokenizer(f"vqgan:{tmp_path}/x.pt")
 
 

@@ -1,0 +1,1 @@
+"""Runs and tables of `python -m seit_cl.compare`."""

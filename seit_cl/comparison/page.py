@@ -1,0 +1,140 @@
+"""The tables of a comparison, from its results alone: accuracy at equal bytes with intervals, the sweep, the bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from benchmarks.measure import page, table
+from seit_cl.report import mark_variants
+from seit_cl.reporting import base
+from seit_cl.reports.best_against_memory import kind
+from seit_cl.reports.paired_difference import differences
+from seit_cl.results.metrics import average_incremental_accuracy, final_accuracy, mean_interval
+from seit_cl.results.run_files import Run, read_runs
+
+SWEPT = 3  # options of one kind of format make a sweep
+
+
+def answer(out: Path, typed: str) -> str:
+    """The page of a folder of results, in Markdown; the machine it names is this one, which need not have made the runs."""
+    runs = base.finished(mark_variants(read_runs(out)))
+    stored = base.at_all_budgets(runs)
+    sections: list[str] = []
+    for row in base.rows_of(stored):
+        mine = [run for run in stored if base.setting(run) == row]
+        parts = equal_bytes(base.past_sweeps(mine)), "### Sweep, final %", sweep(mine)
+        sections += ["## " + ", ".join(filter(None, row)), *parts]
+    bounds = [run for run in runs if base.budget(run) == 0]
+    return page(
+        "Comparison at equal bytes",
+        typed,
+        torch.device("cpu"),
+        [*sections, "## Bounds", bounds_table(bounds)],
+    )
+
+
+def equal_bytes(runs: Sequence[Run]) -> str:
+    """A row for each budget, format and learner: what fits, accuracies with 95 % intervals over seeds, and how much higher tokens
+    end with the same seeds.
+
+    Args:
+        runs: of one setting, all with a memory.
+    """
+    tokens = next(
+        (key for key in base.in_order({base.series(run) for run in runs}) if base.is_tokens(key)),
+        None,
+    )
+    lines = []
+    for size in sorted({base.budget(run) for run in runs}):
+        here = [run for run in runs if base.budget(run) == size]
+        groups = {
+            key: [run for run in here if base.series(run) == key]
+            for key in base.in_order({base.series(r) for r in here})
+        }
+        for key, group in groups.items():
+            apart = (
+                differences(here, base.setting(here[0]), tokens, key)
+                if tokens and key != tokens
+                else {}
+            )
+            mean, half, pairs = apart.get(size, (0.0, 0.0, 0))
+            stored = [_count(group, "exemplars"), _count(group, "bytes_per_exemplar")]
+            higher = (
+                f"{mean:+.1f} ± {half:.1f} ({pairs})"
+                if pairs > 1
+                else f"{mean:+.1f} (1)"
+                if pairs
+                else ""
+            )
+            what = [f"{size / base.MB:g}", key.format, key.learner, str(len(group))]
+            lines.append([*what, *stored, *_accuracies(group), higher])
+    head = [
+        "memory, MB",
+        "format",
+        "learner",
+        "seeds",
+        "exemplars",
+        "bytes each",
+        "final %",
+        "average %",
+        "tokens end higher by",
+    ]
+    return table(head, lines)
+
+
+def sweep(runs: Sequence[Run]) -> str:
+    """Final accuracies of the first seed, a row for each option of the kinds that were tried with several, a column for each
+    budget; the best of a kind and learner at a budget is bold, and the exemplars stand in brackets."""
+    first = [run for run in runs if int(run.fact("seed", 0)) == 0]
+    keys = base.in_order({base.series(run) for run in first})
+    swept = [key for key in keys if sum(kind(other) == kind(key) for other in keys) >= SWEPT]
+    sizes = sorted({base.budget(run) for run in first if base.series(run) in swept})
+    found = {(base.series(run), base.budget(run)): run for run in first}
+    best: dict[tuple[base.Series, int], float] = {}
+    for (key, size), run in found.items():
+        place = kind(key), size
+        best[place] = max(best.get(place, 0.0), final_accuracy(run.accuracy))
+    lines = []
+    for key in swept:
+        cells = []
+        for size in sizes:
+            run_here = found.get((key, size))
+            if run_here is None:
+                cells.append("–")
+                continue
+            value = final_accuracy(run_here.accuracy)
+            text = f"{100 * value:.1f}"
+            text = f"**{text}**" if value == best[kind(key), size] else text
+            cells.append(f"{text} ({int(run_here.fact('exemplars')):,})")
+        lines.append([f"{key.format}, {key.learner} learner", *cells])
+    return table(["format", *(f"{size / base.MB:g} MB" for size in sizes)], lines)
+
+
+def bounds_table(runs: Sequence[Run]) -> str:
+    """Runs without a memory."""
+    groups: dict[tuple[str, str], list[Run]] = {}
+    for run in runs:
+        groups.setdefault((str(run.fact("strategy")), str(run.fact("learner"))), []).append(run)
+    lines = [
+        [*key, str(len(group)), *_accuracies(group), f"{int(group[0].fact('steps')):,}"]
+        for key, group in sorted(groups.items())
+    ]
+    return table(["strategy", "learner", "seeds", "final %", "average %", "steps"], lines)
+
+
+def _accuracies(group: Sequence[Run]) -> list[str]:
+    """Means over seeds of final and average accuracy in percent, with half their 95 % intervals where there are several seeds;
+    a joint run, tested after its one step only, has no average."""
+    cells = []
+    for metric in (final_accuracy, average_incremental_accuracy):
+        mean, half = mean_interval([100 * metric(run.accuracy) for run in group])
+        cells.append(f"{mean:.1f} ± {half:.1f}" if len(group) > 1 else f"{mean:.1f}")
+    return [cells[0], "–"] if all(base.all_at_once(run) for run in group) else cells
+
+
+def _count(group: Sequence[Run], name: str) -> str:
+    """The mean of a fact."""
+    return f"{sum(float(run.fact(name, 0)) for run in group) / len(group):,.0f}"

@@ -1,0 +1,94 @@
+"""A token file as a dataset: labels and classes of both splits, tokens ready, and no images."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from seit_cl.core.errors import UserError
+from seit_cl.data.base import Dataset, Split
+from seit_cl.data.listing import some
+from seit_cl.data.token_file import SPLITS, TokenFile, open_token_file
+
+
+@dataclass(frozen=True, eq=False)
+class TokenDataset(Dataset):
+    """A dataset of which tokens are all there is.
+
+    Args:
+        file: where they are.
+        rows: samples (n,) of the file's train and val splits that are the dataset's; None: all.
+    """
+
+    file: TokenFile = field(kw_only=True)
+    rows: tuple[Tensor, Tensor] | None = field(default=None, kw_only=True)
+
+    @property
+    def has_images(self) -> bool:
+        """Never."""
+        return False
+
+    @property
+    def identity(self) -> str:  # type: ignore[override]
+        """The file's; of some classes, a digest of it and their names."""
+        if self.rows is None:
+            return self.file.identity
+        return hashlib.sha256("\n".join([self.file.identity, *self.classes]).encode()).hexdigest()[
+            :16
+        ]
+
+    @property
+    def manifest(self) -> str:  # type: ignore[override]
+        """The same as the identity."""
+        return self.identity
+
+    def tokens(self) -> tuple[Tensor, Tensor]:
+        """Train and val tokens (N, G, H, W) int16, on the disk until they are asked for where they are the whole file's.
+
+        Raises:
+            UserError: a code is outside the codebook.
+        """
+        self.file.check_codes()
+        train, val = (self.file.tokens[split] for split in SPLITS)
+        return (train, val) if self.rows is None else (train[self.rows[0]], val[self.rows[1]])
+
+    def _taken(self, classes: list[str], train: Tensor, val: Tensor, places: Tensor) -> Dataset:
+        before = (train, val) if self.rows is None else (self.rows[0][train], self.rows[1][val])
+        return replace(super()._taken(classes, train, val, places), rows=before)  # type: ignore[call-arg]
+
+
+def open_stored(path: Path, release: Path | None = None) -> TokenDataset:
+    """A token file as a dataset.
+
+    Args:
+        path: the file.
+        release: the folder that it was made of, after which the dataset is called; None: it is called as the file says.
+
+    Raises:
+        UserError: not a token file, without a train or a val split, with grids that are not square, or with a class that one
+            of the splits has no images of.
+    """
+    file = open_token_file(path)
+    lacking = [split for split in SPLITS if split not in file.tokens]
+    if lacking:
+        raise UserError(f"{path}: has no {lacking[0]} split; a run needs both")
+    if file.grid[1] != file.grid[2]:
+        raise UserError(
+            f"{path}: has grids of {file.grid[1]} x {file.grid[2]} tokens; a run needs square ones"
+        )
+    for split, labels in file.labels.items():
+        counts = torch.bincount(labels, minlength=len(file.about.classes))
+        empty = [file.about.classes[i] for i in (counts == 0).nonzero()[:, 0].tolist()]
+        if empty:
+            raise UserError(
+                f"{path}: {split} has no images of {some(empty)}; leave these classes out of both splits"
+            )
+    parts = {split: Split([], labels) for split, labels in file.labels.items()}
+    name = release.resolve().name if release else file.about.name
+    return TokenDataset(
+        name, release or path, file.about.classes, parts["train"], parts["val"], file=file
+    )

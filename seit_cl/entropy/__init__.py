@@ -1,1 +1,0 @@
-"""Coding token grids by how likely each token is after its neighbours."""

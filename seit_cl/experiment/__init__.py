@@ -1,0 +1,1 @@
+"""One run: its parts, its data, its checkpoints and its metadata."""

@@ -1,0 +1,1 @@
+"""Entropy coding of token grids, each token predicted from its neighbours."""

@@ -1,1 +1,0 @@
-"""Frozen features: a timm backbone's, and quantisers that are fitted to them."""

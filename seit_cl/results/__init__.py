@@ -1,0 +1,1 @@
+"""Files of a finished or running run, the metrics computed from them, and their validation."""

@@ -1,0 +1,1 @@
+"""Subcommands of `python -m seit_cl.tokenize`."""

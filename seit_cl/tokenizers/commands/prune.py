@@ -1,0 +1,84 @@
+"""`python -m seit_cl.tokenize prune`: a tokenizer without the codes that a data set never uses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Protocol, runtime_checkable
+
+import torch
+from rich.console import Console
+from rich.progress import Progress
+
+from seit_cl.core.cli import hint
+from seit_cl.core.errors import UserError
+from seit_cl.data.folder import open_folder
+from seit_cl.experiment.token_cache import encode_split
+from seit_cl.tokenizers import open_tokenizer
+from seit_cl.tokenizers.base import Tokenizer
+from seit_cl.tokenizers.commands.show import check_resolution
+
+
+@runtime_checkable
+class Prunable(Tokenizer, Protocol):
+    """A tokenizer whose codes can be pruned, and which can be saved."""
+
+    def pruned(self, uses: torch.Tensor) -> Prunable:
+        """The tokenizer of the codes that are used, (K,) int64 times each; it knows which code each was.
+
+        Raises:
+            UserError: fewer than two codes are used.
+        """
+
+    def save(self, path: Path) -> None:
+        """Write it to a file that `--tokenizer` takes."""
+
+
+@dataclass(frozen=True)
+class Prune:
+    """Write a tokenizer that has the codes alone that a data set's training images use. Images whose nearest code is gone get
+    the nearest of those left."""
+
+    tokenizer: Annotated[str, hint("a tokenizer file, or kind:SOURCE,option=value")]
+    data_root: Annotated[
+        Path, hint("folder with train/<class>/* and val/<class>/*; codes of train/ stay")
+    ]
+    out: Annotated[Path, hint("safetensors file to write")]
+    resolution: Annotated[int, hint("side in pixels that images are resized to")] = 64
+
+
+def prune_command(options: Prune) -> None:
+    """Run `tokenize prune`.
+
+    Raises:
+        UserError: a kind that cannot be pruned, a side that does not fit, a folder that cannot be read or written, or fewer than
+            two codes in use.
+    """
+    if options.out.suffix != ".safetensors" or not options.out.parent.is_dir():
+        raise UserError(f"--out {options.out}: give a .safetensors file in a folder that exists")
+    tokenizer = open_tokenizer(options.tokenizer)
+    if not isinstance(tokenizer, Prunable):
+        raise UserError(
+            f"--tokenizer {options.tokenizer}: codes of this kind cannot be pruned; vit_vqgan and vqgan can"
+        )
+    check_resolution(options.resolution, tokenizer.stride)
+    folder = open_folder(options.data_root)
+    console = Console()
+    with Progress(console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("tokenizing", total=len(folder.train))
+        tokens = encode_split(
+            folder.train, tokenizer, options.resolution, lambda images: bar.advance(task, images)
+        )
+    codes = tokenizer.codebook.shape[1]
+    left = tokenizer.pruned(torch.bincount(tokens.flatten().long(), minlength=codes))
+    left.card["pruned"] = (
+        f"{left.codebook.shape[1]} of {codes} codes, those that {len(folder.train)} images of "
+        f"{folder.name}/train use at {options.resolution} px"
+    )
+    try:
+        left.save(options.out)
+    except OSError as error:
+        raise UserError(
+            f"--out {options.out}: cannot be written ({error.strerror}); choose another place"
+        ) from error
+    console.print(f"{options.out}: {left.card['pruned']}; identity {left.identity}")

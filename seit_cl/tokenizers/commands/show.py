@@ -1,0 +1,82 @@
+"""`python -m seit_cl.tokenize list|show`: which tokenizers there are, what one keeps of images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated
+
+from seit_cl.core import plugins
+from seit_cl.core.cli import hint
+from seit_cl.core.errors import UserError
+from seit_cl.data.fractals import render
+from seit_cl.data.images import load_images
+from seit_cl.tokenizers import DEFAULT_TOKENIZER, TokenizerKind, _picture, open_tokenizer
+from seit_cl.tokenizers._quality import CHECK_SEED
+
+
+@dataclass(frozen=True)
+class List:
+    """Print every kind of tokenizer with its source, options and paper."""
+
+
+@dataclass(frozen=True)
+class Show:
+    """Draw images above what a tokenizer keeps of them: fractals, and images that you name."""
+
+    images: Annotated[tuple[Path, ...], hint("image files; their central squares are shown")] = ()
+    sides: Annotated[tuple[int, ...], hint("sides in pixels that each of them is shown at")] = (
+        64,
+        128,
+        256,
+    )
+    fractals: Annotated[int, hint("fractals of 64 px to show")] = 4
+    tokenizer: Annotated[str, hint("a tokenizer file, or kind:SOURCE,option=value")] = (
+        DEFAULT_TOKENIZER
+    )
+    out: Annotated[Path, hint("PNG file to write")] = Path("reconstructions.png")
+
+
+def list_command(options: List) -> None:
+    """Run `tokenize list`."""
+    for name in sorted(plugins.names("tokenizer")):
+        kind: TokenizerKind = plugins.load("tokenizer", name)
+        values = [f"{field.name}={field.default}" for field in fields(kind.Options)]
+        print(
+            f"{name}{f':{kind.source}' if kind.source else ''}{''.join(f',{value}' for value in values)}"
+        )
+        print(f"    {kind.about}")
+
+
+def show_command(options: Show) -> None:
+    """Run `tokenize show`.
+
+    Raises:
+        UserError: nothing to show, a side that does not fit, a tokenizer or image that cannot be read, or no such folder.
+    """
+    if options.fractals < 0 or not (options.fractals or options.images):
+        raise UserError(
+            f"--fractals {options.fractals}: must be 0 or more, and at least 1 without --images"
+        )
+    if not options.out.parent.is_dir():
+        raise UserError(f"--out {options.out}: no such folder; make it first")
+    tokenizer = open_tokenizer(options.tokenizer)
+    for side in options.sides:
+        check_resolution(side, tokenizer.stride, "--sides")
+    images = list(render(options.fractals, 1, 64, CHECK_SEED, "val")[0]) if options.fractals else []
+    names = ["fractal"] * len(images)
+    for file in options.images:
+        images += [load_images([file], side)[0] for side in options.sides]
+        names += [file.stem] * len(options.sides)
+    _picture.save(_picture.draw(tokenizer, images, names), options.out)
+    print(f"wrote {options.out}")
+
+
+def check_resolution(side: int, stride: int, option: str = "--resolution") -> None:
+    """Refuse a side in pixels that a tokenizer's stride does not divide.
+
+    Raises:
+        UserError: naming the option.
+    """
+    if side < stride or side % stride:
+        raise UserError(f"{option} {side}: must be a multiple of {stride}")

@@ -1,0 +1,1 @@
+"""Networks of tokenizers: autoencoders, frozen backbones and quantisers."""

@@ -1,0 +1,1 @@
+"""Training and fitting of tokenizers and of entropy models."""

@@ -1,1 +1,0 @@
-"""What is done with any tokenizer: its tokens kept in a cache, its quality measured, its images drawn."""

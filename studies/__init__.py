@@ -1,0 +1,1 @@
+"""Research that fills docs/results, each study one command."""

@@ -1,0 +1,346 @@
+"""Avalanche's own strategies (Carta et al., JMLR 2023) on our stream and network, with our steps and optimiser: the other side of
+`studies.reference`."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any, Literal
+
+import torch
+from avalanche.benchmarks import benchmark_from_datasets
+from avalanche.benchmarks.utils import (
+    _make_taskaware_tensor_classification_dataset,  # what its iCaRL makes of exemplars
+)
+from avalanche.training import DER, ER_ACE, ICaRL, Naive
+from avalanche.training.plugins import (
+    AGEMPlugin,
+    EWCPlugin,
+    GDumbPlugin,
+    LwFPlugin,
+    ReplayPlugin,
+    SupervisedPlugin,
+)
+from avalanche.training.storage_policy import ClassBalancedBuffer
+from torch import Tensor, nn
+
+from seit_cl.learner.learner import Optimisation
+
+Batches = Literal["fresh", "beside", "alone", "own"]
+NewOptimizer = Callable[[nn.Module, Optimisation, int], tuple[torch.optim.Optimizer, Any]]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What both sides are given.
+
+    Args:
+        train: per experience, inputs (n, D, H, W) float32 and labels (n,).
+        test: the same.
+        model: the ViT with its first weights.
+        optimisation: as for our learner.
+        new_optimizer: makes optimiser and schedule of an experience.
+        batch: fresh samples a step.
+        replay_batch: exemplars a step.
+        exemplars: that the memory holds.
+        hyper: our strategy's hyperparameters, or None.
+        order: the generator of the fresh order.
+        replay: that of exemplars, where we draw them.
+        grow_head: whether logits are those of the classes seen; False: of all classes from the start.
+    """
+
+    train: list[tuple[Tensor, Tensor]]
+    test: list[tuple[Tensor, Tensor]]
+    model: Any
+    optimisation: Optimisation
+    new_optimizer: NewOptimizer
+    batch: int
+    replay_batch: int
+    exemplars: int
+    options: Any
+    order: torch.Generator
+    replay: torch.Generator
+    grow_head: bool
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Per experience learnt and test experience so far, the correct answers; of how many; every answer after the last one; steps
+    taken; and exemplars held in the end."""
+
+    correct: list[list[int]]
+    total: list[int]
+    predicted: list[int]
+    steps: int
+    held: int
+
+
+class Network(nn.Module):
+    """The ViT for flattened inputs (B, D H W): what Avalanche does to images, such as iCaRL's mirrored copies, means nothing for
+    embeddings of tokens, and it does it to inputs of four dimensions only. `seen` classes have logits."""
+
+    seen: int | None = None
+
+    def __init__(self, vit: Any, shape: torch.Size, features: bool = False) -> None:
+        super().__init__()
+        self.vit, self.shape, self.features = vit, shape, features
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Logits (B, C), or what the head sees (B, width)."""
+        images = inputs.reshape(-1, *self.shape).contiguous(memory_format=torch.channels_last)
+        found: Tensor = self.vit.forward_head(
+            self.vit.forward_features(images), pre_logits=self.features
+        )
+        return found if self.features else found[:, : self.seen]
+
+
+class OurSteps(SupervisedPlugin):
+    """Our steps: optimiser and schedule made anew for every experience, clipped gradients, and batches as our loaders make them.
+
+    Args:
+        task: what both sides are given.
+        batches: "fresh": the experience in our order; "beside": with exemplars of what the strategy put behind it; "alone":
+            exemplars alone; "own": Avalanche's loader stays.
+    """
+
+    def __init__(self, task: Task, batches: Batches) -> None:
+        super().__init__()
+        self.task, self.batches, self.steps, self.samples, self.experiences = task, batches, 0, 0, 0
+
+    def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
+        """Optimiser, schedule and loader."""
+        fresh = len(strategy.experience.dataset)
+        self.samples += fresh
+        network = getattr(strategy.model, "feature_extractor", strategy.model)
+        network.seen = (
+            1 + int(self.task.train[self.experiences][1].max()) if self.task.grow_head else None
+        )
+        self.experiences += 1
+        if self.batches != "own":
+            strategy.dataloader = OurBatches(
+                self.task, strategy.adapted_dataset, self.batches, fresh, self.samples
+            )
+        steps = len(strategy.dataloader) * self.task.optimisation.epochs
+        self.vit = network.vit
+        strategy.optimizer, self.schedule = self.task.new_optimizer(
+            self.vit, self.task.optimisation, steps
+        )
+
+    def before_update(self, strategy: Any, **kwargs: Any) -> None:
+        """Clip."""
+        nn.utils.clip_grad_norm_(self.vit.parameters(), self.task.optimisation.clip)
+
+    def after_update(self, strategy: Any, **kwargs: Any) -> None:
+        """Move the schedule on."""
+        self.schedule.step()
+        self.steps += 1
+
+
+class OurBatches:
+    """An epoch's batches [inputs, labels, task labels] of an Avalanche dataset, its first `fresh` samples the experience's."""
+
+    def __init__(self, task: Task, dataset: Any, batches: Batches, fresh: int, seen: int) -> None:
+        rows = [dataset[i] for i in range(len(dataset))]
+        self.inputs, self.labels = (
+            torch.stack([row[0] for row in rows]),
+            torch.tensor([int(row[1]) for row in rows]),
+        )
+        self.task, self.alone = task, batches == "alone"
+        self.fresh, self.samples = (0, seen) if self.alone else (fresh, fresh)
+
+    def __len__(self) -> int:
+        return -(-self.samples // self.task.batch)
+
+    def __iter__(self) -> Iterator[list[Tensor]]:
+        task = self.task
+        if self.alone:
+            parts = [self._exemplars(task.batch) for _ in range(len(self))]
+        else:
+            parts = list(torch.randperm(self.fresh, generator=task.order).split(task.batch))
+        for part in parts:
+            rows = (
+                torch.cat([part, self._exemplars(task.replay_batch)])
+                if len(self.labels) > self.fresh
+                else part
+            )
+            yield [self.inputs[rows], self.labels[rows], torch.zeros_like(rows)]
+
+    def _exemplars(self, count: int) -> Tensor:
+        return (
+            self.fresh
+            + torch.randperm(len(self.labels) - self.fresh, generator=self.task.replay)[:count]
+        )
+
+
+class Delayed(ClassBalancedBuffer):
+    """Takes an experience's samples when the next one begins: ER_ACE updates its memory before it trains, we do afterwards."""
+
+    waiting: Any = None
+
+    def update(self, strategy: Any, **kwargs: Any) -> None:
+        """Take what waits."""
+        if self.waiting is not None:
+            self.update_from_dataset(self.waiting, strategy)
+        self.waiting = strategy.experience.dataset
+
+
+class SingleSamples(SupervisedPlugin):
+    """Goes before EWCPlugin, whose Fisher information squares the mean gradient of a batch: batches of one sample."""
+
+    def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
+        """From now on; the training batches are OurBatches'."""
+        strategy.train_mb_size = 1
+
+
+class EqualShares(SupervisedPlugin):
+    """Goes before AGEMPlugin, which gives every experience the same number of exemplars for good: as many as fill the memory now.
+
+    Args:
+        plugin: AGEMPlugin.
+        exemplars: in all.
+    """
+
+    def __init__(self, plugin: AGEMPlugin, exemplars: int) -> None:
+        super().__init__()
+        self.plugin, self.exemplars = plugin, exemplars
+
+    def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
+        """Shrink the older parts and leave room for the new one."""
+        share = self.exemplars // (len(self.plugin.buffers) + 1)
+        self.plugin.buffers = [
+            buffer.subset(range(min(share, len(buffer)))) for buffer in self.plugin.buffers
+        ]
+        self.plugin.patterns_per_experience = share
+
+
+@dataclass
+class Made:
+    """A strategy of Avalanche's ready to train; `held` counts its exemplars."""
+
+    strategy: Any
+    steps: OurSteps
+    held: Callable[[], int]
+
+
+def build(task: Task, name: str, lined_up: bool) -> Made:
+    """Avalanche's strategy of our name.
+
+    Args:
+        task: what both sides are given.
+        name: ours.
+        lined_up: with what differs from ours taken away, where it can be.
+    """
+    shape = task.train[0][0].shape[1:]
+    plugins, batches, held = _parts(task, name, lined_up)
+    steps = OurSteps(task, batches)
+    common: dict[str, Any] = {
+        "optimizer": torch.optim.SGD(task.model.parameters(), 0.0),
+        "train_mb_size": task.batch,
+        "eval_mb_size": 512,
+        "train_epochs": task.optimisation.epochs,
+        "evaluator": None,
+        "plugins": [*plugins, steps],
+    }
+    network = Network(task.model, shape)
+    memory: dict[str, Any] = {"mem_size": task.exemplars, "batch_size_mem": task.replay_batch}
+    made: Any
+    if name == "er_ace":
+        made = ER_ACE(model=network, **memory, **common)
+        if lined_up:
+            made.storage_policy = Delayed(max_size=task.exemplars, adaptive_size=True)
+        return Made(made, steps, lambda: len(made.storage_policy.buffer))
+    if name == "derpp":
+        made = DER(
+            model=network, alpha=task.options.alpha, beta=task.options.beta, **memory, **common
+        )
+        return Made(made, steps, lambda: len(made.storage_policy.buffer))
+    if name == "icarl":
+        if not lined_up:
+            common["train_mb_size"] += task.replay_batch
+        made = ICaRL(
+            feature_extractor=Network(task.model, shape, features=True),
+            classifier=task.model.head,
+            memory_size=task.exemplars,
+            buffer_transform=None,
+            fixed_memory=True,
+            **common,
+        )
+        icarl: Any = next(p for p in made.plugins if hasattr(p, "x_memory"))
+        return Made(made, steps, lambda: sum(map(len, icarl.x_memory)))
+    if name == "gdumb":
+        common["train_mb_size"] += task.replay_batch
+    return Made(Naive(model=network, **common), steps, held)
+
+
+def _parts(task: Task, name: str, lined_up: bool) -> tuple[list[Any], Batches, Callable[[], int]]:
+    """Plugins, whose batches it trains on, and how many exemplars the plugins hold."""
+    if name == "lwf":
+        return [LwFPlugin(task.options.alpha, task.options.temperature)], "fresh", lambda: 0
+    if name == "ewc":
+        # Its penalty has no factor 1/2; as ours, one Fisher information for all experiences.
+        ewc = EWCPlugin(task.options.strength / 2, mode="online", decay_factor=task.options.decay)
+        return [SingleSamples(), ewc] if lined_up else [ewc], "fresh", lambda: 0
+    if name == "agem":
+        agem = AGEMPlugin(task.exemplars // len(task.train), task.replay_batch)
+        shares = [EqualShares(agem, task.exemplars)] if lined_up else []
+        return [*shares, agem], "fresh", lambda: sum(map(len, agem.buffers))
+    if name == "gdumb":
+        gdumb = GDumbPlugin(task.exemplars)
+        return [gdumb], "alone" if lined_up else "own", lambda: len(gdumb.storage_policy.buffer)
+    if name == "er":
+        storage = ClassBalancedBuffer(task.exemplars, adaptive_size=True)
+        replay = ReplayPlugin(task.exemplars, task.batch, task.replay_batch, storage_policy=storage)
+        return [replay], "own", lambda: len(storage.buffer)
+    return [], ("beside" if lined_up else "own") if name == "icarl" else "fresh", lambda: 0
+
+
+@contextmanager
+def library_seed(seed: int) -> Iterator[None]:
+    """Seed what Avalanche draws from, torch's and Python's global generators, and give them back as they were."""
+    state = random.getstate()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        random.seed(seed)
+        try:
+            yield
+        finally:
+            random.setstate(state)
+
+
+def run(task: Task, name: str, lined_up: bool, seed: int) -> Outcome:
+    """Train Avalanche's strategy of our name on the stream, and test it on all classes seen after every experience."""
+    made = build(task, name, lined_up)
+    benchmark: Any = benchmark_from_datasets(train=[_dataset(*part) for part in task.train])
+    classes = [labels.unique().tolist() for _, labels in task.train]
+    of_icarl = SimpleNamespace(
+        n_classes_per_exp=[*map(len, classes)], classes_order=[*itertools.chain(*classes)]
+    )
+    correct: list[list[int]] = []
+    predicted: list[Tensor] = []
+    # Recorded, that is unheard: Avalanche turns its warnings about its own deprecated calls on again at every one.
+    with library_seed(seed), warnings.catch_warnings(record=True):
+        for step, experience in enumerate(benchmark.train_stream):
+            experience.benchmark = of_icarl  # where it looks for them
+            made.strategy.train(experience, eval_streams=[])
+            network = made.strategy.model.eval()
+            with torch.no_grad():
+                predicted = [
+                    network(inputs.flatten(1)).argmax(1) for inputs, _ in task.test[: step + 1]
+                ]
+            correct.append(
+                [
+                    int((p == labels).sum())
+                    for p, (_, labels) in zip(predicted, task.test, strict=False)
+                ]
+            )
+    total = [len(labels) for _, labels in task.test]
+    return Outcome(correct, total, torch.cat(predicted).tolist(), made.steps.steps, made.held())
+
+
+def _dataset(inputs: Tensor, labels: Tensor) -> Any:
+    return _make_taskaware_tensor_classification_dataset(inputs.flatten(1), labels, task_labels=0)

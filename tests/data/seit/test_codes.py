@@ -1,0 +1,80 @@
+"""The SeiT release's bytes: whatever codes were written come back, wherever the bytes are cut."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from helpers.release_files import spell
+from seit_cl.data.seit.codes import LARGEST, TwoEscapes, decode, to_bytes
+
+CODES = st.lists(st.integers(0, LARGEST), min_size=0, max_size=60)
+SIX = st.lists(st.integers(0, LARGEST), min_size=6, max_size=6)
+
+
+@given(codes=SIX, images=st.integers(1, 5), height=st.sampled_from([1, 2, 3, 6]))
+def test_grids_become_the_bytes_that_the_format_says(
+    codes: list[int], images: int, height: int
+) -> None:
+    tokens = (
+        torch.tensor(codes, dtype=torch.int16).reshape(1, 1, height, -1).repeat(images, 1, 1, 1)
+    )
+    data, offsets = to_bytes(tokens)
+    one = b"".join(map(spell, codes))
+    assert data.tobytes() == one * images
+    assert offsets.tolist() == [i * len(one) for i in range(images + 1)]
+
+
+@given(codes=CODES)
+def test_what_was_written_is_read(codes: list[int]) -> None:
+    data = np.frombuffer(b"".join(map(spell, codes)), np.uint8)
+    found = decode(data)
+    assert found.codes.tolist() == codes and found.codes.dtype == np.int16 and not found.escaped
+    assert (found.last + 1).tolist() == np.cumsum([len(spell(code)) for code in codes]).astype(
+        int
+    ).tolist()
+
+
+@settings(max_examples=50)
+@given(codes=CODES, cut=st.integers(0, 130))
+def test_bytes_may_be_cut_anywhere_also_between_an_escape_and_its_rest(
+    codes: list[int], cut: int
+) -> None:
+    data = np.frombuffer(b"".join(map(spell, codes)), np.uint8)
+    first = decode(data[:cut])
+    second = decode(data[cut:], first.escaped)
+    assert [*first.codes.tolist(), *second.codes.tolist()] == codes
+
+
+@pytest.mark.parametrize(
+    ("data", "escaped", "at"), [(b"\x01\xff\xff\x00", False, 2), (b"\xff\x00", True, 0)]
+)
+def test_an_escape_after_an_escape_is_named_with_its_place(
+    data: bytes, escaped: bool, at: int
+) -> None:
+    with pytest.raises(TwoEscapes) as refused:
+        decode(np.frombuffer(data, np.uint8), escaped)
+    assert refused.value.at == at
+
+
+def test_larger_codes_have_several_escapes_for_the_comparison_of_sizes() -> None:
+    data, offsets = to_bytes(torch.tensor([[[[0, 254, 255, 391, 1023]]]]))
+    assert data.tolist() == [
+        0,
+        254,
+        255,
+        0,
+        255,
+        136,
+        255,
+        255,
+        255,
+        255,
+        3,
+    ] and offsets.tolist() == [0, 11]
+
+
+def test_no_images_are_no_bytes() -> None:
+    data, offsets = to_bytes(torch.zeros(0, 1, 2, 2, dtype=torch.int16))
+    assert len(data) == 0 and offsets.tolist() == [0]

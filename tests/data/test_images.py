@@ -1,0 +1,126 @@
+"""Decoding image files into one tensor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from seit_cl.core.errors import UserError
+from seit_cl.data.base import Dataset, Split
+from seit_cl.data.images import load_images, native_resolution
+
+
+def colours(width: int, height: int) -> Image.Image:
+    y, x = np.mgrid[:height, :width]
+    pixels = np.stack([255 * x / width, 255 * y / height, np.full(x.shape, 90)], -1)
+    return Image.fromarray(pixels.astype(np.uint8))
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "1", "P", "RGB", "RGBA", "I;16"])
+def test_pngs_of_every_mode_become_rgb(tmp_path: Path, mode: str) -> None:
+    if mode == "I;16":
+        image = Image.fromarray(np.asarray(colours(40, 32).convert("L")).astype(np.uint16) * 257)
+    else:
+        image = colours(40, 32).convert("L" if mode == "LA" else "RGB").convert(mode)
+    image.save(tmp_path / "a.png")
+    out = load_images([tmp_path / "a.png"], 32)[0].float()
+    assert out.shape == (3, 32, 32)
+    wanted = (
+        colours(40, 32)
+        .convert("RGB" if "RGB" in mode or mode == "P" else "L")
+        .convert("RGB")
+        .crop((4, 0, 36, 32))
+    )
+    off = (out - torch.from_numpy(np.array(wanted)).permute(2, 0, 1)).abs().mean()
+    assert off < (130 if mode == "1" else 20 if mode == "P" else 1)
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK", "RGB"])
+def test_jpegs_of_every_mode_become_rgb(tmp_path: Path, mode: str) -> None:
+    colours(64, 64).convert(mode).save(tmp_path / "a.jpg", quality=95)
+    out = load_images([tmp_path / "a.jpg"], 64)[0].float()
+    wanted = colours(64, 64).convert(mode).convert("RGB")
+    assert (out - torch.from_numpy(np.array(wanted)).permute(2, 0, 1)).abs().mean() < 3
+
+
+def test_a_palette_with_transparency_loads(tmp_path: Path) -> None:
+    colours(32, 32).convert("P").save(tmp_path / "a.png", transparency=b"\x00\x80\xff")
+    assert load_images([tmp_path / "a.png"], 32).shape == (1, 3, 32, 32)
+
+
+def test_an_image_of_the_right_size_is_untouched(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (48, 48, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    out = load_images([tmp_path / "a.png"], 48)
+    assert out.dtype == torch.uint8 and np.array_equal(out[0].permute(1, 2, 0).numpy(), pixels)
+
+
+@pytest.mark.parametrize("size", [(100, 50), (50, 100), (20, 10), (1, 300)])
+def test_the_centre_is_kept_whole_on_the_shorter_side(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    colours(*size).save(tmp_path / "a.png")
+    out = load_images([tmp_path / "a.png"], 32)[0].float()
+    side = min(size)
+    left, top = (size[0] - side) // 2, (size[1] - side) // 2
+    crop = (
+        colours(*size)
+        .crop((left, top, left + side, top + side))
+        .resize((32, 32), Image.Resampling.BICUBIC)
+    )
+    assert (out - torch.from_numpy(np.array(crop)).permute(2, 0, 1)).abs().mean() < 1.5
+
+
+def test_a_big_jpeg_looks_the_same_as_without_the_shortcut(tmp_path: Path) -> None:
+    colours(1600, 1200).save(tmp_path / "a.jpg", quality=95)
+    out = load_images([tmp_path / "a.jpg"], 64)[0].float()
+    crop = colours(1600, 1200).crop((200, 0, 1400, 1200)).resize((64, 64), Image.Resampling.BICUBIC)
+    assert (out - torch.from_numpy(np.array(crop)).permute(2, 0, 1)).abs().mean() < 2
+
+
+def test_an_image_beyond_pils_limit_loads_and_the_limit_is_put_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    colours(200, 200).save(tmp_path / "a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    assert load_images([tmp_path / "a.png"], 32).shape == (1, 3, 32, 32)
+    assert Image.MAX_IMAGE_PIXELS == 100
+
+
+def test_threads_do_not_change_the_result_and_progress_ends_at_the_count(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{i}.png" for i in range(9)]
+    for i, path in enumerate(paths):
+        colours(40 + i, 36).save(path)
+    done: list[int] = []
+    one, many = (
+        load_images(paths, 32, threads=1, progress=done.append),
+        load_images(paths, 32, threads=4),
+    )
+    assert torch.equal(one, many) and done[-1] == 9
+
+
+def test_no_files_give_an_empty_tensor() -> None:
+    assert load_images([], 32).shape == (0, 3, 32, 32)
+
+
+def test_a_broken_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"no image")
+    with pytest.raises(UserError, match=r"a\.png: not a readable image"):
+        load_images([tmp_path / "a.png"], 32)
+
+
+@pytest.mark.parametrize(
+    ("sides", "wanted"), [([64, 64, 90], 64), ([500, 375, 375], 256), ([20], 32), ([101], 104)]
+)
+def test_the_native_resolution_is_the_most_common_shorter_side(
+    tmp_path: Path, sides: list[int], wanted: int
+) -> None:
+    paths = [tmp_path / f"{i}.png" for i in range(len(sides))]
+    for side, path in zip(sides, paths, strict=True):
+        colours(side + 7, side).save(path)
+    split = Split(paths, torch.zeros(len(paths), dtype=torch.int64))
+    assert native_resolution(Dataset("set", tmp_path, ["a"], split, split)) == wanted

@@ -1,0 +1,229 @@
+"""Token files: what was written comes back, whole or not at all, and stays on the disk until it is asked for."""
+
+import resource
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from seit_cl.core.errors import UserError
+from seit_cl.data.stored import open_stored
+from seit_cl.data.token_file import (
+    About,
+    TokenSplit,
+    is_token_file,
+    open_token_file,
+    write_token_file,
+)
+
+
+def about(groups: int = 1, codes: int = 20, classes: int = 3, **changes: object) -> About:
+    """What a file says."""
+    codebook = torch.randn(groups, codes, 4, generator=torch.Generator().manual_seed(0))
+    made = About(
+        "things", [f"class {i}" for i in range(classes)], codebook, "sum", 8, "f" * 16, 1234
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def split(
+    count: int, grid: tuple[int, int, int], codes: int = 20, classes: int = 3, block: int = 4
+) -> TokenSplit:
+    """Random tokens in blocks."""
+    tokens = torch.randint(
+        0, codes, (count, *grid), generator=torch.Generator().manual_seed(count), dtype=torch.int16
+    )
+    return TokenSplit(torch.arange(count) % classes, list(tokens.split(block)))
+
+
+def write(
+    path: Path,
+    grid: tuple[int, int, int] = (1, 4, 4),
+    said: About | None = None,
+    **splits: TokenSplit,
+) -> Path:
+    """A token file."""
+    write_token_file(
+        path,
+        said or about(grid[0]),
+        grid,
+        splits or {"train": split(9, grid), "val": split(6, grid)},
+    )
+    return path
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    grid=st.tuples(st.integers(1, 3), st.integers(1, 5), st.integers(1, 5)),
+    train=st.integers(0, 12),
+    val=st.integers(0, 12),
+    block=st.integers(1, 5),
+    mirrored=st.booleans(),
+    text=st.text(max_size=8),
+)
+def test_what_was_written_comes_back(
+    grid: tuple[int, int, int],
+    train: int,
+    val: int,
+    block: int,
+    mirrored: bool,
+    text: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    mirror = torch.arange(20).flip(0).expand(grid[0], 20).contiguous() if mirrored else None
+    said = about(grid[0], mirror=mirror, combine="concat", name=text, notes={"note": text})
+    splits = {"train": split(train, grid, block=block), "val": split(val, grid, block=block)}
+    file = open_token_file(
+        write(tmp_path_factory.mktemp("t") / "x.safetensors", grid, said, **splits)
+    )
+    for name, expected in splits.items():
+        tokens = torch.cat([torch.zeros(0, *grid, dtype=torch.int16), *expected.tokens])
+        assert torch.equal(file.tokens[name], tokens) and torch.equal(
+            file.labels[name], expected.labels
+        )
+    assert torch.equal(file.about.codebook, said.codebook) and (mirror is None) == (
+        file.about.mirror is None
+    )
+    assert mirror is None or torch.equal(file.about.mirror, mirror)  # type: ignore[arg-type]
+    for field in ("name", "classes", "combine", "stride", "tokenizer", "codec_bytes", "notes"):
+        assert getattr(file.about, field) == getattr(said, field)
+    assert file.digest() == file.identity and (file.grid == grid)
+
+
+def test_the_identity_is_that_of_the_contents_not_of_the_blocks(tmp_path: Path) -> None:
+    grid = (1, 4, 4)
+    identities = [
+        open_token_file(write(tmp_path / f"{i}.safetensors", grid, said, train=part)).identity
+        for i, (said, part) in enumerate(
+            [
+                (about(), split(9, grid, block=2)),
+                (about(), split(9, grid, block=9)),
+                (about(stride=4), split(9, grid)),
+                (about(), split(8, grid)),
+                (about(classes=4), split(9, grid)),
+            ]
+        )
+    ]
+    assert identities[0] == identities[1] and len(set(identities)) == 4
+
+
+def test_any_reader_of_safetensors_can_read_and_slice_it(tmp_path: Path) -> None:
+    grid, path = (1, 4, 4), tmp_path / "x.safetensors"
+    write(path)
+    with safe_open(path, framework="pt") as file:
+        part = file.get_slice("train.tokens")
+        assert part.get_shape() == [9, *grid] and part[2:5].dtype == torch.int16
+        assert torch.equal(part[2:5], open_token_file(path).tokens["train"][2:5])
+        assert file.metadata()["kind"] == "tokens"
+
+
+def test_tokens_stay_on_the_disk_until_they_are_asked_for(tmp_path: Path) -> None:
+    def blocks() -> Iterator[Tensor]:
+        for _ in range(100):
+            yield torch.zeros(1000, 1, 32, 32, dtype=torch.int16)
+
+    path = tmp_path / "x.safetensors"
+    write_token_file(
+        path,
+        about(),
+        (1, 32, 32),
+        {"train": TokenSplit(torch.zeros(100_000, dtype=torch.int64), blocks())},
+    )
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    file = open_token_file(path)
+    assert file.tokens["train"][[5, 99_999]].shape == (2, 1, 32, 32)
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+    assert path.stat().st_size > 200_000_000 and grown < 50_000_000
+
+
+def test_a_code_outside_the_codebook_is_named_and_nothing_is_left(tmp_path: Path) -> None:
+    tokens = torch.zeros(10, 1, 4, 4, dtype=torch.int16)
+    tokens[6, 0, 2, 1] = -3
+    with pytest.raises(UserError, match="train: image 6 has code -3, and the codebook ends at 19"):
+        write(
+            tmp_path / "x.safetensors",
+            train=TokenSplit(torch.zeros(10, dtype=torch.int64), tokens.split(4)),
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_of_the_source_leaves_the_old_file(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.safetensors")
+    before = path.read_bytes()
+
+    def broken() -> Iterator[Tensor]:
+        yield torch.zeros(4, 1, 4, 4, dtype=torch.int16)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write(path, train=TokenSplit(torch.zeros(9, dtype=torch.int64), broken()))
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot be written"):
+        write(tmp_path / "absent" / "x.safetensors")
+
+
+@pytest.mark.parametrize("what", ["absent", "text", "truncated", "weights", "labels", "groups"])
+def test_what_is_no_token_file_is_one_line(what: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    if what == "text":
+        path.write_text("tokens")
+    elif what == "truncated":
+        path.write_bytes(write(path).read_bytes()[:-10])
+    elif what == "weights":
+        save_file({"weight": torch.zeros(3)}, path)
+    elif what == "labels":
+        write(path, train=split(9, (1, 4, 4), classes=7))
+    elif what == "groups":
+        write(path, (1, 4, 4), about(2))
+    with pytest.raises(UserError, match=r"x\.safetensors: not a") as refused:
+        open_token_file(path)
+    assert "\n" not in str(refused.value) and is_token_file(path) == (what in ("labels", "groups"))
+
+
+def test_a_dataset_of_a_token_file_has_labels_and_tokens_and_no_images(tmp_path: Path) -> None:
+    dataset = open_stored(write(tmp_path / "x.safetensors"))
+    assert not dataset.has_images and (len(dataset.train), len(dataset.val)) == (9, 6)
+    assert (
+        dataset.name == "things" and dataset.identity == dataset.manifest == dataset.file.identity
+    )
+    assert dataset.tokens()[0].shape == (9, 1, 4, 4)
+
+
+def test_a_damaged_token_is_found_when_tokens_are_asked_for(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.safetensors")
+    path.write_bytes(path.read_bytes()[:-2] + (999).to_bytes(2, "little"))
+    dataset = open_stored(path)
+    assert dataset.file.digest() != dataset.file.identity
+    with pytest.raises(UserError, match="val: image 5 has code 999"):
+        dataset.tokens()
+
+
+@pytest.mark.parametrize(
+    ("grid", "splits", "words"),
+    [
+        ((1, 4, 4), {"train": 9}, "has no val split"),
+        ((1, 2, 4), {"train": 9, "val": 9}, "grids of 2 x 4 tokens"),
+        ((1, 4, 4), {"train": 9, "val": 2}, "val has no images of class 2"),
+    ],
+)
+def test_what_no_run_can_use_is_one_line(
+    grid: tuple[int, int, int], splits: dict[str, int], words: str, tmp_path: Path
+) -> None:
+    path = write(
+        tmp_path / "x.safetensors",
+        grid,
+        None,
+        **{name: split(count, grid) for name, count in splits.items()},
+    )
+    with pytest.raises(UserError, match=words):
+        open_stored(path)

@@ -1,0 +1,130 @@
+"""The token cache: everything is tokenized once, and a file is there whole or not at all."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from helpers.tokenizer_samples import from_file, untrained
+from seit_cl.core.errors import UserError
+from seit_cl.data.folder import open_folder
+from seit_cl.data.fractals import write_fractals
+from seit_cl.data.images import load_images
+from seit_cl.experiment.token_cache import cached_tokens
+from seit_cl.tokenizers.bundled import BundledTokenizer
+
+
+class Counting:
+    """A real tokenizer that counts the images it encodes; it breaks off after `last` of them."""
+
+    def __init__(self, inner: BundledTokenizer, last: float = float("inf")) -> None:
+        self.inner, self.last, self.images = inner, last, 0
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.inner, name)
+
+    def encode(self, images: Tensor) -> Tensor:
+        self.images += len(images)
+        if self.images > self.last:
+            raise KeyboardInterrupt
+        return self.inner.encode(images)
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An image folder of 2 classes with 3 train and 1 val images each, and an empty cache beside it."""
+    monkeypatch.setenv("SEIT_CL_CACHE", str(tmp_path / "cache"))
+    return write_fractals(tmp_path / "fractals", 2, 3, 1, 32)
+
+
+def files(root: Path) -> list[Path]:
+    """What lies in the token cache."""
+    return sorted((root.parent / "cache" / "tokens").glob("*"))
+
+
+def test_tokens_are_those_of_the_images_in_the_datasets_order(root: Path) -> None:
+    dataset, tokenizer, reported = open_folder(root), from_file(), []
+    train, val = cached_tokens(dataset, tokenizer, 32, reported.append)
+    assert torch.equal(train, tokenizer.encode(load_images(dataset.train.paths, 32)))
+    assert torch.equal(val, tokenizer.encode(load_images(dataset.val.paths, 32)))
+    assert sum(reported) == 8
+
+
+def test_the_second_time_nothing_is_tokenized(root: Path) -> None:
+    first, second = Counting(from_file()), Counting(from_file())
+    made, found = (
+        cached_tokens(open_folder(root), first, 32),
+        cached_tokens(open_folder(root), second, 32),
+    )
+    assert (first.images, second.images) == (8, 0)
+    assert all(torch.equal(a, b) and a.dtype == b.dtype for a, b in zip(made, found, strict=True))
+
+
+def test_a_changed_image_makes_a_new_file(root: Path) -> None:
+    cached_tokens(open_folder(root), from_file(), 32)
+    os.utime(open_folder(root).val.paths[0], (1, 1))
+    counting = Counting(from_file())
+    cached_tokens(open_folder(root), counting, 32)
+    assert counting.images == 8 and len(files(root)) == 2
+
+
+def test_another_tokenizer_or_resolution_makes_a_new_file(root: Path) -> None:
+    dataset = open_folder(root)
+    for tokenizer, resolution in ((untrained(0), 32), (untrained(1), 32), (untrained(0), 40)):
+        assert cached_tokens(dataset, tokenizer, resolution)[0].shape[-1] == resolution // 8
+    assert len(files(root)) == 3
+
+
+@pytest.mark.parametrize("last", [0, 6])
+def test_an_interrupted_tokenization_leaves_no_file(root: Path, last: int) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        cached_tokens(open_folder(root), Counting(from_file(), last), 32)
+    assert files(root) == []
+    assert len(cached_tokens(open_folder(root), from_file(), 32)[0]) == 6
+
+
+def test_a_failed_write_names_the_folder_and_leaves_no_file(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(UserError, match=r"cache/tokens: .*No space left.*SEIT_CL_CACHE"):
+        cached_tokens(open_folder(root), from_file(), 32)
+    assert files(root) == []
+
+
+def test_a_cache_that_is_no_folder_is_named_before_anything_is_tokenized(root: Path) -> None:
+    (root.parent / "cache").write_text("a file")
+    counting = Counting(from_file())
+    with pytest.raises(UserError, match="cache/tokens: the token cache cannot be written"):
+        cached_tokens(open_folder(root), counting, 32)
+    assert counting.images == 0
+
+
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "emptied": lambda data: b"",
+    "cut": lambda data: data[:-1],
+    "overwritten": lambda data: bytes(len(data)),
+    "without val": lambda data: save({"train": torch.zeros(6, 1, 4, 4, dtype=torch.int16)}),
+    "of fewer images": lambda data: save(
+        {k: torch.zeros(1, 1, 4, 4, dtype=torch.int16) for k in ("train", "val")}
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_file_is_made_again(root: Path, damage: str) -> None:
+    train, val = cached_tokens(open_folder(root), from_file(), 32)
+    (file,) = files(root)
+    file.write_bytes(DAMAGE[damage](file.read_bytes()))
+    again = cached_tokens(open_folder(root), from_file(), 32)
+    assert torch.equal(again[0], train) and torch.equal(again[1], val)
+    counting = Counting(from_file())
+    cached_tokens(open_folder(root), counting, 32)
+    assert counting.images == 0

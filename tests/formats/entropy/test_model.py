@@ -1,0 +1,130 @@
+"""Probabilities of tokens: integers that sum to the coder's total, the same however they are computed."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from helpers.random_entropy import random_model
+from seit_cl.core.errors import UserError
+from seit_cl.formats.entropy.model import (
+    BUNDLED,
+    EXACT,
+    NEIGHBOURS,
+    find_entropy,
+    intervals,
+    load_entropy,
+    neighbours_of,
+    register_entropy,
+)
+from seit_cl.formats.entropy.range_coder import TOTAL
+from seit_cl.tokenizers.bundled import BundledTokenizer, load_tokenizer
+from seit_cl.tokenizers.nets.vqae import VQAutoencoder
+
+
+@given(st.lists(st.integers(-(2**23), 2**23), min_size=1, max_size=1024), st.integers(0, 14))
+@settings(max_examples=200, deadline=None)
+def test_intervals_leave_no_token_out_and_fill_the_total(values: list[int], shift: int) -> None:
+    scores = torch.tensor([values]).float().div(2**shift).floor()
+    starts = intervals(scores)
+    widths = starts.diff(dim=1)
+    assert int(starts[0, 0]) == 0 and int(starts[0, -1]) == TOTAL and int(widths.min()) >= 1
+    order = scores[0, :-1].argsort()  # the last one's interval has what is left over
+    assert bool((widths[0, :-1][order].diff() >= 0).all())
+
+
+def test_a_score_of_one_more_bit_makes_an_interval_twice_as_wide() -> None:
+    narrow, middle, wide = (
+        intervals(torch.tensor([[0.0, 2048.0, 3 * 2048.0]])).diff(dim=1)[0].tolist()
+    )
+    assert (middle / narrow, wide / middle) == pytest.approx((2, 4), rel=1e-4)
+
+
+def test_the_network_computes_what_whole_numbers_would() -> None:
+    model = random_model(codes=50, width=32)
+    near = torch.randint(51, (200, len(NEIGHBOURS)), generator=torch.Generator().manual_seed(1))
+
+    def squash(sums: torch.Tensor) -> torch.Tensor:
+        return (sums >> 6).clamp(0, 255)
+
+    embedded = model.embedding.long()[near].flatten(1)
+    hidden = squash(embedded @ model.first.long().T + model.first_bias)
+    hidden = (hidden + squash(hidden @ model.second.long().T + model.second_bias)).clamp_max(255)
+    scores = hidden @ model.last.long().T + model.last_bias
+    assert int(scores.abs().max()) < 2**24
+    assert torch.equal(model.network_starts(near), intervals(scores.float()))
+    one_by_one = torch.cat([model.network_starts(row[None]) for row in near[:20]])
+    assert torch.equal(one_by_one, model.network_starts(near)[:20])
+
+
+def test_neighbours_are_those_around_and_before_a_token() -> None:
+    tokens = torch.arange(12).view(1, 3, 4)
+    near = neighbours_of(tokens, 99)
+    for y in range(3):
+        for x in range(4):
+            want = [
+                int(tokens[0, y + v, x + u]) if y + v >= 0 and 0 <= x + u < 4 else 99
+                for v, u in NEIGHBOURS
+            ]
+            assert near[0, y, x].tolist() == want
+
+
+def test_a_model_comes_back_from_its_file(tmp_path: Path) -> None:
+    model = random_model(codes=20)
+    model.save(tmp_path / "m.safetensors")
+    again = load_entropy(tmp_path / "m.safetensors")
+    assert again.tokenizer == model.tokenizer and again.nbytes == model.nbytes
+    assert torch.equal(again.table_starts, model.table_starts)
+    near = torch.zeros((1, len(NEIGHBOURS)), dtype=torch.int64)
+    assert torch.equal(again.network_starts(near), model.network_starts(near))
+
+
+def test_a_model_is_found_by_its_tokenizer() -> None:
+    with pytest.raises(UserError, match="tokenize entropy"):
+        find_entropy("one that nobody fitted")
+    register_entropy(random_model(codes=20, tokenizer="one that somebody fitted"))
+    assert find_entropy("one that somebody fitted").codes == 20
+
+
+def test_a_model_beside_a_tokenizers_file_is_found(tmp_path: Path) -> None:
+    tokenizer = BundledTokenizer(VQAutoencoder(codes=64, width=16, depth=1))
+    tokenizer.save(tmp_path / "mine.safetensors")
+    random_model(codes=64, tokenizer=tokenizer.identity).save(tmp_path / "mine.entropy.safetensors")
+    load_tokenizer(tmp_path / "mine.safetensors")
+    assert find_entropy(tokenizer.identity).codes == 64
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no model"])
+def test_another_file_is_refused(content: bytes | None, tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=r"m\.safetensors: no entropy model"):
+        load_entropy(path)
+
+
+def test_the_bundled_models_sums_are_exact_on_every_machine() -> None:
+    model = load_entropy(BUNDLED)
+    assert model.largest_sum < EXACT
+    for name in ("left", "upper", "embedding", "first", "second", "last"):
+        assert getattr(model, name).dtype == torch.int8
+
+
+def test_a_models_largest_sum_is_reached_and_never_passed() -> None:
+    model = random_model(30)
+    worst = replace(
+        model,
+        last=torch.full_like(model.last, 127),
+        last_bias=torch.full_like(model.last_bias, 5000),
+    )
+    assert worst.largest_sum == 255 * 127 * model.last.shape[1] + 5000
+
+
+def test_weights_too_large_to_be_exact_are_refused(tmp_path: Path) -> None:
+    model = random_model(30)
+    replace(model, last_bias=model.last_bias + EXACT).save(tmp_path / "m.safetensors")
+    with pytest.raises(UserError, match=r"m\.safetensors: its weights are too large"):
+        load_entropy(tmp_path / "m.safetensors")

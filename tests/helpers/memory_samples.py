@@ -1,0 +1,81 @@
+"""A memory's world in miniature: a format of unequal records, and samples made from their ids."""
+
+import torch
+from torch import Tensor
+
+from helpers.random_entropy import random_model
+from seit_cl.data.samples import Samples
+from seit_cl.formats import FormatContext, build_format
+from seit_cl.formats._image_file import write_image
+from seit_cl.formats.entropy.model import register_entropy
+from seit_cl.memory import ByteBudgetBuffer, TensorSpec
+
+CONTEXT = FormatContext(resolution=16, classes=5, codes=200, grid=(1, 4, 4), tokenizer="test")
+register_entropy(random_model(CONTEXT.codes, tokenizer=CONTEXT.tokenizer))
+STORES = {"logits": TensorSpec("float16", (5,)), "step": TensorSpec("int32", ())}
+
+
+class TinySource:
+    """Token grids that spell out their sample's id, and images whose JPEG length varies with it."""
+
+    def tokens(self, ids: Tensor) -> Tensor:
+        digits = torch.stack([ids // 200**k % 200 for k in range(4)], -1)
+        return digits.repeat(1, 4).view(-1, 1, 4, 4).to(torch.int16)
+
+    def pixels(self, ids: Tensor) -> Tensor:
+        images = []
+        for i in ids.tolist():
+            random = torch.Generator().manual_seed(i)
+            image = torch.randint(256, (3, 16, 16), generator=random)
+            image[:, i * 7 % 17 :] = 128
+            images.append(image)
+        return torch.stack(images).to(torch.uint8)
+
+    def files(self, ids: Tensor) -> list[bytes]:
+        return [write_image(image.permute(1, 2, 0), "PNG") for image in self.pixels(ids)]
+
+
+def samples(start: int, labels: list[int]) -> Samples:
+    """Samples with ids from `start` on."""
+    return Samples(
+        torch.arange(start, start + len(labels)),
+        torch.tensor(labels, dtype=torch.int64),
+        TinySource(),
+    )
+
+
+def extras(start: int, count: int) -> dict[str, Tensor]:
+    """Values for STORES that spell out the sample's id."""
+    ids = torch.arange(start, start + count)
+    return {"logits": (ids[:, None] % 100 + torch.arange(5)).half(), "step": ids.int()}
+
+
+def memory(
+    budget: int, spec: str = "tokens", policy: str = "class-balanced", exemplar_fields=None, **rest
+) -> ByteBudgetBuffer:
+    """A memory of this world."""
+    return ByteBudgetBuffer(
+        budget,
+        build_format(spec, CONTEXT),
+        CONTEXT,
+        policy,
+        exemplar_fields=exemplar_fields or {},
+        **rest,
+    )
+
+
+def ids_of(tokens: Tensor) -> list[int]:
+    """The sample ids that token grids (B, 1, 4, 4) spell out."""
+    digits = tokens.reshape(len(tokens), 16)[:, :4].long()
+    return (digits * torch.tensor([200**k for k in range(4)])).sum(-1).tolist()
+
+
+def kept(buffer: ByteBudgetBuffer) -> list[int]:
+    """The sample ids in a memory of tokens, in slot order."""
+    return ids_of(buffer.by_ids(torch.arange(len(buffer))).inputs)
+
+
+def room_for(count: int, policy: str = "class-balanced") -> int:
+    """A budget that holds exactly `count` exemplars of tokens."""
+    empty = memory(10_000, policy=policy)
+    return empty.used_bytes + count * (16 + 1)

@@ -1,0 +1,206 @@
+"""Tokenizers to test and images to feed them."""
+
+from collections.abc import Callable
+from functools import cache, partial
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from seit_cl.tokenizers import Tokenizer, open_tokenizer, vit_vqgan, vqgan
+from seit_cl.tokenizers._published import PublishedTokenizer
+from seit_cl.tokenizers.bundled import WEIGHTS, BundledTokenizer, load_tokenizer
+from seit_cl.tokenizers.nets.vit_vqgan import ViTVQGAN
+from seit_cl.tokenizers.nets.vqae import VQAutoencoder
+from seit_cl.tokenizers.timm import TimmTokenizer, fit_timm
+from seit_cl.tokenizers.training.features import Fit
+
+CARD = {"data": "nothing, weights as drawn", "figures": "val PSNR −3 dB"}
+
+
+@cache
+def bundled() -> BundledTokenizer:
+    """The tokenizer in the package."""
+    return load_tokenizer(WEIGHTS)
+
+
+def untrained(
+    seed: int = 0, card: dict[str, str] | None = None, levels: int = 1
+) -> BundledTokenizer:
+    """A tokenizer of 50 codes with random weights."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = VQAutoencoder(codes=50, dim=8, width=16, depth=1, levels=levels)
+        if levels > 1:
+            torch.nn.init.normal_(model.detail[-1].weight, std=0.1)  # type: ignore[arg-type]
+    return BundledTokenizer(model, card)
+
+
+@cache
+def residual(levels: int = 3) -> BundledTokenizer:
+    """An untrained tokenizer of several levels."""
+    return untrained(levels=levels)
+
+
+@cache
+def from_file() -> BundledTokenizer:
+    """The untrained tokenizer, saved and loaded."""
+    with TemporaryDirectory() as folder:
+        untrained(card=CARD).save(Path(folder) / "small.safetensors")
+        return load_tokenizer(Path(folder) / "small.safetensors")
+
+
+@cache
+def vit(grid: int = 8, patch: int = 8, width: int = 128, seed: int = 0) -> PublishedTokenizer:
+    """A small ViT-VQGAN of 100 codes with random weights, whose decoder is one head wide."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = ViTVQGAN(
+            grid, patch, codes=100, dim=8, encoder=(width, 2, 2, 96), decoder=(64, 1, 1, 80)
+        )
+    return vit_vqgan.from_state("random weights", model.state_dict(), CARD)
+
+
+def vqgan_shapes(
+    channels: tuple[int, ...],
+    attention: tuple[int, ...],
+    codes: int,
+    dim: int,
+    features: int,
+    *,
+    blocks: int = 2,
+    gumbel: bool = False,
+) -> dict[str, tuple[int, ...]]:
+    """Names and shapes in a checkpoint of taming-transformers, as its configurations come to.
+
+    Args:
+        channels: of each resolution, the largest first.
+        attention: which of these have attention.
+        codes: K.
+        dim: D.
+        features: channels between encoder and codebook.
+        blocks: of each resolution of the encoder; the decoder has one more.
+        gumbel: whether a map chooses the code.
+    """
+    found: dict[str, tuple[int, ...]] = {}
+
+    def conv(name: str, inputs: int, outputs: int, side: int) -> None:
+        found.update({f"{name}.weight": (outputs, inputs, side, side), f"{name}.bias": (outputs,)})
+
+    def norm(name: str, width: int) -> None:
+        found.update({f"{name}.weight": (width,), f"{name}.bias": (width,)})
+
+    def resnet(name: str, inputs: int, outputs: int) -> None:
+        norm(f"{name}.norm1", inputs)
+        conv(f"{name}.conv1", inputs, outputs, 3)
+        norm(f"{name}.norm2", outputs)
+        conv(f"{name}.conv2", outputs, outputs, 3)
+        if inputs != outputs:
+            conv(f"{name}.nin_shortcut", inputs, outputs, 1)
+
+    def attend(name: str, width: int) -> None:
+        norm(f"{name}.norm", width)
+        for part in ("q", "k", "v", "proj_out"):
+            conv(f"{name}.{part}", width, width, 1)
+
+    def middle(side: str) -> None:
+        resnet(f"{side}.mid.block_1", channels[-1], channels[-1])
+        attend(f"{side}.mid.attn_1", channels[-1])
+        resnet(f"{side}.mid.block_2", channels[-1], channels[-1])
+
+    def level(name: str, i: int, inputs: int, count: int, change: str | None) -> None:
+        for j in range(count):
+            resnet(f"{name}.{i}.block.{j}", channels[i] if j else inputs, channels[i])
+            if i in attention:
+                attend(f"{name}.{i}.attn.{j}", channels[i])
+        if change:
+            conv(f"{name}.{i}.{change}.conv", channels[i], channels[i], 3)
+
+    last = len(channels) - 1
+    conv("encoder.conv_in", 3, channels[0], 3)
+    for i in range(len(channels)):
+        level(
+            "encoder.down", i, channels[max(0, i - 1)], blocks, "downsample" if i < last else None
+        )
+        level("decoder.up", i, channels[min(last, i + 1)], blocks + 1, "upsample" if i else None)
+    middle("encoder")
+    middle("decoder")
+    norm("encoder.norm_out", channels[-1])
+    norm("decoder.norm_out", channels[0])
+    conv("encoder.conv_out", channels[-1], features, 3)
+    conv("decoder.conv_in", features, channels[-1], 3)
+    conv("decoder.conv_out", channels[0], 3, 3)
+    conv("quant_conv", features, dim, 1)
+    conv("post_quant_conv", dim, features, 1)
+    found[f"quantize.{'embed' if gumbel else 'embedding'}.weight"] = (codes, dim)
+    if gumbel:
+        conv("quantize.proj", dim, codes, 1)
+    return found
+
+
+@cache
+def vqgan_f8(gumbel: bool = False) -> PublishedTokenizer:
+    """A small VQGAN of stride 8 and 60 codes with random weights, with attention at the lowest resolution."""
+    generator = torch.Generator().manual_seed(0)
+    state = {}
+    for name, shape in vqgan_shapes(
+        (32, 32, 64, 64), (3,), 60, 4, 6, blocks=1, gumbel=gumbel
+    ).items():
+        fan_in = max(1, torch.Size(shape).numel() // shape[0])
+        state[name] = torch.randn(shape, generator=generator) / fan_in**0.5
+    return vqgan.from_state("random weights", state, CARD)
+
+
+@cache
+def vq_model() -> Tokenizer:
+    """A small VQModel of diffusers with random weights; the test is skipped where the package is missing."""
+    package = pytest.importorskip("diffusers", reason="needs the package diffusers")
+    with TemporaryDirectory() as folder, torch.random.fork_rng():
+        torch.manual_seed(0)
+        package.VQModel(
+            down_block_types=("DownEncoderBlock2D",) * 3,
+            up_block_types=("UpDecoderBlock2D",) * 3,
+            block_out_channels=(32,) * 3,
+            latent_channels=3,
+            num_vq_embeddings=40,
+            layers_per_block=1,
+        ).save_pretrained(folder)
+        return open_tokenizer(f"diffusers:{folder}")
+
+
+@cache
+def frozen(name: str = "mobilenetv3_small_050", **options: str | int) -> TimmTokenizer:
+    """A backbone with random weights, and a quantiser of 16 codes fitted to its features of a few fractals."""
+    sizes: dict[str, Any] = {"km": "16"} if not {"pq", "rq"} & set(options) else {}
+    return fit_timm(name, Fit(**({"pretrained": "no", "images": 20, "dim": 8} | sizes | options)))
+
+
+# Every kind has a sample here, "kind" or "kind:variant", which the conformance tests run over.
+SAMPLES: dict[str, Callable[[], Tokenizer]] = {
+    "bundled": bundled,
+    "bundled:file": from_file,
+    "bundled:levels": residual,
+    "vit_vqgan": vit,
+    "diffusers": vq_model,
+    "vqgan": vqgan_f8,
+    "vqgan:gumbel": lambda: vqgan_f8(gumbel=True),
+    "timm:convolutions": frozen,
+    "timm:product": partial(frozen, "resnet10t", pq="2x16", layer=-2, stride=0),
+    "timm:residual, attention": partial(frozen, "test_vit", rq="3x16", whiten="yes", seed=1),
+}
+
+# Of these, the kinds whose packages are installed.
+AVAILABLE = sorted(name for name in SAMPLES if name != "diffusers" or find_spec("diffusers"))
+
+
+def images(count: int, side: int, seed: int = 0) -> Tensor:
+    """Random images (B, 3, S, S) uint8 with coarse and fine structure."""
+    generator = torch.Generator().manual_seed(seed)
+    coarse = F.interpolate(torch.rand(count, 3, 5, 5, generator=generator), side, mode="bicubic")
+    fine = torch.rand(count, 3, side, side, generator=generator) - 0.5
+    return ((coarse + 0.2 * fine) * 255).clamp(0, 255).to(torch.uint8)

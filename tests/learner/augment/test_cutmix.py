@@ -1,0 +1,92 @@
+"""CutMix: pasted areas and label masses agree."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from seit_cl.learner.augment.cutmix import cutmix
+
+
+def gen(seed: int = 0, device: str = "cpu") -> torch.Generator:
+    return torch.Generator(device).manual_seed(seed)
+
+
+def marked(batch: int, side: int = 16, device: str = "cpu") -> tuple[torch.Tensor, torch.Tensor]:
+    """Inputs whose every value is the sample's own label, all labels distinct."""
+    labels = torch.arange(batch, device=device)
+    return labels.float()[:, None, None, None].expand(batch, 3, side, side).contiguous(), labels
+
+
+@pytest.mark.parametrize("alpha", [1.0, 0.3, 2.0])
+def test_target_mass_equals_pasted_area(alpha: float) -> None:
+    inputs, labels = marked(64)
+    mixed, targets = cutmix(inputs, labels, 64, alpha, gen())
+    area = torch.stack([(mixed[:, 0] == label).float().mean((1, 2)) for label in range(64)], dim=1)
+    torch.testing.assert_close(targets, area, atol=1e-6, rtol=0)
+    torch.testing.assert_close(targets.sum(1), torch.ones(64))
+    assert (
+        mixed.shape == inputs.shape
+        and mixed.dtype == inputs.dtype
+        and targets.dtype == torch.float32
+    )
+
+
+def test_pasted_region_is_one_box_at_its_place() -> None:
+    inputs = torch.randn(32, 2, 12, 10, generator=gen(5))
+    mixed, targets = cutmix(inputs, torch.arange(32), 32, 1.0, gen(1))
+    for i in range(32):
+        changed = (mixed[i] != inputs[i]).all(0)
+        rows, columns = changed.any(1), changed.any(0)
+        assert int(changed.sum()) == int(rows.sum()) * int(columns.sum())
+        if changed.any():
+            partner = int(targets[i].masked_fill(torch.arange(32) == i, 0).argmax())
+            assert torch.equal(mixed[i][:, changed], inputs[partner][:, changed])
+
+
+def test_lambda_distribution() -> None:
+    inputs, labels = marked(1, 64)
+    inputs, labels = inputs.expand(4000, 3, 64, 64)[:, :1], torch.arange(4000)
+    _, targets = cutmix(inputs, labels, 4000, 1.0, gen())
+    pasted = 1 - targets.diagonal()
+    # E[cut area] for a uniform lambda is 1/2; clipping at the edges loses part: with s = sqrt(1 - lambda) of a side,
+    # a clipped side is s - s * s / 4 on average, so E = E[(s - s^2 / 4)^2] = 1/2 - 1/5 + 1/48
+    assert abs(float(pasted.mean()) - (1 / 2 - 1 / 5 + 1 / 48)) < 0.02
+
+
+def test_single_sample_tiny_alpha_and_seed() -> None:
+    inputs, labels = marked(1)
+    mixed, targets = cutmix(inputs, labels, 1, 1.0, gen())
+    assert torch.equal(mixed, inputs) and targets.item() == 1.0
+    inputs, labels = marked(256)
+    _, targets = cutmix(inputs, labels, 256, 1e-3, gen())
+    assert torch.isfinite(targets).all()
+    first, second = (
+        cutmix(inputs, labels, 256, 0.5, gen(7)),
+        cutmix(inputs, labels, 256, 0.5, gen(7)),
+    )
+    assert torch.equal(first[0], second[0]) and torch.equal(first[1], second[1])
+
+
+def test_errors() -> None:
+    inputs, labels = marked(4)
+    with pytest.raises(ValueError):
+        cutmix(inputs, labels[:3], 4, 1.0, gen())
+    with pytest.raises(ValueError):
+        cutmix(inputs, labels, 3, 1.0, gen())
+    with pytest.raises(ValueError):
+        cutmix(inputs, labels, 4, 0.0, gen())
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("alpha", [1.0, 0.5])
+def test_cuda(alpha: float) -> None:
+    inputs, labels = marked(64, device="cuda")
+    mixed, targets = cutmix(inputs, labels, 64, alpha, gen(0, "cuda"))
+    again, _ = cutmix(inputs, labels, 64, alpha, gen(0, "cuda"))
+    area = torch.stack([(mixed[:, 0] == label).float().mean((1, 2)) for label in range(64)], dim=1)
+    torch.testing.assert_close(targets, area, atol=1e-6, rtol=0)
+    assert torch.equal(mixed, again)
+    with pytest.raises(ValueError):
+        cutmix(inputs, labels, 64, 1.0, gen())

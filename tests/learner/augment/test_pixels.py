@@ -1,0 +1,113 @@
+"""Pixel augmentation: normalisation, crops, flips, switches."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from seit_cl.learner.augment.crops import crop_resize, random_resized_boxes
+from seit_cl.learner.augment.pixels import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    PixelAugment,
+    PixelAugmentConfig,
+)
+
+
+def gen(seed: int = 0, device: str = "cpu") -> torch.Generator:
+    return torch.Generator(device).manual_seed(seed)
+
+
+def images(batch: int = 8, side: int = 32) -> torch.Tensor:
+    return torch.randint(0, 256, (batch, 3, side, side), generator=gen(9), dtype=torch.uint8)
+
+
+def reference(pixels: torch.Tensor) -> torch.Tensor:
+    return (pixels / 255 - torch.tensor(IMAGENET_MEAN)[:, None, None]) / torch.tensor(IMAGENET_STD)[
+        :, None, None
+    ]
+
+
+def test_eval_is_the_normalised_centre() -> None:
+    x = images()
+    torch.testing.assert_close(PixelAugment(32)(x, train=False), reference(x))
+    torch.testing.assert_close(PixelAugment(24)(x, train=False), reference(x[..., 4:28, 4:28]))
+
+
+def test_everything_off_is_eval() -> None:
+    module = PixelAugment(28, PixelAugmentConfig(rrc=False, flip_p=0.0))
+    assert torch.equal(module(images(), gen()), module(images(), train=False))
+
+
+def test_train_shape_range_and_seed() -> None:
+    module, x = PixelAugment(28), images()
+    y = module(x, gen(1))
+    assert y.shape == (8, 3, 28, 28) and y.dtype == torch.float32 and y.is_contiguous()
+    assert torch.equal(y, module(x, gen(1))) and not torch.equal(y, module(x, gen(2)))
+    low, high = reference(torch.zeros(1, 3, 1, 1)), reference(torch.full((1, 3, 1, 1), 255.0))
+    assert bool((y >= low - 1e-5).all()) and bool((y <= high + 1e-5).all())
+
+
+def test_train_is_crop_resize_without_flip() -> None:
+    x = images()
+    y = PixelAugment(28, PixelAugmentConfig(flip_p=0.0))(x, gen(1))
+    want = crop_resize(x.float(), random_resized_boxes(8, gen(1), (0.25, 1.0)), 28).clamp(0, 255)
+    torch.testing.assert_close(y, reference(want))
+
+
+@pytest.mark.parametrize(
+    "config", [PixelAugmentConfig(rrc=False), PixelAugmentConfig(rrc_scale=(1.0, 1.0))]
+)
+def test_flip_rate(config: PixelAugmentConfig) -> None:
+    x = images(1).expand(2000, 3, 32, 32)
+    if config.rrc:  # boxes of scale (1, 1) nearly all are the whole image
+        y = crop_resize(
+            x[:1].float(), torch.tensor([[0.0, 0.0, 1.0, 1.0]]), 32, flip=torch.tensor([True])
+        )
+        torch.testing.assert_close(y, x[:1].flip(-1).float())
+        return
+    y = PixelAugment(32, config)(x, gen())
+    plain = PixelAugment(32)(x[:1], train=False)
+    flipped, same = (y == plain.flip(-1)).flatten(1).all(1), (y == plain).flatten(1).all(1)
+    assert bool((flipped ^ same).all()) and abs(float(flipped.float().mean()) - 0.5) < 0.04
+
+
+def test_always_flip() -> None:
+    x = images()
+    flipped = PixelAugment(28, PixelAugmentConfig(flip_p=1.0))
+    boxes_seed = gen(1)
+    y = flipped(x, boxes_seed)
+    draws = gen(1)
+    torch.rand(8, generator=draws)
+    want = (
+        crop_resize(x.float(), random_resized_boxes(8, draws, (0.25, 1.0)), 28)
+        .clamp(0, 255)
+        .flip(-1)
+    )
+    torch.testing.assert_close(y, reference(want), atol=1e-4, rtol=1e-4)
+
+
+def test_errors() -> None:
+    with pytest.raises(ValueError):
+        PixelAugment(0)
+    with pytest.raises(ValueError):
+        PixelAugment(28)(images())
+    with pytest.raises(ValueError):
+        PixelAugment(28)(images().float(), gen())
+    with pytest.raises(ValueError):
+        PixelAugment(40)(images(), train=False)
+    with pytest.raises(ValueError):
+        PixelAugmentConfig(flip_p=1.5)
+    with pytest.raises(ValueError):
+        PixelAugmentConfig(rrc_scale=(0.0, 1.0))
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_cuda() -> None:
+    module, x = PixelAugment(28).cuda(), images().cuda()
+    torch.testing.assert_close(
+        module(x, train=False).cpu(), PixelAugment(28)(images(), train=False)
+    )
+    y = module(x, gen(0, "cuda"))
+    assert y.is_cuda and torch.equal(y, module(x, gen(0, "cuda")))

@@ -1,0 +1,227 @@
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from seit_cl.reporting.headline import answer, comparisons, headline
+from seit_cl.results.run_files import Run, accuracy_rows
+
+TESTED = 1000
+
+
+def run(
+    spec: str,
+    memory: int,
+    seed: int,
+    final: int,
+    *,
+    exemplars: int = 100,
+    full: bool = True,
+    status: str = "finished",
+    **facts: Any,
+) -> Run:
+    """A run of two experiences that ends at `final` tenths of a percent."""
+    rows = [
+        row
+        for step in (0, 1)
+        for j in range(step + 1)
+        for row in accuracy_rows(step, j, {f"class {j}": final}, {f"class {j}": TESTED})
+    ]
+    known = {
+        "dataset": "bench",
+        "scenario": "class-incremental",
+        "strategy": "er",
+        "learner": "tokens",
+        "format": spec,
+        "memory_bytes": memory,
+        "seed": seed,
+        "exemplars": exemplars,
+        "memory_full": full,
+        "status": status,
+    }
+    name = "-".join(map(str, (spec, memory, seed, facts)))
+    return Run(name, {}, {}, pd.DataFrame(rows), None, known | facts, status)
+
+
+def pairs(
+    memory: int, tokens: list[int], jpegs: list[int], spec: str = "jpeg:quality=75", **facts: Any
+) -> list[Run]:
+    """Tokens, 240 of them, and JPEGs, 10, with seeds from 0."""
+    found = [
+        run("tokens", memory, seed, final, exemplars=240, **facts)
+        for seed, final in enumerate(tokens)
+    ]
+    return found + [
+        run(spec, memory, seed, final, exemplars=10, **facts) for seed, final in enumerate(jpegs)
+    ]
+
+
+def test_a_difference_beyond_its_interval_is_said_with_the_exemplars_that_fit():
+    first, second = answer(pairs(1_000_000, [390, 400, 410], [300, 309, 318]))
+    # differences 9.0, 9.1, 9.2: standard error 0.1 / sqrt(3), times 4.303 of two degrees of freedom
+    assert (
+        first
+        == "At 1 MB, tokens keep 24 x the exemplars of jpeg:quality=75 and end 9.1 ± 0.2 points higher (3 seeds)."
+    )
+    assert second == "No other budget or setting has such a pair, so this holds there only."
+
+
+def test_where_jpegs_win_that_is_said_as_plainly():
+    first, _ = answer(pairs(1_000_000, [300, 309, 318], [390, 400, 410]))
+    assert first.endswith(
+        "keep 24 x the exemplars of jpeg:quality=75 and end 9.1 ± 0.2 points lower (3 seeds)."
+    )
+
+
+def test_a_difference_within_its_interval_is_none():
+    first, _ = answer(pairs(1_000_000, [300, 330, 360], [330, 310, 340]))
+    assert "end " not in first
+    assert first.endswith(
+        "and no difference in final accuracy can be told (+0.3 ± 7.2 points, 3 seeds)."
+    )
+
+
+def test_one_seed_has_no_interval_and_is_no_finding():
+    first, _ = answer(pairs(1_000_000, [390], [300]))
+    assert first.endswith(
+        "and end 9.0 points higher (one seed: no interval, so this is no finding)."
+    )
+
+
+def test_equal_ends_of_every_seed_are_no_difference():
+    first, _ = answer(pairs(1_000_000, [300, 310], [300, 310]))
+    assert "no difference in final accuracy can be told (+0.0 ± 0.0 points, 2 seeds)" in first
+
+
+def test_all_budgets_are_counted_and_the_middle_one_is_spoken_of_whatever_its_result():
+    runs = pairs(20_000, [390, 400], [300, 310]) + pairs(100_000, [300, 340], [330, 310])
+    runs += pairs(500_000, [300, 310], [390, 400]) + pairs(2_000_000, [400], [300])
+    first, second = answer(runs)
+    assert first.startswith("At 0.1 MB, ") and "no difference" in first
+    assert second == (
+        "Of all 4 comparisons (0.02 to 2 MB), tokens end higher in 1, tokens end lower in 1, no difference can be told in 1 and "
+        "1 had one seed only, too few to tell."
+    )
+
+
+def test_budgets_that_nothing_filled_are_not_spoken_of_where_others_were():
+    runs = pairs(20_000, [390, 400], [300, 311]) + pairs(
+        9_000_000, [400, 410, 420], [400, 411, 422], full=False
+    )
+    assert answer(runs)[0].startswith("At 0.02 MB, ")
+
+
+@pytest.mark.parametrize(
+    ("jpegs", "end"),
+    [
+        ([300, 309, 318], "tokens end 9.1 ± 0.2 points higher (3 seeds)."),
+        (
+            [390, 402, 408],
+            "no difference in final accuracy can be told (+0.0 ± 0.5 points, 3 seeds).",
+        ),
+    ],
+)
+def test_where_no_budget_was_filled_nothing_is_said_of_storage(jpegs, end):
+    first, _ = answer(pairs(9_000_000, [390, 400, 410], jpegs, full=False))
+    assert first == (
+        "At 9 MB, every sample fits as tokens and as jpeg:quality=75, so that these runs do not test storage; "
+        + end
+    )
+
+
+def test_the_strongest_of_the_jpegs_with_the_most_pairs_is_the_rival():
+    runs = pairs(1_000_000, [390, 400], [300, 310]) + [
+        run("jpeg:quality=25", 1_000_000, seed, 350 + seed) for seed in (0, 1)
+    ]
+    runs += [
+        run("jpeg_scan:quality=10", 1_000_000, 0, 389),
+        run("raw", 1_000_000, 0, 399),
+        run("raw", 1_000_000, 1, 399),
+    ]
+    (only,) = comparisons(runs)
+    assert (only.other.format, only.pairs) == ("jpeg:quality=25", 2)
+
+
+def test_only_runs_of_the_same_learner_strategy_and_options_are_pairs():
+    tokens = [run("tokens", 1_000_000, seed, 390) for seed in (0, 1)]
+    for other in ({"learner": "pixels"}, {"strategy": "er_ace"}, {"dataset": "other"}):
+        (sentence,) = answer(
+            tokens + [run("jpeg", 1_000_000, seed, 300, **other) for seed in (0, 1)]
+        )
+        assert sentence.startswith("Nothing can be told: ")
+    jpegs = [run("jpeg", 1_000_000, seed, 300) for seed in (0, 1)]
+    for each in jpegs:
+        each.variant = "epochs=5"
+    assert answer(tokens + jpegs)[0].startswith("Nothing can be told: ")
+
+
+def test_runs_of_other_seeds_are_no_pairs():
+    assert answer([run("tokens", 1_000_000, 0, 390), run("jpeg", 1_000_000, 1, 300)])[0].startswith(
+        "Nothing can be told: "
+    )
+
+
+def test_the_setting_is_named_where_there_are_several():
+    runs = pairs(1_000_000, [390, 400, 410], [300, 309, 318]) + pairs(
+        1_000_000, [390, 400], [300, 311], strategy="er_ace"
+    )
+    first, second = answer(runs)
+    assert first.startswith("At 1 MB (er), tokens")
+    assert second == "Of all 2 comparisons (1 MB in 2 settings), tokens end higher in 2."
+
+
+def test_without_jpegs_the_other_formats_are_rivals():
+    assert (
+        "the exemplars of raw and end 9.1"
+        in answer(pairs(1_000_000, [390, 400, 410], [300, 309, 318], spec="raw"))[0]
+    )
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "words"),
+    [
+        (100, 100, "keep as many exemplars as"),
+        (150, 100, "keep 1.5 x the exemplars of"),
+        (50, 100, "keep 0.5 x the exemplars of"),
+        (1234, 100, "keep 12 x the exemplars of"),
+        (50, 0, "keep 50 exemplars against none of"),
+    ],
+)
+def test_exemplars_are_said_as_a_ratio(mine, theirs, words):
+    runs = [run("tokens", 1_000_000, seed, 390, exemplars=mine) for seed in (0, 1)]
+    runs += [run("jpeg", 1_000_000, seed, 300, exemplars=theirs) for seed in (0, 1)]
+    assert f"tokens {words} jpeg and end" in answer(runs)[0]
+
+
+def test_what_is_missing_is_said():
+    assert answer([]) == ["No run has finished yet, so there is no answer yet."]
+    assert answer([run("tokens", 1, 0, 300, status="running")]) == [
+        "No run has finished yet, so there is no answer yet."
+    ]
+    assert answer([run("", 0, 0, 300, strategy="naive")])[0].startswith(
+        "No finished run has a memory"
+    )
+    assert answer([run("jpeg", 1, 0, 300)])[0].startswith("No finished run stores tokens")
+    assert answer([run("tokens", 1, 0, 300)])[0].startswith(
+        "Every finished run with a memory stores tokens"
+    )
+
+
+def test_unfinished_runs_are_no_evidence():
+    runs = pairs(1_000_000, [390, 400, 410], [300, 309, 318])
+    late = (
+        run("tokens", 1_000_000, 3, 0, status="running"),
+        run("jpeg:quality=75", 1_000_000, 3, 999),
+    )
+    assert answer([*runs, *late]) == answer(runs)
+
+
+def test_the_headline_does_not_look_at_results():
+    won, even, lost = ([390, 400], [300, 310]), ([300, 340], [330, 310]), ([300, 310], [390, 400])
+    for order in ((won, even, lost), (lost, won, even), (even, lost, won)):
+        runs = [
+            each
+            for size, ends in zip((20_000, 100_000, 500_000), order, strict=True)
+            for each in pairs(size, *ends)
+        ]
+        assert headline(comparisons(runs)).budget == 100_000

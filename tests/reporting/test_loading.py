@@ -1,0 +1,196 @@
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from helpers.synthetic_runs import write_run
+from seit_cl import report
+from seit_cl.core.errors import UserError
+from seit_cl.reporting.loading import gather
+from seit_cl.results.run_files import read_run
+
+
+def change(run_dir: Path, name: str, old: str, new: str) -> None:
+    path = run_dir / name
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def other_answers(run_dir: Path) -> None:
+    """The run with one correct answer less in its last row."""
+    lines = (run_dir / "accuracy.csv").read_text().splitlines()
+    row = next(i for i, line in enumerate(lines) if i and int(line.split(",")[3]) > 0)
+    cells = lines[row].split(",")
+    cells[3] = str(int(cells[3]) - 1)
+    lines[row] = ",".join(cells)
+    (run_dir / "accuracy.csv").write_text("\n".join(lines) + "\n")
+
+
+def test_several_folders_become_one_comparison(tmp_path, capsys):
+    write_run(tmp_path / "a", seed=0)
+    write_run(tmp_path / "b", seed=1)
+    write_run(tmp_path / "b", seed=0, spec="jpeg:quality=75,size=64")
+    assert (
+        report.main([str(tmp_path / "a"), str(tmp_path / "b"), "--out", str(tmp_path / "both")])
+        == 0
+    )
+    summary = (tmp_path / "both" / "summary.csv").read_text().splitlines()
+    assert len(summary) == 4 and summary[0].endswith(",folder")
+    assert not (tmp_path / "a" / "report.html").exists()
+    assert "| er | tokens | 0.5 | 2 |" in (tmp_path / "both" / "tables" / "summary.md").read_text()
+
+
+def test_without_out_the_report_goes_to_the_first_folder_with_runs(tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    write_run(tmp_path / "a")
+    assert report.main([str(tmp_path / "empty"), str(tmp_path / "a")]) == 0
+    assert (tmp_path / "a" / "report.html").is_file() and not list((tmp_path / "empty").iterdir())
+    assert "note: " in capsys.readouterr().out
+
+
+def test_a_run_that_is_in_two_folders_with_the_same_results_counts_once(tmp_path):
+    run_dir = write_run(tmp_path / "a")
+    shutil.copytree(run_dir, tmp_path / "b" / run_dir.name)
+    change(
+        tmp_path / "b" / run_dir.name,
+        "facts.json",
+        '"train_seconds": 61.5',
+        '"train_seconds": 50.0',
+    )  # another machine
+    found = gather([tmp_path / "a", tmp_path / "b"])
+    assert len(found.runs) == 1
+    assert found.notes == [f"{run_dir.name}: the same results in a and in b; counted once"]
+
+
+def test_the_same_folder_twice_is_one_folder(tmp_path):
+    write_run(tmp_path / "a")
+    found = gather([tmp_path / "a", tmp_path / "b" / ".." / "a"])
+    assert len(found.runs) == 1 and found.notes == [] and len(found.folders) == 1
+
+
+def test_runs_of_the_same_options_and_seed_with_different_results_are_kept_apart_by_folder(
+    tmp_path,
+):
+    for name in ("a", "b"):
+        for seed in (0, 1):
+            write_run(tmp_path / name, seed=seed)
+        write_run(tmp_path / name, spec="raw")
+    for run_dir in (tmp_path / "b").glob("er-tokens-*-s0"):
+        other_answers(run_dir)
+    found = gather([tmp_path / "a", tmp_path / "b"])
+    tokens = [run for run in found.runs if run.fact("format") == "tokens"]
+    assert sorted((run.variant, run.run_id) for run in tokens) == [
+        ("in a", "a/er-tokens-500000-tokens-s0"),
+        ("in a", "er-tokens-500000-tokens-s1"),
+        ("in b", "b/er-tokens-500000-tokens-s0"),
+    ]
+    (raw,) = [run for run in found.runs if run.fact("format") == "raw"]
+    assert raw.variant == ""
+    assert (
+        "er-tokens-500000-tokens-s0: different results in a and in b; both kept, told apart by folder"
+        in found.notes
+    )
+
+
+def test_a_contradicting_copy_in_one_folder_is_left_out_and_named(tmp_path):
+    run_dir = write_run(tmp_path)
+    shutil.copytree(run_dir, tmp_path / "zz-copy")
+    other_answers(tmp_path / "zz-copy")
+    found = gather([tmp_path])
+    assert [run.run_id for run in found.runs] == [run_dir.name]
+    assert (
+        len(found.notes) == 1
+        and found.notes[0].startswith("zz-copy: left out")
+        and run_dir.name in found.notes[0]
+    )
+
+
+def test_runs_of_other_options_are_told_apart_by_them_even_with_other_seeds(tmp_path):
+    for name, epochs, seed in (("a", 5, 0), ("b", 10, 1)):
+        run_dir = write_run(tmp_path / name, seed=seed)
+        config = yaml.safe_load((run_dir / "config.yaml").read_text())
+        (run_dir / "config.yaml").write_text(
+            yaml.safe_dump(config | {"epochs": epochs, "data_root": f"/{name}"})
+        )
+    assert [run.variant for run in gather([tmp_path / "a", tmp_path / "b"]).runs] == [
+        "epochs=5",
+        "epochs=10",
+    ]
+
+
+def test_an_option_that_older_runs_did_not_note_has_its_default(tmp_path):
+    write_run(tmp_path / "a", seed=0)
+    run_dir = write_run(tmp_path / "b", seed=1)
+    config = yaml.safe_load((run_dir / "config.yaml").read_text())
+    (run_dir / "config.yaml").write_text(yaml.safe_dump(config | {"epochs": 10, "class_order": []}))
+    assert {run.variant for run in gather([tmp_path / "a", tmp_path / "b"]).runs} == {""}
+
+
+def test_two_datasets_of_one_name_are_told_apart(tmp_path):
+    for name, seed in (("a", 0), ("b", 1)):
+        run_dir = write_run(tmp_path / name, seed=seed)
+        change(run_dir, "environment.json", "{", f'{{"dataset_identity": "{name * 16}",')
+    assert [run.variant for run in gather([tmp_path / "a", tmp_path / "b"]).runs] == [
+        "images=aaaaaa",
+        "images=bbbbbb",
+    ]
+
+
+def test_bad_folders_are_named_and_the_rest_is_reported(tmp_path):
+    write_run(tmp_path / "a")
+    (tmp_path / "empty").mkdir()
+    found = gather(
+        [tmp_path / "a", tmp_path / "empty", tmp_path / "absent", next((tmp_path / "a").iterdir())]
+    )
+    assert len(found.runs) == 1 and len(found.notes) == 3
+    assert all("\n" not in note for note in found.notes)
+    with pytest.raises(UserError, match="empty: no runs"):
+        gather([tmp_path / "empty", tmp_path / "absent"])
+
+
+def test_results_of_another_version_are_named_and_shown(tmp_path):
+    run_dir = write_run(tmp_path)
+    change(run_dir, "environment.json", "{", '{"seit_cl": "9.9",')
+    found = gather([tmp_path])
+    assert [run.status for run in found.runs] == ["finished"]
+    assert found.notes[0].startswith(f"{run_dir.name}: made by seit_cl 9.9, this is ")
+
+
+def test_facts_of_another_version_make_a_failed_run_with_a_line(tmp_path):
+    run_dir = write_run(tmp_path)
+    change(run_dir, "facts.json", '"bytes_per_exemplar"', '"size_of_record"')
+    run = read_run(run_dir)
+    assert (
+        run.status == "failed"
+        and run.problem == "facts.json: no bytes_per_exemplar; results of another version?"
+    )
+
+
+@pytest.mark.parametrize("name", ["accuracy.csv", "memory.csv"])
+@pytest.mark.parametrize("kept", [0.5, 0.93, 0.999])
+def test_a_half_written_table_makes_a_failed_run_and_the_rest_is_reported(tmp_path, name, kept):
+    damaged = write_run(tmp_path, seed=1)
+    write_run(tmp_path, seed=0)
+    written = (damaged / name).read_bytes()
+    (damaged / name).write_bytes(written[: int(kept * len(written))])
+    page = report.build_report(tmp_path).read_text()
+    assert "1 failed" in page and name in page
+    assert "| er | tokens | 0.5 | 1 |" in (tmp_path / "tables" / "summary.md").read_text()
+
+
+def test_a_table_cut_between_two_lines_is_noticed(tmp_path):
+    run_dir = write_run(tmp_path)
+    lines = (run_dir / "accuracy.csv").read_text().splitlines(keepends=True)
+    (run_dir / "accuracy.csv").write_text("".join(lines[:-13]))
+    assert read_run(run_dir).problem == "accuracy.csv: step 4 lacks 13 of 15 classes: half-written"
+
+
+def test_a_folder_with_results_but_no_configuration_is_named(tmp_path):
+    write_run(tmp_path)
+    (tmp_path / "stray").mkdir()
+    (tmp_path / "stray" / "facts.json").write_text("{}")
+    assert gather([tmp_path]).notes == [
+        f"{(tmp_path / 'stray').resolve()}: no config.yaml, so it is left out"
+    ]

@@ -1,0 +1,236 @@
+"""The ablation: classes judged on are not trained on, and every variant trains, keeps its mirror codes and does what it says."""
+
+import os
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor
+
+from seit_cl.core.errors import UserError
+from seit_cl.data.fractals import write_fractals
+from seit_cl.tokenizers.nets.vqae import VQAutoencoder
+from seit_cl.tokenizers.training.trainer import Settings, Trainer
+from studies import ablation
+from studies.ablation_models import FSQ, Product
+from studies.ablation_variants import VARIANTS, Contrastive, CutMixed, Rotated, Variant
+
+LABELS = torch.arange(16) % 3
+
+
+def pictures() -> Tensor:
+    return torch.randint(
+        256, (16, 3, 32, 32), generator=torch.Generator().manual_seed(0), dtype=torch.uint8
+    )
+
+
+def trainer(variant: Variant) -> Trainer:
+    """A variant's training of a narrow autoencoder."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = variant.model(**{**variant.options, "width": 16})
+    settings = {**variant.settings, "batch": 8, "crop": 32}
+    return variant.trainer(model, pictures(), LABELS, Settings(1, **settings))
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_variant_moves_its_encoder(name: str) -> None:
+    made = trainer(VARIANTS[name])
+    before = {name: parameter.clone() for name, parameter in made.model.encoder.named_parameters()}
+    for _ in range(2):  # layers behind a norm that starts at zero move from the second step on
+        made._set_rate(0.5)
+        loss, error = made.advance()
+        assert torch.isfinite(loss) and error > 0
+    still = [
+        key for key, new in made.model.encoder.named_parameters() if torch.equal(before[key], new)
+    ]
+    assert [
+        key for key in still if not key.endswith("qkv.1.norm.bias")
+    ] == []  # softmax does not feel a shift of the keys
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_the_mirror_image_has_partner_codes_whatever_the_variant(name: str) -> None:
+    made = trainer(VARIANTS[name])
+    for _ in range(2):
+        made.advance()  # codebooks that are learnt stay in pairs
+    model = made.model.eval()
+    assert torch.equal(
+        model.codebook[len(model.codebook) // 2 :],
+        model.codebook[: len(model.codebook) // 2] * model.signs,
+    )
+    images = pictures().float() / 127.5 - 1
+    with torch.no_grad():
+        latents, mirrored = model.latents(images), model.latents(images.flip(-1))
+        torch.testing.assert_close(
+            mirrored, latents.flip(-1) * model.signs[:, None, None], atol=1e-5, rtol=1e-4
+        )
+        partner = (model.nearest(latents) + len(model.codebook) // 2) % len(model.codebook)
+        assert (model.nearest(mirrored) == partner.flip(-1)).float().mean() > 0.98
+
+
+def test_fsq_rounds_to_the_code_that_is_there() -> None:
+    model = FSQ(width=16)
+    codes = model.codebook.T[None, :, :, None]
+    assert torch.equal(model.nearest(codes).flatten(), torch.arange(len(model.codebook)))
+    assert torch.equal(
+        model.nearest(codes * 0.8 + 0.01).flatten(), torch.arange(len(model.codebook))
+    )
+
+
+def test_product_codes_are_made_of_the_codes_of_both_halves() -> None:
+    model = Product(width=16)
+    every = torch.arange(1024)
+    for half, place, codes in zip(model.halves, model.place, model.split(every), strict=True):
+        torch.testing.assert_close(model.codebook[:, place] * 2**0.5, half.codebook[codes])
+    assert len(set(zip(*(codes.tolist() for codes in model.split(every)), strict=True))) == 1024
+    latents = model.project(torch.randn(2, 32, 4, 4))
+    assert torch.allclose(latents.norm(dim=1), torch.ones(2, 4, 4))
+    assert torch.equal(model.nearest(model.codebook.T[None, :, :, None]).flatten(), every)
+
+
+def test_the_rotation_gives_the_codes_and_keeps_the_length_of_gradients() -> None:
+    made = trainer(VARIANTS["rotation"])
+    assert isinstance(made, Rotated)
+    latents = torch.nn.functional.normalize(
+        torch.randn(2, 8, 3, 3, generator=torch.Generator().manual_seed(1)), dim=1
+    )
+    codes = torch.nn.functional.normalize(
+        torch.randn(2, 8, 3, 3, generator=torch.Generator().manual_seed(2)), dim=1
+    )
+    latents.requires_grad_()
+    turned = made.through(latents, codes)
+    torch.testing.assert_close(turned, codes)
+    sent = torch.randn(turned.shape, generator=torch.Generator().manual_seed(3))
+    turned.backward(sent)
+    assert latents.grad is not None
+    torch.testing.assert_close(latents.grad.norm(dim=1), sent.norm(dim=1))
+
+
+def test_contrastive_batches_hold_every_image_twice() -> None:
+    made = trainer(VARIANTS["contrastive"])
+    assert isinstance(made, Contrastive)
+    first, second = made.picks().chunk(2)
+    assert torch.equal(first, second) and len(first) == 4
+
+
+def test_cutmix_shares_follow_the_pixels() -> None:
+    made = trainer(VARIANTS["cutmix"])
+    assert isinstance(made, CutMixed)
+    levels = (torch.arange(16) * 16).to(torch.uint8)
+    made.images = levels[:, None, None, None].expand(16, 3, 32, 32).contiguous()  # of one grey each
+    shares = set()
+    for _ in range(30):
+        pictures, labels = made.batch()
+        greys = ((pictures + 1) * 127.5).round()
+        most = torch.stack(
+            [(image == image.flatten().mode().values).float().mean() for image in greys]
+        )
+        torch.testing.assert_close(
+            most.min(), torch.tensor(max(made.share, 1 - made.share))
+        )  # 1 beside one of the same grey
+        assert torch.equal(made.others, labels.roll(1)) or made.share == 1
+        shares.add(round(made.share, 3))
+    assert 1.0 in shares and len(shares) > 3
+
+
+def test_fixed_codebooks_stay_and_products_follow_their_halves() -> None:
+    fixed, product = trainer(VARIANTS["fsq"]), trainer(VARIANTS["product"])
+    before = [made.model.codebook.clone() for made in (fixed, product)]
+    for made in (fixed, product):
+        made.advance()
+    assert torch.equal(fixed.model.codebook, before[0]) and not torch.equal(
+        product.model.codebook, before[1]
+    )
+    assert torch.allclose(product.model.codebook.norm(dim=1), torch.ones(1024), atol=1e-5)
+
+
+def test_feature_reconstruction_leaves_the_statistics_of_the_encoder_to_real_images() -> None:
+    made, plain = trainer(VARIANTS["features"]), trainer(VARIANTS["recipe"])
+    batch = made.batch()
+    losses = [training.losses(*batch)[0] for training in (made, plain)]
+    assert losses[0] > losses[1]
+    for ours, theirs in zip(
+        made.model.encoder.buffers(), plain.model.encoder.buffers(), strict=True
+    ):
+        assert torch.equal(ours, theirs)
+
+
+def test_cutmix_weighs_both_classes_by_their_area() -> None:
+    made = trainer(VARIANTS["cutmix"])
+    assert isinstance(made, CutMixed)
+    made.share, made.others = 0.25, torch.full((4,), 1)
+    codes, labels = torch.randn(4, 32, 4, 4), torch.full((4,), 0)
+    made.head.eval()
+    apart = [Trainer.signal(made, codes, torch.full((4,), label)) for label in (0, 1)]
+    torch.testing.assert_close(made.signal(codes, labels), 0.25 * apart[0] + 0.75 * apart[1])
+
+
+def test_classes_that_judge_are_not_trained_on(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    for part, images in (("train", 300), ("val", 20)):
+        for name in "abcdef":
+            (root / part / name).mkdir(parents=True)
+            for number in range(images):
+                (root / part / name / f"{part}{number}.png").touch()
+    learn, judge = ablation.split(root, tmp_path / "split")
+    assert {kind: sorted(os.listdir(kind / "train")) for kind in (learn, judge)} == {
+        learn: list("abcdf"),
+        judge: ["e"],
+    }
+    parts = [
+        {file.resolve() for file in (judge / part / "e").iterdir()} for part in ("train", "val")
+    ]
+    assert [len(part) for part in parts] == [200, 120] and not parts[0] & parts[1]
+    assert len(os.listdir(learn / "train" / "a")) == 300
+
+
+def test_rows_are_made_once_for_the_same_options_and_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root, out = write_fractals(tmp_path / "fractals", 5, 12, 4, 64), tmp_path / "x.csv"
+    monkeypatch.setattr(ablation, "FRACTALS", 4)
+    monkeypatch.setattr(ablation, "LEARNT_FROM", 8)
+    typed = [
+        "ablation",
+        "--data-root",
+        str(root),
+        "--out",
+        str(out),
+        "--minutes",
+        "0.001",
+        "--seed",
+        "0",
+    ]
+    for epochs, rows in (("1", 2), ("1", 0), ("2", 2)):
+        monkeypatch.setattr(
+            sys, "argv", [*typed, "--epochs", epochs, "--variants", "pixels", "recipe"]
+        )
+        ablation.main()
+        said = capsys.readouterr().out
+        assert said.count("{'variant'") == rows and "| no tokenizer: pixels |" in said
+        assert sum(line.startswith("| ") for line in said.splitlines()) == 4
+    found = pd.read_csv(out)
+    assert (
+        found["variant"].tolist() == ["pixels", "recipe"] * 2 and found["final"].between(0, 1).all()
+    )
+
+
+def test_a_variant_that_does_not_exist_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        sys,
+        "argv",
+        ["ablation", "--data-root", ".", "--out", str(tmp_path / "x.csv"), "--variants", "nope"],
+    )
+    with pytest.raises(
+        UserError, match="--variants nope: no such variant; there are pixels, recipe"
+    ):
+        ablation.main()
+
+
+def test_the_recipe_is_the_package_s() -> None:
+    assert VARIANTS["recipe"] == Variant(VARIANTS["recipe"].words, {}, {}, VQAutoencoder, Trainer)

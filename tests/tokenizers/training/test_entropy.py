@@ -1,0 +1,63 @@
+"""Fitting: what neighbours tell is learnt, by both models, and stored as it was learnt."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from seit_cl.formats.entropy.grids import CODERS
+from seit_cl.formats.entropy.model import EntropyModel
+from seit_cl.tokenizers.training.entropy import Fit, fit_entropy
+
+CODES = 32
+
+
+def grids(count: int, seed: int) -> Tensor:
+    """Each token is its left neighbour's successor, but for a tenth of them."""
+    generator = torch.Generator().manual_seed(seed)
+    first = torch.randint(CODES, (count, 6, 1), generator=generator)
+    steady = (first + torch.arange(6)) % CODES
+    noise = torch.randint(CODES, steady.shape, generator=generator)
+    return torch.where(torch.rand(steady.shape, generator=generator) < 0.1, noise, steady)
+
+
+def fitted(seed: int = 0) -> EntropyModel:
+    fit = Fit(
+        steps=300, batch=512, learning_rate=1e-2, width=32, embedding=8, groups=CODES + 1, seed=seed
+    )
+    return fit_entropy(
+        "made up", CODES, [(grids(200, 0), 0.5), (grids(100, 1), 0.5)], fit, lambda *_: None
+    )
+
+
+@pytest.fixture(scope="module")
+def model() -> EntropyModel:
+    return fitted()
+
+
+@pytest.mark.parametrize("name", sorted(CODERS))
+def test_coders_save_what_the_neighbours_tell(model: EntropyModel, name: str) -> None:
+    fresh = grids(300, 2)
+    coder = CODERS[name](model, 6, 6)
+    records = coder.encode(fresh)
+    assert torch.equal(coder.decode(records), fresh.short())
+    assert float(records.lengths.double().mean()) < 0.55 * 36 * math.log2(CODES) / 8
+
+
+def test_the_same_seed_fits_the_same_model(model: EntropyModel) -> None:
+    state = torch.get_rng_state()
+    again, other = fitted(), fitted(seed=1)
+    assert (
+        torch.equal(again.last, model.last)
+        and torch.equal(again.left, model.left)
+        and not torch.equal(other.last, model.last)
+    )
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_weights_are_within_the_bounds_that_keep_sums_exact(model: EntropyModel) -> None:
+    for name in ("embedding", "first", "second", "last"):
+        weights = getattr(model, name).long()
+        assert getattr(model, name).dtype == torch.int8 and int(weights.abs().max()) <= 127
+    assert int(255 * model.last.long().abs().sum(1).max() + model.last_bias.abs().max()) < 2**24

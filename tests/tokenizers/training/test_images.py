@@ -1,0 +1,42 @@
+"""What tokenizers train on: the folder with its labels, fractals with theirs, tiles of larger images without."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from seit_cl.core.errors import UserError
+from seit_cl.data.fractals import write_fractals
+from seit_cl.data.images import load_images
+from seit_cl.tokenizers.training.images import photos, tiles, training_images
+from seit_cl.tokenizers.training.trainer import UNLABELLED
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_fractals(tmp_path_factory.mktemp("data") / "tiny", 2, 4, 2, 32)
+
+
+def test_fractals_count_their_classes_after_the_folders_and_tiles_have_none(root: Path) -> None:
+    images, labels, held_out = training_images(root, 32, 3, root / "val")
+    assert images.shape == (8 + 3 + 4 * 20, 3, 32, 32) and held_out.shape == (4, 3, 32, 32)
+    assert labels[:8].tolist() == [0] * 4 + [1] * 4 and labels[8:11].tolist() == [2, 3, 4]
+    assert (labels[11:] == UNLABELLED).all()
+    assert training_images(root, 32, 0, None)[0].shape == (8, 3, 32, 32)
+
+
+def test_tiles_put_together_are_the_photo(root: Path) -> None:
+    path = photos(root / "val")[0]
+    cut = tiles([path], 16)
+    assert cut.shape == (20, 3, 16, 16)
+    assert torch.equal(
+        torch.cat([torch.cat([*cut[:2]], 2), torch.cat([*cut[2:4]], 2)], 1),
+        load_images([path], 32)[0],
+    )
+    rows = [torch.cat([*cut[4 + 4 * i : 8 + 4 * i]], 2) for i in range(4)]
+    assert torch.equal(torch.cat(rows, 1), load_images([path], 64)[0])
+
+
+def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no images there"):
+        photos(tmp_path)
