@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seit_cl.learner.batches import Batch, Memory
+from seit_cl.learner.batches import Batch
+from seit_cl.learner.interfaces import Memory
 from seit_cl.learner.strategy import Strategy
 
 

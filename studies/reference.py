@@ -34,7 +34,7 @@ from seit_cl.data.scenario import Scenario
 from seit_cl.experiment.build import build_model, build_strategy, optimisation
 from seit_cl.experiment.experiment import Experiment
 from seit_cl.experiment.run_data import RunData
-from seit_cl.learner.learner import Optimisation, adamw, warm_cosine
+from seit_cl.learner.optim import Optimisation, adamw, warm_cosine
 from studies import reference_avalanche as avalanche
 from studies.reference_page import answer
 

@@ -24,8 +24,8 @@ from seit_cl.formats import build_format
 from seit_cl.formats.base import FormatContext
 from seit_cl.learner.augment.pixels import PixelAugment, PixelAugmentConfig
 from seit_cl.learner.augment.tokens import TokenAugment, TokenAugmentConfig
-from seit_cl.learner.batches import Augment
-from seit_cl.learner.learner import Optimisation
+from seit_cl.learner.interfaces import Augment
+from seit_cl.learner.optim import Optimisation
 from seit_cl.learner.strategy import Strategy
 from seit_cl.learner.vit import build_vit, initialise, pixel_stem, token_stem
 from seit_cl.memory.buffer import ByteBudgetBuffer

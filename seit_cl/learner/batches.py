@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,15 +14,7 @@ from torch import Tensor
 from seit_cl.core.devices import preload, to_device
 from seit_cl.core.rng import Generators
 from seit_cl.learner.augment.cutmix import cutmix
-
-
-class Augment(Protocol):
-    """Raw tokens (B, G, H, W) or pixels (B, 3, S, S) -> inputs (B, D, h, w) float32, on the same device."""
-
-    def __call__(
-        self, raw: Tensor, generator: torch.Generator | None, train: bool = True
-    ) -> Tensor:
-        """Augmented inputs when training, the plain centre crop otherwise."""
+from seit_cl.learner.interfaces import Augment, Exemplars, Memory
 
 
 @dataclass
@@ -46,40 +38,6 @@ class Batch:
     extras: dict[str, Tensor] = field(default_factory=dict)
     logits: Tensor = field(default_factory=lambda: torch.empty(0))
     features: Tensor = field(default_factory=lambda: torch.empty(0))
-
-
-class Exemplars(Protocol):
-    """A batch of exemplars (seit_cl.memory.device_cache.Exemplars)."""
-
-    @property
-    def inputs(self) -> Tensor:
-        """Raw data (B, ...)."""
-
-    @property
-    def labels(self) -> Tensor:
-        """(B,) int64."""
-
-    @property
-    def ids(self) -> Tensor:
-        """(B,) int64."""
-
-    @property
-    def extras(self) -> dict[str, Tensor]:
-        """What the strategy stores, (B, *shape) each."""
-
-    def __getitem__(self, rows: Tensor) -> Exemplars: ...
-
-
-class Memory(Protocol):
-    """What batches need of a memory (seit_cl.memory.buffer.ByteBudgetBuffer)."""
-
-    def __len__(self) -> int: ...
-
-    def sample(self, n: int, generator: torch.Generator) -> Exemplars:
-        """Exemplars drawn uniformly."""
-
-    def by_ids(self, ids: Tensor) -> Exemplars:
-        """The exemplars of ids (B,), each in 0..N-1."""
 
 
 def draw_uniformly(

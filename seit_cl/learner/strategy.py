@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 from seit_cl.core.errors import UserError
 from seit_cl.core.specs import NoOptions, fill_options
-from seit_cl.learner.batches import Batch, Memory, draw_uniformly
+from seit_cl.learner.batches import Batch, draw_uniformly
+from seit_cl.learner.interfaces import Memory
 from seit_cl.learner.strategy_state import kept_bytes, pack, unpack
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class Strategy:
     Attributes:
         paper: where it was published, in a few words.
         word: what a bare word after the colon of its spec says; "": it takes none.
-        Hyper: frozen dataclass of every hyperparameter with its default and source.
+        Options: frozen dataclass of every hyperparameter with its default and source.
         keeps: the attributes that hold something for the past beside the exemplars. They count as strategy_bytes and go into
             the checkpoint; each is None at first, later a tensor, a number, an OldModel or a dictionary of such. A strategy must
             hold no tensors elsewhere.

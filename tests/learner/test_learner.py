@@ -5,7 +5,8 @@ import torch
 
 from seit_cl.core.specs import NoOptions
 from seit_cl.learner.batches import BatchMaker, ReplayLoader
-from seit_cl.learner.learner import Learner, Optimisation
+from seit_cl.learner.learner import Learner
+from seit_cl.learner.optim import Optimisation
 from seit_cl.learner.strategy import Strategy
 from seit_cl.learner.vit import build_vit, token_stem
 

@@ -17,8 +17,10 @@ from seit_cl.core import devices, plugins
 from seit_cl.core.rng import PURPOSES
 from seit_cl.learner.augment.pixels import PixelAugment
 from seit_cl.learner.augment.tokens import TokenAugment
-from seit_cl.learner.batches import Augment, BatchMaker, ReplayLoader
-from seit_cl.learner.learner import Learner, Optimisation
+from seit_cl.learner.batches import BatchMaker, ReplayLoader
+from seit_cl.learner.interfaces import Augment
+from seit_cl.learner.learner import Learner
+from seit_cl.learner.optim import Optimisation
 from seit_cl.learner.vit import build_vit, pixel_stem, token_stem
 from seit_cl.memory import device_cache as resident
 from seit_cl.memory.device_cache import DeviceCache, Exemplars

@@ -15,7 +15,8 @@ from seit_cl.core.rng import Generators
 from seit_cl.experiment.build import build_strategy
 from seit_cl.learner.batches import Batch, BatchMaker, ReplayLoader
 from seit_cl.learner.fisher import diagonal_fisher
-from seit_cl.learner.learner import Learner, Optimisation
+from seit_cl.learner.learner import Learner
+from seit_cl.learner.optim import Optimisation
 from seit_cl.learner.prototypes import feature_sums, nearest_mean
 from seit_cl.learner.vit import build_vit, initialise, token_stem
 from seit_cl.memory.device_cache import Exemplars

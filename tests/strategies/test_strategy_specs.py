@@ -96,7 +96,7 @@ from seit_cl.learner.strategy import Strategy
 
 
 @dataclass(frozen=True)
-class Hyper:
+class Options:
     weight: float = 2.0
 
 
@@ -104,11 +104,11 @@ class Weighted(Strategy):
     """Replay with more weight on exemplars."""
 
     paper = "nobody"
-    Hyper = Hyper
+    Options = Options
 
     def loss(self, fresh, replay):
         loss = self.cross_entropy(fresh).mean()
-        return loss if replay is None else loss + self.hyper.weight * self.cross_entropy(replay).mean()
+        return loss if replay is None else loss + self.options.weight * self.cross_entropy(replay).mean()
 '''
 
 
