@@ -24,8 +24,8 @@ from seit_cl.core.files import replacing, write_atomic
 from seit_cl.data.images import load_images
 from seit_cl.formats.entropy.model import find_entropy
 from seit_cl.tokenizers import DEFAULT_TOKENIZER, Tokenizer, open_tokenizer
+from seit_cl.tokenizers._encoding import check_resolution
 from seit_cl.tokenizers.commands.entropy import grids_of
-from seit_cl.tokenizers.commands.show import check_resolution
 from seit_cl.tokenizers.training.images import photos
 from studies.entropy_limit_coding import Coded, rivals
 from studies.entropy_limit_model import GridTransformer, Size

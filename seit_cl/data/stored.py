@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from seit_cl.core.cache import cache_folder
 from seit_cl.core.errors import UserError
 from seit_cl.data.base import Dataset, Split
 from seit_cl.data.listing import some
-from seit_cl.data.token_file import SPLITS, TokenFile, open_token_file
+from seit_cl.data.seit.release import is_release, manifest, read_release
+from seit_cl.data.token_file import (
+    SPLITS,
+    TokenFile,
+    is_token_file,
+    open_token_file,
+    write_token_file,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,3 +101,45 @@ def open_stored(path: Path, release: Path | None = None) -> TokenDataset:
     return TokenDataset(
         name, release or path, file.about.classes, parts["train"], parts["val"], file=file
     )
+
+
+def holds_tokens(path: Path) -> bool:
+    """Return True for a data root of tokens: a token file, or the folder of a SeiT release."""
+    return path.is_file() or is_release(path)
+
+
+def open_tokens(
+    path: Path, progress: Callable[[int, int], None] = lambda done, total: None
+) -> TokenDataset:
+    """Open a token file or a SeiT release as a dataset.
+
+    A release is converted to a token file in the cache when it is opened for the first time.
+
+    Args:
+        path: token file, or folder of a release.
+        progress: called with the images converted so far and the number of images.
+
+    Raises:
+        UserError: not a token file, or a release that cannot be converted.
+    """
+    if path.is_file():
+        return open_stored(path)
+    cached = cache_folder() / "releases" / f"{manifest(path)}.safetensors"
+    if not is_token_file(cached):
+        _convert_release(path, cached, progress)
+    return open_stored(cached, path)
+
+
+def _convert_release(folder: Path, out: Path, progress: Callable[[int, int], None]) -> None:
+    done = 0
+
+    def advance(images: int) -> None:
+        nonlocal done
+        done += images
+        progress(done, total)
+
+    release = read_release(folder, done=advance)
+    total = sum(len(split.labels) for split in release.splits.values())
+    progress(0, total)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_token_file(out, release.about, release.grid, release.splits)

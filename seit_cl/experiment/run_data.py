@@ -18,11 +18,10 @@ from seit_cl.data.fractals import open_fractals
 from seit_cl.data.holdout import USUAL
 from seit_cl.data.images import load_images, native_resolution
 from seit_cl.data.scenario import build_scenario
-from seit_cl.data.stored import TokenDataset
+from seit_cl.data.stored import TokenDataset, holds_tokens, open_tokens
 from seit_cl.experiment.token_cache import cached_tokens, tokenizing_time
 from seit_cl.tokenizers import DEFAULT_TOKENIZER, Tokenizer, open_tokenizer
 from seit_cl.tokenizers._stored import tokenizer_behind
-from seit_cl.tokenizers.commands.seit_release import is_stored, open_tokens
 
 
 class RunData:
@@ -199,7 +198,7 @@ def list_dataset(
     """
     if config.data_root is None:
         return open_fractals(cache_folder() / "datasets")
-    if is_stored(config.data_root):
+    if holds_tokens(config.data_root):
         return open_tokens(config.data_root, progress)
     return build_scenario(config.scenario).listed(config.data_root, config.holdout)
 

@@ -15,23 +15,9 @@ from torch import Tensor
 from seit_cl.core.cache import cache_folder
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import write_atomic
-from seit_cl.data.base import Dataset, Split
-from seit_cl.data.images import load_images
+from seit_cl.data.base import Dataset
+from seit_cl.tokenizers._encoding import encode_files
 from seit_cl.tokenizers.base import Tokenizer
-
-CHUNK = 256  # images decoded and tokenized at a time
-
-
-def encode_split(
-    split: Split, tokenizer: Tokenizer, resolution: int, done: Callable[[int], None]
-) -> Tensor:
-    """Tokens (N, G, H, W) int16 of a split's images at side `resolution`; `done` gets the number of each chunk's images."""
-    parts = []
-    for start in range(0, len(split), CHUNK):
-        images = load_images(split.paths[start : start + CHUNK], resolution)
-        parts.append(tokenizer.encode(images))
-        done(len(images))
-    return torch.cat(parts)
 
 
 def cached_tokens(
@@ -63,8 +49,8 @@ def cached_tokens(
     done(0)
     began = time.monotonic()
     tensors = {
-        "train": encode_split(dataset.train, tokenizer, resolution, done),
-        "val": encode_split(dataset.val, tokenizer, resolution, done),
+        "train": encode_files(dataset.train.paths, tokenizer, resolution, done),
+        "val": encode_files(dataset.val.paths, tokenizer, resolution, done),
     }
     with _writable(path.parent):
         write_atomic(

@@ -32,7 +32,7 @@ from seit_cl.data.folder import open_folder
 from seit_cl.data.images import load_images, native_resolution
 from seit_cl.data.token_file import About, TokenSplit, write_token_file
 from seit_cl.tokenizers import DEFAULT_TOKENIZER, Tokenizer, open_tokenizer
-from seit_cl.tokenizers.commands.show import check_resolution
+from seit_cl.tokenizers._encoding import check_resolution
 from seit_cl.tokenizers.commands.workers import encode_in_processes
 
 PART = 512  # images of a part

@@ -19,7 +19,7 @@ from seit_cl.data.images import load_images
 from seit_cl.formats.entropy.grids import CODERS
 from seit_cl.formats.entropy.model import EntropyModel
 from seit_cl.tokenizers import DEFAULT_TOKENIZER, Tokenizer, open_tokenizer
-from seit_cl.tokenizers.commands.show import check_resolution
+from seit_cl.tokenizers._encoding import check_resolution
 from seit_cl.tokenizers.training.entropy import Fit, fit_entropy
 from seit_cl.tokenizers.training.images import photos
 

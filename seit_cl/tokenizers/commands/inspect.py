@@ -23,9 +23,9 @@ from seit_cl.data.token_file import (
 )
 from seit_cl.formats.tokens import code_bits
 from seit_cl.tokenizers import DEFAULT_TOKENIZER, Tokenizer, _picture, open_tokenizer
+from seit_cl.tokenizers._encoding import check_resolution
 from seit_cl.tokenizers._quality import CHECK_SEED, Counts, quality
 from seit_cl.tokenizers._stored import tokenizer_behind
-from seit_cl.tokenizers.commands.show import check_resolution
 from seit_cl.tokenizers.training.images import photos
 
 CHECKPOINTS = (".ckpt", ".pt", ".pth", ".bin")

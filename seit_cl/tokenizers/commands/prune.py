@@ -13,10 +13,9 @@ from rich.progress import Progress
 from seit_cl.core.cli import hint
 from seit_cl.core.errors import UserError
 from seit_cl.data.folder import open_folder
-from seit_cl.experiment.token_cache import encode_split
 from seit_cl.tokenizers import open_tokenizer
+from seit_cl.tokenizers._encoding import check_resolution, encode_files
 from seit_cl.tokenizers.base import Tokenizer
-from seit_cl.tokenizers.commands.show import check_resolution
 
 
 @runtime_checkable
@@ -66,8 +65,11 @@ def prune_command(options: Prune) -> None:
     console = Console()
     with Progress(console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("tokenizing", total=len(folder.train))
-        tokens = encode_split(
-            folder.train, tokenizer, options.resolution, lambda images: bar.advance(task, images)
+        tokens = encode_files(
+            folder.train.paths,
+            tokenizer,
+            options.resolution,
+            lambda images: bar.advance(task, images),
         )
     codes = tokenizer.codebook.shape[1]
     left = tokenizer.pruned(torch.bincount(tokens.flatten().long(), minlength=codes))

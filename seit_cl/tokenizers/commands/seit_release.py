@@ -1,23 +1,19 @@
-"""`python -m seit_cl.tokenize import-seit|export-seit`: the SeiT release's files to a token file and back; and a run's data from
-either."""
+"""`python -m seit_cl.tokenize import-seit|export-seit`: SeiT releases to token files and back."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from rich.console import Console
 
-from seit_cl.core.cache import cache_folder
 from seit_cl.core.cli import hint
 from seit_cl.core.errors import UserError
 from seit_cl.core.progress import images_bar
 from seit_cl.data.seit.export import LEVEL, export_release
-from seit_cl.data.seit.release import is_release, manifest, read_release
-from seit_cl.data.stored import TokenDataset, open_stored
-from seit_cl.data.token_file import is_token_file, open_token_file, write_token_file
+from seit_cl.data.seit.release import read_release
+from seit_cl.data.token_file import open_token_file, write_token_file
 
 
 @dataclass(frozen=True)
@@ -90,39 +86,3 @@ def export_command(options: ExportSeit) -> None:
     with images_bar("writing", sum(map(len, file.tokens.values())), console) as more:
         export_release(file, options.out, options.level, more)
     console.print(f"wrote {options.out}", markup=False, highlight=False)
-
-
-def is_stored(path: Path) -> bool:
-    """Whether a data root holds tokens: a token file or a release's folder."""
-    return path.is_file() or is_release(path)
-
-
-def open_tokens(
-    path: Path, progress: Callable[[int, int], None] = lambda done, total: None
-) -> TokenDataset:
-    """A token file, or a release's folder, which becomes a token file in the cache first, as a dataset.
-
-    Args:
-        path: the file or the folder.
-        progress: called with images done and images in all while a release is converted.
-
-    Raises:
-        UserError: no token file, or a release that cannot be converted.
-    """
-    if path.is_file():
-        return open_stored(path)
-    kept = cache_folder() / "releases" / f"{manifest(path)}.safetensors"
-    if not is_token_file(kept):
-        done = 0
-
-        def more(images: int) -> None:
-            nonlocal done
-            done += images
-            progress(done, total)
-
-        release = read_release(path, done=more)
-        total = sum(len(split.labels) for split in release.splits.values())
-        progress(0, total)
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        write_token_file(kept, release.about, release.grid, release.splits)
-    return open_stored(kept, path)

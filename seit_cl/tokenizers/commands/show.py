@@ -12,6 +12,7 @@ from seit_cl.core.errors import UserError
 from seit_cl.data.fractals import render
 from seit_cl.data.images import load_images
 from seit_cl.tokenizers import DEFAULT_TOKENIZER, TokenizerKind, _picture, open_tokenizer
+from seit_cl.tokenizers._encoding import check_resolution
 from seit_cl.tokenizers._quality import CHECK_SEED
 
 
@@ -70,13 +71,3 @@ def show_command(options: Show) -> None:
         names += [file.stem] * len(options.sides)
     _picture.save(_picture.draw(tokenizer, images, names), options.out)
     print(f"wrote {options.out}")
-
-
-def check_resolution(side: int, stride: int, option: str = "--resolution") -> None:
-    """Refuse a side in pixels that a tokenizer's stride does not divide.
-
-    Raises:
-        UserError: naming the option.
-    """
-    if side < stride or side % stride:
-        raise UserError(f"{option} {side}: must be a multiple of {stride}")
