@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from seit_cl.config import RunConfig
 from seit_cl.core.cli import run_command
-from seit_cl.core.devices import fit_threads
+from seit_cl.core.devices import limit_threads
 from seit_cl.core.errors import UserError
 from seit_cl.data.scenario import written
 from seit_cl.experiment.experiment import Experiment, StepInfo
@@ -210,7 +210,7 @@ def main() -> None:
     """The command."""
     options = parse(sys.argv[1:])
     console = Console(soft_wrap=True)
-    fit_threads()
+    limit_threads()
     configs = expand(options)
     if options.preset:
         console.print(

@@ -20,7 +20,7 @@ from torch import Tensor
 from benchmarks.measure import command, page, publish, table, threads
 from seit_cl.core.cli import run_command
 from seit_cl.core.errors import UserError
-from seit_cl.core.files import replacing, write_atomic
+from seit_cl.core.files import atomic_file, write_atomic
 from seit_cl.data.images import load_images
 from seit_cl.formats.entropy.model import find_entropy
 from seit_cl.tokenizers import DEFAULT_TOKENIZER, Tokenizer, open_tokenizer
@@ -121,7 +121,7 @@ def tokens_of(options: Options, tokenizer: Tokenizer) -> dict[str, Tensor]:
         "test": grids_of(tokenizer, test, side),
         "images": torch.tensor(len(train)),
     }
-    with replacing(path) as file:
+    with atomic_file(path) as file:
         torch.save(found, file)
     return found
 

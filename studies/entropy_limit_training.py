@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel
 
-from seit_cl.core.files import replacing
+from seit_cl.core.files import atomic_file
 from studies.entropy_limit_model import GridTransformer
 
 WARM_UP = 0.03  # of the time, in which the learning rate rises
@@ -158,7 +158,7 @@ class Training:
             self.kept = {
                 name: tensor.clone() for name, tensor in self.average.module.state_dict().items()
             }
-        with replacing(self.path) as file:
+        with atomic_file(self.path) as file:
             torch.save(self.state(), file)
         return f"step {self.steps}, {self.seconds:.0f} s: {found:.4f} bits a token of the held-out part"
 

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from seit_cl.config import RunConfig
-from seit_cl.core.devices import allowed_cores, fit_threads
+from seit_cl.core.devices import allowed_cores, limit_threads
 from seit_cl.core.errors import UserError
 from seit_cl.experiment.experiment import Experiment
 from seit_cl.experiment.run_data import RunData
@@ -82,7 +82,7 @@ def _told(future: Future[str]) -> str:
 def _start(threads: int) -> None:
     """Prepare a process."""
     torch.set_num_threads(threads)
-    fit_threads()
+    limit_threads()
 
 
 def _run(config: RunConfig, out: Path, command: str) -> str:

@@ -1,4 +1,4 @@
-"""Where a run computes, in which precision, and which data may stay there."""
+"""The device of a run, its precision and threads, and the data that stay in its memory."""
 
 from __future__ import annotations
 
@@ -12,19 +12,18 @@ from torch import Tensor
 
 from seit_cl.core.errors import UserError
 
-MAIN_MEMORY = 4_000_000_000  # bytes of main memory that one kind of data may take to stay decoded
-FREE_SHARE = 0.25  # of a GPU's free memory, likewise
+MAIN_MEMORY = 4_000_000_000  # bytes of main memory that one kind of decoded data may take
+FREE_SHARE = 0.25  # share of a GPU's free memory that one kind of decoded data may take
 CHUNK = 4096  # samples fetched at a time
-QUOTA = Path(
-    "/sys/fs/cgroup/cpu.max"
-)  # "microseconds of CPU time per period" or "max": Linux, cgroup v2
+# "microseconds of CPU time per period" or "max"; Linux, cgroup v2
+CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 def choose_device(name: str) -> torch.device:
-    """The device that "auto", "cpu" or "cuda" means.
+    """Return the device for "auto", "cpu" or "cuda".
 
     Raises:
-        UserError: CUDA asked for and absent.
+        UserError: "cuda" on a machine without a CUDA device.
     """
     if name == "cuda" and not torch.cuda.is_available():
         raise UserError(
@@ -34,7 +33,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def has_bf16(device: torch.device) -> bool:
-    """Whether the device multiplies bf16 in hardware; every CUDA device is taken to."""
+    """Return True if the device multiplies bf16 in hardware; assumed of every CUDA device."""
     return (
         device.type == "cuda"
         or torch.cpu._is_avx512_bf16_supported()
@@ -43,46 +42,51 @@ def has_bf16(device: torch.device) -> bool:
 
 
 def allowed_cores() -> int:
-    """CPU cores that this process may use: those that it is bound to, or fewer where a container has a quota of them."""
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
+    """Count the CPU cores of this process: its CPU affinity, or a container's lower quota."""
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
     try:
-        quota, period = QUOTA.read_text().split()
+        quota, period = CPU_QUOTA.read_text().split()
         return min(cores, max(1, math.ceil(int(quota) / int(period))))
     except (OSError, ValueError):  # no such file, or "max"
         return cores
 
 
-def fit_threads() -> None:
-    """Let torch use no more CPU threads than there are cores for them: more wait for one another in every operation."""
+def limit_threads() -> None:
+    """Lower torch's CPU threads to the cores of this process: more threads slow every operation."""
     torch.set_num_threads(min(torch.get_num_threads(), allowed_cores()))
 
 
 def device_budget(device: torch.device) -> int:
-    """Bytes that one kind of data (fresh samples, exemplars) may take on a device in order to stay there."""
+    """Return the bytes that one kind of data (fresh samples, exemplars) may occupy on a device."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0] * FREE_SHARE)
     return MAIN_MEMORY
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
-    """The tensor on a device; the caller does not wait for the copy, work queued there later does."""
+    """Copy a tensor to a device without blocking; work queued on the device waits for the copy."""
     return tensor.to(device, non_blocking=True)
 
 
 def preload(fetch: Callable[[Tensor], Tensor], ids: Tensor, device: torch.device) -> Tensor | None:
-    """All samples of `ids` (n,) in one tensor (n, ...) on a device; None where they need more than `room` there.
+    """Fetch all samples of `ids` into one tensor (n, ...) on a device.
 
     Args:
-        fetch: gives the samples of some ids (b,) on the CPU, (b, ...).
+        fetch: returns the samples (b, ...) of ids (b,) on the CPU.
         ids: (n,), at least one.
-        device: where they are to stay.
+        device: where the tensor is allocated.
+
+    Returns:
+        The samples, or None if they take more than `device_budget`.
     """
     first = fetch(ids[:1])
     if first.nbytes * len(ids) > device_budget(device):
         return None
-    whole = torch.empty((len(ids), *first.shape[1:]), dtype=first.dtype, device=device)
+    samples = torch.empty((len(ids), *first.shape[1:]), dtype=first.dtype, device=device)
     for start in range(0, len(ids), CHUNK):
-        whole[start : start + CHUNK].copy_(fetch(ids[start : start + CHUNK]), non_blocking=True)
-    return whole
+        stop = start + CHUNK
+        samples[start:stop].copy_(fetch(ids[start:stop]), non_blocking=True)
+    return samples

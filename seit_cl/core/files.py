@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Atomic writes: a file is replaced as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from typing import BinaryIO
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file to write that takes its place at path, by rename, when the block ends: readers see the old one or the new one,
-    never a part. Where the block raises, what was at path is untouched and nothing is left.
+def atomic_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Open a file for writing that replaces `path` when the block ends.
+
+    The data goes to a temporary file in the same folder, is flushed to the disk and then renamed,
+    so that readers see the old file or the new one and never a part. If the block raises, the old
+    file stays and the temporary file is removed.
 
     Raises:
         OSError: the folder cannot be written.
@@ -29,11 +32,11 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         temporary.unlink(missing_ok=True)
 
 
-def write_atomic(path: Path, data: bytes | str) -> None:
-    """Puts data (text as UTF-8) at path: readers see the old file or the new one, never a part.
+def write_atomic(path: str | os.PathLike[str], data: bytes | str) -> None:
+    """Write data (text as UTF-8) to a file that readers see whole or not at all.
 
     Raises:
-        OSError: the folder cannot be written; what was at path is untouched.
+        OSError: the folder cannot be written; an existing file stays as it was.
     """
-    with replacing(path) as file:
+    with atomic_file(path) as file:
         file.write(data.encode() if isinstance(data, str) else data)

@@ -24,7 +24,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from seit_cl.core.errors import UserError
-from seit_cl.core.files import replacing
+from seit_cl.core.files import atomic_file
 
 KIND = "tokens"  # in the metadata, as tokenizer files name theirs
 IDENTITY = "identity"
@@ -116,7 +116,7 @@ def write_token_file(
     }
     digest = hashlib.sha256(_header(shapes, about.metadata()))
     try:
-        with replacing(path) as file:
+        with atomic_file(path) as file:
             file.write(_header(shapes, about.metadata() | {IDENTITY: "0" * 16}))
             for tensor in small.values():
                 _append(file, digest, tensor)

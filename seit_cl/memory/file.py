@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seit_cl.core.errors import UserError
+from seit_cl.core.files import atomic_file
 from seit_cl.formats.base import FormatContext
 
 _MAGIC = b"SEITMEM"
@@ -283,18 +284,10 @@ def read_exemplars(
 
 
 def write_file(path: str | os.PathLike[str], body: bytes) -> None:
-    """Write magic, version, checksum and body under a temporary name, then rename."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as out:
-            out.write(_START.pack(_MAGIC, _VERSION, zlib.crc32(body)))
-            out.write(body)
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Write magic, version, checksum and body as one atomic file."""
+    with atomic_file(path) as out:
+        out.write(_START.pack(_MAGIC, _VERSION, zlib.crc32(body)))
+        out.write(body)
 
 
 def read_file(path: str | os.PathLike[str]) -> memoryview:

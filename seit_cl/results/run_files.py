@@ -21,7 +21,7 @@ import pandas as pd
 import yaml
 
 from seit_cl.core.errors import UserError
-from seit_cl.core.files import replacing, write_atomic
+from seit_cl.core.files import atomic_file, write_atomic
 from seit_cl.results.metrics import (
     average_incremental_accuracy,
     backward_transfer,
@@ -163,7 +163,7 @@ def write_memory(run_dir: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 def write_exemplars(run_dir: Path, before: np.ndarray, after: np.ndarray) -> None:
     """Replaces exemplars.npz: images (B, 3, S, S) uint8 before and after the format."""
-    with replacing(run_dir / "exemplars.npz") as file:
+    with atomic_file(run_dir / "exemplars.npz") as file:
         np.savez_compressed(file, before=before, after=after)
 
 

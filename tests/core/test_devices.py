@@ -1,4 +1,4 @@
-"""Where a run computes, and what stays there."""
+"""Devices: CPU cores and threads, and data preloaded within the device budget."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ SAMPLES = torch.arange(10_000 * 6, dtype=torch.int16).view(10_000, 2, 3)
 def test_a_containers_quota_limits_the_cores(
     quota: str, expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(devices, "QUOTA", tmp_path / "cpu.max")
+    monkeypatch.setattr(devices, "CPU_QUOTA", tmp_path / "cpu.max")
     monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(8)), raising=False)
     if quota:
         (tmp_path / "cpu.max").write_text(quota)
@@ -31,19 +31,20 @@ def test_threads_are_lowered_to_the_cores_and_never_raised(monkeypatch: pytest.M
         for threads, cores, expected in [(4, 2, 2), (1, 8, 1)]:
             torch.set_num_threads(threads)
             monkeypatch.setattr(devices, "allowed_cores", lambda cores=cores: cores)
-            devices.fit_threads()
+            devices.limit_threads()
             assert torch.get_num_threads() == expected
     finally:
         torch.set_num_threads(before)
 
 
-def test_samples_settle_in_the_order_of_their_ids_in_several_chunks() -> None:
+def test_preloaded_samples_are_in_the_order_of_their_ids_across_chunks() -> None:
     ids = torch.randperm(10_000, generator=torch.Generator().manual_seed(0))
-    settled = devices.preload(SAMPLES.__getitem__, ids, CPU)
-    assert settled is not None and torch.equal(settled, SAMPLES[ids])
+    preloaded = devices.preload(SAMPLES.__getitem__, ids, CPU)
+    assert preloaded is not None
+    assert torch.equal(preloaded, SAMPLES[ids])
 
 
-def test_samples_that_need_more_than_the_room_do_not_settle(
+def test_samples_beyond_the_device_budget_are_not_preloaded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     fetched: list[int] = []
@@ -53,5 +54,6 @@ def test_samples_that_need_more_than_the_room_do_not_settle(
         return SAMPLES[ids]
 
     monkeypatch.setattr(devices, "MAIN_MEMORY", 12 * 100)
-    assert devices.preload(fetch, torch.arange(101), CPU) is None and fetched == [1]
+    assert devices.preload(fetch, torch.arange(101), CPU) is None
+    assert fetched == [1]
     assert devices.preload(fetch, torch.arange(100), CPU) is not None

@@ -25,7 +25,7 @@ from torch import Tensor
 from seit_cl.core.cli import hint
 from seit_cl.core.devices import allowed_cores, choose_device
 from seit_cl.core.errors import UserError
-from seit_cl.core.files import replacing, write_atomic
+from seit_cl.core.files import atomic_file, write_atomic
 from seit_cl.core.progress import images_bar
 from seit_cl.data.base import Dataset
 from seit_cl.data.folder import open_folder
@@ -75,7 +75,7 @@ class Part:
         with ThreadPoolExecutor(1) as ahead:  # decodes the next chunk meanwhile
             images = ahead.map(lambda chunk: load_images(chunk, self.resolution, threads), chunks)
             tokens = torch.cat([encode(batch) for batch in images])
-        with replacing(self.file) as file:
+        with atomic_file(self.file) as file:
             np.save(file, tokens.numpy(), allow_pickle=False)
         return len(self.paths)
 
