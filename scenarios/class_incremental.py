@@ -12,7 +12,7 @@ import torch
 
 from seit_cl.core.errors import UserError
 from seit_cl.data.base import Dataset
-from seit_cl.data.scenario import Cut, Scenario, ScenarioKind
+from seit_cl.data.scenario import Cut, Scenario, ScenarioContext, ScenarioKind
 
 
 def class_order(classes: int, seed: int) -> tuple[int, ...]:
@@ -93,17 +93,17 @@ class ClassIncremental(ScenarioKind):
         "token_rrc": 0.6,
     }
 
-    def __init__(self, spec: str) -> None:
-        """As every kind.
+    def __init__(self, options: Phases, context: ScenarioContext) -> None:
+        """Build the scenario.
 
         Raises:
-            UserError: also where base is given without phases, or one of them is below 1.
+            UserError: base is given without phases, or one of them is below 1.
         """
-        super().__init__(spec)
-        base, phases = self.options.base, self.options.phases
+        super().__init__(options, context)
+        base, phases = options.base, options.phases
         if (base, phases) != (0, 0) and min(base, phases) < 1:
             raise UserError(
-                f"--scenario {spec}: base={base} and phases={phases} go together, both from 1 up: the classes of the "
+                f"--scenario {self.name}: base={base} and phases={phases} go together, both from 1 up: the classes of the "
                 "first experience, and the number of experiences after it"
             )
 

@@ -10,9 +10,8 @@ import torch
 
 from seit_cl.core.errors import UserError
 from seit_cl.data.base import Dataset
-from seit_cl.data.scenario import Cut, Scenario, ScenarioKind
+from seit_cl.data.scenario import Cut, Scenario, ScenarioKind, build_scenario
 from seit_cl.scenarios._streams import generator
-from seit_cl.scenarios.class_incremental import ClassIncremental
 
 
 class Order(StrEnum):
@@ -61,7 +60,7 @@ class LongTailed(ScenarioKind):
 
     def cut(self, dataset: Dataset, cut: Cut) -> Scenario:
         """Experiences of class-incremental, in each class as many images as `tail_sizes` says, or all where it has fewer."""
-        whole = ClassIncremental("class-incremental").cut(dataset, cut)
+        whole = build_scenario("class-incremental").cut(dataset, cut)
         classes = len(whole.class_order)
         largest = int(torch.bincount(dataset.train.labels, minlength=classes).max())
         sizes = np.array(tail_sizes(largest, classes, self.options.ratio))

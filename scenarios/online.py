@@ -10,9 +10,8 @@ import torch
 
 from seit_cl.core.errors import UserError
 from seit_cl.data.base import Dataset
-from seit_cl.data.scenario import Cut, Scenario, ScenarioKind
+from seit_cl.data.scenario import Cut, Scenario, ScenarioKind, build_scenario
 from seit_cl.scenarios._streams import by_first_appearance, generator
-from seit_cl.scenarios.class_incremental import ClassIncremental
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class Online(ScenarioKind):
 
     def cut(self, dataset: Dataset, cut: Cut) -> Scenario:
         """Experiences without boundaries; the images' order comes from --class-order-seed."""
-        groups = ClassIncremental("class-incremental").cut(dataset, cut)
+        groups = build_scenario("class-incremental").cut(dataset, cut)
         draw = generator(cut, "online")
         stream = torch.cat(
             [ids[torch.from_numpy(draw.permutation(len(ids)))] for ids in groups.train]

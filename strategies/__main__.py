@@ -9,7 +9,7 @@ from rich.table import Table
 
 from seit_cl.core import plugins
 from seit_cl.core.cli import run_command
-from seit_cl.core.specs import NoOptions
+from seit_cl.core.specs import NoOptions, argument_label
 from seit_cl.learner.strategy import Strategy
 
 SHOWN_CLASSES = 100  # that bytes of extras are given for
@@ -38,14 +38,15 @@ def rows() -> list[tuple[str, str, str, str, str]]:
     for name in sorted(plugins.names("strategy")):
         kind: Any = plugins.load("strategy", name)
         kept = ", ".join(kind.state_attributes).replace("_", " ")
-        if kind.word:
+        argument = argument_label(kind.Options)
+        if argument:
             found.append(
                 (
-                    f"{name}:<{kind.word}>",
+                    f"{name}:<{argument}>",
                     kind.paper,
-                    f"the {kind.word}'s",
+                    f"the {argument}'s",
                     kept,
-                    f"the {kind.word}'s",
+                    f"the {argument}'s",
                 )
             )
         else:

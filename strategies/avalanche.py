@@ -6,12 +6,15 @@ given the run's memory; one that keeps samples of its own is refused. Whatever e
 
 import ast
 import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Self
 
 import avalanche.training.plugins as library
 from avalanche.training.plugins import SupervisedPlugin
 
 from seit_cl.core.errors import UserError, nearest
+from seit_cl.core.specs import argument, other_options, spec_text
 from seit_cl.learner.avalanche_plugins import SharedMemory, accept_raw, show_raw
 from seit_cl.learner.avalanche_state import pack_object, unpack_object
 from seit_cl.learner.strategy import Strategy
@@ -31,32 +34,56 @@ SAMPLES = {  # plugins that keep samples or loaders of them outside any budget, 
 OURS = ("storage_policy", "mem_size")  # arguments that the run's memory gives
 
 
+def _value(text: str) -> Any:
+    """Read a number, a boolean or None where the text is one; else keep the text."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+@dataclass(frozen=True)
+class AvalancheOptions:
+    """A plugin of Avalanche.
+
+    Args:
+        plugin: the name of its class.
+        arguments: of its constructor, by name.
+    """
+
+    plugin: str = argument("Plugin", default="")
+    arguments: Mapping[str, Any] = other_options(_value)
+
+
 class AvalanchePlugin(Strategy):
     """Cross-entropy of the fresh samples, and what the plugin makes of it."""
 
     paper = "Carta et al., JMLR 2023"
-    word = "Plugin"
+    Options = AvalancheOptions
     state_attributes = ("plugin",)
     needs_boundaries = True
     disable_cutmix = True
 
-    def __init__(self, name: str, kind: Any, arguments: dict[str, Any]) -> None:
-        super().__init__(None)
-        self.name, self.arguments = name, arguments
+    def __init__(self, options: AvalancheOptions) -> None:
+        super().__init__(options)
+        kind = getattr(library, options.plugin)
+        arguments = dict(options.arguments)
         self.exemplar_free = "storage_policy" not in inspect.signature(kind).parameters  # type: ignore[misc]
         if not self.exemplar_free:
             memory = SharedMemory(self)
-            arguments = arguments | {"storage_policy": memory, "mem_size": memory.max_size}
+            arguments |= {"storage_policy": memory, "mem_size": memory.max_size}
         self.plugin = kind(**arguments)
         self.avalanche_plugins = (self.plugin,)
 
     @classmethod
-    def from_spec(cls, spec: str, word: str, given: dict[str, str]) -> Self:
-        """A plugin's name in the place of the word, its arguments in that of hyperparameters.
+    def build(cls, options: AvalancheOptions, context: None = None) -> Self:
+        """Build the strategy around the plugin that the options name.
 
         Raises:
             UserError: no such plugin or argument, one that is missing or refused, or a plugin that keeps samples.
         """
+        spec = spec_text("avalanche", options.plugin, options.arguments)
+        word, given = options.plugin, options.arguments
         known = [
             name
             for name, kind in vars(library).items()
@@ -85,18 +112,11 @@ class AvalanchePlugin(Strategy):
                 f"--strategy {spec}: say {' and '.join(missing)}, e.g. {spec},{missing[0]}=1"
             )
         try:
-            return cls(word, kind, {name: _value(text) for name, text in given.items()})
+            return cls(options)
         except Exception as error:
             raise UserError(
                 f"--strategy {spec}: Avalanche refuses it ({' '.join(str(error).split())})"
             ) from error
-
-    @property
-    def settings(self) -> str:
-        """The plugin and the arguments given."""
-        return ",".join(
-            [self.name, *(f"{name}={value}" for name, value in sorted(self.arguments.items()))]
-        )
 
     def before_training_exp(self) -> None:
         """Let the plugin see raw samples, and replay by itself if at all."""
@@ -116,14 +136,6 @@ class AvalanchePlugin(Strategy):
         """Continue where state_dict was taken."""
         accept_raw(self.learner)
         unpack_object(self.plugin, state["plugin"], self.learner)
-
-
-def _value(text: str) -> Any:
-    """A number, a boolean or None where the text is one, else the text."""
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
 
 
 STRATEGY = AvalanchePlugin

@@ -1,7 +1,8 @@
-"""Discovery: a file in formats/, tokenizers/, strategies/, scenarios/ or reports/ is a plugin; so is an installed entry point.
+"""Plugins: formats, tokenizers, strategies, scenarios and reports, found by name and built from specs.
 
-A plugin file is named after the plugin ("er_ace.py" is "er-ace" and "er_ace") and carries one module-level name, e.g.
-FORMAT, TOKENIZER, STRATEGY, SCENARIO or REPORT, that holds the plugin itself.
+A plugin is a file in the folder of its kind, named after the plugin ("er_ace.py" is "er-ace" and
+"er_ace"), or an installed package's entry point. The file holds the plugin, a class of the shape of
+`Plugin`, under one module-level name, e.g. FORMAT or STRATEGY. Nothing imports a plugin by name.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ import importlib
 import pkgutil
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 from seit_cl.core.errors import UserError, nearest
+from seit_cl.core.specs import Spec
 
 KINDS = {
     "format": ("seit_cl.formats", "FORMAT"),
@@ -23,9 +25,31 @@ KINDS = {
 }
 
 
+class Plugin(Protocol):
+    """The shape of every plugin; a further attribute `paper` or `source` says where it comes from.
+
+    Attributes:
+        Options: frozen dataclass of its options (`NoOptions` where it has none).
+    """
+
+    Options: ClassVar[type[Any]]
+
+    @classmethod
+    def build(cls, options: Any, context: Any) -> Any:
+        """Build the object that a run uses.
+
+        Args:
+            options: an instance of `Options`.
+            context: everything else that plugins of this kind need, e.g. a FormatContext.
+
+        Raises:
+            UserError: options that contradict one another or do not fit the context.
+        """
+
+
 @cache
 def names(kind: str) -> dict[str, str]:
-    """Plugin name -> "module:attribute", without importing any plugin.
+    """Map every plugin's name to its "module:attribute", without importing any plugin.
 
     Args:
         kind: a key of KINDS.
@@ -35,28 +59,48 @@ def names(kind: str) -> dict[str, str]:
     """
     package, attribute = KINDS[kind]
     folder = importlib.import_module(package)
-    found = {}
+    places = {}
     for module in pkgutil.iter_modules(folder.__path__):
         if not module.ispkg and module.name != "base" and not module.name.startswith("_"):
-            found[module.name] = f"{package}.{module.name}:{attribute}"
+            places[module.name] = f"{package}.{module.name}:{attribute}"
     for entry in entry_points(group=package):
-        if entry.name in found:
+        if entry.name in places:
             raise UserError(
-                f"{kind} {entry.name!r} exists twice: {found[entry.name]} and {entry.value}; rename one"
+                f"{kind} {entry.name!r} exists twice: {places[entry.name]} and {entry.value}; rename one"
             )
-        found[entry.name] = entry.value
-    return found
+        places[entry.name] = entry.value
+    return places
 
 
 def load(kind: str, name: str) -> Any:
-    """The plugin of that kind and name.
+    """Import the plugin of a kind and name.
+
+    Args:
+        kind: a key of KINDS.
+        name: with hyphens or underscores.
 
     Raises:
         UserError: no such plugin; the message lists the nearest names.
     """
-    known = names(kind)
+    places = names(kind)
     key = name.replace("-", "_")
-    if key not in known:
-        raise UserError(f"unknown {kind} {name!r}; {nearest(name, known)}")
-    module, _, attribute = known[key].partition(":")
+    if key not in places:
+        raise UserError(f"unknown {kind} {name!r}; {nearest(name, places)}")
+    module, _, attribute = places[key].partition(":")
     return getattr(importlib.import_module(module), attribute)
+
+
+def build(kind: str, spec: str | Spec, context: Any = None) -> Any:
+    """Build a plugin from its spec.
+
+    Args:
+        kind: a key of KINDS.
+        spec: name, argument and options, e.g. "jpeg:quality=30,size=64".
+        context: for the plugin's own `build`.
+
+    Raises:
+        UserError: an unknown plugin or option, or what the plugin refuses.
+    """
+    parsed = Spec.parse(spec) if isinstance(spec, str) else spec
+    plugin = load(kind, parsed.name)
+    return plugin.build(parsed.fill(plugin.Options), context)

@@ -1,10 +1,14 @@
-"""How a spec such as "jpeg:quality=30,size=64" is read: a name, a word where the name allows one ("avalanche:MASPlugin"),
-and options that fill a frozen dataclass."""
+"""Specs: the text that names a plugin and sets its options, e.g. "jpeg:quality=30,size=64".
+
+A spec is a name and, after a colon, an optional argument and options: "avalanche:MASPlugin,alpha=0.5"
+has the argument "MASPlugin". Options fill a frozen dataclass; a field made by `argument` takes the
+argument, and one made by `other_options` takes every option that no other field has.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any
 
 from seit_cl.core.errors import UserError, nearest
@@ -15,53 +19,173 @@ class NoOptions:
     """Options of a plugin that has none."""
 
 
-def split_spec(spec: str) -> tuple[str, str, dict[str, str]]:
-    """Split "avalanche:MASPlugin,alpha=0.5" into name, bare word after the colon ("" where there is none) and options.
+@dataclass(frozen=True)
+class Spec:
+    """A parsed spec.
 
-    Raises:
-        UserError: an option without "=" or given twice.
+    Args:
+        name: the plugin's name as typed; hyphens and underscores are alike.
+        argument: the text before the first option that is not "key=value"; "" where there is none.
+        options: values as text, by option name with underscores.
     """
-    name, _, rest = spec.partition(":")
-    first, _, options = rest.partition(",")
-    word, options = ("", rest) if "=" in first else (first, options)
-    return name, word, parse_spec(f"{name}:{options}")[1]
 
+    name: str
+    argument: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
 
-def parse_spec(spec: str) -> tuple[str, dict[str, str]]:
-    """Split "jpeg:quality=30,size=64" into its name and options.
+    @classmethod
+    def parse(cls, text: str) -> Spec:
+        """Read a spec.
 
-    Raises:
-        UserError: an option without "=" or given twice.
-    """
-    name, _, rest = spec.partition(":")
-    options: dict[str, str] = {}
-    for part in filter(None, rest.split(",")):
-        key, equals, value = part.partition("=")
-        if not equals or key in options:
+        Raises:
+            UserError: an option is not "key=value" or is given twice.
+        """
+        name, _, rest = text.partition(":")
+        parts = [part for part in rest.split(",") if part]
+        argument = parts.pop(0) if parts and "=" not in parts[0] else ""
+        options: dict[str, str] = {}
+        for part in parts:
+            key, equals, value = part.partition("=")
+            key = key.replace("-", "_")
+            if not equals or key in options:
+                raise UserError(
+                    f"{text!r}: option {part!r} is not key=value or is given twice; "
+                    f"write {name}:key=value,key=value"
+                )
+            options[key] = value
+        return cls(name, argument, options)
+
+    @property
+    def key(self) -> str:
+        """The name with underscores, as the plugin's file is named."""
+        return self.name.replace("-", "_")
+
+    def __str__(self) -> str:
+        return spec_text(self.name, self.argument, self.options)
+
+    def fill(self, options_type: type[Any]) -> Any:
+        """Build a frozen dataclass of options from the text of this spec.
+
+        Args:
+            options_type: every field but that of `argument` has a default, whose type reads the text.
+
+        Raises:
+            UserError: an unknown option, a value of the wrong type, or an argument that is missing
+                or not taken.
+        """
+        values = self._argument_value(options_type)
+        own = {f.name: f for f in option_fields(options_type)}
+        others: dict[str, Any] = {}
+        others_field = _marked_field(options_type, _OTHERS)
+        for key, text in self.options.items():
+            if key in own:
+                values[key] = self._read(key, text, type(own[key].default))
+            elif others_field is not None:
+                others[key] = others_field.metadata[_OTHERS](text)
+            else:
+                hint = nearest(key, own) if own else "it has no options"
+                raise UserError(f"{str(self)!r}: unknown option {key!r}; {hint}")
+        if others_field is not None:
+            values[others_field.name] = others
+        return options_type(**values)
+
+    def _argument_value(self, options_type: type[Any]) -> dict[str, Any]:
+        """The argument by the name of the field that takes it.
+
+        Raises:
+            UserError: the argument is missing, or no field takes one.
+        """
+        taken_by = _marked_field(options_type, _ARGUMENT)
+        if taken_by is None and self.argument:
             raise UserError(
-                f"{spec!r}: option {part!r} is not key=value or is given twice; write {name}:key=value,key=value"
+                f"{str(self)!r}: option {self.argument!r} is not key=value; "
+                f"write {self.name}:key=value,key=value"
             )
-        options[key.replace("-", "_")] = value
-    return name, options
+        if taken_by is not None and not self.argument and taken_by.default is MISSING:
+            label = taken_by.metadata[_ARGUMENT]
+            raise UserError(f"{str(self)!r}: {label} is missing; write {self.name}:{label}")
+        return {taken_by.name: self.argument} if taken_by is not None and self.argument else {}
 
+    def _read(self, key: str, text: str, read: Callable[[str], Any]) -> Any:
+        """The value that a text stands for.
 
-def fill_options(cls: type[Any], spec: str, given: dict[str, str]) -> Any:
-    """Build the frozen dataclass of options `cls` from strings.
-
-    Raises:
-        UserError: an unknown option, or a value of the wrong type.
-    """
-    known = {f.name: f for f in fields(cls)}
-    values: dict[str, Any] = {}
-    for key, text in given.items():
-        if key not in known:
-            raise UserError(
-                f"{spec!r}: unknown option {key!r}; {nearest(key, known) if known else 'it has no options'}"
-            )
-        kind: Callable[[str], Any] = type(known[key].default)
+        Raises:
+            UserError: the text is no value of that type.
+        """
         try:
-            values[key] = kind(text)
+            return read(text)
         except ValueError:
-            wanted = getattr(kind, "WORDS", f"of type {kind.__name__}")
-            raise UserError(f"{spec!r}: {key}={text!r} is not {wanted}") from None
-    return cls(**values)
+            expected = getattr(read, "WORDS", f"of type {getattr(read, '__name__', read)}")
+            raise UserError(f"{str(self)!r}: {key}={text!r} is not {expected}") from None
+
+
+_ARGUMENT = "spec argument"
+_OTHERS = "spec's other options"
+
+
+def argument(label: str, default: Any = MISSING) -> Any:
+    """A field of options that takes the spec's argument.
+
+    Args:
+        label: placeholder for help and messages, e.g. "CHECKPOINT".
+        default: value where the spec has no argument; without one, the argument is required.
+    """
+    return field(default=default, metadata={_ARGUMENT: label})
+
+
+def other_options(read: Callable[[str], Any] = str) -> Any:
+    """A field of options, a mapping, that takes every option without a field of its own.
+
+    Args:
+        read: from the text of a value to the value.
+    """
+    return field(default_factory=dict, metadata={_OTHERS: read})
+
+
+def argument_label(options_type: type[Any]) -> str:
+    """The placeholder of the argument that options take; "" where they take none."""
+    taken = _marked_field(options_type, _ARGUMENT)
+    return "" if taken is None else str(taken.metadata[_ARGUMENT])
+
+
+def option_fields(options_type: type[Any]) -> list[Field[Any]]:
+    """The fields that are set by "key=value", each with a default."""
+    special = (_marked_field(options_type, _ARGUMENT), _marked_field(options_type, _OTHERS))
+    return [f for f in fields(options_type) if f not in special]
+
+
+def canonical_text(name: str, options: Any, only_changed: bool = False) -> str:
+    """The one spec that stands for all ways to write the same plugin and options.
+
+    Args:
+        name: written as it is.
+        options: a filled dataclass of options.
+        only_changed: leave out options that have their defaults.
+    """
+    values: dict[str, Any] = {}
+    for option in option_fields(type(options)):
+        value = getattr(options, option.name)
+        if not only_changed or value != option.default:
+            values[option.name] = value
+    taken = _marked_field(type(options), _ARGUMENT)
+    others = _marked_field(type(options), _OTHERS)
+    if others is not None:
+        values |= getattr(options, others.name)
+    argument_text = "" if taken is None else getattr(options, taken.name)
+    return spec_text(name, argument_text, dict(sorted(values.items())))
+
+
+def spec_text(name: str, argument_text: str, options: Mapping[str, Any]) -> str:
+    """A spec as text: "name", or "name:argument,key=value,key=value"."""
+    parts = [f"{key}={value}" for key, value in options.items()]
+    if argument_text:
+        parts.insert(0, argument_text)
+    return f"{name}:{','.join(parts)}" if parts else name
+
+
+def _marked_field(options_type: type[Any], mark: str) -> Field[Any] | None:
+    """The field that `argument` or `other_options` made, where there is one."""
+    for candidate in fields(options_type):
+        if mark in candidate.metadata:
+            return candidate
+    return None

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from avalanche.benchmarks import benchmark_from_datasets
@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import TensorDataset
 
 from seit_cl.core import plugins
-from seit_cl.core.specs import NoOptions, fill_options, parse_spec
+from seit_cl.core.specs import NoOptions, Spec, canonical_text
 from seit_cl.data.base import Dataset
 from seit_cl.data.folder import list_folder
 from seit_cl.data.holdout import Holdout
@@ -102,6 +102,23 @@ class Cut:
     class_order: tuple[str, ...] = ()
 
 
+def ignore_progress(done: int, total: int) -> None:
+    """Take a report of progress and do nothing."""
+
+
+@dataclass(frozen=True)
+class ScenarioContext:
+    """Everything beside its options that a scenario is built from.
+
+    Args:
+        name: the scenario's name, with hyphens.
+        progress: called with images done and images in all while `select` makes images.
+    """
+
+    name: str
+    progress: Callable[[int, int], None] = ignore_progress
+
+
 class ScenarioKind:
     """One file in scenarios/ subclasses this and names the subclass SCENARIO.
 
@@ -114,7 +131,6 @@ class ScenarioKind:
         preset: options of a run, by RunConfig's names, that its literature or a look at it recommends; taken with --preset.
         one_pass: whether a strategy may see fresh samples once only: --epochs 1. The joint and cumulative bounds and training on
             exemplars alone are free of it.
-        progress: called with images done and images in all while `select` makes images; whoever opens the dataset sets it.
     """
 
     source: ClassVar[str] = ""
@@ -125,23 +141,20 @@ class ScenarioKind:
     Options: ClassVar[type[Any]] = NoOptions
     preset: ClassVar[Mapping[str, Any]] = {}
     one_pass: ClassVar[bool] = False
-    progress: Callable[[int, int], None] = staticmethod(lambda done, total: None)
 
-    def __init__(self, spec: str) -> None:
-        """Built from the command line's spec, "name:option=value".
+    def __init__(self, options: Any, context: ScenarioContext) -> None:
+        self.options = options
+        self.progress = context.progress
+        self.name = canonical_text(context.name, options, only_changed=True)
+
+    @classmethod
+    def build(cls, options: Any, context: ScenarioContext) -> Self:
+        """Build the scenario.
 
         Raises:
-            UserError: an unknown option, or a value that it cannot have.
+            UserError: options that contradict one another.
         """
-        name, given = parse_spec(spec)
-        self.options = fill_options(self.Options, spec, given)
-        other = {
-            key: value
-            for key, value in vars(self.options).items()
-            if value != getattr(self.Options(), key)
-        }
-        written = ",".join(f"{key}={value}" for key, value in sorted(other.items()))
-        self.name = name.replace("_", "-") + (f":{written}" if written else "")
+        return cls(options, context)
 
     def resolve(self, cut: Cut) -> Cut:
         """The cut that a command line means, with the scenario's own numbers where it gives none.
@@ -181,14 +194,22 @@ class ScenarioKind:
         raise NotImplementedError
 
 
-def build_scenario(spec: str) -> ScenarioKind:
-    """The scenario of a spec, e.g. "class-incremental".
+def build_scenario(
+    spec: str, progress: Callable[[int, int], None] = ignore_progress
+) -> ScenarioKind:
+    """Build a scenario from its spec, e.g. "class-incremental".
+
+    Args:
+        spec: name and options.
+        progress: called with images done and images in all while the scenario makes images.
 
     Raises:
-        UserError: unknown scenario or option.
+        UserError: an unknown scenario or option, or a value that it cannot have.
     """
-    kind: type[ScenarioKind] = plugins.load("scenario", parse_spec(spec)[0])
-    return kind(spec)
+    parsed = Spec.parse(spec)
+    context = ScenarioContext(parsed.name.replace("_", "-"), progress)
+    scenario: ScenarioKind = plugins.build("scenario", parsed, context)
+    return scenario
 
 
 def written(options: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from seit_cl.core import plugins
 from seit_cl.core.devices import choose_device, has_bf16
 from seit_cl.core.errors import UserError
 from seit_cl.core.rng import derive_seed
-from seit_cl.core.specs import split_spec
+from seit_cl.core.specs import Spec, canonical_text
 from seit_cl.data.base import Dataset
 from seit_cl.data.scenario import Scenario, build_scenario
 from seit_cl.experiment.run_data import RunData
@@ -37,8 +37,7 @@ def build_strategy(config: RunConfig) -> Strategy:
     Raises:
         UserError: unknown strategy or hyperparameter.
     """
-    name, word, given = split_spec(config.strategy)
-    strategy: Strategy = plugins.load("strategy", name).from_spec(config.strategy, word, given)
+    strategy: Strategy = plugins.build("strategy", config.strategy)
     strategy.label_smoothing = config.label_smoothing
     return strategy
 
@@ -59,8 +58,8 @@ def choose_policy(config: RunConfig, strategy: Strategy) -> str:
 
 
 def canonical_strategy(config: RunConfig) -> str:
-    """The strategy's spec with every setting written out, the same for all ways to write it."""
-    return f"{split_spec(config.strategy)[0].replace('-', '_')}:{build_strategy(config).settings}"
+    """Write out every setting of the strategy, so that all ways to write it give the same text."""
+    return canonical_text(Spec.parse(config.strategy).key, build_strategy(config).options)
 
 
 def build_stream(config: RunConfig, dataset: Dataset, strategy: Strategy) -> Scenario:

@@ -173,8 +173,8 @@ def open_dataset(
     Raises:
         UserError: data that cannot be read or lacks what the scenario needs, or a split asked for where there is one.
     """
-    scenario, dataset = build_scenario(config.scenario), list_dataset(config, progress)
-    scenario.progress = progress
+    scenario = build_scenario(config.scenario, progress)
+    dataset = list_dataset(config, progress)
     if scenario.makes_images:
         dataset = checked(dataset, config.skip_bad_images)
     dataset = scenario.select(dataset)

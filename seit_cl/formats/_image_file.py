@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from dataclasses import fields
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -33,6 +33,7 @@ class ImageFileFormat:
     """
 
     name: ClassVar[str]
+    source: ClassVar[str]
     qualities: ClassVar[tuple[int, int]] = (0, 100)
     Options: ClassVar[type[Any]]
     domain: Literal["pixels", "tokens"] = "pixels"
@@ -55,6 +56,11 @@ class ImageFileFormat:
         self.codec_bytes = 0
         self.unfitted = quality == AUTO
         self.use(CANDIDATES[0] if self.unfitted else int(quality))
+
+    @classmethod
+    def build(cls, options: Any, context: FormatContext) -> Self:
+        """Build the format."""
+        return cls(options, context)
 
     @property
     def spec(self) -> str:

@@ -27,6 +27,7 @@ class AvifFormat(ImageFileFormat):
     """AVIF files with 4:2:0 chroma at libavif's speed 6, one thread (records never depend on the machine's cores)."""
 
     name = "avif"
+    source = "Alliance for Open Media, AVIF 1.1, 2022"
     Options = AvifOptions
 
     def _encode_one(self, image: Tensor) -> bytes:

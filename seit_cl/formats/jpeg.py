@@ -38,6 +38,7 @@ class JpegFormat(ImageFileFormat):
     """
 
     name = "jpeg"
+    source = "ITU-T T.81, JPEG, 1992"
     qualities = (1, 100)
     Options = JpegOptions
 

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
 import torch
 from torch import Tensor
 
+from seit_cl.core.specs import NoOptions
 from seit_cl.data.images import decode_image, no_pixel_limit
 from seit_cl.data.samples import Samples
 from seit_cl.formats._records import Records
 from seit_cl.formats.base import FormatContext
-
-
-@dataclass(frozen=True)
-class OriginalOptions:
-    """It has none: nothing is encoded anew."""
 
 
 class JpegOriginalFormat:
@@ -28,14 +23,20 @@ class JpegOriginalFormat:
         context: gives the learner's resolution S in pixels.
     """
 
-    Options = OriginalOptions
+    Options = NoOptions
+    source = "the files of the data set"
     domain: Literal["pixels", "tokens"] = "pixels"
     spec = "jpeg:original"
 
-    def __init__(self, options: OriginalOptions, context: FormatContext) -> None:
+    def __init__(self, options: NoOptions, context: FormatContext) -> None:
         self.side = context.resolution
         self.fixed_length: int | None = None
         self.side_info, self.codec_bytes = b"", 0
+
+    @classmethod
+    def build(cls, options: NoOptions, context: FormatContext) -> Self:
+        """Build the format."""
+        return cls(options, context)
 
     def encode(self, samples: Samples) -> Records:
         """One record an image: the file's bytes.

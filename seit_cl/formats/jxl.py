@@ -35,6 +35,7 @@ class JxlFormat(ImageFileFormat):
     """
 
     name = "jxl"
+    source = "ISO/IEC 18181, JPEG XL, 2022"
     Options = JxlOptions
 
     def __init__(self, options: Any, context: FormatContext) -> None:

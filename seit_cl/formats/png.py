@@ -24,6 +24,7 @@ class PngFormat(ImageFileFormat):
     """PNG files with the best filters and compression that Pillow finds, without metadata."""
 
     name = "png"
+    source = "ISO/IEC 15948, PNG, 2004"
     Options = PngOptions
 
     def _encode_one(self, image: Tensor) -> bytes:

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
 from torch import Tensor
 
+from seit_cl.core.specs import NoOptions
 from seit_cl.data.samples import Samples
 from seit_cl.formats._records import Records
 from seit_cl.formats.base import FormatContext
-
-
-@dataclass(frozen=True)
-class RawOptions:
-    """The raw format has no options."""
 
 
 class RawFormat:
@@ -25,13 +20,19 @@ class RawFormat:
         context: gives the learner's resolution S in pixels.
     """
 
-    Options = RawOptions
+    Options = NoOptions
+    source = "pixels without compression"
     domain: Literal["pixels", "tokens"] = "pixels"
 
-    def __init__(self, options: RawOptions, context: FormatContext) -> None:
+    def __init__(self, options: NoOptions, context: FormatContext) -> None:
         self.side = context.resolution
         self.fixed_length: int | None = 3 * self.side * self.side
         self.side_info, self.codec_bytes = b"", 0
+
+    @classmethod
+    def build(cls, options: NoOptions, context: FormatContext) -> Self:
+        """Build the format."""
+        return cls(options, context)
 
     @property
     def spec(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
 import torch
 from torch import Tensor
@@ -65,6 +65,7 @@ class TokensFormat:
     """
 
     Options = TokensOptions
+    source = "Park et al., ICCV 2023 (SeiT)"
     domain: Literal["pixels", "tokens"] = "tokens"
 
     def __init__(self, options: TokensOptions, context: FormatContext) -> None:
@@ -84,6 +85,11 @@ class TokensFormat:
             coder = entropy_coder(options.coder, context)
             self._model, self.codec_bytes = coder.model.identity, coder.model.nbytes
             self._encode, self._decode = lambda tokens: coder.encode(tokens[:, 0]), coder.decode
+
+    @classmethod
+    def build(cls, options: TokensOptions, context: FormatContext) -> Self:
+        """Build the format."""
+        return cls(options, context)
 
     @property
     def side_info(self) -> bytes:

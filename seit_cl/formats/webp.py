@@ -27,6 +27,7 @@ class WebpFormat(ImageFileFormat):
     """WebP files, encoded with libwebp's slowest and densest method, without metadata."""
 
     name = "webp"
+    source = "RFC 9649, WebP, 2024"
     Options = WebpOptions
 
     def _encode_one(self, image: Tensor) -> bytes:

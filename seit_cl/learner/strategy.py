@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seit_cl.core.errors import UserError
-from seit_cl.core.specs import NoOptions, fill_options
+from seit_cl.core.specs import NoOptions
 from seit_cl.learner.batches import Batch, draw_uniformly
 from seit_cl.learner.interfaces import Memory
 from seit_cl.learner.strategy_state import kept_bytes, pack, unpack
@@ -29,7 +28,6 @@ class Strategy:
 
     Attributes:
         paper: where it was published, in a few words.
-        word: what a bare word after the colon of its spec says; "": it takes none.
         Options: frozen dataclass of every hyperparameter with its default and source.
         keeps: the attributes that hold something for the past beside the exemplars. They count as strategy_bytes and go into
             the checkpoint; each is None at first, later a tensor, a number, an OldModel or a dictionary of such. A strategy must
@@ -46,7 +44,6 @@ class Strategy:
     """
 
     paper: ClassVar[str] = ""
-    word: ClassVar[str] = ""
     Options: ClassVar[type[Any]] = NoOptions
     state_attributes: ClassVar[Sequence[str]] = ()
     needs_boundaries: ClassVar[bool] = False
@@ -66,20 +63,9 @@ class Strategy:
             setattr(self, name, None)
 
     @classmethod
-    def from_spec(cls, spec: str, word: str, given: dict[str, str]) -> Self:
-        """Built from the command line's spec, the bare word after its colon ("" mostly) and its options.
-
-        Raises:
-            UserError: a word, or an unknown hyperparameter or one of the wrong type.
-        """
-        if word:
-            raise UserError(f"{spec!r}: option {word!r} is not key=value")
-        return cls(fill_options(cls.Options, spec, given))
-
-    @property
-    def settings(self) -> str:
-        """All of its settings, written as in a spec."""
-        return ",".join(f"{name}={value}" for name, value in sorted(vars(self.options).items()))
+    def build(cls, options: Any, context: None = None) -> Self:
+        """Build the strategy (see `seit_cl.core.plugins.Plugin`)."""
+        return cls(options)
 
     def exemplar_fields(self, classes: int) -> Mapping[str, TensorSpec]:
         """Extras kept with each exemplar, by name, in a run of so many classes C; they are part of the memory's file."""

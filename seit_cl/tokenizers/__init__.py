@@ -8,7 +8,7 @@ from safetensors import SafetensorError, safe_open
 
 from seit_cl.core import plugins
 from seit_cl.core.errors import UserError
-from seit_cl.core.specs import fill_options, split_spec
+from seit_cl.core.specs import Spec
 from seit_cl.data.token_file import KIND as TOKENS
 from seit_cl.tokenizers.base import Tokenizer, TokenizerKind
 
@@ -18,7 +18,7 @@ DEFAULT_TOKENIZER = "bundled"
 
 
 def open_tokenizer(spec: str = DEFAULT_TOKENIZER) -> Tokenizer:
-    """The tokenizer of a spec, on the CPU.
+    """Build a tokenizer from its spec, on the CPU.
 
     Args:
         spec: "kind", "kind:SOURCE,option=value", or a safetensors file that says which kind it is of.
@@ -26,20 +26,17 @@ def open_tokenizer(spec: str = DEFAULT_TOKENIZER) -> Tokenizer:
     Raises:
         UserError: an unknown kind or option, or a source that the kind refuses.
     """
-    name, source, given = _split(spec)
-    kind: TokenizerKind = plugins.load("tokenizer", name)
-    if bool(source) < bool(kind.source) and name != DEFAULT_TOKENIZER:
-        raise UserError(f"--tokenizer {spec}: says no {kind.source}; write {name}:{kind.source}")
-    return kind.open(source, fill_options(kind.Options, spec, given))
+    tokenizer: Tokenizer = plugins.build("tokenizer", _parse(spec))
+    return tokenizer
 
 
-def _split(spec: str) -> tuple[str, str, dict[str, str]]:
-    """The kind's name, its source and its options.
+def _parse(spec: str) -> Spec:
+    """Read a spec; the path of a tokenizer file is the argument of its kind.
 
     Raises:
-        UserError: an option without "=" or given twice.
+        UserError: an option that is not "key=value" or is given twice, or an unreadable file.
     """
-    return (kind_of_file(Path(spec)), spec, {}) if _is_file(spec) else split_spec(spec)
+    return Spec(kind_of_file(Path(spec)), spec) if _is_file(spec) else Spec.parse(spec)
 
 
 def _is_file(spec: str) -> bool:
@@ -73,7 +70,8 @@ def resolved_spec(spec: str) -> str:
     """The spec with the path of a file or folder made absolute, so that it means the same from elsewhere."""
     if _is_file(spec):
         return str(Path(spec).resolve())
-    name, source, _ = _split(spec)
-    if source and Path(source).exists():
-        return spec.replace(f"{name}:{source}", f"{name}:{Path(source).resolve()}", 1)
+    parsed = Spec.parse(spec)
+    if parsed.argument and Path(parsed.argument).exists():
+        start = f"{parsed.name}:{parsed.argument}"
+        return spec.replace(start, f"{parsed.name}:{Path(parsed.argument).resolve()}", 1)
     return spec

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol, Self
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, Protocol, Self
 
 import torch
 from torch import Tensor
@@ -58,21 +57,26 @@ class Tokenizer(Protocol):
         """
 
 
-@dataclass(frozen=True)
-class TokenizerKind:
-    """What a file in tokenizers/ names TOKENIZER: one kind, opened from a spec "kind:SOURCE,option=value".
+class TokenizerKind(Protocol):
+    """The shape of a file's TOKENIZER in tokenizers/: a plugin that opens one kind of tokenizer.
 
-    Args:
-        open: makes the tokenizer, on the CPU, from the source's text and the filled-in Options.
-        about: one line: what it is, and its paper.
-        source: what the source is, for people, e.g. "CHECKPOINT"; empty where the kind has none.
-        Options: frozen dataclass of its options, each with a default.
+    Attributes:
+        about: one line for the list of tokenizers: the model and its paper.
+        source: its paper, e.g. "Esser et al., CVPR 2021".
+        Options: frozen dataclass of its options; a checkpoint's path is its argument.
     """
 
-    open: Callable[[str, Any], Tokenizer]
-    about: str
-    source: str = ""
-    Options: type[Any] = NoOptions
+    about: ClassVar[str]
+    source: ClassVar[str]
+    Options: ClassVar[type[Any]] = NoOptions
+
+    @classmethod
+    def build(cls, options: Any, context: None = None) -> Tokenizer:
+        """Open the tokenizer, on the CPU.
+
+        Raises:
+            UserError: a source or an option that the kind refuses.
+        """
 
 
 def identity_of(words: str, tensors: Mapping[str, Tensor]) -> str:

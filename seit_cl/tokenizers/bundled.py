@@ -16,6 +16,7 @@ from torch import Tensor
 
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import write_atomic
+from seit_cl.core.specs import argument
 from seit_cl.formats.entropy.model import register_beside
 from seit_cl.tokenizers.base import TokenizerKind, check_side, identity_of
 from seit_cl.tokenizers.nets.vqae import STRIDE, VQAutoencoder, first_levels
@@ -151,31 +152,43 @@ def load_tokenizer(path: Path) -> BundledTokenizer:
 
 
 @dataclass(frozen=True)
-class Options:
-    """How much of a tokenizer is used.
+class BundledOptions:
+    """Options of the bundled kind.
 
     Args:
+        file: a tokenizer file; "": the one in the package.
         levels: codes a position, the first ones of the file's; 0: all.
     """
 
+    file: str = argument("FILE.safetensors", default="")
     levels: int = 0
 
 
-def _open(source: str, options: Options) -> BundledTokenizer:
-    tokenizer = load_tokenizer(Path(source) if source else WEIGHTS)
-    most = tokenizer.model.levels
-    if not 0 <= options.levels <= most:
-        raise UserError(
-            f"{source or 'bundled'}: levels={options.levels}, but it has {most}; more are trained by "
-            "python -m seit_cl.tokenize train --levels"
-        )
-    return tokenizer.first(options.levels or most)
+class Bundled(TokenizerKind):
+    """Open the package's tokenizer or a trained file of its kind."""
+
+    about = (
+        "a small mirror-symmetric vector-quantised autoencoder, in the package or of "
+        "`tokenize train`; one code a position, or several residual levels"
+    )
+    source = "van den Oord et al., NeurIPS 2017 (VQ-VAE)"
+    Options = BundledOptions
+
+    @classmethod
+    def build(cls, options: BundledOptions, context: None = None) -> BundledTokenizer:
+        """Load the file and use its first levels.
+
+        Raises:
+            UserError: an unreadable file, or more levels than it has.
+        """
+        tokenizer = load_tokenizer(Path(options.file) if options.file else WEIGHTS)
+        most = tokenizer.model.levels
+        if not 0 <= options.levels <= most:
+            raise UserError(
+                f"{options.file or 'bundled'}: levels={options.levels}, but it has {most}; more are "
+                "trained by python -m seit_cl.tokenize train --levels"
+            )
+        return tokenizer.first(options.levels or most)
 
 
-TOKENIZER = TokenizerKind(
-    _open,
-    "a small mirror-symmetric vector-quantised autoencoder, in the package or of `tokenize train`; one code a position, "
-    "or several residual levels",
-    "FILE.safetensors",
-    Options,
-)
+TOKENIZER = Bundled

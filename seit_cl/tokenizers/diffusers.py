@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seit_cl.core.errors import UserError
+from seit_cl.core.specs import argument
 from seit_cl.tokenizers._checkpoint import own_card, read_state_dict
 from seit_cl.tokenizers._published import PublishedTokenizer, State, published
 from seit_cl.tokenizers.base import TokenizerKind
@@ -24,9 +25,16 @@ WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 
 @dataclass(frozen=True)
-class Options:
-    """subfolder: of the folder or model that holds the VQModel, e.g. vqvae; revision: of a model of the hub."""
+class DiffusersOptions:
+    """Options of the diffusers kind.
 
+    Args:
+        model: a folder, or a model's name on the hub.
+        subfolder: folder inside it that holds the VQModel, e.g. vqvae.
+        revision: of a model on the hub.
+    """
+
+    model: str = argument("FOLDER-OR-NAME")
     subfolder: str = ""
     revision: str = ""
 
@@ -100,11 +108,13 @@ def _readable(source: str) -> Iterator[None]:
         ) from error
 
 
-def _open(source: str, options: Options) -> PublishedTokenizer:
+def _open(options: DiffusersOptions) -> PublishedTokenizer:
+    source = options.model
     kind = _vq_model()
     if Path(source).is_file():
         return _of_file(kind, Path(source))
-    places = {name: value for name, value in vars(options).items() if value}
+    places = {"subfolder": options.subfolder, "revision": options.revision}
+    places = {name: value for name, value in places.items() if value}
     local = Path(source).is_dir()
     if local and not (Path(source) / options.subfolder / WEIGHTS).is_file():
         raise UserError(
@@ -167,9 +177,17 @@ def _fit(kind: Any, config: dict[str, Any], where: str, tensors: State) -> VQMod
     return VQModelAutoencoder(made.eval().requires_grad_(False))
 
 
-TOKENIZER = TokenizerKind(
-    _open,
-    "VQModel of diffusers, from a folder or the hub; needs pip install 'seit_cl[diffusers]'",
-    "FOLDER-OR-NAME",
-    Options,
-)
+class DiffusersVQModel(TokenizerKind):
+    """Open a VQModel of diffusers."""
+
+    about = "VQModel of diffusers, from a folder or the hub; needs pip install 'seit_cl[diffusers]'"
+    source = "Esser et al., CVPR 2021; von Platen et al., diffusers, 2022"
+    Options = DiffusersOptions
+
+    @classmethod
+    def build(cls, options: DiffusersOptions, context: None = None) -> PublishedTokenizer:
+        """Load the model."""
+        return _open(options)
+
+
+TOKENIZER = DiffusersVQModel

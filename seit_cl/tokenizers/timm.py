@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 from seit_cl.core.cache import cache_folder
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import write_atomic
+from seit_cl.core.specs import argument
 from seit_cl.tokenizers.base import TokenizerKind, check_side, identity_of
 from seit_cl.tokenizers.bundled import float32_arithmetic
 from seit_cl.tokenizers.nets.backbone import Backbone, BackboneSettings
@@ -146,6 +147,42 @@ def fit_timm(source: str, options: Fit) -> TimmTokenizer:
     return TimmTokenizer(*fit(source, options))
 
 
+@dataclass(frozen=True, kw_only=True)
+class TimmOptions(Fit):
+    """Options of the timm kind: a backbone and how its quantiser is fitted.
+
+    Args:
+        backbone: name of a timm model, or a tokenizer file.
+    """
+
+    backbone: str = argument("BACKBONE or FILE.safetensors")
+
+    @property
+    def fitting(self) -> Fit:
+        """The options of fitting alone."""
+        return Fit(**{option.name: getattr(self, option.name) for option in fields(Fit)})
+
+
+class TimmFeatures(TokenizerKind):
+    """Open a fitted file, or fit a backbone's quantiser once and take it from the cache."""
+
+    about = (
+        "frozen features of a timm backbone, quantised by k-means, product or residual quantisation "
+        "(REMIND: Hayes et al., ECCV 2020)"
+    )
+    source = "Hayes et al., ECCV 2020 (REMIND)"
+    Options = TimmOptions
+
+    @classmethod
+    def build(cls, options: TimmOptions, context: None = None) -> TimmTokenizer:
+        """Load or fit the tokenizer.
+
+        Raises:
+            UserError: an unreadable file, options beside a file, or a cache that cannot be written.
+        """
+        return _open(options.backbone, options.fitting)
+
+
 def _open(source: str, options: Fit) -> TimmTokenizer:
     """A fitted file, or a backbone whose quantiser is fitted once and then taken from the cache."""
     if Path(source).is_file() or source.endswith(".safetensors"):
@@ -170,10 +207,4 @@ def _open(source: str, options: Fit) -> TimmTokenizer:
     return fitted
 
 
-TOKENIZER = TokenizerKind(
-    _open,
-    "frozen features of a timm backbone, quantised by k-means, product or residual quantisation (REMIND: Hayes et al., "
-    "ECCV 2020)",
-    "BACKBONE or FILE.safetensors",
-    Fit,
-)
+TOKENIZER = TimmFeatures

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 from torch import Tensor
 
+from seit_cl.core.specs import argument
 from seit_cl.tokenizers._checkpoint import check_anchors, fitted
 from seit_cl.tokenizers._published import PublishedTokenizer, open_checkpoint, published
 from seit_cl.tokenizers.base import TokenizerKind
@@ -46,12 +47,28 @@ def of_model(model: ViTVQGAN) -> PublishedTokenizer:
     )
 
 
-def _open(source: str, options: Any) -> PublishedTokenizer:
-    return open_checkpoint(source, IGNORED, from_state)
+@dataclass(frozen=True)
+class ViTVQGANOptions:
+    """Options of a ViT-VQGAN's checkpoint.
+
+    Args:
+        checkpoint: its file.
+    """
+
+    checkpoint: str = argument("CHECKPOINT")
 
 
-TOKENIZER = TokenizerKind(
-    _open,
-    "ViT-VQGAN (Yu et al., ICLR 2022), from a checkpoint of enhancing-transformers or of `tokenize train`",
-    "CHECKPOINT",
-)
+class ViTVQGANCheckpoint(TokenizerKind):
+    """Open a ViT-VQGAN's checkpoint."""
+
+    about = "ViT-VQGAN (Yu et al., ICLR 2022), from a checkpoint of enhancing-transformers or of `tokenize train`"
+    source = "Yu et al., ICLR 2022"
+    Options = ViTVQGANOptions
+
+    @classmethod
+    def build(cls, options: ViTVQGANOptions, context: None = None) -> PublishedTokenizer:
+        """Read the checkpoint."""
+        return open_checkpoint(options.checkpoint, IGNORED, from_state)
+
+
+TOKENIZER = ViTVQGANCheckpoint

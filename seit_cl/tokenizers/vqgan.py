@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 from torch import Tensor
 
+from seit_cl.core.specs import argument
 from seit_cl.tokenizers._checkpoint import check_anchors, fitted
 from seit_cl.tokenizers._published import PublishedTokenizer, open_checkpoint, published
 from seit_cl.tokenizers.base import TokenizerKind
@@ -43,12 +44,28 @@ def _fit(source: str, state: dict[str, Tensor]) -> VQGAN:
     return fitted(source, "VQGAN", state, lambda: VQGAN(shapes))
 
 
-def _open(source: str, options: Any) -> PublishedTokenizer:
-    return open_checkpoint(source, IGNORED, from_state)
+@dataclass(frozen=True)
+class VQGANOptions:
+    """Options of a VQGAN's checkpoint.
+
+    Args:
+        checkpoint: its file.
+    """
+
+    checkpoint: str = argument("CHECKPOINT")
 
 
-TOKENIZER = TokenizerKind(
-    _open,
-    "VQGAN (Esser et al., CVPR 2021), from a checkpoint of taming-transformers or latent-diffusion",
-    "CHECKPOINT",
-)
+class VQGANCheckpoint(TokenizerKind):
+    """Open a VQGAN's checkpoint."""
+
+    about = "VQGAN (Esser et al., CVPR 2021), from a checkpoint of taming-transformers or latent-diffusion"
+    source = "Esser et al., CVPR 2021"
+    Options = VQGANOptions
+
+    @classmethod
+    def build(cls, options: VQGANOptions, context: None = None) -> PublishedTokenizer:
+        """Read the checkpoint."""
+        return open_checkpoint(options.checkpoint, IGNORED, from_state)
+
+
+TOKENIZER = VQGANCheckpoint

@@ -8,8 +8,9 @@ from helpers.random_entropy import random_model
 from helpers.random_samples import CODED
 from seit_cl.core import plugins
 from seit_cl.core.errors import UserError
+from seit_cl.core.specs import Spec
 from seit_cl.data.samples import Samples
-from seit_cl.formats import FormatContext, build_format, canonical_spec, parse_spec
+from seit_cl.formats import FormatContext, build_format, canonical_spec
 from seit_cl.formats.entropy.model import register_entropy
 
 SPECS = [*sorted(plugins.names("format")), "tokens:coder=ans", "tokens:coder=context"]
@@ -52,7 +53,8 @@ def test_canonical_spec_rebuilds_the_format(spec, fmt, context, samples):
     again.side_info = fmt.side_info
     records = fmt.encode(samples(5))
     assert (
-        again.spec == fmt.spec and canonical_spec(fmt.spec).partition(":")[0] == parse_spec(spec)[0]
+        again.spec == fmt.spec
+        and canonical_spec(fmt.spec).partition(":")[0] == Spec.parse(spec).key
     )
     assert torch.equal(again.decode(records), fmt.decode(records))
 
@@ -98,4 +100,4 @@ def test_an_empty_batch_decodes_to_nothing(fmt, samples):
 
 def test_an_unknown_option_is_named(spec, context):
     with pytest.raises(UserError, match="qualitty"):
-        build_format(f"{parse_spec(spec)[0]}:qualitty=3", context)
+        build_format(f"{Spec.parse(spec).key}:qualitty=3", context)

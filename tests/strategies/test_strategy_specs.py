@@ -25,7 +25,7 @@ def refusal(spec: str, **options: object) -> str:
 
 def test_a_hyperparameter_is_set_by_name_and_its_default_written_out() -> None:
     assert canonical_strategy(RunConfig(strategy="derpp:beta=1")) == "derpp:alpha=0.2,beta=1.0"
-    assert canonical_strategy(RunConfig(strategy="er-ace")) == "er_ace:"
+    assert canonical_strategy(RunConfig(strategy="er-ace")) == "er_ace"
     assert (
         canonical_strategy(RunConfig(strategy="avalanche:LwFPlugin,alpha=2"))
         == "avalanche:LwFPlugin,alpha=2"

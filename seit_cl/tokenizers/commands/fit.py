@@ -8,8 +8,7 @@ from typing import Annotated
 
 from seit_cl.core.cli import hint
 from seit_cl.core.errors import UserError
-from seit_cl.core.specs import fill_options
-from seit_cl.tokenizers import split_spec
+from seit_cl.core.specs import Spec
 from seit_cl.tokenizers.training.features import Fit
 
 KIND = "timm"
@@ -39,12 +38,13 @@ def fit_command(options: FitFeatures) -> None:
         fit_timm,  # importing timm's models takes seconds, which other subcommands need not wait
     )
 
-    name, source, given = split_spec(options.tokenizer)
-    if name != KIND or not source or source.endswith(".safetensors"):
+    spec = Spec.parse(options.tokenizer)
+    backbone = spec.argument
+    if spec.name != KIND or not backbone or backbone.endswith(".safetensors"):
         raise UserError(
             f"--tokenizer {options.tokenizer}: only frozen features are fitted; write {KIND}:BACKBONE,pq=8x256"
         )
-    settings: Fit = fill_options(Fit, options.tokenizer, given)
+    settings: Fit = replace(spec, argument="").fill(Fit)
     if options.data_root is not None:
         settings = replace(settings, fit=str(options.data_root))
     if options.out.is_dir():
@@ -57,6 +57,6 @@ def fit_command(options: FitFeatures) -> None:
         raise UserError(
             f"--out {options.out}: cannot be written ({error.strerror}); choose another place"
         ) from error
-    tokenizer = fit_timm(source, settings)
+    tokenizer = fit_timm(backbone, settings)
     tokenizer.save(options.out)
     print(f"{options.out}: {tokenizer.card['figures']}, {options.out.stat().st_size / 1e6:.2f} MB")

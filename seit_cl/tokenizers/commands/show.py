@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from seit_cl.core import plugins
 from seit_cl.core.cli import hint
 from seit_cl.core.errors import UserError
+from seit_cl.core.specs import argument_label, option_fields, spec_text
 from seit_cl.data.fractals import render
 from seit_cl.data.images import load_images
 from seit_cl.tokenizers import DEFAULT_TOKENIZER, TokenizerKind, _picture, open_tokenizer
@@ -42,10 +43,8 @@ def list_command(options: List) -> None:
     """Run `tokenize list`."""
     for name in sorted(plugins.names("tokenizer")):
         kind: TokenizerKind = plugins.load("tokenizer", name)
-        values = [f"{field.name}={field.default}" for field in fields(kind.Options)]
-        print(
-            f"{name}{f':{kind.source}' if kind.source else ''}{''.join(f',{value}' for value in values)}"
-        )
+        defaults = {option.name: option.default for option in option_fields(kind.Options)}
+        print(spec_text(name, argument_label(kind.Options), defaults))
         print(f"    {kind.about}")
 
 
