@@ -12,12 +12,13 @@ import torch
 import tyro
 from torch import Tensor
 
-from benchmarks.measure import Spread, command, page, publish, table
+from benchmarks.measure import Spread
 from seit_cl.core.cli import run_command
 from seit_cl.data.samples import Samples
 from seit_cl.formats import FormatContext
 from seit_cl.formats._records import Records
 from seit_cl.memory import POLICIES, ByteBudgetBuffer
+from seit_cl.reporting.markdown import page, publish, table, typed_command
 
 CLASSES = 100
 SHORTEST, LONGEST = (
@@ -187,7 +188,7 @@ def report(options: Options, typed: str) -> str:
 def main() -> None:
     """Measure, print, and write where asked."""
     options = tyro.cli(Options, description=__doc__)
-    publish(report(options, command("benchmarks.memory")), options.write)
+    publish(report(options, typed_command("benchmarks.memory")), options.write)
 
 
 if __name__ == "__main__":

@@ -16,16 +16,18 @@ from typing import Annotated, Literal
 import torch
 import tyro
 
-from benchmarks.measure import Spread, command, interleave, page, publish, table, threads, timed
+from benchmarks.measure import Spread, interleave, timed
 from benchmarks.peers import TorchvisionAugment
 from benchmarks.workload import Workload
 from seit_cl.config import RunConfig
 from seit_cl.core.cli import run_command
+from seit_cl.core.machine import torch_threads
 from seit_cl.experiment.run_data import RunData
 from seit_cl.formats import build_format
 from seit_cl.learner.augment.pixels import PixelAugment
 from seit_cl.learner.batches import Batch
 from seit_cl.memory.device_cache import DeviceCache
+from seit_cl.reporting.markdown import page, publish, table, typed_command
 
 PEER = "jpeg:quality=75 -> pixels"
 EACH_TIME = PEER + ", decoded each time"
@@ -179,7 +181,7 @@ def measure(options: Options) -> Result:
     Raises:
         UserError: bad data root, format or resolution; CUDA asked for and absent.
     """
-    with threads(1):
+    with torch_threads(1):
         paths = build_paths(options)
         taken = interleave(
             paths, options.rounds, options.seconds, next(iter(paths.values())).device
@@ -240,7 +242,7 @@ def main() -> None:
     options = tyro.cli(Options, description=__doc__)
     result = measure(options)
     publish(
-        report(result, options, command("benchmarks.replay"), torch.device(options.device)),
+        report(result, options, typed_command("benchmarks.replay"), torch.device(options.device)),
         options.write,
     )
 

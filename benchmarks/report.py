@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks.measure import cpu_model
+from seit_cl.core.machine import processor_name
 from seit_cl.results import run_files
 from seit_cl.results.run_files import Run, read_runs
 
@@ -86,7 +86,9 @@ def main() -> None:
         make_runs(options.source, out, options.runs)
         seconds = [timed_report(out) for _ in range(3)]
     said = ", ".join(f"{value:.1f}" for value in sorted(seconds))
-    print(f"{cpu_model()}, {os.cpu_count()} cores\n{options.runs} runs: {said} s (limit {LIMIT} s)")
+    print(
+        f"{processor_name()}, {os.cpu_count()} cores\n{options.runs} runs: {said} s (limit {LIMIT} s)"
+    )
     if options.runs <= 500 and min(seconds) > LIMIT:
         sys.exit(1)
 

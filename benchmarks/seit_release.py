@@ -18,12 +18,13 @@ import torch
 import tyro
 from torch import Tensor
 
-from benchmarks.measure import Spread, command, interleave, page, publish, table
+from benchmarks.measure import Spread, interleave
 from seit_cl.core.cli import run_command
 from seit_cl.data.seit.codes import ESCAPE, to_bytes
 from seit_cl.data.seit.export import export_release
 from seit_cl.data.seit.stream import BLOCK, grids_of
 from seit_cl.data.token_file import About, TokenSplit, open_token_file, write_token_file
+from seit_cl.reporting.markdown import page, publish, table, typed_command
 
 CODES, DIM, SIDE, CLASSES = 391, 32, 32, 100
 GRID = (1, SIDE, SIDE)
@@ -240,7 +241,9 @@ def report(result: Result, options: Options, typed: str) -> str:
 def main() -> None:
     """Measure, print, and write where asked."""
     options = tyro.cli(Options, description=__doc__)
-    publish(report(measure(options), options, command("benchmarks.seit_release")), options.write)
+    publish(
+        report(measure(options), options, typed_command("benchmarks.seit_release")), options.write
+    )
 
 
 if __name__ == "__main__":

@@ -16,16 +16,18 @@ import torch
 import tyro
 
 from benchmarks.clock import Clock, TimedBatchMaker
-from benchmarks.measure import Spread, command, interleave, page, publish, table, threads
+from benchmarks.measure import Spread, interleave
 from benchmarks.peak import matmul_rate, peak_memory, training_flops
 from benchmarks.workload import Workload
 from seit_cl.config import RunConfig
 from seit_cl.core.cli import run_command
+from seit_cl.core.machine import torch_threads
 from seit_cl.core.rng import Generators
 from seit_cl.experiment.build import build_model, build_strategy, optimisation
 from seit_cl.experiment.run_data import RunData
 from seit_cl.learner.batches import ReplayLoader
 from seit_cl.learner.learner import Learner
+from seit_cl.reporting.markdown import page, publish, table, typed_command
 
 GOAL = 0.95  # of the bare loop's images a second
 Precision = Literal["fp32", "bf16"]
@@ -251,7 +253,7 @@ def measure(options: Options) -> Result:
     Raises:
         UserError: bad data root, format or resolution; CUDA asked for and absent.
     """
-    with threads(options.threads):
+    with torch_threads(options.threads):
         rivals = build_rivals(options)
         calls: dict[str, Callable[[], None]] = {}
         for name, (ours, bare) in rivals.items():
@@ -344,7 +346,7 @@ def report(result: Result, options: Options, typed: str) -> str:
 def main() -> None:
     """Measure, print, and write where asked."""
     options = tyro.cli(Options, description=__doc__)
-    publish(report(measure(options), options, command("benchmarks.step")), options.write)
+    publish(report(measure(options), options, typed_command("benchmarks.step")), options.write)
 
 
 if __name__ == "__main__":

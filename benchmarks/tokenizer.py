@@ -14,10 +14,12 @@ import torch
 import tyro
 
 from benchmarks.clock import Clock
-from benchmarks.measure import Spread, command, interleave, page, publish, table, threads
+from benchmarks.measure import Spread, interleave
 from seit_cl.core.cli import run_command
 from seit_cl.core.devices import choose_device
+from seit_cl.core.machine import torch_threads
 from seit_cl.data.fractals import render
+from seit_cl.reporting.markdown import page, publish, table, typed_command
 from seit_cl.tokenizers.bundled import WEIGHTS, load_tokenizer
 from seit_cl.tokenizers.nets.vqae import VQAutoencoder
 from seit_cl.tokenizers.training.trainer import Settings, Trainer
@@ -86,7 +88,7 @@ def measure(options: Options) -> Result:
         UserError: CUDA asked for and absent.
     """
     device = choose_device(options.device)
-    with threads(options.threads):
+    with torch_threads(options.threads):
         trainers = {precision: build_trainer(options, precision) for precision in options.precision}
         tokenizer = load_tokenizer(WEIGHTS).to(device)
         images = {side: max(1, options.encode * 64 * 64 // side**2) for side in options.resolution}
@@ -132,7 +134,7 @@ def report(result: Result, options: Options, typed: str) -> str:
 def main() -> None:
     """Measure, print, and write where asked."""
     options = tyro.cli(Options, description=__doc__)
-    publish(report(measure(options), options, command("benchmarks.tokenizer")), options.write)
+    publish(report(measure(options), options, typed_command("benchmarks.tokenizer")), options.write)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,6 @@ from typing import Annotated, Any, Literal
 import tyro
 from rich.console import Console
 
-from benchmarks.measure import command, publish
 from seit_cl.comparison.page import answer
 from seit_cl.comparison.pool import finished_run, processes, run_all
 from seit_cl.config import RunConfig
@@ -26,6 +25,7 @@ from seit_cl.core.cli import parse_line, run_command
 from seit_cl.core.errors import UserError
 from seit_cl.grid import expand, parse, run_id
 from seit_cl.report import build_report
+from seit_cl.reporting.markdown import publish, typed_command
 from seit_cl.results.metrics import final_accuracy
 from seit_cl.run import make_folder
 
@@ -198,7 +198,7 @@ def main() -> None:
         run_stages(Plan(options, line, line.out), pool, Console(soft_wrap=True))
     if not options.dry_run:
         print(f"report: {build_report(line.out)}")
-        publish(answer(line.out, command("seit_cl.compare")), options.write)
+        publish(answer(line.out, typed_command("seit_cl.compare")), options.write)
 
 
 if __name__ == "__main__":

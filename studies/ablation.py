@@ -19,12 +19,13 @@ import torch
 import tyro
 from torch import Tensor
 
-from benchmarks.measure import machine, table, threads
 from seit_cl.config import RunConfig
 from seit_cl.core.cli import run_command
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import write_atomic
+from seit_cl.core.machine import machine_line, torch_threads
 from seit_cl.experiment.run_data import RunData
+from seit_cl.reporting.markdown import table
 from seit_cl.tokenizers._quality import quality
 from seit_cl.tokenizers.bundled import BundledTokenizer
 from seit_cl.tokenizers.training.images import training_images
@@ -142,7 +143,7 @@ def judge(options: Options, folder: Path, tokenizer: BundledTokenizer | None) ->
 def add_rows(names: list[str], options: Options, folder: Path) -> None:
     """Train and judge variants; a row is written as soon as it is there."""
     learn, judged = split(options.data_root, folder)
-    where = machine(torch.device(options.device))
+    where = machine_line(torch.device(options.device))
     data = training_images(learn, 64, FRACTALS, options.photos)
     for name in names:
         if name == PIXELS:
@@ -233,7 +234,7 @@ def main() -> None:
             )
     todo = [name for name in options.variants if name not in set(held(options)["variant"])]
     if todo:
-        with threads(options.threads), TemporaryDirectory() as folder:
+        with torch_threads(options.threads), TemporaryDirectory() as folder:
             add_rows(todo, options, Path(folder))
     print(page(held(options)))
 

@@ -20,14 +20,15 @@ import tyro
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from benchmarks.measure import machine, table, threads
 from seit_cl.config import RunConfig
 from seit_cl.core.cli import run_command
 from seit_cl.core.devices import choose_device
 from seit_cl.core.files import write_atomic
+from seit_cl.core.machine import machine_line, torch_threads
 from seit_cl.experiment.build import choose_precision
 from seit_cl.experiment.experiment import Experiment, StepInfo
 from seit_cl.experiment.run_data import RunData
+from seit_cl.reporting.markdown import table
 from seit_cl.tokenizers._picture import save as save_png
 
 LOOKS: dict[str, dict[str, Any]] = {
@@ -220,8 +221,8 @@ def main() -> None:
     todo = configs(options)
     data = RunData(todo[0])
     device = choose_device(options.device)
-    with threads(options.threads):
-        where = f"{machine(device)}; {torch.get_num_threads()} threads"
+    with torch_threads(options.threads):
+        where = f"{machine_line(device)}; {torch.get_num_threads()} threads"
         for number, config in enumerate(todo, 1):
             rows, this = held(options.out), key(config, data)
             same = [

@@ -17,12 +17,13 @@ import torch
 import tyro
 from torch import Tensor
 
-from benchmarks.measure import command, page, publish, table, threads
 from seit_cl.core.cli import run_command
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import atomic_file, write_atomic
+from seit_cl.core.machine import torch_threads
 from seit_cl.data.images import load_images
 from seit_cl.formats.entropy.model import find_entropy
+from seit_cl.reporting.markdown import page, publish, table, typed_command
 from seit_cl.tokenizers import DEFAULT_TOKENIZER, Tokenizer, open_tokenizer
 from seit_cl.tokenizers._encoding import check_resolution
 from seit_cl.tokenizers.commands.entropy import grids_of
@@ -179,7 +180,7 @@ def measure(options: Options) -> Result:
     if options.minutes <= 0 or options.windows < 0 or options.images < 1:
         raise UserError("--minutes and --images must be above 0, and --windows not below 0")
     options.out.mkdir(parents=True, exist_ok=True)
-    with threads(options.threads):
+    with torch_threads(options.threads):
         tokens = tokens_of(options, tokenizer)
         model, training = trained(options, tokenizer, tokens)
         found = rivals(model, find_entropy(tokenizer.identity), tokens["test"])
@@ -231,7 +232,9 @@ def report(result: Result, options: Options, typed: str) -> str:
 def main() -> None:
     """Measure, print, and write where asked."""
     options = tyro.cli(Options, description=__doc__)
-    publish(report(measure(options), options, command("studies.entropy_limit")), options.write)
+    publish(
+        report(measure(options), options, typed_command("studies.entropy_limit")), options.write
+    )
 
 
 if __name__ == "__main__":

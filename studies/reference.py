@@ -23,11 +23,11 @@ from rich.progress import track
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from benchmarks.measure import command, publish, threads
 from seit_cl.config import RunConfig
 from seit_cl.core.cli import run_command
 from seit_cl.core.errors import UserError, nearest
 from seit_cl.core.files import write_atomic
+from seit_cl.core.machine import torch_threads
 from seit_cl.core.rng import Generators, derive_seed
 from seit_cl.data.samples import Samples
 from seit_cl.data.scenario import Scenario
@@ -35,6 +35,7 @@ from seit_cl.experiment.build import build_model, build_strategy, optimisation
 from seit_cl.experiment.experiment import Experiment
 from seit_cl.experiment.run_data import RunData
 from seit_cl.learner.optim import Optimisation, adamw, warm_cosine
+from seit_cl.reporting.markdown import publish, typed_command
 from studies import reference_avalanche as avalanche
 from studies.reference_page import answer
 
@@ -290,9 +291,9 @@ def run_missing(options: Options, console: Console) -> None:
 def main() -> None:
     """Run what is missing, then write the table."""
     options = tyro.cli(Options, description=__doc__)
-    with threads(options.threads):
+    with torch_threads(options.threads):
         run_missing(options, Console(soft_wrap=True))
-    publish(answer(options.out, command("studies.reference")), options.write)
+    publish(answer(options.out, typed_command("studies.reference")), options.write)
 
 
 if __name__ == "__main__":

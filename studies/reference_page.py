@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.measure import page, table
+from seit_cl.reporting.markdown import page, table
 from seit_cl.results.metrics import mean_interval
 
 NOTES = {

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.measure import page, table
 from seit_cl.report import mark_variants
 from seit_cl.reporting import base
+from seit_cl.reporting.markdown import page, table
 from seit_cl.reports.best_against_memory import kind
 from seit_cl.reports.paired_difference import differences
 from seit_cl.results.metrics import average_incremental_accuracy, final_accuracy, mean_interval

@@ -10,6 +10,7 @@ import torch
 from benchmarks import measure, replay, step
 from benchmarks.peers import TorchvisionAugment
 from seit_cl.learner.augment.pixels import PixelAugment
+from seit_cl.reporting.markdown import publish
 
 PATHS = {
     "tokens -> tokens",
@@ -45,7 +46,7 @@ def test_replay_measures_every_format_with_every_learner_it_can_serve(
         ratio[peer] == measure.Spread(1.0, 1.0, 1.0) for peer, ratio in result.ratios.items()
     )
     written = tmp_path / "results" / "replay.md"
-    measure.publish(replay.report(result, replay_options, "typed", torch.device("cpu")), written)
+    publish(replay.report(result, replay_options, "typed", torch.device("cpu")), written)
     text = written.read_text()
     assert all(path in text for path in PATHS)
     assert "`typed`" in text and torch.__version__ in text
@@ -122,7 +123,7 @@ def test_the_step_is_measured_beside_a_bare_loop_in_every_precision(
     assert set(result.profiles["timm bf16"]) == {"forward", "backward", "optimiser", "rest"}
     assert all(value > 0 for profile in result.profiles.values() for value in profile.values())
     written = tmp_path / "step.md"
-    measure.publish(step.report(result, step_options, "typed"), written)
+    publish(step.report(result, step_options, "typed"), written)
     assert "2 steps" in written.read_text() and "bf16" in written.read_text()
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import measure, seit_release
+from benchmarks import seit_release
+from seit_cl.reporting.markdown import publish
 
 
 def test_the_rivals_give_the_same_tokens() -> None:
@@ -22,5 +23,5 @@ def test_commands_are_measured_and_written_down(tmp_path: Path) -> None:
     result = seit_release.measure(options)
     assert set(result.seconds) == set(result.peak) == {"import-seit", "export-seit"}
     assert min(result.peak.values()) > 0 < result.drawing.median and result.sizes[1] > 1600 * 2048
-    measure.publish(seit_release.report(result, options, "typed"), tmp_path / "page.md")
+    publish(seit_release.report(result, options, "typed"), tmp_path / "page.md")
     assert "`import-seit`" in (tmp_path / "page.md").read_text()

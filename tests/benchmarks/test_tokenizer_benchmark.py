@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from benchmarks import measure, tokenizer
+from benchmarks import tokenizer
+from seit_cl.reporting.markdown import publish
 
 
 def test_training_and_encoding_are_measured_in_every_precision_and_at_every_size(
@@ -17,5 +18,5 @@ def test_training_and_encoding_are_measured_in_every_precision_and_at_every_size
         rate.median > 0 for rates in (result.training, result.encoding) for rate in rates.values()
     )
     assert all(0 < share < 1 for share in result.outside.values())
-    measure.publish(tokenizer.report(result, options, "typed"), tmp_path / "tokenizer.md")
+    publish(tokenizer.report(result, options, "typed"), tmp_path / "tokenizer.md")
     assert "outside the model" in (tmp_path / "tokenizer.md").read_text()

@@ -9,11 +9,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks import measure
 from seit_cl.data.fractals import render
 from seit_cl.formats.entropy.grids import CODERS
 from seit_cl.formats.entropy.model import find_entropy
 from seit_cl.formats.entropy.range_coder import TOTAL
+from seit_cl.reporting.markdown import publish
 from seit_cl.tokenizers import DEFAULT_TOKENIZER, open_tokenizer
 from studies import entropy_limit
 from studies.entropy_limit_coding import coded, edges_of, network, order0, rivals
@@ -129,7 +129,7 @@ def test_images_are_measured_and_a_page_is_written(tmp_path: Path) -> None:
         and result.facts["test images"] == 3
     )
     assert 0 < result.rivals["transformer"].bits < 20
-    measure.publish(entropy_limit.report(result, options, "typed"), tmp_path / "limit.md")
+    publish(entropy_limit.report(result, options, "typed"), tmp_path / "limit.md")
     assert (
         "of the way" in (tmp_path / "limit.md").read_text()
         and (tmp_path / "out" / "limit.json").exists()
