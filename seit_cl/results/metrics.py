@@ -1,12 +1,13 @@
-"""Metrics of a run, all of them computed from the rows of its accuracy.csv: step, experience, class, correct, total.
+"""Metrics of a run, computed from the rows of its accuracy.csv.
 
-Accuracies are fractions. Where libraries differ, the docstring says whose definition it is.
+Accuracies are fractions. Where libraries define a metric differently, the docstring names the one
+followed. T is the number of experiences trained on so far.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -15,76 +16,116 @@ from scipy import stats
 CONFIDENCE = 0.95
 
 
-def accuracy_matrix(df: pd.DataFrame) -> np.ndarray:
-    """a[t, j]: accuracy at step t on test experience j, (T, T) for T steps so far; nan for j > t and untested."""
-    return _accuracies(df, True)
+def accuracy_matrix(rows: pd.DataFrame) -> np.ndarray:
+    """Return a[t, j], the accuracy after experience t on the test samples of experience j.
+
+    Args:
+        rows: of accuracy.csv.
+
+    Returns:
+        (T, T) float64; nan for j > t and where nothing was tested.
+    """
+    after, experience, size = _indices(rows)
+    learnt = experience <= after
+    cells = (after * size + experience)[learnt]
+    correct = _sums(cells, rows["correct"].to_numpy()[learnt], size * size)
+    total = _sums(cells, rows["total"].to_numpy()[learnt], size * size)
+    return _ratio(correct, total).reshape(size, size)
 
 
-def accuracy_seen(df: pd.DataFrame) -> np.ndarray:
-    """(T,) accuracy at each step over all test samples of the experiences learnt by then; nan where not tested."""
-    return _accuracies(df, False)
+def accuracy_seen(rows: pd.DataFrame) -> np.ndarray:
+    """Return the accuracy after each experience over all test samples of the experiences so far.
+
+    Args:
+        rows: of accuracy.csv.
+
+    Returns:
+        (T,) float64; nan where nothing was tested.
+    """
+    after, experience, size = _indices(rows)
+    learnt = experience <= after
+    cells = after[learnt]
+    correct = _sums(cells, rows["correct"].to_numpy()[learnt], size)
+    total = _sums(cells, rows["total"].to_numpy()[learnt], size)
+    return _ratio(correct, total)
 
 
-def _accuracies(df: pd.DataFrame, apart: bool) -> np.ndarray:
-    """Samples answered correctly of those tested, by step (T,) or by step and experience (T, T), nan where there are none; of
-    experiences learnt by then. Counts are exact in float64."""
-    step, experience = df["step"].to_numpy(np.int64), df["experience"].to_numpy(np.int64)
-    steps = int(step.max()) + 1 if len(step) else 0
-    learnt = experience <= step
-    cell = (step * steps + experience)[learnt] if apart else step[learnt]
-    shape = (steps, steps) if apart else (steps,)
-    correct, total = (
-        np.bincount(
-            cell, weights=df[name].to_numpy(np.float64)[learnt], minlength=math.prod(shape)
-        ).reshape(shape)
-        for name in ("correct", "total")
-    )
-    return np.divide(correct, total, out=np.full(shape, np.nan), where=total > 0)
+def _indices(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, int]:
+    """Return the columns after_experience and experience (N,), and T."""
+    after = rows["after_experience"].to_numpy(np.int64)
+    experience = rows["experience"].to_numpy(np.int64)
+    size = int(after.max()) + 1 if len(after) else 0
+    return after, experience, size
 
 
-def average_incremental_accuracy(df: pd.DataFrame) -> float:
-    """Mean of `accuracy_seen` over the steps tested, the first included (iCaRL); nan when none was."""
-    return _mean(accuracy_seen(df))
+def _sums(cells: np.ndarray, counts: np.ndarray, size: int) -> np.ndarray:
+    """Return the sums of counts by cell, (size,) float64, which holds such counts exactly."""
+    return np.bincount(cells, weights=counts.astype(np.float64), minlength=size)
 
 
-def final_accuracy(df: pd.DataFrame) -> float:
-    """Accuracy over all test samples after the last step; nan when nothing was tested then."""
-    seen = accuracy_seen(df)
+def _ratio(correct: np.ndarray, total: np.ndarray) -> np.ndarray:
+    """Return correct / total, nan where total is 0."""
+    return np.divide(correct, total, out=np.full(total.shape, np.nan), where=total > 0)
+
+
+def final_accuracy(rows: pd.DataFrame) -> float:
+    """Return the accuracy over all test samples after the last experience; nan if not tested."""
+    seen = accuracy_seen(rows)
     return float(seen[-1]) if len(seen) else math.nan
 
 
-def forgetting(df: pd.DataFrame) -> float:
-    """Mean over j < T-1 of max over t of a[t, j], minus a[T-1, j] (PyCIL, Mammoth; Avalanche takes first minus last).
+def average_incremental_accuracy(rows: pd.DataFrame) -> float:
+    """Return the mean of `accuracy_seen` over the tests, the first included (iCaRL, CVPR 2017)."""
+    return _mean(accuracy_seen(rows))
 
-    An experience tested at the last step only has none; nan when no experience has any, as in a joint run.
+
+def forgetting(rows: pd.DataFrame) -> float:
+    """Return the mean over j < T - 1 of max over t of a[t, j], minus a[T - 1, j].
+
+    As in PyCIL and Mammoth; Avalanche takes the first accuracy minus the last. An experience that
+    was tested after the last one only is left out; nan when none is left, as in a joint run.
     """
-    a = accuracy_matrix(df)
-    drops = [
-        np.nanmax(a[:, j]) - a[-1, j] for j in range(len(a) - 1) if not np.isnan(a[:-1, j]).all()
-    ]
+    matrix = accuracy_matrix(rows)
+    drops = []
+    for j in range(len(matrix) - 1):
+        earlier = matrix[:-1, j]
+        if not np.isnan(earlier).all():
+            drops.append(np.nanmax(matrix[:, j]) - matrix[-1, j])
     return _mean(np.array(drops))
 
 
-def backward_transfer(df: pd.DataFrame) -> float:
-    """Mean over j < T-1 of a[T-1, j] - a[j, j] (Mammoth; Continuum averages all pairs); nan for a joint run.
+def backward_transfer(rows: pd.DataFrame) -> float:
+    """Return the mean over j < T - 1 of a[T - 1, j] - a[j, j]; nan for a joint run.
 
-    An experience that was not tested when it was learnt (--eval-every), or has no test part, is left out.
+    As in Mammoth; Continuum averages all pairs. An experience that was not tested when it was
+    learnt (--eval-every), or has no test samples, is left out.
     """
-    a = accuracy_matrix(df)
-    return _mean(np.array([a[-1, j] - a[j, j] for j in range(len(a) - 1)]))
+    matrix = accuracy_matrix(rows)
+    changes = [matrix[-1, j] - matrix[j, j] for j in range(len(matrix) - 1)]
+    return _mean(np.array(changes))
+
+
+METRICS: dict[str, Callable[[pd.DataFrame], float]] = {
+    "final_accuracy": final_accuracy,
+    "average_incremental_accuracy": average_incremental_accuracy,
+    "forgetting": forgetting,
+    "backward_transfer": backward_transfer,
+}
 
 
 def area_under_curve(budgets: Sequence[float], values: Sequence[float], log: bool = False) -> float:
-    """Area under values against memory budgets, by trapezoids, divided by the span of the budgets: the mean value over it.
+    """Return the area under values against memory budgets divided by the span of the budgets.
+
+    By trapezoids; that is the mean value over the span.
 
     Args:
         budgets: increasing, in any unit.
-        values: one for each.
-        log: whether over the logarithm of the budget. MEMO (Zhou et al., ICLR 2023) publishes the area over linear MB, where the
-            largest budgets weigh most; over the logarithm every doubling weighs the same.
+        values: one for each budget.
+        log: take the logarithm of the budgets, so that every doubling weighs the same. MEMO (Zhou
+            et al., ICLR 2023) publishes the area over linear MB, where large budgets weigh most.
 
     Returns:
-        nan for less than two budgets.
+        nan for fewer than two budgets.
     """
     x = np.log(budgets) if log else np.asarray(budgets, dtype=float)
     if len(x) < 2:
@@ -92,15 +133,20 @@ def area_under_curve(budgets: Sequence[float], values: Sequence[float], log: boo
     return float(np.trapezoid(values, x) / (x[-1] - x[0]))
 
 
-def _mean(values: np.ndarray) -> float:
-    finite = values[~np.isnan(values)]
-    return float(finite.mean()) if finite.size else math.nan
-
-
 def mean_interval(values: Sequence[float]) -> tuple[float, float]:
-    """Mean of the values, and half the width of its 95 % confidence interval by Student's t; nan for that of one value."""
+    """Return the mean and half the width of its 95 % confidence interval by Student's t.
+
+    Half the width is nan for a single value.
+    """
     array = np.asarray(values, dtype=float)
     if array.size < 2:
         return _mean(array), math.nan
-    error = float(array.std(ddof=1)) / math.sqrt(array.size)
-    return float(array.mean()), float(stats.t.ppf((1 + CONFIDENCE) / 2, array.size - 1)) * error
+    standard_error = float(array.std(ddof=1)) / math.sqrt(array.size)
+    quantile = float(stats.t.ppf((1 + CONFIDENCE) / 2, array.size - 1))
+    return float(array.mean()), quantile * standard_error
+
+
+def _mean(values: np.ndarray) -> float:
+    """Return the mean of the values that are not nan; nan when there are none."""
+    finite = values[~np.isnan(values)]
+    return float(finite.mean()) if finite.size else math.nan

@@ -1,17 +1,16 @@
-"""What a run writes, and how it is read back.
+"""Files of a run folder: writing them during a run and reading them back for reports.
 
-A run folder holds config.yaml and environment.json (from the start), accuracy.csv and memory.csv (replaced after every
-experience), facts.json (what the other files cannot tell) and log.txt. Every file but the log appears whole or not at
-all. Accuracies are fractions, memory is in bytes.
+A run folder holds config.yaml and environment.json from the start, accuracy.csv and memory.csv, which
+are replaced after every experience, facts.json with the run's metadata, and log.txt. Every file but the
+log is replaced as a whole. Accuracies are fractions, sizes are bytes.
 """
 
 from __future__ import annotations
 
 import io
 import json
-import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,180 +21,203 @@ import yaml
 
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import atomic_file, write_atomic
-from seit_cl.results.metrics import (
-    average_incremental_accuracy,
-    backward_transfer,
-    final_accuracy,
-    forgetting,
-)
-from seit_cl.results.validation import damage
+from seit_cl.results.metrics import METRICS
+from seit_cl.results.validation import find_problems
 
-METRICS = ("final_accuracy", "average_incremental_accuracy", "forgetting", "backward_transfer")
 SUMMARY_COLUMNS = (
-    *("run_id", "scenario", "dataset", "strategy", "format", "learner", "model", "tokenizer"),
-    *(
-        "memory_bytes",
-        "seed",
-        "exemplars",
-        "classes_covered",
-        "used_bytes",
-        "payload_bytes",
-        "bytes_per_exemplar",
-    ),
-    *("codec_bytes", "model_bytes", "strategy_bytes", "steps"),
+    "run_id",
+    "scenario",
+    "dataset",
+    "strategy",
+    "format",
+    "learner",
+    "model",
+    "tokenizer",
+    "memory_bytes",
+    "seed",
+    "exemplars",
+    "classes_covered",
+    "used_bytes",
+    "payload_bytes",
+    "bytes_per_exemplar",
+    "codec_bytes",
+    "model_bytes",
+    "strategy_bytes",
+    "steps",
     *METRICS,
-    *("train_seconds", "device", "status"),
+    "train_seconds",
+    "device",
+    "status",
 )
-FACT_COLUMNS = tuple(c for c in SUMMARY_COLUMNS if c != "run_id" and c not in METRICS)
-ACCURACY_COLUMNS = ("step", "experience", "class", "correct", "total")
-MEMORY_COLUMNS = ("step", "kind", "name", "value")
+METADATA_NAMES = tuple(c for c in SUMMARY_COLUMNS if c != "run_id" and c not in METRICS)
+ACCURACY_COLUMNS = ("after_experience", "experience", "class", "correct", "total")
+MEMORY_COLUMNS = ("experience", "kind", "name", "value")
+# Results written before these columns were renamed.
+OLD_ACCURACY_COLUMNS = ("step", *ACCURACY_COLUMNS[1:])
+OLD_MEMORY_COLUMNS = ("step", *MEMORY_COLUMNS[1:])
 STATUSES = ("finished", "running", "failed")
-YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is ten times as fast
+YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is ten times as fast
 
 
 @dataclass
 class Run:
-    """One run folder, at `path`, as read back. `problem` says in one line why it failed or could not be read; `variant`
-    is the report's."""
+    """A run folder as read back.
+
+    Args:
+        run_id: the folder's name.
+        config: options of the run, from config.yaml.
+        environment: versions and machine, from environment.json.
+        accuracy: rows of accuracy.csv, ACCURACY_COLUMNS.
+        memory: rows of memory.csv, MEMORY_COLUMNS; None for a run without memory.
+        metadata: values of facts.json; empty for an unfinished run.
+        status: one of STATUSES.
+        problem: why the run failed or could not be read, in one line; "" otherwise.
+        variant: set by reports to tell runs apart that differ by more than the seed.
+        path: the folder.
+    """
 
     run_id: str
     config: dict[str, Any]
     environment: dict[str, Any]
     accuracy: pd.DataFrame
     memory: pd.DataFrame | None
-    facts: dict[str, Any]
+    metadata: dict[str, Any]
     status: str
     problem: str = ""
     variant: str = ""
     path: Path = Path()
 
-    def fact(self, name: str, default: Any = None) -> Any:
-        """A fact of the run; where an unfinished run has none yet, the option of that name from its configuration."""
-        value = self.facts.get(name, self.config.get(name))
-        return default if value is None or isinstance(value, list | dict) else value
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return a value of the metadata, or the option of that name where there is none yet."""
+        value = self.metadata.get(name, self.config.get(name))
+        if value is None or isinstance(value, list | dict):
+            return default
+        return value
 
 
 # ---------------------------------------------------------------- writing
 def start_run(run_dir: Path, config: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
-    """Makes the run folder with environment.json and, last, config.yaml, which makes the folder a run.
+    """Make a run folder with environment.json and, last, config.yaml, which makes it a run.
 
     Args:
         run_dir: the folder; its name is the run_id.
-        config: every option of the run, YAML-safe values (numbers, strings, lists, dicts, None).
-        environment: versions, machine and so on, JSON-safe; "command" (str or list of str) is shown by the report.
+        config: every option of the run, values that YAML can hold.
+        environment: versions and machine, values that JSON can hold; the report shows "command".
     """
     run_dir.mkdir(parents=True, exist_ok=True)
-    write_atomic(
-        run_dir / "environment.json", json.dumps(dict(environment), indent=1, default=str) + "\n"
-    )
-    write_atomic(
-        run_dir / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
-    )
+    environment_json = json.dumps(dict(environment), indent=1, default=str)
+    write_atomic(run_dir / "environment.json", environment_json + "\n")
+    config_yaml = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
+    write_atomic(run_dir / "config.yaml", config_yaml)
 
 
 def reopen_run(run_dir: Path) -> None:
-    """Forgets how an earlier attempt ended: the run counts as running again."""
+    """Delete how an earlier attempt ended, so that the run counts as running again."""
     (run_dir / "facts.json").unlink(missing_ok=True)
 
 
 def log(run_dir: Path, line: str) -> None:
-    """Adds a line with the time to log.txt: what people read when they wonder how a run went; nothing is computed from it."""
+    """Append a line with the time to log.txt, which is for people: nothing is computed from it."""
     with open(run_dir / "log.txt", "a", encoding="utf-8") as file:
         file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
 
 
 def accuracy_rows(
-    step: int, experience: int, correct: Mapping[str, int], total: Mapping[str, int]
+    after_experience: int,
+    experience: int,
+    correct: Mapping[str, int],
+    total: Mapping[str, int],
 ) -> list[dict[str, Any]]:
-    """Rows of accuracy.csv for one test experience: per class name, samples answered correctly and samples tested.
+    """Return the rows of accuracy.csv for a test on one experience, one row per class.
 
     Args:
-        step: experiences trained so far - 1; a joint run, trained on all T at once, has the one step T - 1.
-        experience: index of the test experience, from 0.
+        after_experience: index of the last experience trained on; a joint run, trained on all T
+            experiences at once, has T - 1.
+        experience: index of the experience whose test samples were used.
+        correct: class name -> number of samples classified correctly.
+        total: class name -> number of samples tested.
     """
-    return [
-        {
-            "step": step,
-            "experience": experience,
-            "class": name,
-            "correct": int(correct.get(name, 0)),
-            "total": int(n),
-        }
-        for name, n in total.items()
-    ]
+    rows = []
+    for name, count in total.items():
+        values = (after_experience, experience, name, int(correct.get(name, 0)), int(count))
+        rows.append(dict(zip(ACCURACY_COLUMNS, values, strict=True)))
+    return rows
 
 
 def memory_rows(
-    step: int, exemplars: Mapping[str, int], sizes: Mapping[str, int]
+    experience: int, exemplars: Mapping[str, int], sizes: Mapping[str, int]
 ) -> list[dict[str, Any]]:
-    """Rows of memory.csv after one experience.
+    """Return the rows of memory.csv after one experience.
 
     Args:
-        step: as in `accuracy_rows`.
-        exemplars: class name -> exemplars kept.
-        sizes: part of the memory file (header, labels, payload, …) -> bytes.
+        experience: index of the experience that the memory was offered last.
+        exemplars: class name -> number of exemplars stored.
+        sizes: part of the memory's file (header, labels, payload, ...) -> bytes.
 
     Returns:
-        kind "exemplars" per class, kind "bytes" per part, kind "total" for "exemplars" and "bytes".
+        kind "exemplars" per class, kind "bytes" per part, and kind "total" for both.
     """
-    parts = [("exemplars", k, v) for k, v in exemplars.items()] + [
-        ("bytes", k, v) for k, v in sizes.items()
-    ]
-    parts += [
-        ("total", "exemplars", sum(exemplars.values())),
-        ("total", "bytes", sum(sizes.values())),
-    ]
-    return [
-        dict(zip(MEMORY_COLUMNS, (step, kind, name, int(value)), strict=True))
-        for kind, name, value in parts
-    ]
+    values = [("exemplars", name, count) for name, count in exemplars.items()]
+    values += [("bytes", part, size) for part, size in sizes.items()]
+    values.append(("total", "exemplars", sum(exemplars.values())))
+    values.append(("total", "bytes", sum(sizes.values())))
+    rows = []
+    for kind, name, value in values:
+        rows.append(dict(zip(MEMORY_COLUMNS, (experience, kind, name, int(value)), strict=True)))
+    return rows
 
 
 def write_accuracy(run_dir: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Replaces accuracy.csv by all rows of the run so far (ACCURACY_COLUMNS)."""
-    write_atomic(run_dir / "accuracy.csv", _csv(rows, ACCURACY_COLUMNS))
+    """Replace accuracy.csv by all rows of the run so far (ACCURACY_COLUMNS)."""
+    write_atomic(run_dir / "accuracy.csv", _to_csv(rows, ACCURACY_COLUMNS))
 
 
 def write_memory(run_dir: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Replaces memory.csv by all rows of the run so far (MEMORY_COLUMNS)."""
-    write_atomic(run_dir / "memory.csv", _csv(rows, MEMORY_COLUMNS))
+    """Replace memory.csv by all rows of the run so far (MEMORY_COLUMNS)."""
+    write_atomic(run_dir / "memory.csv", _to_csv(rows, MEMORY_COLUMNS))
 
 
 def write_exemplars(run_dir: Path, before: np.ndarray, after: np.ndarray) -> None:
-    """Replaces exemplars.npz: images (B, 3, S, S) uint8 before and after the format."""
+    """Replace exemplars.npz: images (B, 3, S, S) uint8 before and after the format."""
     with atomic_file(run_dir / "exemplars.npz") as file:
         np.savez_compressed(file, before=before, after=after)
 
 
-def write_facts(run_dir: Path, facts: Mapping[str, Any]) -> None:
-    """Replaces facts.json; for a run under way or failed, with what is known and its "status"."""
-    plain = {k: v.item() if isinstance(v, np.generic) else v for k, v in facts.items()}
+def write_metadata(run_dir: Path, metadata: Mapping[str, Any]) -> None:
+    """Replace facts.json; a run that is running or failed has its "status" and a few values only."""
+    plain = {}
+    for name, value in metadata.items():
+        plain[name] = value.item() if isinstance(value, np.generic) else value
     write_atomic(run_dir / "facts.json", json.dumps(plain, indent=1) + "\n")
 
 
-def finish_run(run_dir: Path, facts: Mapping[str, Any]) -> None:
-    """Writes facts.json of a finished run: the run counts as finished from here on.
+def finish_run(run_dir: Path, metadata: Mapping[str, Any]) -> None:
+    """Write facts.json of a finished run: from then on the run counts as finished.
 
     Args:
-        facts: a value for every name in FACT_COLUMNS ("status" may be left out: "finished"); more names are kept.
+        run_dir: the run folder.
+        metadata: a value for every name of METADATA_NAMES ("status" defaults to "finished"), and
+            any others.
 
     Raises:
         ValueError: names are missing or the status is none of STATUSES.
     """
-    facts = {"status": "finished", **facts}
-    missing = [name for name in FACT_COLUMNS if name not in facts]
-    if missing or facts["status"] not in STATUSES:
-        raise ValueError(f"facts of {run_dir.name}: missing {missing}, status {facts['status']!r}")
-    write_facts(run_dir, facts)
+    metadata = {"status": "finished", **metadata}
+    missing = [name for name in METADATA_NAMES if name not in metadata]
+    status = metadata["status"]
+    if missing or status not in STATUSES:
+        raise ValueError(f"metadata of {run_dir.name}: missing {missing}, status {status!r}")
+    write_metadata(run_dir, metadata)
 
 
-def _csv(rows: Iterable[Mapping[str, Any]], columns: tuple[str, ...]) -> str:
-    return pd.DataFrame(list(rows), columns=list(columns)).to_csv(index=False, lineterminator="\n")
+def _to_csv(rows: Iterable[Mapping[str, Any]], columns: tuple[str, ...]) -> str:
+    table = pd.DataFrame(list(rows), columns=list(columns))
+    return table.to_csv(index=False, lineterminator="\n")
 
 
 # ---------------------------------------------------------------- reading
 def read_run(run_dir: Path) -> Run:
-    """Reads one run folder. Damaged files make a run of status "failed" with its `problem`; they raise nothing.
+    """Read a run folder; damaged files make a run of status "failed" with its `problem`.
 
     Raises:
         UserError: the folder has no config.yaml, so it is no run.
@@ -203,94 +225,77 @@ def read_run(run_dir: Path) -> Run:
     if not (run_dir / "config.yaml").is_file():
         raise UserError(f"{run_dir}: no config.yaml, so this is not a run's folder")
     problems: list[str] = []
-    config = _read(run_dir / "config.yaml", _mapping, problems) or {}
-    environment = _read(run_dir / "environment.json", _mapping, problems) or {}
-    facts = _read(run_dir / "facts.json", _mapping, problems) or {}
-    accuracy = _read(
-        run_dir / "accuracy.csv", lambda p: _table(p, ACCURACY_COLUMNS, "class"), problems
-    )
-    memory = _read(run_dir / "memory.csv", lambda p: _table(p, MEMORY_COLUMNS, "name"), problems)
-    status = facts.get("status", "finished") if facts else "running"
+    config = _read(run_dir / "config.yaml", _read_mapping, problems) or {}
+    environment = _read(run_dir / "environment.json", _read_mapping, problems) or {}
+    metadata = _read(run_dir / "facts.json", _read_mapping, problems) or {}
+    accuracy = _read(run_dir / "accuracy.csv", _read_accuracy, problems)
+    memory = _read(run_dir / "memory.csv", _read_memory, problems)
+    status = metadata.get("status", "finished") if metadata else "running"
     if status not in STATUSES:
         problems.append(f"facts.json: unknown status {status!r}")
-    if status == "finished" and (accuracy is None or accuracy.empty):
-        problems.append("accuracy.csv: missing or empty in a finished run")
-    if status == "finished" and accuracy is not None:
-        problems += damage(facts, config, accuracy, memory, FACT_COLUMNS)
+    if status == "finished":
+        problems += find_problems(metadata, config, accuracy, memory, METADATA_NAMES)
     if accuracy is None:
         accuracy = pd.DataFrame(columns=list(ACCURACY_COLUMNS))
-    status = "failed" if problems else status
-    problem = "; ".join(problems) or str(facts.get("problem", ""))
     return Run(
-        run_dir.name, config, environment, accuracy, memory, facts, status, problem, path=run_dir
+        run_id=run_dir.name,
+        config=config,
+        environment=environment,
+        accuracy=accuracy,
+        memory=memory,
+        metadata=metadata,
+        status="failed" if problems else status,
+        problem="; ".join(problems) or str(metadata.get("problem", "")),
+        path=run_dir,
     )
 
 
 def read_runs(out: Path) -> list[Run]:
-    """All runs of an output folder, by run_id; [] when it has none."""
+    """Read all runs of an output folder, ordered by run_id; an empty list where it has none."""
     return [read_run(config.parent) for config in sorted(out.glob("*/config.yaml"))]
 
 
-def _read(path: Path, parse: Any, problems: list[str]) -> Any:
-    """parse(path), or None where the file is absent or damaged; damage is added to problems in one line."""
+def _read(path: Path, parse: Callable[[Path], Any], problems: list[str]) -> Any:
+    """Return parse(path), or None where the file is absent or, with a line in problems, damaged."""
     if not path.exists():
         return None
     try:
         return parse(path)
     except (OSError, ValueError, KeyError, yaml.YAMLError) as error:
-        problems.append(
-            f"{path.name}: {' '.join(str(error).split())[:200] or type(error).__name__}"
-        )
+        reason = " ".join(str(error).split())[:200]
+        problems.append(f"{path.name}: {reason or type(error).__name__}")
         return None
 
 
-def _mapping(path: Path) -> dict[str, Any]:
+def _read_mapping(path: Path) -> dict[str, Any]:
     text = path.read_text(encoding="utf-8")
-    value = json.loads(text) if path.suffix == ".json" else yaml.load(text, Loader=YAML)
+    value = json.loads(text) if path.suffix == ".json" else yaml.load(text, Loader=YAML_LOADER)
     if not isinstance(value, dict):
         raise ValueError("holds no mapping of names to values")
     return value
 
 
-def _table(path: Path, columns: tuple[str, ...], text: str) -> pd.DataFrame:
-    """A CSV of whole numbers but for the column `text` and "kind"; "nan" and "null" are names like any other."""
-    written = path.read_bytes()
-    if not written.endswith(b"\n"):
+def _read_accuracy(path: Path) -> pd.DataFrame:
+    return _read_table(path, ACCURACY_COLUMNS, OLD_ACCURACY_COLUMNS, text=("class",))
+
+
+def _read_memory(path: Path) -> pd.DataFrame:
+    return _read_table(path, MEMORY_COLUMNS, OLD_MEMORY_COLUMNS, text=("kind", "name"))
+
+
+def _read_table(
+    path: Path, columns: tuple[str, ...], old_columns: tuple[str, ...], text: tuple[str, ...]
+) -> pd.DataFrame:
+    """Read a CSV of whole numbers but for its columns of text, where "nan" is a name like others."""
+    content = path.read_bytes()
+    if not content.endswith(b"\n"):
         raise ValueError("ends in the middle of a line: half-written")
-    raw = pd.read_csv(io.BytesIO(written), dtype=str, keep_default_na=False)
-    if tuple(raw.columns) != columns:
-        raise ValueError(f"columns are {list(raw.columns)}, not {list(columns)}")
-    if len(raw) and raw.duplicated(list(columns[:3])).any():
-        raise ValueError(f"two rows have the same {', '.join(columns[:3])}")
-    return raw.astype({c: "int64" for c in columns if c not in (text, "kind")})
-
-
-# ---------------------------------------------------------------- summary
-def summary_row(run: Run) -> dict[str, Any]:
-    """The run's row of summary.csv: facts, then metrics (nan while the run is not finished)."""
-    row: dict[str, Any] = {name: run.fact(name) for name in FACT_COLUMNS}
-    compute = (final_accuracy, average_incremental_accuracy, forgetting, backward_transfer)
-    for name, metric in zip(METRICS, compute, strict=True):
-        row[name] = metric(run.accuracy) if run.status == "finished" else math.nan
-    return row | {"run_id": run.run_id, "status": run.status}
-
-
-def summary_of(runs: Iterable[Run]) -> pd.DataFrame:
-    """SUMMARY_COLUMNS, a row per run."""
-    return pd.DataFrame([summary_row(run) for run in runs], columns=list(SUMMARY_COLUMNS))
-
-
-def rebuild_summary(out: Path) -> pd.DataFrame:
-    """Writes out/summary.csv from the folders out/*/ that have a config.yaml, a row each in the order of run_id.
-
-    Returns:
-        the same table, SUMMARY_COLUMNS; damaged and unfinished runs are in it with their status.
-
-    Raises:
-        UserError: out is no folder.
-    """
-    if not out.is_dir():
-        raise UserError(f"{out}: no such folder; give the --out folder of earlier runs")
-    table = summary_of(read_runs(out))
-    write_atomic(out / "summary.csv", table.to_csv(index=False, lineterminator="\n"))
-    return table
+    table = pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False)
+    if tuple(table.columns) == old_columns:
+        table.columns = pd.Index(columns)
+    if tuple(table.columns) != columns:
+        raise ValueError(f"columns are {list(table.columns)}, not {list(columns)}")
+    key = list(columns[:3])
+    if table.duplicated(key).any():
+        raise ValueError(f"two rows have the same {', '.join(key)}")
+    return table.astype({name: "int64" for name in columns if name not in text})

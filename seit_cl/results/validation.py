@@ -1,4 +1,4 @@
-"""What is wrong with the results of a run that says it has finished: of another version, or with rows missing."""
+"""Problems in the results of a run that counts as finished: missing values or missing rows."""
 
 from __future__ import annotations
 
@@ -8,55 +8,60 @@ from typing import Any
 import pandas as pd
 
 
-def damage(
-    facts: Mapping[str, Any],
+def find_problems(
+    metadata: Mapping[str, Any],
     config: Mapping[str, Any],
-    accuracy: pd.DataFrame,
+    accuracy: pd.DataFrame | None,
     memory: pd.DataFrame | None,
-    wanted: Sequence[str],
+    required: Sequence[str],
 ) -> list[str]:
-    """Problems, a line each; [] of sound results.
+    """Return the problems of a finished run, one line each; an empty list for sound results.
 
     Args:
-        facts: of facts.json.
-        config: of config.yaml, which may have a fact instead.
-        accuracy: the rows of accuracy.csv.
-        memory: the rows of memory.csv; None of a run without memory.
-        wanted: names that the facts of every version must have.
+        metadata: values of facts.json.
+        config: values of config.yaml, which may have a required name in place of the metadata.
+        accuracy: rows of accuracy.csv; None where the file is missing.
+        memory: rows of memory.csv; None for a run without memory.
+        required: names that must have a value.
     """
+    if accuracy is None or accuracy.empty:
+        return ["accuracy.csv: missing or empty in a finished run"]
     problems = []
-    missing = [
-        name for name in wanted if facts.get(name, config.get(name)) is None and name != "status"
-    ]
+    values = {**config, **metadata}
+    missing = [name for name in required if name != "status" and values.get(name) is None]
     if missing:
         problems.append(f"facts.json: no {', '.join(missing)}; results of another version?")
-    return problems + rows_missing(accuracy) + memory_rows_missing(memory, accuracy)
+    problems += _accuracy_problems(accuracy)
+    if memory is not None and not memory.empty:
+        problems += _memory_problems(memory, accuracy)
+    return problems
 
 
-def memory_rows_missing(memory: pd.DataFrame | None, accuracy: pd.DataFrame) -> list[str]:
-    """A line where the last step has no total of bytes, which is written last, or is not the last step of the run."""
-    if memory is None or memory.empty or accuracy.empty:
-        return []
-    step, kind, name, _ = memory.iloc[-1]
-    several = memory["step"].min() < step
-    if (kind, name) != ("total", "bytes") or (several and step < accuracy["step"].max()):
-        return [f"memory.csv: ends within step {int(step)}: half-written"]
-    return []
-
-
-def rows_missing(accuracy: pd.DataFrame) -> list[str]:
-    """A line where the last step was not tested on every class of an earlier one, or counts more answers than questions."""
-    if accuracy.empty:
-        return []
-    step, experience = accuracy["step"].to_numpy(), accuracy["experience"].to_numpy()
-    names = accuracy["class"].to_numpy()
-    last = int(step.max())
-    known = set(zip(experience[experience <= last], names[experience <= last], strict=True))
-    tested = set(zip(experience[step == last], names[step == last], strict=True))
-    if known - tested:
+def _accuracy_problems(accuracy: pd.DataFrame) -> list[str]:
+    """Check that the last test covers every class tested before and counts no sample twice."""
+    last = int(accuracy["after_experience"].max())
+    classes = accuracy[["experience", "class"]]
+    seen = set(classes[accuracy["experience"] <= last].itertuples(index=False, name=None))
+    is_last = accuracy["after_experience"] == last
+    tested = set(classes[is_last].itertuples(index=False, name=None))
+    missing = len(seen - tested)
+    if missing:
         return [
-            f"accuracy.csv: step {last} lacks {len(known - tested)} of {len(known)} classes: half-written"
+            f"accuracy.csv: the test after experience {last} lacks {missing} of {len(seen)} "
+            "classes: half-written"
         ]
-    if (accuracy["correct"].to_numpy() > accuracy["total"].to_numpy()).any():
+    if (accuracy["correct"] > accuracy["total"]).any():
         return ["accuracy.csv: more correct answers than samples"]
     return []
+
+
+def _memory_problems(memory: pd.DataFrame, accuracy: pd.DataFrame) -> list[str]:
+    """Check that the last rows are those of the last experience, ending with the total of bytes."""
+    experience, kind, name, _ = memory.iloc[-1]
+    is_whole = (kind, name) == ("total", "bytes")
+    # A memory of exemplars that were offered once, by a joint run for instance, has one experience.
+    several = memory["experience"].min() < experience
+    is_last = experience >= accuracy["after_experience"].max()
+    if is_whole and (is_last or not several):
+        return []
+    return [f"memory.csv: ends within experience {int(experience)}: half-written"]
