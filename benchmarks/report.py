@@ -37,8 +37,8 @@ def make_runs(source: Path, out: Path, count: int) -> None:
 
 def make_run(run: Run, out: Path, turn: int, random: np.random.Generator) -> None:
     """One run like another, with a seed of its own; at every third turn with twice the memory."""
-    seed = FIRST_SEED * (turn + 1) + int(run.fact("seed", 0))
-    scale = 2 if turn % 3 == 2 and run.fact("memory_bytes") else 1
+    seed = FIRST_SEED * (turn + 1) + int(run.get("seed", 0))
+    scale = 2 if turn % 3 == 2 and run.get("memory_bytes") else 1
     target = out / f"{run.run_id.rpartition('_seed')[0]}_x{scale}_seed{seed}"
     made = {
         **run.environment,
@@ -53,7 +53,7 @@ def make_run(run: Run, out: Path, turn: int, random: np.random.Generator) -> Non
     run_files.write_accuracy(target, accuracy.to_dict("records"))
     if run.memory is not None:
         run_files.write_memory(target, _scaled(run.memory, scale).to_dict("records"))
-    facts = {**run.facts, "seed": seed, **{name: scale * run.facts[name] for name in SCALED}}
+    facts = {**run.metadata, "seed": seed, **{name: scale * run.metadata[name] for name in SCALED}}
     shown = run.path / "exemplars.npz"
     if shown.is_file():
         (target / shown.name).write_bytes(shown.read_bytes())

@@ -24,7 +24,7 @@ PANELS = (
 def make(runs: list[Run]) -> Figure | None:
     """Two panels per setting; None where no run with a memory needed a codec, so that nothing would differ."""
     shown = base.past_sweeps(base.with_memory(runs))
-    if not any(int(run.fact("codec_bytes", 0)) for run in shown):
+    if not any(int(run.get("codec_bytes", 0)) for run in shown):
         return None
     rows = base.rows_of(shown)
     note = base.note(rows, base.seeds_note(shown, base.with_memory(runs)))
@@ -47,7 +47,7 @@ def all_bytes(run: Run, model: bool = False) -> float:
     """Bytes of the memory's file as it is used, of the tokenizer where the run needs it, of what the strategy keeps, and of the
     model where `model` says so."""
     names = ("used_bytes", "codec_bytes", "strategy_bytes", *(("model_bytes",) if model else ()))
-    return sum(float(run.fact(name, 0)) for name in names)
+    return sum(float(run.get(name, 0)) for name in names)
 
 
 def _lines(ax: Axes, group: list[Run], runs: list[Run], model: bool) -> None:

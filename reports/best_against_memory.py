@@ -75,7 +75,7 @@ def winners(runs: Sequence[Run]) -> list[Run]:
         mine = [run for run in members if base.series(run).format.partition(":")[2] == options]
         several = len(tried[row, family]) > 1
         kept += [
-            replace(run, facts={**run.facts, "format": family.format}) if several else run
+            replace(run, metadata={**run.metadata, "format": family.format}) if several else run
             for run in mine
         ]
     return kept

@@ -21,7 +21,7 @@ def make(runs: list[Run]) -> Figure | None:
     blocks: dict[tuple[str, bytes], dict[base.Series, list[Run]]] = {}
     pictures: dict[base.Series, tuple[np.ndarray, np.ndarray]] = {}
     for run in sorted(
-        base.past_sweeps(base.with_memory(runs)), key=lambda run: (run.fact("seed", 0), run.run_id)
+        base.past_sweeps(base.with_memory(runs)), key=lambda run: (run.get("seed", 0), run.run_id)
     ):
         key = base.series(run)
         tokenizer = (
@@ -72,7 +72,7 @@ def images(run: Run) -> tuple[np.ndarray, np.ndarray] | None:
 
 def _name(group: list[Run]) -> str:
     """Format and bytes of an exemplar."""
-    size = base.mean_std([float(run.fact("bytes_per_exemplar")) for run in group])[0]
+    size = base.mean_std([float(run.get("bytes_per_exemplar")) for run in group])[0]
     kind, _, options = base.series(group[0]).format.partition(":")
     return "\n".join(filter(None, (kind, options.replace(",", ", "), f"{size:,.0f} bytes")))
 

@@ -16,7 +16,7 @@ ROOM = "open, dotted: would fit, had the stream as many"
 
 def make(runs: list[Run]) -> Figure | None:
     """One panel per setting; None when no finished run kept an exemplar."""
-    shown = [run for run in base.with_memory(runs) if float(run.fact("exemplars", 0)) > 0]
+    shown = [run for run in base.with_memory(runs) if float(run.get("exemplars", 0)) > 0]
     if not shown:
         return None
     rows = base.rows_of(shown)
@@ -53,7 +53,7 @@ def _groups(shown: list[Run], runs: list[Run]) -> dict[base.Series, tuple[list[R
 def _kept(group: list[Run]) -> list[tuple[int, int, int]]:
     """Budget, seed and exemplars of every run."""
     return sorted(
-        (base.budget(run), int(run.fact("seed", 0)), int(run.fact("exemplars", 0))) for run in group
+        (base.budget(run), int(run.get("seed", 0)), int(run.get("exemplars", 0))) for run in group
     )
 
 
@@ -63,10 +63,8 @@ def _line(ax: Axes, group: list[Run], name: str, style: base.Style) -> None:
     kept, room, idle = [], [], []
     for size in sizes:
         mine = [run for run in group if base.budget(run) == size]
-        kept.append(base.mean_std([float(run.fact("exemplars")) for run in mine]))
-        room.append(
-            base.mean_std([size / float(run.fact("bytes_per_exemplar")) for run in mine])[0]
-        )
+        kept.append(base.mean_std([float(run.get("exemplars")) for run in mine]))
+        room.append(base.mean_std([size / float(run.get("bytes_per_exemplar")) for run in mine])[0])
         idle.append(not any(base.binds(run) for run in mine))
     x = [size / base.MB for size in sizes]
     std = [s for _, s in kept]

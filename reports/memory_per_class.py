@@ -25,7 +25,7 @@ def make(runs: list[Run]) -> Figure | None:
     kept = [
         run
         for run in base.with_memory(runs)
-        if run.memory is not None and float(run.fact("exemplars", 0)) > 0
+        if run.memory is not None and float(run.get("exemplars", 0)) > 0
     ]
     shown = [run for run in _one_of_twins(base.past_sweeps(kept)) if counts(run).any()]
     if not shown:
@@ -50,14 +50,14 @@ def counts(run: Run) -> np.ndarray:
     if rows is None or rows.empty:
         return np.zeros((0, 0), np.int64)
     held = rows[rows["kind"] == "exemplars"]
-    table = held.pivot(index="step", columns="name", values="value")
+    table = held.pivot(index="experience", columns="name", values="value")
     return table[held["name"].unique()].to_numpy(np.int64)
 
 
 def _one_of_twins(runs: list[Run]) -> list[Run]:
     """One run of those that differ by learner or strategy and keep the same numbers of exemplars; the first seed of each."""
     first: dict[tuple[object, ...], Run] = {}
-    for run in sorted(runs, key=lambda r: (r.fact("seed", 0), r.run_id)):
+    for run in sorted(runs, key=lambda r: (r.get("seed", 0), r.run_id)):
         first.setdefault((base.setting(run), base.series(run), base.budget(run)), run)
     kept: dict[tuple[object, ...], Run] = {}
     for run in first.values():

@@ -54,7 +54,7 @@ def differences(
     ends: dict[base.Series, dict[tuple[int, int], float]] = {key: {}, other: {}}
     for run in runs:
         if base.setting(run) == row and base.series(run) in ends:
-            seed = int(run.fact("seed", 0))
+            seed = int(run.get("seed", 0))
             ends[base.series(run)][base.budget(run), seed] = 100 * final_accuracy(run.accuracy)
     pairs: dict[int, list[float]] = {}
     for where in sorted(ends[key].keys() & ends[other].keys()):

@@ -87,7 +87,7 @@ def values(line: Line, name: str) -> dict[Any, float]:
     """A metric by seed; a joint run, tested once, has no average to compare."""
     if name == "average" and all(base.all_at_once(run) for run in line.runs):
         return {}
-    return {run.fact("seed", 0): METRICS[name](run.accuracy) for run in line.runs}
+    return {run.get("seed", 0): METRICS[name](run.accuracy) for run in line.runs}
 
 
 def standing_out(lines: Sequence[Line], name: str) -> list[int]:
@@ -120,8 +120,8 @@ def surely_apart(ours: dict[Any, float], theirs: dict[Any, float]) -> bool:
 def _cells(line: Line) -> list[str]:
     """The numbers of a row as text, from the budget on."""
     several = len(line.runs) > 1
-    kept = base.mean_std([float(run.fact("exemplars")) for run in line.runs])
-    each = base.mean_std([float(run.fact("bytes_per_exemplar")) for run in line.runs])
+    kept = base.mean_std([float(run.get("exemplars")) for run in line.runs])
+    each = base.mean_std([float(run.get("bytes_per_exemplar")) for run in line.runs])
     memory = (
         [plus_minus(*kept, several and kept[1] > 0, 0), f"{each[0]:,.0f}"]
         if line.size
@@ -148,7 +148,7 @@ def _numbers(line: Line) -> dict[str, Any]:
     }
     for name in ("exemplars", "bytes_per_exemplar"):
         known[f"{name}_mean"], known[f"{name}_sd"] = base.mean_std(
-            [float(run.fact(name)) for run in line.runs]
+            [float(run.get(name)) for run in line.runs]
         )
     for name in METRICS:
         known[f"{name}_mean"], known[f"{name}_sd"] = base.mean_std(

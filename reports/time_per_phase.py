@@ -41,9 +41,9 @@ def make(runs: list[Run]) -> Figure | None:
     )
     rows = [row for row, _ in order]
     devices = ", ".join(
-        sorted({str(run.environment.get("device") or run.fact("device")) for run in shown})
+        sorted({str(run.environment.get("device") or run.get("device")) for run in shown})
     )
-    old = OLD if any("phases" not in run.facts for run in shown) else ""
+    old = OLD if any("phases" not in run.metadata for run in shown) else ""
     figure = base.new_figure(
         TITLE, base.note(rows, f"{devices}; {NOTE}{old}"), (1, 2), (4.6, 0.9 + 0.24 * len(order))
     )

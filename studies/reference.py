@@ -190,7 +190,7 @@ def run_ours(options: Options, case: Case, data: RunData) -> dict[str, Any]:
         run = experiment(options, case, data, Path(folder) / case.name)
         first = fingerprint(run.learner.model)
         run.run()
-    rows = pd.DataFrame(run.accuracy).groupby(["step", "experience"])["correct"].sum()
+    rows = pd.DataFrame(run.accuracy).groupby(["after_experience", "experience"])["correct"].sum()
     correct = [[int(rows[step, e]) for e in range(step + 1)] for step in range(len(run.stream))]
     predicted = run.learner.predict(data.test("tokens")[torch.cat(run.stream.test)]).tolist()
     held = 0 if run.memory is None else len(run.memory)

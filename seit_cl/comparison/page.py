@@ -88,7 +88,7 @@ def equal_bytes(runs: Sequence[Run]) -> str:
 def sweep(runs: Sequence[Run]) -> str:
     """Final accuracies of the first seed, a row for each option of the kinds that were tried with several, a column for each
     budget; the best of a kind and learner at a budget is bold, and the exemplars stand in brackets."""
-    first = [run for run in runs if int(run.fact("seed", 0)) == 0]
+    first = [run for run in runs if int(run.get("seed", 0)) == 0]
     keys = base.in_order({base.series(run) for run in first})
     swept = [key for key in keys if sum(kind(other) == kind(key) for other in keys) >= SWEPT]
     sizes = sorted({base.budget(run) for run in first if base.series(run) in swept})
@@ -108,7 +108,7 @@ def sweep(runs: Sequence[Run]) -> str:
             value = final_accuracy(run_here.accuracy)
             text = f"{100 * value:.1f}"
             text = f"**{text}**" if value == best[kind(key), size] else text
-            cells.append(f"{text} ({int(run_here.fact('exemplars')):,})")
+            cells.append(f"{text} ({int(run_here.get('exemplars')):,})")
         lines.append([f"{key.format}, {key.learner} learner", *cells])
     return table(["format", *(f"{size / base.MB:g} MB" for size in sizes)], lines)
 
@@ -117,9 +117,9 @@ def bounds_table(runs: Sequence[Run]) -> str:
     """Runs without a memory."""
     groups: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
-        groups.setdefault((str(run.fact("strategy")), str(run.fact("learner"))), []).append(run)
+        groups.setdefault((str(run.get("strategy")), str(run.get("learner"))), []).append(run)
     lines = [
-        [*key, str(len(group)), *_accuracies(group), f"{int(group[0].fact('steps')):,}"]
+        [*key, str(len(group)), *_accuracies(group), f"{int(group[0].get('steps')):,}"]
         for key, group in sorted(groups.items())
     ]
     return table(["strategy", "learner", "seeds", "final %", "average %", "steps"], lines)
@@ -137,4 +137,4 @@ def _accuracies(group: Sequence[Run]) -> list[str]:
 
 def _count(group: Sequence[Run], name: str) -> str:
     """The mean of a fact."""
-    return f"{sum(float(run.fact(name, 0)) for run in group) / len(group):,.0f}"
+    return f"{sum(float(run.get(name, 0)) for run in group) / len(group):,.0f}"

@@ -103,7 +103,7 @@ def _run(config: RunConfig, out: Path, command: str) -> str:
     notes = [line.partition(": ")[2] for line in words.file.getvalue().splitlines()]  # type: ignore[attr-defined]
     parts = [
         f"{100 * final_accuracy(run.accuracy):.1f} %",
-        f"{float(run.fact('train_seconds')):.0f} s of training",
+        f"{float(run.get('train_seconds')):.0f} s of training",
         *notes,
     ]
     return ", ".join(parts)

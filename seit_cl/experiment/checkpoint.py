@@ -16,7 +16,7 @@ from seit_cl.memory.buffer import ByteBudgetBuffer, Transform
 NAME = "checkpoint.pt"
 FINAL = "memory.bin"
 KIND = (
-    "seit_cl checkpoint 2"  # raise the number whenever an older checkpoint could not be continued
+    "seit_cl checkpoint 3"  # raise the number whenever an older checkpoint could not be continued
 )
 
 

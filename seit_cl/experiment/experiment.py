@@ -170,7 +170,7 @@ class Experiment:
             self._finish()
         except Exception as error:
             problem = f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
-            run_files.write_facts(self.run_dir, {"status": "failed", "problem": problem})
+            run_files.write_metadata(self.run_dir, {"status": "failed", "problem": problem})
             run_files.log(self.run_dir, f"failed: {problem}")
             raise
 
@@ -296,7 +296,10 @@ class Experiment:
     def accuracy_so_far(self) -> float | None:
         """The last test's accuracy over all classes seen, a fraction; None before the first."""
         last = list(
-            takewhile(lambda row: row["step"] == self.accuracy[-1]["step"], reversed(self.accuracy))
+            takewhile(
+                lambda row: row["after_experience"] == self.accuracy[-1]["after_experience"],
+                reversed(self.accuracy),
+            )
         )
         return (
             sum(row["correct"] for row in last) / sum(row["total"] for row in last)
@@ -349,7 +352,7 @@ class Experiment:
             else f", {len(memory)} exemplars in {memory.used_bytes} of {memory.budget_bytes} bytes"
         )
         seconds = time.monotonic() - self._began
-        tested = self.accuracy_so_far is not None and self.accuracy[-1]["step"] >= step
+        tested = self.accuracy_so_far is not None and self.accuracy[-1]["after_experience"] >= step
         accuracy = (
             f"accuracy {100 * (self.accuracy_so_far or 0):.1f} % of the classes seen"
             if tested

@@ -67,7 +67,7 @@ class Tracker:
         """
         run = self.experiment
         rows = pd.DataFrame(run.accuracy)
-        if len(rows) and step in set(rows["step"]):
+        if len(rows) and step in set(rows["after_experience"]):
             each = metrics.accuracy_matrix(rows)[step]
             by_experience = {
                 f"test/accuracy_experience_{j + 1}": value for j, value in enumerate(each)

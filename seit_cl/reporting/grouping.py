@@ -39,17 +39,17 @@ class Series(NamedTuple):
 
 def budget(run: Run) -> int:
     """The memory budget of the run in bytes."""
-    return int(run.fact("memory_bytes", 0))
+    return int(run.get("memory_bytes", 0))
 
 
 def setting(run: Run) -> Setting:
     """The row of panels that the run belongs to."""
-    return Setting(*(str(run.fact(name, "")) for name in Setting._fields))
+    return Setting(*(str(run.get(name, "")) for name in Setting._fields))
 
 
 def series(run: Run) -> Series:
     """The line that the run belongs to."""
-    return Series(str(run.fact("format", "")), str(run.fact("learner", "")), run.variant)
+    return Series(str(run.get("format", "")), str(run.get("learner", "")), run.variant)
 
 
 def finished(runs: Sequence[Run]) -> list[Run]:
@@ -65,11 +65,11 @@ def with_memory(runs: Sequence[Run]) -> list[Run]:
 def binds(run: Run) -> bool:
     """Whether the budget turned samples away; guessed for results of before it was noted: less than two records, or 2 % of the
     budget, is free."""
-    noted = run.fact("memory_full")
+    noted = run.get("memory_full")
     if noted is not None:
         return bool(noted)
-    free = budget(run) - float(run.fact("used_bytes", 0))
-    return free < max(2 * float(run.fact("bytes_per_exemplar", 0)), 0.02 * budget(run))
+    free = budget(run) - float(run.get("used_bytes", 0))
+    return free < max(2 * float(run.get("bytes_per_exemplar", 0)), 0.02 * budget(run))
 
 
 def at_all_budgets(runs: Sequence[Run]) -> list[Run]:
@@ -79,14 +79,14 @@ def at_all_budgets(runs: Sequence[Run]) -> list[Run]:
     sizes: dict[Setting, set[int]] = {}
     for run in done:
         sizes.setdefault(setting(run), set()).add(budget(run))
-    held = {(setting(run), series(run), run.fact("seed", 0), budget(run)): run for run in done}
+    held = {(setting(run), series(run), run.get("seed", 0), budget(run)): run for run in done}
     for run in done:
         for size in sizes[setting(run)] if not binds(run) else ():
             if size > budget(run):
-                facts = {**run.facts, "memory_bytes": size}
+                facts = {**run.metadata, "memory_bytes": size}
                 held.setdefault(
-                    (setting(run), series(run), run.fact("seed", 0), size),
-                    replace(run, facts=facts),
+                    (setting(run), series(run), run.get("seed", 0), size),
+                    replace(run, metadata=facts),
                 )
     return list(held.values())
 
@@ -140,7 +140,7 @@ def in_order(keys: Collection[Series]) -> list[Series]:
 
 def label(key: Series, runs: Sequence[Run], *more: str) -> str:
     """What the legend calls a series or bound: the learner is named where the folder has several; `more` ends the brackets."""
-    learners = {run.facts.get("learner") for run in runs if run.status == "finished"}
+    learners = {run.metadata.get("learner") for run in runs if run.status == "finished"}
     parts = [f"{key.learner} learner"] if len(learners) > 1 else []
     parts += [part for part in (key.variant, *more) if part]
     return f"{key.format} ({', '.join(parts)})" if parts else key.format
@@ -166,7 +166,7 @@ def seeds_note(runs: Sequence[Run], tried: Sequence[Run] = ()) -> str:
     """How many seeds are behind a point, in words, and that `tried` has runs that are not shown (`past_sweeps`)."""
     groups: dict[tuple[Any, ...], set[Any]] = {}
     for run in runs:
-        groups.setdefault((setting(run), series(run), budget(run)), set()).add(run.fact("seed", 0))
+        groups.setdefault((setting(run), series(run), budget(run)), set()).add(run.get("seed", 0))
     counts = sorted({len(seeds) for seeds in groups.values()})
     if not counts or counts == [1]:
         return "one seed"
@@ -177,7 +177,7 @@ def seeds_note(runs: Sequence[Run], tried: Sequence[Run] = ()) -> str:
 
 def all_at_once(run: Run) -> bool:
     """Whether the run learnt several experiences in one step, as joint training does."""
-    steps = run.accuracy["step"].unique()
+    steps = run.accuracy["after_experience"].unique()
     return len(steps) == 1 and int(steps[0]) > 0
 
 

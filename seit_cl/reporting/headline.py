@@ -122,7 +122,7 @@ def _comparison(
     """Adds the exemplars of the paired runs to the difference."""
     mine, theirs = (
         {
-            run.fact("seed", 0): run
+            run.get("seed", 0): run
             for run in runs
             if (base.setting(run), base.series(run), base.budget(run)) == (row, k, size)
         }
@@ -130,7 +130,7 @@ def _comparison(
     )
     both = mine.keys() & theirs.keys()
     kept = [
-        sum(float(group[seed].fact("exemplars", 0)) for seed in both) / len(both)
+        sum(float(group[seed].get("exemplars", 0)) for seed in both) / len(both)
         for group in (mine, theirs)
     ]
     full = [any(base.binds(group[seed]) for seed in both) for group in (mine, theirs)]

@@ -13,7 +13,8 @@ import pandas as pd
 from seit_cl import __version__
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import write_atomic
-from seit_cl.results.run_files import Run, read_runs, summary_of
+from seit_cl.results.run_files import Run, read_runs
+from seit_cl.results.summary import summarise
 
 GROUP = ["dataset", "scenario", "strategy", "learner", "format", "memory_bytes"]
 # Options of which facts.json or environment.json says more, or that name a place or a machine.
@@ -44,7 +45,7 @@ class Gathered:
     def summary(self) -> pd.DataFrame:
         """SUMMARY_COLUMNS, and "folder" where there are several; attrs["variants"] tells apart what differs by more than the
         seed (`mark_variants`)."""
-        table = summary_of(self.runs)
+        table = summarise(self.runs)
         if len(self.folders) > 1:
             table["folder"] = [str(run.path.parent) for run in self.runs]
         table.attrs["variants"] = {run.run_id: run.variant for run in self.runs}
@@ -144,7 +145,7 @@ def mark_variants(runs: list[Run]) -> list[Run]:
 
 
 def _group(run: Run) -> tuple[Any, ...]:
-    return tuple(run.fact(name) for name in GROUP)
+    return tuple(run.get(name) for name in GROUP)
 
 
 def _options(run: Run) -> dict[str, Any]:
@@ -172,9 +173,9 @@ def _once(runs: list[Run]) -> tuple[list[Run], list[str]]:
     twins: dict[tuple[Any, ...], list[Run]] = {}
     for run in runs:
         if run.status == "finished":
-            twins.setdefault(
-                (*_line(run), run.fact("memory_bytes"), run.fact("seed", 0)), []
-            ).append(run)
+            twins.setdefault((*_line(run), run.get("memory_bytes"), run.get("seed", 0)), []).append(
+                run
+            )
     dropped: set[int] = set()
     same: dict[tuple[str, str], list[str]] = {}
     apart: dict[tuple[str, str], list[str]] = {}
@@ -207,14 +208,14 @@ def _once(runs: list[Run]) -> tuple[list[Run], list[str]]:
 
 def _line(run: Run) -> tuple[Any, ...]:
     """What runs of one line of a figure have in common."""
-    return *(run.fact(name) for name in GROUP if name != "memory_bytes"), run.variant
+    return *(run.get(name) for name in GROUP if name != "memory_bytes"), run.variant
 
 
 def _same_results(run: Run, other: Run) -> bool:
     """Whether two runs ended alike: time and machine apart."""
     facts = ("exemplars", "used_bytes", "steps")
     return run.accuracy.equals(other.accuracy) and all(
-        run.fact(name) == other.fact(name) for name in facts
+        run.get(name) == other.get(name) for name in facts
     )
 
 

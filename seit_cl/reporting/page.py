@@ -96,7 +96,7 @@ def render_page(
             for status in ("finished", "running", "failed")
         },
         skipped={
-            str(run.fact("dataset")): n for run in runs if (n := int(run.fact("skipped_images", 0)))
+            str(run.get("dataset")): n for run in runs if (n := int(run.get("skipped_images", 0)))
         },
     )
 
@@ -187,17 +187,17 @@ def run_series(run: Run) -> base.Series:
 def facts_of(run: Run) -> dict[str, Any]:
     """What filters go by, as text; memory and seed as numbers. Those that a damaged run lacks are ""."""
     known = {
-        facet: str(run.fact(facet, ""))
+        facet: str(run.get(facet, ""))
         for facet in ("dataset", "scenario", "strategy", "learner", "format")
     }
-    seed = run.fact("seed", "")
+    seed = run.get("seed", "")
     return {**known, "memory_bytes": _bytes(run), "options": run.variant, "seed": seed}
 
 
 def _bytes(run: Run) -> Any:
     """The budget; of a run that has no facts yet, from its options."""
-    if "memory_bytes" in run.facts:
-        return int(run.facts["memory_bytes"])
+    if "memory_bytes" in run.metadata:
+        return int(run.metadata["memory_bytes"])
     asked = run.config.get("memory_mb")
     return round(float(asked) * base.MB) if isinstance(asked, int | float) else ""
 
@@ -293,7 +293,7 @@ def _small_png(data: bytes) -> tuple[bytes, int, int]:
 def _beside(runs: Sequence[Run]) -> str:
     """What token runs need beside the memory."""
     sizes = {
-        int(run.fact("codec_bytes", 0))
+        int(run.get("codec_bytes", 0))
         for run in base.with_memory(runs)
         if base.is_tokens(base.series(run))
     } - {0}
@@ -326,11 +326,11 @@ def _describe(run: Run, classes: Mapping[tuple[str, ...], int]) -> dict[str, Any
         for title, keys in IDENTITY.items()
     }
     identity["Dataset"] = {
-        "dataset": run.fact("dataset"),
-        "scenario": run.fact("scenario"),
+        "dataset": run.get("dataset"),
+        "scenario": run.get("scenario"),
         **identity["Dataset"],
     }
-    identity["Tokenizer"].setdefault("tokenizer_identity", run.fact("tokenizer") or "none")
+    identity["Tokenizer"].setdefault("tokenizer_identity", run.get("tokenizer") or "none")
     identity["More"] = environment
     options = [
         f"{option}: {json.dumps(value, ensure_ascii=False, default=str)}"
@@ -349,5 +349,5 @@ def _describe(run: Run, classes: Mapping[tuple[str, ...], int]) -> dict[str, Any
         "classes": classes[tuple(map(str, names))] if isinstance(names, list) else 0,
         "number_of_classes": len(names) if isinstance(names, list) else 0,
         "config": "\n".join(options),
-        "facts": json.dumps(run.facts, indent=1, ensure_ascii=False),
+        "facts": json.dumps(run.metadata, indent=1, ensure_ascii=False),
     }

@@ -41,7 +41,7 @@ def panels(
     grid = _first(grid, MOST)
     columns = max(len(row) for row in grid)
     drawn = [run for row in grid for run in row if run is not None]
-    seeds = ", ".join(map(str, sorted({run.fact("seed", 0) for run in drawn})))
+    seeds = ", ".join(map(str, sorted({run.get("seed", 0) for run in drawn})))
     settings = base.rows_of(base.with_memory(drawn) or drawn)
     note = f"one seed of each: {seeds}" + (
         f"; the first {len(drawn)} of {all_panels}" if len(drawn) < all_panels else ""
@@ -78,7 +78,7 @@ def grid_of(runs: list[Run]) -> list[list[Run | None]]:
     """Rows of panels: setting and series with a column per budget, several side by side where there are many; then the
     runs without memory."""
     first: dict[tuple[base.Setting, base.Series, int], Run] = {}
-    for run in sorted(runs, key=lambda r: (r.fact("seed", 0), r.run_id)):
+    for run in sorted(runs, key=lambda r: (r.get("seed", 0), r.run_id)):
         first.setdefault((base.setting(run), base.series(run), base.budget(run)), run)
     sizes = sorted({size for _, _, size in first if size})
     lines = sorted({(setting, series) for setting, series, size in first if size})

@@ -22,12 +22,12 @@ class Phase(NamedTuple):
 def phases(run: Run) -> dict[str, Phase]:
     """The phases that a run noted. Of older runs "train" is all learning, remembering included, and its images are those of
     full batches."""
-    noted = run.facts.get("phases")
+    noted = run.metadata.get("phases")
     if isinstance(noted, dict):
         return {name: Phase(**values) for name, values in noted.items() if name in PHASES}
-    seconds, steps = run.fact("train_seconds"), run.fact("steps")
+    seconds, steps = run.get("train_seconds"), run.get("steps")
     batch = float(run.config.get("batch", 0)) + (
-        float(run.config.get("replay_batch", 0)) if run.fact("memory_bytes") else 0
+        float(run.config.get("replay_batch", 0)) if run.get("memory_bytes") else 0
     )
     if not seconds or not steps or not batch:
         return {}
@@ -42,7 +42,7 @@ def core_seconds(runs: Sequence[Run], tokenized: bool) -> float:
         found = [
             phase
             for run in runs
-            if isinstance(run.facts.get("phases"), dict) and (phase := phases(run).get(name))
+            if isinstance(run.metadata.get("phases"), dict) and (phase := phases(run).get(name))
         ]
         images = sum(phase.images for phase in found)
         total += (

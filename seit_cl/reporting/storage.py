@@ -23,7 +23,7 @@ def lines_of(shown: list[Run], row: base.Setting) -> list[Line]:
     """The lines of a setting that kept exemplars."""
     groups: dict[base.Series, list[Run]] = {}
     for run in shown:
-        if base.setting(run) == row and float(run.fact("exemplars", 0)) > 0:
+        if base.setting(run) == row and float(run.get("exemplars", 0)) > 0:
             groups.setdefault(base.series(run), []).append(run)
     lines = []
     for key in base.in_order(groups):
@@ -32,8 +32,8 @@ def lines_of(shown: list[Run], row: base.Setting) -> list[Line]:
         for size in sorted({base.budget(run) for run in group}):
             ends = [100 * final_accuracy(run.accuracy) for run in group if base.budget(run) == size]
             accuracy[size] = (*base.mean_std(ends), len(ends))
-        each = base.mean_std([float(run.fact("bytes_per_exemplar")) for run in group])[0]
-        codec = base.mean_std([float(run.fact("codec_bytes", 0)) for run in group])[0]
+        each = base.mean_std([float(run.get("bytes_per_exemplar")) for run in group])[0]
+        codec = base.mean_std([float(run.get("codec_bytes", 0)) for run in group])[0]
         lines.append(
             Line(key, Storage(each, codec, core_seconds(group, base.is_tokens(key))), accuracy)
         )

@@ -58,12 +58,12 @@ def test_the_whole_comparison_runs_once_and_gives_its_page(
     compare.main()
     said, runs = capsys.readouterr().out, read_runs(tmp_path / "out")
     assert {run.status for run in runs} == {"finished"} and "error: raw" not in said
-    assert {run.fact("strategy") for run in runs} == {"er", "naive", "joint", "cumulative"}
+    assert {run.get("strategy") for run in runs} == {"er", "naive", "joint", "cumulative"}
     assert (
         "needs at least" in said or "too small" in said
     )  # a raw image of 32 px has 3,072 bytes: no run, and no end either
-    tokens = [run for run in runs if run.fact("format") == "tokens"]
-    assert {(run.fact("memory_bytes"), run.fact("seed")) for run in tokens} == {
+    tokens = [run for run in runs if run.get("format") == "tokens"]
+    assert {(run.get("memory_bytes"), run.get("seed")) for run in tokens} == {
         (b, s) for b in (1000, 20000) for s in (0, 1)
     }
     assert (tmp_path / "out" / "report.html").exists()
@@ -121,7 +121,7 @@ def test_with_more_bytes_a_memory_that_is_not_full_gives_the_same_run(
         run(data, tmp_path / run_id(c), format=c.format, memory_mb=c.memory_mb)
         for c in (tight, small, large)
     ]
-    assert [outcome.run.fact("memory_full") for outcome in runs] == [True, False, False]
+    assert [outcome.run.get("memory_full") for outcome in runs] == [True, False, False]
     assert runs[1].losses == runs[2].losses and runs[1].run.accuracy.equals(runs[2].run.accuracy)
     (tmp_path / run_id(large) / "facts.json").unlink()
     found = finished_run(large, tmp_path)

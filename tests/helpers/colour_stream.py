@@ -12,7 +12,8 @@ from seit_cl.config import RunConfig
 from seit_cl.experiment.experiment import Experiment, StepInfo
 from seit_cl.experiment.run_data import RunData
 from seit_cl.learner.strategy import Strategy
-from seit_cl.results.run_files import Run, read_run, rebuild_summary
+from seit_cl.results.run_files import Run, read_run
+from seit_cl.results.summary import rebuild_summary
 
 COLOURS = torch.tensor([(200, 60, 60), (60, 200, 60), (60, 60, 200), (200, 200, 60)])
 TRAIN, VAL = 12, 10  # images a class

@@ -80,13 +80,13 @@ def test_runs_of_the_same_options_and_seed_with_different_results_are_kept_apart
     for run_dir in (tmp_path / "b").glob("er-tokens-*-s0"):
         other_answers(run_dir)
     found = gather([tmp_path / "a", tmp_path / "b"])
-    tokens = [run for run in found.runs if run.fact("format") == "tokens"]
+    tokens = [run for run in found.runs if run.get("format") == "tokens"]
     assert sorted((run.variant, run.run_id) for run in tokens) == [
         ("in a", "a/er-tokens-500000-tokens-s0"),
         ("in a", "er-tokens-500000-tokens-s1"),
         ("in b", "b/er-tokens-500000-tokens-s0"),
     ]
-    (raw,) = [run for run in found.runs if run.fact("format") == "raw"]
+    (raw,) = [run for run in found.runs if run.get("format") == "raw"]
     assert raw.variant == ""
     assert (
         "er-tokens-500000-tokens-s0: different results in a and in b; both kept, told apart by folder"
@@ -184,7 +184,7 @@ def test_a_table_cut_between_two_lines_is_noticed(tmp_path):
     run_dir = write_run(tmp_path)
     lines = (run_dir / "accuracy.csv").read_text().splitlines(keepends=True)
     (run_dir / "accuracy.csv").write_text("".join(lines[:-13]))
-    assert read_run(run_dir).problem == "accuracy.csv: step 4 lacks 13 of 15 classes: half-written"
+    assert read_run(run_dir).problem == "accuracy.csv: the test after experience 4 lacks 13 of 15 classes: half-written"
 
 
 def test_a_folder_with_results_but_no_configuration_is_named(tmp_path):

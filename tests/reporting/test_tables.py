@@ -12,7 +12,8 @@ from seit_cl.reporting import base
 from seit_cl.reporting.tables import Table
 from seit_cl.reports import accuracy_against_memory, area, differences, summary
 from seit_cl.results.metrics import area_under_curve
-from seit_cl.results.run_files import read_runs, rebuild_summary
+from seit_cl.results.run_files import read_runs
+from seit_cl.results.summary import rebuild_summary
 
 
 @pytest.fixture(scope="module")

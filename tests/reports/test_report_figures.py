@@ -30,9 +30,7 @@ def test_forgetting_is_in_points_and_starts_at_zero(tmp_path):
     runs = read_runs(tmp_path)
     ax = forgetting_report.make(runs).axes[0]
     tokens = [
-        run
-        for run in runs
-        if run.fact("format") == "tokens" and run.fact("memory_bytes") == 100_000
+        run for run in runs if run.get("format") == "tokens" and run.get("memory_bytes") == 100_000
     ]
     want = np.mean([100 * forgetting(run.accuracy) for run in tokens])
     assert any(

@@ -10,7 +10,8 @@ from seit_cl import report
 from seit_cl.core import plugins
 from seit_cl.reporting import base
 from seit_cl.reports import accuracy_against_all_bytes, best_against_memory, paired_difference
-from seit_cl.results.run_files import read_runs, rebuild_summary
+from seit_cl.results.run_files import read_runs
+from seit_cl.results.summary import rebuild_summary
 
 FIGURES = {
     "accuracy_over_experiences",
@@ -193,16 +194,16 @@ def test_a_sweep_is_one_line_of_differences_to_the_best_at_each_budget(tmp_path)
 def test_all_bytes_are_the_memorys_the_codecs_and_the_strategys(tmp_path):
     write_run(tmp_path, memory=100_000, strategy_bytes=7)
     (run,) = read_runs(tmp_path)
-    without = run.facts["used_bytes"] + 900_000 + 7
+    without = run.metadata["used_bytes"] + 900_000 + 7
     assert accuracy_against_all_bytes.all_bytes(run) == without
     assert (
         accuracy_against_all_bytes.all_bytes(run, model=True)
-        == without + run.facts["model_bytes"]
+        == without + run.metadata["model_bytes"]
         > without
     )
     figure = accuracy_against_all_bytes.make([run])
     assert figure.axes[0].containers[0].lines[0].get_xdata() == pytest.approx(
-        [(run.facts["used_bytes"] + 900_007) / 1e6]
+        [(run.metadata["used_bytes"] + 900_007) / 1e6]
     )
 
 
@@ -234,7 +235,7 @@ def test_the_best_option_is_chosen_among_those_with_the_most_seeds(tmp_path):
     write_run(tmp_path)
     report.build_report(tmp_path)
     assert "best_against_memory" in figures(tmp_path)
-    jpegs = [run for run in read_runs(tmp_path) if run.fact("format") in specs]
+    jpegs = [run for run in read_runs(tmp_path) if run.get("format") in specs]
     df = rebuild_summary(tmp_path).groupby("format")["final_accuracy"].mean() * 100
     options, mean, _ = best_against_memory.best(jpegs)
     assert options != "quality=90,size=64" and mean == pytest.approx(
@@ -263,7 +264,7 @@ def test_what_a_sweep_tried_once_is_left_out_where_its_winner_has_more_seeds(tmp
     runs = read_runs(tmp_path)
     left = {run.run_id for run in runs} - {run.run_id for run in base.past_sweeps(runs)}
     assert left == {
-        run.run_id for run in runs if run.fact("format") == tried[1] and base.budget(run) == 100_000
+        run.run_id for run in runs if run.get("format") == tried[1] and base.budget(run) == 100_000
     }
     figure = plugins.load("report", "accuracy_against_memory").make(runs)
     assert "tried with one seed alone is left out" in figure.get_suptitle().replace("\n", " ")
@@ -295,7 +296,7 @@ def test_styles_stay_the_same_whatever_figure(grid):
 def test_whether_a_budget_binds(tmp_path, memory, bound):
     write_run(tmp_path, spec="tokens", memory=memory)  # 4,000 samples of 325 bytes are 1.3 MB
     (run,) = read_runs(tmp_path)
-    used = run.facts["used_bytes"]
+    used = run.metadata["used_bytes"]
     assert base.binds(run) == (bound or memory - used < 0.02 * memory)
 
 
@@ -317,11 +318,9 @@ def test_a_memory_that_is_not_full_stands_for_larger_ones_of_its_series_and_seed
     carried = [
         run
         for run in base.at_all_budgets(runs)
-        if run.fact("format") == "tokens" and base.budget(run) == 8_000_000
+        if run.get("format") == "tokens" and base.budget(run) == 8_000_000
     ]
-    whole = [
-        run for run in runs if run.fact("format") == "tokens" and base.budget(run) == 2_000_000
-    ]
+    whole = [run for run in runs if run.get("format") == "tokens" and base.budget(run) == 2_000_000]
     assert [run.run_id for run in carried] == [run.run_id for run in whole]
     assert (
         len(base.at_all_budgets(runs)) == len(runs) + 2

@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 
 from seit_cl.core.errors import UserError
-from seit_cl.results import metrics, run_files
+from seit_cl.results import metrics, run_files, summary
 
-FACTS = dict.fromkeys(run_files.FACT_COLUMNS, 1) | {
+FACTS = dict.fromkeys(run_files.METADATA_NAMES, 1) | {
     "status": "finished",
     "scenario": "s",
     "format": "tokens",
@@ -110,7 +110,10 @@ def test_round_trip(tmp_path):
     rows = run_files.accuracy_rows(0, 0, names, dict.fromkeys(names, 9))
     run = run_files.read_run(write(tmp_path / "r", rows=rows))
     assert (
-        run.run_id == "r" and run.status == "finished" and run.problem == "" and run.facts == FACTS
+        run.run_id == "r"
+        and run.status == "finished"
+        and run.problem == ""
+        and run.metadata == FACTS
     )
     assert run.config == {"seed": 3, "strategy": "er"} and run.environment == {"command": "x"}
     assert run.accuracy.to_dict("records") == rows
@@ -124,9 +127,21 @@ def test_round_trip(tmp_path):
     }
 
 
+def test_tables_with_the_old_names_of_columns_are_read_as_the_new_ones(tmp_path):
+    run = run_files.read_run(write(tmp_path / "r"))
+    for name in ("accuracy.csv", "memory.csv"):
+        path = tmp_path / "r" / name
+        header, _, rows = path.read_text().partition("\n")
+        names = ["step", *header.split(",")[1:]]
+        path.write_text(",".join(names) + "\n" + rows)
+    old = run_files.read_run(tmp_path / "r")
+    pd.testing.assert_frame_equal(old.accuracy, run.accuracy)
+    pd.testing.assert_frame_equal(old.memory, run.memory)
+
+
 def test_summary_columns_and_values(tmp_path):
     write(tmp_path / "r")
-    df = run_files.rebuild_summary(tmp_path)
+    df = summary.rebuild_summary(tmp_path)
     assert ",".join(df.columns) == (
         "run_id,scenario,dataset,strategy,format,learner,model,tokenizer,memory_bytes,seed,exemplars,classes_covered,"
         "used_bytes,payload_bytes,bytes_per_exemplar,codec_bytes,model_bytes,strategy_bytes,steps,final_accuracy,"
@@ -138,9 +153,9 @@ def test_summary_columns_and_values(tmp_path):
 def test_summary_is_rebuilt_the_same_and_never_appended_to(tmp_path):
     for name in ("b", "a", "c"):
         write(tmp_path / name)
-    run_files.rebuild_summary(tmp_path)
+    summary.rebuild_summary(tmp_path)
     first = (tmp_path / "summary.csv").read_bytes()
-    run_files.rebuild_summary(tmp_path)
+    summary.rebuild_summary(tmp_path)
     assert (tmp_path / "summary.csv").read_bytes() == first
     assert [line.split(",")[0] for line in first.decode().splitlines()] == ["run_id", "a", "b", "c"]
     assert list(tmp_path.glob(".*.tmp")) == []
@@ -149,8 +164,8 @@ def test_summary_is_rebuilt_the_same_and_never_appended_to(tmp_path):
 DAMAGE = {
     "config.yaml": ("a: [1", "config.yaml"),
     "facts.json": ('{"status": "fin', "facts.json"),
-    "accuracy.csv": ("step,experience,class,correct,total\n0,0,a,", "accuracy.csv"),
-    "memory.csv": ("step,kind\n", "memory.csv"),
+    "accuracy.csv": ("after_experience,experience,class,correct,total\n0,0,a,", "accuracy.csv"),
+    "memory.csv": ("experience,kind\n", "memory.csv"),
     "environment.json": ("[]", "environment.json"),
 }
 
@@ -160,7 +175,7 @@ def test_a_damaged_folder_is_listed_with_its_problem(tmp_path, name):
     write(tmp_path / "good")
     (write(tmp_path / "bad") / name).write_text(DAMAGE[name][0])
     (tmp_path / "figures").mkdir()
-    df = run_files.rebuild_summary(tmp_path).set_index("run_id")
+    df = summary.rebuild_summary(tmp_path).set_index("run_id")
     assert df["status"].to_dict() == {"bad": "failed", "good": "finished"}
     run = run_files.read_run(tmp_path / "bad")
     assert DAMAGE[name][1] in run.problem and "\n" not in run.problem
@@ -169,21 +184,24 @@ def test_a_damaged_folder_is_listed_with_its_problem(tmp_path, name):
 def test_binary_rubbish_and_missing_results_are_tolerated(tmp_path):
     (write(tmp_path / "a") / "accuracy.csv").write_bytes(b"\xff\xfe\x00\x81" * 50)
     (write(tmp_path / "b") / "accuracy.csv").unlink()
-    assert set(run_files.rebuild_summary(tmp_path)["status"]) == {"failed"}
+    assert set(summary.rebuild_summary(tmp_path)["status"]) == {"failed"}
 
 
 def test_unfinished_run_takes_what_is_known_from_its_configuration(tmp_path):
     write(tmp_path / "r", facts=None)
-    row = run_files.rebuild_summary(tmp_path).iloc[0]
+    row = summary.rebuild_summary(tmp_path).iloc[0]
     assert row["status"] == "running" and row["strategy"] == "er" and row["seed"] == 3
     assert math.isnan(row["final_accuracy"])
-    run_files.write_facts(tmp_path / "r", {"status": "failed", "scenario": "s"})
-    assert run_files.rebuild_summary(tmp_path)["status"].tolist() == ["failed"]
+    run_files.write_metadata(tmp_path / "r", {"status": "failed", "scenario": "s"})
+    assert summary.rebuild_summary(tmp_path)["status"].tolist() == ["failed"]
 
 
 def test_duplicate_rows_are_a_problem(tmp_path):
     rows = run_files.accuracy_rows(0, 0, {"a": 1}, {"a": 2})
-    assert "same step" in run_files.read_run(write(tmp_path / "r", rows=rows + rows)).problem
+    assert (
+        "same after_experience"
+        in run_files.read_run(write(tmp_path / "r", rows=rows + rows)).problem
+    )
 
 
 def test_facts_must_be_complete_and_may_be_numpy(tmp_path):
@@ -197,7 +215,7 @@ def test_not_a_run(tmp_path):
     with pytest.raises(UserError, match=r"no config\.yaml"):
         run_files.read_run(tmp_path)
     with pytest.raises(UserError, match="no such folder"):
-        run_files.rebuild_summary(tmp_path / "nothing")
+        summary.rebuild_summary(tmp_path / "nothing")
 
 
 def test_write_atomic_keeps_the_old_file_when_it_fails(tmp_path, monkeypatch):

@@ -209,7 +209,7 @@ def test_classes_that_come_again_are_learnt_replayed_resumed_and_reported(
     resumed = run(data, tmp_path / "runs" / "cut", **options)
     assert resumed.losses == whole.losses[-len(resumed.losses) :]
     pd.testing.assert_frame_equal(resumed.run.accuracy, whole.run.accuracy)
-    last = resumed.run.accuracy[resumed.run.accuracy["step"] == 2]
+    last = resumed.run.accuracy[resumed.run.accuracy["after_experience"] == 2]
     assert last.groupby("experience")["total"].sum().tolist() == [40, 40, 40]
     assert build_report(tmp_path / "runs").is_file()
 

@@ -95,9 +95,9 @@ def test_what_is_tested_every_few_experiences_makes_a_report(
 ) -> None:
     ended = run(data, tmp_path / "runs" / "run", strategy=strategy, **OPTIONS)
     last = len(build_scenario(OPTIONS["scenario"]).cut(data.dataset, Cut(2))) - 1
-    steps = sorted(set(ended.run.accuracy["step"]))
+    steps = sorted(set(ended.run.accuracy["after_experience"]))
     assert steps == ([last] if strategy == "joint" else [1, 3, last])
-    final = ended.run.accuracy[ended.run.accuracy["step"] == last]
+    final = ended.run.accuracy[ended.run.accuracy["after_experience"] == last]
     assert final["total"].sum() == len(data.dataset.val)
     assert ended.row["final_accuracy"] == pytest.approx(
         final["correct"].sum() / final["total"].sum()

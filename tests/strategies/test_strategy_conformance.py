@@ -95,7 +95,7 @@ def test_a_run_ends_with_finite_losses_and_all_its_rows(
     ended = outcome(strategy, spec)
     assert ended.run.status == "finished"
     assert len(ended.losses) == ended.row["steps"] > 0 and all(map(math.isfinite, ended.losses))
-    last = ended.run.accuracy[ended.run.accuracy.step == 1]
+    last = ended.run.accuracy[ended.run.accuracy.after_experience == 1]
     assert (
         sorted(last["class"]) == [f"colour{i}" for i in range(4)]
         and last.total.tolist() == [10] * 4
@@ -113,7 +113,7 @@ def test_the_memory_file_is_within_its_budget_and_nothing_else_remains(
     if strategy in REPLAYS:
         assert files["memory.bin"] == ended.row["used_bytes"] <= ended.row["memory_bytes"] == 10_000
         assert ended.row["exemplars"] > 0
-        assert ended.run.memory is not None and (ended.run.memory.step == 1).any()
+        assert ended.run.memory is not None and (ended.run.memory.experience == 1).any()
 
 
 @every_strategy
@@ -210,7 +210,7 @@ def test_experiences_of_one_class_and_last_batches_of_one_sample_are_a_stream(
 ) -> None:
     ended = run(data, tmp_path / "run", strategy=strategy, experiences=4, batch=TRAIN - 1)
     assert ended.run.status == "finished" and all(map(math.isfinite, ended.losses))
-    assert len(ended.run.accuracy[ended.run.accuracy.step == 3]) == 4
+    assert len(ended.run.accuracy[ended.run.accuracy.after_experience == 3]) == 4
     assert ended.row["steps"] == len(ended.losses)
 
 
@@ -259,7 +259,7 @@ def test_replay_learns_and_remembers_what_naive_training_forgets(
 
 
 def test_the_results_name_the_policy_that_was_used(outcome: Callable[[str, str], Outcome]) -> None:
-    assert [outcome(name, "tokens").run.fact("policy") for name in ("er", "icarl")] == [
+    assert [outcome(name, "tokens").run.get("policy") for name in ("er", "icarl")] == [
         "class-balanced",
         "herding",
     ]
