@@ -1,8 +1,8 @@
 """Files of a run folder: writing them during a run and reading them back for reports.
 
-A run folder holds config.yaml and environment.json from the start, accuracy.csv and memory.csv, which
-are replaced after every experience, facts.json with the run's metadata, and log.txt. Every file but the
-log is replaced as a whole. Accuracies are fractions, sizes are bytes.
+A run folder holds config.yaml and environment.json from the start, accuracy.csv and memory.csv,
+which are replaced after every experience, facts.json with the run's metadata, and log.txt. Every
+file but the log is replaced as a whole. Accuracies are fractions, sizes are bytes.
 """
 
 from __future__ import annotations
@@ -184,7 +184,7 @@ def write_exemplars(run_dir: Path, before: np.ndarray, after: np.ndarray) -> Non
 
 
 def write_metadata(run_dir: Path, metadata: Mapping[str, Any]) -> None:
-    """Replace facts.json; a run that is running or failed has its "status" and a few values only."""
+    """Replace facts.json; an unfinished or failed run has its "status" and a few values only."""
     plain = {}
     for name, value in metadata.items():
         plain[name] = value.item() if isinstance(value, np.generic) else value
@@ -286,7 +286,7 @@ def _read_memory(path: Path) -> pd.DataFrame:
 def _read_table(
     path: Path, columns: tuple[str, ...], old_columns: tuple[str, ...], text: tuple[str, ...]
 ) -> pd.DataFrame:
-    """Read a CSV of whole numbers but for its columns of text, where "nan" is a name like others."""
+    """Read a CSV of whole numbers with columns of text, where "nan" is a name like others."""
     content = path.read_bytes()
     if not content.endswith(b"\n"):
         raise ValueError("ends in the middle of a line: half-written")
