@@ -1,0 +1,232 @@
+"""Parts of a token file: some images each, encoded by any process, and joined into one file.
+
+A part whose file exists is not encoded again, so that an interrupted command resumes.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seit_cl.core.errors import UserError
+from seit_cl.core.files import atomic_file, write_atomic
+from seit_cl.data.base import Dataset
+from seit_cl.data.images import load_images
+from seit_cl.data.token_file import About, TokenSplit, write_token_file
+from seit_cl.tokenizers import Tokenizer, open_tokenizer
+
+PART = 512  # images of a part
+CHUNK = 64  # images of a part that are decoded and tokenized at a time
+TIMEOUT = 600.0  # seconds without a new part after which rank 0 stops waiting for the others
+
+Advance = Callable[[int], None]  # is called with the number of images encoded since the last call
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some images of a split and the file for their tokens.
+
+    Args:
+        paths: image files.
+        file: .npy file.
+        resolution: side S in pixels.
+    """
+
+    paths: list[Path]
+    file: Path
+    resolution: int
+
+    def write(self, encode: Callable[[Tensor], Tensor], threads: int | None = None) -> int:
+        """Encode the images and write their tokens (n, G, H, W) int16.
+
+        Args:
+            encode: images (B, 3, S, S) uint8 to tokens (B, G, H, W).
+            threads: for decoding; None: all cores.
+
+        Returns:
+            The number of images.
+        """
+        chunks = [self.paths[start : start + CHUNK] for start in range(0, len(self.paths), CHUNK)]
+        with ThreadPoolExecutor(1) as executor:  # decodes the next chunk meanwhile
+            batches = executor.map(
+                lambda chunk: load_images(chunk, self.resolution, threads), chunks
+            )
+            tokens = torch.cat([encode(images) for images in batches])
+        with atomic_file(self.file) as file:
+            np.save(file, tokens.numpy(), allow_pickle=False)
+        return len(self.paths)
+
+
+def prepare_parts(
+    folder: Path, dataset: Dataset, tokenizer: Tokenizer, resolution: int
+) -> dict[str, list[Part]]:
+    """Make the folder of the parts, or check that an existing one is of the same images and tokens.
+
+    Args:
+        folder: holds the parts' files and, in parts.json, what they are of.
+        dataset: the images of both splits.
+        tokenizer: encodes them.
+        resolution: side S in pixels.
+
+    Returns:
+        All parts by split, including those whose files exist.
+
+    Raises:
+        UserError: the folder belongs to another command, or cannot be written.
+    """
+    description = json.dumps(
+        {
+            "images": dataset.manifest,
+            "tokenizer": tokenizer.identity,
+            "resolution": resolution,
+            "part": PART,
+        }
+    )
+    description_file = folder / "parts.json"
+    try:
+        folder.mkdir(exist_ok=True)
+        if not description_file.exists():
+            write_atomic(description_file, description)
+        is_same = description_file.read_text() == description
+    except OSError as error:
+        raise UserError(
+            f"{folder}: cannot be written ({error.strerror}); choose another --out"
+        ) from error
+    if not is_same:
+        raise UserError(
+            f"{folder}: has parts of other images, another tokenizer or another --resolution; "
+            "delete it, or choose another --out"
+        )
+    return {
+        "train": _cut(dataset.train.paths, folder, "train", resolution),
+        "val": _cut(dataset.val.paths, folder, "val", resolution),
+    }
+
+
+def _cut(paths: list[Path], folder: Path, split: str, resolution: int) -> list[Part]:
+    parts = []
+    for start in range(0, len(paths), PART):
+        file = folder / f"{split}-{start:09d}.npy"
+        parts.append(Part(paths[start : start + PART], file, resolution))
+    return parts
+
+
+def encode_in_processes(
+    parts: Sequence[Part], tokenizer_spec: str, workers: int, advance: Advance
+) -> None:
+    """Write parts in worker processes of one thread each.
+
+    Args:
+        parts: written in any order.
+        tokenizer_spec: opened once in every process.
+        workers: number of processes.
+        advance: called after each part with its number of images.
+    """
+    context = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
+    with context.Pool(workers, _start_worker, (tokenizer_spec,)) as pool:
+        for images in pool.imap_unordered(_write_part, parts):
+            advance(images)
+
+
+_worker_tokenizer: list[Tokenizer] = []  # the tokenizer of this worker process
+
+
+def _start_worker(tokenizer_spec: str) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process ends the pool
+    torch.set_num_threads(1)
+    _worker_tokenizer[:] = [open_tokenizer(tokenizer_spec)]
+
+
+def _write_part(part: Part) -> int:
+    return part.write(_worker_tokenizer[0].encode, threads=1)
+
+
+def wait_for_parts(parts: Sequence[Part], advance: Advance, timeout: float = TIMEOUT) -> None:
+    """Wait until the files of all parts exist.
+
+    Args:
+        parts: written by other ranks.
+        advance: called with the number of images in the parts that have appeared.
+        timeout: seconds without a new part after which waiting ends.
+
+    Raises:
+        UserError: no part appeared within the timeout.
+    """
+    missing = list(parts)
+    last_change = time.monotonic()
+    while missing:
+        finished = [part for part in missing if part.file.exists()]
+        if finished:
+            missing = [part for part in missing if part not in finished]
+            last_change = time.monotonic()
+            advance(sum(len(part.paths) for part in finished))
+        elif time.monotonic() - last_change > timeout:
+            raise UserError(
+                f"{missing[0].file}: not written by its rank within {timeout:g} s; "
+                "start the command again to resume"
+            )
+        else:
+            time.sleep(min(0.5, timeout / 10))
+
+
+def join_parts(
+    out: Path, dataset: Dataset, tokenizer: Tokenizer, resolution: int, parts: dict[str, list[Part]]
+) -> str:
+    """Write the token file of all parts.
+
+    Args:
+        out: the token file.
+        dataset, tokenizer, resolution: as in `prepare_parts`.
+        parts: by split, all with their files.
+
+    Returns:
+        The identity of the token file.
+
+    Raises:
+        UserError: a part cannot be read, or the file cannot be written.
+    """
+    notes = {"images": dataset.identity, "resolution": str(resolution)}
+    if dataset.held_out:
+        notes["held_out"] = dataset.held_out
+    about = About(
+        dataset.name,
+        dataset.classes,
+        tokenizer.codebook.cpu(),
+        tokenizer.combine,
+        tokenizer.stride,
+        tokenizer.identity,
+        tokenizer.codec_bytes,
+        None if tokenizer.mirror is None else tokenizer.mirror.cpu(),
+        notes=notes,
+    )
+    side = resolution // tokenizer.stride
+    splits = {
+        "train": TokenSplit(dataset.train.labels, _read_parts(parts["train"])),
+        "val": TokenSplit(dataset.val.labels, _read_parts(parts["val"])),
+    }
+    return write_token_file(out, about, (len(tokenizer.codebook), side, side), splits)
+
+
+def _read_parts(parts: list[Part]) -> Iterator[Tensor]:
+    """The tokens (n, G, H, W) of each part.
+
+    Raises:
+        UserError: a part cannot be read.
+    """
+    for part in parts:
+        try:
+            yield torch.from_numpy(np.load(part.file, allow_pickle=False))
+        except (OSError, EOFError, ValueError) as error:
+            raise UserError(
+                f"{part.file}: cannot be read ({error}); delete it and start the command again"
+            ) from error
