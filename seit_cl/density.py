@@ -330,6 +330,7 @@ def main() -> None:
         codes,
         (groups, side // tokenizer.stride, side // tokenizer.stride),
         tokenizer.identity,
+        tokenizer.entropy_model,
     )
     wanted = [
         spec

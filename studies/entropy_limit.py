@@ -22,7 +22,6 @@ from seit_cl.core.errors import UserError
 from seit_cl.core.files import atomic_file, write_atomic
 from seit_cl.core.machine import torch_threads
 from seit_cl.data.images import load_images
-from seit_cl.formats.entropy.model import find_entropy
 from seit_cl.reporting.markdown import page, publish, table, typed_command
 from seit_cl.tokenizers import DEFAULT_TOKENIZER, Tokenizer, open_tokenizer
 from seit_cl.tokenizers._encoding import check_resolution
@@ -143,7 +142,7 @@ def trained(
             tokenizer.codebook[0],
             side,
             Size(dropout=options.dropout),
-            find_entropy(tokenizer.identity),
+            tokenizer.entropy_model(),
         )
     if options.start is not None:
         first = torch.load(options.start / "training.pt", weights_only=True)["kept"]
@@ -183,7 +182,7 @@ def measure(options: Options) -> Result:
     with torch_threads(options.threads):
         tokens = tokens_of(options, tokenizer)
         model, training = trained(options, tokenizer, tokens)
-        found = rivals(model, find_entropy(tokenizer.identity), tokens["test"])
+        found = rivals(model, tokenizer.entropy_model(), tokens["test"])
     facts = {
         "training images": int(tokens["images"]),
         "training grids": len(tokens["train"]),

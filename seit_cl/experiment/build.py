@@ -90,6 +90,7 @@ def format_context(data: RunData, classes: int) -> FormatContext:
         data.tokenizer.codebook.shape[1],
         data.grid,
         data.tokenizer.identity,
+        data.tokenizer.entropy_model,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import write_atomic
+from seit_cl.formats.entropy.model import EntropyModel
 from seit_cl.memory.buffer import ByteBudgetBuffer, Transform
 
 NAME = "checkpoint.pt"
@@ -53,9 +55,14 @@ def _sweep(run_dir: Path, state: dict[str, Any]) -> None:
 
 
 def restore(
-    run_dir: Path, transform: Transform | None, device: torch.device
+    run_dir: Path,
+    transform: Transform | None,
+    device: torch.device,
+    entropy_model: Callable[[], EntropyModel] | None = None,
 ) -> tuple[dict[str, Any], ByteBudgetBuffer | None] | None:
-    """The last commit, or None where there is none; `transform` and `device` are the memory's (they are not saved).
+    """The last commit, or None where there is none.
+
+    `transform`, `device` and `entropy_model` are passed to `ByteBudgetBuffer.load`; a memory's file does not have them.
 
     What commits that did not come about have left is deleted.
 
@@ -86,7 +93,7 @@ def restore(
         ):
             what = "changed since" if named.exists() else "missing beside"
             raise UserError(f"{named}: {what} {NAME}; {mend}")
-        memory = ByteBudgetBuffer.load(saved, transform, device)
+        memory = ByteBudgetBuffer.load(saved, transform, device, entropy_model)
     _sweep(run_dir, state)
     return state, memory
 

@@ -203,7 +203,9 @@ class Experiment:
             if self.memory is not None
             else None
         )
-        found = checkpoint.restore(self.run_dir, transform, self.device)
+        found = checkpoint.restore(
+            self.run_dir, transform, self.device, self.data.tokenizer.entropy_model
+        )
         if found is None:
             return 0
         state, memory = found

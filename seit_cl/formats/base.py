@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
 from torch import Tensor
 
 from seit_cl.data.samples import Samples
 from seit_cl.formats._records import Records
+from seit_cl.formats.entropy.model import EntropyModel
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class FormatContext:
         codes: codebook size K of the tokenizer.
         grid: (G, H, W) of a token grid at this resolution.
         tokenizer: the tokenizer's identity.
+        entropy_model: reads the entropy model of the tokenizer's codes; not saved with the memory. None: the bundled
+            model, where it was fitted to this tokenizer.
     """
 
     resolution: int
@@ -29,6 +32,9 @@ class FormatContext:
     codes: int
     grid: tuple[int, int, int]
     tokenizer: str
+    entropy_model: Callable[[], EntropyModel] | None = field(
+        default=None, compare=False, repr=False
+    )
 
 
 class ExemplarFormat(Protocol):

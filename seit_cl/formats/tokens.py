@@ -15,7 +15,7 @@ from seit_cl.data.samples import Samples
 from seit_cl.formats._records import Records
 from seit_cl.formats.base import FormatContext
 from seit_cl.formats.entropy.grids import CODERS, GridCoder
-from seit_cl.formats.entropy.model import find_entropy
+from seit_cl.formats.entropy.reader import EntropyReader
 
 _CHUNK = 1 << 17  # codes worked on at once on a CPU, so that intermediate results stay in its cache
 
@@ -154,7 +154,8 @@ def entropy_coder(name: str, context: FormatContext) -> GridCoder:
         raise UserError(
             f"tokens: coder={name} codes one token a position, not {groups}; use coder=fixed"
         )
-    return CODERS[name](find_entropy(context.tokenizer), height, width)
+    read_model = context.entropy_model or EntropyReader(context.tokenizer)
+    return CODERS[name](read_model(), height, width)
 
 
 def code_bits(codes: int) -> int:

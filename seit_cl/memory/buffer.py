@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -17,6 +18,7 @@ from seit_cl.data.samples import Samples
 from seit_cl.formats import build_format
 from seit_cl.formats._records import Records
 from seit_cl.formats.base import FittedFormat
+from seit_cl.formats.entropy.model import EntropyModel
 from seit_cl.memory import file
 from seit_cl.memory.avalanche import DatasetSource, exemplar_dataset
 from seit_cl.memory.decoded_cache import Transform
@@ -247,8 +249,15 @@ class ByteBudgetBuffer(MeteredBuffer):
         path: str | os.PathLike[str],
         transform: Transform | None = None,
         device: torch.device = CPU,
+        entropy_model: Callable[[], EntropyModel] | None = None,
     ) -> ByteBudgetBuffer:
         """The memory of a file: the same exemplars, and from here on the same decisions.
+
+        Args:
+            path: of the file.
+            transform, device: as for ByteBudgetBuffer; the file does not have them.
+            entropy_model: reads the entropy model of the tokenizer's codes (Tokenizer.entropy_model), for records that
+                need it. None: the bundled model, where it was fitted to this tokenizer.
 
         Raises:
             UserError: no such file, no memory, or a damaged one.
@@ -256,14 +265,15 @@ class ByteBudgetBuffer(MeteredBuffer):
         body = file.read_file(path)
         try:
             head, rest = file.read_head(body)
-            fmt = build_format(head.spec, head.context)
+            context = replace(head.context, entropy_model=entropy_model)
+            fmt = build_format(head.spec, context)
             if fmt.side_info != head.side_info:
                 fmt.side_info = head.side_info
             exemplar_fields = file.read_stores(head.exemplar_fields)
             memory = cls(
                 head.budget,
                 fmt,
-                head.context,
+                context,
                 head.policy,
                 head.seed,
                 exemplar_fields,

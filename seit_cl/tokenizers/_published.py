@@ -12,6 +12,7 @@ from torch import Tensor
 
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import write_atomic
+from seit_cl.formats.entropy.reader import EntropyReader
 from seit_cl.tokenizers._checkpoint import own_card, read_state_dict, without
 from seit_cl.tokenizers.base import check_side, identity_of
 from seit_cl.tokenizers.bundled import PREPROCESSING, float32_arithmetic
@@ -95,6 +96,7 @@ class PublishedTokenizer:
         self.stride = model.stride
         self.device = self.codebook.device
         self.identity = identity_of(f"{kind} {PREPROCESSING}", weights(state))
+        self.entropy_model = EntropyReader(self.identity)
         self.codec_bytes = sum(t.numel() * t.element_size() for t in weights(state).values())
         if not 1 < self.codebook.shape[1] <= MAX_CODES:
             raise UserError(

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from seit_cl.core.errors import UserError
 from seit_cl.data.token_file import TokenFile
-from seit_cl.formats.entropy.model import register_beside
+from seit_cl.formats.entropy.reader import EntropyReader
 from seit_cl.tokenizers import DEFAULT_TOKENIZER, Tokenizer, open_tokenizer
 
 
@@ -26,11 +26,11 @@ class StoredTokenizer:
 
     def __init__(self, file: TokenFile) -> None:
         about = file.about
-        register_beside(file.path)
         self.path: Path = file.path
         self.codebook, self.mirror = about.codebook, about.mirror
         self.combine, self.stride, self.codec_bytes = about.combine, about.stride, about.codec_bytes
         self.identity, self.card = about.tokenizer, dict(about.notes)
+        self.entropy_model = EntropyReader(self.identity, file.path)
 
     def to(self, device: torch.device | str) -> StoredTokenizer:
         """Move to a device, in place."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal, Protocol, Self
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from seit_cl.core.errors import UserError
 from seit_cl.core.specs import NoOptions
+from seit_cl.formats.entropy.model import EntropyModel
 
 
 class Tokenizer(Protocol):
@@ -38,6 +39,10 @@ class Tokenizer(Protocol):
     def mirror(self) -> Tensor | None:
         """(G, K) int64, the code that each code becomes where an image is mirrored left to right, the grid being mirrored with
         it; None where mirror images have no such codes."""
+
+    @property
+    def entropy_model(self) -> Callable[[], EntropyModel]:
+        """Function that reads the entropy model of its codes; it raises a UserError where there is none."""
 
     def to(self, device: torch.device | str) -> Self:
         """Move to a device, in place."""

@@ -17,7 +17,7 @@ from torch import Tensor
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import write_atomic
 from seit_cl.core.specs import argument
-from seit_cl.formats.entropy.model import register_beside
+from seit_cl.formats.entropy.reader import EntropyReader
 from seit_cl.tokenizers.base import TokenizerKind, check_side, identity_of
 from seit_cl.tokenizers.nets.vqae import STRIDE, VQAutoencoder, first_levels
 
@@ -31,13 +31,24 @@ CHUNK_PIXELS = {
 
 
 class BundledTokenizer:
-    """A VQAutoencoder's weights as a Tokenizer (seit_cl.tokenizers.base)."""
+    """A VQAutoencoder's weights as a Tokenizer (seit_cl.tokenizers.base).
+
+    Args:
+        model: the trained weights.
+        card: model card.
+        path: the file that it was read from; its entropy model may be in the same folder.
+    """
 
     combine: Literal["sum", "concat"] = "sum"
     stride = STRIDE
     decodes = True
 
-    def __init__(self, model: VQAutoencoder, card: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        model: VQAutoencoder,
+        card: dict[str, str] | None = None,
+        path: Path | None = None,
+    ) -> None:
         self.model = rounded(model.eval().requires_grad_(False)).to(
             memory_format=torch.channels_last
         )
@@ -48,6 +59,7 @@ class BundledTokenizer:
         groups, codes, _ = self.codebook.shape
         self.mirror = torch.arange(codes).roll(codes // 2).repeat(groups, 1)
         self.identity = identity_of(PREPROCESSING, model.state_dict())
+        self.path, self.entropy_model = path, EntropyReader(self.identity, path)
         self.codec_bytes = sum(t.numel() * t.element_size() for t in stored(model).values())
 
     def to(self, device: torch.device | str) -> BundledTokenizer:
@@ -88,7 +100,7 @@ class BundledTokenizer:
         if levels == self.model.levels:
             return self
         card = self.card | {"levels": f"the first {levels} of {self.model.levels}"}
-        return BundledTokenizer(first_levels(self.model, levels), card)
+        return BundledTokenizer(first_levels(self.model, levels), card, self.path)
 
     def save(self, path: Path) -> None:
         """Write weights, configuration and model card into one safetensors file, atomically."""
@@ -129,11 +141,10 @@ def float32_arithmetic(device: torch.device) -> Iterator[None]:
 
 
 def load_tokenizer(path: Path) -> BundledTokenizer:
-    """Read a tokenizer file. What entropy coders know of its codes is taken from NAME.entropy.safetensors beside
-    NAME.safetensors, where there is such a file.
+    """Read a tokenizer file.
 
     Raises:
-        UserError: no such file, not a tokenizer, weights that do not fit its configuration, or another kind of file beside it.
+        UserError: no such file, not a tokenizer, or weights that do not fit its configuration.
     """
     try:
         with safe_open(str(path), framework="pt") as file:
@@ -147,8 +158,7 @@ def load_tokenizer(path: Path) -> BundledTokenizer:
             "python -m seit_cl.tokenize train --data-root DIR --out FILE.safetensors"
         ) from error
     metadata.pop("identity", None)
-    register_beside(path)
-    return BundledTokenizer(model, metadata)
+    return BundledTokenizer(model, metadata, path)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from seit_cl.core.cache import cache_folder
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import write_atomic
 from seit_cl.core.specs import argument
+from seit_cl.formats.entropy.reader import EntropyReader
 from seit_cl.tokenizers.base import TokenizerKind, check_side, identity_of
 from seit_cl.tokenizers.bundled import float32_arithmetic
 from seit_cl.tokenizers.nets.backbone import Backbone, BackboneSettings
@@ -39,6 +40,7 @@ class TimmTokenizer:
         self.config = json.dumps(settings | {"mean": mean, "std": std}, sort_keys=True)
         tensors = self.tensors()
         self.identity = identity_of(self.config, tensors)
+        self.entropy_model = EntropyReader(self.identity)
         self.codec_bytes = sum(
             tensor.numel() * tensor.element_size() for tensor in tensors.values()
         )

@@ -4,17 +4,14 @@ import pytest
 import torch
 
 from helpers import random_samples
-from helpers.random_entropy import random_model
 from helpers.random_samples import CODED
 from seit_cl.core import plugins
 from seit_cl.core.errors import UserError
 from seit_cl.core.specs import Spec
 from seit_cl.data.samples import Samples
 from seit_cl.formats import FormatContext, build_format, canonical_spec
-from seit_cl.formats.entropy.model import register_entropy
 
 SPECS = [*sorted(plugins.names("format")), "tokens:coder=ans", "tokens:coder=context"]
-register_entropy(random_model(CODED.codes, tokenizer=CODED.tokenizer))
 LOSSLESS = {"raw", "png", "jpeg_original"}
 LEAST_PSNR = 30  # dB, of every other format at its defaults on smooth images
 pytestmark = pytest.mark.parametrize("spec", SPECS)

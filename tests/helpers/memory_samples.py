@@ -1,5 +1,7 @@
 """A memory's world in miniature: a format of unequal records, and samples made from their ids."""
 
+from pathlib import Path
+
 import torch
 from torch import Tensor
 
@@ -7,11 +9,17 @@ from helpers.random_entropy import random_model
 from seit_cl.data.samples import Samples
 from seit_cl.formats import FormatContext, build_format
 from seit_cl.formats._image_file import write_image
-from seit_cl.formats.entropy.model import register_entropy
 from seit_cl.memory import ByteBudgetBuffer, TensorSpec
 
-CONTEXT = FormatContext(resolution=16, classes=5, codes=200, grid=(1, 4, 4), tokenizer="test")
-register_entropy(random_model(CONTEXT.codes, tokenizer=CONTEXT.tokenizer))
+ENTROPY_MODEL = random_model(200, tokenizer="test")
+CONTEXT = FormatContext(
+    resolution=16,
+    classes=5,
+    codes=200,
+    grid=(1, 4, 4),
+    tokenizer="test",
+    entropy_model=lambda: ENTROPY_MODEL,
+)
 STORES = {"logits": TensorSpec("float16", (5,)), "step": TensorSpec("int32", ())}
 
 
@@ -62,6 +70,11 @@ def memory(
         exemplar_fields=exemplar_fields or {},
         **rest,
     )
+
+
+def load(path: Path, **rest) -> ByteBudgetBuffer:
+    """The memory of a file of this world."""
+    return ByteBudgetBuffer.load(path, entropy_model=CONTEXT.entropy_model, **rest)
 
 
 def ids_of(tokens: Tensor) -> list[int]:

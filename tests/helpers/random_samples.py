@@ -6,13 +6,20 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from helpers.random_entropy import random_model
 from seit_cl.data.samples import Samples
 from seit_cl.formats import FormatContext
 
 CONTEXT = FormatContext(resolution=32, classes=10, codes=1000, grid=(2, 4, 4), tokenizer="test")
-CODED = FormatContext(
-    resolution=32, classes=10, codes=100, grid=(1, 4, 4), tokenizer="random"
-)  # for entropy coders
+ENTROPY_MODEL = random_model(100, tokenizer="random")
+CODED = FormatContext(  # for entropy coders
+    resolution=32,
+    classes=10,
+    codes=100,
+    grid=(1, 4, 4),
+    tokenizer="random",
+    entropy_model=lambda: ENTROPY_MODEL,
+)
 
 
 class RandomSource:

@@ -10,11 +10,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers.memory_samples import CONTEXT, STORES, extras, memory, samples
+from helpers.memory_samples import CONTEXT, STORES, extras, load, memory, samples
 from helpers.random_entropy import random_model
 from seit_cl.core import plugins
 from seit_cl.core.errors import UserError
-from seit_cl.formats.entropy.model import register_entropy
 from seit_cl.memory import POLICIES, ByteBudgetBuffer, TensorSpec
 from seit_cl.memory.file import read_stores, read_varints, write_stores, write_varints
 
@@ -52,7 +51,7 @@ def test_size_identity_and_continuation(policy, spec, offers, spare, with_extras
         start += len(labels)
         data = saved(live, folder)
         assert saved(loaded, folder) == data
-        loaded = ByteBudgetBuffer.load(folder / "memory.bin")
+        loaded = load(folder / "memory.bin")
         assert saved(loaded, folder) == data
         n = min(3, len(live))
         draws = [b.sample(n, torch.Generator().manual_seed(start)) for b in (live, loaded)]
@@ -67,14 +66,10 @@ def test_a_memory_written_with_other_probabilities_is_refused(coder, tmp_path):
     live = memory(3000, f"tokens:coder={coder}")
     live.offer(samples(0, [i % 5 for i in range(20)]))
     data = saved(live, tmp_path)
-    ours = random_model(CONTEXT.codes, tokenizer=CONTEXT.tokenizer)
-    register_entropy(random_model(CONTEXT.codes, seed=1, tokenizer=CONTEXT.tokenizer))
-    try:
-        with pytest.raises(UserError, match="fitted anew"):
-            ByteBudgetBuffer.load(tmp_path / "memory.bin")
-    finally:
-        register_entropy(ours)
-    assert saved(ByteBudgetBuffer.load(tmp_path / "memory.bin"), tmp_path) == data
+    other = random_model(CONTEXT.codes, seed=1, tokenizer=CONTEXT.tokenizer)
+    with pytest.raises(UserError, match="fitted anew"):
+        ByteBudgetBuffer.load(tmp_path / "memory.bin", entropy_model=lambda: other)
+    assert saved(load(tmp_path / "memory.bin"), tmp_path) == data
 
 
 @pytest.mark.parametrize("policy", POLICIES)

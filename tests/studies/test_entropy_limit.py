@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from seit_cl.data.fractals import render
 from seit_cl.formats.entropy.grids import CODERS
-from seit_cl.formats.entropy.model import find_entropy
 from seit_cl.formats.entropy.range_coder import TOTAL
 from seit_cl.reporting.markdown import publish
 from seit_cl.tokenizers import DEFAULT_TOKENIZER, open_tokenizer
@@ -29,7 +28,7 @@ def untrained(side: int, shipped: bool) -> GridTransformer:
     tokenizer = open_tokenizer(DEFAULT_TOKENIZER)
     torch.manual_seed(0)
     model = GridTransformer(
-        tokenizer.codebook[0], side, SMALL, find_entropy(tokenizer.identity) if shipped else None
+        tokenizer.codebook[0], side, SMALL, tokenizer.entropy_model() if shipped else None
     ).eval()
     torch.nn.init.normal_(model.head.weight)
     return model
@@ -100,7 +99,7 @@ def test_training_reaches_the_entropy_of_a_source_and_goes_on_from_its_checkpoin
 
 def test_an_untrained_correction_is_the_shipped_network_and_is_coded_like_it() -> None:
     tokenizer = open_tokenizer(DEFAULT_TOKENIZER)
-    shipped = find_entropy(tokenizer.identity)
+    shipped = tokenizer.entropy_model()
     grids = tokenizer.encode(render(2, 4, 64, 0, "val")[0])[:, 0]
     model = GridTransformer(tokenizer.codebook[0], 8, SMALL, shipped).eval()
     found = rivals(model, shipped, grids)

@@ -27,7 +27,6 @@ from seit_cl.core.errors import UserError
 from seit_cl.core.files import write_atomic
 from seit_cl.formats.entropy.range_coder import BITS, TOTAL
 
-BUNDLED = Path(__file__).with_name("bundled.safetensors")  # of the bundled tokenizer
 # Where the neighbours lie that a decoder knows already, row and column apart, the nearest first.
 NEIGHBOURS = (
     (0, -1),
@@ -223,38 +222,3 @@ def load_entropy(path: Path) -> EntropyModel:
             "seit_cl.tokenize entropy"
         )
     return model
-
-
-_KNOWN: dict[str, EntropyModel] = {}  # by the tokenizer's identity
-
-
-def register_entropy(model: EntropyModel) -> None:
-    """Make a model known to `find_entropy`."""
-    _KNOWN[model.tokenizer] = model
-
-
-def register_beside(path: Path) -> None:
-    """Register the model in NAME.entropy.safetensors beside NAME.safetensors, where there is such a file.
-
-    Raises:
-        UserError: another kind of file of that name.
-    """
-    beside = path.with_suffix(".entropy.safetensors")
-    if beside.exists():
-        register_entropy(load_entropy(beside))
-
-
-def find_entropy(tokenizer: str) -> EntropyModel:
-    """The model of a tokenizer's codes, by its identity.
-
-    Raises:
-        UserError: none is known.
-    """
-    if tokenizer not in _KNOWN and BUNDLED.exists():
-        register_entropy(load_entropy(BUNDLED))
-    if tokenizer not in _KNOWN:
-        raise UserError(
-            f"no probabilities of the codes of tokenizer {tokenizer}; fit them with python -m seit_cl.tokenize "
-            "entropy, or store tokens with coder=fixed"
-        )
-    return _KNOWN[tokenizer]

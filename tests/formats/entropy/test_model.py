@@ -11,18 +11,14 @@ from hypothesis import strategies as st
 from helpers.random_entropy import random_model
 from seit_cl.core.errors import UserError
 from seit_cl.formats.entropy.model import (
-    BUNDLED,
     EXACT,
     NEIGHBOURS,
-    find_entropy,
     intervals,
     load_entropy,
     neighbours_of,
-    register_entropy,
 )
 from seit_cl.formats.entropy.range_coder import TOTAL
-from seit_cl.tokenizers.bundled import BundledTokenizer, load_tokenizer
-from seit_cl.tokenizers.nets.vqae import VQAutoencoder
+from seit_cl.formats.entropy.reader import BUNDLED
 
 
 @given(st.lists(st.integers(-(2**23), 2**23), min_size=1, max_size=1024), st.integers(0, 14))
@@ -80,21 +76,6 @@ def test_a_model_comes_back_from_its_file(tmp_path: Path) -> None:
     assert torch.equal(again.table_starts, model.table_starts)
     near = torch.zeros((1, len(NEIGHBOURS)), dtype=torch.int64)
     assert torch.equal(again.network_starts(near), model.network_starts(near))
-
-
-def test_a_model_is_found_by_its_tokenizer() -> None:
-    with pytest.raises(UserError, match="tokenize entropy"):
-        find_entropy("one that nobody fitted")
-    register_entropy(random_model(codes=20, tokenizer="one that somebody fitted"))
-    assert find_entropy("one that somebody fitted").codes == 20
-
-
-def test_a_model_beside_a_tokenizers_file_is_found(tmp_path: Path) -> None:
-    tokenizer = BundledTokenizer(VQAutoencoder(codes=64, width=16, depth=1))
-    tokenizer.save(tmp_path / "mine.safetensors")
-    random_model(codes=64, tokenizer=tokenizer.identity).save(tmp_path / "mine.entropy.safetensors")
-    load_tokenizer(tmp_path / "mine.safetensors")
-    assert find_entropy(tokenizer.identity).codes == 64
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no model"])
