@@ -13,9 +13,9 @@ from seit_cl.core.errors import UserError
 from seit_cl.data.fractals import write_fractals
 from seit_cl.tokenizers.nets.vqae import VQAutoencoder
 from seit_cl.tokenizers.training.trainer import Settings, Trainer
-from studies import ablation
-from studies.ablation_models import FSQ, Product
-from studies.ablation_variants import VARIANTS, Contrastive, CutMixed, Rotated, Variant
+from studies.ablation import study
+from studies.ablation.models import FSQ, Product
+from studies.ablation.variants import VARIANTS, Contrastive, CutMixed, Rotated, Variant
 
 LABELS = torch.arange(16) % 3
 
@@ -175,7 +175,7 @@ def test_classes_that_judge_are_not_trained_on(tmp_path: Path) -> None:
             (root / part / name).mkdir(parents=True)
             for number in range(images):
                 (root / part / name / f"{part}{number}.png").touch()
-    learn, judge = ablation.split(root, tmp_path / "split")
+    learn, judge = study.split(root, tmp_path / "split")
     assert {kind: sorted(os.listdir(kind / "train")) for kind in (learn, judge)} == {
         learn: list("abcdf"),
         judge: ["e"],
@@ -191,8 +191,8 @@ def test_rows_are_made_once_for_the_same_options_and_printed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root, out = write_fractals(tmp_path / "fractals", 5, 12, 4, 64), tmp_path / "x.csv"
-    monkeypatch.setattr(ablation, "FRACTALS", 4)
-    monkeypatch.setattr(ablation, "LEARNT_FROM", 8)
+    monkeypatch.setattr(study, "FRACTALS", 4)
+    monkeypatch.setattr(study, "LEARNT_FROM", 8)
     typed = [
         "ablation",
         "--data-root",
@@ -208,7 +208,7 @@ def test_rows_are_made_once_for_the_same_options_and_printed(
         monkeypatch.setattr(
             sys, "argv", [*typed, "--epochs", epochs, "--variants", "pixels", "recipe"]
         )
-        ablation.main()
+        study.main()
         said = capsys.readouterr().out
         assert said.count("{'variant'") == rows and "| no tokenizer: pixels |" in said
         assert sum(line.startswith("| ") for line in said.splitlines()) == 4
@@ -229,7 +229,7 @@ def test_a_variant_that_does_not_exist_is_named(
     with pytest.raises(
         UserError, match="--variants nope: no such variant; there are pixels, recipe"
     ):
-        ablation.main()
+        study.main()
 
 
 def test_the_recipe_is_the_package_s() -> None:

@@ -14,10 +14,10 @@ from seit_cl.formats.entropy.grids import CODERS
 from seit_cl.formats.entropy.range_coder import TOTAL
 from seit_cl.reporting.markdown import publish
 from seit_cl.tokenizers import DEFAULT_TOKENIZER, open_tokenizer
-from studies import entropy_limit
-from studies.entropy_limit_coding import coded, edges_of, network, order0, rivals
-from studies.entropy_limit_model import GridTransformer, Size
-from studies.entropy_limit_training import Recipe, Training, bits
+from studies.entropy_limit import study
+from studies.entropy_limit.coding import coded, edges_of, network, order0, rivals
+from studies.entropy_limit.model import GridTransformer, Size
+from studies.entropy_limit.training import Recipe, Training, bits
 
 STEPS = 120
 SMALL = Size(width=32, layers=2, heads=2, embedding=8, dropout=0.0)
@@ -121,14 +121,14 @@ def test_images_are_measured_and_a_page_is_written(tmp_path: Path) -> None:
         folder.mkdir(exist_ok=True)
         Image.fromarray(image.permute(1, 2, 0).numpy()).save(folder / f"{name}.png")
     folders = [tmp_path / name for name in ("train", "test", "out")]
-    options = entropy_limit.Options(*folders, minutes=0.01, windows=2, resolution=32)
-    result = entropy_limit.measure(options)
+    options = study.Options(*folders, minutes=0.01, windows=2, resolution=32)
+    result = study.measure(options)
     assert (
         result.facts["training grids"] == 2 * result.facts["training images"] == 16
         and result.facts["test images"] == 3
     )
     assert 0 < result.rivals["transformer"].bits < 20
-    publish(entropy_limit.report(result, options, "typed"), tmp_path / "limit.md")
+    publish(study.report(result, options, "typed"), tmp_path / "limit.md")
     assert (
         "of the way" in (tmp_path / "limit.md").read_text()
         and (tmp_path / "out" / "limit.json").exists()

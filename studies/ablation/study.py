@@ -20,7 +20,6 @@ import tyro
 from torch import Tensor
 
 from seit_cl.config import RunConfig
-from seit_cl.core.cli import run_command
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import write_atomic
 from seit_cl.core.machine import machine_line, torch_threads
@@ -30,7 +29,7 @@ from seit_cl.tokenizers._quality import quality
 from seit_cl.tokenizers.bundled import BundledTokenizer
 from seit_cl.tokenizers.training.images import training_images
 from seit_cl.tokenizers.training.trainer import Settings
-from studies.ablation_variants import VARIANTS, Variant
+from studies.ablation.variants import VARIANTS, Variant
 from studies.curves import curve
 
 FRACTALS = 2000  # trained on beside the images
@@ -226,7 +225,7 @@ def main() -> None:
     Raises:
         UserError: a variant that does not exist.
     """
-    options = tyro.cli(Options, description=__doc__)
+    options = tyro.cli(Options, prog="python -m studies.ablation", description=__doc__)
     for name in options.variants:
         if name != PIXELS and name not in VARIANTS:
             raise UserError(
@@ -237,7 +236,3 @@ def main() -> None:
         with torch_threads(options.threads), TemporaryDirectory() as folder:
             add_rows(todo, options, Path(folder))
     print(page(held(options)))
-
-
-if __name__ == "__main__":
-    run_command(main)

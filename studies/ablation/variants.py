@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from seit_cl.tokenizers.nets.vqae import VQAutoencoder
 from seit_cl.tokenizers.training.codebook import CodebookAverages
 from seit_cl.tokenizers.training.trainer import Trainer, classification
-from studies.ablation_models import FSQ, Mixed, Product, ViT
+from studies.ablation.models import FSQ, Mixed, Product, ViT
 
 KEPT = 0.7  # of the positions, by Masked
 TEMPERATURE = 0.2  # of the contrastive loss

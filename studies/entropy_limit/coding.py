@@ -10,7 +10,7 @@ from torch import Tensor
 
 from seit_cl.formats.entropy import range_coder
 from seit_cl.formats.entropy.model import EntropyModel, neighbours_of
-from studies.entropy_limit_model import GridTransformer
+from studies.entropy_limit.model import GridTransformer
 
 AT_ONCE = 4096  # tokens
 # Starts (B * H * W, K + 1) of all codes' intervals at every token of grids (B, H, W), as EntropyModel.network_starts gives them.

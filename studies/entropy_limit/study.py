@@ -17,7 +17,6 @@ import torch
 import tyro
 from torch import Tensor
 
-from seit_cl.core.cli import run_command
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import atomic_file, write_atomic
 from seit_cl.core.machine import torch_threads
@@ -27,9 +26,9 @@ from seit_cl.tokenizers import DEFAULT_TOKENIZER, Tokenizer, open_tokenizer
 from seit_cl.tokenizers._encoding import check_resolution
 from seit_cl.tokenizers.commands.entropy import grids_of
 from seit_cl.tokenizers.training.images import photos
-from studies.entropy_limit_coding import Coded, rivals
-from studies.entropy_limit_model import GridTransformer, Size
-from studies.entropy_limit_training import Recipe, Training
+from studies.entropy_limit.coding import Coded, rivals
+from studies.entropy_limit.model import GridTransformer, Size
+from studies.entropy_limit.training import Recipe, Training
 
 HELD = 10  # every tenth training image is held out where no folder is
 HELD_IMAGES = 1000  # at most
@@ -230,11 +229,7 @@ def report(result: Result, options: Options, typed: str) -> str:
 
 def main() -> None:
     """Measure, print, and write where asked."""
-    options = tyro.cli(Options, description=__doc__)
+    options = tyro.cli(Options, prog="python -m studies.entropy_limit", description=__doc__)
     publish(
         report(measure(options), options, typed_command("studies.entropy_limit")), options.write
     )
-
-
-if __name__ == "__main__":
-    run_command(main)

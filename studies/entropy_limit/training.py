@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel
 
 from seit_cl.core.files import atomic_file
-from studies.entropy_limit_model import GridTransformer
+from studies.entropy_limit.model import GridTransformer
 
 WARM_UP = 0.03  # of the time, in which the learning rate rises
 AVERAGE = 500  # steps that the moving average of the weights, which is judged and kept, reaches back at most

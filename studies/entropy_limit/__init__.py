@@ -1,0 +1,1 @@
+"""How few bits a token could take if the speed of the entropy coder did not matter."""
