@@ -11,7 +11,8 @@ from seit_cl.config import RunConfig
 from seit_cl.core.devices import choose_device
 from seit_cl.core.rng import Generators
 from seit_cl.data.samples import Samples
-from seit_cl.data.scenario import Scenario, build_scenario
+from seit_cl.data.scenario import Scenario
+from seit_cl.data.scenario_recipe import build_recipe
 from seit_cl.experiment.build import build_augment, build_memory, build_strategy, format_context
 from seit_cl.experiment.run_data import RunData
 from seit_cl.formats.base import FormatContext
@@ -45,7 +46,8 @@ class Workload:
 
     def stream(self) -> Scenario:
         """The scenario of the options."""
-        return build_scenario(self.config.scenario).cut(self.data.dataset, self.config.cut)
+        recipe = build_recipe(self.config.scenario)
+        return recipe.cut(self.data.dataset, self.config.stream_settings)
 
     def labels(self) -> Tensor:
         """Labels (N,) int64 of the train set, positions in the scenario's class order."""

@@ -1,1 +1,1 @@
-"""One file per scenario; found by seit_cl.core.plugins."""
+"""Scenario plugins: one file each, discovered by seit_cl.core.plugins."""

@@ -1,4 +1,4 @@
-"""`python -m seit_cl.scenarios`: every scenario with its classes, experiences, images and source; of a folder, those it has."""
+"""`python -m seit_cl.scenarios`: list every scenario, or count what a dataset has for each."""
 
 from __future__ import annotations
 
@@ -18,15 +18,19 @@ from seit_cl.core import plugins
 from seit_cl.core.cli import hint, parse_line, run_command
 from seit_cl.core.errors import UserError
 from seit_cl.data.base import Dataset
-from seit_cl.data.scenario import build_scenario, written
+from seit_cl.data.scenario_recipe import build_recipe, preset_text
 from seit_cl.experiment.run_data import list_dataset
 
 COLUMNS = ("scenario", "classes", "experiences", "images", "stream", "source")
-FILE_WIDTH = 240  # characters, where a file or a pipe takes the table
+FILE_WIDTH = 240  # characters of a line when the output is no terminal
+PRESET_HINT = (
+    "\nimages are train + val. --scenario NAME:option=value sets an option of a scenario, "
+    "--preset takes its recommendations for options that are not given:"
+)
 
 
 @dataclass(frozen=True)
-class Listing:
+class ListOptions:
     """List the scenarios."""
 
     data_root: Annotated[
@@ -35,101 +39,105 @@ class Listing:
     debug: Annotated[bool, hint("show tracebacks of user errors")] = False
 
 
-def published() -> Iterator[tuple[str, ...]]:
+def published_rows() -> Iterator[tuple[str, ...]]:
     """A row of COLUMNS for every scenario."""
-    for name in names():
-        kind = build_scenario(name)
-        yield (
-            name,
-            kind.classes,
-            str(kind.experiences or "the data's"),
-            kind.images,
-            kind.shape,
-            kind.source,
-        )
+    for name in scenario_names():
+        recipe = build_recipe(name)
+        experiences = str(recipe.experiences or "the data's")
+        yield name, recipe.classes, experiences, recipe.images, recipe.stream, recipe.source
 
 
-def counted(root: Path) -> list[tuple[str, ...]]:
-    """A row of the first four of COLUMNS for every scenario, of the data at root; or its name and why it does not fit.
+def counted_rows(root: Path) -> tuple[list[tuple[str, ...]], dict[str, UserError]]:
+    """Count what each scenario shows of a dataset.
+
+    Args:
+        root: the dataset.
+
+    Returns:
+        A row of the first four COLUMNS for every scenario that fits, and the reason for every other
+        one, by name.
 
     Raises:
         UserError: none fits.
     """
-    rows: list[tuple[str, ...]] = []
-    problems, listings = [], dict[Any, Dataset]()
-    for name in names():
-        layout = type(
-            build_scenario(name)
-        ).listed  # most share one, and a large folder takes seconds
+    rows = []
+    problems: dict[str, UserError] = {}
+    # Most scenarios share one layout, and listing a large folder takes seconds.
+    datasets: dict[Any, Dataset] = {}
+    for name in scenario_names():
+        layout = type(build_recipe(name)).list_dataset
         try:
-            if layout not in listings:
-                listings[layout] = list_dataset(RunConfig(data_root=root, scenario=name))
-            rows.append((name, *counts(name, listings[layout])))
+            if layout not in datasets:
+                datasets[layout] = list_dataset(RunConfig(data_root=root, scenario=name))
+            rows.append((name, *counts(name, datasets[layout])))
         except UserError as error:
-            problems.append(error)
-            rows.append((name, str(error)))
-    if len(problems) == len(rows):
-        raise problems[0]
-    return rows
+            problems[name] = error
+    if not rows:
+        raise next(iter(problems.values()))
+    return rows, problems
 
 
 def counts(name: str, whole: Dataset) -> tuple[str, str, str]:
-    """Classes, experiences and images of a scenario cut of a dataset.
+    """Numbers of classes, experiences and images that a scenario shows of a dataset.
 
     Raises:
-        UserError: it does not fit.
+        UserError: the scenario does not fit the dataset.
     """
-    config, kind = RunConfig(scenario=name), build_scenario(name)
-    dataset = kind.select(whole)
-    stream = kind.cut(dataset, config.cut)
-    train, val = (len(torch.cat(parts).unique()) for parts in (stream.train, stream.test))
-    return f"{len(stream.class_order):,}", str(len(stream)), f"{train:,} + {val:,}"
+    recipe = build_recipe(name)
+    dataset = recipe.select(whole)
+    scenario = recipe.cut(dataset, RunConfig(scenario=name).stream_settings)
+    train = len(torch.cat(scenario.train).unique())
+    val = len(torch.cat(scenario.test).unique())
+    return f"{len(scenario.class_order):,}", str(len(scenario)), f"{train:,} + {val:,}"
 
 
-def names() -> list[str]:
-    """Of every scenario, as on the command line."""
+def scenario_names() -> list[str]:
+    """Names of all scenarios, as typed on the command line."""
     return sorted(name.replace("_", "-") for name in plugins.names("scenario"))
 
 
-def settings(values: Any) -> str:
-    """Options of a scenario with their defaults."""
-    return ",".join(f"{name}={value}" for name, value in vars(values).items())
+def option_text(options: Any) -> str:
+    """Options of a scenario with their values, as in a spec."""
+    return ",".join(f"{name}={value}" for name, value in vars(options).items())
 
 
 def print_table(
     columns: tuple[str, ...], rows: Iterable[tuple[str, ...]], console: Console
 ) -> None:
-    """Rows in columns."""
+    """Print rows in columns."""
     table = Table(*columns, box=None, pad_edge=False)
     for row in rows:
         table.add_row(*row)
     console.print(table)
 
 
+def print_options(console: Console) -> None:
+    """Print the options and the preset of every scenario that has any."""
+    console.print(PRESET_HINT, soft_wrap=True)
+    for name in scenario_names():
+        recipe = build_recipe(name)
+        spec = name
+        options = option_text(recipe.options)
+        if options:
+            spec += f":{options}"
+        preset = preset_text(recipe.preset)
+        if options or preset:
+            console.print(f"  {spec}  {preset}".rstrip(), soft_wrap=True)
+
+
 def main() -> None:
-    """The command."""
-    options = parse_line(lambda: tyro.cli(Listing, prog="python -m seit_cl.scenarios"))
-    console = Console(
-        highlight=False, markup=False, width=None if sys.stdout.isatty() else FILE_WIDTH
-    )
-    if options.data_root is not None:
-        rows = list(counted(options.data_root))
-        print_table(COLUMNS[:4], (row for row in rows if len(row) > 2), console)
-        for name, why in (row for row in rows if len(row) == 2):
-            console.print(f"{name} does not fit: {why}", soft_wrap=True)
+    """Run the command."""
+    options = parse_line(lambda: tyro.cli(ListOptions, prog="python -m seit_cl.scenarios"))
+    width = None if sys.stdout.isatty() else FILE_WIDTH
+    console = Console(highlight=False, markup=False, width=width)
+    if options.data_root is None:
+        print_table(COLUMNS, published_rows(), console)
+        print_options(console)
         return
-    print_table(COLUMNS, published(), console)
-    console.print(
-        "\nimages are train + val. --scenario NAME:option=value sets an option of a scenario, --preset takes what it "
-        "recommends for options that are not given:",
-        soft_wrap=True,
-    )
-    for name in names():
-        kind = build_scenario(name)
-        own, preset = settings(kind.options), written(kind.preset)
-        if own or preset:
-            line = f"  {name}{':' if own else ''}{own}" + (f"  {preset}" if preset else "")
-            console.print(line, soft_wrap=True)
+    rows, problems = counted_rows(options.data_root)
+    print_table(COLUMNS[:4], rows, console)
+    for name, error in problems.items():
+        console.print(f"{name} does not fit: {error}", soft_wrap=True)
 
 
 if __name__ == "__main__":

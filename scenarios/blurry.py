@@ -1,4 +1,4 @@
-"""Blurry experiences: some classes in one experience only, the others mostly in one and a little in all."""
+"""Blurry experiences: disjoint classes appear in one experience, the others in several."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from seit_cl.core.errors import UserError
 from seit_cl.data.base import Dataset
-from seit_cl.data.scenario import Cut, Scenario, ScenarioKind
-from seit_cl.scenarios._streams import (
+from seit_cl.data.class_incremental import even_sizes, ordered_classes
+from seit_cl.data.scenario import Scenario, StreamSettings
+from seit_cl.data.scenario_recipe import ScenarioRecipe
+from seit_cl.data.stream_draws import (
     by_first_appearance,
-    generator,
     random_shares,
     refuse_first_classes,
+    stream_generator,
 )
-from seit_cl.scenarios.class_incremental import ordered_classes, split_sizes
 
 
 @dataclass(frozen=True)
@@ -27,96 +27,127 @@ class BlurryOptions:
     """Options of blurry.
 
     Args:
-        disjoint: percent of the classes that show up in one experience only: the papers' N.
-        level: percent of the other classes' images that leave their own experience: the papers' M.
+        disjoint: percent of the classes that appear in one experience only; N in the papers.
+        level: percent of the other classes' images that leave their own experience; M in the papers.
     """
 
     disjoint: float = 50.0
     level: float = 10.0
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be."""
+        """Refuse values out of range."""
         for name, value in vars(self).items():
             if not 0 <= value <= 100:
-                raise UserError(f"blurry: {name}={value:g}: percent, from 0 to 100")
+                raise UserError(f"blurry: {name}={value:g}: must be a percentage from 0 to 100")
 
 
 def class_shares(
-    disjoint: int, blurry: int, experiences: int, draw: np.random.RandomState
+    disjoint: int, blurry: int, experiences: int, generator: np.random.RandomState
 ) -> list[tuple[int, int]]:
-    """Disjoint and blurry classes of every experience: the first in random numbers, the second as even as can be.
+    """Numbers of disjoint and of blurry classes in each experience.
+
+    Blurry classes are divided evenly, disjoint ones at random, with at least one class of either
+    kind in every experience.
+
+    Args:
+        disjoint: number of disjoint classes.
+        blurry: number of blurry classes.
+        experiences: number of experiences.
+        generator: source of the random numbers.
 
     Raises:
-        UserError: fewer classes than experiences, each of which has one at least.
+        UserError: fewer classes than experiences.
     """
     if disjoint + blurry < experiences:
         raise UserError(
-            f"{disjoint + blurry} classes cannot fill {experiences} experiences; lower --experiences"
+            f"{disjoint + blurry} classes cannot fill {experiences} experiences; "
+            "lower --experiences"
         )
-    even = (
-        split_sizes(blurry, experiences, 0)
-        if blurry >= experiences
-        else [1] * blurry + [0] * (experiences - blurry)
-    )
-    needed = [int(share == 0) for share in even]
-    more = random_shares(disjoint - sum(needed), experiences, draw)
-    return [(need + share, own) for need, share, own in zip(needed, more, even, strict=True)]
+    blurry_shares = even_sizes(blurry, experiences)
+    required = [1 if share == 0 else 0 for share in blurry_shares]
+    extra = random_shares(disjoint - sum(required), experiences, generator)
+    shares = []
+    for minimum, more, share in zip(required, extra, blurry_shares, strict=True):
+        shares.append((minimum + more, share))
+    return shares
 
 
-def blur(parts: Sequence[np.ndarray], moving: int, draw: np.random.RandomState) -> list[np.ndarray]:
-    """Samples of the parts change places: each part gives a random number of samples drawn at random, and gets as many
-    back of all that were given, so that no part changes its size.
+def blur(
+    parts: Sequence[np.ndarray], moving: int, generator: np.random.RandomState
+) -> list[np.ndarray]:
+    """Exchange random samples between the parts without changing the size of any.
+
+    Each part gives a random number of samples to a pool and gets as many back from it.
 
     Args:
         parts: per experience, (n,) sample indices.
-        moving: samples given by all parts together; a part that is to give more than it has leaves the rest to the next.
-        draw: the generator.
+        moving: number of samples that all parts together give. A part whose share exceeds its size
+            passes the rest on to the next part.
+        generator: source of the random numbers.
+
+    Returns:
+        Per experience, (n,) sample indices.
     """
-    gives, left = [0] * len(parts), 0
-    shares = random_shares(moving, len(parts), draw)
+    gives = [0] * len(parts)
+    left = 0
+    shares = random_shares(moving, len(parts), generator)
+    # The second round places what the last parts could not take.
     for i, share in [*enumerate(shares), *enumerate([0] * len(parts))]:
         more = min(share + left, len(parts[i]) - gives[i])
-        gives[i], left = gives[i] + more, left + share - more
-    mixed = [draw.permutation(part) for part in parts]
-    pool = draw.permutation(
-        np.concatenate([part[:give] for part, give in zip(mixed, gives, strict=True)])
-    )
-    back = np.split(pool, np.cumsum(gives)[:-1])
-    return [
-        np.concatenate([part[give:], got])
-        for part, give, got in zip(mixed, gives, back, strict=True)
-    ]
+        gives[i] += more
+        left += share - more
+    mixed = [generator.permutation(part) for part in parts]
+    given_away = [part[:count] for part, count in zip(mixed, gives, strict=True)]
+    pool = generator.permutation(np.concatenate(given_away))
+    received = np.split(pool, np.cumsum(gives)[:-1])
+    blurred = []
+    for part, count, incoming in zip(mixed, gives, received, strict=True):
+        blurred.append(np.concatenate([part[count:], incoming]))
+    return blurred
 
 
-class Blurry(ScenarioKind):
-    """Si-Blurry: disjoint classes in random numbers an experience; of the others' images `level` percent leave their own
-    experience, in random numbers, and are dealt over all. What i-Blurry fixes is random; no image is left out."""
+class Blurry(ScenarioRecipe):
+    """Si-Blurry: random numbers of disjoint classes, and classes whose images leave at random.
+
+    Every experience has a random number of disjoint classes and an equal one of blurry classes;
+    `level` percent of the blurry classes' images leave their experience, in random numbers, and are
+    dealt over all. The numbers that i-Blurry fixes are random, and no image is left out.
+    """
 
     source = "Moon et al., ICCV 2023 (Si-Blurry), after Koh et al., ICLR 2022 (i-Blurry)"
-    shape = "--experiences of overlapping classes in random numbers"
+    stream = "--experiences of overlapping classes in random numbers"
     Options = BlurryOptions
     preset: ClassVar[Mapping[str, Any]] = {"epochs": 1}
 
-    def cut(self, dataset: Dataset, cut: Cut) -> Scenario:
-        """The first classes of the order are the disjoint ones; labels follow the first appearance in the stream."""
-        refuse_first_classes(cut, self.name)
-        order = ordered_classes(dataset, cut)
+    def cut(self, dataset: Dataset, settings: StreamSettings) -> Scenario:
+        """The first classes of the order are the disjoint ones; labels follow first appearance."""
+        refuse_first_classes(settings, self.name)
+        order = ordered_classes(dataset, settings)
         disjoint = round(len(order) * self.options.disjoint / 100)
-        draw = generator(cut, "blurry")
-        shares = class_shares(disjoint, len(order) - disjoint, cut.experiences, draw)
-        alone, rest = iter(order[:disjoint]), iter(order[disjoint:])
-        own = [_samples(dataset, [next(alone) for _ in range(share)]) for share, _ in shares]
-        shared = [_samples(dataset, [next(rest) for _ in range(share)]) for _, share in shares]
-        moving = int(sum(map(len, shared)) * self.options.level / 100)
-        train: list[Tensor] = []
-        for fixed, part in zip(own, blur(shared, moving, draw), strict=True):
-            train.append(torch.from_numpy(np.sort(np.concatenate([fixed, part]))))
+        generator = stream_generator(settings, "blurry")
+        shares = class_shares(disjoint, len(order) - disjoint, settings.experiences, generator)
+        disjoint_ids = []
+        blurry_ids = []
+        first_disjoint = 0
+        first_blurry = disjoint
+        for disjoint_share, blurry_share in shares:
+            next_disjoint = first_disjoint + disjoint_share
+            next_blurry = first_blurry + blurry_share
+            disjoint_ids.append(_train_ids(dataset, order[first_disjoint:next_disjoint]))
+            blurry_ids.append(_train_ids(dataset, order[first_blurry:next_blurry]))
+            first_disjoint = next_disjoint
+            first_blurry = next_blurry
+        moving = int(sum(map(len, blurry_ids)) * self.options.level / 100)
+        train = []
+        for fixed, mixed in zip(disjoint_ids, blur(blurry_ids, moving, generator), strict=True):
+            train.append(torch.from_numpy(np.sort(np.concatenate([fixed, mixed]))))
         return by_first_appearance(self.name, dataset, order, train, boundaries=False)
 
 
-def _samples(dataset: Dataset, classes: list[int]) -> np.ndarray:
+def _train_ids(dataset: Dataset, classes: Sequence[int]) -> np.ndarray:
     """(n,) int64 train indices of some classes."""
-    return np.flatnonzero(np.isin(dataset.train.labels.numpy(), classes)).astype(np.int64)
+    members = np.isin(dataset.train.labels.numpy(), classes)
+    return np.flatnonzero(members).astype(np.int64)
 
 
 SCENARIO = Blurry

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from seit_cl.data.base import Dataset
-from seit_cl.scenarios._listed import Listed, imagenet_wnids
+from seit_cl.data.listed_classes import ListedClasses, imagenet_wnids
 
 
-class ImageNet1k(Listed):
-    """All classes, in the order of seed 1993: 54, 7, 894, …"""
+class ImageNet1k(ListedClasses):
+    """All 1,000 classes, in the order of seed 1993: 54, 7, 894, …"""
 
     source = "Rebuffi et al., CVPR 2017 (iCaRL)"
-    shape = "10 experiences of 100 classes"
+    stream = "10 experiences of 100 classes"
     classes = "1,000"
     images = "1,281,167 + 50,000"
     experiences = 10
@@ -27,7 +27,7 @@ class ImageNet1k(Listed):
         "model": "small",
     }
 
-    def wanted(self, dataset: Dataset) -> list[str]:
+    def class_names(self, dataset: Dataset) -> list[str]:
         """The 1,000 wnids."""
         return imagenet_wnids()
 

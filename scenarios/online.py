@@ -1,4 +1,4 @@
-"""Online learning: one pass over classes that come in groups, in small experiences that end nowhere in particular."""
+"""Online learning: one pass over groups of classes, in small experiences without boundaries."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import torch
 
 from seit_cl.core.errors import UserError
 from seit_cl.data.base import Dataset
-from seit_cl.data.scenario import Cut, Scenario, ScenarioKind, build_scenario
-from seit_cl.scenarios._streams import by_first_appearance, generator
+from seit_cl.data.class_incremental import partition_classes
+from seit_cl.data.scenario import Scenario, StreamSettings
+from seit_cl.data.scenario_recipe import ScenarioRecipe
+from seit_cl.data.stream_draws import by_first_appearance, stream_generator
 
 
 @dataclass(frozen=True)
@@ -19,35 +21,38 @@ class OnlineOptions:
     """Options of online.
 
     Args:
-        size: images of an experience; the last one has what is left.
+        size: images in an experience; the last one has the remainder.
     """
 
     size: int = 100
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be."""
+        """Refuse an empty experience."""
         if self.size < 1:
-            raise UserError(f"online: size={self.size}: an experience has 1 image or more")
+            raise UserError(f"online: size={self.size}: must be 1 image or more")
 
 
-class Online(ScenarioKind):
-    """The classes in groups as in class-incremental, --experiences of them; each group's images in an order drawn at random,
-    one after the other; the whole cut into experiences of `size` images, across the groups' borders."""
+class Online(ScenarioRecipe):
+    """Groups of classes one after the other, cut into experiences of `size` images.
+
+    The groups are the experiences of class-incremental, --experiences of them. The images of a
+    group come in random order, and experiences are cut across the borders of groups.
+    """
 
     source = "Aljundi et al., NeurIPS 2019 (MIR); survey: Mai et al., Neurocomputing 2022"
-    shape = "experiences of `size` images; --experiences groups of classes"
+    stream = "experiences of `size` images; --experiences groups of classes"
     Options = OnlineOptions
     preset: ClassVar[Mapping[str, Any]] = {"epochs": 1, "eval_every": 10}
     one_pass = True
 
-    def cut(self, dataset: Dataset, cut: Cut) -> Scenario:
-        """Experiences without boundaries; the images' order comes from --class-order-seed."""
-        groups = build_scenario("class-incremental").cut(dataset, cut)
-        draw = generator(cut, "online")
-        stream = torch.cat(
-            [ids[torch.from_numpy(draw.permutation(len(ids)))] for ids in groups.train]
-        )
-        parts = stream.split(self.options.size)
+    def cut(self, dataset: Dataset, settings: StreamSettings) -> Scenario:
+        """Experiences without boundaries; --class-order-seed decides the order of images."""
+        groups = partition_classes(self.name, dataset, settings)
+        generator = stream_generator(settings, "online")
+        shuffled = []
+        for ids in groups.train:
+            shuffled.append(ids[torch.from_numpy(generator.permutation(len(ids)))])
+        parts = torch.cat(shuffled).split(self.options.size)
         return by_first_appearance(self.name, dataset, groups.class_order, parts, boundaries=False)
 
 

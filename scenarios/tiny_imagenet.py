@@ -7,17 +7,17 @@ from typing import Any, ClassVar
 
 from seit_cl.core.errors import UserError
 from seit_cl.data.base import Dataset
-from seit_cl.scenarios._listed import Listed
+from seit_cl.data.listed_classes import ListedClasses
 
 CLASSES = 200
 LIST = "wnids.txt"
 
 
-class TinyImageNet(Listed):
-    """All classes. Its archive lists them in wnids.txt; a folder without that file must have 200."""
+class TinyImageNet(ListedClasses):
+    """All 200 classes, as listed in the archive's wnids.txt or, without that file, by folder."""
 
     source = "Buzzega et al., NeurIPS 2020 (DER++)"
-    shape = "10 experiences of 20 classes"
+    stream = "10 experiences of 20 classes"
     classes = f"{CLASSES}"
     images = "100,000 + 10,000"
     experiences = 10
@@ -28,25 +28,27 @@ class TinyImageNet(Listed):
         "epochs": 50,
     }
 
-    def wanted(self, dataset: Dataset) -> list[str]:
-        """What wnids.txt lists, else the dataset's own.
+    def class_names(self, dataset: Dataset) -> list[str]:
+        """The names in wnids.txt, or the dataset's own.
 
         Raises:
             UserError: they are not 200, or wnids.txt cannot be read.
         """
         path = dataset.root / LIST
+        names = dataset.classes
+        source = f"{dataset.root} has"
         try:
-            listed = path.read_text(encoding="utf-8").split() if path.is_file() else None
+            if path.is_file():
+                names = path.read_text(encoding="utf-8").split()
+                source = f"{path} lists"
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(
-                f"{path}: cannot be read ({error}); unpack Tiny-ImageNet anew"
+                f"{path}: cannot be read ({error}); unpack Tiny-ImageNet again"
             ) from error
-        names = dataset.classes if listed is None else listed
         if len(set(names)) != CLASSES:
-            where = f"{path} lists" if listed else f"{dataset.root} has"
             raise UserError(
-                f"--scenario {self.name}: {where} {len(set(names))} classes, and Tiny-ImageNet {CLASSES}; give "
-                "--data-root its unpacked archive, or use class-incremental"
+                f"--scenario {self.name}: {source} {len(set(names))} classes, and Tiny-ImageNet "
+                f"{CLASSES}; give --data-root its unpacked archive, or use class-incremental"
             )
         return names
 

@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal
 from seit_cl.core.cli import hint
 from seit_cl.core.errors import UserError
 from seit_cl.data.holdout import USUAL, Holdout
-from seit_cl.data.scenario import Cut, build_scenario
+from seit_cl.data.scenario import StreamSettings
+from seit_cl.data.scenario_recipe import build_recipe
 from seit_cl.tokenizers import resolved_spec
 
 
@@ -123,9 +124,9 @@ class RunConfig:
                 f"--synonym-p {self.synonym_p:g} and --swap-p {self.swap_p:g}: an image gets one or the other; "
                 "their sum must be at most 1"
             )
-        cut = build_scenario(self.scenario).resolve(self.cut)
+        settings = build_recipe(self.scenario).resolve(self.stream_settings)
         for name in ("experiences", "first_classes"):  # frozen, but still being made
-            object.__setattr__(self, name, getattr(cut, name))
+            object.__setattr__(self, name, getattr(settings, name))
 
     def plain(self) -> dict[str, Any]:
         """As values that YAML keeps."""
@@ -139,12 +140,14 @@ class RunConfig:
                 else value
             )
         tokenizer = self.tokenizer and resolved_spec(self.tokenizer)
-        return out | {"scenario": build_scenario(self.scenario).name, "tokenizer": tokenizer}
+        return out | {"scenario": build_recipe(self.scenario).name, "tokenizer": tokenizer}
 
     @property
-    def cut(self) -> Cut:
-        """How the scenario is to cut the dataset."""
-        return Cut(self.experiences, self.first_classes, self.class_order_seed, self.class_order)
+    def stream_settings(self) -> StreamSettings:
+        """The options that every scenario understands."""
+        return StreamSettings(
+            self.experiences, self.first_classes, self.class_order_seed, self.class_order
+        )
 
     @property
     def holdout(self) -> Holdout:

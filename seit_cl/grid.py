@@ -15,7 +15,7 @@ import yaml
 from seit_cl.config import GRID, RunConfig, option_names
 from seit_cl.core.cli import parse_line
 from seit_cl.core.errors import UserError, nearest
-from seit_cl.data.scenario import build_scenario
+from seit_cl.data.scenario_recipe import build_recipe
 from seit_cl.experiment import checkpoint
 from seit_cl.experiment.build import build_strategy, canonical_strategy
 from seit_cl.experiment.tracking import Kind
@@ -145,7 +145,7 @@ def preset_options(scenario: str) -> dict[str, Any]:
     Raises:
         UserError: it recommends nothing, or is unknown.
     """
-    preset = build_scenario(scenario).preset
+    preset = build_recipe(scenario).preset
     if not preset:
         raise UserError(f"--preset: --scenario {scenario} recommends nothing; leave --preset out")
     return {

@@ -18,7 +18,7 @@ from seit_cl.config import RunConfig
 from seit_cl.core.cli import run_command
 from seit_cl.core.devices import limit_threads
 from seit_cl.core.errors import UserError
-from seit_cl.data.scenario import written
+from seit_cl.data.scenario_recipe import preset_text
 from seit_cl.experiment.experiment import Experiment, StepInfo
 from seit_cl.experiment.run_data import RunData
 from seit_cl.experiment.tracking import Kind, open_tracker
@@ -214,7 +214,7 @@ def main() -> None:
     configs = expand(options)
     if options.preset:
         console.print(
-            f"--preset: {written({name: getattr(options, name) for name in preset_options(options.scenario)})}"
+            f"--preset: {preset_text({name: getattr(options, name) for name in preset_options(options.scenario)})}"
         )
     if options.data_root is None:
         console.print(

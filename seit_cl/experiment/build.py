@@ -18,7 +18,8 @@ from seit_cl.core.errors import UserError
 from seit_cl.core.rng import derive_seed
 from seit_cl.core.specs import Spec, canonical_text
 from seit_cl.data.base import Dataset
-from seit_cl.data.scenario import Scenario, build_scenario
+from seit_cl.data.scenario import Scenario
+from seit_cl.data.scenario_recipe import build_recipe
 from seit_cl.experiment.run_data import RunData
 from seit_cl.formats import build_format
 from seit_cl.formats.base import FormatContext
@@ -68,12 +69,12 @@ def build_stream(config: RunConfig, dataset: Dataset, strategy: Strategy) -> Sce
     Raises:
         UserError: a split that cannot be, or a stream that the strategy cannot learn from.
     """
-    kind = build_scenario(config.scenario)
-    if kind.one_pass and config.epochs > 1 and strategy.data == "experience":
+    recipe = build_recipe(config.scenario)
+    if recipe.one_pass and config.epochs > 1 and strategy.data == "experience":
         raise UserError(
             f"--epochs {config.epochs}: --scenario {config.scenario} shows a sample once; use --epochs 1"
         )
-    stream = kind.cut(dataset, config.cut)
+    stream = recipe.cut(dataset, config.stream_settings)
     if not stream.boundaries and strategy.needs_boundaries:
         raise UserError(
             f"--strategy {config.strategy} must be told where experiences end, and --scenario {config.scenario} "

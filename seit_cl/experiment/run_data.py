@@ -17,7 +17,7 @@ from seit_cl.data.folder import checked
 from seit_cl.data.fractals import open_fractals
 from seit_cl.data.holdout import USUAL
 from seit_cl.data.images import load_images, native_resolution
-from seit_cl.data.scenario import build_scenario
+from seit_cl.data.scenario_recipe import build_recipe
 from seit_cl.data.stored import TokenDataset, holds_tokens, open_tokens
 from seit_cl.experiment.token_cache import cached_tokens, tokenizing_time
 from seit_cl.tokenizers import DEFAULT_TOKENIZER, Tokenizer, open_tokenizer
@@ -173,11 +173,11 @@ def open_dataset(
     Raises:
         UserError: data that cannot be read or lacks what the scenario needs, or a split asked for where there is one.
     """
-    scenario = build_scenario(config.scenario, progress)
+    recipe = build_recipe(config.scenario)
     dataset = list_dataset(config, progress)
-    if scenario.makes_images:
+    if recipe.makes_images:
         dataset = checked(dataset, config.skip_bad_images)
-    dataset = scenario.select(dataset)
+    dataset = recipe.select(dataset, progress)
     if config.holdout != USUAL and not dataset.held_out:
         raise UserError(
             f"--val-fraction, --split-seed: {dataset.root} has a val split of its own; leave them out"
@@ -200,7 +200,7 @@ def list_dataset(
         return open_fractals(cache_folder() / "datasets")
     if holds_tokens(config.data_root):
         return open_tokens(config.data_root, progress)
-    return build_scenario(config.scenario).listed(config.data_root, config.holdout)
+    return build_recipe(config.scenario).list_dataset(config.data_root, config.holdout)
 
 
 def native_side(dataset: Dataset) -> int:

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 from seit_cl.data.base import Dataset, Split
-from seit_cl.data.scenario import Cut, Scenario, build_scenario
+from seit_cl.data.scenario import Scenario, StreamSettings
+from seit_cl.data.scenario_recipe import build_recipe
 
 
 def dataset(*counts: int) -> Dataset:
@@ -17,15 +18,15 @@ def dataset(*counts: int) -> Dataset:
     return Dataset("test", Path("."), [f"c{i:03d}" for i in range(len(counts))], *splits)
 
 
-def stream(spec: str, data: Dataset, cut: Cut) -> Scenario:
+def stream(spec: str, data: Dataset, cut: StreamSettings) -> Scenario:
     """The scenario that a run would get. The global random state is the same after it, and it is the same every time."""
     np.random.seed(5)
     before, torch_before = np.random.get_state()[1].copy(), torch.random.get_rng_state()
-    scenario = build_scenario(spec).cut(data, cut)
+    scenario = build_recipe(spec).cut(data, cut)
     assert (np.random.get_state()[1] == before).all() and torch.equal(
         torch.random.get_rng_state(), torch_before
     )
-    again = build_scenario(spec).cut(data, cut)
+    again = build_recipe(spec).cut(data, cut)
     assert again.class_order == scenario.class_order
     assert all(torch.equal(a, b) for a, b in zip(again.train, scenario.train, strict=True))
     return scenario

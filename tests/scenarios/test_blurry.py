@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from helpers.streams import check_labels, dataset, stream
 from seit_cl.core.errors import UserError
-from seit_cl.data.scenario import Cut, build_scenario
+from seit_cl.data.scenario import StreamSettings
+from seit_cl.data.scenario_recipe import build_recipe
 from seit_cl.scenarios.blurry import blur, class_shares
 
 PERCENT = st.integers(0, 100)
@@ -27,7 +28,9 @@ def test_every_image_is_in_one_experience(
     assume(len(counts) >= parts)
     images = dataset(*counts)
     scenario = stream(
-        f"blurry:disjoint={disjoint},level={level}", images, Cut(parts, class_order_seed=seed)
+        f"blurry:disjoint={disjoint},level={level}",
+        images,
+        StreamSettings(parts, class_order_seed=seed),
     )
     assert torch.cat(scenario.train).sort().values.tolist() == list(range(sum(counts)))
     assert len(scenario) == parts and min(map(len, scenario.train)) >= 1
@@ -70,7 +73,7 @@ def test_blurring_keeps_sizes_and_moves_no_more_than_it_was_told(
 
 def test_half_of_the_classes_are_in_one_experience_and_a_tenth_of_the_others_images_move() -> None:
     images = dataset(*[200] * 20)
-    scenario = stream("blurry", images, Cut(5))
+    scenario = stream("blurry", images, StreamSettings(5))
     where = torch.empty(len(images.train), dtype=torch.int64)
     for step, ids in enumerate(scenario.train):
         where[ids] = step
@@ -87,6 +90,6 @@ def test_half_of_the_classes_are_in_one_experience_and_a_tenth_of_the_others_ima
 def test_what_cannot_be_is_refused() -> None:
     for spec, word in (("blurry:disjoint=101", "disjoint=101"), ("blurry:level=-1", "level=-1")):
         with pytest.raises(UserError, match=word):
-            build_scenario(spec)
+            build_recipe(spec)
     with pytest.raises(UserError, match="--first-classes"):
-        stream("blurry", dataset(3, 3), Cut(2, first_classes=1))
+        stream("blurry", dataset(3, 3), StreamSettings(2, first_classes=1))

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from seit_cl.core.errors import UserError
 from seit_cl.data.base import Dataset, Split
-from seit_cl.data.scenario import Cut, build_scenario
-from seit_cl.scenarios.class_incremental import class_order, split_sizes
+from seit_cl.data.class_incremental import class_order, split_sizes
+from seit_cl.data.scenario import StreamSettings
+from seit_cl.data.scenario_recipe import build_recipe
 
 
 def dataset(classes: int) -> Dataset:
@@ -36,7 +37,7 @@ def test_sizes_add_up_to_the_classes_or_are_refused(
 
 
 def test_experiences_partition_samples_and_classes_when_they_do_not_divide_evenly() -> None:
-    scenario = build_scenario("class-incremental").cut(dataset(11), Cut(4, 0, 1993, ()))
+    scenario = build_recipe("class-incremental").cut(dataset(11), StreamSettings(4, 0, 1993, ()))
     assert [len(c) for c in scenario.classes] == [3, 3, 3, 2]
     assert torch.cat(scenario.train).sort().values.tolist() == list(range(33))
     for ids, labels in zip(scenario.train, scenario.classes, strict=True):
@@ -56,18 +57,18 @@ def test_the_order_leaves_the_global_random_state_alone() -> None:
 
 def test_an_explicit_order_is_followed_and_checked() -> None:
     names = ("c002", "c000", "c001")
-    assert build_scenario("class-incremental").cut(
-        dataset(3), Cut(3, 0, 1993, names)
+    assert build_recipe("class-incremental").cut(
+        dataset(3), StreamSettings(3, 0, 1993, names)
     ).class_order == (2, 0, 1)
     with pytest.raises(UserError, match="c009"):
-        build_scenario("class-incremental").cut(
-            dataset(3), Cut(3, 0, 1993, ("c002", "c000", "c009"))
+        build_recipe("class-incremental").cut(
+            dataset(3), StreamSettings(3, 0, 1993, ("c002", "c000", "c009"))
         )
 
 
 def test_the_avalanche_benchmark_has_the_same_experiences() -> None:
     data = dataset(7)
-    scenario = build_scenario("class-incremental").cut(data, Cut(3, 0, 1993, ()))
+    scenario = build_recipe("class-incremental").cut(data, StreamSettings(3, 0, 1993, ()))
     benchmark = scenario.benchmark(data)
     assert len(benchmark.train_stream) == 3
     seen = [x for x, *_ in benchmark.train_stream[1].dataset]

@@ -18,7 +18,8 @@ from seit_cl.data import fractals as fractal_images
 from seit_cl.data.corrupted import deal
 from seit_cl.data.corruptions import CORRUPTIONS, corrupt
 from seit_cl.data.domains import DomainDataset, list_domains
-from seit_cl.data.scenario import Cut, build_scenario
+from seit_cl.data.scenario import StreamSettings
+from seit_cl.data.scenario_recipe import build_recipe
 from seit_cl.experiment.run_data import RunData, open_dataset
 from seit_cl.report import build_report
 
@@ -98,7 +99,7 @@ def test_train_images_are_dealt_evenly_in_every_class(
 
 def test_a_train_image_is_in_one_domain_and_a_val_image_in_every_one(clean: Path) -> None:
     dataset = opened(clean)
-    scenario = build_scenario(SPEC).cut(dataset, Cut(0))
+    scenario = build_recipe(SPEC).cut(dataset, StreamSettings(0))
     assert dataset.domains == ("clean", "contrast", "gaussian_noise") and dataset.name == "colours"
     assert torch.cat(scenario.train).sort().values.tolist() == list(range(48))
     assert [len(ids) for ids in scenario.train] == [16, 16, 16]
@@ -144,7 +145,7 @@ def test_folders_of_domains_come_sorted_or_as_asked_for(clean: Path, tmp_path: P
     root = domain_folders(tmp_path / "art", clean, "photo", "art", "sketch")
     assert opened(root, "domain-incremental").domains == ("art", "photo", "sketch")
     dataset = opened(root, "domain-incremental:domains=sketch+art")
-    scenario = build_scenario("domain-incremental").cut(dataset, Cut(0))
+    scenario = build_recipe("domain-incremental").cut(dataset, StreamSettings(0))
     assert dataset.domains == ("sketch", "art")
     assert [len(ids) for ids in scenario.train] == [48, 48]
     assert {dataset.train.paths[i].parts[-4] for i in scenario.train[0].tolist()} == {"sketch"}
@@ -187,7 +188,9 @@ def test_wrong_folders_and_numbers_are_refused(clean: Path, tmp_path: Path) -> N
     with pytest.raises(UserError, match="'phot'"):
         opened(root, "domain-incremental:domains=phot+art")
     with pytest.raises(UserError, match="--experiences 3"):
-        build_scenario("domain-incremental").cut(opened(root, "domain-incremental"), Cut(3))
+        build_recipe("domain-incremental").cut(
+            opened(root, "domain-incremental"), StreamSettings(3)
+        )
     (tmp_path / "odd" / "b" / "other").mkdir(parents=True)
     for i in range(2):
         (tmp_path / "odd" / "b" / "other" / f"{i}.png").write_bytes(
@@ -232,5 +235,5 @@ def test_a_folder_of_domains_leaves_out_what_cannot_be_read(clean: Path, tmp_pat
     left = open_dataset(
         RunConfig(data_root=root, scenario="domain-incremental", skip_bad_images=True)
     )
-    scenario = build_scenario("domain-incremental").cut(left, Cut(0))
+    scenario = build_recipe("domain-incremental").cut(left, StreamSettings(0))
     assert [len(ids) for ids in scenario.train] == [47, 48]

@@ -11,8 +11,9 @@ from seit_cl.config import RunConfig
 from seit_cl.core.errors import UserError
 from seit_cl.data.base import Dataset
 from seit_cl.data.folder import open_folder
-from seit_cl.data.scenario import Scenario, build_scenario
-from seit_cl.scenarios._listed import imagenet_wnids
+from seit_cl.data.listed_classes import imagenet_wnids
+from seit_cl.data.scenario import Scenario
+from seit_cl.data.scenario_recipe import build_recipe
 
 FIRST_TASK_OF_U = [
     *("n03710193", "n03089624", "n04152593", "n01806567", "n02107574"),
@@ -27,9 +28,9 @@ def imagenet() -> Dataset:
 
 
 def stream(scenario: str, data: Dataset, **options: int) -> tuple[Dataset, Scenario]:
-    kind, config = build_scenario(scenario), RunConfig(scenario=scenario, **options)  # type: ignore[arg-type]
+    kind, config = build_recipe(scenario), RunConfig(scenario=scenario, **options)  # type: ignore[arg-type]
     selected = kind.select(data)
-    return selected, kind.cut(selected, config.cut)
+    return selected, kind.cut(selected, config.stream_settings)
 
 
 def shown(scenario: str, data: Dataset) -> list[list[str]]:
@@ -64,17 +65,16 @@ def test_imagenet1k_begins_with_classes_54_7_894(imagenet: Dataset) -> None:
 
 
 def test_a_folder_of_the_wanted_classes_alone_gives_the_same_stream(imagenet: Dataset) -> None:
-    selected = build_scenario("imagenet100-u").select(imagenet)
+    selected = build_recipe("imagenet100-u").select(imagenet)
     assert (
-        build_scenario("imagenet100-u").select(made_up(selected.classes)).classes
-        == selected.classes
+        build_recipe("imagenet100-u").select(made_up(selected.classes)).classes == selected.classes
     )
     assert shown("imagenet100-u", made_up(selected.classes)) == shown("imagenet100-u", imagenet)
 
 
 def test_missing_classes_are_counted_and_a_few_named() -> None:
     with pytest.raises(UserError) as caught:
-        build_scenario("imagenet100-first").select(made_up(imagenet_wnids()[5:]))
+        build_recipe("imagenet100-first").select(made_up(imagenet_wnids()[5:]))
     said = str(caught.value)
     assert (
         "lacks 5 of the 100 classes" in said
@@ -111,7 +111,7 @@ def test_options_that_contradict_base_and_phases_are_refused(
 @pytest.mark.parametrize("spec", ["base=50", "phases=5", "base=-1,phases=5", "base=50,phases=0"])
 def test_base_without_phases_or_below_one_is_refused(spec: str) -> None:
     with pytest.raises(UserError, match="go together"):
-        build_scenario(f"class-incremental:{spec}")
+        build_recipe(f"class-incremental:{spec}")
 
 
 def tiny(root: Path, classes: int) -> list[str]:
@@ -140,10 +140,10 @@ def test_tiny_imagenet_is_read_where_its_archive_was_unpacked(tmp_path: Path) ->
 def test_tiny_imagenet_without_200_classes_or_with_one_missing_is_refused(tmp_path: Path) -> None:
     names = tiny(tmp_path, 3)
     with pytest.raises(UserError, match=r"wnids\.txt lists 3 classes, and Tiny-ImageNet 200"):
-        build_scenario("tiny-imagenet").select(open_folder(tmp_path))
+        build_recipe("tiny-imagenet").select(open_folder(tmp_path))
     (tmp_path / "wnids.txt").write_text("\n".join([*names, *(f"n1{i:07d}" for i in range(197))]))
     with pytest.raises(UserError, match="lacks 197 of the 200"):
-        build_scenario("tiny-imagenet").select(open_folder(tmp_path))
+        build_recipe("tiny-imagenet").select(open_folder(tmp_path))
     (tmp_path / "wnids.txt").unlink()
     with pytest.raises(UserError, match="has 3 classes, and Tiny-ImageNet 200"):
-        build_scenario("tiny-imagenet").select(open_folder(tmp_path))
+        build_recipe("tiny-imagenet").select(open_folder(tmp_path))

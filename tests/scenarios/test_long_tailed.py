@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from helpers.streams import check_labels, dataset, stream
 from seit_cl.core.errors import UserError
-from seit_cl.data.scenario import Cut, build_scenario
+from seit_cl.data.scenario import StreamSettings
+from seit_cl.data.scenario_recipe import build_recipe
 from seit_cl.scenarios.long_tailed import tail_sizes
 
 
@@ -32,7 +33,9 @@ def test_classes_have_the_sizes_and_no_image_is_there_twice(
     order: str, classes: int, seed: int
 ) -> None:
     images = dataset(*[40] * classes)
-    scenario = stream(f"long-tailed:ratio=20,order={order}", images, Cut(2, class_order_seed=seed))
+    scenario = stream(
+        f"long-tailed:ratio=20,order={order}", images, StreamSettings(2, class_order_seed=seed)
+    )
     ids = torch.cat(scenario.train)
     assert len(ids.unique()) == len(ids)
     counts = torch.bincount(scenario.labels(images.train.labels)[ids], minlength=classes).tolist()
@@ -44,7 +47,7 @@ def test_classes_have_the_sizes_and_no_image_is_there_twice(
 
 def test_a_class_with_fewer_images_than_its_size_keeps_all_of_them() -> None:
     images = dataset(40, 3, 40)
-    scenario = stream("long-tailed:ratio=2,order=ordered", images, Cut(3))
+    scenario = stream("long-tailed:ratio=2,order=ordered", images, StreamSettings(3))
     ids = torch.cat(scenario.train)
     assert int((images.train.labels[ids] == 1).sum()) == 3
 
@@ -52,13 +55,13 @@ def test_a_class_with_fewer_images_than_its_size_keeps_all_of_them() -> None:
 def test_sizes_and_images_follow_the_class_order_seed() -> None:
     images = dataset(*[60] * 10)
     first, second = (
-        stream("long-tailed", images, Cut(5, class_order_seed=seed)) for seed in (1, 2)
+        stream("long-tailed", images, StreamSettings(5, class_order_seed=seed)) for seed in (1, 2)
     )
     assert torch.cat(first.train).tolist() != torch.cat(second.train).tolist()
 
 
 def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(UserError, match=r"ratio=0\.01"):
-        build_scenario("long-tailed:ratio=0.01")
+        build_recipe("long-tailed:ratio=0.01")
     with pytest.raises(UserError, match="order"):
-        build_scenario("long-tailed:order=random")
+        build_recipe("long-tailed:order=random")

@@ -13,7 +13,8 @@ from helpers.colour_stream import colours, run
 from helpers.streams import check_labels, dataset, stream
 from seit_cl.config import RunConfig
 from seit_cl.core.errors import UserError
-from seit_cl.data.scenario import Cut, build_scenario
+from seit_cl.data.scenario import StreamSettings
+from seit_cl.data.scenario_recipe import build_recipe
 from seit_cl.experiment.experiment import Experiment
 from seit_cl.experiment.run_data import RunData
 from seit_cl.report import build_report
@@ -35,7 +36,7 @@ def test_every_image_is_in_one_experience_of_the_size_asked_for(
     counts: list[int], size: int, seed: int
 ) -> None:
     images = dataset(*counts)
-    scenario = stream(f"online:size={size}", images, Cut(2, class_order_seed=seed))
+    scenario = stream(f"online:size={size}", images, StreamSettings(2, class_order_seed=seed))
     assert torch.cat(scenario.train).sort().values.tolist() == list(range(sum(counts)))
     assert [len(ids) for ids in scenario.train[:-1]] == [size] * (len(scenario) - 1)
     assert 1 <= len(scenario.train[-1]) <= size
@@ -45,11 +46,11 @@ def test_every_image_is_in_one_experience_of_the_size_asked_for(
 
 def test_the_groups_of_classes_follow_one_another_each_in_an_order_of_its_own() -> None:
     images = dataset(*[10] * 6)
-    scenario = stream("online:size=7", images, Cut(3))
+    scenario = stream("online:size=7", images, StreamSettings(3))
     shown = scenario.labels(images.train.labels)[torch.cat(scenario.train)]
     assert [set(part.tolist()) for part in shown.split(20)] == [{0, 1}, {2, 3}, {4, 5}]
     assert any(part.tolist() != part.sort().values.tolist() for part in shown.split(20))
-    other = stream("online:size=7", images, Cut(3, class_order_seed=7))
+    other = stream("online:size=7", images, StreamSettings(3, class_order_seed=7))
     assert torch.cat(other.train).tolist() != torch.cat(scenario.train).tolist()
 
 
@@ -72,7 +73,7 @@ def test_more_than_one_pass_is_refused_where_fresh_images_are_trained_on(
     for free in ("joint", "cumulative", "gdumb"):
         experiment(free)
     with pytest.raises(UserError, match="size=0"):
-        build_scenario("online:size=0")
+        build_recipe("online:size=0")
 
 
 @pytest.mark.parametrize("strategy", ["er", "agem", "gdumb"])
@@ -94,7 +95,7 @@ def test_what_is_tested_every_few_experiences_makes_a_report(
     data: RunData, tmp_path: Path, strategy: str
 ) -> None:
     ended = run(data, tmp_path / "runs" / "run", strategy=strategy, **OPTIONS)
-    last = len(build_scenario(OPTIONS["scenario"]).cut(data.dataset, Cut(2))) - 1
+    last = len(build_recipe(OPTIONS["scenario"]).cut(data.dataset, StreamSettings(2))) - 1
     steps = sorted(set(ended.run.accuracy["after_experience"]))
     assert steps == ([last] if strategy == "joint" else [1, 3, last])
     final = ended.run.accuracy[ended.run.accuracy["after_experience"] == last]

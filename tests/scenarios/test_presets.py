@@ -7,7 +7,7 @@ import yaml
 
 from seit_cl.config import RunConfig
 from seit_cl.core.errors import UserError
-from seit_cl.data.scenario import ScenarioKind, build_scenario
+from seit_cl.data.scenario_recipe import ScenarioRecipe, build_recipe
 from seit_cl.grid import expand, is_finished, parse
 from seit_cl.results import run_files
 
@@ -16,7 +16,7 @@ def grid(*arguments: str) -> list[RunConfig]:
     return expand(parse(list(arguments)))
 
 
-PRESET = build_scenario("imagenet100-u").preset
+PRESET = build_recipe("imagenet100-u").preset
 
 
 def test_a_preset_fills_every_option_that_is_not_given() -> None:
@@ -47,7 +47,7 @@ def test_a_default_that_is_given_stands_too() -> None:
 
 
 def test_a_scenario_without_a_preset_refuses_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(type(build_scenario("class-incremental")), "preset", ScenarioKind.preset)
+    monkeypatch.setattr(type(build_recipe("class-incremental")), "preset", ScenarioRecipe.preset)
     with pytest.raises(UserError, match="recommends nothing"):
         grid("--preset")
 
@@ -71,7 +71,7 @@ def test_experiences_are_the_scenarios_own_unless_given(
     assert (
         (run.experiences, run.first_classes)
         == expected
-        == (run.cut.experiences, run.cut.first_classes)
+        == (run.stream_settings.experiences, run.stream_settings.first_classes)
     )
     assert (run.plain()["experiences"], run.plain()["first_classes"]) == expected
 

@@ -14,9 +14,10 @@ from seit_cl.core import plugins
 from seit_cl.core.errors import UserError
 from seit_cl.core.specs import NoOptions
 from seit_cl.data.base import Dataset
-from seit_cl.data.scenario import Scenario, build_scenario
+from seit_cl.data.listed_classes import imagenet_wnids
+from seit_cl.data.scenario import Scenario
+from seit_cl.data.scenario_recipe import build_recipe
 from seit_cl.grid import expand, parse, preset_options
-from seit_cl.scenarios._listed import imagenet_wnids
 
 NAMES = sorted(name.replace("_", "-") for name in plugins.names("scenario"))
 
@@ -28,7 +29,7 @@ def datasets() -> list[Dataset]:
 
 def stream(name: str) -> tuple[Dataset, Scenario]:
     """A scenario's stream of the first made-up dataset that suits it."""
-    kind, cut = build_scenario(name), RunConfig(scenario=name).cut
+    kind, cut = build_recipe(name), RunConfig(scenario=name).stream_settings
     for whole in datasets():
         try:
             selected = kind.select(whole)
@@ -75,25 +76,25 @@ def test_the_same_options_give_the_same_stream_and_no_global_random_state_moves(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_says_what_it_is_and_where_from(name: str) -> None:
-    kind = build_scenario(name)
-    assert kind.name == name and kind.shape and kind.source and kind.classes and kind.images
+    kind = build_recipe(name)
+    assert kind.name == name and kind.stream and kind.source and kind.classes and kind.images
     assert kind.__doc__ and RunConfig(scenario=name).experiences == kind.experiences
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_option_that_it_does_not_have_is_refused(name: str) -> None:
     with pytest.raises(UserError, match="no_such_option"):
-        build_scenario(f"{name}:no_such_option=1")
+        build_recipe(f"{name}:no_such_option=1")
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_options_of_its_own_come_with_values_and_keep_out_of_the_learners(name: str) -> None:
-    kind = build_scenario(name)
+    kind = build_recipe(name)
     if kind.Options is not NoOptions:
         assert not {field.name for field in fields(kind.Options)} & set(option_names())
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if build_scenario(name).preset])
+@pytest.mark.parametrize("name", [name for name in NAMES if build_recipe(name).preset])
 def test_its_preset_is_made_of_a_runs_options_and_can_be_run(name: str) -> None:
     assert set(preset_options(name)) <= set(option_names()) - {
         "scenario",
