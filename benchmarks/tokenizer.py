@@ -22,7 +22,7 @@ from seit_cl.data.fractals import render
 from seit_cl.reporting.markdown import page, publish, table, typed_command
 from seit_cl.tokenizers.bundled import WEIGHTS, load_tokenizer
 from seit_cl.tokenizers.nets.vqae import VQAutoencoder
-from seit_cl.tokenizers.training.trainer import Settings, Trainer
+from seit_cl.tokenizers.training.trainer import Trainer, TrainingSettings
 
 Precision = Literal["fp32", "bf16"]
 
@@ -69,7 +69,9 @@ def build_trainer(options: Options, precision: Precision) -> Trainer:
     """A training on a few hundred fractals, resident on the device."""
     images, labels = render(8, 32, options.resolution[0], 0, "train")
     model = VQAutoencoder().to(choose_device(options.device)).to(memory_format=torch.channels_last)
-    return Trainer(model, images, labels, Settings(1, batch=options.batch, precision=precision))
+    return Trainer(
+        model, images, labels, TrainingSettings(1, batch=options.batch, precision=precision)
+    )
 
 
 def outside_model(trainer: Trainer) -> float:
@@ -119,7 +121,7 @@ def report(result: Result, options: Options, typed: str) -> str:
     used = options.threads or torch.get_num_threads()
     about = (
         f"{options.device}, {used} threads; {options.rounds} interleaved rounds; images/s, median (10th–90th percentile). "
-        f"Training on {Settings.crop} px crops of {options.resolution[0]} px images, {options.batch} a step; encoding in float32."
+        f"Training on {TrainingSettings.crop} px crops of {options.resolution[0]} px images, {options.batch} a step; encoding in float32."
     )
     trained = [[p, rate.text(), f"{result.outside[p]:.1%}"] for p, rate in result.training.items()]
     encoded = [[f"{side} px", rate.text()] for side, rate in result.encoding.items()]

@@ -37,7 +37,7 @@ from seit_cl.tokenizers import DEFAULT_TOKENIZER, Tokenizer, open_tokenizer
 from seit_cl.tokenizers._picture import save
 from seit_cl.tokenizers._quality import CHECK_SEED, psnr
 from seit_cl.tokenizers._stored import StoredTokenizer
-from seit_cl.tokenizers.training.images import photos
+from seit_cl.tokenizers.training.images import find_images
 
 DEFAULT = (
     "raw",
@@ -175,7 +175,7 @@ def choose(options: Options) -> list[Path]:
     if not options.data_root.is_dir():
         raise UserError(f"--data-root {options.data_root}: no such folder")
     val = options.data_root / "val"
-    found = photos(val if val.is_dir() else options.data_root, "--data-root")
+    found = find_images(val if val.is_dir() else options.data_root, "--data-root")
     return found[:: max(1, len(found) // options.images)][: options.images]
 
 
@@ -311,7 +311,7 @@ def material(options: Options) -> tuple[Tokenizer, TokenSource | FileSource, int
         )
     tokenizer, paths = open_tokenizer(options.tokenizer), choose(options)
     side = choose_side(options, paths, tokenizer.stride)
-    classes = len({path.parent for path in photos(options.data_root, "--data-root")})
+    classes = len({path.parent for path in find_images(options.data_root, "--data-root")})
     return tokenizer, FileSource(paths, side, tokenizer), side, classes
 
 

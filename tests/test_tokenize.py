@@ -17,7 +17,7 @@ from seit_cl.tokenize import main
 from seit_cl.tokenizers import open_tokenizer
 from seit_cl.tokenizers._quality import quality
 from seit_cl.tokenizers.bundled import load_tokenizer
-from seit_cl.tokenizers.training.images import photos
+from seit_cl.tokenizers.training.images import find_images
 
 SMALL = [
     "--resolution",
@@ -205,7 +205,7 @@ def test_inspect_measures_the_images_that_are_named(
     ended = Ended(
         ["inspect", "--images", str(root / "val"), "--resolution", "32"], monkeypatch, capsys
     )
-    found = quality(bundled(), load_images(photos(root / "val", "--images"), 32))
+    found = quality(bundled(), load_images(find_images(root / "val", "--images"), 32))
     assert (
         ended.code == 0
         and f"measured on 4 images at 32 px: PSNR {found.psnr:.2f} dB, {found.used} of 1024"
@@ -222,7 +222,7 @@ def test_inspect_measures_the_images_that_are_named(
 def test_show_draws_fractals_and_the_images_that_are_named(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out, file = tmp_path / "shown.png", photos(root / "val", "--images")[0]
+    out, file = tmp_path / "shown.png", find_images(root / "val", "--images")[0]
     ended = Ended(
         [
             "show",

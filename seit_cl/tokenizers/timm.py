@@ -20,7 +20,7 @@ from seit_cl.tokenizers.base import TokenizerKind, check_side, identity_of
 from seit_cl.tokenizers.bundled import float32_arithmetic
 from seit_cl.tokenizers.nets.backbone import Backbone, BackboneSettings
 from seit_cl.tokenizers.nets.quantiser import Quantiser, QuantiserSettings
-from seit_cl.tokenizers.training.features import Fit, fit, fitting_images
+from seit_cl.tokenizers.training.features import FitOptions, fit_features, fitting_images
 
 CUDA_IMAGES = 64  # encoded at a time
 
@@ -136,21 +136,21 @@ def load_timm(path: Path) -> TimmTokenizer:
     return TimmTokenizer(backbone, quantiser, card)
 
 
-def fit_timm(source: str, options: Fit) -> TimmTokenizer:
+def fit_timm(source: str, options: FitOptions) -> TimmTokenizer:
     """Fit a quantiser to a backbone's features.
 
     Args:
         source: timm's name of the backbone.
-        options: see Fit.
+        options: see FitOptions.
 
     Raises:
         UserError: options that do not fit one another, weights or images that cannot be had.
     """
-    return TimmTokenizer(*fit(source, options))
+    return TimmTokenizer(*fit_features(source, options))
 
 
 @dataclass(frozen=True, kw_only=True)
-class TimmOptions(Fit):
+class TimmOptions(FitOptions):
     """Options of the timm kind: a backbone and how its quantiser is fitted.
 
     Args:
@@ -160,9 +160,11 @@ class TimmOptions(Fit):
     backbone: str = argument("BACKBONE or FILE.safetensors")
 
     @property
-    def fitting(self) -> Fit:
+    def fitting(self) -> FitOptions:
         """The options of fitting alone."""
-        return Fit(**{option.name: getattr(self, option.name) for option in fields(Fit)})
+        return FitOptions(
+            **{option.name: getattr(self, option.name) for option in fields(FitOptions)}
+        )
 
 
 class TimmFeatures(TokenizerKind):
@@ -185,10 +187,10 @@ class TimmFeatures(TokenizerKind):
         return _open(options.backbone, options.fitting)
 
 
-def _open(source: str, options: Fit) -> TimmTokenizer:
+def _open(source: str, options: FitOptions) -> TimmTokenizer:
     """A fitted file, or a backbone whose quantiser is fitted once and then taken from the cache."""
     if Path(source).is_file() or source.endswith(".safetensors"):
-        if options != Fit():
+        if options != FitOptions():
             raise UserError(
                 f"timm:{source}: what it is fitted with stands in the file; leave out its options"
             )

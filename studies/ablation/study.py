@@ -28,7 +28,7 @@ from seit_cl.reporting.markdown import table
 from seit_cl.tokenizers._quality import quality
 from seit_cl.tokenizers.bundled import BundledTokenizer
 from seit_cl.tokenizers.training.images import training_images
-from seit_cl.tokenizers.training.trainer import Settings
+from seit_cl.tokenizers.training.trainer import TrainingSettings
 from studies.ablation.variants import VARIANTS, Variant
 from studies.curves import curve
 
@@ -97,7 +97,7 @@ def train(
         model = variant.model(**variant.options)
     model = model.to(options.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     minutes = options.minutes * variant.minutes
-    settings = replace(Settings(minutes, precision=options.precision), **variant.settings)
+    settings = replace(TrainingSettings(minutes, precision=options.precision), **variant.settings)
     trainer = variant.trainer(model, images, labels, settings)
     trainer.run()
     tokenizer = BundledTokenizer(model)

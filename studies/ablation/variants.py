@@ -177,7 +177,7 @@ class Variant:
     Args:
         words: how it differs, for the table.
         options: of the autoencoder.
-        settings: fields of seit_cl.tokenizers.training.trainer.Settings.
+        settings: fields of seit_cl.tokenizers.training.trainer.TrainingSettings.
         model: the autoencoder's class.
         trainer: the trainer's class.
         minutes: how many times as long it trains.

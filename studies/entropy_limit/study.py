@@ -25,7 +25,7 @@ from seit_cl.reporting.markdown import page, publish, table, typed_command
 from seit_cl.tokenizers import DEFAULT_TOKENIZER, Tokenizer, open_tokenizer
 from seit_cl.tokenizers._encoding import check_resolution
 from seit_cl.tokenizers.commands.entropy import grids_of
-from seit_cl.tokenizers.training.images import photos
+from seit_cl.tokenizers.training.images import find_images
 from studies.entropy_limit.coding import Coded, rivals
 from studies.entropy_limit.model import GridTransformer, Size
 from studies.entropy_limit.training import Recipe, Training
@@ -105,11 +105,11 @@ def tokens_of(options: Options, tokenizer: Tokenizer) -> dict[str, Tensor]:
     path = options.out / "tokens.pt"
     if path.exists():
         return torch.load(path, weights_only=True)  # type: ignore[no-any-return]
-    train, test = photos(options.train, "--train"), photos(options.test, "--test")
+    train, test = find_images(options.train, "--train"), find_images(options.test, "--test")
     if options.held is None:
         train, held = [p for i, p in enumerate(train) if i % HELD], train[::HELD]
     else:
-        held = photos(options.held, "--held")
+        held = find_images(options.held, "--held")
     held, test = spread(held, HELD_IMAGES), spread(test, options.images)
     generator, side = torch.Generator().manual_seed(options.seed), options.resolution
     found = {

@@ -18,7 +18,7 @@ from seit_cl.tokenizers.bundled import WEIGHTS, BundledTokenizer, load_tokenizer
 from seit_cl.tokenizers.nets.vit_vqgan import ViTVQGAN
 from seit_cl.tokenizers.nets.vqae import VQAutoencoder
 from seit_cl.tokenizers.timm import TimmTokenizer, fit_timm
-from seit_cl.tokenizers.training.features import Fit
+from seit_cl.tokenizers.training.features import FitOptions
 
 CARD = {"data": "nothing, weights as drawn", "figures": "val PSNR −3 dB"}
 
@@ -177,7 +177,9 @@ def vq_model() -> Tokenizer:
 def frozen(name: str = "mobilenetv3_small_050", **options: str | int) -> TimmTokenizer:
     """A backbone with random weights, and a quantiser of 16 codes fitted to its features of a few fractals."""
     sizes: dict[str, Any] = {"km": "16"} if not {"pq", "rq"} & set(options) else {}
-    return fit_timm(name, Fit(**({"pretrained": "no", "images": 20, "dim": 8} | sizes | options)))
+    return fit_timm(
+        name, FitOptions(**({"pretrained": "no", "images": 20, "dim": 8} | sizes | options))
+    )
 
 
 # Every kind has a sample here, "kind" or "kind:variant", which the conformance tests run over.

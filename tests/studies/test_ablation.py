@@ -12,7 +12,7 @@ from torch import Tensor
 from seit_cl.core.errors import UserError
 from seit_cl.data.fractals import write_fractals
 from seit_cl.tokenizers.nets.vqae import VQAutoencoder
-from seit_cl.tokenizers.training.trainer import Settings, Trainer
+from seit_cl.tokenizers.training.trainer import Trainer, TrainingSettings
 from studies.ablation import study
 from studies.ablation.models import FSQ, Product
 from studies.ablation.variants import VARIANTS, Contrastive, CutMixed, Rotated, Variant
@@ -32,7 +32,7 @@ def trainer(variant: Variant) -> Trainer:
         torch.manual_seed(0)
         model = variant.model(**{**variant.options, "width": 16})
     settings = {**variant.settings, "batch": 8, "crop": 32}
-    return variant.trainer(model, pictures(), LABELS, Settings(1, **settings))
+    return variant.trainer(model, pictures(), LABELS, TrainingSettings(1, **settings))
 
 
 @pytest.mark.parametrize("name", VARIANTS)

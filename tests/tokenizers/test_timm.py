@@ -17,9 +17,9 @@ from seit_cl.core.errors import UserError
 from seit_cl.tokenizers import kind_of_file, open_tokenizer
 from seit_cl.tokenizers.nets.backbone import Backbone, BackboneSettings
 from seit_cl.tokenizers.timm import fit_timm, load_timm
-from seit_cl.tokenizers.training.features import Fit, fitting_images
+from seit_cl.tokenizers.training.features import FitOptions, fitting_images
 
-SMALL = Fit(km="16", dim=8, pretrained="no", images=20)
+SMALL = FitOptions(km="16", dim=8, pretrained="no", images=20)
 WORDS = "km=16,dim=8,pretrained=no,images=20"
 
 

@@ -21,7 +21,7 @@ from seit_cl.formats.entropy.model import EntropyModel
 from seit_cl.tokenizers import DEFAULT_TOKENIZER, Tokenizer, open_tokenizer
 from seit_cl.tokenizers._encoding import check_resolution
 from seit_cl.tokenizers.training.entropy import Fit, fit_entropy
-from seit_cl.tokenizers.training.images import photos
+from seit_cl.tokenizers.training.images import find_images
 
 LOADED = 256  # images tokenized at a time
 MEASURED = 500  # images of val, at most
@@ -85,7 +85,7 @@ def entropy_command(options: Entropy) -> None:
     folder, console = open_folder(options.data_root), Console()
     parts = [(grids_of(tokenizer, folder.train.paths, options.resolution), 1.0)]
     if options.photos is not None:
-        large = photos(options.photos)
+        large = find_images(options.photos)
         share = 0.5 / len(options.sizes)
         parts = [
             (parts[0][0], 0.5),

@@ -9,7 +9,7 @@ from typing import Annotated
 from seit_cl.core.cli import hint
 from seit_cl.core.errors import UserError
 from seit_cl.core.specs import Spec
-from seit_cl.tokenizers.training.features import Fit
+from seit_cl.tokenizers.training.features import FitOptions
 
 KIND = "timm"
 
@@ -44,7 +44,7 @@ def fit_command(options: FitFeatures) -> None:
         raise UserError(
             f"--tokenizer {options.tokenizer}: only frozen features are fitted; write {KIND}:BACKBONE,pq=8x256"
         )
-    settings: Fit = replace(spec, argument="").fill(Fit)
+    settings: FitOptions = replace(spec, argument="").fill(FitOptions)
     if options.data_root is not None:
         settings = replace(settings, fit=str(options.data_root))
     if options.out.is_dir():

@@ -26,7 +26,7 @@ from seit_cl.tokenizers import DEFAULT_TOKENIZER, Tokenizer, _picture, open_toke
 from seit_cl.tokenizers._encoding import check_resolution
 from seit_cl.tokenizers._quality import CHECK_SEED, Counts, quality
 from seit_cl.tokenizers._stored import tokenizer_behind
-from seit_cl.tokenizers.training.images import photos
+from seit_cl.tokenizers.training.images import find_images
 
 CHECKPOINTS = (".ckpt", ".pt", ".pth", ".bin")
 SHOWN = 8  # images of the picture
@@ -89,7 +89,7 @@ def _said(counts: Counts) -> str:
 
 def _tokenizer(tokenizer: Tokenizer, spec: str, options: Inspect) -> None:
     check_resolution(options.resolution, tokenizer.stride)
-    files = [] if options.images is None else photos(options.images, "--images")
+    files = [] if options.images is None else find_images(options.images, "--images")
     groups, codes, dim = tokenizer.codebook.shape
     side = options.resolution // tokenizer.stride
     print(

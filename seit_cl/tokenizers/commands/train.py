@@ -22,8 +22,13 @@ from seit_cl.tokenizers._quality import check_figures, check_images, quality
 from seit_cl.tokenizers.bundled import BundledTokenizer
 from seit_cl.tokenizers.nets.vit_vqgan import HEAD_DIM, ViTVQGAN
 from seit_cl.tokenizers.nets.vqae import STRIDE, VQAutoencoder, first_levels
-from seit_cl.tokenizers.training.images import TILED, photos, training_images
-from seit_cl.tokenizers.training.trainer import Progress, Settings, Trainable, Trainer
+from seit_cl.tokenizers.training.images import TILED, find_images, training_images
+from seit_cl.tokenizers.training.trainer import (
+    Trainable,
+    Trainer,
+    TrainingProgress,
+    TrainingSettings,
+)
 
 DIM = 32  # of the codes of a ViT-VQGAN, as published
 MOST_LEVELS = 16
@@ -146,7 +151,7 @@ def check(options: Train) -> None:
         if not holds:
             raise UserError(f"--{name.replace('_', '-')} {getattr(options, name)}: {words}")
     if options.photos is not None:
-        photos(options.photos)
+        find_images(options.photos)
     try:
         options.out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -167,7 +172,7 @@ def train_command(options: Train) -> None:
     )
     model, start = beginning(options)
     model = model.to(options.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    settings = Settings(
+    settings = TrainingSettings(
         options.minutes,
         options.batch,
         options.crop,
@@ -269,7 +274,7 @@ def beginning(options: Train) -> tuple[Trainable, str]:
 
 def _sources(options: Train, images: int) -> str:
     """What a training learnt from, of so many images in all, for the card."""
-    files = 0 if options.photos is None else len(photos(options.photos))
+    files = 0 if options.photos is None else len(find_images(options.photos))
     cut = files * sum(side**2 for side in TILED)
     parts = [f"{images - options.fractals - cut} images of {options.data_root.name}/train"]
     if options.photos is not None:
@@ -295,10 +300,10 @@ def _command(options: Train) -> str:
     return f"python -m seit_cl.tokenize train {' '.join(places + words)}"
 
 
-def _reporter(bar: Bar, codes: int) -> Callable[[Progress], None]:
+def _reporter(bar: Bar, codes: int) -> Callable[[TrainingProgress], None]:
     console, task = bar.console, bar.add_task("train", total=1.0)
 
-    def show(now: Progress) -> None:
+    def show(now: TrainingProgress) -> None:
         text = (
             f"step {now.step} loss {now.loss:.4f} PSNR {now.psnr:.1f} dB, {now.codes_alive}/{codes} codes alive, "
             f"{now.speed:,.0f} images/s"

@@ -25,7 +25,7 @@ from seit_cl.tokenizers.nets.quantiser import (
     fit_quantiser,
     parse_sizes,
 )
-from seit_cl.tokenizers.training.images import photos
+from seit_cl.tokenizers.training.images import find_images
 
 DEFAULT_CODES = "1024"  # of k-means, where no quantiser is named
 FRACTAL_CLASSES = 50
@@ -36,7 +36,7 @@ WORDS = ("yes", "no")
 
 
 @dataclass(frozen=True)
-class Fit:
+class FitOptions:
     """How a backbone's features are quantised, and what that is fitted on.
 
     Args:
@@ -129,7 +129,7 @@ class Fit:
         return digest.hexdigest()[:16]
 
 
-def fitting_images(options: Fit) -> list[Path] | None:
+def fitting_images(options: FitOptions) -> list[Path] | None:
     """The image files that a quantiser is fitted on; None: fractals.
 
     Raises:
@@ -140,17 +140,17 @@ def fitting_images(options: Fit) -> list[Path] | None:
     root = Path(options.fit)
     if not root.is_dir():
         raise UserError(f"timm: fit={root}: no such folder")
-    found = photos(root / "train" if (root / "train").is_dir() else root, "fit")
+    found = find_images(root / "train" if (root / "train").is_dir() else root, "fit")
     order = torch.randperm(len(found), generator=torch.Generator().manual_seed(options.seed))
     return [found[place] for place in sorted(order[: options.images].tolist())]
 
 
-def fit(name: str, options: Fit) -> tuple[Backbone, Quantiser, dict[str, str]]:
+def fit_features(name: str, options: FitOptions) -> tuple[Backbone, Quantiser, dict[str, str]]:
     """A backbone, a quantiser fitted to its features, and their card.
 
     Args:
         name: timm's name of the backbone.
-        options: see Fit.
+        options: see FitOptions.
 
     Raises:
         UserError: weights or images that cannot be had, or options that do not fit one another.

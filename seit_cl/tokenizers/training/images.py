@@ -44,7 +44,7 @@ def training_images(
         images = torch.cat([images, drawn[:fractals]])
         labels = torch.cat([labels, len(folder.classes) + classes[:fractals]])
     if large is not None:
-        cut = tiles(photos(large), resolution)
+        cut = cut_tiles(find_images(large), resolution)
         images, labels = (
             torch.cat([images, cut]),
             torch.cat([labels, torch.full((len(cut),), UNLABELLED)]),
@@ -52,7 +52,7 @@ def training_images(
     return images, labels, load_images(folder.val.paths, resolution)
 
 
-def photos(folder: Path, option: str = "--photos") -> list[Path]:
+def find_images(folder: Path, option: str = "--photos") -> list[Path]:
     """The image files in a folder and the folders in it, which an option of the command line named.
 
     Raises:
@@ -66,7 +66,7 @@ def photos(folder: Path, option: str = "--photos") -> list[Path]:
     return found
 
 
-def tiles(paths: list[Path], resolution: int) -> Tensor:
+def cut_tiles(paths: list[Path], resolution: int) -> Tensor:
     """Tiles (N, 3, S, S) uint8 of images resized to each of TILED times S px, so that codes know detail at every size."""
     found = []
     for scale in TILED:

@@ -43,7 +43,7 @@ UNLABELLED = -100
 
 
 @dataclass(frozen=True)
-class Settings:
+class TrainingSettings:
     """How a tokenizer is trained.
 
     Args:
@@ -68,7 +68,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Progress:
+class TrainingProgress:
     """What training reports: step, fraction of the time used, loss, PSNR in dB of the batch, codes alive over all levels,
     images trained on per second."""
 
@@ -131,11 +131,11 @@ class Trainer:
         model: on its device.
         images: (N, 3, S, S) uint8.
         labels: (N,) int64 classes of the images, UNLABELLED for images that only reconstruction learns from.
-        settings: see Settings.
+        settings: see TrainingSettings.
     """
 
     def __init__(
-        self, model: Trainable, images: Tensor, labels: Tensor, settings: Settings
+        self, model: Trainable, images: Tensor, labels: Tensor, settings: TrainingSettings
     ) -> None:
         self.model, self.settings = model, settings
         self.device = model.codebook.device
@@ -281,7 +281,7 @@ class Trainer:
 
     def run(
         self,
-        report: Callable[[Progress], None] = lambda progress: None,
+        report: Callable[[TrainingProgress], None] = lambda progress: None,
         checkpoint: Path | None = None,
     ) -> None:
         """Train until the time is used, from where the checkpoint left off.
@@ -307,7 +307,7 @@ class Trainer:
                     speed = (self.step - first) * self.settings.batch / max(now - began, 1e-9)
                     psnr = -10 * math.log10(float(error))
                     report(
-                        Progress(
+                        TrainingProgress(
                             self.step - 1,
                             fraction,
                             float(loss),

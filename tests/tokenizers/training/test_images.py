@@ -8,7 +8,7 @@ import torch
 from seit_cl.core.errors import UserError
 from seit_cl.data.fractals import write_fractals
 from seit_cl.data.images import load_images
-from seit_cl.tokenizers.training.images import photos, tiles, training_images
+from seit_cl.tokenizers.training.images import cut_tiles, find_images, training_images
 from seit_cl.tokenizers.training.trainer import UNLABELLED
 
 
@@ -26,8 +26,8 @@ def test_fractals_count_their_classes_after_the_folders_and_tiles_have_none(root
 
 
 def test_tiles_put_together_are_the_photo(root: Path) -> None:
-    path = photos(root / "val")[0]
-    cut = tiles([path], 16)
+    path = find_images(root / "val")[0]
+    cut = cut_tiles([path], 16)
     assert cut.shape == (20, 3, 16, 16)
     assert torch.equal(
         torch.cat([torch.cat([*cut[:2]], 2), torch.cat([*cut[2:4]], 2)], 1),
@@ -39,4 +39,4 @@ def test_tiles_put_together_are_the_photo(root: Path) -> None:
 
 def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no images there"):
-        photos(tmp_path)
+        find_images(tmp_path)

@@ -13,7 +13,7 @@ from helpers.tokenizer_samples import images, residual, untrained
 from seit_cl.tokenizers.nets.vqae import VQAutoencoder, first_levels, nearest_pair
 from seit_cl.tokenizers.training import trainer as training
 from seit_cl.tokenizers.training.codebook import CodebookAverages
-from seit_cl.tokenizers.training.trainer import Settings, Trainer
+from seit_cl.tokenizers.training.trainer import Trainer, TrainingSettings
 
 LABELS = torch.arange(16) % 3
 
@@ -30,7 +30,7 @@ def trainer(steps: int, start: str = "", levels: int = 3) -> Trainer:
         model(levels),
         images(16, 32),
         LABELS,
-        Settings(steps, batch=8, crop=32, supervision=0.1, start=start),
+        TrainingSettings(steps, batch=8, crop=32, supervision=0.1, start=start),
     )
 
 

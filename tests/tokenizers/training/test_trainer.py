@@ -13,7 +13,7 @@ from seit_cl.core.errors import UserError
 from seit_cl.tokenizers.bundled import BundledTokenizer
 from seit_cl.tokenizers.nets.vqae import VQAutoencoder
 from seit_cl.tokenizers.training import trainer as training
-from seit_cl.tokenizers.training.trainer import Progress, Settings, Trainer
+from seit_cl.tokenizers.training.trainer import Trainer, TrainingProgress, TrainingSettings
 
 LABELS = torch.arange(16) % 3
 
@@ -35,7 +35,7 @@ def trainer(steps: int, seed: int = 0, supervision: float = 0.03) -> Trainer:
         model,
         images(16, 32),
         LABELS,
-        Settings(steps, batch=8, crop=32, seed=seed, supervision=supervision),
+        TrainingSettings(steps, batch=8, crop=32, seed=seed, supervision=supervision),
     )
 
 
@@ -46,7 +46,7 @@ def trained(steps: int, seed: int = 0, supervision: float = 0.03) -> VQAutoencod
 
 
 def test_the_loss_falls_and_the_picture_clears() -> None:
-    reports: list[Progress] = []
+    reports: list[TrainingProgress] = []
     trainer(151, supervision=0).run(reports.append)
     assert [r.step for r in reports] == [0, 50, 100, 150]
     assert reports[-1].loss < 0.8 * reports[0].loss and reports[-1].psnr > reports[0].psnr
@@ -57,7 +57,7 @@ def test_supervision_makes_the_codes_tell_the_training_classes_apart() -> None:
     colours = torch.tensor([[200, 30, 30], [30, 200, 30], [30, 30, 200]])[LABELS].to(torch.uint8)
     pictures = colours[:, :, None, None].expand(16, 3, 32, 32).contiguous()
     training = Trainer(
-        trainer(1).model, pictures, LABELS, Settings(60, batch=8, crop=32, supervision=1.0)
+        trainer(1).model, pictures, LABELS, TrainingSettings(60, batch=8, crop=32, supervision=1.0)
     )
     training.run()
     with torch.no_grad():
@@ -119,7 +119,9 @@ def test_a_checkpoint_of_another_training_is_refused(
 
 
 def test_training_uses_small_crops_and_whole_sizes_at_the_end() -> None:
-    made = Trainer(trainer(1).model, images(16, 32), LABELS, Settings(100, batch=4, crop=16))
+    made = Trainer(
+        trainer(1).model, images(16, 32), LABELS, TrainingSettings(100, batch=4, crop=16)
+    )
     sides = []
     for seconds in (0, 84 * 60, 86 * 60):
         made.seconds = seconds
@@ -131,7 +133,10 @@ def test_unlabelled_images_are_reconstructed_but_not_classified() -> None:
     nothing = torch.full((16,), training.UNLABELLED)
     nothing[0] = 2  # the head needs a class
     made = Trainer(
-        trainer(1).model, images(16, 32), nothing, Settings(1, batch=8, crop=32, supervision=1.0)
+        trainer(1).model,
+        images(16, 32),
+        nothing,
+        TrainingSettings(1, batch=8, crop=32, supervision=1.0),
     )
     picture, _ = made.batch()
     unlabelled = torch.full((8,), training.UNLABELLED)

@@ -18,7 +18,7 @@ from seit_cl.tokenizers.nets.vit_vqgan import ViTVQGAN, sincos_positions
 from seit_cl.tokenizers.nets.vqae import VQAutoencoder
 from seit_cl.tokenizers.training import trainer as training
 from seit_cl.tokenizers.training.codebook import DECAY, CodebookAverages
-from seit_cl.tokenizers.training.trainer import Progress, Settings, Trainer
+from seit_cl.tokenizers.training.trainer import Trainer, TrainingProgress, TrainingSettings
 from seit_cl.tokenizers.vit_vqgan import of_model
 
 LABELS = torch.arange(16) % 3
@@ -40,12 +40,14 @@ def model() -> ViTVQGAN:
 
 
 def trainer(steps: int, supervision: float = 0.03, crop: int = 32) -> Trainer:
-    chosen = Settings(steps, batch=8, crop=crop, supervision=supervision, learning_rate=1e-3)
+    chosen = TrainingSettings(
+        steps, batch=8, crop=crop, supervision=supervision, learning_rate=1e-3
+    )
     return Trainer(model(), images(16, 32), LABELS, chosen)
 
 
 def test_the_loss_falls_and_the_picture_clears() -> None:
-    reports: list[Progress] = []
+    reports: list[TrainingProgress] = []
     trainer(151, supervision=0, crop=16).run(reports.append)
     assert reports[-1].loss < 0.8 * reports[0].loss and reports[-1].psnr > reports[0].psnr + 3
     assert 0 < reports[-1].codes_alive <= 33
