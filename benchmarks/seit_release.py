@@ -23,7 +23,7 @@ from seit_cl.core.cli import run_command
 from seit_cl.data.seit.codes import ESCAPE, to_bytes
 from seit_cl.data.seit.export import export_release
 from seit_cl.data.seit.stream import BLOCK, grids_of
-from seit_cl.data.token_file import About, TokenSplit, open_token_file, write_token_file
+from seit_cl.data.token_file import TokenMetadata, TokenSplit, open_token_file, write_token_file
 from seit_cl.reporting.markdown import page, publish, table, typed_command
 
 CODES, DIM, SIDE, CLASSES = 391, 32, 32, 100
@@ -115,7 +115,7 @@ def make_release(folder: Path, images: int) -> Path:
         "val": TokenSplit(torch.arange(CLASSES), [random_tokens(CLASSES, len(pieces))]),
     }
     codebook = torch.randn(1, CODES, DIM, generator=torch.Generator().manual_seed(0))
-    about = About(
+    about = TokenMetadata(
         "random",
         [str(label) for label in range(CLASSES)],
         codebook,

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from seit_cl.core.cli import hint
 from seit_cl.core.errors import UserError
-from seit_cl.data.holdout import USUAL, Holdout
+from seit_cl.data.holdout import DEFAULT_HOLDOUT, Holdout
 from seit_cl.data.scenario import StreamSettings
 from seit_cl.data.scenario_recipe import build_recipe
 from seit_cl.tokenizers import resolved_spec
@@ -103,9 +103,9 @@ class RunConfig:
     skip_bad_images: Annotated[bool, hint("leave unreadable images out and count them")] = False
     val_fraction: Annotated[
         float, hint("part of every class that is held out where the data has no val/")
-    ] = USUAL.fraction
+    ] = DEFAULT_HOLDOUT.fraction
     split_seed: Annotated[int, hint("seed of what is held out; --seed does not move it")] = (
-        USUAL.seed
+        DEFAULT_HOLDOUT.seed
     )
 
     def __post_init__(self) -> None:

@@ -306,8 +306,8 @@ def material(options: Options) -> tuple[Tokenizer, TokenSource | FileSource, int
         return (
             StoredTokenizer(file),
             source,
-            file.grid[1] * file.about.stride,
-            len(file.about.classes),
+            file.grid[1] * file.metadata.stride,
+            len(file.metadata.classes),
         )
     tokenizer, paths = open_tokenizer(options.tokenizer), choose(options)
     side = choose_side(options, paths, tokenizer.stride)

@@ -30,7 +30,7 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def only(self, rows: Tensor, places: Tensor) -> Split:
+    def subset(self, rows: Tensor, places: Tensor) -> Split:
         """The samples at rows (n,), with labels that `places` (C,) gives to the old ones."""
         paths = [self.paths[i] for i in rows.tolist()] if self.paths else []
         return Split(paths, places[self.labels[rows]])
@@ -63,7 +63,7 @@ class Dataset:
         """Whether there are files to read pixels from."""
         return True
 
-    def only(self, classes: Iterable[str]) -> Dataset:
+    def subset(self, classes: Iterable[str]) -> Dataset:
         """The part of some classes: their images in both splits, labels counted anew. All of them: the dataset itself.
 
         Args:
@@ -84,8 +84,8 @@ class Dataset:
         return replace(
             self,
             classes=classes,
-            train=self.train.only(train, places),
-            val=self.val.only(val, places),
+            train=self.train.subset(train, places),
+            val=self.val.subset(val, places),
         )
 
     @cached_property

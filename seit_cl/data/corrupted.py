@@ -20,7 +20,7 @@ from seit_cl.data.base import Dataset
 from seit_cl.data.corruptions import corrupt
 from seit_cl.data.domains import DomainDataset, list_domains
 from seit_cl.data.images import default_threads, load_image, no_pixel_limit
-from seit_cl.data.listing import some
+from seit_cl.data.listing import some_names
 
 VERSION = 1  # of the images: raise it whenever the same settings would give others
 CLEAN = "clean"
@@ -95,7 +95,7 @@ def _work(clean: Dataset, domains: Sequence[str], seed: int) -> Iterator[Work]:
     few = [name for name, count in zip(clean.classes, counts, strict=True) if count < len(domains)]
     if few:
         raise UserError(
-            f"{clean.root}: fewer train images than the {len(domains)} domains in {some(few)}; "
+            f"{clean.root}: fewer train images than the {len(domains)} domains in {some_names(few)}; "
             "name fewer corruptions"
         )
     for path, domain in zip(

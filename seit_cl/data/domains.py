@@ -13,8 +13,8 @@ from torch import Tensor
 from seit_cl.core.errors import UserError, nearest
 from seit_cl.data.base import Dataset, Split
 from seit_cl.data.folder import list_folder
-from seit_cl.data.holdout import USUAL, Holdout
-from seit_cl.data.listing import some, subfolders
+from seit_cl.data.holdout import DEFAULT_HOLDOUT, Holdout
+from seit_cl.data.listing import some_names, subfolders
 
 LAYOUT = "expected <domain>/train/<class>/*.jpg with <domain>/val/<class>/*.jpg, or <domain>/<class>/*.jpg"
 
@@ -37,7 +37,9 @@ class DomainDataset(Dataset):
         )
 
 
-def list_domains(root: Path, wanted: Sequence[str] = (), holdout: Holdout = USUAL) -> DomainDataset:
+def list_domains(
+    root: Path, wanted: Sequence[str] = (), holdout: Holdout = DEFAULT_HOLDOUT
+) -> DomainDataset:
     """Lists a folder of domains; no image is opened yet.
 
     Args:
@@ -63,7 +65,7 @@ def list_domains(root: Path, wanted: Sequence[str] = (), holdout: Holdout = USUA
         odd = set(parts[0].classes) ^ set(part.classes)
         if odd:
             raise UserError(
-                f"{root}: {some(odd)} in one of {domains[0]}/ and {domain}/ alone; "
+                f"{root}: {some_names(odd)} in one of {domains[0]}/ and {domain}/ alone; "
                 "domains must have the same classes"
             )
     return DomainDataset(

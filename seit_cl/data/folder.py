@@ -13,10 +13,10 @@ from PIL import Image
 
 from seit_cl.core.errors import UserError
 from seit_cl.data.base import Dataset, Split
-from seit_cl.data.holdout import USUAL, Holdout
+from seit_cl.data.holdout import DEFAULT_HOLDOUT, Holdout
 from seit_cl.data.ilsvrc import is_flat, list_flat
 from seit_cl.data.images import BAD_IMAGE, default_threads, no_pixel_limit
-from seit_cl.data.listing import SUFFIXES, Files, image_files, list_class, some, subfolders
+from seit_cl.data.listing import SUFFIXES, Files, image_files, list_class, some_names, subfolders
 
 ANNOTATIONS = "val_annotations.txt"
 TAILS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
@@ -29,7 +29,9 @@ OTHER_VALS = (
 )  # names of a second split that are not read as val/
 
 
-def open_folder(root: Path, skip_bad_images: bool = False, holdout: Holdout = USUAL) -> Dataset:
+def open_folder(
+    root: Path, skip_bad_images: bool = False, holdout: Holdout = DEFAULT_HOLDOUT
+) -> Dataset:
     """Lists and checks an image folder before anything runs.
 
     Args:
@@ -37,12 +39,12 @@ def open_folder(root: Path, skip_bad_images: bool = False, holdout: Holdout = US
         skip_bad_images: leave unreadable images out and count them instead of stopping.
 
     Raises:
-        UserError: as `list_folder` and `checked`.
+        UserError: as `list_folder` and `check_images`.
     """
-    return checked(list_folder(root, holdout), skip_bad_images)
+    return check_images(list_folder(root, holdout), skip_bad_images)
 
 
-def list_folder(root: Path, holdout: Holdout = USUAL) -> Dataset:
+def list_folder(root: Path, holdout: Holdout = DEFAULT_HOLDOUT) -> Dataset:
     """Lists an image folder; no image is opened yet.
 
     Args:
@@ -78,7 +80,7 @@ def list_folder(root: Path, holdout: Holdout = USUAL) -> Dataset:
     return dataset
 
 
-def checked(dataset: Dataset, skip_bad_images: bool = False) -> Dataset:
+def check_images(dataset: Dataset, skip_bad_images: bool = False) -> Dataset:
     """A dataset of which every file can be read.
 
     Args:
@@ -98,7 +100,7 @@ def checked(dataset: Dataset, skip_bad_images: bool = False) -> Dataset:
         )
     same = torch.arange(len(dataset.classes))
     good = [
-        split.only(torch.tensor([path not in bad for path in split.paths]).nonzero()[:, 0], same)
+        split.subset(torch.tensor([path not in bad for path in split.paths]).nonzero()[:, 0], same)
         for split in (dataset.train, dataset.val)
     ]
     left = replace(dataset, train=good[0], val=good[1], skipped=tuple(sorted(bad)))
@@ -180,7 +182,7 @@ def check_same_classes(root: Path, train: Files, val: Files) -> None:
     ):
         if extra:
             raise UserError(
-                f"{root}: train and val classes differ: {some(extra)} in {have}/ but not in {lack}/; add or remove"
+                f"{root}: train and val classes differ: {some_names(extra)} in {have}/ but not in {lack}/; add or remove"
             )
 
 
@@ -197,7 +199,7 @@ def check_not_empty(dataset: Dataset) -> None:
                 else "classes without readable images"
             )
             raise UserError(
-                f"{where}: {what}: {some(empty)}; add {', '.join(SUFFIXES)} files or remove it"
+                f"{where}: {what}: {some_names(empty)}; add {', '.join(SUFFIXES)} files or remove it"
             )
 
 

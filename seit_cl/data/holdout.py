@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seit_cl.core.errors import UserError
-from seit_cl.data.listing import Files, some
+from seit_cl.data.listing import Files, some_names
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Holdout:
         single = [name for name, paths in files.items() if len(paths) == 1]
         if single:
             raise UserError(
-                f"{root}: one image alone in {some(single)}; without val/ a class needs two, one to learn from and "
+                f"{root}: one image alone in {some_names(single)}; without val/ a class needs two, one to learn from and "
                 "one to be tested on"
             )
         train: Files = {}
@@ -63,4 +63,4 @@ class Holdout:
         return hashlib.sha256(f"{self.seed}\0{name}".encode(errors="surrogateescape")).digest()
 
 
-USUAL = Holdout()
+DEFAULT_HOLDOUT = Holdout()

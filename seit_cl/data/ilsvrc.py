@@ -17,7 +17,7 @@ from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
 from seit_cl.core.errors import UserError
-from seit_cl.data.listing import Files, image_files, some, subfolders
+from seit_cl.data.listing import Files, image_files, some_names, subfolders
 
 PREFIX = "ILSVRC2012_val_"
 DEVKIT = "ILSVRC2012_devkit_t12"
@@ -58,7 +58,7 @@ def list_flat(root: Path, classes: Collection[str]) -> Files:
     ):
         if odd:
             raise UserError(
-                f"{source}: does not fit {folder}: {have} but {lack} for {some(odd)}; unpack both anew"
+                f"{source}: does not fit {folder}: {have} but {lack} for {some_names(odd)}; unpack both anew"
             )
     files: Files = {name: [] for name in sorted(set(classes) & set(wnids.values()))}
     for stem in sorted(images):

@@ -10,7 +10,7 @@ from timm.data import ImageNetInfo
 from seit_cl.core.errors import UserError
 from seit_cl.data.base import Dataset
 from seit_cl.data.class_incremental import ClassIncrementalRecipe
-from seit_cl.data.listing import some
+from seit_cl.data.listing import some_names
 from seit_cl.data.scenario_recipe import Progress, no_progress
 
 
@@ -50,10 +50,10 @@ class ListedClasses(ClassIncrementalRecipe):
         if missing:
             raise UserError(
                 f"--scenario {self.name}: {dataset.root} lacks {len(missing)} of the {len(names)} "
-                f"classes of {self.list_name}: {some(missing)}; "
+                f"classes of {self.list_name}: {some_names(missing)}; "
                 "give --data-root a folder that has them"
             )
-        return dataset.only(names)
+        return dataset.subset(names)
 
 
 class ImageNet100(ListedClasses):

@@ -36,7 +36,7 @@ def list_class(folder: Path) -> list[Path]:
     ]
 
 
-def some(names: Iterable[str]) -> str:
+def some_names(names: Iterable[str]) -> str:
     """A few names for a message."""
     known = sorted(names)
     return ", ".join(known[:3]) + (f" and {len(known) - 3} more" if len(known) > 3 else "")

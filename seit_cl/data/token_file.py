@@ -5,7 +5,7 @@ Its tensors, N images of a split, G codes a position, H x W positions, K codes o
     codebook (G, K, D) float32; mirror (G, K) int64 and synonyms (K, S) int16 where there are any
     train.labels, val.labels (N,) int64; train.tokens, val.tokens (N, G, H, W) int16
 
-Its metadata are the fields of `About` that are no tensors, kind "tokens", and an identity over all that it holds. Tokens come
+Its metadata are the fields of `TokenMetadata` that are no tensors, kind "tokens", and an identity over all that it holds. Tokens come
 last, so that they are written as they are made; they are read from the disk as they are asked for.
 """
 
@@ -34,7 +34,7 @@ DTYPES = {torch.int16: "I16", torch.int64: "I64", torch.float32: "F32"}
 
 
 @dataclass(frozen=True)
-class About:
+class TokenMetadata:
     """What a token file says of its tokens.
 
     Args:
@@ -68,13 +68,13 @@ class About:
             name: tensor.cpu().contiguous() for name, tensor in found.items() if tensor is not None
         }
 
-    def metadata(self) -> dict[str, str]:
+    def header_entries(self) -> dict[str, str]:
         """The rest, as JSON under each field's name."""
         return {name: json.dumps(getattr(self, name)) for name in PLAIN} | {"kind": KIND}
 
 
 TENSORS = ("codebook", "mirror", "synonyms")
-PLAIN = tuple(option.name for option in fields(About) if option.name not in TENSORS)
+PLAIN = tuple(option.name for option in fields(TokenMetadata) if option.name not in TENSORS)
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class TokenSplit:
 
 
 def write_token_file(
-    path: Path, about: About, grid: tuple[int, int, int], splits: Mapping[str, TokenSplit]
+    path: Path, about: TokenMetadata, grid: tuple[int, int, int], splits: Mapping[str, TokenSplit]
 ) -> str:
     """Write a token file, block by block, under a temporary name until it is whole.
 
@@ -114,10 +114,10 @@ def write_token_file(
     shapes |= {
         f"{name}.tokens": ("I16", (len(split.labels), *grid)) for name, split in splits.items()
     }
-    digest = hashlib.sha256(_header(shapes, about.metadata()))
+    digest = hashlib.sha256(_header(shapes, about.header_entries()))
     try:
         with atomic_file(path) as file:
-            file.write(_header(shapes, about.metadata() | {IDENTITY: "0" * 16}))
+            file.write(_header(shapes, about.header_entries() | {IDENTITY: "0" * 16}))
             for tensor in small.values():
                 _append(file, digest, tensor)
             for name, split in splits.items():
@@ -127,7 +127,7 @@ def write_token_file(
             identity = digest.hexdigest()[:16]
             file.seek(0)
             file.write(
-                _header(shapes, about.metadata() | {IDENTITY: identity})
+                _header(shapes, about.header_entries() | {IDENTITY: identity})
             )  # as long as the one that it replaces
     except OSError as error:
         raise UserError(
@@ -206,7 +206,7 @@ class TokenFile:
     """
 
     path: Path
-    about: About
+    metadata: TokenMetadata
     identity: str
     labels: dict[str, Tensor]
     tokens: dict[str, Tensor]
@@ -226,18 +226,18 @@ class TokenFile:
         for name, tokens in self.tokens.items():
             for start in range(0, len(tokens), CHUNK):
                 block = tokens[start : start + CHUNK]
-                check_codes(block, self.about.codebook.shape[1], start, f"{self.path}: {name}")
+                check_codes(block, self.metadata.codebook.shape[1], start, f"{self.path}: {name}")
 
     def digest(self) -> str:
         """The identity that the file's contents have; another one than it says where it was damaged."""
-        small = self.about.tensors() | {
+        small = self.metadata.tensors() | {
             f"{name}.labels": labels for name, labels in self.labels.items()
         }
         tensors = small | {f"{name}.tokens": tokens for name, tokens in self.tokens.items()}
         shapes = {
             name: (DTYPES[tensor.dtype], tuple(tensor.shape)) for name, tensor in tensors.items()
         }
-        digest = hashlib.sha256(_header(shapes, self.about.metadata()))
+        digest = hashlib.sha256(_header(shapes, self.metadata.header_entries()))
         for tensor in tensors.values():
             for start in range(0, len(tensor), CHUNK):
                 digest.update(tensor[start : start + CHUNK].contiguous().numpy().data)
@@ -259,7 +259,7 @@ def open_token_file(path: Path) -> TokenFile:
     try:
         plain: dict[str, Any] = {key: json.loads(metadata[key]) for key in PLAIN}
         plain |= {name: found.get(name) for name in TENSORS[1:]}
-        about = About(**plain, codebook=found["codebook"])
+        about = TokenMetadata(**plain, codebook=found["codebook"])
         names = [name for name in SPLITS if f"{name}.tokens" in found]
         labels, tokens = (
             {name: found[f"{name}.{part}"] for name in names} for part in ("labels", "tokens")
@@ -276,7 +276,7 @@ MEND = "make one with python -m seit_cl.tokenize encode or import-seit"
 
 def _check(file: TokenFile, kind: str) -> None:
     """Raises UserError where the parts of a file do not fit one another."""
-    about, groups = file.about, file.about.codebook.shape[0]
+    about, groups = file.metadata, file.metadata.codebook.shape[0]
     fits = kind == KIND and bool(file.tokens) and about.codebook.ndim == 3 and about.stride >= 1
     for name, tokens in file.tokens.items():
         labels = file.labels[name]

@@ -13,12 +13,12 @@ from seit_cl.core.cache import cache_folder
 from seit_cl.core.devices import MAIN_MEMORY, choose_device
 from seit_cl.core.errors import UserError
 from seit_cl.data.base import Dataset, Split
-from seit_cl.data.folder import checked
+from seit_cl.data.folder import check_images
 from seit_cl.data.fractals import open_fractals
-from seit_cl.data.holdout import USUAL
+from seit_cl.data.holdout import DEFAULT_HOLDOUT
 from seit_cl.data.images import load_images, native_resolution
 from seit_cl.data.scenario_recipe import build_recipe
-from seit_cl.data.stored import TokenDataset, holds_tokens, open_tokens
+from seit_cl.data.token_dataset import TokenDataset, holds_tokens, open_tokens
 from seit_cl.experiment.token_cache import cached_tokens, tokenizing_time
 from seit_cl.tokenizers import DEFAULT_TOKENIZER, Tokenizer, open_tokenizer
 from seit_cl.tokenizers._stored import tokenizer_behind
@@ -176,13 +176,13 @@ def open_dataset(
     recipe = build_recipe(config.scenario)
     dataset = list_dataset(config, progress)
     if recipe.makes_images:
-        dataset = checked(dataset, config.skip_bad_images)
+        dataset = check_images(dataset, config.skip_bad_images)
     dataset = recipe.select(dataset, progress)
-    if config.holdout != USUAL and not dataset.held_out:
+    if config.holdout != DEFAULT_HOLDOUT and not dataset.held_out:
         raise UserError(
             f"--val-fraction, --split-seed: {dataset.root} has a val split of its own; leave them out"
         )
-    return checked(dataset, config.skip_bad_images)
+    return check_images(dataset, config.skip_bad_images)
 
 
 def list_dataset(
@@ -206,7 +206,7 @@ def list_dataset(
 def native_side(dataset: Dataset) -> int:
     """The image side in pixels that a dataset has of its own."""
     if isinstance(dataset, TokenDataset):
-        return dataset.file.grid[1] * dataset.file.about.stride
+        return dataset.file.grid[1] * dataset.file.metadata.stride
     return native_resolution(dataset)
 
 

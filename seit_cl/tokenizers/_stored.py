@@ -25,7 +25,7 @@ class StoredTokenizer:
     decodes = False
 
     def __init__(self, file: TokenFile) -> None:
-        about = file.about
+        about = file.metadata
         self.path: Path = file.path
         self.codebook, self.mirror = about.codebook, about.mirror
         self.combine, self.stride, self.codec_bytes = about.combine, about.stride, about.codec_bytes
@@ -59,11 +59,11 @@ def tokenizer_behind(file: TokenFile, spec: str | None) -> Tokenizer:
         UserError: a bad spec, or another tokenizer's.
     """
     found = open_tokenizer(spec or DEFAULT_TOKENIZER)
-    if found.identity == file.about.tokenizer:
+    if found.identity == file.metadata.tokenizer:
         return found
     if spec is not None:
         raise UserError(
-            f"--tokenizer {spec}: is {found.identity}, and {file.path} was made by {file.about.tokenizer}; give that "
+            f"--tokenizer {spec}: is {found.identity}, and {file.path} was made by {file.metadata.tokenizer}; give that "
             "one, or none"
         )
     return StoredTokenizer(file)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from helpers.tokenizer_samples import untrained
 from seit_cl.data.base import Dataset
 from seit_cl.data.folder import open_folder
-from seit_cl.data.stored import open_stored
+from seit_cl.data.token_dataset import open_token_dataset
 from seit_cl.experiment.token_cache import cached_tokens
 from seit_cl.tokenizers.commands.encode import Encode, encode_command
 
@@ -47,7 +47,7 @@ def test_a_subset_of_a_folder_has_the_files_of_its_classes_in_order(
 ) -> None:
     data = open_folder(fractals)
     names = [data.classes[i] for i in chosen]
-    part = data.only(reversed(names))
+    part = data.subset(reversed(names))
     assert part.classes == sorted(names)
     assert all(of_class(part, name) == of_class(data, name) for name in names)
     assert len(part.val) == 6 * len(names) and part.val.labels.tolist() == sorted(
@@ -63,9 +63,9 @@ def test_a_subset_of_a_folder_has_the_files_of_its_classes_in_order(
 def test_tokens_of_a_token_file_are_cut_with_the_labels(
     first: set[int], again: int, tokens: Path
 ) -> None:
-    data = open_stored(tokens)
-    part = data.only(data.classes[i] for i in first)
-    part = part.only(part.classes[: 1 + again % len(part.classes)])
+    data = open_token_dataset(tokens)
+    part = data.subset(data.classes[i] for i in first)
+    part = part.subset(part.classes[: 1 + again % len(part.classes)])
     for whole, cut, split, labels in zip(
         data.tokens(),
         part.tokens(),
@@ -84,21 +84,21 @@ def test_tokens_of_a_token_file_are_cut_with_the_labels(
 def test_no_two_subsets_have_one_identity_or_manifest(
     kind: str, fractals: Path, tokens: Path
 ) -> None:
-    data = open_folder(fractals) if kind == "folder" else open_stored(tokens)
-    parts = [data.only(names) for size in (2, 3, 5) for names in combinations(data.classes, size)]
+    data = open_folder(fractals) if kind == "folder" else open_token_dataset(tokens)
+    parts = [data.subset(names) for size in (2, 3, 5) for names in combinations(data.classes, size)]
     assert (
         len({part.identity for part in parts})
         == len({part.manifest for part in parts})
         == len(parts)
         == 21
     )
-    assert data.only(data.classes[:2]).identity == parts[0].identity
+    assert data.subset(data.classes[:2]).identity == parts[0].identity
 
 
 def test_two_subsets_do_not_share_cached_tokens(fractals: Path) -> None:
     data, tokenizer = open_folder(fractals), untrained(4)
     one, other = (
-        cached_tokens(data.only(names), tokenizer, 32)[0]
+        cached_tokens(data.subset(names), tokenizer, 32)[0]
         for names in (data.classes[:2], data.classes[1:3])
     )
     assert torch.equal(one[16:], other[:16]) and not torch.equal(one[:16], other[16:])

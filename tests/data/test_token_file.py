@@ -14,9 +14,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from seit_cl.core.errors import UserError
-from seit_cl.data.stored import open_stored
+from seit_cl.data.token_dataset import open_token_dataset
 from seit_cl.data.token_file import (
-    About,
+    TokenMetadata,
     TokenSplit,
     is_token_file,
     open_token_file,
@@ -24,10 +24,10 @@ from seit_cl.data.token_file import (
 )
 
 
-def about(groups: int = 1, codes: int = 20, classes: int = 3, **changes: object) -> About:
+def about(groups: int = 1, codes: int = 20, classes: int = 3, **changes: object) -> TokenMetadata:
     """What a file says."""
     codebook = torch.randn(groups, codes, 4, generator=torch.Generator().manual_seed(0))
-    made = About(
+    made = TokenMetadata(
         "things", [f"class {i}" for i in range(classes)], codebook, "sum", 8, "f" * 16, 1234
     )
     return replace(made, **changes)  # type: ignore[arg-type]
@@ -46,7 +46,7 @@ def split(
 def write(
     path: Path,
     grid: tuple[int, int, int] = (1, 4, 4),
-    said: About | None = None,
+    said: TokenMetadata | None = None,
     **splits: TokenSplit,
 ) -> Path:
     """A token file."""
@@ -88,12 +88,12 @@ def test_what_was_written_comes_back(
         assert torch.equal(file.tokens[name], tokens) and torch.equal(
             file.labels[name], expected.labels
         )
-    assert torch.equal(file.about.codebook, said.codebook) and (mirror is None) == (
-        file.about.mirror is None
+    assert torch.equal(file.metadata.codebook, said.codebook) and (mirror is None) == (
+        file.metadata.mirror is None
     )
-    assert mirror is None or torch.equal(file.about.mirror, mirror)  # type: ignore[arg-type]
+    assert mirror is None or torch.equal(file.metadata.mirror, mirror)  # type: ignore[arg-type]
     for field in ("name", "classes", "combine", "stride", "tokenizer", "codec_bytes", "notes"):
-        assert getattr(file.about, field) == getattr(said, field)
+        assert getattr(file.metadata, field) == getattr(said, field)
     assert file.digest() == file.identity and (file.grid == grid)
 
 
@@ -191,7 +191,7 @@ def test_what_is_no_token_file_is_one_line(what: str, tmp_path: Path) -> None:
 
 
 def test_a_dataset_of_a_token_file_has_labels_and_tokens_and_no_images(tmp_path: Path) -> None:
-    dataset = open_stored(write(tmp_path / "x.safetensors"))
+    dataset = open_token_dataset(write(tmp_path / "x.safetensors"))
     assert not dataset.has_images and (len(dataset.train), len(dataset.val)) == (9, 6)
     assert (
         dataset.name == "things" and dataset.identity == dataset.manifest == dataset.file.identity
@@ -202,7 +202,7 @@ def test_a_dataset_of_a_token_file_has_labels_and_tokens_and_no_images(tmp_path:
 def test_a_damaged_token_is_found_when_tokens_are_asked_for(tmp_path: Path) -> None:
     path = write(tmp_path / "x.safetensors")
     path.write_bytes(path.read_bytes()[:-2] + (999).to_bytes(2, "little"))
-    dataset = open_stored(path)
+    dataset = open_token_dataset(path)
     assert dataset.file.digest() != dataset.file.identity
     with pytest.raises(UserError, match="val: image 5 has code 999"):
         dataset.tokens()
@@ -226,4 +226,4 @@ def test_what_no_run_can_use_is_one_line(
         **{name: split(count, grid) for name, count in splits.items()},
     )
     with pytest.raises(UserError, match=words):
-        open_stored(path)
+        open_token_dataset(path)

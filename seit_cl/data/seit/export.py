@@ -47,7 +47,7 @@ def export_release(
     Raises:
         UserError: tokens that the format cannot hold, something else in the folder, or one that cannot be written.
     """
-    about = file.about
+    about = file.metadata
     if file.grid[0] != 1 or about.codebook.shape[1] > LARGEST + 1:
         raise UserError(
             f"{file.path}: {file.grid[0]} codes a position, of {about.codebook.shape[1]:,}; a SeiT release holds "
@@ -71,7 +71,7 @@ def export_release(
 
 
 def _write(file: TokenFile, folder: Path, level: int, done: Callable[[int], None]) -> None:
-    about = file.about
+    about = file.metadata
     prefix = about.notes.get("release", about.name)
     for split, tokens in file.tokens.items():
         lengths = []

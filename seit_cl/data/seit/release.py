@@ -26,7 +26,7 @@ from torch import Tensor
 from seit_cl.core.errors import UserError
 from seit_cl.core.torch_files import load_tensors
 from seit_cl.data.seit.stream import AGAIN, UNREADABLE, read_tokens, reason, tokens_of_first
-from seit_cl.data.token_file import SPLITS, About, TokenSplit
+from seit_cl.data.token_file import SPLITS, TokenMetadata, TokenSplit
 
 DATA, INDEX, LABELS = "-token.data.bin.gz", "-token.index.npy.gz", "-label.txt"
 CODEBOOK, SYNONYMS = "codebook.ckpt", "synonyms.json"
@@ -44,7 +44,7 @@ class Release:
         remarks: what will be written back in other bytes.
     """
 
-    about: About
+    metadata: TokenMetadata
     grid: tuple[int, int, int]
     splits: dict[str, TokenSplit]
     remarks: list[str]
@@ -100,7 +100,7 @@ def read_release(
     if table is not None:
         notes["synonyms"] = table[1].name
         remarks += [] if table[1].read_text() == synonyms_json(table[0]) else [table[1].name]
-    about = About(
+    about = TokenMetadata(
         prefix,
         _classes(names, splits, folder),
         codebook,

@@ -22,7 +22,7 @@ from seit_cl.core.errors import UserError
 from seit_cl.core.files import atomic_file, write_atomic
 from seit_cl.data.base import Dataset
 from seit_cl.data.images import load_images
-from seit_cl.data.token_file import About, TokenSplit, write_token_file
+from seit_cl.data.token_file import TokenMetadata, TokenSplit, write_token_file
 from seit_cl.tokenizers import Tokenizer, open_tokenizer
 
 PART = 512  # images of a part
@@ -198,7 +198,7 @@ def join_parts(
     notes = {"images": dataset.identity, "resolution": str(resolution)}
     if dataset.held_out:
         notes["held_out"] = dataset.held_out
-    about = About(
+    about = TokenMetadata(
         dataset.name,
         dataset.classes,
         tokenizer.codebook.cpu(),

@@ -120,7 +120,7 @@ def _tokenizer(tokenizer: Tokenizer, spec: str, options: Inspect) -> None:
 
 
 def _token_file(file: TokenFile, options: Inspect) -> None:
-    about, codes = file.about, file.about.codebook.shape[1]
+    about, codes = file.metadata, file.metadata.codebook.shape[1]
     damage = (
         "" if file.digest() == file.identity else "; DAMAGED: its contents have another identity"
     )
@@ -152,7 +152,7 @@ def _token_file(file: TokenFile, options: Inspect) -> None:
 
 def _release(folder: Path) -> None:
     release = read_release(folder)
-    about = release.about
+    about = release.metadata
     print(
         f"{folder}: SeiT release {about.name}, {about.codebook.shape[1]} codes of {about.codebook.shape[2]} dimensions, "
         f"{'no' if about.synonyms is None else about.synonyms.shape[1]} synonyms each"

@@ -61,7 +61,7 @@ def import_command(options: ImportSeit) -> None:
     console = Console(soft_wrap=True)
     with images_bar("reading", None, console) as more:
         release = read_release(options.release, options.grid, names, more)
-        identity = write_token_file(options.out, release.about, release.grid, release.splits)
+        identity = write_token_file(options.out, release.metadata, release.grid, release.splits)
     counts = ", ".join(f"{len(split.labels):,} {name}" for name, split in release.splits.items())
     console.print(
         f"wrote {options.out}: {counts} images of {release.grid[1]} x {release.grid[2]} tokens, identity {identity}",

@@ -24,7 +24,7 @@ TRAIN = f"{NAME}-train-token"
 def converted(folder: Path, out: Path, grid: tuple[int, int] | None = None) -> Path:
     """The token file of a release."""
     release = read_release(folder, grid)
-    write_token_file(out, release.about, release.grid, release.splits)
+    write_token_file(out, release.metadata, release.grid, release.splits)
     return out
 
 
@@ -37,19 +37,19 @@ def test_tokens_labels_codebook_and_synonyms_come_over(tmp_path: Path) -> None:
     tokens = write_release(tmp_path / "release")
     file = open_token_file(converted(tmp_path / "release", tmp_path / "x.safetensors"))
     assert all(torch.equal(file.tokens[split], tokens[split]) for split in ("train", "val"))
-    assert file.labels["val"].tolist() == [0, 1, 2, 3] * 3 and file.about.classes == [
+    assert file.labels["val"].tolist() == [0, 1, 2, 3] * 3 and file.metadata.classes == [
         "0",
         "1",
         "2",
         "3",
     ]
     assert torch.equal(
-        file.about.codebook[0],
+        file.metadata.codebook[0],
         torch.load(tmp_path / "release" / "codebook.ckpt", weights_only=True),
     )
     table = json.loads((tmp_path / "release" / "synonyms.json").read_text())
-    assert file.about.synonyms is not None and file.about.synonyms[7].tolist() == table["7"]
-    assert (file.about.stride, file.about.combine, file.grid) == (8, "sum", (1, 4, 4))
+    assert file.metadata.synonyms is not None and file.metadata.synonyms[7].tolist() == table["7"]
+    assert (file.metadata.stride, file.metadata.combine, file.grid) == (8, "sum", (1, 4, 4))
 
 
 @settings(
@@ -245,7 +245,7 @@ def test_a_state_dict_of_one_matrix_is_a_codebook_too(tmp_path: Path) -> None:
     path = tmp_path / "release" / "codebook.ckpt"
     weight = torch.load(path, weights_only=True)
     torch.save({"weight": torch.nn.Parameter(weight)}, path)
-    assert torch.equal(read_release(tmp_path / "release").about.codebook[0], weight)
+    assert torch.equal(read_release(tmp_path / "release").metadata.codebook[0], weight)
 
 
 def test_grids_that_are_no_squares_need_their_sides(tmp_path: Path) -> None:
@@ -276,8 +276,8 @@ def test_what_the_format_cannot_hold_is_not_exported(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is there already"):
         export_release(file, tmp_path / "there")
     release = read_release(tmp_path / "release")
-    about = type(release.about)(
-        **vars(release.about) | {"codebook": torch.zeros(1, 1024, 8), "synonyms": None}
+    about = type(release.metadata)(
+        **vars(release.metadata) | {"codebook": torch.zeros(1, 1024, 8), "synonyms": None}
     )
     write_token_file(tmp_path / "wide.safetensors", about, release.grid, release.splits)
     with pytest.raises(UserError, match=r"1 codes a position, of 1,024.*510 at most"):

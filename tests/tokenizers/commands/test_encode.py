@@ -42,7 +42,7 @@ def test_the_file_has_the_tokens_and_labels_of_the_images(fractals: Path, tmp_pa
     for name, split in (("train", dataset.train), ("val", dataset.val)):
         assert torch.equal(file.tokens[name], bundled().encode(load_images(split.paths, 64)))
         assert torch.equal(file.labels[name], split.labels)
-    about = file.about
+    about = file.metadata
     assert about.classes == dataset.classes
     assert (about.tokenizer, about.stride) == (bundled().identity, 8)
     assert about.notes == {"images": dataset.identity, "resolution": "64"}

@@ -68,7 +68,7 @@ def test_a_release_and_what_becomes_of_it(said, tmp_path: Path) -> None:  # type
     )
     assert "train: 12 images of 1 x 4 x 4 tokens, 18 bytes of 9 bits each" in words
     release = read_release(tmp_path / "release")
-    write_token_file(tmp_path / "x.safetensors", release.about, release.grid, release.splits)
+    write_token_file(tmp_path / "x.safetensors", release.metadata, release.grid, release.splits)
     assert "release: 'tiny'" in said(tmp_path / "x.safetensors")
     with pytest.raises(UserError, match="gives no images back"):
         said(tmp_path / "x.safetensors", picture=tmp_path / "x.png")

@@ -13,7 +13,7 @@ from torch import Tensor
 from seit_cl.core.cache import cache_folder
 from seit_cl.core.errors import UserError
 from seit_cl.data.base import Dataset, Split
-from seit_cl.data.listing import some
+from seit_cl.data.listing import some_names
 from seit_cl.data.seit.release import is_release, manifest, read_release
 from seit_cl.data.token_file import (
     SPLITS,
@@ -70,7 +70,7 @@ class TokenDataset(Dataset):
         return replace(super()._taken(classes, train, val, places), rows=before)  # type: ignore[call-arg]
 
 
-def open_stored(path: Path, release: Path | None = None) -> TokenDataset:
+def open_token_dataset(path: Path, release: Path | None = None) -> TokenDataset:
     """A token file as a dataset.
 
     Args:
@@ -90,16 +90,16 @@ def open_stored(path: Path, release: Path | None = None) -> TokenDataset:
             f"{path}: has grids of {file.grid[1]} x {file.grid[2]} tokens; a run needs square ones"
         )
     for split, labels in file.labels.items():
-        counts = torch.bincount(labels, minlength=len(file.about.classes))
-        empty = [file.about.classes[i] for i in (counts == 0).nonzero()[:, 0].tolist()]
+        counts = torch.bincount(labels, minlength=len(file.metadata.classes))
+        empty = [file.metadata.classes[i] for i in (counts == 0).nonzero()[:, 0].tolist()]
         if empty:
             raise UserError(
-                f"{path}: {split} has no images of {some(empty)}; leave these classes out of both splits"
+                f"{path}: {split} has no images of {some_names(empty)}; leave these classes out of both splits"
             )
     parts = {split: Split([], labels) for split, labels in file.labels.items()}
-    name = release.resolve().name if release else file.about.name
+    name = release.resolve().name if release else file.metadata.name
     return TokenDataset(
-        name, release or path, file.about.classes, parts["train"], parts["val"], file=file
+        name, release or path, file.metadata.classes, parts["train"], parts["val"], file=file
     )
 
 
@@ -123,11 +123,11 @@ def open_tokens(
         UserError: not a token file, or a release that cannot be converted.
     """
     if path.is_file():
-        return open_stored(path)
+        return open_token_dataset(path)
     cached = cache_folder() / "releases" / f"{manifest(path)}.safetensors"
     if not is_token_file(cached):
         _convert_release(path, cached, progress)
-    return open_stored(cached, path)
+    return open_token_dataset(cached, path)
 
 
 def _convert_release(folder: Path, out: Path, progress: Callable[[int, int], None]) -> None:
@@ -142,4 +142,4 @@ def _convert_release(folder: Path, out: Path, progress: Callable[[int, int], Non
     total = sum(len(split.labels) for split in release.splits.values())
     progress(0, total)
     out.parent.mkdir(parents=True, exist_ok=True)
-    write_token_file(out, release.about, release.grid, release.splits)
+    write_token_file(out, release.metadata, release.grid, release.splits)
