@@ -10,8 +10,24 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from seit_cl.reporting import base
-from seit_cl.reports.best_against_memory import best, kind
+from seit_cl.reporting.axes import bytes_axis, finish_figure, new_figure
+from seit_cl.reporting.base import Report
+from seit_cl.reporting.best import best_option
+from seit_cl.reporting.grouping import (
+    MB,
+    budget_of,
+    in_order,
+    mean_std,
+    series_of,
+    setting_of,
+    settings_of,
+    with_memory,
+    without_options,
+    without_sweep_trials,
+)
+from seit_cl.reporting.labels import figure_note, seeds_note, series_label, setting_label
+from seit_cl.reporting.presets import preset
+from seit_cl.reporting.styles import series_styles
 from seit_cl.results.run_files import Run
 
 TITLE = "Accuracy against all bytes"
@@ -23,24 +39,24 @@ PANELS = (
 
 def make(runs: list[Run]) -> Figure | None:
     """Two panels per setting; None where no run with a memory needed a codec, so that nothing would differ."""
-    shown = base.past_sweeps(base.with_memory(runs))
+    shown = without_sweep_trials(with_memory(runs))
     if not any(int(run.get("codec_bytes", 0)) for run in shown):
         return None
-    rows = base.rows_of(shown)
-    note = base.note(rows, base.seeds_note(shown, base.with_memory(runs)))
-    figure = base.new_figure(TITLE, note, (len(rows), 2), (4.2, 3.0))
+    rows = settings_of(shown)
+    note = figure_note(rows, seeds_note(shown, with_memory(runs)))
+    figure = new_figure(TITLE, note, (len(rows), 2), (4.2, 3.0))
     axes = figure.subplots(len(rows), 2, squeeze=False, sharex="col", sharey=True)
     for i, row in enumerate(rows):
-        group = [run for run in shown if base.setting(run) == row]
+        group = [run for run in shown if setting_of(run) == row]
         for ax, (name, model) in zip(axes[i], PANELS, strict=True):
             _lines(ax, group, runs, model)
-            base.bytes_axis(ax, "all of it (MB, log scale)")
+            bytes_axis(ax, "all of it (MB, log scale)")
             ax.set_title(
-                ", ".join(filter(None, (base.row_label(row, rows), name))), fontsize="small"
+                ", ".join(filter(None, (setting_label(row, rows), name))), fontsize="small"
             )
         axes[i, 0].set_ylabel("final accuracy (%)")
     axes[0, 0].set_ylim(bottom=0)
-    return base.finish(figure, list(axes.flat))
+    return finish_figure(figure, list(axes.flat))
 
 
 def all_bytes(run: Run, model: bool = False) -> float:
@@ -53,28 +69,26 @@ def all_bytes(run: Run, model: bool = False) -> float:
 def _lines(ax: Axes, group: list[Run], runs: list[Run], model: bool) -> None:
     """A line per kind of format and learner, at each budget of the option that ends best: means over seeds, of bytes and of
     accuracy; the standard deviation as error bars."""
-    kinds = base.in_order({kind(base.series(run)) for run in base.with_memory(runs)})
-    for key, style in base.styles_of(kinds, runs).items():
-        mine = [run for run in group if kind(base.series(run)) == key]
-        tried = {base.series(run) for run in mine}
+    kinds = in_order({without_options(series_of(run)) for run in with_memory(runs)})
+    for key, style in series_styles(kinds, runs).items():
+        mine = [run for run in group if without_options(series_of(run)) == key]
+        tried = {series_of(run) for run in mine}
         points = []
-        for size in sorted({base.budget(run) for run in mine}):
-            here = [run for run in mine if base.budget(run) == size]
-            options, mean, std = best(here)
-            won = [run for run in here if base.series(run).format.partition(":")[2] == options]
-            points.append(
-                (base.mean_std([all_bytes(run, model) / base.MB for run in won])[0], mean, std)
-            )
+        for size in sorted({budget_of(run) for run in mine}):
+            here = [run for run in mine if budget_of(run) == size]
+            options, mean, std = best_option(here)
+            won = [run for run in here if series_of(run).format.partition(":")[2] == options]
+            points.append((mean_std([all_bytes(run, model) / MB for run in won])[0], mean, std))
         if points:
             x, means, stds = zip(*points, strict=True)
             name = (
-                base.label(next(iter(tried)), runs)
+                series_label(next(iter(tried)), runs)
                 if len(tried) == 1
-                else base.label(key, runs, "best option")
+                else series_label(key, runs, "best option")
             )
             ax.errorbar(
-                x, means, yerr=stds, label=name, capsize=0.6 * base.look().marker, **style._asdict()
+                x, means, yerr=stds, label=name, capsize=0.6 * preset().marker, **style._asdict()
             )
 
 
-REPORT = base.Report("accuracy_against_all_bytes", TITLE, make)
+REPORT = Report("accuracy_against_all_bytes", TITLE, make)

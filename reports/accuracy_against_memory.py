@@ -1,79 +1,86 @@
-"""Final and average incremental accuracy against the memory budget, the comparison at equal bytes, with the area under each.
-
-The area over memory is that of MEMO (Zhou et al., ICLR 2023), on a linear axis in MB; divided by the span it is a mean accuracy.
-"""
+"""Final and average incremental accuracy against the memory budget, with the area under each (`seit_cl.reporting.areas`)."""
 
 from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from seit_cl.reporting import base
-from seit_cl.results.metrics import (
-    area_under_curve,
-    average_incremental_accuracy,
-    final_accuracy,
+from seit_cl.reporting.areas import ACCURACIES, areas
+from seit_cl.reporting.axes import (
+    draw_bounds,
+    draw_lines,
+    finish_figure,
+    memory_axis,
+    new_figure,
 )
+from seit_cl.reporting.base import Report
+from seit_cl.reporting.grouping import (
+    Series,
+    at_all_budgets,
+    finished,
+    of_setting,
+    settings_of,
+    sorted_series,
+    without_sweep_trials,
+)
+from seit_cl.reporting.labels import (
+    figure_note,
+    join_parts,
+    seeds_note,
+    series_label,
+    setting_label,
+)
+from seit_cl.reporting.styles import run_styles
 from seit_cl.results.run_files import Run
 
 TITLE = "Accuracy against memory"
-PANELS: tuple[tuple[str, base.Metric], ...] = (
-    ("final accuracy", final_accuracy),
-    ("average incremental accuracy", average_incremental_accuracy),
+AREA_NOTE = (
+    "; AUC: area under final | average accuracy over memory in MB, divided by the span: "
+    "a mean accuracy"
 )
-AREA = "; AUC: area under final | average accuracy over memory in MB, divided by the span: a mean accuracy"
 
 
 def make(runs: list[Run]) -> Figure | None:
-    """Two panels per setting; None when no finished run has a memory."""
-    shown = base.past_sweeps(base.at_all_budgets(runs))
+    """Draw two panels per setting.
+
+    Returns:
+        None if no finished run has a memory.
+    """
+    shown = without_sweep_trials(at_all_budgets(runs))
     if not shown:
         return None
-    rows, done = base.rows_of(shown), base.finished(runs)
-    looks, names = base.styles(done), _names(shown, runs)
-    note = base.note(rows, base.seeds_note(base.past_sweeps(done), done))
-    note += AREA if any("AUC" in name for name in names.values()) else ""
-    figure = base.new_figure(TITLE, note, (len(rows), 2), (4.2, 3.0))
-    axes = figure.subplots(len(rows), 2, squeeze=False, sharex=True, sharey=True)
-    for i, row in enumerate(rows):
-        group = [run for run in shown if base.setting(run) == row]
-        for ax, (name, metric) in zip(axes[i], PANELS, strict=True):
-            base.draw_lines(ax, group, metric, looks, names)
-            base.draw_bounds(ax, row, metric, runs)
-            base.memory_axis(ax, [base.budget(run) for run in shown])
-            ax.set_title(
-                ", ".join(filter(None, (base.row_label(row, rows), name))), fontsize="small"
-            )
-        axes[i, 0].set_ylabel("accuracy (%)")
-    axes[0, 0].set_ylim(bottom=0)
-    return base.finish(figure, list(axes.flat))
-
-
-def _names(shown: list[Run], runs: list[Run]) -> dict[base.Series, str]:
-    """Labels, of one setting with the areas; those of several are in the table of areas, for lines share their legend."""
-    found = [areas(shown, metric) for _, metric in PANELS] if len(base.rows_of(shown)) == 1 else []
-    names = {}
-    for key in {base.series(run) for run in shown}:
-        mine = [f"{area[key]:.1f}" for area in found if key in area]
-        names[key] = base.label(key, runs, f"AUC {' | '.join(mine)}" if mine else "")
-    return names
-
-
-def areas(group: list[Run], metric: base.Metric, log: bool = False) -> dict[base.Series, float]:
-    """Area under the mean of a metric against the budget, in percent, by series; of those that have the smallest and the largest
-    budget of the group, which must differ: over another span, a mean accuracy is another number."""
-    points: dict[base.Series, dict[int, list[float]]] = {}
-    for run in group:
-        points.setdefault(base.series(run), {}).setdefault(base.budget(run), []).append(
-            100 * metric(run.accuracy)
-        )
-    span = {min(map(base.budget, group), default=0), max(map(base.budget, group), default=0)}
-    return {
-        key: area_under_curve(
-            sorted(sizes), [base.mean_std(sizes[size])[0] for size in sorted(sizes)], log
-        )
-        for key, sizes in points.items()
-        if len(span) == 2 and span <= sizes.keys()
+    done = finished(runs)
+    settings = settings_of(shown)
+    styles = run_styles(done)
+    # the panels share one legend, so that it can hold the areas of a single setting only
+    details = _area_details(shown) if len(settings) == 1 else {}
+    labels = {
+        series: series_label(series, runs, details.get(series, ""))
+        for series in sorted_series(shown)
     }
+    note = figure_note(settings, seeds_note(without_sweep_trials(done), done))
+    if details:
+        note += AREA_NOTE
+    figure = new_figure(TITLE, note, (len(settings), 2), (4.2, 3.0))
+    axes = figure.subplots(len(settings), 2, squeeze=False, sharex=True, sharey=True)
+    for row, setting in zip(axes, settings, strict=True):
+        group = of_setting(shown, setting)
+        for ax, (name, metric) in zip(row, ACCURACIES, strict=True):
+            draw_lines(ax, group, metric, styles, labels)
+            draw_bounds(ax, setting, metric, runs)
+            memory_axis(ax, shown)
+            ax.set_title(join_parts(setting_label(setting, settings), name), fontsize="small")
+        row[0].set_ylabel("accuracy (%)")
+    axes[0, 0].set_ylim(bottom=0)
+    return finish_figure(figure, list(axes.flat))
 
 
-REPORT = base.Report("accuracy_against_memory", TITLE, make)
+def _area_details(runs: list[Run]) -> dict[Series, str]:
+    """The areas under final and average accuracy of each series that has them, for the legend."""
+    texts: dict[Series, list[str]] = {}
+    for _, metric in ACCURACIES:
+        for series, area in areas(runs, metric).items():
+            texts.setdefault(series, []).append(f"{area:.1f}")
+    return {series: f"AUC {' | '.join(numbers)}" for series, numbers in texts.items()}
+
+
+REPORT = Report("accuracy_against_memory", TITLE, make)

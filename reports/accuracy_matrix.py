@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 
-from seit_cl.reporting import base
+from seit_cl.reporting.base import Report
+from seit_cl.reporting.grouping import accuracy_curve, finished
 from seit_cl.reporting.panels import panels
 from seit_cl.results.metrics import accuracy_matrix
 from seit_cl.results.run_files import Run
@@ -18,7 +19,7 @@ TITLE = "Accuracy on each experience"
 
 def make(runs: list[Run]) -> Figure | None:
     """A panel per setting, format and budget, first seed; None when no finished run has two steps."""
-    stepped = [run for run in base.finished(runs) if len(base.curve([run])[0]) > 1]
+    stepped = [run for run in finished(runs) if len(accuracy_curve([run])[0]) > 1]
     if not stepped:
         return None
     figure, bar = panels(
@@ -56,4 +57,4 @@ def _heat(ax: Axes, matrix: np.ndarray) -> AxesImage:
     return image
 
 
-REPORT = base.Report("accuracy_matrix", TITLE, make)
+REPORT = Report("accuracy_matrix", TITLE, make)

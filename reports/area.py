@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import pandas as pd
 
-from seit_cl.reporting import base
+from seit_cl.reporting.areas import ACCURACIES, areas
+from seit_cl.reporting.base import Report
+from seit_cl.reporting.grouping import (
+    MB,
+    Setting,
+    at_all_budgets,
+    budget_of,
+    in_order,
+    setting_of,
+    settings_of,
+    without_sweep_trials,
+)
+from seit_cl.reporting.labels import series_label
 from seit_cl.reporting.tables import Table
-from seit_cl.reports.accuracy_against_memory import PANELS, areas
 from seit_cl.results.run_files import Run
 
 TITLE = "Area under accuracy against memory"
@@ -19,24 +30,24 @@ CAPTION = (
 
 def make(runs: list[Run]) -> Table | None:
     """A row per setting and series; None where no series has two budgets."""
-    shown = base.past_sweeps(base.at_all_budgets(runs))
-    rows = base.rows_of(shown)
+    shown = without_sweep_trials(at_all_budgets(runs))
+    rows = settings_of(shown)
     names = [i for i in range(3) if len({row[i] for row in rows}) > 1]
     text, numbers = [], []
     for row in rows:
-        group = [run for run in shown if base.setting(run) == row]
-        span = f"{min(map(base.budget, group)) / base.MB:g} to {max(map(base.budget, group)) / base.MB:g}"
+        group = [run for run in shown if setting_of(run) == row]
+        span = f"{min(map(budget_of, group)) / MB:g} to {max(map(budget_of, group)) / MB:g}"
         found = {
             (name, log): areas(group, metric, log)
-            for name, metric in PANELS
+            for name, metric in ACCURACIES
             for log in (False, True)
         }
-        for key in base.in_order(next(iter(found.values()))):
+        for key in in_order(next(iter(found.values()))):
             cells = {(name, log): area[key] for (name, log), area in found.items()}
             text.append(
                 [
                     *(row[i] for i in names),
-                    base.label(key, runs),
+                    series_label(key, runs),
                     span,
                     *(f"{value:.1f}" for value in cells.values()),
                 ]
@@ -49,8 +60,8 @@ def make(runs: list[Run]) -> Table | None:
     if not text:
         return None
     words = ("final, over MB", "final, over log MB", "average, over MB", "average, over log MB")
-    headings = [*(base.Setting._fields[i] for i in names), "format", "span, MB", *words]
+    headings = [*(Setting._fields[i] for i in names), "format", "span, MB", *words]
     return Table(CAPTION, headings, text, pd.DataFrame(numbers), len(names) + 1)
 
 
-REPORT = base.Report("area", TITLE, make)
+REPORT = Report("area", TITLE, make)

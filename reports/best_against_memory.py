@@ -1,18 +1,33 @@
-"""The best that each kind of format does at each budget: a sweep over qualities as one line.
-
-At a budget, the option that wins is the one with the highest mean final accuracy among those tried with the most seeds.
-Picking it by the accuracy that is shown favours the kinds with the most options tried, JPEG in most sweeps.
-"""
+"""Accuracy of the best option of each kind of format at each budget (see `seit_cl.reporting.best`)."""
 
 from __future__ import annotations
-
-from collections.abc import Collection, Sequence
-from dataclasses import replace
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from seit_cl.reporting import base
+from seit_cl.reporting.axes import (
+    draw_bounds,
+    draw_errorbars,
+    finish_figure,
+    memory_axis,
+    setting_panels,
+)
+from seit_cl.reporting.base import Report
+from seit_cl.reporting.best import best_option, distinguishing_options
+from seit_cl.reporting.grouping import (
+    MB,
+    at_all_budgets,
+    format_options,
+    in_order,
+    of_budget,
+    of_setting,
+    series_of,
+    settings_of,
+    sorted_budgets,
+    without_options,
+)
+from seit_cl.reporting.labels import figure_note, seeds_note, series_label, setting_label
+from seit_cl.reporting.styles import Style, series_styles
 from seit_cl.results.metrics import final_accuracy
 from seit_cl.results.run_files import Run
 
@@ -20,110 +35,59 @@ TITLE = "Accuracy against memory, the best option of each format"
 
 
 def make(runs: list[Run]) -> Figure | None:
-    """A panel per setting, a line per kind of format and learner; None where no kind was tried with two options."""
-    shown = base.at_all_budgets(runs)
-    keys = {base.series(run) for run in shown}
-    if len({kind(key) for key in keys}) == len(keys):
+    """Draw a panel per setting, with a line per kind of format and learner.
+
+    Returns:
+        None if no kind of format was tried with two options.
+    """
+    shown = at_all_budgets(runs)
+    series = {series_of(run) for run in shown}
+    kinds = in_order({without_options(each) for each in series})
+    if len(kinds) == len(series):
         return None
-    rows = base.rows_of(shown)
-    figure, axes = base.setting_panels(
-        TITLE, base.note(rows, base.seeds_note(shown)), len(rows), (6.4, 3.6)
-    )
-    for ax, row in zip(axes, rows, strict=True):
-        _lines(ax, [run for run in shown if base.setting(run) == row], runs)
-        base.draw_bounds(ax, row, final_accuracy, runs)
-        base.memory_axis(ax, [base.budget(run) for run in shown])
+    styles = series_styles(kinds, runs)
+    settings = settings_of(shown)
+    note = figure_note(settings, seeds_note(shown))
+    figure, axes = setting_panels(TITLE, note, len(settings), (6.4, 3.6))
+    for ax, setting in zip(axes, settings, strict=True):
+        group = of_setting(shown, setting)
+        for kind, style in styles.items():
+            members = [run for run in group if without_options(series_of(run)) == kind]
+            if members:
+                _draw_line(ax, members, series_label(kind, runs), style)
+        draw_bounds(ax, setting, final_accuracy, runs)
+        memory_axis(ax, shown)
         ax.set_ylabel("final accuracy (%)")
-        ax.set_title(base.row_label(row, rows), fontsize="small")
+        ax.set_title(setting_label(setting, settings), fontsize="small")
     axes[0].set_ylim(bottom=0)
-    return base.finish(figure, axes)
+    return finish_figure(figure, axes)
 
 
-def kind(key: base.Series) -> base.Series:
-    """A series without its format's options."""
-    return key._replace(format=key.format.partition(":")[0])
-
-
-def best(runs: Sequence[Run]) -> tuple[str, float, float]:
-    """Options, mean and standard deviation of final accuracy in percent, of the winner among runs of one kind and budget."""
-    groups: dict[str, list[float]] = {}
-    for run in runs:
-        groups.setdefault(base.series(run).format.partition(":")[2], []).append(
-            100 * final_accuracy(run.accuracy)
+def _draw_line(ax: Axes, runs: list[Run], label: str, style: Style) -> None:
+    """Draw the line of one kind of format, with the best options below each point where there was a choice."""
+    tried = {format_options(series_of(run)) for run in runs}
+    budgets = []
+    means = []
+    stds = []
+    texts = []
+    for budget in sorted_budgets(runs):
+        options, mean, std = best_option(of_budget(runs, budget))
+        budgets.append(budget / MB)
+        means.append(mean)
+        stds.append(std)
+        texts.append(distinguishing_options(options, tried))
+    draw_errorbars(ax, budgets, means, stds, label, style)
+    for x, y, text in zip(budgets, means, texts, strict=True):
+        ax.annotate(
+            text,
+            (x, y),
+            xytext=(0, -12),
+            textcoords="offset points",
+            ha="center",
+            fontsize="x-small",
+            color=style.color,
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5},
         )
-    most = max(map(len, groups.values()))
-    tried = {
-        options: base.mean_std(values) for options, values in groups.items() if len(values) == most
-    }
-    winner = max(tried, key=lambda options: tried[options][0])
-    return winner, *tried[winner]
 
 
-def winners(runs: Sequence[Run]) -> list[Run]:
-    """Of each kind of format but tokens, at each setting and budget the runs of the option that `best` picks, named after the
-    kind alone where it was tried with several."""
-    tried: dict[tuple[base.Setting, base.Series], set[base.Series]] = {}
-    groups: dict[tuple[base.Setting, base.Series, int], list[Run]] = {}
-    for run in runs:
-        own = base.series(run)
-        family = own if base.is_tokens(own) else kind(own)
-        tried.setdefault((base.setting(run), family), set()).add(own)
-        groups.setdefault((base.setting(run), family, base.budget(run)), []).append(run)
-    kept = []
-    for (row, family, _), members in groups.items():
-        options = best(members)[0]
-        mine = [run for run in members if base.series(run).format.partition(":")[2] == options]
-        several = len(tried[row, family]) > 1
-        kept += [
-            replace(run, metadata={**run.metadata, "format": family.format}) if several else run
-            for run in mine
-        ]
-    return kept
-
-
-def choice(options: str, tried: Collection[str]) -> str:
-    """Of some options only those that differ among the ones tried: "quality=25,size=64" is "quality=25" where all have that
-    size."""
-    parts = [set(other.split(",")) for other in tried]
-    return ",".join(
-        part for part in options.split(",") if not all(part in other for other in parts)
-    )
-
-
-def _lines(ax: Axes, group: list[Run], runs: list[Run]) -> None:
-    """A line per kind; beside each point the options that won, where there was a choice."""
-    kinds = base.in_order({kind(base.series(run)) for run in base.at_all_budgets(runs)})
-    for key, style in base.styles_of(kinds, runs).items():
-        mine = [run for run in group if kind(base.series(run)) == key]
-        sizes = sorted({base.budget(run) for run in mine})
-        winners = [best([run for run in mine if base.budget(run) == size]) for size in sizes]
-        tried = {base.series(run).format.partition(":")[2] for run in mine}
-        if not winners:
-            continue
-        x, mean, std = (
-            [size / base.MB for size in sizes],
-            [m for _, m, _ in winners],
-            [s for _, _, s in winners],
-        )
-        ax.errorbar(
-            x,
-            mean,
-            yerr=std,
-            label=base.label(key, runs),
-            capsize=0.6 * base.look().marker,
-            **style._asdict(),
-        )
-        for at, (options, height, _) in zip(x, winners, strict=True):
-            ax.annotate(
-                choice(options, tried),
-                (at, height),
-                xytext=(0, -12),
-                textcoords="offset points",
-                ha="center",
-                fontsize="x-small",
-                color=style.color,
-                bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5},
-            )
-
-
-REPORT = base.Report("best_against_memory", TITLE, make)
+REPORT = Report("best_against_memory", TITLE, make)

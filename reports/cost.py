@@ -8,9 +8,28 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from seit_cl.reporting import base
+from seit_cl.reporting.axes import add_grid, new_figure, plain_log
+from seit_cl.reporting.base import Report
 from seit_cl.reporting.cost import Prices, month_when_full, spent
+from seit_cl.reporting.grouping import (
+    MB,
+    Series,
+    at_all_budgets,
+    budget_of,
+    finished,
+    settings_of,
+    without_sweep_trials,
+)
+from seit_cl.reporting.labels import (
+    figure_note,
+    seeds_note,
+    series_label,
+    setting_label,
+    significant,
+)
+from seit_cl.reporting.presets import preset
 from seit_cl.reporting.storage import Line, lines_of, stream
+from seit_cl.reporting.styles import Style, run_styles
 from seit_cl.results.run_files import Run
 
 TITLE = "What storing the stream costs, and the accuracy bought"
@@ -18,35 +37,31 @@ TITLE = "What storing the stream costs, and the accuracy bought"
 
 def make(runs: list[Run], prices: Prices) -> Figure | None:
     """A row per setting: what was spent over time, what a month costs once the store is full, final accuracy at each budget."""
-    shown = base.past_sweeps(base.at_all_budgets(runs))
-    rows = [row for row in base.rows_of(shown) if lines_of(shown, row)]
+    shown = without_sweep_trials(at_all_budgets(runs))
+    rows = [row for row in settings_of(shown) if lines_of(shown, row)]
     if not rows:
         return None
     deepest = max(len(lines_of(shown, row)) for row in rows)
     size = (4.0, max(2.6, 0.9 + 0.25 * deepest))
-    budgets = ", ".join(
-        f"{size / base.MB:.3g}" for size in sorted({base.budget(run) for run in shown})
-    )
+    budgets = ", ".join(f"{size / MB:.3g}" for size in sorted({budget_of(run) for run in shown}))
     words = f"{stream(prices)}; dotted: the store is full, as for the cost a month; circles, small to large: {budgets} MB"
-    figure = base.new_figure(
-        TITLE, base.note(rows, f"{words}; {base.seeds_note(shown)}"), (len(rows), 3), size
+    figure = new_figure(
+        TITLE, figure_note(rows, f"{words}; {seeds_note(shown)}"), (len(rows), 3), size
     )
     axes = figure.subplots(len(rows), 3, squeeze=False)
-    looks = base.styles(base.finished(runs))
+    looks = run_styles(finished(runs))
     for (over_time, a_month, accuracy), row in zip(axes, rows, strict=True):
         lines = sorted(lines_of(shown, row), key=lambda line: line.storage.bytes_each, reverse=True)
         _over_time(over_time, lines, prices, looks)
-        _a_month(a_month, lines, prices, looks, [base.label(line.key, runs) for line in lines])
+        _a_month(a_month, lines, prices, looks, [series_label(line.key, runs) for line in lines])
         _accuracy(accuracy, lines, looks)
         for ax in (over_time, a_month, accuracy):
-            base.grid(ax)
-        over_time.set_title(base.row_label(row, rows))
+            add_grid(ax)
+        over_time.set_title(setting_label(row, rows))
     return figure
 
 
-def _over_time(
-    ax: Axes, lines: list[Line], prices: Prices, looks: dict[base.Series, base.Style]
-) -> None:
+def _over_time(ax: Axes, lines: list[Line], prices: Prices, looks: dict[Series, Style]) -> None:
     """Spent since the stream began, for twice the retention."""
     months = np.linspace(0, 2 * prices.retention_months, 49)[1:]
     for line in lines:
@@ -58,7 +73,7 @@ def _over_time(
             linestyle=style.linestyle,
         )
     ax.axvline(prices.retention_months, color="#999999", linestyle=(0, (1, 2)), linewidth=1)
-    base.plain_log(ax, "y", (1,))
+    plain_log(ax, "y", (1,))
     ax.set_xlim(0, 2 * prices.retention_months)
     ax.set_xlabel("months")
     ax.set_ylabel("spent so far (log)")
@@ -68,7 +83,7 @@ def _a_month(
     ax: Axes,
     lines: list[Line],
     prices: Prices,
-    looks: dict[base.Series, base.Style],
+    looks: dict[Series, Style],
     names: list[str],
 ) -> None:
     """Markers with their value, or why there is none, which name the lines of all three panels."""
@@ -86,12 +101,12 @@ def _a_month(
                 fontsize="small",
             )
             continue
-        style, size = looks[line.key], 1.2 * base.look().marker
+        style, size = looks[line.key], 1.2 * preset().marker
         ax.plot(
             [cost], [y], linestyle="none", marker=style.marker, color=style.color, markersize=size
         )
         ax.annotate(
-            base.digits(cost, 3),
+            significant(cost, 3),
             (cost, y),
             xytext=(size, 0),
             textcoords="offset points",
@@ -99,19 +114,19 @@ def _a_month(
             fontsize="small",
         )
     if low > 0:
-        base.plain_log(ax, "x", (1,) if high > 50 * low else (1, 2, 5))
+        plain_log(ax, "x", (1,) if high > 50 * low else (1, 2, 5))
         ax.set_xlim(low / 1.5, high * max(2.0, (high / low) ** 0.35))
     ax.set_yticks(at, names)
     ax.set_ylim(-0.6, len(lines) - 0.4)
     ax.set_xlabel("cost a month (log)")
 
 
-def _accuracy(ax: Axes, lines: list[Line], looks: dict[base.Series, base.Style]) -> None:
+def _accuracy(ax: Axes, lines: list[Line], looks: dict[Series, Style]) -> None:
     """A marker per budget, larger for more bytes, on the rows of the costs."""
     sizes = sorted({size for line in lines for size in line.accuracy})
     for y, line in enumerate(lines):
         for size, (mean, std, _) in line.accuracy.items():
-            width = base.look().marker * (0.7 + 0.9 * sizes.index(size) / max(len(sizes) - 1, 1))
+            width = preset().marker * (0.7 + 0.9 * sizes.index(size) / max(len(sizes) - 1, 1))
             ax.errorbar(
                 mean,
                 y,
@@ -120,11 +135,11 @@ def _accuracy(ax: Axes, lines: list[Line], looks: dict[base.Series, base.Style])
                 marker="o",
                 markersize=width,
                 markerfacecolor="white",
-                capsize=0.4 * base.look().marker,
+                capsize=0.4 * preset().marker,
             )
     ax.set_yticks(range(len(lines)), [""] * len(lines))
     ax.set_ylim(-0.6, len(lines) - 0.4)
     ax.set_xlabel("final accuracy (%)")
 
 
-REPORT = base.Report("cost", TITLE, make, priced=True)
+REPORT = Report("cost", TITLE, make, priced=True)

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import pandas as pd
 
-from seit_cl.reporting import base
+from seit_cl.reporting.base import Report
+from seit_cl.reporting.best import best_runs
+from seit_cl.reporting.grouping import (
+    MB,
+    Setting,
+    at_all_budgets,
+    in_order,
+    is_tokens,
+    series_of,
+    settings_of,
+    without_sweep_trials,
+)
+from seit_cl.reporting.labels import series_label
+from seit_cl.reporting.pairs import differences
 from seit_cl.reporting.tables import Table
-from seit_cl.reports.best_against_memory import winners
-from seit_cl.reports.paired_difference import differences
 from seit_cl.results.run_files import Run
 
 TITLE = "Tokens minus other formats"
@@ -20,9 +31,9 @@ CAPTION = (
 
 def make(runs: list[Run]) -> Table | None:
     """A row per setting, budget, kind of tokens and other format; None where there is no pair."""
-    shown = winners(base.past_sweeps(base.at_all_budgets(runs)))
-    keys = base.in_order({base.series(run) for run in shown})
-    rows = base.rows_of(shown)
+    shown = best_runs(without_sweep_trials(at_all_budgets(runs)))
+    keys = in_order({series_of(run) for run in shown})
+    rows = settings_of(shown)
     names = [i for i in range(3) if len({row[i] for row in rows}) > 1]
     text: list[list[str]] = []
     numbers, bold = [], set()
@@ -31,7 +42,7 @@ def make(runs: list[Run]) -> Table | None:
             (key, other)
             for key in keys
             for other in keys
-            if base.is_tokens(key) and not base.is_tokens(other)
+            if is_tokens(key) and not is_tokens(other)
         ):
             for size, (mean, half, pairs) in differences(shown, row, key, other).items():
                 sure = pairs > 1
@@ -41,9 +52,9 @@ def make(runs: list[Run]) -> Table | None:
                 text.append(
                     [
                         *(row[i] for i in names),
-                        base.label(key, runs),
-                        base.label(other, runs),
-                        f"{size / base.MB:g}",
+                        series_label(key, runs),
+                        series_label(other, runs),
+                        f"{size / MB:g}",
                         f"{mean:+.1f}",
                         interval,
                         str(pairs),
@@ -52,8 +63,8 @@ def make(runs: list[Run]) -> Table | None:
                 numbers.append(
                     {
                         **row._asdict(),
-                        "tokens": base.label(key, runs),
-                        "other": base.label(other, runs),
+                        "tokens": series_label(key, runs),
+                        "other": series_label(other, runs),
                         "memory_bytes": size,
                         "difference": mean / 100,
                         "low": (mean - half) / 100,
@@ -64,8 +75,8 @@ def make(runs: list[Run]) -> Table | None:
     if not text:
         return None
     columns = "tokens", "other", "memory, MB", "difference", "95 % interval", "pairs"
-    headings = [*(base.Setting._fields[i] for i in names), *columns]
+    headings = [*(Setting._fields[i] for i in names), *columns]
     return Table(CAPTION, headings, text, pd.DataFrame(numbers), len(names) + 2, frozenset(bold))
 
 
-REPORT = base.Report("differences", TITLE, make)
+REPORT = Report("differences", TITLE, make)

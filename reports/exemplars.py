@@ -8,7 +8,18 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from seit_cl.reporting import base
+from seit_cl.reporting.axes import LOW_PANEL, MANY_ROWS, new_figure
+from seit_cl.reporting.base import Report
+from seit_cl.reporting.grouping import (
+    Series,
+    in_order,
+    is_tokens,
+    mean_std,
+    series_of,
+    setting_of,
+    with_memory,
+    without_sweep_trials,
+)
 from seit_cl.results.run_files import Run
 
 TITLE = "Exemplars as each format gives them back"
@@ -18,34 +29,35 @@ ROWS = 16  # formats
 
 def make(runs: list[Run]) -> Figure | None:
     """A row of images per dataset and one under it per format; None where no run with a memory has exemplars.npz."""
-    blocks: dict[tuple[str, bytes], dict[base.Series, list[Run]]] = {}
-    pictures: dict[base.Series, tuple[np.ndarray, np.ndarray]] = {}
+    blocks: dict[tuple[str, bytes], dict[Series, list[Run]]] = {}
+    pictures: dict[Series, tuple[np.ndarray, np.ndarray]] = {}
     for run in sorted(
-        base.past_sweeps(base.with_memory(runs)), key=lambda run: (run.get("seed", 0), run.run_id)
+        without_sweep_trials(with_memory(runs)), key=lambda run: (run.get("seed", 0), run.run_id)
     ):
-        key = base.series(run)
-        tokenizer = (
-            str(run.environment.get("tokenizer_identity", "")) if base.is_tokens(key) else ""
-        )
-        line = base.Series(key.format, tokenizer, base.setting(run).dataset)
+        key = series_of(run)
+        tokenizer = str(run.environment.get("tokenizer_identity", "")) if is_tokens(key) else ""
+        line = Series(key.format, tokenizer, setting_of(run).dataset)
         if line not in pictures and (found := images(run)) is not None:
             pictures[line] = found
         if line in pictures:
-            block = base.setting(run).dataset, pictures[line][0].tobytes()
+            block = setting_of(run).dataset, pictures[line][0].tobytes()
             blocks.setdefault(block, {}).setdefault(line, []).append(run)
     if not blocks:
         return None
     rows: list[tuple[str, np.ndarray]] = []
     for (dataset, _), lines in sorted(blocks.items()):
-        ordered = base.in_order(lines)[:ROWS]
+        ordered = in_order(lines)[:ROWS]
         rows.append(
             (f"{dataset}\noriginal" if len(blocks) > 1 else "original", pictures[ordered[0]][0])
         )
         rows += [(_name(lines[line]), pictures[line][1]) for line in ordered]
     columns = max(len(row[1]) for row in rows)
     note = "bytes of an exemplar in the memory's file, mean over runs"
-    figure = base.new_figure(
-        TITLE, note, (len(rows), columns), (1.05, 0.92 / (base.LOW if len(rows) > base.MANY else 1))
+    figure = new_figure(
+        TITLE,
+        note,
+        (len(rows), columns),
+        (1.05, 0.92 / (LOW_PANEL if len(rows) > MANY_ROWS else 1)),
     )
     axes = figure.subplots(len(rows), columns, squeeze=False)
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.0, hspace=0.0)  # type: ignore[union-attr, call-arg]
@@ -72,8 +84,8 @@ def images(run: Run) -> tuple[np.ndarray, np.ndarray] | None:
 
 def _name(group: list[Run]) -> str:
     """Format and bytes of an exemplar."""
-    size = base.mean_std([float(run.get("bytes_per_exemplar")) for run in group])[0]
-    kind, _, options = base.series(group[0]).format.partition(":")
+    size = mean_std([float(run.get("bytes_per_exemplar")) for run in group])[0]
+    kind, _, options = series_of(group[0]).format.partition(":")
     return "\n".join(filter(None, (kind, options.replace(",", ", "), f"{size:,.0f} bytes")))
 
 
@@ -86,4 +98,4 @@ def _image(ax: Axes, pixels: np.ndarray | None) -> None:
         ax.imshow(pixels.transpose(1, 2, 0), interpolation="nearest")
 
 
-REPORT = base.Report("exemplars", TITLE, make)
+REPORT = Report("exemplars", TITLE, make)

@@ -11,7 +11,14 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from seit_cl.reporting import base
+from seit_cl.reporting.base import Report
+from seit_cl.reporting.grouping import (
+    budget_of,
+    series_of,
+    setting_of,
+    with_memory,
+    without_sweep_trials,
+)
 from seit_cl.reporting.panels import panels
 from seit_cl.results.run_files import Run
 
@@ -24,10 +31,10 @@ def make(runs: list[Run]) -> Figure | None:
     """A panel per setting, format and budget, first seed; None when no finished run kept an exemplar."""
     kept = [
         run
-        for run in base.with_memory(runs)
+        for run in with_memory(runs)
         if run.memory is not None and float(run.get("exemplars", 0)) > 0
     ]
-    shown = [run for run in _one_of_twins(base.past_sweeps(kept)) if counts(run).any()]
+    shown = [run for run in _one_of_twins(without_sweep_trials(kept)) if counts(run).any()]
     if not shown:
         return None
     classes = max(counts(run).shape[1] for run in shown)
@@ -58,11 +65,11 @@ def _one_of_twins(runs: list[Run]) -> list[Run]:
     """One run of those that differ by learner or strategy and keep the same numbers of exemplars; the first seed of each."""
     first: dict[tuple[object, ...], Run] = {}
     for run in sorted(runs, key=lambda r: (r.get("seed", 0), r.run_id)):
-        first.setdefault((base.setting(run), base.series(run), base.budget(run)), run)
+        first.setdefault((setting_of(run), series_of(run), budget_of(run)), run)
     kept: dict[tuple[object, ...], Run] = {}
     for run in first.values():
-        series, size = base.series(run)._replace(learner=""), base.budget(run)
-        kept.setdefault((base.setting(run)[:2], series, size, counts(run).tobytes()), run)
+        series, size = series_of(run)._replace(learner=""), budget_of(run)
+        kept.setdefault((setting_of(run)[:2], series, size, counts(run).tobytes()), run)
     return list(kept.values())
 
 
@@ -99,4 +106,4 @@ def _bars(ax: Axes, table: np.ndarray) -> None:
     ax.set_ylabel("exemplars", fontsize="x-small")
 
 
-REPORT = base.Report("memory_per_class", TITLE, make)
+REPORT = Report("memory_per_class", TITLE, make)

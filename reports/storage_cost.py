@@ -6,8 +6,16 @@ from typing import Any
 
 import pandas as pd
 
-from seit_cl.reporting import base
+from seit_cl.reporting.base import Report
 from seit_cl.reporting.cost import DAYS, Prices, gigabytes, month_when_full, spent
+from seit_cl.reporting.grouping import (
+    MB,
+    Setting,
+    at_all_budgets,
+    settings_of,
+    without_sweep_trials,
+)
+from seit_cl.reporting.labels import series_label, significant
 from seit_cl.reporting.storage import Line, lines_of, stream
 from seit_cl.reporting.tables import Table, plus_minus
 from seit_cl.results.run_files import Run
@@ -23,8 +31,8 @@ CAPTION = (
 
 def make(runs: list[Run], prices: Prices) -> Table | None:
     """A row per setting, format and learner; None where no run kept an exemplar."""
-    shown = base.past_sweeps(base.at_all_budgets(runs))
-    rows = base.rows_of(shown)
+    shown = without_sweep_trials(at_all_budgets(runs))
+    rows = settings_of(shown)
     lines = [(row, line) for row in rows for line in lines_of(shown, row)]
     if not lines:
         return None
@@ -32,14 +40,14 @@ def make(runs: list[Run], prices: Prices) -> Table | None:
     names = [i for i in range(3) if len({row[i] for row, _ in lines}) > 1]
     end = prices.retention_months
     headings = [
-        *(base.Setting._fields[i] for i in names),
+        *(Setting._fields[i] for i in names),
         "format",
         "bytes each",
         "GB, full",
         "core-hours a month",
         "a month, full",
         f"spent in {end:g} months",
-        *(f"final %, {size / base.MB:g} MB" for size in sizes),
+        *(f"final %, {size / MB:g} MB" for size in sizes),
     ]
     text, numbers = [], []
     for row, line in lines:
@@ -47,13 +55,13 @@ def make(runs: list[Run], prices: Prices) -> Table | None:
         ended = [line.accuracy.get(size, (float("nan"), 0.0, 0)) for size in sizes]
         accuracy = [plus_minus(mean, std, seeds > 1) for mean, std, seeds in ended]
         money = [
-            base.digits(known[name], 4) if known[name] == known[name] else "–"
+            significant(known[name], 4) if known[name] == known[name] else "–"
             for name in list(known)[1:]
         ]
         text.append(
             [
                 *(row[i] for i in names),
-                base.label(line.key, runs),
+                series_label(line.key, runs),
                 f"{known['bytes_each']:,.0f}",
                 *money,
                 *accuracy,
@@ -81,4 +89,4 @@ def _numbers(line: Line, prices: Prices) -> dict[str, Any]:
     }
 
 
-REPORT = base.Report("storage_cost", TITLE, make, priced=True)
+REPORT = Report("storage_cost", TITLE, make, priced=True)

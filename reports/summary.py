@@ -9,7 +9,19 @@ from typing import Any, NamedTuple
 import pandas as pd
 from scipy import stats
 
-from seit_cl.reporting import base
+from seit_cl.reporting.base import Report
+from seit_cl.reporting.grouping import (
+    MB,
+    Series,
+    Setting,
+    budget_of,
+    finished,
+    in_order,
+    mean_std,
+    series_of,
+    setting_of,
+    trained_jointly,
+)
 from seit_cl.reporting.tables import Table, plus_minus
 from seit_cl.results.metrics import (
     CONFIDENCE,
@@ -36,15 +48,15 @@ TESTED = ("final", "average")
 class Line(NamedTuple):
     """A row: runs that differ by seed."""
 
-    row: base.Setting
-    key: base.Series
+    row: Setting
+    key: Series
     size: int
     runs: list[Run]
 
 
 def make(runs: list[Run]) -> Table | None:
     """A row per setting, series and budget, bounds last; None where no run has finished."""
-    lines = lines_of(base.finished(runs))
+    lines = lines_of(finished(runs))
     if not lines:
         return None
     names = [i for i in (0, 1) if len({line.row[i] for line in lines}) > 1]
@@ -52,7 +64,7 @@ def make(runs: list[Run]) -> Table | None:
         line.key.variant for line in lines
     )
     headings = [
-        *(base.Setting._fields[i] for i in names),
+        *(Setting._fields[i] for i in names),
         "strategy",
         "format",
         *("options" if s == "variant" else s for s in shown),
@@ -75,17 +87,17 @@ def make(runs: list[Run]) -> Table | None:
 
 def lines_of(runs: Sequence[Run]) -> list[Line]:
     """Runs by setting, budget and series, in this order; those without memory at the end."""
-    groups: dict[tuple[base.Setting, int, base.Series], list[Run]] = {}
+    groups: dict[tuple[Setting, int, Series], list[Run]] = {}
     for run in runs:
-        groups.setdefault((base.setting(run), base.budget(run), base.series(run)), []).append(run)
-    order = {key: i for i, key in enumerate(base.in_order({key for _, _, key in groups}))}
+        groups.setdefault((setting_of(run), budget_of(run), series_of(run)), []).append(run)
+    order = {key: i for i, key in enumerate(in_order({key for _, _, key in groups}))}
     keys = sorted(groups, key=lambda key: (key[0][:2], key[1] == 0, key[1], key[0], order[key[2]]))
     return [Line(row, key, size, groups[row, size, key]) for row, size, key in keys]
 
 
 def values(line: Line, name: str) -> dict[Any, float]:
     """A metric by seed; a joint run, tested once, has no average to compare."""
-    if name == "average" and all(base.all_at_once(run) for run in line.runs):
+    if name == "average" and all(trained_jointly(run) for run in line.runs):
         return {}
     return {run.get("seed", 0): METRICS[name](run.accuracy) for run in line.runs}
 
@@ -95,7 +107,7 @@ def standing_out(lines: Sequence[Line], name: str) -> list[int]:
     groups: dict[tuple[Any, ...], list[tuple[float, int, dict[Any, float]]]] = {}
     for i, line in enumerate(lines):
         found = values(line, name) if line.size else {}
-        mean = base.mean_std(list(found.values()))[0]
+        mean = mean_std(list(found.values()))[0]
         if not math.isnan(mean):
             groups.setdefault((*line.row[:2], line.size), []).append((mean, i, found))
     best = []
@@ -120,18 +132,16 @@ def surely_apart(ours: dict[Any, float], theirs: dict[Any, float]) -> bool:
 def _cells(line: Line) -> list[str]:
     """The numbers of a row as text, from the budget on."""
     several = len(line.runs) > 1
-    kept = base.mean_std([float(run.get("exemplars")) for run in line.runs])
-    each = base.mean_std([float(run.get("bytes_per_exemplar")) for run in line.runs])
+    kept = mean_std([float(run.get("exemplars")) for run in line.runs])
+    each = mean_std([float(run.get("bytes_per_exemplar")) for run in line.runs])
     memory = (
         [plus_minus(*kept, several and kept[1] > 0, 0), f"{each[0]:,.0f}"]
         if line.size
         else ["–", "–"]
     )
-    scores = [
-        base.mean_std([100 * value for value in values(line, name).values()]) for name in METRICS
-    ]
+    scores = [mean_std([100 * value for value in values(line, name).values()]) for name in METRICS]
     return [
-        f"{line.size / base.MB:g}",
+        f"{line.size / MB:g}",
         str(len(line.runs)),
         *memory,
         *(plus_minus(*score, several) for score in scores),
@@ -147,16 +157,14 @@ def _numbers(line: Line) -> dict[str, Any]:
         "seeds": len(line.runs),
     }
     for name in ("exemplars", "bytes_per_exemplar"):
-        known[f"{name}_mean"], known[f"{name}_sd"] = base.mean_std(
+        known[f"{name}_mean"], known[f"{name}_sd"] = mean_std(
             [float(run.get(name)) for run in line.runs]
         )
     for name in METRICS:
-        known[f"{name}_mean"], known[f"{name}_sd"] = base.mean_std(
-            list(values(line, name).values())
-        )
+        known[f"{name}_mean"], known[f"{name}_sd"] = mean_std(list(values(line, name).values()))
     return known | (
         {name: math.nan for name in known if name.endswith("_sd")} if len(line.runs) == 1 else {}
     )
 
 
-REPORT = base.Report("summary", TITLE, make)
+REPORT = Report("summary", TITLE, make)

@@ -5,8 +5,21 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from seit_cl.reporting import base
+from seit_cl.reporting.axes import finish_figure, new_figure, plain_log
+from seit_cl.reporting.base import Report
+from seit_cl.reporting.grouping import (
+    Series,
+    Setting,
+    budget_of,
+    finished,
+    in_order,
+    series_of,
+    setting_of,
+    without_sweep_trials,
+)
+from seit_cl.reporting.labels import figure_note, series_label, setting_label
 from seit_cl.reporting.phases import PHASES, phases
+from seit_cl.reporting.presets import preset
 from seit_cl.results.run_files import Run
 
 TITLE = "Time and throughput of each phase"
@@ -22,21 +35,21 @@ LOOKS = {  # greys of different lightness and hatches: colours are formats
     "test": ("#e0e0e0", "....", "^"),
 }
 BARS = {"////": " (bars: hatched)", "....": " (bars: dotted)"}
-Lines = dict[tuple[base.Setting, base.Series], list[Run]]
+Lines = dict[tuple[Setting, Series], list[Run]]
 
 
 def make(runs: list[Run]) -> Figure | None:
     """Seconds of a run by phase and images a second, a bar per setting, format and learner; None where no run noted a time."""
-    shown = [run for run in base.past_sweeps(base.finished(runs)) if phases(run)]
+    shown = [run for run in without_sweep_trials(finished(runs)) if phases(run)]
     lines: Lines = {}
     for run in shown:
-        key = base.series(run) if base.budget(run) else base.series(run)._replace(format="")
-        lines.setdefault((base.setting(run), key), []).append(run)
+        key = series_of(run) if budget_of(run) else series_of(run)._replace(format="")
+        lines.setdefault((setting_of(run), key), []).append(run)
     if not lines:
         return None
     order = sorted(
         lines,
-        key=lambda line: (line[0], base.in_order({key for _, key in lines}).index(line[1])),
+        key=lambda line: (line[0], in_order({key for _, key in lines}).index(line[1])),
         reverse=True,
     )
     rows = [row for row, _ in order]
@@ -44,8 +57,8 @@ def make(runs: list[Run]) -> Figure | None:
         sorted({str(run.environment.get("device") or run.get("device")) for run in shown})
     )
     old = OLD if any("phases" not in run.metadata for run in shown) else ""
-    figure = base.new_figure(
-        TITLE, base.note(rows, f"{devices}; {NOTE}{old}"), (1, 2), (4.6, 0.9 + 0.24 * len(order))
+    figure = new_figure(
+        TITLE, figure_note(rows, f"{devices}; {NOTE}{old}"), (1, 2), (4.6, 0.9 + 0.24 * len(order))
     )
     left, right = figure.subplots(1, 2, sharey=True)
     names = [_name(row, key, rows, runs) for row, key in order]
@@ -53,13 +66,13 @@ def make(runs: list[Run]) -> Figure | None:
     left.set_ylim(-0.6, len(order) - 0.4)
     _seconds(left, [lines[line] for line in order])
     _throughput(right, [lines[line] for line in order])
-    base.finish(figure, [left, right])
+    finish_figure(figure, [left, right])
     return figure
 
 
-def _name(row: base.Setting, key: base.Series, rows: list[base.Setting], runs: list[Run]) -> str:
-    line = base.label(key._replace(format=key.format or "no memory"), runs)
-    return ", ".join(filter(None, (base.row_label(row, rows), line)))
+def _name(row: Setting, key: Series, rows: list[Setting], runs: list[Run]) -> str:
+    line = series_label(key._replace(format=key.format or "no memory"), runs)
+    return ", ".join(filter(None, (setting_label(row, rows), line)))
 
 
 def mean_phase(group: list[Run], name: str) -> tuple[float, float]:
@@ -103,7 +116,7 @@ def _throughput(ax: Axes, groups: list[list[Run]]) -> None:
                 range(len(groups)),
                 linestyle="none",
                 marker=marker,
-                markersize=1.3 * base.look().marker,
+                markersize=1.3 * preset().marker,
                 color=colour,
                 markeredgecolor="#333333",
                 label=name + BARS.get(hatch, ""),
@@ -114,8 +127,8 @@ def _throughput(ax: Axes, groups: list[list[Run]]) -> None:
         for group in groups
         if (speed := mean_phase(group, name)[1]) == speed
     ]
-    base.plain_log(ax, "x", (1,) if max(known) > 30 * min(known) else (1, 2, 5))
+    plain_log(ax, "x", (1,) if max(known) > 30 * min(known) else (1, 2, 5))
     ax.set_xlabel("images a second (log scale)")
 
 
-REPORT = base.Report("time_per_phase", TITLE, make)
+REPORT = Report("time_per_phase", TITLE, make)

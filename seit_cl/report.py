@@ -20,7 +20,7 @@ from seit_cl.reporting.loading import (
     write_summary,
 )
 from seit_cl.reporting.page import render_page
-from seit_cl.reporting.presets import LOOKS
+from seit_cl.reporting.presets import PRESETS
 from seit_cl.reporting.summary import NUMBERS, summary_table, terminal_summary
 
 __all__ = [
@@ -60,7 +60,7 @@ def write_report(
     Args:
         gathered: runs, and what is said of them.
         out: made where it is not there.
-        style: of the figures, a name in LOOKS.
+        style: of the figures, a name in PRESETS.
         prices: for what storing costs; none: nothing is said of it.
     """
     out.mkdir(parents=True, exist_ok=True)
@@ -112,7 +112,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument(
         "--style",
-        choices=LOOKS,
+        choices=PRESETS,
         default="web",
         help="sizes of the figures; paper and slides come as PDF too",
     )

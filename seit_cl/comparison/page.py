@@ -7,11 +7,24 @@ from pathlib import Path
 
 import torch
 
-from seit_cl.report import mark_variants
-from seit_cl.reporting import base
+from seit_cl.reporting.grouping import (
+    MB,
+    Series,
+    at_all_budgets,
+    budget_of,
+    finished,
+    in_order,
+    is_tokens,
+    series_of,
+    setting_of,
+    settings_of,
+    trained_jointly,
+    without_options,
+    without_sweep_trials,
+)
+from seit_cl.reporting.loading import mark_variants
 from seit_cl.reporting.markdown import page, table
-from seit_cl.reports.best_against_memory import kind
-from seit_cl.reports.paired_difference import differences
+from seit_cl.reporting.pairs import differences
 from seit_cl.results.metrics import average_incremental_accuracy, final_accuracy, mean_interval
 from seit_cl.results.run_files import Run, read_runs
 
@@ -20,14 +33,14 @@ SWEPT = 3  # options of one kind of format make a sweep
 
 def answer(out: Path, typed: str) -> str:
     """The page of a folder of results, in Markdown; the machine it names is this one, which need not have made the runs."""
-    runs = base.finished(mark_variants(read_runs(out)))
-    stored = base.at_all_budgets(runs)
+    runs = finished(mark_variants(read_runs(out)))
+    stored = at_all_budgets(runs)
     sections: list[str] = []
-    for row in base.rows_of(stored):
-        mine = [run for run in stored if base.setting(run) == row]
-        parts = equal_bytes(base.past_sweeps(mine)), "### Sweep, final %", sweep(mine)
+    for row in settings_of(stored):
+        mine = [run for run in stored if setting_of(run) == row]
+        parts = equal_bytes(without_sweep_trials(mine)), "### Sweep, final %", sweep(mine)
         sections += ["## " + ", ".join(filter(None, row)), *parts]
-    bounds = [run for run in runs if base.budget(run) == 0]
+    bounds = [run for run in runs if budget_of(run) == 0]
     return page(
         "Comparison at equal bytes",
         typed,
@@ -44,19 +57,19 @@ def equal_bytes(runs: Sequence[Run]) -> str:
         runs: of one setting, all with a memory.
     """
     tokens = next(
-        (key for key in base.in_order({base.series(run) for run in runs}) if base.is_tokens(key)),
+        (key for key in in_order({series_of(run) for run in runs}) if is_tokens(key)),
         None,
     )
     lines = []
-    for size in sorted({base.budget(run) for run in runs}):
-        here = [run for run in runs if base.budget(run) == size]
+    for size in sorted({budget_of(run) for run in runs}):
+        here = [run for run in runs if budget_of(run) == size]
         groups = {
-            key: [run for run in here if base.series(run) == key]
-            for key in base.in_order({base.series(r) for r in here})
+            key: [run for run in here if series_of(run) == key]
+            for key in in_order({series_of(r) for r in here})
         }
         for key, group in groups.items():
             apart = (
-                differences(here, base.setting(here[0]), tokens, key)
+                differences(here, setting_of(here[0]), tokens, key)
                 if tokens and key != tokens
                 else {}
             )
@@ -69,7 +82,7 @@ def equal_bytes(runs: Sequence[Run]) -> str:
                 if pairs
                 else ""
             )
-            what = [f"{size / base.MB:g}", key.format, key.learner, str(len(group))]
+            what = [f"{size / MB:g}", key.format, key.learner, str(len(group))]
             lines.append([*what, *stored, *_accuracies(group), higher])
     head = [
         "memory, MB",
@@ -89,13 +102,17 @@ def sweep(runs: Sequence[Run]) -> str:
     """Final accuracies of the first seed, a row for each option of the kinds that were tried with several, a column for each
     budget; the best of a kind and learner at a budget is bold, and the exemplars stand in brackets."""
     first = [run for run in runs if int(run.get("seed", 0)) == 0]
-    keys = base.in_order({base.series(run) for run in first})
-    swept = [key for key in keys if sum(kind(other) == kind(key) for other in keys) >= SWEPT]
-    sizes = sorted({base.budget(run) for run in first if base.series(run) in swept})
-    found = {(base.series(run), base.budget(run)): run for run in first}
-    best: dict[tuple[base.Series, int], float] = {}
+    keys = in_order({series_of(run) for run in first})
+    swept = [
+        key
+        for key in keys
+        if sum(without_options(other) == without_options(key) for other in keys) >= SWEPT
+    ]
+    sizes = sorted({budget_of(run) for run in first if series_of(run) in swept})
+    found = {(series_of(run), budget_of(run)): run for run in first}
+    best: dict[tuple[Series, int], float] = {}
     for (key, size), run in found.items():
-        place = kind(key), size
+        place = without_options(key), size
         best[place] = max(best.get(place, 0.0), final_accuracy(run.accuracy))
     lines = []
     for key in swept:
@@ -107,10 +124,10 @@ def sweep(runs: Sequence[Run]) -> str:
                 continue
             value = final_accuracy(run_here.accuracy)
             text = f"{100 * value:.1f}"
-            text = f"**{text}**" if value == best[kind(key), size] else text
+            text = f"**{text}**" if value == best[without_options(key), size] else text
             cells.append(f"{text} ({int(run_here.get('exemplars')):,})")
         lines.append([f"{key.format}, {key.learner} learner", *cells])
-    return table(["format", *(f"{size / base.MB:g} MB" for size in sizes)], lines)
+    return table(["format", *(f"{size / MB:g} MB" for size in sizes)], lines)
 
 
 def bounds_table(runs: Sequence[Run]) -> str:
@@ -132,7 +149,7 @@ def _accuracies(group: Sequence[Run]) -> list[str]:
     for metric in (final_accuracy, average_incremental_accuracy):
         mean, half = mean_interval([100 * metric(run.accuracy) for run in group])
         cells.append(f"{mean:.1f} ± {half:.1f}" if len(group) > 1 else f"{mean:.1f}")
-    return [cells[0], "–"] if all(base.all_at_once(run) for run in group) else cells
+    return [cells[0], "–"] if all(trained_jointly(run) for run in group) else cells
 
 
 def _count(group: Sequence[Run], name: str) -> str:

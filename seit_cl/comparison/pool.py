@@ -22,7 +22,7 @@ from seit_cl.core.errors import UserError
 from seit_cl.experiment.experiment import Experiment
 from seit_cl.experiment.run_data import RunData
 from seit_cl.grid import is_finished, run_id
-from seit_cl.reporting.base import binds
+from seit_cl.reporting.grouping import budget_binds
 from seit_cl.results.metrics import final_accuracy
 from seit_cl.results.run_files import Run, read_run
 from seit_cl.run import open_data, say_of_memory
@@ -123,6 +123,6 @@ def finished_run(config: RunConfig, out: Path) -> Run | None:
             and run.run_id == run_id(smaller)
             and smaller.memory_mb < config.memory_mb
         )
-        if known and is_finished(smaller, path.parent) and not binds(run):
+        if known and is_finished(smaller, path.parent) and not budget_binds(run):
             return run
     return None

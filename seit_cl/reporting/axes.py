@@ -1,4 +1,4 @@
-"""Empty figures, their axes with units, the legend, lines against memory and those of bounds."""
+"""Empty figures and their panels, axes with units, the legend, and lines against the memory budget."""
 
 from __future__ import annotations
 
@@ -17,184 +17,235 @@ from seit_cl.reporting.grouping import (
     MB,
     Series,
     Setting,
-    all_at_once,
-    bounds,
-    budget,
-    label,
+    bounds_of,
     mean_std,
-    series,
+    of_budget,
+    of_series,
+    sorted_budgets,
+    trained_jointly,
 )
-from seit_cl.reporting.presets import look
+from seit_cl.reporting.labels import series_label
+from seit_cl.reporting.presets import preset
 from seit_cl.reporting.styles import BOUND_COLOURS, Style, bound_styles
 from seit_cl.results.metrics import average_incremental_accuracy
 from seit_cl.results.run_files import Run
 
-MANY = 4  # rows of panels from which on they are lower
-LOW = 0.72
-SMALL = 10 / 12  # of the font size; matplotlib's "small"
-Metric = Callable[[pd.DataFrame], float]  # of a run's accuracy.csv; a fraction
+MANY_ROWS = 4  # of panels: figures with more rows have lower panels
+LOW_PANEL = 0.72  # height of these, as a fraction
+SMALL_FONT = 10 / 12  # matplotlib's "small", as a fraction of the font size
+POINTS_PER_INCH = 72
+NARROWEST = 4.8  # inches of a figure whose preset has no widths
+Metric = Callable[[pd.DataFrame], float]  # of a run's accuracy.csv; gives a fraction
 
 
 def draw_lines(
     ax: Axes,
-    group: Sequence[Run],
+    runs: Sequence[Run],
     metric: Metric,
-    looks: Mapping[Series, Style],
-    names: Mapping[Series, str],
+    styles: Mapping[Series, Style],
+    labels: Mapping[Series, str],
 ) -> None:
-    """Lines of a metric in percent against the budget: means over seeds, the standard deviation as error bars.
+    """Draw a metric in percent against the budget: means over seeds, with their standard deviations as error bars.
 
     Args:
-        ax: where.
-        group: runs of one setting.
+        ax: the panel.
+        runs: of one setting.
         metric: of a run's accuracies; runs of which it is nan are left out.
-        looks: the lines, in order.
-        names: their labels.
+        styles: of the lines, in the order in which they are drawn.
+        labels: of the lines.
     """
-    for key, style in looks.items():
-        mine = [(budget(run), 100 * metric(run.accuracy)) for run in group if series(run) == key]
-        sizes = sorted({size for size, value in mine if not math.isnan(value)})
-        stats = [mean_std([value for at, value in mine if at == size]) for size in sizes]
-        if stats:
-            x, mean, std = [s / MB for s in sizes], [m for m, _ in stats], [s for _, s in stats]
-            ax.errorbar(
-                x, mean, yerr=std, label=names[key], capsize=0.6 * look().marker, **style._asdict()
-            )
+    for series, style in styles.items():
+        budgets = []
+        means = []
+        stds = []
+        group = of_series(runs, series)
+        for budget in sorted_budgets(group):
+            values = [100 * metric(run.accuracy) for run in of_budget(group, budget)]
+            mean, std = mean_std(values)
+            if not math.isnan(mean):
+                budgets.append(budget / MB)
+                means.append(mean)
+                stds.append(std)
+        if budgets:
+            draw_errorbars(ax, budgets, means, stds, labels[series], style)
 
 
-def draw_bounds(ax: Axes, row: Setting, metric: Metric, runs: Sequence[Run]) -> None:
-    """Runs without memory as level lines; a joint run, tested after its one step only, has no average to compare."""
-    groups = bounds(runs, row)
-    looks = bound_styles(groups)
-    for key, group in groups.items():
-        if metric is average_incremental_accuracy and all(all_at_once(run) for run in group):
+def draw_errorbars(
+    ax: Axes,
+    x: Sequence[float],
+    means: Sequence[float],
+    errors: Sequence[float],
+    label: str,
+    style: Style,
+) -> None:
+    """Draw a line with vertical error bars in the sizes of the preset."""
+    capsize = 0.6 * preset().marker
+    ax.errorbar(x, means, yerr=errors, label=label, capsize=capsize, **style._asdict())
+
+
+def draw_bounds(ax: Axes, setting: Setting, metric: Metric, runs: Sequence[Run]) -> None:
+    """Draw a metric of the runs without a memory as horizontal lines, with a band of one standard deviation.
+
+    Joint runs have no average incremental accuracy to compare: they are tested once only, after all experiences.
+    """
+    bounds = bounds_of(runs, setting)
+    styles = bound_styles(bounds)
+    for bound, group in bounds.items():
+        if metric is average_incremental_accuracy and all(trained_jointly(run) for run in group):
             continue
         mean, std = mean_std([100 * metric(run.accuracy) for run in group])
         if math.isnan(mean):
             continue
-        ax.axhline(mean, label=label(key, runs), **looks[key])
+        style = styles[bound]
+        ax.axhline(mean, label=series_label(bound, runs), **style)
         if std > 0:
-            ax.axhspan(mean - std, mean + std, color=looks[key]["color"], alpha=0.08, linewidth=0)
+            ax.axhspan(mean - std, mean + std, color=style["color"], alpha=0.08, linewidth=0)
 
 
 def new_figure(
-    title: str, note: str, panels: tuple[int, int], panel: tuple[float, float]
+    title: str, note: str, panels: tuple[int, int], panel_size: tuple[float, float]
 ) -> Figure:
-    """An empty figure with room for its title; `finish` adds room for the legend. Its label is the caption.
+    """Make an empty figure with room for its title; its label is the caption.
 
     Args:
         title: of the figure.
-        note: smaller, under the title.
-        panels: rows and columns.
-        panel: width and height of a panel, inches; a look with widths of its own keeps their proportion.
+        note: below the title, in the same font.
+        panels: numbers of rows and columns.
+        panel_size: width and height of a panel in inches; a preset with widths of its own keeps their proportion.
     """
-    sizes = look()
-    natural = max(panels[1] * panel[0], 4.8)
-    width = natural if sizes.widths is None else sizes.widths[panels[1] > 1]
-    high = panel[1] * max(width / natural, 0.6) * (LOW if panels[0] > MANY else 1)
-    figure = Figure(
-        figsize=(width, panels[0] * high + (0.07 * sizes.font if sizes.titles else 0.1)),
-        layout="constrained",
-    )
+    sizes = preset()
+    rows, columns = panels
+    panel_width, panel_height = panel_size
+    own_width = max(columns * panel_width, NARROWEST)
+    if sizes.widths is None:
+        width = own_width
+    else:
+        width = sizes.widths[1] if columns > 1 else sizes.widths[0]
+    height = panel_height * max(width / own_width, 0.6)
+    if rows > MANY_ROWS:
+        height *= LOW_PANEL
+    room_for_title = 0.07 * sizes.font if sizes.titles else 0.1
+    figure = Figure(figsize=(width, rows * height + room_for_title), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06)  # type: ignore[union-attr, call-arg]
     figure.set_label(f"{title}; {note}" if note else title)
     if sizes.titles:
-        lines = textwrap.wrap(note, int(width * 150 / sizes.font))
-        figure.suptitle("\n".join([title, *lines]), fontsize=0.9 * sizes.font)
+        letters_per_line = int(width * 150 / sizes.font)
+        lines = [title, *textwrap.wrap(note, letters_per_line)]
+        figure.suptitle("\n".join(lines), fontsize=0.9 * sizes.font)
     return figure
 
 
 def setting_panels(
-    title: str, note: str, rows: int, size: tuple[float, float], sharey: bool = True
+    title: str, note: str, count: int, panel_size: tuple[float, float], sharey: bool = True
 ) -> tuple[Figure, list[Axes]]:
-    """A figure with a panel for each of `rows` settings, in two columns where there are many.
+    """Make a figure with a panel for each of several settings, in two columns where there are many.
 
     Args:
-        title: as in `new_figure`, like note.
-        note: of all panels.
-        rows: panels.
-        size: width and height of a panel that is alone, inches.
+        title: as in `new_figure`.
+        note: as in `new_figure`.
+        count: the number of panels.
+        panel_size: width and height in inches of a single panel.
         sharey: whether all panels have one scale.
     """
-    columns = 2 if rows >= MANY else 1
-    high = -(-rows // columns)
-    figure = new_figure(title, note, (high, columns), (size[0] / columns**0.5, size[1]))
-    axes = list(figure.subplots(high, columns, squeeze=False, sharex=True, sharey=sharey).flat)
-    for spare in range(rows, len(axes)):
-        axes[spare].set_axis_off()
-        axes[spare - columns].tick_params(labelbottom=True)
-    return figure, axes[:rows]
+    columns = 2 if count >= MANY_ROWS else 1
+    rows = math.ceil(count / columns)
+    width, height = panel_size
+    figure = new_figure(title, note, (rows, columns), (width / columns**0.5, height))
+    axes = list(figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=sharey).flat)
+    for unused in range(count, len(axes)):
+        axes[unused].set_axis_off()
+        axes[unused - columns].tick_params(labelbottom=True)
+    return figure, axes[:count]
 
 
-def finish(figure: Figure, axes: Sequence[Axes]) -> Figure:
-    """Light grid on every panel and one legend for all of them below the panels."""
-    entries: dict[str, Any] = {}
+def finish_figure(figure: Figure, axes: Sequence[Axes]) -> Figure:
+    """Add a light grid to every panel, and below the panels one legend for all of them."""
+    handles: dict[str, Any] = {}
     for ax in axes:
-        grid(ax)
-        for handle, text in zip(*ax.get_legend_handles_labels(), strict=True):
-            entries.setdefault(
-                text, handle.lines[0] if isinstance(handle, ErrorbarContainer) else handle
-            )
-    if not entries:
-        return figure
-    entries = dict(sorted(entries.items(), key=lambda item: _last(item[1])))
-    letter = SMALL * look().font / 72  # inches
-    entry_width = 5.8 * letter + 0.53 * letter * max(map(len, entries))
-    columns = max(1, min(len(entries), int(figure.get_figwidth() / entry_width)))
-    size = SMALL * look().font * min(1.0, max(figure.get_figwidth() / entry_width, 0.75))
-    figure.set_figheight(figure.get_figheight() + 0.2 + 1.5 * letter * -(-len(entries) // columns))
+        add_grid(ax)
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            # of a line with error bars, the line alone
+            line = handle.lines[0] if isinstance(handle, ErrorbarContainer) else handle
+            handles.setdefault(label, line)
+    if handles:
+        _add_legend(figure, handles)
+    return figure
+
+
+def _add_legend(figure: Figure, handles: Mapping[str, Any]) -> None:
+    """Add a legend of lines by label below the panels, in as many columns as the width holds."""
+    labels = sorted(handles, key=lambda label: _legend_rank(handles[label]))
+    font = SMALL_FONT * preset().font
+    inches = font / POINTS_PER_INCH
+    longest = max(len(label) for label in labels)
+    entry_width = 5.8 * inches + 0.53 * inches * longest  # of the line and of letters
+    entries_per_row = figure.get_figwidth() / entry_width
+    columns = max(1, min(len(labels), int(entries_per_row)))
+    rows = math.ceil(len(labels) / columns)
+    shrink = min(1.0, max(entries_per_row, 0.75))  # below 1 where not even one entry fits
+    figure.set_figheight(figure.get_figheight() + 0.2 + 1.5 * inches * rows)
     figure.legend(
-        entries.values(),
-        entries.keys(),
+        [handles[label] for label in labels],
+        labels,
         loc="outside lower center",
         ncols=columns,
         frameon=False,
         handlelength=3.2,
         columnspacing=1.5,
-        fontsize=size,
+        fontsize=font * shrink,
     )
-    return figure
 
 
-def _last(line: Any) -> tuple[bool, bool]:
-    """What puts a line at the end of the legend: bounds, and before them open markers."""
-    return line.get_color() in BOUND_COLOURS, line.get_markerfacecolor() == "white"
+def _legend_rank(line: Any) -> tuple[bool, bool]:
+    """The sorting key of legends: bounds at the end, before them lines with open markers."""
+    is_bound = line.get_color() in BOUND_COLOURS
+    is_open = line.get_markerfacecolor() == "white"
+    return is_bound, is_open
 
 
-def grid(ax: Axes) -> None:
-    """A light grid behind what is drawn, and no frame at the top and the right."""
+def add_grid(ax: Axes) -> None:
+    """Add a light grid behind the lines, and remove the frame at the top and the right."""
     ax.grid(True, color="#dddddd", linewidth=0.6)
     ax.set_axisbelow(True)
     ax.spines[["top", "right"]].set_visible(False)
 
 
 def plain_log(ax: Axes, which: Literal["x", "y"], subs: Sequence[float] = (1, 2, 5)) -> None:
-    """Makes an axis logarithmic, with ticks at `subs` of each decade, written out."""
-    ax.set_xscale("log") if which == "x" else ax.set_yscale("log")
-    axis = ax.xaxis if which == "x" else ax.yaxis
+    """Make an axis logarithmic, with ticks at `subs` of each decade, written without exponents."""
+    if which == "x":
+        ax.set_xscale("log")
+        axis: Any = ax.xaxis
+    else:
+        ax.set_yscale("log")
+        axis = ax.yaxis
     axis.set_major_locator(LogLocator(subs=subs))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     axis.set_minor_locator(NullLocator())
 
 
 def bytes_axis(ax: Axes, label: str) -> None:
-    """A logarithmic axis in MB with ticks at 1, 2 and 5 of each decade."""
+    """Make the x axis logarithmic in MB, with ticks at 1, 2 and 5 of each decade."""
     plain_log(ax, "x")
+    _label_last_row(ax, label)
+
+
+def memory_axis(ax: Axes, runs: Sequence[Run]) -> None:
+    """Make the x axis logarithmic in MB, with a tick at each budget of the runs, fewer where they would touch."""
+    budgets = [budget / MB for budget in sorted_budgets(runs)]
+    smallest, largest = budgets[0], budgets[-1]
+    least_ratio = max((largest / smallest) ** (1 / 8), 1.05)
+    ticks = [smallest]
+    for budget in budgets[1:]:
+        if budget / ticks[-1] >= least_ratio:
+            ticks.append(budget)
+    ax.set_xscale("log")
+    ax.set_xticks(ticks, [f"{tick:.3g}" for tick in ticks])
+    ax.set_xticks([], minor=True)
+    ax.set_xlim(smallest / 1.35, largest * 1.35)
+    _label_last_row(ax, "memory budget (MB, log scale)")
+
+
+def _label_last_row(ax: Axes, label: str) -> None:
+    """Label the x axis of a panel in the last row of its figure."""
     if ax.get_subplotspec().is_last_row():  # type: ignore[union-attr]
         ax.set_xlabel(label)
-
-
-def memory_axis(ax: Axes, budgets: Sequence[int]) -> None:
-    """A logarithmic axis in MB with a tick at each budget, fewer where they would touch."""
-    ax.set_xscale("log")
-    values = sorted({b / MB for b in budgets})
-    room = (values[-1] / values[0]) ** (1 / 8)
-    kept = values[:1]
-    for value in values[1:]:
-        if value / kept[-1] >= max(room, 1.05):
-            kept.append(value)
-    ax.set_xticks(kept, [f"{v:.3g}" for v in kept])
-    ax.set_xticks([], minor=True)
-    ax.set_xlim(values[0] / 1.35, values[-1] * 1.35)
-    if ax.get_subplotspec().is_last_row():  # type: ignore[union-attr]
-        ax.set_xlabel("memory budget (MB, log scale)")

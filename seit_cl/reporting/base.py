@@ -1,4 +1,4 @@
-"""What a report is, and what the reports share: groups of runs (_groups), colours (_styles), figures and axes (_axes)."""
+"""The contract of a report: a figure or a table made from runs."""
 
 from __future__ import annotations
 
@@ -7,98 +7,7 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from seit_cl.reporting.axes import (
-    LOW,
-    MANY,
-    Metric,
-    bytes_axis,
-    draw_bounds,
-    draw_lines,
-    finish,
-    grid,
-    memory_axis,
-    new_figure,
-    plain_log,
-    setting_panels,
-)
-from seit_cl.reporting.grouping import (
-    CHECKED,
-    MB,
-    Series,
-    Setting,
-    all_at_once,
-    at_all_budgets,
-    binds,
-    bounds,
-    budget,
-    curve,
-    digits,
-    finished,
-    in_order,
-    is_tokens,
-    label,
-    mean_std,
-    megabytes,
-    note,
-    past_sweeps,
-    row_label,
-    rows_of,
-    seeds_note,
-    series,
-    setting,
-    with_memory,
-)
-from seit_cl.reporting.presets import look
-from seit_cl.reporting.styles import Style, bound_styles, colours, shaded, styles, styles_of
 from seit_cl.reporting.tables import Table
-
-__all__ = [
-    "CHECKED",
-    "LOW",
-    "MANY",
-    "MB",
-    "Metric",
-    "Report",
-    "Series",
-    "Setting",
-    "Style",
-    "all_at_once",
-    "at_all_budgets",
-    "binds",
-    "bound_styles",
-    "bounds",
-    "budget",
-    "bytes_axis",
-    "colours",
-    "curve",
-    "digits",
-    "draw_bounds",
-    "draw_lines",
-    "finish",
-    "finished",
-    "grid",
-    "in_order",
-    "is_tokens",
-    "label",
-    "look",
-    "mean_std",
-    "megabytes",
-    "memory_axis",
-    "new_figure",
-    "note",
-    "past_sweeps",
-    "plain_log",
-    "row_label",
-    "rows_of",
-    "seeds_note",
-    "series",
-    "setting",
-    "setting_panels",
-    "shaded",
-    "styles",
-    "styles_of",
-    "with_memory",
-]
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from seit_cl.core import plugins
 from seit_cl.core.files import write_atomic
 from seit_cl.reporting.cost import Prices
-from seit_cl.reporting.presets import LOOKS, looking
+from seit_cl.reporting.presets import PRESETS, use_preset
 from seit_cl.reporting.tables import Table
 from seit_cl.results.run_files import Run
 
@@ -38,7 +38,7 @@ def make_reports(
     Args:
         runs: to report.
         out: the folder.
-        style: a name in LOOKS.
+        style: a name in PRESETS.
         prices: for the reports that need them; none: these are left out.
     """
     made = Made()
@@ -59,7 +59,7 @@ def make_reports(
 
 def _make(report: Any, arguments: tuple[Any, ...], style: str, made: Made) -> dict[str, bytes]:
     """Suffix -> content of one report's files; {} where it has nothing to show."""
-    with looking(style):
+    with use_preset(style):
         result = report.make(*arguments)
         if isinstance(result, Table):
             made.tables[report.name] = report.title, result
@@ -86,13 +86,13 @@ def _save(folder: Path, name: str, files: dict[str, bytes], suffixes: Sequence[s
 def render(figure: Figure, style: str) -> dict[str, bytes]:
     """The figure as files by suffix; the same bytes for the same runs. To be called where the style is set (`looking`)."""
     files = {}
-    for kind in LOOKS[style].kinds:
+    for kind in PRESETS[style].suffixes:
         buffer = io.BytesIO()
         metadata: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(
             kind, {}
         )
         figure.savefig(
-            buffer, format=kind, dpi=LOOKS[style].dots, facecolor="white", metadata=metadata
+            buffer, format=kind, dpi=PRESETS[style].dpi, facecolor="white", metadata=metadata
         )
         figure.set_layout_engine("none")  # the first file has settled the layout
         files[kind] = buffer.getvalue()

@@ -1,8 +1,8 @@
-"""Which runs belong together, what they are called, and their means over seeds.
+"""Groups of runs that belong together, and their statistics over seeds.
 
-Vocabulary: a *setting* is what one figure row shows (dataset, scenario, strategy); a *series* is one line in it
-(format, learner); runs of one setting, series and budget differ by seed and are averaged. A run with memory_bytes 0 is
-a *bound*: joint training, naive fine-tuning, or a strategy without memory.
+A *setting* is one row of panels in a figure: dataset, scenario and strategy. A *series* is one line in a panel: format,
+learner and variant. Runs of one setting, series and budget differ by their seed and are averaged. A run without a memory
+is a *bound*: joint training, naive fine-tuning, or a strategy that stores no exemplars.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,11 +18,13 @@ from seit_cl.results.metrics import accuracy_seen
 from seit_cl.results.run_files import Run
 
 MB = 1_000_000
-CHECKED = 3  # seeds from which on one seed beside them is only a try
+CONFIRMED = (
+    3  # seeds of an option that make other options with a single seed mere trials of a sweep
+)
 
 
 class Setting(NamedTuple):
-    """One row of panels."""
+    """Dataset, scenario and strategy: one row of panels."""
 
     dataset: str
     scenario: str
@@ -30,181 +32,222 @@ class Setting(NamedTuple):
 
 
 class Series(NamedTuple):
-    """One line of a panel."""
+    """Format, learner and variant: one line of a panel.
+
+    `variant` names further options in which runs differ, such as "epochs=5".
+    """
 
     format: str
     learner: str
     variant: str = ""
 
 
-def budget(run: Run) -> int:
-    """The memory budget of the run in bytes."""
+def budget_of(run: Run) -> int:
+    """The memory budget of the run in bytes; 0 without a memory."""
     return int(run.get("memory_bytes", 0))
 
 
-def setting(run: Run) -> Setting:
-    """The row of panels that the run belongs to."""
-    return Setting(*(str(run.get(name, "")) for name in Setting._fields))
+def setting_of(run: Run) -> Setting:
+    """The setting of the run."""
+    dataset, scenario, strategy = (str(run.get(name, "")) for name in Setting._fields)
+    return Setting(dataset, scenario, strategy)
 
 
-def series(run: Run) -> Series:
-    """The line that the run belongs to."""
+def series_of(run: Run) -> Series:
+    """The series of the run."""
     return Series(str(run.get("format", "")), str(run.get("learner", "")), run.variant)
 
 
+def settings_of(runs: Sequence[Run]) -> list[Setting]:
+    """The settings of the runs, sorted."""
+    return sorted({setting_of(run) for run in runs})
+
+
+def sorted_series(runs: Sequence[Run]) -> list[Series]:
+    """The series of the runs, in the order of `in_order`."""
+    return in_order({series_of(run) for run in runs})
+
+
+def sorted_budgets(runs: Sequence[Run]) -> list[int]:
+    """The memory budgets of the runs in bytes, increasing."""
+    return sorted({budget_of(run) for run in runs})
+
+
 def finished(runs: Sequence[Run]) -> list[Run]:
-    """The runs whose numbers may be shown."""
+    """The finished runs; only their numbers are reported."""
     return [run for run in runs if run.status == "finished"]
 
 
 def with_memory(runs: Sequence[Run]) -> list[Run]:
     """The finished runs that replay from a memory."""
-    return [run for run in finished(runs) if budget(run) > 0]
+    return [run for run in finished(runs) if budget_of(run) > 0]
 
 
-def binds(run: Run) -> bool:
-    """Whether the budget turned samples away; guessed for results of before it was noted: less than two records, or 2 % of the
-    budget, is free."""
-    noted = run.get("memory_full")
-    if noted is not None:
-        return bool(noted)
-    free = budget(run) - float(run.get("used_bytes", 0))
-    return free < max(2 * float(run.get("bytes_per_exemplar", 0)), 0.02 * budget(run))
+def of_setting(runs: Sequence[Run], setting: Setting) -> list[Run]:
+    """The runs of one setting."""
+    return [run for run in runs if setting_of(run) == setting]
+
+
+def of_series(runs: Sequence[Run], series: Series) -> list[Run]:
+    """The runs of one series."""
+    return [run for run in runs if series_of(run) == series]
+
+
+def of_budget(runs: Sequence[Run], budget: int) -> list[Run]:
+    """The runs with one memory budget, in bytes."""
+    return [run for run in runs if budget_of(run) == budget]
+
+
+def budget_binds(run: Run) -> bool:
+    """Tell whether the budget made the memory turn samples away or evict exemplars.
+
+    Older results do not record it. For them the budget is taken to bind when less than two exemplars of mean size, or
+    less than 2 % of the budget, are free.
+    """
+    recorded = run.get("memory_full")
+    if recorded is not None:
+        return bool(recorded)
+    budget = budget_of(run)
+    free = budget - float(run.get("used_bytes", 0))
+    two_exemplars = 2 * float(run.get("bytes_per_exemplar", 0))
+    return free < max(two_exemplars, 0.02 * budget)
 
 
 def at_all_budgets(runs: Sequence[Run]) -> list[Run]:
-    """The finished runs with a memory, and again at larger budgets of their setting those that did not fill theirs: with more
-    bytes they would be the same runs, number for number."""
-    done = with_memory(runs)
-    sizes: dict[Setting, set[int]] = {}
-    for run in done:
-        sizes.setdefault(setting(run), set()).add(budget(run))
-    held = {(setting(run), series(run), run.get("seed", 0), budget(run)): run for run in done}
-    for run in done:
-        for size in sizes[setting(run)] if not binds(run) else ():
-            if size > budget(run):
-                facts = {**run.metadata, "memory_bytes": size}
-                held.setdefault(
-                    (setting(run), series(run), run.get("seed", 0), size),
-                    replace(run, metadata=facts),
-                )
-    return list(held.values())
+    """The finished runs with a memory, repeated at larger budgets where their own did not bind.
+
+    A run that did not fill its memory would be the same run, number for number, with a larger one. Such a run is
+    repeated at every larger budget of its setting at which its series and seed have no run of their own.
+    """
+    originals = with_memory(runs)
+    budgets: dict[Setting, set[int]] = {}
+    placed: dict[tuple[Setting, Series, object, int], Run] = {}
+    for run in originals:
+        budgets.setdefault(setting_of(run), set()).add(budget_of(run))
+        placed[setting_of(run), series_of(run), run.get("seed", 0), budget_of(run)] = run
+    for run in originals:
+        if budget_binds(run):
+            continue
+        for budget in budgets[setting_of(run)]:
+            if budget > budget_of(run):
+                copy = replace(run, metadata={**run.metadata, "memory_bytes": budget})
+                place = setting_of(run), series_of(run), run.get("seed", 0), budget
+                placed.setdefault(place, copy)
+    return list(placed.values())
 
 
-def past_sweeps(runs: Sequence[Run]) -> list[Run]:
-    """The runs without those of a sweep whose winner went on: alone of their series where others of the same kind of format,
-    learner, setting and budget have CHECKED seeds or more."""
-    seeds: dict[tuple[Setting, int, Series], dict[Series, int]] = {}
+def without_sweep_trials(runs: Sequence[Run]) -> list[Run]:
+    """The runs without the trials of a sweep whose best option was then run with more seeds.
 
-    def place(run: Run) -> tuple[Setting, int, Series]:
-        own = series(run)
-        return setting(run), budget(run), own._replace(format=own.format.partition(":")[0])
-
+    A run is a trial if it is the only one of its series at its setting and budget, while another option of the same
+    kind of format, learner and variant has CONFIRMED seeds or more there.
+    """
+    counts: dict[tuple[Setting, int, Series], dict[Series, int]] = {}
     for run in runs:
-        groups = seeds.setdefault(place(run), {})
-        groups[series(run)] = groups.get(series(run), 0) + 1
+        options = counts.setdefault(_sweep_of(run), {})
+        options[series_of(run)] = options.get(series_of(run), 0) + 1
+    remaining = []
+    for run in runs:
+        options = counts[_sweep_of(run)]
+        alone = options[series_of(run)] == 1
+        confirmed = max(options.values()) >= CONFIRMED
+        if not (alone and confirmed):
+            remaining.append(run)
+    return remaining
 
-    def stays(run: Run) -> bool:
-        groups = seeds[place(run)]
-        return groups[series(run)] > 1 or max(groups.values()) < CHECKED
 
-    return [run for run in runs if stays(run)]
+def _sweep_of(run: Run) -> tuple[Setting, int, Series]:
+    """Setting, budget and series without format options: runs that share them try options of one kind of format."""
+    return setting_of(run), budget_of(run), without_options(series_of(run))
 
 
-def bounds(runs: Sequence[Run], row: Setting) -> dict[Series, list[Run]]:
-    """Finished runs without memory on the row's dataset and scenario, keyed by (strategy, learner)."""
+def bounds_of(runs: Sequence[Run], setting: Setting) -> dict[Series, list[Run]]:
+    """The finished runs without a memory on the dataset and scenario of a setting, by bound (`bound_series`)."""
     groups: dict[Series, list[Run]] = {}
     for run in finished(runs):
-        if budget(run) == 0 and setting(run)[:2] == row[:2]:
-            key = series(run)._replace(format=setting(run).strategy)
-            groups.setdefault(key, []).append(run)
+        if budget_of(run) == 0 and setting_of(run)[:2] == setting[:2]:
+            groups.setdefault(bound_series(run), []).append(run)
     return dict(sorted(groups.items()))
 
 
-def is_tokens(key: Series) -> bool:
-    """Whether a series stores tokens."""
-    return key.format.partition(":")[0] == "tokens"
+def bound_series(run: Run) -> Series:
+    """The series of a run without a memory: its strategy takes the place of the format."""
+    return series_of(run)._replace(format=setting_of(run).strategy)
 
 
-def in_order(keys: Collection[Series]) -> list[Series]:
-    """Tokens first, then by name, numbers in names by their value."""
-
-    def rank(key: Series) -> tuple[Any, ...]:
-        parts = re.split(r"(\d+)", " ".join(key))
-        return not is_tokens(key), [
-            (int(part), "") if i % 2 else (0, part) for i, part in enumerate(parts)
-        ]
-
-    return sorted(keys, key=rank)
+def format_kind(series: Series) -> str:
+    """The format without its options, such as "jpeg" of "jpeg:quality=75"."""
+    return series.format.partition(":")[0]
 
 
-def label(key: Series, runs: Sequence[Run], *more: str) -> str:
-    """What the legend calls a series or bound: the learner is named where the folder has several; `more` ends the brackets."""
-    learners = {run.metadata.get("learner") for run in runs if run.status == "finished"}
-    parts = [f"{key.learner} learner"] if len(learners) > 1 else []
-    parts += [part for part in (key.variant, *more) if part]
-    return f"{key.format} ({', '.join(parts)})" if parts else key.format
+def format_options(series: Series) -> str:
+    """The options of the format, such as "quality=75" of "jpeg:quality=75"."""
+    return series.format.partition(":")[2]
 
 
-def row_label(row: Setting, rows: Sequence[Setting]) -> str:
-    """The parts of a setting that differ between rows; "" for a single row."""
-    return ", ".join(part for i, part in enumerate(row) if len({r[i] for r in rows}) > 1)
+def without_options(series: Series) -> Series:
+    """The series without the options of its format."""
+    return series._replace(format=format_kind(series))
 
 
-def rows_of(runs: Sequence[Run]) -> list[Setting]:
-    """The rows of panels for runs, in order."""
-    return sorted({setting(run) for run in runs})
+def is_tokens(series: Series) -> bool:
+    """Tell whether a series stores tokens."""
+    return format_kind(series) == "tokens"
 
 
-def note(rows: Sequence[Setting], tail: str) -> str:
-    """The line under a title: what is the same in all rows of panels, then the tail."""
-    same = [row0 for i, row0 in enumerate(rows[0]) if row0 and len({row[i] for row in rows}) == 1]
-    return "; ".join(([", ".join(same)] if same else []) + [tail])
+def in_order(series: Collection[Series]) -> list[Series]:
+    """Series sorted: tokens first, then by name, with numbers in names compared by their value."""
+    return sorted(series, key=_rank)
 
 
-def seeds_note(runs: Sequence[Run], tried: Sequence[Run] = ()) -> str:
-    """How many seeds are behind a point, in words, and that `tried` has runs that are not shown (`past_sweeps`)."""
-    groups: dict[tuple[Any, ...], set[Any]] = {}
-    for run in runs:
-        groups.setdefault((setting(run), series(run), budget(run)), set()).add(run.get("seed", 0))
-    counts = sorted({len(seeds) for seeds in groups.values()})
-    if not counts or counts == [1]:
-        return "one seed"
-    span = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    rest = "" if len(tried) <= len(runs) else "; what was tried with one seed alone is left out"
-    return f"mean and standard deviation over {span} seeds{rest}"
+def _rank(series: Series) -> tuple[bool, list[tuple[int, str]]]:
+    """The sorting key of `in_order`."""
+    parts: list[tuple[int, str]] = []
+    for i, part in enumerate(re.split(r"(\d+)", " ".join(series))):
+        is_number = i % 2 == 1  # re.split puts what its group matched at the odd places
+        parts.append((int(part), "") if is_number else (0, part))
+    return not is_tokens(series), parts
 
 
-def all_at_once(run: Run) -> bool:
-    """Whether the run learnt several experiences in one step, as joint training does."""
+def trained_jointly(run: Run) -> bool:
+    """Tell whether the run learnt several experiences at once, as joint training does."""
     steps = run.accuracy["after_experience"].unique()
     return len(steps) == 1 and int(steps[0]) > 0
 
 
 def mean_std(values: Sequence[float]) -> tuple[float, float]:
-    """Mean and sample standard deviation of the values that are not nan; (nan, nan) of none, std 0 of one."""
+    """Mean and sample standard deviation of the values that are not nan.
+
+    Returns:
+        (nan, nan) without any value; the standard deviation of a single value is 0.
+    """
     array = np.array(values, dtype=float)
     array = array[~np.isnan(array)]
-    if not array.size:
+    if array.size == 0:
         return float("nan"), float("nan")
-    return float(array.mean()), float(array.std(ddof=1)) if array.size > 1 else 0.0
+    std = float(array.std(ddof=1)) if array.size > 1 else 0.0
+    return float(array.mean()), std
 
 
-def curve(runs: Sequence[Run]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Experiences learnt (n,), mean (n,) and standard deviation (n,) of accuracy on classes seen, percent."""
-    seen = [100 * accuracy_seen(run.accuracy) for run in runs]
-    length = max(len(s) for s in seen)
-    columns = [[s[t] for s in seen if t < len(s)] for t in range(length)]
-    stats = np.array([mean_std(column) for column in columns])
-    tested = ~np.isnan(stats[:, 0])
-    return np.arange(1, length + 1)[tested], stats[tested, 0], stats[tested, 1]
+def mean_fact(runs: Sequence[Run], name: str, default: float | None = None) -> float:
+    """The mean of a fact over runs."""
+    return mean_std([float(run.get(name, default)) for run in runs])[0]
 
 
-def megabytes(value: float) -> str:
-    """Bytes as MB (1,000,000 bytes) with 3 significant digits."""
-    return f"{value / MB:.3g} MB"
+def accuracy_curve(runs: Sequence[Run]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Accuracy on the classes seen so far, over experiences.
 
+    Args:
+        runs: of one series; they may have been tested after different numbers of experiences.
 
-def digits(value: float, count: int) -> str:
-    """A number with that many significant digits, never as a power of ten."""
-    return f"{float(f'{value:.{count}g}'):,.15g}"
+    Returns:
+        experiences learnt (n,), mean over runs (n,) and standard deviation (n,), the latter two in percent.
+    """
+    curves = [100 * accuracy_seen(run.accuracy) for run in runs]
+    length = max(len(curve) for curve in curves)
+    statistics = np.empty((length, 2))
+    for t in range(length):
+        statistics[t] = mean_std([curve[t] for curve in curves if t < len(curve)])
+    tested = ~np.isnan(statistics[:, 0])
+    experiences = np.arange(1, length + 1)
+    return experiences[tested], statistics[tested, 0], statistics[tested, 1]

@@ -1,7 +1,8 @@
-"""The answer on top of the page: what the runs say about tokens against JPEGs at equal bytes, and no more than they say.
+"""The answer at the top of the page: a comparison of tokens with JPEGs at equal bytes that claims no more than the runs show.
 
-A claim rests on pairs of finished runs of the same dataset, scenario, strategy, learner, further options, budget and seed. It is
-made where the 95 % interval of their mean difference (Student's t, `seit_cl.results.metrics.mean_interval`) leaves out zero.
+A claim rests on pairs of finished runs with the same dataset, scenario, strategy, learner, further options, budget and seed.
+It is made if the 95 % confidence interval of the mean difference (Student's t, `seit_cl.results.metrics.mean_interval`)
+excludes zero.
 """
 
 from __future__ import annotations
@@ -11,232 +12,271 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from seit_cl.reporting import base
-from seit_cl.reports.paired_difference import differences
+from seit_cl.reporting.grouping import (
+    Series,
+    Setting,
+    at_all_budgets,
+    budget_binds,
+    finished,
+    format_kind,
+    is_tokens,
+    of_budget,
+    of_series,
+    of_setting,
+    series_of,
+    settings_of,
+    sorted_series,
+    with_memory,
+)
+from seit_cl.reporting.labels import megabytes, setting_label
+from seit_cl.reporting.pairs import Difference, differences
 from seit_cl.results.metrics import final_accuracy
 from seit_cl.results.run_files import Run
 
 NOTE = (
-    "Pairs are runs of the same dataset, strategy, learner, options, budget and seed. Intervals: 95 % by Student's t, each for "
-    "itself. Tokens stand against the option with the most pairs at a budget, the most accurate of equals. The budget spoken of "
-    "is chosen by pairs and size, never by the result."
+    "Pairs are runs of the same dataset, strategy, learner, options, budget and seed. Intervals are 95 % by Student's t, "
+    "each on its own. Tokens are compared with the option that has the most pairs at a budget, of several with the most "
+    "accurate one. The budget of the first sentence is chosen by pairs and size, never by the result."
 )
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Tokens against one other format in one setting, at one budget.
+    """Tokens compared with one other format in one setting, at one budget.
 
     Args:
-        row: dataset, scenario, strategy.
+        setting: dataset, scenario and strategy.
         tokens: the series that stores tokens.
-        other: the one it is compared with.
+        rival: the series it is compared with.
         budget: bytes.
-        points: mean of final accuracy, tokens minus the other, in percentage points.
-        half: half the 95 % interval of `points`; nan for one pair.
-        pairs: seeds that both have.
-        exemplars: mean number kept, as tokens and as the other.
-        full: whether the budget turned samples away, as tokens and as the other.
+        difference: final accuracy of tokens minus that of the rival.
+        exemplars: mean number of exemplars in the memory, of tokens and of the rival.
+        full: whether the budget made the memory turn samples away, of tokens and of the rival.
     """
 
-    row: base.Setting
-    tokens: base.Series
-    other: base.Series
+    setting: Setting
+    tokens: Series
+    rival: Series
     budget: int
-    points: float
-    half: float
-    pairs: int
+    difference: Difference
     exemplars: tuple[float, float]
     full: tuple[bool, bool]
 
     @property
     def verdict(self) -> str:
-        """What can be told: tokens are "higher", "lower", no difference ("same"), or there is "one" pair."""
-        if math.isnan(self.half):
+        """The accuracy of tokens: "higher", "lower", not significantly different ("same"), or of a single pair ("one")."""
+        points, half, _ = self.difference
+        if math.isnan(half):
             return "one"
-        return (
-            "higher" if self.points > self.half else "lower" if self.points < -self.half else "same"
-        )
+        if points > half:
+            return "higher"
+        return "lower" if points < -half else "same"
 
 
 def answer(runs: Sequence[Run]) -> list[str]:
-    """Two sentences at most, for people who read nothing else.
+    """Say in at most two sentences how tokens compare with other formats.
 
     Args:
-        runs: all of a report, `variant` set.
+        runs: all runs of a report, `variant` set.
 
     Returns:
-        what the runs say, or what is missing for them to say it.
+        the comparison, or what is missing for one.
     """
     missing = _missing(runs)
     if missing:
-        return missing
-    found = comparisons(runs)
-    if not found:
+        return [missing]
+    candidates = comparisons(runs)
+    if not candidates:
         return [
-            "Nothing can be told: no run with tokens and run with another format share budget, strategy, learner and seed."
+            "No comparison is possible: no run with tokens shares budget, strategy, learner and seed with a run of "
+            "another format."
         ]
-    chosen = headline(found)
-    several = base.row_label(chosen.row, sorted({each.row for each in found}))
-    return [
-        _first(chosen, several),
-        _second([each for each in found if each.tokens == chosen.tokens]),
-    ]
+    chosen = headline(candidates)
+    settings = sorted({each.setting for each in candidates})
+    same_tokens = [each for each in candidates if each.tokens == chosen.tokens]
+    return [_first_sentence(chosen, settings), _second_sentence(same_tokens)]
 
 
 def comparisons(runs: Sequence[Run]) -> list[Comparison]:
-    """Of every setting, series of tokens and budget, the comparison with its strongest rival, where there is a pair.
+    """Compare tokens with their strongest rival, for every setting, series of tokens and budget that has a pair.
 
-    Rivals are JPEGs where any finished run stores them, else every other format.
+    Rivals are JPEGs if any finished run stores them, else all other formats.
     """
-    shown = [
-        run for run in base.at_all_budgets(runs) if not math.isnan(final_accuracy(run.accuracy))
-    ]
-    keys = base.in_order({base.series(run) for run in shown})
-    rivals = [key for key in keys if is_jpeg(key)] or [
-        key for key in keys if not base.is_tokens(key)
-    ]
-    found = []
-    for row in base.rows_of(shown):
-        for key in filter(base.is_tokens, keys):
-            same = [other for other in rivals if other[1:] == key[1:]]  # learner and variant
-            at: dict[int, list[tuple[base.Series, tuple[float, float, int]]]] = {}
-            for other in same:
-                for size, values in differences(shown, row, key, other).items():
-                    at.setdefault(size, []).append((other, values))
-            for size, candidates in sorted(at.items()):
-                # all have the tokens' accuracies in common: the smallest lead is that over the most accurate
-                other, values = max(candidates, key=lambda each: (each[1][2], -each[1][0]))
-                found.append(_comparison(shown, row, key, other, size, values))
-    return found
+    shown = [run for run in at_all_budgets(runs) if not math.isnan(final_accuracy(run.accuracy))]
+    series = sorted_series(shown)
+    rivals = [each for each in series if is_jpeg(each)]
+    if not rivals:
+        rivals = [each for each in series if not is_tokens(each)]
+    result = []
+    for setting in settings_of(shown):
+        group = of_setting(shown, setting)
+        for tokens in filter(is_tokens, series):
+            result += _strongest_rivals(group, setting, tokens, rivals)
+    return result
+
+
+def _strongest_rivals(
+    runs: Sequence[Run], setting: Setting, tokens: Series, rivals: Sequence[Series]
+) -> list[Comparison]:
+    """Compare one series of tokens with its strongest rival at each budget that has a pair.
+
+    The rival has the most pairs; of several, it is the most accurate one.
+    """
+    candidates: dict[int, list[tuple[Series, Difference]]] = {}
+    for rival in rivals:
+        if (rival.learner, rival.variant) == (tokens.learner, tokens.variant):
+            for budget, difference in differences(runs, setting, tokens, rival).items():
+                candidates.setdefault(budget, []).append((rival, difference))
+    result = []
+    for budget, pairs in sorted(candidates.items()):
+        # All have the accuracies of tokens in common: the smallest lead is that over the most accurate rival.
+        rival, difference = max(pairs, key=lambda pair: (pair[1].pairs, -pair[1].points))
+        result.append(_comparison(runs, setting, tokens, rival, budget, difference))
+    return result
 
 
 def _comparison(
     runs: Sequence[Run],
-    row: base.Setting,
-    key: base.Series,
-    other: base.Series,
-    size: int,
-    values: tuple[float, float, int],
+    setting: Setting,
+    tokens: Series,
+    rival: Series,
+    budget: int,
+    difference: Difference,
 ) -> Comparison:
-    """Adds the exemplars of the paired runs to the difference."""
-    mine, theirs = (
-        {
-            run.get("seed", 0): run
-            for run in runs
-            if (base.setting(run), base.series(run), base.budget(run)) == (row, k, size)
-        }
-        for k in (key, other)
+    """Add the exemplars of the paired runs to their difference."""
+    group = of_budget(runs, budget)
+    token_runs = {run.get("seed", 0): run for run in of_series(group, tokens)}
+    rival_runs = {run.get("seed", 0): run for run in of_series(group, rival)}
+    seeds = sorted(token_runs.keys() & rival_runs.keys())
+    token_pairs = [token_runs[seed] for seed in seeds]
+    rival_pairs = [rival_runs[seed] for seed in seeds]
+    return Comparison(
+        setting=setting,
+        tokens=tokens,
+        rival=rival,
+        budget=budget,
+        difference=difference,
+        exemplars=(_mean_exemplars(token_pairs), _mean_exemplars(rival_pairs)),
+        full=(any(map(budget_binds, token_pairs)), any(map(budget_binds, rival_pairs))),
     )
-    both = mine.keys() & theirs.keys()
-    kept = [
-        sum(float(group[seed].get("exemplars", 0)) for seed in both) / len(both)
-        for group in (mine, theirs)
-    ]
-    full = [any(base.binds(group[seed]) for seed in both) for group in (mine, theirs)]
-    return Comparison(row, key, other, size, *values, (kept[0], kept[1]), (full[0], full[1]))
 
 
-def headline(found: Sequence[Comparison]) -> Comparison:
-    """The comparison to speak of, chosen without a look at its result.
+def _mean_exemplars(runs: Sequence[Run]) -> float:
+    return sum(float(run.get("exemplars", 0)) for run in runs) / len(runs)
 
-    Among budgets that were filled as tokens or as the other, where there are such: the setting and tokens with the most pairs
-    in all (the first of equals), there the budgets with the most pairs, of these the middle one (the lower of two).
+
+def headline(candidates: Sequence[Comparison]) -> Comparison:
+    """Choose the comparison of the first sentence without regard to its result.
+
+    Budgets that were full, with tokens or with the rival, go first if there are any. Among them the setting and series of
+    tokens with the most pairs in all is chosen (the first of several), there the budgets with the most pairs, and of these
+    the middle one (the lower of two).
     """
-    pool = [each for each in found if any(each.full)] or list(found)
-    totals = Counter[tuple[base.Setting, base.Series]]()
+    pool = [each for each in candidates if any(each.full)] or list(candidates)
+    pairs_in_all = Counter[tuple[Setting, Series]]()
     for each in pool:
-        totals[each.row, each.tokens] += each.pairs
-    (row, tokens), _ = totals.most_common(1)[0]
-    mine = [each for each in pool if (each.row, each.tokens) == (row, tokens)]
-    most = max(each.pairs for each in mine)
-    best = sorted((each for each in mine if each.pairs == most), key=lambda each: each.budget)
-    return best[(len(best) - 1) // 2]
+        pairs_in_all[each.setting, each.tokens] += each.difference.pairs
+    [(place, _)] = pairs_in_all.most_common(1)
+    pool = [each for each in pool if (each.setting, each.tokens) == place]
+    most_pairs = max(each.difference.pairs for each in pool)
+    pool = [each for each in pool if each.difference.pairs == most_pairs]
+    pool.sort(key=lambda each: each.budget)
+    return pool[(len(pool) - 1) // 2]
 
 
-def is_jpeg(key: base.Series) -> bool:
-    """Whether a series stores JPEGs, with their headers or without."""
-    return key.format.partition(":")[0] in ("jpeg", "jpeg_scan")
+def is_jpeg(series: Series) -> bool:
+    """Tell whether a series stores JPEGs, with or without their headers."""
+    return format_kind(series) in ("jpeg", "jpeg_scan")
 
 
-def _missing(runs: Sequence[Run]) -> list[str]:
-    """Why nothing can be compared; [] where something may be."""
-    done = base.with_memory(runs)
-    if not base.finished(runs):
-        return ["No run has finished yet, so there is no answer yet."]
-    if not done:
-        return ["No finished run has a memory, so there is nothing to compare at equal bytes."]
-    keys = {base.series(run) for run in done}
-    if not any(map(base.is_tokens, keys)):
-        return ["No finished run stores tokens, so there is nothing to compare with other formats."]
-    if all(map(base.is_tokens, keys)):
-        return [
-            "Every finished run with a memory stores tokens, so there is no JPEG or other format to compare them with."
-        ]
-    return []
+def _missing(runs: Sequence[Run]) -> str:
+    """The reason why the runs allow no comparison; "" if they may allow one."""
+    if not finished(runs):
+        return "No run has finished yet, so there is no answer yet."
+    with_exemplars = with_memory(runs)
+    if not with_exemplars:
+        return "No finished run has a memory, so there is nothing to compare at equal bytes."
+    stores_tokens = [is_tokens(series_of(run)) for run in with_exemplars]
+    if not any(stores_tokens):
+        return "No finished run stores tokens, so there is nothing to compare with other formats."
+    if all(stores_tokens):
+        return "Every finished run with a memory stores tokens, so there is no JPEG or other format to compare them with."
+    return ""
 
 
-def _first(chosen: Comparison, several: str) -> str:
-    """The comparison spoken of."""
-    name, other, end = chosen.tokens.format, chosen.other.format, _end(chosen)
-    where = f"At {base.megabytes(chosen.budget)}" + (f" ({several})" if several else "")
+def _first_sentence(chosen: Comparison, settings: Sequence[Setting]) -> str:
+    """The chosen comparison; its setting is named if there are several."""
+    name = chosen.tokens.format
+    setting = setting_label(chosen.setting, settings)
+    place = f"At {megabytes(chosen.budget)}"
+    if setting:
+        place += f" ({setting})"
     if any(chosen.full):
-        return f"{where}, {name} {_exemplars(chosen)} {other} and {end}."
-    who = "" if chosen.verdict == "same" else f"{name} "
-    return f"{where}, every sample fits as {name} and as {other}, so that these runs do not test storage; {who}{end}."
-
-
-def _exemplars(chosen: Comparison) -> str:
-    """ "keep 7.0 x the exemplars of" and what else may be so."""
-    mine, theirs = chosen.exemplars
-    if theirs < 1:
-        return f"keep {mine:,.0f} exemplars against none of"
-    ratio = mine / theirs
-    if 0.995 < ratio < 1.005:
-        return "keep as many exemplars as"
+        return f"{place}, {name} {_exemplars_clause(chosen)}; {_accuracy_clause(chosen, 'their')}."
     return (
-        f"keep {ratio:.0f} x the exemplars of"
-        if ratio >= 9.95
-        else f"keep {ratio:.2g} x the exemplars of"
+        f"{place}, every sample fits both as {name} and as {chosen.rival.format}, so these runs do not test storage; "
+        f"{_accuracy_clause(chosen, name)}."
     )
 
 
-def _end(chosen: Comparison) -> str:
-    """Where tokens end, with as much certainty as there is."""
-    verdict, gap = chosen.verdict, abs(chosen.points)
-    if verdict == "one":
-        side = "higher" if chosen.points > 0 else "lower" if chosen.points < 0 else "apart"
-        return f"end {gap:.1f} points {side} (one seed: no interval, so this is no finding)"
+def _exemplars_clause(chosen: Comparison) -> str:
+    """The numbers of exemplars as a ratio, such as "store 7 x as many exemplars as jpeg"."""
+    tokens, others = chosen.exemplars
+    rival = chosen.rival.format
+    if others < 1:
+        return f"store {tokens:,.0f} exemplars and {rival} none"
+    ratio = tokens / others
+    if 0.995 < ratio < 1.005:
+        return f"store as many exemplars as {rival}"
+    number = f"{ratio:.0f}" if ratio >= 9.95 else f"{ratio:.2g}"
+    return f"store {number} x as many exemplars as {rival}"
+
+
+def _accuracy_clause(chosen: Comparison, whose: str) -> str:
+    """The difference in final accuracy, with its interval and its number of seeds."""
+    points, half, pairs = chosen.difference
+    verdict = chosen.verdict
     if verdict == "same":
-        interval = f"{chosen.points:+.1f} ± {chosen.half:.1f} points"
-        return f"no difference in final accuracy can be told ({interval}, {chosen.pairs} seeds)"
-    return f"end {gap:.1f} ± {chosen.half:.1f} points {verdict} ({chosen.pairs} seeds)"
+        interval = f"{points:+.1f} ± {half:.1f} points, {pairs} seeds"
+        return f"the difference in final accuracy is not significant ({interval})"
+    subject = "their final accuracy" if whose == "their" else f"the final accuracy of {whose}"
+    gap = f"{abs(points):.1f}"
+    if verdict == "one":
+        comparison = f"{gap} points {'higher' if points > 0 else 'lower'}" if points else "the same"
+        return f"{subject} is {comparison} (one seed: no interval, so this is no evidence)"
+    return f"{subject} is {gap} ± {half:.1f} points {verdict} ({pairs} seeds)"
 
 
-def _second(found: Sequence[Comparison]) -> str:
-    """How all comparisons of the same tokens came out, so that one budget cannot stand for others that say otherwise."""
-    if len(found) == 1:
-        return "No other budget or setting has such a pair, so this holds there only."
-    counts = Counter(each.verdict for each in found)
-    words = {
-        "higher": "tokens end higher in {}",
-        "lower": "tokens end lower in {}",
-        "same": "no difference can be told in {}",
-        "one": "{} had one seed only, too few to tell",
+def _second_sentence(candidates: Sequence[Comparison]) -> str:
+    """The results of all comparisons of one series of tokens, so that one budget does not stand for the others."""
+    if len(candidates) == 1:
+        return "No other budget or setting has such a pair, so this result stands alone."
+    counts = Counter(each.verdict for each in candidates)
+    clauses = {
+        "higher": "tokens are more accurate in",
+        "lower": "tokens are less accurate in",
+        "same": "the difference is not significant in",
+        "one": "there is a single seed in",
     }
-    parts = [text.format(counts[verdict]) for verdict, text in words.items() if counts[verdict]]
-    settings = len({each.row for each in found})
-    among = f" in {settings} settings" if settings > 1 else ""
-    return f"Of all {len(found)} comparisons ({_span(each.budget for each in found)}{among}), {_listed(parts)}."
+    parts = [f"{text} {counts[verdict]}" for verdict, text in clauses.items() if counts[verdict]]
+    span = _span(each.budget for each in candidates)
+    settings = len({each.setting for each in candidates})
+    if settings > 1:
+        span += f" in {settings} settings"
+    return f"Of all {len(candidates)} comparisons ({span}), {_enumeration(parts)}."
 
 
-def _span(sizes: Iterable[int]) -> str:
-    """ "0.02 to 2 MB"."""
-    known = sorted(set(sizes))
-    last = base.megabytes(known[-1])
-    return last if len(known) == 1 else f"{base.megabytes(known[0]).removesuffix(' MB')} to {last}"
+def _span(budgets: Iterable[int]) -> str:
+    """The smallest and the largest budget, such as "0.02 to 2 MB"."""
+    ordered = sorted(budgets)
+    smallest, largest = megabytes(ordered[0]), megabytes(ordered[-1])
+    if smallest == largest:
+        return largest
+    return f"{smallest.removesuffix(' MB')} to {largest}"
 
 
-def _listed(parts: Sequence[str]) -> str:
-    """Parts of a sentence with commas and an "and"."""
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+def _enumeration(parts: Sequence[str]) -> str:
+    """Clauses of a sentence, separated by commas and a last "and"."""
+    if len(parts) == 1:
+        return parts[0]
+    return f"{', '.join(parts[:-1])} and {parts[-1]}"

@@ -17,8 +17,24 @@ import jinja2
 import pandas as pd
 from PIL import Image
 
-from seit_cl.reporting import base, headline
+from seit_cl.reporting import headline
 from seit_cl.reporting.figures import Made
+from seit_cl.reporting.grouping import (
+    MB,
+    Series,
+    at_all_budgets,
+    budget_of,
+    finished,
+    in_order,
+    is_tokens,
+    series_of,
+    setting_of,
+    trained_jointly,
+    with_memory,
+    without_sweep_trials,
+)
+from seit_cl.reporting.labels import megabytes, series_label
+from seit_cl.reporting.styles import bound_styles, run_styles
 from seit_cl.reporting.tables import Table
 from seit_cl.results.metrics import accuracy_seen
 from seit_cl.results.run_files import Run
@@ -113,8 +129,8 @@ def page_data(
         JSON-safe values; accuracies are fractions in "values" and percentages in "curve".
     """
     lines, places = _lines(runs)
-    everywhere = base.at_all_budgets(runs)
-    sure = {(run.run_id, base.budget(run)) for run in base.past_sweeps(everywhere)}
+    everywhere = at_all_budgets(runs)
+    sure = {(run.run_id, budget_of(run)) for run in without_sweep_trials(everywhere)}
     rows = dict(zip(summary["run_id"], summary[list(numbers)].to_dict("records"), strict=True))
     entries = []
     for run in runs:
@@ -123,14 +139,14 @@ def page_data(
             entry["line"] = places[run_series(run)]
             entry["values"] = {column: _finite(value) for column, value in rows[run.run_id].items()}
             entry["curve"] = [_finite(100 * value) for value in accuracy_seen(run.accuracy)]
-            entry["tried"] = base.budget(run) > 0 and (run.run_id, base.budget(run)) not in sure
-            entry["once"] = base.all_at_once(run)
+            entry["tried"] = budget_of(run) > 0 and (run.run_id, budget_of(run)) not in sure
+            entry["once"] = trained_jointly(run)
         entries.append(entry)
     place = {run.run_id: i for i, run in enumerate(runs)}
     also = [
-        [place[run.run_id], base.budget(run), (run.run_id, base.budget(run)) not in sure]
+        [place[run.run_id], budget_of(run), (run.run_id, budget_of(run)) not in sure]
         for run in everywhere
-        if base.budget(run) != base.budget(runs[place[run.run_id]])
+        if budget_of(run) != budget_of(runs[place[run.run_id]])
     ]
     columns = _columns(headings, numbers)
     return {
@@ -142,18 +158,18 @@ def page_data(
     }
 
 
-def _lines(runs: Sequence[Run]) -> tuple[list[dict[str, Any]], dict[base.Series, int]]:
+def _lines(runs: Sequence[Run]) -> tuple[list[dict[str, Any]], dict[Series, int]]:
     """How every line of the charts looks, as in the figures, and the place of each series among them."""
-    done = base.finished(runs)
-    looks: dict[base.Series, tuple[str, str, Any]] = {
-        key: tuple(style) for key, style in base.styles(done).items()
+    done = finished(runs)
+    looks: dict[Series, tuple[str, str, Any]] = {
+        key: tuple(style) for key, style in run_styles(done).items()
     }
-    free = sorted({run_series(run) for run in done if not base.budget(run)})
-    for key, bound in base.bound_styles(free).items():
+    free = sorted({run_series(run) for run in done if not budget_of(run)})
+    for key, bound in bound_styles(free).items():
         looks[key] = (bound["color"], "", bound["linestyle"])
     lines = [
         {
-            "label": base.label(key, done),
+            "label": series_label(key, done),
             "color": color,
             "marker": marker,
             "dash": "" if line == "-" else " ".join(f"{DASH * length:g}" for length in line[1]),
@@ -178,10 +194,10 @@ def _columns(
     return columns
 
 
-def run_series(run: Run) -> base.Series:
+def run_series(run: Run) -> Series:
     """The line of a run; one without memory is a bound, called after its strategy."""
-    key = base.series(run)
-    return key if base.budget(run) else key._replace(format=base.setting(run).strategy)
+    key = series_of(run)
+    return key if budget_of(run) else key._replace(format=setting_of(run).strategy)
 
 
 def facts_of(run: Run) -> dict[str, Any]:
@@ -199,7 +215,7 @@ def _bytes(run: Run) -> Any:
     if "memory_bytes" in run.metadata:
         return int(run.metadata["memory_bytes"])
     asked = run.config.get("memory_mb")
-    return round(float(asked) * base.MB) if isinstance(asked, int | float) else ""
+    return round(float(asked) * MB) if isinstance(asked, int | float) else ""
 
 
 def _finite(value: Any) -> float | None:
@@ -225,8 +241,7 @@ def _facets(runs: Sequence[Run]) -> list[dict[str, Any]]:
         ordered = sorted(values)
         if key == "format":
             ordered = [
-                series.format
-                for series in base.in_order({base.Series(value, "") for value in values})
+                series.format for series in in_order({Series(value, "") for value in values})
             ]
         facets.append(
             {
@@ -241,7 +256,7 @@ def _facets(runs: Sequence[Run]) -> list[dict[str, Any]]:
 def _word(facet: str, value: Any) -> str:
     """What a filter calls a value."""
     if facet == "memory_bytes":
-        return base.megabytes(value) if value else "no memory"
+        return megabytes(value) if value else "no memory"
     return str(value) or "none"
 
 
@@ -293,13 +308,11 @@ def _small_png(data: bytes) -> tuple[bytes, int, int]:
 def _beside(runs: Sequence[Run]) -> str:
     """What token runs need beside the memory."""
     sizes = {
-        int(run.get("codec_bytes", 0))
-        for run in base.with_memory(runs)
-        if base.is_tokens(base.series(run))
+        int(run.get("codec_bytes", 0)) for run in with_memory(runs) if is_tokens(series_of(run))
     } - {0}
     if not sizes:
         return ""
-    low, high = (base.megabytes(size) for size in (min(sizes), max(sizes)))
+    low, high = (megabytes(size) for size in (min(sizes), max(sizes)))
     return (
         f"Tokenizer and coder, {low if low == high else f'{low} to {high}'}, are not in the budget."
     )

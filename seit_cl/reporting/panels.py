@@ -9,8 +9,19 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colorbar import Colorbar
 from matplotlib.figure import Figure
 
-from seit_cl.reporting import base
-from seit_cl.reports.best_against_memory import winners
+from seit_cl.reporting.axes import new_figure
+from seit_cl.reporting.best import best_runs
+from seit_cl.reporting.grouping import (
+    Series,
+    Setting,
+    budget_of,
+    series_of,
+    setting_of,
+    settings_of,
+    with_memory,
+    without_sweep_trials,
+)
+from seit_cl.reporting.labels import figure_note, megabytes, series_label, setting_label
 from seit_cl.results.run_files import Run
 
 COLUMNS = 5  # panels beside each other where there are many
@@ -34,19 +45,19 @@ def panels(
         draw: fills a panel and gives what its colours mean.
     """
     grid = grid_of(shown)
-    few = winners(base.past_sweeps(base.with_memory(shown)))
+    few = best_runs(without_sweep_trials(with_memory(shown)))
     if sum(run is not None for row in grid for run in row) > MOST and few:
-        grid = grid_of([*few, *(run for run in shown if base.budget(run) == 0)])
+        grid = grid_of([*few, *(run for run in shown if budget_of(run) == 0)])
     all_panels = sum(run is not None for row in grid for run in row)
     grid = _first(grid, MOST)
     columns = max(len(row) for row in grid)
     drawn = [run for row in grid for run in row if run is not None]
     seeds = ", ".join(map(str, sorted({run.get("seed", 0) for run in drawn})))
-    settings = base.rows_of(base.with_memory(drawn) or drawn)
+    settings = settings_of(with_memory(drawn) or drawn)
     note = f"one seed of each: {seeds}" + (
         f"; the first {len(drawn)} of {all_panels}" if len(drawn) < all_panels else ""
     )
-    figure = base.new_figure(title, base.note(settings, note), (len(grid), columns), size)
+    figure = new_figure(title, figure_note(settings, note), (len(grid), columns), size)
     axes = figure.subplots(len(grid), columns, squeeze=False)
     colours = None
     for i, row in enumerate(grid):
@@ -77,9 +88,9 @@ def _first(grid: list[list[Run | None]], most: int) -> list[list[Run | None]]:
 def grid_of(runs: list[Run]) -> list[list[Run | None]]:
     """Rows of panels: setting and series with a column per budget, several side by side where there are many; then the
     runs without memory."""
-    first: dict[tuple[base.Setting, base.Series, int], Run] = {}
+    first: dict[tuple[Setting, Series, int], Run] = {}
     for run in sorted(runs, key=lambda r: (r.get("seed", 0), r.run_id)):
-        first.setdefault((base.setting(run), base.series(run), base.budget(run)), run)
+        first.setdefault((setting_of(run), series_of(run), budget_of(run)), run)
     sizes = sorted({size for _, _, size in first if size})
     lines = sorted({(setting, series) for setting, series, size in first if size})
     beside = max(1, COLUMNS // max(len(sizes), 1)) if len(lines) > 3 else 1
@@ -92,12 +103,12 @@ def grid_of(runs: list[Run]) -> list[list[Run | None]]:
     return rows + [free[i : i + width] for i in range(0, len(free), width)]
 
 
-def title_of(run: Run, settings: list[base.Setting], runs: list[Run]) -> str:
+def title_of(run: Run, settings: list[Setting], runs: list[Run]) -> str:
     """Setting where there are several, series and budget; strategy for a run without memory."""
-    setting, size = base.setting(run), base.budget(run)
-    line = base.series(run) if size else base.series(run)._replace(format=setting.strategy)
-    head = base.row_label(setting, settings) if size else ""
-    name = base.label(line, runs).replace(" (", "\n(")
+    setting, size = setting_of(run), budget_of(run)
+    line = series_of(run) if size else series_of(run)._replace(format=setting.strategy)
+    head = setting_label(setting, settings) if size else ""
+    name = series_label(line, runs).replace(" (", "\n(")
     return "\n".join(
-        part for part in (head, name, base.megabytes(size) if size else "no memory") if part
+        part for part in (head, name, megabytes(size) if size else "no memory") if part
     )

@@ -1,26 +1,28 @@
-"""Sizes of figures for the web, papers and slides: the one place that sets them."""
+"""Sizes of figures for the web, papers and slides; no other file sets sizes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import matplotlib
 
 
-class Look(NamedTuple):
-    """Sizes of a whole report.
+@dataclass(frozen=True)
+class Preset:
+    """Sizes of all figures of a report.
 
     Args:
-        font: points of ordinary text; legends and titles of panels are "small", ticks of small panels "x-small".
-        widths: inches of a figure with one column of panels and of one with several; none: as wide as its panels ask for.
+        font: size of ordinary text in points; legends and titles of panels are "small", ticks of small panels "x-small".
+        widths: width in inches of a figure with one column of panels, and of one with several; None: the panels' own.
         titles: whether figures carry their title; a paper has captions instead (captions.md).
-        line: width in points.
-        marker: size in points.
-        dots: per inch of PNG files.
-        kinds: of files.
+        line: width of lines in points.
+        marker: size of markers in points.
+        dpi: dots per inch of PNG files.
+        suffixes: the files that are written of every figure.
     """
 
     font: float
@@ -28,33 +30,52 @@ class Look(NamedTuple):
     titles: bool
     line: float
     marker: float
-    dots: int
-    kinds: tuple[str, ...]
+    dpi: int
+    suffixes: tuple[str, ...]
 
 
-LOOKS = {
-    "web": Look(10, None, True, 1.5, 5, 160, ("png", "svg")),
-    "paper": Look(
-        9, (3.25, 6.75), False, 1.1, 3.5, 300, ("png", "svg", "pdf")
-    ),  # column and page of two-column LaTeX classes
-    "slides": Look(
-        16, (10.0, 12.6), True, 2.4, 8, 160, ("png", "svg", "pdf")
-    ),  # inside a 13.3 x 7.5 inch slide
+PRESETS = {
+    "web": Preset(
+        font=10,
+        widths=None,
+        titles=True,
+        line=1.5,
+        marker=5,
+        dpi=160,
+        suffixes=("png", "svg"),
+    ),
+    "paper": Preset(
+        font=9,
+        widths=(3.25, 6.75),  # column and page of two-column LaTeX classes
+        titles=False,
+        line=1.1,
+        marker=3.5,
+        dpi=300,
+        suffixes=("png", "svg", "pdf"),
+    ),
+    "slides": Preset(
+        font=16,
+        widths=(10.0, 12.6),  # inside a slide of 13.3 x 7.5 inches
+        titles=True,
+        line=2.4,
+        marker=8,
+        dpi=160,
+        suffixes=("png", "svg", "pdf"),
+    ),
 }
-_look: ContextVar[Look] = ContextVar("look", default=LOOKS["web"])
+_current: ContextVar[Preset] = ContextVar("preset", default=PRESETS["web"])
 
 
-def look() -> Look:
-    """The look of the report that is being made."""
-    return _look.get()
+def preset() -> Preset:
+    """The preset of the report that is being made."""
+    return _current.get()
 
 
 @contextmanager
-def looking(name: str) -> Iterator[Look]:
-    """Figures made and saved inside have the look of that name in LOOKS."""
-    chosen = LOOKS[name]
-    token = _look.set(chosen)
-    sizes: Any = {
+def use_preset(name: str) -> Iterator[Preset]:
+    """Make and save figures inside with the preset of that name in PRESETS."""
+    chosen = PRESETS[name]
+    parameters: Any = {
         "font.size": chosen.font,
         "axes.titlesize": "small",
         "axes.labelsize": "small",
@@ -64,11 +85,12 @@ def looking(name: str) -> Iterator[Look]:
         "lines.linewidth": chosen.line,
         "lines.markersize": chosen.marker,
         "axes.linewidth": 0.55 * chosen.line,
-        "pdf.fonttype": 42,
-        "svg.hashsalt": "seit_cl",
+        "pdf.fonttype": 42,  # TrueType, which editors and arXiv accept
+        "svg.hashsalt": "seit_cl",  # the same identifiers in every SVG of the same figure
     }
+    token = _current.set(chosen)
     try:
-        with matplotlib.rc_context(sizes):
+        with matplotlib.rc_context(parameters):
             yield chosen
     finally:
-        _look.reset(token)
+        _current.reset(token)

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from seit_cl.reporting import base
 from seit_cl.reporting.cost import Prices, Storage
+from seit_cl.reporting.grouping import (
+    Series,
+    Setting,
+    budget_of,
+    in_order,
+    is_tokens,
+    mean_std,
+    series_of,
+    setting_of,
+)
 from seit_cl.reporting.phases import core_seconds
 from seit_cl.results.metrics import final_accuracy
 from seit_cl.results.run_files import Run
@@ -14,29 +23,27 @@ from seit_cl.results.run_files import Run
 class Line(NamedTuple):
     """One format and learner: what was measured, and final accuracy in percent by budget: mean, standard deviation, seeds."""
 
-    key: base.Series
+    key: Series
     storage: Storage
     accuracy: dict[int, tuple[float, float, int]]
 
 
-def lines_of(shown: list[Run], row: base.Setting) -> list[Line]:
+def lines_of(shown: list[Run], row: Setting) -> list[Line]:
     """The lines of a setting that kept exemplars."""
-    groups: dict[base.Series, list[Run]] = {}
+    groups: dict[Series, list[Run]] = {}
     for run in shown:
-        if base.setting(run) == row and float(run.get("exemplars", 0)) > 0:
-            groups.setdefault(base.series(run), []).append(run)
+        if setting_of(run) == row and float(run.get("exemplars", 0)) > 0:
+            groups.setdefault(series_of(run), []).append(run)
     lines = []
-    for key in base.in_order(groups):
+    for key in in_order(groups):
         group = groups[key]
         accuracy = {}
-        for size in sorted({base.budget(run) for run in group}):
-            ends = [100 * final_accuracy(run.accuracy) for run in group if base.budget(run) == size]
-            accuracy[size] = (*base.mean_std(ends), len(ends))
-        each = base.mean_std([float(run.get("bytes_per_exemplar")) for run in group])[0]
-        codec = base.mean_std([float(run.get("codec_bytes", 0)) for run in group])[0]
-        lines.append(
-            Line(key, Storage(each, codec, core_seconds(group, base.is_tokens(key))), accuracy)
-        )
+        for size in sorted({budget_of(run) for run in group}):
+            ends = [100 * final_accuracy(run.accuracy) for run in group if budget_of(run) == size]
+            accuracy[size] = (*mean_std(ends), len(ends))
+        each = mean_std([float(run.get("bytes_per_exemplar")) for run in group])[0]
+        codec = mean_std([float(run.get("codec_bytes", 0)) for run in group])[0]
+        lines.append(Line(key, Storage(each, codec, core_seconds(group, is_tokens(key))), accuracy))
     return lines
 
 

@@ -61,46 +61,48 @@ def test_a_difference_beyond_its_interval_is_said_with_the_exemplars_that_fit():
     # differences 9.0, 9.1, 9.2: standard error 0.1 / sqrt(3), times 4.303 of two degrees of freedom
     assert (
         first
-        == "At 1 MB, tokens keep 24 x the exemplars of jpeg:quality=75 and end 9.1 ± 0.2 points higher (3 seeds)."
+        == "At 1 MB, tokens store 24 x as many exemplars as jpeg:quality=75; their final accuracy is 9.1 ± 0.2 points higher (3 seeds)."
     )
-    assert second == "No other budget or setting has such a pair, so this holds there only."
+    assert second == "No other budget or setting has such a pair, so this result stands alone."
 
 
 def test_where_jpegs_win_that_is_said_as_plainly():
     first, _ = answer(pairs(1_000_000, [300, 309, 318], [390, 400, 410]))
     assert first.endswith(
-        "keep 24 x the exemplars of jpeg:quality=75 and end 9.1 ± 0.2 points lower (3 seeds)."
+        "store 24 x as many exemplars as jpeg:quality=75; their final accuracy is 9.1 ± 0.2 points lower (3 seeds)."
     )
 
 
 def test_a_difference_within_its_interval_is_none():
     first, _ = answer(pairs(1_000_000, [300, 330, 360], [330, 310, 340]))
-    assert "end " not in first
+    assert "higher" not in first and "lower" not in first
     assert first.endswith(
-        "and no difference in final accuracy can be told (+0.3 ± 7.2 points, 3 seeds)."
+        "; the difference in final accuracy is not significant (+0.3 ± 7.2 points, 3 seeds)."
     )
 
 
 def test_one_seed_has_no_interval_and_is_no_finding():
     first, _ = answer(pairs(1_000_000, [390], [300]))
     assert first.endswith(
-        "and end 9.0 points higher (one seed: no interval, so this is no finding)."
+        "; their final accuracy is 9.0 points higher (one seed: no interval, so this is no evidence)."
     )
 
 
 def test_equal_ends_of_every_seed_are_no_difference():
     first, _ = answer(pairs(1_000_000, [300, 310], [300, 310]))
-    assert "no difference in final accuracy can be told (+0.0 ± 0.0 points, 2 seeds)" in first
+    assert (
+        "the difference in final accuracy is not significant (+0.0 ± 0.0 points, 2 seeds)" in first
+    )
 
 
 def test_all_budgets_are_counted_and_the_middle_one_is_spoken_of_whatever_its_result():
     runs = pairs(20_000, [390, 400], [300, 310]) + pairs(100_000, [300, 340], [330, 310])
     runs += pairs(500_000, [300, 310], [390, 400]) + pairs(2_000_000, [400], [300])
     first, second = answer(runs)
-    assert first.startswith("At 0.1 MB, ") and "no difference" in first
+    assert first.startswith("At 0.1 MB, ") and "not significant" in first
     assert second == (
-        "Of all 4 comparisons (0.02 to 2 MB), tokens end higher in 1, tokens end lower in 1, no difference can be told in 1 and "
-        "1 had one seed only, too few to tell."
+        "Of all 4 comparisons (0.02 to 2 MB), tokens are more accurate in 1, tokens are less accurate in 1, "
+        "the difference is not significant in 1 and there is a single seed in 1."
     )
 
 
@@ -114,17 +116,17 @@ def test_budgets_that_nothing_filled_are_not_spoken_of_where_others_were():
 @pytest.mark.parametrize(
     ("jpegs", "end"),
     [
-        ([300, 309, 318], "tokens end 9.1 ± 0.2 points higher (3 seeds)."),
+        ([300, 309, 318], "the final accuracy of tokens is 9.1 ± 0.2 points higher (3 seeds)."),
         (
             [390, 402, 408],
-            "no difference in final accuracy can be told (+0.0 ± 0.5 points, 3 seeds).",
+            "the difference in final accuracy is not significant (+0.0 ± 0.5 points, 3 seeds).",
         ),
     ],
 )
 def test_where_no_budget_was_filled_nothing_is_said_of_storage(jpegs, end):
     first, _ = answer(pairs(9_000_000, [390, 400, 410], jpegs, full=False))
     assert first == (
-        "At 9 MB, every sample fits as tokens and as jpeg:quality=75, so that these runs do not test storage; "
+        "At 9 MB, every sample fits both as tokens and as jpeg:quality=75, so these runs do not test storage; "
         + end
     )
 
@@ -139,7 +141,7 @@ def test_the_strongest_of_the_jpegs_with_the_most_pairs_is_the_rival():
         run("raw", 1_000_000, 1, 399),
     ]
     (only,) = comparisons(runs)
-    assert (only.other.format, only.pairs) == ("jpeg:quality=25", 2)
+    assert (only.rival.format, only.difference.pairs) == ("jpeg:quality=25", 2)
 
 
 def test_only_runs_of_the_same_learner_strategy_and_options_are_pairs():
@@ -148,16 +150,16 @@ def test_only_runs_of_the_same_learner_strategy_and_options_are_pairs():
         (sentence,) = answer(
             tokens + [run("jpeg", 1_000_000, seed, 300, **other) for seed in (0, 1)]
         )
-        assert sentence.startswith("Nothing can be told: ")
+        assert sentence.startswith("No comparison is possible: ")
     jpegs = [run("jpeg", 1_000_000, seed, 300) for seed in (0, 1)]
     for each in jpegs:
         each.variant = "epochs=5"
-    assert answer(tokens + jpegs)[0].startswith("Nothing can be told: ")
+    assert answer(tokens + jpegs)[0].startswith("No comparison is possible: ")
 
 
 def test_runs_of_other_seeds_are_no_pairs():
     assert answer([run("tokens", 1_000_000, 0, 390), run("jpeg", 1_000_000, 1, 300)])[0].startswith(
-        "Nothing can be told: "
+        "No comparison is possible: "
     )
 
 
@@ -167,12 +169,12 @@ def test_the_setting_is_named_where_there_are_several():
     )
     first, second = answer(runs)
     assert first.startswith("At 1 MB (er), tokens")
-    assert second == "Of all 2 comparisons (1 MB in 2 settings), tokens end higher in 2."
+    assert second == "Of all 2 comparisons (1 MB in 2 settings), tokens are more accurate in 2."
 
 
 def test_without_jpegs_the_other_formats_are_rivals():
     assert (
-        "the exemplars of raw and end 9.1"
+        "exemplars as raw; their final accuracy is 9.1"
         in answer(pairs(1_000_000, [390, 400, 410], [300, 309, 318], spec="raw"))[0]
     )
 
@@ -180,17 +182,17 @@ def test_without_jpegs_the_other_formats_are_rivals():
 @pytest.mark.parametrize(
     ("mine", "theirs", "words"),
     [
-        (100, 100, "keep as many exemplars as"),
-        (150, 100, "keep 1.5 x the exemplars of"),
-        (50, 100, "keep 0.5 x the exemplars of"),
-        (1234, 100, "keep 12 x the exemplars of"),
-        (50, 0, "keep 50 exemplars against none of"),
+        (100, 100, "store as many exemplars as jpeg"),
+        (150, 100, "store 1.5 x as many exemplars as jpeg"),
+        (50, 100, "store 0.5 x as many exemplars as jpeg"),
+        (1234, 100, "store 12 x as many exemplars as jpeg"),
+        (50, 0, "store 50 exemplars and jpeg none"),
     ],
 )
 def test_exemplars_are_said_as_a_ratio(mine, theirs, words):
     runs = [run("tokens", 1_000_000, seed, 390, exemplars=mine) for seed in (0, 1)]
     runs += [run("jpeg", 1_000_000, seed, 300, exemplars=theirs) for seed in (0, 1)]
-    assert f"tokens {words} jpeg and end" in answer(runs)[0]
+    assert f"tokens {words}; " in answer(runs)[0]
 
 
 def test_what_is_missing_is_said():

@@ -184,7 +184,10 @@ def test_a_table_cut_between_two_lines_is_noticed(tmp_path):
     run_dir = write_run(tmp_path)
     lines = (run_dir / "accuracy.csv").read_text().splitlines(keepends=True)
     (run_dir / "accuracy.csv").write_text("".join(lines[:-13]))
-    assert read_run(run_dir).problem == "accuracy.csv: the test after experience 4 lacks 13 of 15 classes: half-written"
+    assert (
+        read_run(run_dir).problem
+        == "accuracy.csv: the test after experience 4 lacks 13 of 15 classes: half-written"
+    )
 
 
 def test_a_folder_with_results_but_no_configuration_is_named(tmp_path):

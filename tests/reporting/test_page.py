@@ -99,7 +99,7 @@ def test_the_script_draws_the_same_table_as_the_page_was_made_with(page, folder)
 def test_the_answer_and_unfinished_runs_stand_on_top(page):
     text = page.run("return document.querySelector('#answer').innerText")
     assert re.search(
-        r"At 0\.5 MB.*, tokens keep [\d.]+ x the exemplars of jpeg:quality=75,size=64 and ", text
+        r"At 0\.5 MB.*, tokens store [\d.]+ x as many exemplars as jpeg:quality=75,size=64; ", text
     )
     assert "1 not finished" in text and "1 failed" in text and "config.yaml" in text
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from helpers.synthetic_runs import write_grid, write_run
 from seit_cl import report
-from seit_cl.reporting import base
+from seit_cl.reporting.grouping import settings_of
 from seit_cl.reporting.tables import Table
 from seit_cl.reports import accuracy_against_memory, area, differences, summary
 from seit_cl.results.metrics import area_under_curve
@@ -136,4 +136,4 @@ def test_areas_of_several_strategies_are_in_the_table_alone(tmp_path):
     runs = read_runs(tmp_path)
     assert "AUC" not in accuracy_against_memory.make(runs).get_suptitle()
     assert [row[0] for row in area.make(runs).rows] == ["er", "er_ace"]
-    assert base.rows_of(runs)[0].strategy == "er"
+    assert settings_of(runs)[0].strategy == "er"

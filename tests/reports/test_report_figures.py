@@ -5,8 +5,9 @@ from matplotlib.colors import to_rgb
 from helpers.synthetic_runs import write_grid, write_run
 from seit_cl import report
 from seit_cl.core import plugins
-from seit_cl.reporting import base
-from seit_cl.reporting.presets import LOOKS, look, looking
+from seit_cl.reporting.grouping import Series, with_memory
+from seit_cl.reporting.presets import PRESETS, preset, use_preset
+from seit_cl.reporting.styles import format_colours, run_styles, series_styles
 from seit_cl.reports import accuracy_matrix, exemplars, strategies, time_per_phase
 from seit_cl.reports import forgetting as forgetting_report
 from seit_cl.results.metrics import forgetting
@@ -48,7 +49,7 @@ def test_strategies_are_ranked_at_each_budget_with_those_without_memory(tmp_path
     figure = strategies.make(runs)
     assert [ax.get_title() for ax in figure.axes] == ["0.1 MB", "2 MB"]
     points = strategies.points_of(
-        base.with_memory(runs), runs, ("fractals", "class-incremental", 100_000)
+        with_memory(runs), runs, ("fractals", "class-incremental", 100_000)
     )
     best = [max(mean for mean, _ in line.values()) for line in points.values()]
     assert best == sorted(best) and set(points) == {"er", "er_ace", "derpp", "lwf"}
@@ -92,8 +93,8 @@ def test_a_format_has_one_colour_in_every_figure_and_its_options_are_shades(tmp_
     for spec in specs:
         write_run(tmp_path, spec=spec)
     runs = read_runs(tmp_path)
-    styles = {key.format: style for key, style in base.styles(runs).items()}
-    assert styles["tokens"].color.upper() == base.colours(runs)["tokens"]
+    styles = {key.format: style for key, style in run_styles(runs).items()}
+    assert styles["tokens"].color.upper() == format_colours(runs)["tokens"]
     assert (
         len({style.color for style in styles.values()})
         == len({style.marker for style in styles.values()})
@@ -101,23 +102,23 @@ def test_a_format_has_one_colour_in_every_figure_and_its_options_are_shades(tmp_
     )
     jpeg = [np.array(to_rgb(styles[spec].color)) for spec in specs[:2]]
     assert all(b <= a for a, b in zip(*jpeg, strict=True))  # the second is darker
-    kinds = base.styles_of([base.Series("jpeg", "tokens")], runs)
+    kinds = series_styles([Series("jpeg", "tokens")], runs)
     assert next(iter(kinds.values())).color == styles[specs[0]].color
 
 
-@pytest.mark.parametrize("name", LOOKS)
+@pytest.mark.parametrize("name", PRESETS)
 def test_figures_have_the_widths_of_their_style(tmp_path, name):
     write_grid(tmp_path)
     runs = read_runs(tmp_path)
-    with looking(name) as sizes:
-        assert look() is sizes
+    with use_preset(name) as sizes:
+        assert preset() is sizes
         for report_name, several in (("forgetting", False), ("accuracy_against_memory", True)):
             figure = plugins.load("report", report_name).make(runs)
             if sizes.widths:
                 assert figure.get_figwidth() == sizes.widths[several]
             assert bool(figure.get_suptitle()) == sizes.titles
             assert "2 seeds" in figure.get_label()
-    assert look() is LOOKS["web"]
+    assert preset() is PRESETS["web"]
 
 
 def test_a_paper_has_pdf_figures_and_their_captions_in_a_file(tmp_path, capsys):

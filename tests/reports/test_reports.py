@@ -8,8 +8,23 @@ from rich.console import Console
 from helpers.synthetic_runs import write_grid, write_run
 from seit_cl import report
 from seit_cl.core import plugins
-from seit_cl.reporting import base
-from seit_cl.reports import accuracy_against_all_bytes, best_against_memory, paired_difference
+from seit_cl.reporting.base import Report
+from seit_cl.reporting.best import best_option, distinguishing_options
+from seit_cl.reporting.grouping import (
+    Series,
+    at_all_budgets,
+    budget_binds,
+    budget_of,
+    finished,
+    in_order,
+    series_of,
+    settings_of,
+    with_memory,
+    without_sweep_trials,
+)
+from seit_cl.reporting.pairs import differences
+from seit_cl.reporting.styles import run_styles
+from seit_cl.reports import accuracy_against_all_bytes, paired_difference
 from seit_cl.results.run_files import read_runs
 from seit_cl.results.summary import rebuild_summary
 
@@ -123,7 +138,7 @@ def test_a_failing_report_is_named_and_does_not_stop_the_rest(tmp_path, monkeypa
         raise RuntimeError("no luck")
 
     monkeypatch.setattr(
-        "seit_cl.reports.accuracy_matrix.REPORT", base.Report("accuracy_matrix", "x", broken)
+        "seit_cl.reports.accuracy_matrix.REPORT", Report("accuracy_matrix", "x", broken)
     )
     page = report.build_report(tmp_path).read_text()
     assert "accuracy_matrix: RuntimeError: no luck" in page
@@ -147,14 +162,12 @@ def test_lines_of_the_memory_figure_are_means_over_seeds(grid):
 
 def test_differences_are_paired_by_seed_and_budget(grid):
     runs, df = (
-        base.with_memory(read_runs(grid)),
+        with_memory(read_runs(grid)),
         rebuild_summary(grid).set_index(["format", "memory_bytes", "seed"]),
     )
-    tokens, jpeg = sorted(
-        {base.series(run) for run in runs}, key=lambda key: key.format != "tokens"
-    )
-    (row,) = base.rows_of(runs)
-    found = paired_difference.differences(runs, row, tokens, jpeg)
+    tokens, jpeg = sorted({series_of(run) for run in runs}, key=lambda key: key.format != "tokens")
+    (row,) = settings_of(runs)
+    found = differences(runs, row, tokens, jpeg)
     assert sorted(found) == [
         100_000,
         500_000,
@@ -237,7 +250,7 @@ def test_the_best_option_is_chosen_among_those_with_the_most_seeds(tmp_path):
     assert "best_against_memory" in figures(tmp_path)
     jpegs = [run for run in read_runs(tmp_path) if run.get("format") in specs]
     df = rebuild_summary(tmp_path).groupby("format")["final_accuracy"].mean() * 100
-    options, mean, _ = best_against_memory.best(jpegs)
+    options, mean, _ = best_option(jpegs)
     assert options != "quality=90,size=64" and mean == pytest.approx(
         max(df[specs[0]], df[specs[1]])
     )
@@ -245,12 +258,12 @@ def test_the_best_option_is_chosen_among_those_with_the_most_seeds(tmp_path):
 
 def test_only_the_options_that_differ_are_written_beside_a_point():
     tried = {"quality=5,size=64", "quality=25,size=64"}
-    assert best_against_memory.choice("quality=25,size=64", tried) == "quality=25"
+    assert distinguishing_options("quality=25,size=64", tried) == "quality=25"
     assert (
-        best_against_memory.choice("quality=25,size=64", tried | {"quality=25,size=32"})
+        distinguishing_options("quality=25,size=64", tried | {"quality=25,size=32"})
         == "quality=25,size=64"
     )
-    assert best_against_memory.choice("quality=25,size=64", {"quality=25,size=64"}) == ""
+    assert distinguishing_options("quality=25,size=64", {"quality=25,size=64"}) == ""
 
 
 def test_what_a_sweep_tried_once_is_left_out_where_its_winner_has_more_seeds(tmp_path):
@@ -262,9 +275,9 @@ def test_what_a_sweep_tried_once_is_left_out_where_its_winner_has_more_seeds(tmp
             write_run(tmp_path, spec=spec, memory=100_000, seed=seed)
     write_run(tmp_path, spec=tried[1], memory=2_000_000)  # alone there: nothing else is surer
     runs = read_runs(tmp_path)
-    left = {run.run_id for run in runs} - {run.run_id for run in base.past_sweeps(runs)}
+    left = {run.run_id for run in runs} - {run.run_id for run in without_sweep_trials(runs)}
     assert left == {
-        run.run_id for run in runs if run.get("format") == tried[1] and base.budget(run) == 100_000
+        run.run_id for run in runs if run.get("format") == tried[1] and budget_of(run) == 100_000
     }
     figure = plugins.load("report", "accuracy_against_memory").make(runs)
     assert "tried with one seed alone is left out" in figure.get_suptitle().replace("\n", " ")
@@ -272,8 +285,8 @@ def test_what_a_sweep_tried_once_is_left_out_where_its_winner_has_more_seeds(tmp
 
 def test_tokens_come_first_and_numbers_by_their_value():
     given = ("jpeg:quality=75", "jpeg:quality=5", "raw", "tokens:coder=ans", "jpeg:quality=10")
-    keys = [base.Series(name, "pixels") for name in given]
-    names = [key.format for key in base.in_order(keys)]
+    keys = [Series(name, "pixels") for name in given]
+    names = [key.format for key in in_order(keys)]
     assert names == [
         "tokens:coder=ans",
         "jpeg:quality=5",
@@ -284,8 +297,8 @@ def test_tokens_come_first_and_numbers_by_their_value():
 
 
 def test_styles_stay_the_same_whatever_figure(grid):
-    runs = base.finished(read_runs(grid))
-    styles = base.styles(runs)
+    runs = finished(read_runs(grid))
+    styles = run_styles(runs)
     assert len({style.color for style in styles.values()}) == len(styles) == 2
     assert len({style.marker for style in styles.values()}) == 2
 
@@ -297,13 +310,13 @@ def test_whether_a_budget_binds(tmp_path, memory, bound):
     write_run(tmp_path, spec="tokens", memory=memory)  # 4,000 samples of 325 bytes are 1.3 MB
     (run,) = read_runs(tmp_path)
     used = run.metadata["used_bytes"]
-    assert base.binds(run) == (bound or memory - used < 0.02 * memory)
+    assert budget_binds(run) == (bound or memory - used < 0.02 * memory)
 
 
 def test_what_the_memory_noted_goes_before_the_guess(tmp_path):
     write_run(tmp_path, spec="tokens", memory=100_000, memory_full=False)
     write_run(tmp_path, spec="tokens", memory=5_000_000, memory_full=True)
-    assert [base.binds(run) for run in sorted(read_runs(tmp_path), key=base.budget)] == [
+    assert [budget_binds(run) for run in sorted(read_runs(tmp_path), key=budget_of)] == [
         False,
         True,
     ]
@@ -317,18 +330,16 @@ def test_a_memory_that_is_not_full_stands_for_larger_ones_of_its_series_and_seed
     runs = read_runs(tmp_path)
     carried = [
         run
-        for run in base.at_all_budgets(runs)
-        if run.get("format") == "tokens" and base.budget(run) == 8_000_000
+        for run in at_all_budgets(runs)
+        if run.get("format") == "tokens" and budget_of(run) == 8_000_000
     ]
-    whole = [run for run in runs if run.get("format") == "tokens" and base.budget(run) == 2_000_000]
+    whole = [run for run in runs if run.get("format") == "tokens" and budget_of(run) == 2_000_000]
     assert [run.run_id for run in carried] == [run.run_id for run in whole]
     assert (
-        len(base.at_all_budgets(runs)) == len(runs) + 2
+        len(at_all_budgets(runs)) == len(runs) + 2
     )  # a full memory of 0.5 MB stands for nothing else
-    tokens, jpeg = base.in_order({base.series(run) for run in runs})
-    found = paired_difference.differences(
-        base.at_all_budgets(runs), base.rows_of(runs)[0], tokens, jpeg
-    )
+    tokens, jpeg = in_order({series_of(run) for run in runs})
+    found = differences(at_all_budgets(runs), settings_of(runs)[0], tokens, jpeg)
     assert {size: pairs for size, (_, _, pairs) in found.items()} == {8_000_000: 2}
 
 

@@ -1,0 +1,86 @@
+"""Labels of series and settings, notes under titles, and numbers as text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from seit_cl.reporting.grouping import (
+    MB,
+    Series,
+    Setting,
+    budget_of,
+    finished,
+    series_of,
+    setting_of,
+)
+from seit_cl.results.run_files import Run
+
+
+def series_label(series: Series, runs: Sequence[Run], *details: str) -> str:
+    """The name of a series or bound in legends and tables.
+
+    Args:
+        series: a series, or a bound (`grouping.bound_series`).
+        runs: all runs; the learner is named where they have several.
+        details: added in brackets after learner and variant; empty ones are left out.
+    """
+    learners = {run.metadata.get("learner") for run in finished(runs)}
+    learner = f"{series.learner} learner" if len(learners) > 1 else ""
+    brackets = join_parts(learner, series.variant, *details)
+    return f"{series.format} ({brackets})" if brackets else series.format
+
+
+def setting_label(setting: Setting, settings: Sequence[Setting]) -> str:
+    """The parts of a setting in which several settings differ; "" for a single setting."""
+    parts = [setting[i] for i in differing_fields(settings)]
+    return ", ".join(parts)
+
+
+def differing_fields(settings: Sequence[Setting]) -> list[int]:
+    """Indices of the fields of `Setting` in which settings differ."""
+    return [i for i in range(len(Setting._fields)) if len({each[i] for each in settings}) > 1]
+
+
+def join_parts(*parts: str) -> str:
+    """The parts that are not empty, separated by commas."""
+    return ", ".join(part for part in parts if part)
+
+
+def figure_note(settings: Sequence[Setting], tail: str) -> str:
+    """The line under a title: what all settings have in common, then the tail."""
+    differing = differing_fields(settings)
+    common = [part for i, part in enumerate(settings[0]) if part and i not in differing]
+    return f"{', '.join(common)}; {tail}" if common else tail
+
+
+def seeds_note(runs: Sequence[Run], candidates: Sequence[Run] = ()) -> str:
+    """The number of seeds behind every point of a figure, as words.
+
+    Args:
+        runs: the runs shown.
+        candidates: the runs of which `runs` were chosen by `grouping.without_sweep_trials`; the note says so where
+            some are left out.
+    """
+    seeds: dict[tuple[Setting, Series, int], set[object]] = {}
+    for run in runs:
+        point = setting_of(run), series_of(run), budget_of(run)
+        seeds.setdefault(point, set()).add(run.get("seed", 0))
+    counts = sorted({len(values) for values in seeds.values()})
+    if not counts or counts == [1]:
+        return "one seed"
+    count = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    text = f"mean and standard deviation over {count} seeds"
+    if len(candidates) > len(runs):
+        text += "; what was tried with one seed alone is left out"
+    return text
+
+
+def megabytes(value: float) -> str:
+    """Bytes as MB (1,000,000 bytes) with 3 significant digits."""
+    return f"{value / MB:.3g} MB"
+
+
+def significant(value: float, digits: int) -> str:
+    """A number with that many significant digits, never in exponential notation."""
+    rounded = float(f"{value:.{digits}g}")
+    return f"{rounded:,.15g}"

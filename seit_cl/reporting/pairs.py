@@ -1,0 +1,44 @@
+"""Differences between two formats over pairs of runs with the same budget and seed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from seit_cl.reporting.grouping import Series, Setting, budget_of, series_of, setting_of
+from seit_cl.results.metrics import final_accuracy, mean_interval
+from seit_cl.results.run_files import Run
+
+
+class Difference(NamedTuple):
+    """The difference in final accuracy between two series at one budget.
+
+    Args:
+        points: mean over pairs, in percentage points.
+        half: half the width of its 95 % confidence interval; nan for a single pair.
+        pairs: the number of seeds that both series have.
+    """
+
+    points: float
+    half: float
+    pairs: int
+
+
+def differences(
+    runs: Sequence[Run], setting: Setting, series: Series, other: Series
+) -> dict[int, Difference]:
+    """Final accuracy of one series minus that of another, by budget in bytes; only budgets with a pair are listed."""
+    accuracies: dict[Series, dict[tuple[int, int], float]] = {series: {}, other: {}}
+    for run in runs:
+        if setting_of(run) == setting and series_of(run) in accuracies:
+            place = budget_of(run), int(run.get("seed", 0))
+            accuracies[series_of(run)][place] = 100 * final_accuracy(run.accuracy)
+    by_budget: dict[int, list[float]] = {}
+    for place in sorted(accuracies[series].keys() & accuracies[other].keys()):
+        budget, _ = place
+        points = accuracies[series][place] - accuracies[other][place]
+        by_budget.setdefault(budget, []).append(points)
+    return {
+        budget: Difference(*mean_interval(points), len(points))
+        for budget, points in by_budget.items()
+    }
