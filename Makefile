@@ -15,7 +15,7 @@ $(VENV)/.done: setup.cfg pyproject.toml constraints.txt
 run: setup
 	$(RUN) -m seit_cl.run --memory-mb 100 --format tokens
 
-# Tests of report.html run in a real Chromium. Where there is none and it cannot be installed, they say so.
+# Tests of report.html run in Chromium. Without one that can be installed they are skipped.
 browser:
 	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || \
 	if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
@@ -23,11 +23,14 @@ browser:
 			chromium chromium-driver fonts-dejavu-core >/dev/null || echo "chromium could not be installed"; \
 	fi
 
+# One thread per process: the threads of two test processes on two cores would wait for each other.
 test: setup browser
-	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist worksteal  # one thread each: threads of two processes wait for one another
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist worksteal
 
+# Types are checked in an installed copy: only there are strategies, scenarios and reports packages of seit_cl.
 lint: setup
 	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
 	rm -rf build .lint
 	$(VENV)/bin/pip install --quiet --no-deps --target .lint .
-	MYPYPATH=.lint $(VENV)/bin/mypy -p seit_cl  # an installed copy: only there are strategies, scenarios and reports seit_cl's
+	MYPYPATH=.lint $(VENV)/bin/mypy -p seit_cl
