@@ -213,7 +213,7 @@ def test_without_a_hub_one_line_says_how_to_go_on() -> None:
         env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": "/nonexistent"},
     )
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
-    assert "pretrained weights of vit_small_patch14_dinov2 cannot be had" in done.stderr
+    assert "pretrained weights of vit_small_patch14_dinov2 are not available" in done.stderr
     assert "weights=FILE.safetensors" in done.stderr and "pretrained=no" in done.stderr
 
 

@@ -1,13 +1,15 @@
-"""Convolutions that know what a mirror image is: group convolutions over {as is, mirrored} (Cohen & Welling, ICML 2016).
+"""Convolutions that are equivariant to mirroring an image left to right.
 
-Mirroring an image left to right mirrors every feature map and acts on its channels in a fixed way:
+They are group convolutions over the group {identity, mirroring} (Cohen and Welling, ICML 2016).
+Mirroring an image mirrors every feature map and acts on its channels in one of three ways:
 
 - image: channels stay;
-- pairs: the first half of the channels and the second half change places;
-- code: the first half of the channels stays (even), the second changes its sign (odd).
+- pairs: the first and the second half of the channels change places;
+- code: the first half of the channels stays (even), the second half changes its sign (odd).
 
-Every layer here commutes with that, whatever its weights, and needs half the weights of an ordinary one. Sides must be
-such that a stride fits them evenly, or the two borders would differ.
+Every layer here commutes with mirroring whatever its weights are, and needs half the weights of an
+ordinary convolution. The stride must divide the sides evenly, or the left and the right border
+would differ.
 """
 
 from __future__ import annotations
@@ -21,8 +23,9 @@ EPS = 1e-5
 
 
 def signs(dim: int) -> Tensor:
-    """How mirroring acts on codes: (D,) of 1 for the even half, -1 for the odd half."""
-    return torch.cat([torch.ones(dim - dim // 2), -torch.ones(dim // 2)])
+    """Signs (D,) that mirroring gives to the dimensions of a code: 1 if even, -1 if odd."""
+    odd = dim // 2
+    return torch.cat([torch.ones(dim - odd), -torch.ones(odd)])
 
 
 def _image(weight: Tensor) -> Tensor:
@@ -37,52 +40,65 @@ def _code(weight: Tensor) -> Tensor:
     return weight * signs(weight.shape[1]).to(weight)[:, None, None]
 
 
+# Action of mirroring on the channels of (N, C, H, W), by the kind of the channels.
 ACTIONS = {"image": _image, "pairs": _pairs, "code": _code}
 
 
 class PairNorm(nn.Module):
-    """Batch normalisation (Ioffe and Szegedy, ICML 2015) of pairs (B, C, H, W): both of a pair share mean, variance and scale."""
+    """Batch normalisation (Ioffe and Szegedy, ICML 2015) of pairs (B, C, H, W).
+
+    Both channels of a pair share mean, variance, scale and shift.
+
+    Args:
+        channels: C, even.
+    """
 
     running_mean: Tensor
     running_var: Tensor
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.weight, self.bias = (
-            nn.Parameter(torch.ones(channels // 2)),
-            nn.Parameter(torch.zeros(channels // 2)),
-        )
-        self.register_buffer("running_mean", torch.zeros(channels // 2))
-        self.register_buffer("running_var", torch.ones(channels // 2))
+        pairs = channels // 2
+        self.weight = nn.Parameter(torch.ones(pairs))
+        self.bias = nn.Parameter(torch.zeros(pairs))
+        self.register_buffer("running_mean", torch.zeros(pairs))
+        self.register_buffer("running_var", torch.ones(pairs))
 
     def affine(self) -> tuple[Tensor, Tensor]:
-        """Scale and shift (C,) that it comes to outside training."""
+        """Scale and shift (C,) that replace the normalisation outside training."""
         scale = self.weight * (self.running_var + EPS).rsqrt()
-        return scale.repeat(2), (self.bias - self.running_mean * scale).repeat(2)
+        shift = self.bias - self.running_mean * scale
+        return scale.repeat(2), shift.repeat(2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> the same, by the statistics of the batch, which the running ones follow."""
+        """Normalise (B, C, H, W) by the statistics of the batch, and update the running ones."""
         batch, channels, height, width = x.shape
-        # Channels last, so that the halves become columns without a copy.
-        beside = (
-            x.permute(0, 2, 3, 1)
-            .reshape(batch, height, 2 * width, channels // 2)
-            .permute(0, 3, 1, 2)
-        )
+        # Both halves of the channels become columns of one image, so that they share statistics.
+        # Channels come last, which makes this free of copies.
+        columns = x.permute(0, 2, 3, 1).reshape(batch, height, 2 * width, channels // 2)
         normed = F.batch_norm(
-            beside, self.running_mean, self.running_var, self.weight, self.bias, True, MOMENTUM, EPS
-        ).permute(0, 2, 3, 1)
-        return normed.reshape(batch, height, width, channels).permute(0, 3, 1, 2)
+            columns.permute(0, 3, 1, 2),
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            training=True,
+            momentum=MOMENTUM,
+            eps=EPS,
+        )
+        restored = normed.permute(0, 2, 3, 1).reshape(batch, height, width, channels)
+        return restored.permute(0, 3, 1, 2)
 
 
 class ToPairs(nn.Conv2d):
-    """A normalised convolution from images, pairs or codes (B, C, H, W) to pairs (B, C', H / stride, W / stride).
+    """Convolution and PairNorm, from (B, C, H, W) to pairs (B, C', H / stride, W / stride).
 
     Args:
-        source: what the input is, a key of ACTIONS.
-        inputs: channels C.
-        outputs: channels C', even.
-        kernel: side of the kernel; kernel - stride must be even, so that the padding is the same on all borders.
+        source: kind of the input channels, a key of ACTIONS.
+        inputs: C.
+        outputs: C', even.
+        kernel: side of the kernel; kernel - stride must be even, so that all borders are padded
+            alike.
         stride: of the convolution.
     """
 
@@ -90,39 +106,46 @@ class ToPairs(nn.Conv2d):
         self, source: str, inputs: int, outputs: int, kernel: int, stride: int = 1
     ) -> None:
         super().__init__(inputs, outputs // 2, kernel, stride, (kernel - stride) // 2, bias=False)
-        self.action, self.norm = ACTIONS[source], PairNorm(outputs)
+        self.action = ACTIONS[source]
+        self.norm = PairNorm(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C', H / stride, W / stride)."""
         weight = torch.cat([self.weight, self.action(self.weight.flip(-1))])
         if self.training:
-            return self.norm(F.conv2d(x, weight, None, self.stride, self.padding))  # type: ignore[no-any-return]
+            convolved = F.conv2d(x, weight, None, self.stride, self.padding)
+            return self.norm(convolved)  # type: ignore[no-any-return]
         scale, shift = self.norm.affine()
         return F.conv2d(x, weight * scale[:, None, None, None], shift, self.stride, self.padding)
 
 
 class PairsToCode(nn.Conv2d):
-    """A 1 x 1 convolution from pairs (B, C, H, W) to codes (B, D, H, W): sums of pairs are even, differences odd."""
+    """1 x 1 convolution from pairs (B, C, H, W) to codes (B, D, H, W).
+
+    Sums of pairs are even, differences are odd.
+
+    Args:
+        inputs: C, even.
+        dim: D.
+    """
 
     def __init__(self, inputs: int, dim: int) -> None:
         super().__init__(inputs // 2, dim, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, D, H, W)."""
-        return F.conv2d(
-            x,
-            torch.cat(
-                [
-                    self.weight,
-                    self.weight * signs(len(self.weight)).to(x.device)[:, None, None, None],
-                ],
-                1,
-            ),
-        )
+        sign = signs(len(self.weight)).to(x.device)[:, None, None, None]
+        return F.conv2d(x, torch.cat([self.weight, self.weight * sign], 1))
 
 
 class PairsToImage(nn.ConvTranspose2d):
-    """A transposed convolution from pairs (B, C, H, W) to images (B, 3, stride * H, stride * W); kernel and stride even."""
+    """Transposed convolution from pairs (B, C, H, W) to images (B, 3, stride * H, stride * W).
+
+    Args:
+        inputs: C, even.
+        kernel: side of the kernel, even.
+        stride: of the convolution, even.
+    """
 
     def __init__(self, inputs: int, kernel: int, stride: int) -> None:
         super().__init__(inputs // 2, 3, kernel, stride, (kernel - stride) // 2)

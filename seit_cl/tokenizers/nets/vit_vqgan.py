@@ -1,7 +1,10 @@
-"""ViT-VQGAN (Yu et al., ICLR 2022, arXiv:2110.04627) as the enhancing-transformers checkpoints have it.
+"""ViT-VQGAN (Yu et al., ICLR 2022, arXiv:2110.04627), compatible with published checkpoints.
 
-Tensor names are those of the checkpoints (github.com/thuanz123/enhancing-transformers); the code is our own. Symbols: B batch,
-P patch side in pixels, H x W grid, N = H W positions, E width, D code dimension, K codes.
+Tensor names are those of the checkpoints of github.com/thuanz123/enhancing-transformers; the code
+was written for this package.
+
+Symbols: B batch, P patch side in pixels, H x W grid, N = H W positions, E width, D code dimension,
+K codes.
 """
 
 from __future__ import annotations
@@ -16,61 +19,70 @@ from torch.nn import functional as F
 
 from seit_cl.core.errors import UserError
 
-HEAD_DIM = 64  # the checkpoints' heads are this wide whatever the model's width
-INIT_STD = 0.02  # of patch embedding and output; ViT (Dosovitskiy et al., ICLR 2021)
-SAME_POSITIONS = 2e-3  # largest difference from the formula that storing in half precision explains
+HEAD_DIM = 64  # of every attention head in the checkpoints, whatever the width of the model
+INIT_STD = 0.02  # of patch embedding and output (ViT: Dosovitskiy et al., ICLR 2021)
+POSITION_TOLERANCE = 2e-3  # largest rounding error of sin-cos positions in half precision
 
 
 @lru_cache(maxsize=16)
 def sincos_positions(height: int, width: int, dim: int) -> Tensor:
-    """Fixed position embeddings (1, H W, E) of a grid, row by row, computed in float64 (Vaswani et al., NeurIPS 2017).
+    """Fixed sin-cos position embeddings (1, H W, E) of a grid, row by row.
 
-    The first half of the dimensions tells the column, the second the row; in each the sines come before the cosines.
+    As in Vaswani et al., NeurIPS 2017, computed in float64. The first half of the dimensions
+    encodes the column, the second half the row; in each half the sines precede the cosines.
 
     Args:
         height: H.
         width: W.
         dim: E, a multiple of 4.
     """
-    with torch.device(
-        "cpu"
-    ):  # whatever device a model is being built on, for others use these numbers too
+    # On the CPU, whatever the default device is: the result is cached for all devices.
+    with torch.device("cpu"):
         frequencies = 10000.0 ** -(torch.arange(dim // 4, dtype=torch.float64) / (dim // 4))
         rows, columns = torch.meshgrid(
             torch.arange(height).double(), torch.arange(width).double(), indexing="ij"
         )
-    angles = [axis.reshape(-1, 1) * frequencies for axis in (columns, rows)]
-    return torch.cat([f(angle) for angle in angles for f in (torch.sin, torch.cos)], 1).float()[
-        None
-    ]
+    parts = []
+    for axis in (columns, rows):
+        angles = axis.reshape(-1, 1) * frequencies
+        parts += [torch.sin(angles), torch.cos(angles)]
+    return torch.cat(parts, 1).float()[None]
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention (B, N, E) -> the same.
+    """Multi-head self-attention: (B, N, E) -> the same.
 
     Args:
         width: E.
-        heads: each HEAD_DIM wide; one head as wide as the model has no output map.
+        heads: number of heads, each HEAD_DIM wide. A single head as wide as the model has no
+            output projection.
     """
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
         self.to_qkv = nn.Linear(width, 3 * heads * HEAD_DIM, bias=False)
-        alone = heads == 1 and width == HEAD_DIM
-        self.to_out: nn.Module = nn.Identity() if alone else nn.Linear(heads * HEAD_DIM, width)
+        self.to_out: nn.Module
+        if heads == 1 and width == HEAD_DIM:
+            self.to_out = nn.Identity()
+        else:
+            self.to_out = nn.Linear(heads * HEAD_DIM, width)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, N, E) -> (B, N, E)."""
-        queries, keys, values = (
-            self.to_qkv(x).unflatten(-1, (3, self.heads, HEAD_DIM)).permute(2, 0, 3, 1, 4)
-        )
+        projected = self.to_qkv(x).unflatten(-1, (3, self.heads, HEAD_DIM))
+        queries, keys, values = projected.permute(2, 0, 3, 1, 4)
         mixed = F.scaled_dot_product_attention(queries, keys, values)
         return self.to_out(mixed.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
 
 
 class FeedForward(nn.Module):
-    """Two linear maps with Tanh between them: (B, N, E) -> the same."""
+    """Two linear layers with tanh between them: (B, N, E) -> the same.
+
+    Args:
+        width: E.
+        hidden: features between the two layers.
+    """
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
@@ -82,11 +94,17 @@ class FeedForward(nn.Module):
 
 
 class PreNorm(nn.Module):
-    """x + fn(norm(x)) of (B, N, E)."""
+    """Residual branch behind a layer norm, x + fn(norm(x)): (B, N, E) -> the same.
+
+    Args:
+        width: E.
+        fn: the branch, (B, N, E) -> the same.
+    """
 
     def __init__(self, width: int, fn: nn.Module) -> None:
         super().__init__()
-        self.norm, self.fn = nn.LayerNorm(width), fn
+        self.norm = nn.LayerNorm(width)
+        self.fn = fn
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, N, E) -> (B, N, E)."""
@@ -94,19 +112,22 @@ class PreNorm(nn.Module):
 
 
 class Transformer(nn.Module):
-    """Blocks of attention and feed-forward, and a norm at the end: (B, N, E) -> the same."""
+    """Blocks of attention and feed-forward and a final layer norm: (B, N, E) -> the same.
+
+    Args:
+        width: E.
+        depth: number of blocks.
+        heads: attention heads of a block.
+        hidden: hidden features of the feed-forward layers.
+    """
 
     def __init__(self, width: int, depth: int, heads: int, hidden: int) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(
-            nn.ModuleList(
-                [
-                    PreNorm(width, Attention(width, heads)),
-                    PreNorm(width, FeedForward(width, hidden)),
-                ]
-            )
-            for _ in range(depth)
-        )
+        self.layers = nn.ModuleList()
+        for _ in range(depth):
+            attention = PreNorm(width, Attention(width, heads))
+            feed_forward = PreNorm(width, FeedForward(width, hidden))
+            self.layers.append(nn.ModuleList([attention, feed_forward]))
         self.norm = nn.LayerNorm(width)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -118,7 +139,18 @@ class Transformer(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Images (B, 3, P H, P W) in [-1, 1], which the weights see in [0, 1], to features (B, E, H, W)."""
+    """From images (B, 3, P H, P W) in [-1, 1] to features (B, E, H, W).
+
+    The weights of the checkpoints take images in [0, 1].
+
+    Args:
+        grid: side of the grid whose position embeddings are stored.
+        patch: P.
+        width: E.
+        depth: transformer blocks.
+        heads: attention heads of a block.
+        hidden: hidden features of the feed-forward layers.
+    """
 
     def __init__(
         self, grid: int, patch: int, width: int, depth: int, heads: int, hidden: int
@@ -135,14 +167,16 @@ class Encoder(nn.Module):
         """(B, 3, P H, P W) -> (B, E, H, W)."""
         patches = self.to_patch_embedding(images / 2 + 0.5)
         size = patches.shape[-2:]
-        mixed = self.transformer(
-            patches.flatten(2).transpose(1, 2) + _positions(self.en_pos_embedding, size)
-        )
+        positions = _positions(self.en_pos_embedding, size)
+        mixed = self.transformer(patches.flatten(2).transpose(1, 2) + positions)
         return mixed.transpose(1, 2).unflatten(2, size)  # type: ignore[no-any-return]
 
 
 class Decoder(nn.Module):
-    """Features (B, E, H, W) to images (B, 3, P H, P W) around [-1, 1]; the weights give [0, 1]."""
+    """From features (B, E, H, W) to images (B, 3, P H, P W), roughly in [-1, 1].
+
+    The weights of the checkpoints return images in [0, 1]. The arguments are those of Encoder.
+    """
 
     def __init__(
         self, grid: int, patch: int, width: int, depth: int, heads: int, hidden: int
@@ -152,21 +186,21 @@ class Decoder(nn.Module):
             sincos_positions(grid, grid, width).clone(), requires_grad=False
         )
         self.transformer = Transformer(width, depth, heads, hidden)
-        # Named by number: in the checkpoints a reshape comes first.
+        # The checkpoints name the convolution "to_pixel.1": a reshape precedes it.
         self.to_pixel = nn.Sequential(nn.Identity(), nn.ConvTranspose2d(width, 3, patch, patch))
         _initialise(self)
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, E, H, W) -> (B, 3, P H, P W)."""
         size = features.shape[-2:]
-        mixed = self.transformer(
-            features.flatten(2).transpose(1, 2) + _positions(self.de_pos_embedding, size)
-        )
-        return self.to_pixel(mixed.transpose(1, 2).unflatten(2, size)) * 2 - 1  # type: ignore[no-any-return]
+        positions = _positions(self.de_pos_embedding, size)
+        mixed = self.transformer(features.flatten(2).transpose(1, 2) + positions)
+        images = self.to_pixel(mixed.transpose(1, 2).unflatten(2, size))
+        return images * 2 - 1  # type: ignore[no-any-return]
 
 
 def _initialise(module: nn.Module) -> None:
-    """Start weights as ViT does: Xavier for linear maps, small normal ones for the two convolutions."""
+    """Initialise as ViT does: Xavier for linear layers, truncated normal for convolutions."""
     for part in module.modules():
         if isinstance(part, nn.Linear):
             nn.init.xavier_uniform_(part.weight)
@@ -178,7 +212,7 @@ def _initialise(module: nn.Module) -> None:
 
 
 def _positions(stored: Tensor, size: torch.Size) -> Tensor:
-    """Position embeddings (1, N, E) of a grid: the stored ones where it has their size, else the formula's."""
+    """Position embeddings (1, N, E) of a grid: stored ones for its size, or else computed ones."""
     height, width = size
     if height == width and height * width == stored.shape[1]:
         return stored
@@ -186,7 +220,10 @@ def _positions(stored: Tensor, size: torch.Size) -> Tensor:
 
 
 class Quantizer(nn.Module):
-    """Holds the K code vectors under the checkpoints' name; running averages move them, not gradients."""
+    """The code vectors (K, D) under the checkpoints' name, without gradients.
+
+    Training moves them by running averages.
+    """
 
     def __init__(self, codes: int, dim: int) -> None:
         super().__init__()
@@ -198,17 +235,17 @@ class ViTVQGAN(nn.Module):
     """Encoder, cosine codebook and decoder.
 
     Args:
-        grid: side of the grid that it is trained on, in tokens.
-        patch: P.
+        grid: side of the grid of the training images, in tokens.
+        patch: P, the stride.
         codes: K.
         dim: D.
-        encoder: width E, depth, heads and hidden width of the feed-forward.
-        decoder: the like.
+        encoder: width E, depth, heads and hidden features of the encoder's transformer.
+        decoder: the same of the decoder's.
     """
 
     CODES: tuple[str, ...] = ("quantizer.embedding.weight",)
     levels = 1
-    signs: None = None  # codes have no mirror images among them
+    signs: None = None  # no code is the mirror image of another
 
     def __init__(
         self,
@@ -228,35 +265,42 @@ class ViTVQGAN(nn.Module):
             "encoder": encoder,
             "decoder": decoder,
         }
-        self.stride, self.grid = patch, grid
-        self.encoder, self.decoder = Encoder(grid, patch, *encoder), Decoder(grid, patch, *decoder)
+        self.stride = patch
+        self.grid = grid
+        self.encoder = Encoder(grid, patch, *encoder)
+        self.decoder = Decoder(grid, patch, *decoder)
         self.quantizer = Quantizer(codes, dim)
-        self.pre_quant, self.post_quant = nn.Linear(encoder[0], dim), nn.Linear(dim, decoder[0])
+        self.pre_quant = nn.Linear(encoder[0], dim)
+        self.post_quant = nn.Linear(dim, decoder[0])
 
     @property
     def codebook(self) -> Tensor:
-        """(K, D) as stored, of any length."""
+        """Stored code vectors (K, D), not normalised."""
         return self.quantizer.embedding.weight
 
     @property
     def vectors(self) -> Tensor:
-        """(K, D) unit vectors: what codes stand for."""
+        """Unit vectors (K, D) of the codes."""
         return F.normalize(self.codebook, dim=1)
 
     def project(self, features: Tensor) -> Tensor:
-        """Latents (B, D, H, W) of features (B, E, H, W): on the unit sphere."""
-        return F.normalize(self.pre_quant(features.permute(0, 2, 3, 1)), dim=-1).permute(0, 3, 1, 2)
+        """Project features (B, E, H, W) to latents (B, D, H, W) on the unit sphere."""
+        latents = self.pre_quant(features.permute(0, 2, 3, 1))
+        return F.normalize(latents, dim=-1).permute(0, 3, 1, 2)
 
     def latents(self, images: Tensor) -> Tensor:
         """Unit vectors (B, D, H, W) of images (B, 3, S, S) in [-1, 1]."""
         return self.project(self.encoder(images))
 
     def nearest(self, latents: Tensor) -> Tensor:
-        """Indices (B, H, W) int64 of the nearest codes by cosine, the first of equally near ones."""
+        """Indices (B, H, W) int64 of the codes nearest to latents (B, D, H, W) by cosine.
+
+        Of equally near codes the first is taken.
+        """
         return (latents.permute(0, 2, 3, 1) @ self.vectors.T).argmax(-1)
 
-    def detailed(self, images: Tensor, latents: Tensor) -> Tensor:
-        """Latents (B, D, H, W) that all levels together code: there is one level."""
+    def add_detail(self, images: Tensor, latents: Tensor) -> Tensor:
+        """Latents (B, D, H, W) that all levels together code: unchanged, as there is one level."""
         return latents
 
     def quantise(self, latents: Tensor, detailed: Tensor) -> Tensor:
@@ -268,54 +312,57 @@ class ViTVQGAN(nn.Module):
         return F.embedding(indices, self.vectors).permute(0, 3, 1, 2)
 
     def embed_level(self, indices: Tensor, level: int) -> Tensor:
-        """Code vectors (B, D, H, W) of indices (B, H, W) of a level: there is one, 0."""
+        """Code vectors (B, D, H, W) of indices (B, H, W) of the only level, 0."""
         return self.embed(indices)
 
     def reconstruct(self, embedded: Tensor) -> Tensor:
-        """Images (B, 3, S, S) around [-1, 1] of code vectors (B, D, H, W)."""
-        return self.decoder(self.post_quant(embedded.permute(0, 2, 3, 1)).permute(0, 3, 1, 2))  # type: ignore[no-any-return]
+        """Images (B, 3, S, S), roughly in [-1, 1], of code vectors (B, D, H, W)."""
+        features = self.post_quant(embedded.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        return self.decoder(features)  # type: ignore[no-any-return]
 
     def check_grid(self, height: int, width: int) -> None:
-        """Refuse a grid that there are no positions for.
+        """Refuse a grid without position embeddings.
 
         Raises:
-            UserError: the stored positions are not sin-cos, and the grid is another than theirs.
+            UserError: the stored positions are not the sin-cos ones, and their grid is another.
         """
         if (height, width) != (self.grid, self.grid) and not self.any_grid:
             raise UserError(
-                f"images of {height * self.stride} x {width * self.stride} px: the positions of this ViT-VQGAN are not the "
-                f"sin-cos ones, which other sides need; choose --resolution {self.grid * self.stride}"
+                f"images of {height * self.stride} x {width * self.stride} px: this ViT-VQGAN has "
+                f"learnt positions of one image size; choose --resolution {self.grid * self.stride}"
             )
 
     @property
     def any_grid(self) -> bool:
-        """Whether the stored positions are those of the formula, which gives them for every grid."""
-        stored = (self.encoder.en_pos_embedding, self.decoder.de_pos_embedding)
-        formula = [sincos_positions(self.grid, self.grid, tensor.shape[2]) for tensor in stored]
-        return all(
-            bool((s.cpu() - f).abs().max() <= SAME_POSITIONS)
-            for s, f in zip(stored, formula, strict=True)
-        )
+        """True if the stored positions are the sin-cos ones, which exist for every grid."""
+        for stored in (self.encoder.en_pos_embedding, self.decoder.de_pos_embedding):
+            computed = sincos_positions(self.grid, self.grid, stored.shape[2])
+            if not bool((stored.cpu() - computed).abs().max() <= POSITION_TOLERANCE):
+                return False
+        return True
 
 
+# Tensors that every checkpoint has and that fix the sizes of the model.
 ANCHORS = (
     "encoder.to_patch_embedding.0.weight",
     "encoder.en_pos_embedding",
     "decoder.de_pos_embedding",
     "quantizer.embedding.weight",
-    *(
-        f"{side}.transformer.layers.0.{part}.weight"
-        for side in ("encoder", "decoder")
-        for part in ("0.fn.to_qkv", "1.fn.net.0")
-    ),
+    "encoder.transformer.layers.0.0.fn.to_qkv.weight",
+    "encoder.transformer.layers.0.1.fn.net.0.weight",
+    "decoder.transformer.layers.0.0.fn.to_qkv.weight",
+    "decoder.transformer.layers.0.1.fn.net.0.weight",
 )
 
 
 def config_of(state: dict[str, Tensor]) -> dict[str, Any]:
-    """The arguments of a ViTVQGAN that has tensors of these names and shapes; every one of ANCHORS must be among them.
+    """Arguments of the ViTVQGAN whose state dict this is.
+
+    Args:
+        state: tensors by name, among them all of ANCHORS.
 
     Raises:
-        ValueError: shapes that are no ViT-VQGAN's.
+        ValueError: shapes that are not those of a ViT-VQGAN.
     """
     grid = round(state["encoder.en_pos_embedding"].shape[1] ** 0.5)
     codes, dim = state["quantizer.embedding.weight"].shape
@@ -331,15 +378,13 @@ def config_of(state: dict[str, Tensor]) -> dict[str, Any]:
 
 
 def _sizes(state: dict[str, Tensor], side: str) -> tuple[int, int, int, int]:
-    """Width, depth, heads and hidden width of the encoder's or decoder's transformer."""
-    layers = f"{side}.transformer.layers."
-    inner, width = state[f"{layers}0.0.fn.to_qkv.weight"].shape
-    found = [
-        int(match[1]) for name in state if (match := re.match(re.escape(layers) + r"(\d+)\.", name))
-    ]
-    return (
-        width,
-        max(found) + 1,
-        inner // (3 * HEAD_DIM),
-        state[f"{layers}0.1.fn.net.0.weight"].shape[0],
-    )
+    """Width, depth, heads and hidden features of a transformer; `side` is encoder or decoder."""
+    prefix = f"{side}.transformer.layers."
+    qkv_features, width = state[f"{prefix}0.0.fn.to_qkv.weight"].shape
+    hidden = state[f"{prefix}0.1.fn.net.0.weight"].shape[0]
+    layers = set()
+    for name in state:
+        match = re.match(re.escape(prefix) + r"(\d+)\.", name)
+        if match:
+            layers.add(int(match[1]))
+    return width, max(layers) + 1, qkv_features // (3 * HEAD_DIM), hidden

@@ -200,7 +200,7 @@ class Trainer:
             encoded = self.model.encoder(images)
         latents = self.model.project(encoded.float())
         with self.autocast():
-            detailed = self.model.detailed(images, latents)
+            detailed = self.model.add_detail(images, latents)
         indices = self.model.quantise(latents.detach(), detailed.detach())
         codes, commitment = self.coded(latents, detailed, indices, depths)
         straight = self.through(

@@ -141,7 +141,7 @@ def test_training_moves_every_level_and_further_ones_help() -> None:
     batch = images(16, 32).float() / 127.5 - 1
     with torch.no_grad():
         latents = made.model.latents(batch)
-        detailed = made.model.detailed(batch, latents)
+        detailed = made.model.add_detail(batch, latents)
         tokens = made.model.quantise(latents, detailed)
         errors = [
             float((detailed - made.model.embed_levels(tokens[:, :n])).square().sum(1).mean())
