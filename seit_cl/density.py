@@ -48,7 +48,7 @@ DEFAULT = (
     "webp:quality=25",
     "avif:quality=25",
     "tokens",
-    "tokens:coder=ans",
+    "tokens:coder=table",
     "tokens:coder=context",
 )
 LARGE = 256  # side that images of many sizes are brought to

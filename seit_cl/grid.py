@@ -21,6 +21,7 @@ from seit_cl.experiment.build import build_strategy, canonical_strategy
 from seit_cl.experiment.tracking import Kind
 from seit_cl.formats import canonical_spec
 from seit_cl.results import run_files
+from seit_cl.results.renamed import present_spec, spellings
 
 
 @dataclass(frozen=True)
@@ -194,6 +195,13 @@ def run_id(config: RunConfig) -> str:
     return "_".join(re.sub(r"[^A-Za-z0-9.+-]+", "-", part).strip("-") for part in parts)
 
 
+def run_folder(out: Path, config: RunConfig) -> Path:
+    """The folder of a run in `out`: an existing one, whose format may have an earlier spelling, or that of `run_id`."""
+    folders = [out / run_id(replace(config, format=spec)) for spec in spellings(config.format)]
+    existing = [folder for folder in folders if folder.exists()]
+    return existing[0] if existing else folders[0]
+
+
 def is_finished(config: RunConfig, run_dir: Path) -> bool:
     """Whether the run stands finished in its folder.
 
@@ -204,7 +212,9 @@ def is_finished(config: RunConfig, run_dir: Path) -> bool:
         return False
     stored = yaml.safe_load((run_dir / "config.yaml").read_text()) or {}
     before = RunConfig().plain()  # what options that came later stood for
-    for key, value in config.plain().items():
+    stored["format"] = present_spec(str(stored.get("format", before["format"])))
+    asked = config.plain() | {"format": present_spec(config.format)}
+    for key, value in asked.items():
         if stored.get(key, before[key]) != value:
             raise UserError(
                 f"--out {run_dir.parent}: {run_dir.name} was made with {key} {stored.get(key)!r}, not {value!r}; "

@@ -22,7 +22,7 @@ from seit_cl.data.scenario_recipe import preset_text
 from seit_cl.experiment.experiment import Experiment, StepInfo
 from seit_cl.experiment.run_data import RunData
 from seit_cl.experiment.tracking import Kind, open_tracker
-from seit_cl.grid import expand, is_finished, parse, preset_options, run_id
+from seit_cl.grid import expand, is_finished, parse, preset_options, run_folder
 from seit_cl.report import build_report, load_summary, terminal_summary
 from seit_cl.results import run_files
 
@@ -63,7 +63,7 @@ def run_grid(
     Raises:
         UserError: options that do not fit the data, or results of other options or other data in `out`.
     """
-    waiting = [c for c in configs if not is_finished(c, out / run_id(c))]
+    waiting = [c for c in configs if not is_finished(c, run_folder(out, c))]
     if len(waiting) < len(configs):
         console.print(f"{len(configs) - len(waiting)} of {len(configs)} runs are finished already")
     if not waiting:
@@ -79,7 +79,7 @@ def run_grid(
         data = open_data(waiting, out, bar)
         experiments: dict[RunConfig, Experiment] = {}
         for config in waiting:
-            checked = Experiment(config, data, out / run_id(config), command)
+            checked = Experiment(config, data, run_folder(out, config), command)
             spec = checked.memory.fmt.spec if checked.memory is not None else ""
             experiments.setdefault(replace(config, format=spec), checked)
         everything = bar.add_task(

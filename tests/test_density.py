@@ -45,7 +45,7 @@ def test_formats_are_measured_and_drawn_beside_what_others_store(call, tmp_path:
         table.index
     )
     assert table.loc["tokens", "bytes_each"] == 81
-    dense, fast = table.loc["tokens:coder=context"], table.loc["tokens:coder=ans"]
+    dense, fast = table.loc["tokens:coder=context"], table.loc["tokens:coder=table"]
     assert dense["bytes_each"] < fast["bytes_each"] < table.loc["fixed, xz each", "bytes_each"]
     assert dense["tokens_kept"] == 1 and 0 < table.loc["jpeg:quality=25,size=64", "tokens_kept"] < 1
     assert (

@@ -78,7 +78,7 @@ def test_the_entropy_coders_refuse_them_in_one_line(
     file: Path, fractals: Path, tmp_path: Path
 ) -> None:
     config = RunConfig(
-        data_root=fractals, tokenizer=str(file), format="tokens:coder=ans", experiences=2
+        data_root=fractals, tokenizer=str(file), format="tokens:coder=table", experiences=2
     )
     with pytest.raises(UserError, match="codes one token a position, not 2; use coder=fixed"):
         Experiment(config, RunData(config), tmp_path / "run")

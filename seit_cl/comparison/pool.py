@@ -21,7 +21,7 @@ from seit_cl.core.devices import allowed_cores, limit_threads
 from seit_cl.core.errors import UserError
 from seit_cl.experiment.experiment import Experiment
 from seit_cl.experiment.run_data import RunData
-from seit_cl.grid import is_finished, run_id
+from seit_cl.grid import is_finished, run_folder, run_id
 from seit_cl.reporting.grouping import budget_binds
 from seit_cl.results.metrics import final_accuracy
 from seit_cl.results.run_files import Run, read_run
@@ -96,7 +96,7 @@ def _run(config: RunConfig, out: Path, command: str) -> str:
             [config], out, quiet
         )  # and checks that earlier results are of the same
     words = Console(file=io.StringIO(), width=1000)
-    experiment = Experiment(config, _DATA[config.learner], out / run_id(config), command)
+    experiment = Experiment(config, _DATA[config.learner], run_folder(out, config), command)
     experiment.run()
     say_of_memory(experiment, words)
     run = read_run(experiment.run_dir)
@@ -112,8 +112,8 @@ def _run(config: RunConfig, out: Path, command: str) -> str:
 def finished_run(config: RunConfig, out: Path) -> Run | None:
     """The run of a configuration, finished, or one that differs by a smaller budget alone and did not fill it: with more
     bytes it would be the same run."""
-    if is_finished(config, out / run_id(config)):
-        return read_run(out / run_id(config))
+    if is_finished(config, run_folder(out, config)):
+        return read_run(run_folder(out, config))
     others = run_id(config).replace(f"_{config.memory_mb:.12g}MB_", "_*MB_")
     for path in sorted(out.glob(f"{others}/facts.json")):
         run = read_run(path.parent)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from seit_cl.core import plugins
 from seit_cl.core.specs import Spec, canonical_text
 from seit_cl.formats.base import ExemplarFormat, FormatContext
+from seit_cl.results.renamed import present_spec
 
 __all__ = ["ExemplarFormat", "FormatContext", "build_format", "canonical_spec"]
 
@@ -15,7 +16,7 @@ def canonical_spec(spec: str) -> str:
     Raises:
         UserError: an unknown format or option, or a value of the wrong type.
     """
-    parsed = _resolve(Spec.parse(spec))
+    parsed = _parse(spec)
     options = parsed.fill(plugins.load("format", parsed.name).Options)
     return canonical_text(parsed.key, options)
 
@@ -30,12 +31,17 @@ def build_format(spec: str, context: FormatContext) -> ExemplarFormat:
     Raises:
         UserError: an unknown format or option, or a value that the format refuses.
     """
-    built: ExemplarFormat = plugins.build("format", _resolve(Spec.parse(spec)), context)
+    built: ExemplarFormat = plugins.build("format", _parse(spec), context)
     return built
 
 
-def _resolve(spec: Spec) -> Spec:
-    """Make an argument part of the name: "jpeg:original" is the format jpeg_original."""
+def _parse(text: str) -> Spec:
+    """Read a spec and make its argument part of the name: "jpeg:original" is jpeg_original.
+
+    Raises:
+        UserError: an option is not "key=value" or is given twice.
+    """
+    spec = Spec.parse(present_spec(str(Spec.parse(text))))
     name = Spec(f"{spec.name}_{spec.argument}").key
     if spec.argument and name in plugins.names("format"):
         return Spec(name, options=spec.options)

@@ -25,7 +25,7 @@ class TokensOptions:
     """Options of the tokens format.
 
     Args:
-        coder: "fixed": ceil(log2 K) bits a code; "ans": entropy-coded with tables, fast; "context": with a network, dense.
+        coder: "fixed": ceil(log2 K) bits a code; "table": entropy-coded with tables, fast; "context": with a network, dense.
     """
 
     coder: str = "fixed"

@@ -20,6 +20,7 @@ from seit_cl.memory.decoded_cache import DecodedCache, Transform
 from seit_cl.memory.device_cache import DeviceCache, Exemplars
 from seit_cl.memory.file import Head, TensorSpec, write_stores
 from seit_cl.memory.selection import POLICIES
+from seit_cl.results.renamed import stored_spec
 
 CPU = torch.device("cpu")
 
@@ -159,7 +160,7 @@ class MeteredBuffer(ExemplarsBuffer):
             len(self),
             chosen.full,
             self.context,
-            self.fmt.spec,
+            stored_spec(self.fmt.spec),
             self.policy,
             write_stores(self.exemplar_fields),
             chosen.state(),

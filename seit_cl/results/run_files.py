@@ -22,6 +22,7 @@ import yaml
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import atomic_file, write_atomic
 from seit_cl.results.metrics import METRICS
+from seit_cl.results.renamed import present_spec
 from seit_cl.results.validation import find_problems
 
 SUMMARY_COLUMNS = (
@@ -228,6 +229,8 @@ def read_run(run_dir: Path) -> Run:
     config = _read(run_dir / "config.yaml", _read_mapping, problems) or {}
     environment = _read(run_dir / "environment.json", _read_mapping, problems) or {}
     metadata = _read(run_dir / "facts.json", _read_mapping, problems) or {}
+    if "format" in metadata:
+        metadata["format"] = present_spec(str(metadata["format"]))
     accuracy = _read(run_dir / "accuracy.csv", _read_accuracy, problems)
     memory = _read(run_dir / "memory.csv", _read_memory, problems)
     status = metadata.get("status", "finished") if metadata else "running"

@@ -60,7 +60,7 @@ def order0(grids: Tensor, codes: int) -> Starts:
 
 
 def tables(model: EntropyModel) -> Starts:
-    """The shipped `ans`."""
+    """The shipped `table`."""
 
     def starts(part: Tensor) -> Tensor:
         near = neighbours_of(part, model.codes).flatten(0, 2)
@@ -88,7 +88,7 @@ def rivals(model: GridTransformer, shipped: EntropyModel, grids: Tensor) -> dict
     """What every coder makes of grids (B, H, W), order-0 with their own frequencies."""
     coders = {
         "order-0": order0(grids, shipped.codes),
-        "ans": tables(shipped),
+        "table": tables(shipped),
         "context": network(shipped),
         "transformer": transformer(model),
     }

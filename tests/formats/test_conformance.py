@@ -11,7 +11,7 @@ from seit_cl.core.specs import Spec
 from seit_cl.data.samples import Samples
 from seit_cl.formats import FormatContext, build_format, canonical_spec
 
-SPECS = [*sorted(plugins.names("format")), "tokens:coder=ans", "tokens:coder=context"]
+SPECS = [*sorted(plugins.names("format")), "tokens:coder=table", "tokens:coder=context"]
 LOSSLESS = {"raw", "png", "jpeg_original"}
 LEAST_PSNR = 30  # dB, of every other format at its defaults on smooth images
 pytestmark = pytest.mark.parametrize("spec", SPECS)

@@ -100,7 +100,7 @@ def test_cuda_packs_and_unpacks_the_same_bytes(bits):
     ("spec", "context", "words"),
     [
         ("tokens:coder=contxt", CONTEXT, "did you mean 'context'"),
-        ("tokens:coder=ans", CONTEXT, "not 2; use coder=fixed"),
+        ("tokens:coder=table", CONTEXT, "not 2; use coder=fixed"),
         (
             "tokens:coder=context",
             FormatContext(32, 10, 1000, (1, 4, 4), "nobody's"),

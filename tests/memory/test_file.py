@@ -29,7 +29,7 @@ def saved(buffer: ByteBudgetBuffer, folder: Path) -> bytes:
 
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize(
-    "spec", [*sorted(plugins.names("format")), "tokens:coder=ans", "tokens:coder=context"]
+    "spec", [*sorted(plugins.names("format")), "tokens:coder=table", "tokens:coder=context"]
 )
 @settings(max_examples=12, deadline=None)
 @given(
@@ -61,7 +61,7 @@ def test_size_identity_and_continuation(policy, spec, offers, spare, with_extras
     shutil.rmtree(folder)
 
 
-@pytest.mark.parametrize("coder", ["ans", "context"])
+@pytest.mark.parametrize("coder", ["table", "context"])
 def test_a_memory_written_with_other_probabilities_is_refused(coder, tmp_path):
     live = memory(3000, f"tokens:coder={coder}")
     live.offer(samples(0, [i % 5 for i in range(20)]))

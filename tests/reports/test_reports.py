@@ -284,11 +284,11 @@ def test_what_a_sweep_tried_once_is_left_out_where_its_winner_has_more_seeds(tmp
 
 
 def test_tokens_come_first_and_numbers_by_their_value():
-    given = ("jpeg:quality=75", "jpeg:quality=5", "raw", "tokens:coder=ans", "jpeg:quality=10")
+    given = ("jpeg:quality=75", "jpeg:quality=5", "raw", "tokens:coder=table", "jpeg:quality=10")
     keys = [Series(name, "pixels") for name in given]
     names = [key.format for key in in_order(keys)]
     assert names == [
-        "tokens:coder=ans",
+        "tokens:coder=table",
         "jpeg:quality=5",
         "jpeg:quality=10",
         "jpeg:quality=75",

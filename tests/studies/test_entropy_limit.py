@@ -108,7 +108,7 @@ def test_an_untrained_correction_is_the_shipped_network_and_is_coded_like_it() -
         found["context"].record
         == CODERS["context"](shipped, 8, 8).encode(grids).lengths.double().mean()
     )
-    assert found["ans"].record == CODERS["ans"](shipped, 8, 8).encode(grids).lengths.double().mean()
+    assert found["table"].record == CODERS["table"](shipped, 8, 8).encode(grids).lengths.double().mean()
     edges = torch.cat([starts(grids[:1]) for starts in (order0(grids, 1024), network(shipped))])
     assert (edges.diff(dim=1) >= 1).all() and (edges[:, -1] <= TOTAL).all()
 

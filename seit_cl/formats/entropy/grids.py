@@ -132,6 +132,6 @@ class ContextCoder(GridCoder):
 
 
 CODERS: dict[str, Callable[[EntropyModel, int, int], GridCoder]] = {
-    "ans": TablesCoder,
+    "table": TablesCoder,
     "context": ContextCoder,
 }

@@ -1,7 +1,8 @@
-"""Writes golden.safetensors and golden-model.safetensors: a model, grids, and the records that they had when the format was
-made. Run it only when records are meant to change: memories written before can then no longer be read.
+"""Write golden.safetensors and golden-model.safetensors: a model, grids and their records.
 
-python tests/entropy/make_golden.py, from the repository's root.
+Run it only when records are meant to change: memories written before can then no longer be read.
+
+python tests/formats/entropy/make_golden.py, from the repository's root.
 """
 
 import sys
@@ -10,20 +11,26 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-HERE = Path(__file__).parent
-CODES, HEIGHT, WIDTH, COUNT = 40, 5, 7, 12
+FOLDER = Path(__file__).parent
+CODES = 40
+HEIGHT = 5
+WIDTH = 7
+COUNT = 12
 
 if __name__ == "__main__":
-    sys.path[:0] = [str(HERE.parent), str(HERE.parent.parent)]
-    from random_entropy import random_model
+    sys.path[:0] = [str(FOLDER.parents[1]), str(FOLDER.parents[2])]
+    from formats.entropy.test_grids import GOLDEN_NAMES
+    from helpers.random_entropy import random_model
 
     from seit_cl.formats.entropy.grids import CODERS
 
     model = random_model(CODES, seed=4, tokenizer="golden")
-    model.save(HERE / "golden-model.safetensors")
-    grids = torch.randint(CODES, (COUNT, HEIGHT, WIDTH), generator=torch.Generator().manual_seed(4))
-    kept = {"grids": grids.to(torch.int16)}
+    model.save(FOLDER / "golden-model.safetensors")
+    generator = torch.Generator().manual_seed(4)
+    grids = torch.randint(CODES, (COUNT, HEIGHT, WIDTH), generator=generator)
+    tensors = {"grids": grids.to(torch.int16)}
     for name, coder in CODERS.items():
         records = coder(model, HEIGHT, WIDTH).encode(grids)
-        kept |= {f"{name}.data": records.data, f"{name}.lengths": records.lengths}
-    save_file(kept, HERE / "golden.safetensors")
+        tensors[f"{GOLDEN_NAMES[name]}.data"] = records.data
+        tensors[f"{GOLDEN_NAMES[name]}.lengths"] = records.lengths
+    save_file(tensors, FOLDER / "golden.safetensors")

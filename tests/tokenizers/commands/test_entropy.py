@@ -31,7 +31,7 @@ def test_the_file_is_of_the_tokenizer_and_measured_on_val(
         "fitting to 28,160 tokens" in said
     )  # 80 images of 8 x 8, and of 12 x 12 with their mirror images
     assert (
-        "bytes a record of 30 val images at 64 px: ans" in said and "network: step 30 of 30" in said
+        "bytes a record of 30 val images at 64 px: table" in said and "network: step 30 of 30" in said
     )
 
 
