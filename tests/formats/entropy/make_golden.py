@@ -20,8 +20,8 @@ COUNT = 12
 if __name__ == "__main__":
     sys.path[:0] = [str(FOLDER.parents[1]), str(FOLDER.parents[2])]
     from formats.entropy.test_grids import GOLDEN_NAMES
-    from helpers.random_entropy import random_model
 
+    from helpers.random_entropy import random_model
     from seit_cl.formats.entropy.grids import CODERS
 
     model = random_model(CODES, seed=4, tokenizer="golden")
