@@ -7,14 +7,15 @@ import itertools
 import re
 from dataclasses import dataclass, field, fields, make_dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 import tyro
 import yaml
 
 from seit_cl.config import GRID, RunConfig, option_names
-from seit_cl.core.cli import parse_line
+from seit_cl.core.cli import hint, parse_line
 from seit_cl.core.errors import UserError, nearest
+from seit_cl.core.options import help_line
 from seit_cl.data.scenario_recipe import build_recipe
 from seit_cl.experiment import checkpoint
 from seit_cl.experiment.build import build_strategy, canonical_strategy
@@ -44,16 +45,23 @@ class _Extra:
     debug: Annotated[bool, tyro.conf.arg(help="show tracebacks of user errors")] = False
 
 
+def _annotated(value_type: Any, note: Any) -> Any:
+    """`Annotated[value_type, note]`, for types that are known at run time only."""
+    return Annotated.__class_getitem__((value_type, note))  # type: ignore[attr-defined]
+
+
 def _command_type() -> type[Any]:
     """RunConfig with tuples in the grid's dimensions, and the options of the command itself."""
-    hints = get_type_hints(RunConfig, include_extras=True)
+    types = get_type_hints(RunConfig)
     members: list[Any] = []
-    for option in fields(RunConfig):
-        kind, help_text = get_args(hints[option.name])
-        default = option.default
-        if option.name in GRID:
-            kind, default = tuple.__class_getitem__((kind, ...)), (default,)
-        members.append((option.name, Annotated[kind, help_text], field(default=default)))
+    for name in option_names():
+        value_type = types[name]
+        default = getattr(RunConfig, name)
+        if name in GRID:
+            value_type = tuple.__class_getitem__((value_type, ...))
+            default = (default,)
+        annotation = _annotated(value_type, hint(help_line(RunConfig, name)))
+        members.append((name, annotation, field(default=default)))
     extra = get_type_hints(_Extra, include_extras=True)
     members += [(f.name, extra[f.name], field(default=f.default)) for f in fields(_Extra)]
     return make_dataclass("Run", members, frozen=True)

@@ -1,9 +1,10 @@
-"""What all commands share: user errors as one line with exit code 2, Ctrl-C as one word."""
+"""Shared parts of all commands: help lines, one-line errors with exit code 2, quiet interruption."""
 
 from __future__ import annotations
 
 import contextlib
 import io
+import os
 import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -13,10 +14,13 @@ import tyro
 from seit_cl.core.errors import UserError
 
 T = TypeVar("T")
+_USER_ERROR = 2
+_INTERRUPTED = 130  # as shells report SIGINT
+_BROKEN_PIPE = 141  # as shells report SIGPIPE
 
 
 def hint(text: str) -> Any:
-    """What --help says of an option, for its annotation."""
+    """Give an option its line of --help, as part of its annotation."""
     return tyro.conf.arg(help=text)
 
 
@@ -29,31 +33,60 @@ def parse_line(parse: Callable[[], T]) -> T:
     Raises:
         UserError: a missing value, one of the wrong type, or a word that belongs to no option.
     """
-    shown = io.StringIO()
+    messages = io.StringIO()
     try:
-        with contextlib.redirect_stderr(shown):
+        with contextlib.redirect_stderr(messages):
             return parse()
     except SystemExit as stop:
-        if stop.code != 2:
+        if stop.code != _USER_ERROR:
             raise
-        words = [line.strip("│╭╮╰╯ \n") for line in shown.getvalue().splitlines()[1:]]
-        rule = next((i for i, line in enumerate(words) if line.startswith("──")), len(words))
-        raise UserError(f"{' '.join(words[:rule]).rstrip('.')}; --help lists the options") from None
+        message = _text_of_box(messages.getvalue())
+        raise UserError(f"{message}; --help lists the options") from None
+
+
+def _text_of_box(box: str) -> str:
+    """The message in a box that tyro draws, up to the rule above its advice, as one line."""
+    words: list[str] = []
+    for line in box.splitlines()[1:]:
+        text = line.strip("│╭╮╰╯ \n")
+        if text.startswith("──"):
+            break
+        words.append(text)
+    return " ".join(words).rstrip(".")
 
 
 def run_command(command: Callable[[], None]) -> None:
-    """Run a command's body and turn what users can mend into one line on standard error.
+    """Run a command's body, and print what users can mend as one line on standard error.
+
+    A reader of standard output that closes early, such as `head`, ends the command quietly.
 
     Args:
-        command: the body; `--debug` on the command line lets a UserError through with its traceback.
+        command: the body; with --debug on the command line, a UserError keeps its traceback.
     """
     try:
-        command()
+        try:
+            command()
+        finally:
+            sys.stdout.flush()
     except UserError as error:
         if "--debug" in sys.argv:
             raise
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(_USER_ERROR)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(_INTERRUPTED)
+    except BrokenPipeError:
+        if not _stdout_is_closed():  # another pipe broke, e.g. to a worker process
+            raise
+        sys.exit(_BROKEN_PIPE)
+
+
+def _stdout_is_closed() -> bool:
+    """Tell whether nobody reads standard output; if so, discard what is written from here on."""
+    try:
+        print(flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False

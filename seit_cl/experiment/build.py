@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -15,6 +16,7 @@ from seit_cl.config import RunConfig
 from seit_cl.core import plugins
 from seit_cl.core.devices import choose_device, has_bf16
 from seit_cl.core.errors import UserError
+from seit_cl.core.options import select
 from seit_cl.core.rng import derive_seed
 from seit_cl.core.specs import Spec, canonical_text
 from seit_cl.data.base import Dataset
@@ -23,8 +25,8 @@ from seit_cl.data.scenario_recipe import build_recipe
 from seit_cl.experiment.run_data import RunData
 from seit_cl.formats import build_format
 from seit_cl.formats.base import FormatContext
-from seit_cl.learner.augment.pixels import PixelAugment, PixelAugmentConfig
-from seit_cl.learner.augment.tokens import TokenAugment, TokenAugmentConfig
+from seit_cl.learner.augment.pixels import PixelAugment
+from seit_cl.learner.augment.tokens import TokenAugment
 from seit_cl.learner.interfaces import Augment
 from seit_cl.learner.optim import Optimisation
 from seit_cl.learner.strategy import Strategy
@@ -138,21 +140,10 @@ def build_memory(
 def build_augment(config: RunConfig, data: RunData, device: torch.device) -> Augment:
     """From raw tokens or pixels to the learner's inputs, on the device."""
     if config.learner == "pixels":
-        pixels = PixelAugmentConfig(
-            rrc=config.pixel_rrc < 1, rrc_scale=(config.pixel_rrc, 1.0), flip_p=config.flip_p
-        )
-        return PixelAugment(pixel_stem(data.resolution).crop, pixels).to(device)
-    tokens = TokenAugmentConfig(
-        eda_synonym_p=config.synonym_p,
-        eda_swap_p=config.swap_p,
-        noise_p=config.noise_p,
-        flip_p=config.flip_p,
-        rrc=config.token_rrc < 1,
-        rrc_scale=(config.token_rrc, 1.0),
-    )
+        return PixelAugment(pixel_stem(data.resolution).crop, config).to(device)
     tokenizer = data.tokenizer
     crop = token_stem(data.grid[1]).crop
-    return TokenAugment(tokenizer.codebook, tokenizer.combine, tokens, crop, tokenizer.mirror).to(
+    return TokenAugment(tokenizer.codebook, tokenizer.combine, config, crop, tokenizer.mirror).to(
         device
     )
 
@@ -210,12 +201,5 @@ def choose_precision(config: RunConfig) -> Literal["fp32", "bf16"]:
 
 
 def optimisation(config: RunConfig) -> Optimisation:
-    """How experiences are optimised."""
-    return Optimisation(
-        config.epochs,
-        config.learning_rate,
-        config.weight_decay,
-        config.warmup,
-        config.clip,
-        choose_precision(config),
-    )
+    """Options of the optimiser, with the precision that the device has."""
+    return replace(select(config, Optimisation), precision=choose_precision(config))

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from seit_cl.core.options import PROBABILITY, CheckedOptions, option
+
 __all__ = [
+    "FlipOptions",
     "Mode",
     "blocks",
     "center_crop",
@@ -29,6 +33,15 @@ TRIES = 10  # torchvision's number of tries before it falls back to the centre
 CUBIC_A = -0.75  # the cubic kernel of torch.nn.functional.interpolate
 BLOCK_VALUES = 2**18  # float32 values of a cache block, 1 MiB
 EDGE_EPS = 1e-4  # pixels; a box edge this close to a whole pixel counts as lying on it
+
+
+@dataclass(frozen=True)
+class FlipOptions(CheckedOptions):
+    """The option of mirroring, which token and pixel augmentation share."""
+
+    flip_p: float = option(
+        0.5, "probability that an image is mirrored, in pixels or in tokens", PROBABILITY
+    )
 
 
 def check_generator(generator: torch.Generator, device: torch.device) -> None:

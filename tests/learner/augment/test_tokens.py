@@ -6,15 +6,17 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from seit_cl.core.errors import UserError
 from seit_cl.learner.augment.crops import crop_resize, random_resized_boxes
 from seit_cl.learner.augment.tokens import (
     Combine,
     TokenAugment,
-    TokenAugmentConfig,
+    TokenAugmentConstants,
+    TokenAugmentOptions,
     nearest_codes,
 )
 
-OFF = TokenAugmentConfig(eda_synonym_p=0.0, eda_swap_p=0.0, flip_p=0.0, rrc=False, noise_p=0.0)
+OFF = TokenAugmentOptions(synonym_p=0.0, swap_p=0.0, flip_p=0.0, token_rrc=1.0, noise_p=0.0)
 
 
 def gen(seed: int = 0, device: str = "cpu") -> torch.Generator:
@@ -37,7 +39,9 @@ def test_token_rrc_equals_one_hot_interpolation() -> None:
     tokens, module = (
         grid(),
         TokenAugment(
-            codebook(), "concat", TokenAugmentConfig(eda_synonym_p=0, eda_swap_p=0, noise_p=0)
+            codebook(),
+            "concat",
+            TokenAugmentOptions(synonym_p=0, swap_p=0, noise_p=0, token_rrc=0.08),
         ),
     )
     got = module(tokens, gen(1))
@@ -92,7 +96,7 @@ def test_nearest_codes() -> None:
 @pytest.mark.parametrize("groups", [1, 2])
 def test_synonym_rate_and_membership(groups: int) -> None:
     tokens = grid(3000, groups, 16)
-    module = TokenAugment(codebook(groups), "sum", TokenAugmentConfig(eda_swap_p=0.0))
+    module = TokenAugment(codebook(groups), "sum", TokenAugmentOptions(swap_p=0.0))
     out = module.eda(tokens, gen())
     changed = out != tokens
     assert abs(float(changed.float().mean()) - 0.0625) < 0.006
@@ -109,7 +113,7 @@ def test_synonym_rate_and_membership(groups: int) -> None:
 def test_swap_permutes_two_squares() -> None:
     tokens = torch.arange(32 * 32, dtype=torch.int16).view(1, 1, 32, 32).expand(2000, 2, 32, 32)
     module = TokenAugment(
-        torch.randn(2, 1024, 2, generator=gen()), "sum", TokenAugmentConfig(eda_synonym_p=0.0)
+        torch.randn(2, 1024, 2, generator=gen()), "sum", TokenAugmentOptions(synonym_p=0.0)
     )
     out = module.eda(tokens, gen())
     assert torch.equal(out.flatten(2).sort(2).values, tokens.flatten(2))
@@ -126,15 +130,19 @@ def test_swap_permutes_two_squares() -> None:
 @pytest.mark.parametrize("side", [4, 5, 7, 12])
 def test_swap_always_finds_room(side: int) -> None:
     tokens = torch.arange(side * side).view(1, 1, side, side).expand(500, 1, side, side)
-    config = TokenAugmentConfig(eda_synonym_p=0.0, eda_swap_p=1.0, eda_swap_side=1 / 3)
-    out = TokenAugment(torch.randn(1, 144, 2, generator=gen()), "sum", config).eda(tokens, gen())
+    options = TokenAugmentOptions(synonym_p=0.0, swap_p=1.0)
+    constants = TokenAugmentConstants(swap_side=1 / 3)
+    book = torch.randn(1, 144, 2, generator=gen())
+    out = TokenAugment(book, "sum", options, constants=constants).eda(tokens, gen())
     assert torch.equal(out.flatten(1).sort(1).values, tokens.flatten(1))
     assert bool((out != tokens).flatten(1).any(1).all())
 
 
 def test_eda_is_exclusive() -> None:
     tokens = grid(2000, 1, 16)
-    out = TokenAugment(codebook(), "sum", TokenAugmentConfig(eda_token_p=1.0)).eda(tokens, gen())
+    out = TokenAugment(codebook(), "sum", constants=TokenAugmentConstants(token_p=1.0)).eda(
+        tokens, gen()
+    )
     changed = (out != tokens).flatten(1).float().mean(1)
     assert abs(float((changed == 1).float().mean()) - 0.25) < 0.03
     swapped = (changed > 0) & (changed < 1)
@@ -148,7 +156,9 @@ def test_eda_is_exclusive() -> None:
 
 def test_noise_statistics() -> None:
     module = TokenAugment(
-        codebook(), "sum", TokenAugmentConfig(noise_channel_std=0.3, noise_element_std=0.2)
+        codebook(),
+        "sum",
+        constants=TokenAugmentConstants(noise_channel_std=0.3, noise_element_std=0.2),
     )
     zeros = torch.zeros(2000, 8, 10, 10)
     out = module.noise(zeros, gen())
@@ -181,21 +191,26 @@ def test_off_is_identity_and_eval_the_centre() -> None:
 
 
 @pytest.mark.parametrize(
+    "change", [{"synonym_p": 0.0}, {"swap_p": 0.0}, {"token_rrc": 1.0}, {"noise_p": 0.0}]
+)
+def test_each_option_alone_can_be_off(change: dict[str, float]) -> None:
+    module = TokenAugment(codebook(), "concat", TokenAugmentOptions(**change))
+    assert torch.isfinite(module(grid(), gen())).all()
+
+
+@pytest.mark.parametrize(
     "change",
     [
-        {"eda_synonym_p": 0.0},
-        {"eda_token_p": 0.0},
-        {"eda_synonyms": 0},
-        {"eda_swap_p": 0.0},
-        {"eda_swap_side": 0.0},
-        {"rrc": False},
-        {"noise_p": 0.0},
+        {"token_p": 0.0},
+        {"synonyms": 0},
+        {"swap_side": 0.0},
         {"noise_channel_std": 0.0},
         {"noise_element_std": 0.0},
     ],
 )
-def test_each_switch_alone(change: dict[str, float]) -> None:
-    module = TokenAugment(codebook(), "concat", TokenAugmentConfig(**change))  # type: ignore[arg-type]
+def test_each_strength_alone_can_be_zero(change: dict[str, float]) -> None:
+    constants = TokenAugmentConstants(**change)  # type: ignore[arg-type]
+    module = TokenAugment(codebook(), "concat", constants=constants)
     assert torch.isfinite(module(grid(), gen())).all()
 
 
@@ -220,14 +235,12 @@ def test_errors() -> None:
         module(grid(groups=2), gen())
     with pytest.raises(ValueError):
         module(grid(side=16), train=False)
-    for bad in (
-        {"noise_p": 2.0},
-        {"eda_synonym_p": 0.6, "eda_swap_p": 0.6},
-        {"eda_swap_side": 0.5},
-        {"noise_element_std": -1},
-    ):
+    for options in ({"noise_p": 2.0}, {"synonym_p": 0.6, "swap_p": 0.6}):
+        with pytest.raises(UserError):
+            TokenAugmentOptions(**options)
+    for constants in ({"swap_side": 0.5}, {"noise_element_std": -1.0}):
         with pytest.raises(ValueError):
-            TokenAugmentConfig(**bad)
+            TokenAugmentConstants(**constants)  # type: ignore[arg-type]
 
 
 @pytest.mark.cuda
@@ -246,7 +259,7 @@ def test_cuda() -> None:
 
 
 MIRROR = torch.arange(50).roll(25)[None]
-FLIPS = TokenAugmentConfig(eda_synonym_p=0.0, eda_swap_p=0.0, rrc=False, noise_p=0.0, flip_p=0.5)
+FLIPS = TokenAugmentOptions(synonym_p=0.0, swap_p=0.0, token_rrc=1.0, noise_p=0.0, flip_p=0.5)
 
 
 def test_a_flip_mirrors_grid_and_codes_of_about_that_share_of_images() -> None:
@@ -263,18 +276,18 @@ def test_every_group_has_its_own_mirror_images() -> None:
         grid(20, 2),
         torch.stack([torch.arange(50).roll(25), torch.arange(49, -1, -1)]),
     )
-    config = TokenAugmentConfig(flip_p=1.0)
-    out = TokenAugment(codebook(2), "concat", config, 28, mirrors).flip(tokens, gen(3))
+    options = TokenAugmentOptions(flip_p=1.0)
+    out = TokenAugment(codebook(2), "concat", options, 28, mirrors).flip(tokens, gen(3))
     assert torch.equal(out[:, 0], ((tokens[:, 0] + 25) % 50).flip(-1)) and torch.equal(
         out[:, 1], (49 - tokens[:, 1]).flip(-1)
     )
 
 
-@pytest.mark.parametrize(("mirror", "config"), [(None, FLIPS), (MIRROR, OFF)])
+@pytest.mark.parametrize(("mirror", "options"), [(None, FLIPS), (MIRROR, OFF)])
 def test_without_mirror_images_or_at_probability_0_nothing_flips(
-    mirror: torch.Tensor | None, config: TokenAugmentConfig
+    mirror: torch.Tensor | None, options: TokenAugmentOptions
 ) -> None:
-    module, draws = TokenAugment(codebook(), "sum", config, 28, mirror), gen(3)
+    module, draws = TokenAugment(codebook(), "sum", options, 28, mirror), gen(3)
     before = draws.get_state()
     assert module.flip(grid(), draws) is not None and torch.equal(
         module.flip(grid(), draws), grid()
@@ -293,7 +306,9 @@ def test_several_codes_a_position_are_cropped_as_their_embedding(
 ) -> None:
     module, tokens = (
         TokenAugment(
-            codebook(2), combine, TokenAugmentConfig(eda_synonym_p=0, eda_swap_p=0, noise_p=0)
+            codebook(2),
+            combine,
+            TokenAugmentOptions(synonym_p=0, swap_p=0, noise_p=0, token_rrc=0.08),
         ),
         grid(6, 2),
     )

@@ -1,0 +1,95 @@
+"""Options of a command: name, type, default, help line and range are declared once, beside their use.
+
+An option is a field of a frozen dataclass that subclasses `CheckedOptions`:
+
+    @dataclass(frozen=True)
+    class Optimisation(CheckedOptions):
+        warmup: float = option(0.1, "share of the steps that warm up", PROBABILITY)
+
+A run's configuration inherits from all such dataclasses. So it is flat, on the command line, in YAML
+and in Python, and a new option is one new field.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeVar
+
+from seit_cl.core.errors import UserError
+
+T = TypeVar("T")
+_HELP = "help"
+_RANGE = "range"
+
+
+@dataclass(frozen=True)
+class Range:
+    """The values that an option may have.
+
+    Args:
+        contains: tells whether a value may be taken.
+        text: continues "must be", e.g. "at least 1".
+    """
+
+    contains: Callable[[float], bool]
+    text: str
+
+
+AT_LEAST_1 = Range(lambda value: value >= 1, "at least 1")
+NOT_NEGATIVE = Range(lambda value: 0 <= value < math.inf, "0 or more")
+POSITIVE = Range(lambda value: 0 < value < math.inf, "above 0")
+PROBABILITY = Range(lambda value: 0 <= value <= 1, "from 0 to 1")
+AREA = Range(lambda value: 0 < value <= 1, "a fraction above 0 and up to 1")
+
+
+def option(default: Any, help: str, within: Range | None = None) -> Any:
+    """Declare an option, as a field of a frozen dataclass.
+
+    Args:
+        default: its value where none is given.
+        help: its line of --help.
+        within: its range; None for options whose type says enough.
+    """
+    return field(default=default, metadata={_HELP: help, _RANGE: within})
+
+
+@dataclass(frozen=True)
+class CheckedOptions:
+    """Options that refuse values outside their ranges."""
+
+    def __post_init__(self) -> None:
+        """Check every range.
+
+        Raises:
+            UserError: naming the option, its value and its range.
+        """
+        for declared in fields(self):
+            within: Range | None = declared.metadata.get(_RANGE)
+            value = getattr(self, declared.name)
+            if within is not None and not within.contains(value):
+                raise UserError(f"{flag(declared.name)} {value:g}: must be {within.text}")
+
+
+def flag(name: str) -> str:
+    """Spell an option's name as on the command line: "--replay-batch" for "replay_batch"."""
+    return f"--{name.replace('_', '-')}"
+
+
+def help_line(options_type: type[Any], name: str) -> str:
+    """The help of one of the options of a dataclass."""
+    for declared in fields(options_type):
+        if declared.name == name:
+            return str(declared.metadata[_HELP])
+    raise KeyError(name)
+
+
+def select(options: Any, part: type[T]) -> T:
+    """Take the options that belong to one part of a configuration.
+
+    Args:
+        options: a dataclass with at least the part's options.
+        part: the dataclass to build.
+    """
+    return part(**{own.name: getattr(options, own.name) for own in fields(part)})  # type: ignore[arg-type]
