@@ -28,7 +28,7 @@ class BlurryOptions:
 
     Args:
         disjoint: percent of the classes that appear in one experience only; N in the papers.
-        level: percent of the other classes' images that leave their own experience; M in the papers.
+        level: percent of the other classes' images that leave their experience; M in the papers.
     """
 
     disjoint: float = 50.0

@@ -24,8 +24,8 @@ class DomainOptions:
     """Options of domain-incremental.
 
     Args:
-        domains: subfolders of --data-root in the requested order, joined by "+"; empty: all, sorted.
-        corruptions: names of corruptions in the requested order, joined by "+". Each becomes a
+        domains: subfolders of --data-root in order, joined by "+"; empty: all of them, sorted.
+        corruptions: names of corruptions in order, joined by "+". Each becomes a
             domain made of the images in --data-root, after a clean one. Empty: --data-root has a
             folder for each domain.
         severity: severity of the corruptions, 1 to 5.

@@ -28,7 +28,7 @@ class LongTailedOptions:
     """Options of long-tailed.
 
     Args:
-        ratio: images of the largest class over those of the smallest; 100 is the paper's rho = 0.01.
+        ratio: size of the largest class over that of the smallest; 100 is the paper's rho = 0.01.
         order: "shuffled" deals the sizes over the classes at random; with "ordered" the stream goes
             from large to small classes.
     """

@@ -1,4 +1,4 @@
-"""What a dataset is to the rest of the package: named lists of image files and their labels."""
+"""Datasets: a train and a val split of image files with labels."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from seit_cl.core.errors import UserError
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """The image files of one split.
+    """The samples of one split.
 
     Args:
-        paths: N files, sorted by class and then by name; none where the dataset has no images.
+        paths: N image files, sorted by class and then by name; empty if the dataset has no images.
         labels: (N,) int64, positions in the dataset's sorted classes.
     """
 
@@ -30,10 +30,15 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def subset(self, rows: Tensor, places: Tensor) -> Split:
-        """The samples at rows (n,), with labels that `places` (C,) gives to the old ones."""
-        paths = [self.paths[i] for i in rows.tolist()] if self.paths else []
-        return Split(paths, places[self.labels[rows]])
+    def take(self, rows: Tensor, new_labels: Tensor) -> Split:
+        """Select samples and relabel them.
+
+        Args:
+            rows: (n,) int64, the samples.
+            new_labels: (C,) int64, the new label of each old one.
+        """
+        paths = [self.paths[row] for row in rows.tolist()] if self.paths else []
+        return Split(paths, new_labels[self.labels[rows]])
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,13 +46,13 @@ class Dataset:
     """A train and a val split over the same classes.
 
     Args:
-        name: what results call it.
-        root: the folder that holds both splits.
-        classes: the class folders' names, sorted; a label is a position here.
-        train: the files that are learnt from.
-        val: the files that are tested on.
+        name: name in results.
+        root: the folder that has both splits.
+        classes: names of the class folders, sorted; a label is a position in this list.
+        train: training samples.
+        val: test samples.
         skipped: unreadable images that were left out.
-        held_out: how the val split was made where the folder has none, in a few words; "" where it has one.
+        held_out: description of the holdout that made the val split; "" if the folder has one.
     """
 
     name: str
@@ -60,56 +65,69 @@ class Dataset:
 
     @property
     def has_images(self) -> bool:
-        """Whether there are files to read pixels from."""
+        """True if there are image files to read."""
         return True
 
     def subset(self, classes: Iterable[str]) -> Dataset:
-        """The part of some classes: their images in both splits, labels counted anew. All of them: the dataset itself.
+        """The samples of some classes in both splits, relabelled from 0.
 
         Args:
-            classes: names that are among the dataset's.
+            classes: names of classes of the dataset.
+
+        Returns:
+            A new dataset, or this one if all of its classes are named.
         """
-        wanted = set(classes)
-        assert wanted <= set(self.classes), sorted(wanted - set(self.classes))
-        if len(wanted) == len(self.classes):
+        names = set(classes)
+        assert names <= set(self.classes), sorted(names - set(self.classes))
+        if len(names) == len(self.classes):
             return self
-        keep = torch.tensor([name in wanted for name in self.classes])
-        train, val = (keep[split.labels].nonzero()[:, 0] for split in (self.train, self.val))
-        return self._taken(
-            [name for name in self.classes if name in wanted], train, val, keep.cumsum(0) - 1
+        selected = torch.tensor([name in names for name in self.classes])
+        return self._take(
+            classes=[name for name in self.classes if name in names],
+            train=selected[self.train.labels].nonzero()[:, 0],
+            val=selected[self.val.labels].nonzero()[:, 0],
+            new_labels=selected.cumsum(0) - 1,
         )
 
-    def _taken(self, classes: list[str], train: Tensor, val: Tensor, places: Tensor) -> Dataset:
-        """Samples (n,) of train and of val as a dataset of these classes; `places` (C,) has the new label of each old one."""
+    def _take(self, classes: list[str], train: Tensor, val: Tensor, new_labels: Tensor) -> Dataset:
+        """Select samples of both splits.
+
+        Args:
+            classes: names of the remaining classes.
+            train: (n,) int64, rows of the train split.
+            val: (n,) int64, rows of the val split.
+            new_labels: (C,) int64, the new label of each old one.
+        """
         return replace(
             self,
             classes=classes,
-            train=self.train.subset(train, places),
-            val=self.val.subset(val, places),
+            train=self.train.take(train, new_labels),
+            val=self.val.take(val, new_labels),
         )
 
     @cached_property
     def identity(self) -> str:
-        """16 hex digits over the files' names and sizes: the same images in another place have the same.
+        """16 hex digits over the names and sizes of the files, the same wherever the images are.
 
         Raises:
-            UserError: a listed file is gone.
+            UserError: a listed file is missing.
         """
         return self._digest(lambda stat: f"{stat.st_size}")
 
     @cached_property
     def manifest(self) -> str:
-        """16 hex digits that change when a file of either split comes, goes, or has another size or mtime.
+        """16 hex digits that change with the name, size or modification time of any file.
 
         Raises:
-            UserError: a listed file is gone.
+            UserError: a listed file is missing.
         """
         return self._digest(lambda stat: f"{stat.st_size}\0{stat.st_mtime_ns}")
 
-    def _digest(self, facts: Callable[[os.stat_result], str]) -> str:
-        digest = hashlib.sha256(
-            f"{len(self.train)} train\n".encode() if self.held_out else b""
-        )  # else the paths tell
+    def _digest(self, describe: Callable[[os.stat_result], str]) -> str:
+        digest = hashlib.sha256()
+        if self.held_out:
+            # The paths do not tell the splits apart here.
+            digest.update(f"{len(self.train)} train\n".encode())
         for path in [*self.train.paths, *self.val.paths]:
             try:
                 stat = path.stat()
@@ -118,5 +136,11 @@ class Dataset:
                     f"{path}: cannot be read ({error.strerror}); restore it or start again"
                 ) from error
             relative = path.relative_to(self.root).as_posix()
-            digest.update(f"{relative}\0{facts(stat)}\n".encode())
+            digest.update(f"{relative}\0{describe(stat)}\n".encode())
         return digest.hexdigest()[:16]
+
+
+def empty_classes(classes: list[str], labels: Tensor) -> list[str]:
+    """Names of the classes without a sample; `labels` (N,) int64 are positions in `classes`."""
+    counts = torch.bincount(labels, minlength=len(classes))
+    return [name for name, count in zip(classes, counts.tolist(), strict=True) if count == 0]

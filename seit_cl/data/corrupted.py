@@ -1,4 +1,4 @@
-"""A dataset's images in domains: clean in the first, corrupted in the others; made once, as files in a folder of the cache."""
+"""A dataset's images in domains, clean and corrupted, written once to a folder in the cache."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,11 +22,40 @@ from seit_cl.data.domains import DomainDataset, list_domains
 from seit_cl.data.images import default_threads, load_image, no_pixel_limit
 from seit_cl.data.listing import some_names
 
-VERSION = 1  # of the images: raise it whenever the same settings would give others
+VERSION = 1  # of the images; raise it if the same settings would give others
 CLEAN = "clean"
-MTIME = 1_600_000_000  # seconds; constant, so that a dataset's manifest is too
-CHUNK = 256  # images between two calls of progress
-Work = tuple[str, str, Path]  # domain, split, image
+MTIME = 1_600_000_000  # seconds; constant, so that a dataset's manifest is constant too
+CHUNK = 256  # images between two reports of progress
+
+
+@dataclass(frozen=True)
+class CorruptionSettings:
+    """Settings that all corrupted images share.
+
+    Args:
+        severity: 1 to 5.
+        side: side of the image in pixels.
+    """
+
+    severity: int
+    side: int
+
+
+@dataclass(frozen=True)
+class ImageJob:
+    """One file to make.
+
+    Args:
+        source: path of the original.
+        name: path of the original relative to its dataset.
+        domain: CLEAN or the name of a corruption.
+        folder: where the file goes, relative to the folder of all domains.
+    """
+
+    source: Path
+    name: str
+    domain: str
+    folder: Path
 
 
 def open_corrupted(
@@ -38,125 +67,136 @@ def open_corrupted(
     seed: int,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> DomainDataset:
-    """The dataset in 1 + len(corruptions) domains. A train image is in one domain, a val image in every one.
+    """Open a dataset in 1 + len(corruptions) domains, making the images on the first call.
 
-    Clean files are copied as they are. Corrupted ones are PNG files of the middle square; a file depends on its name, its
-    domain and the severity alone, not on others.
+    A train image is in one domain, a val image in every one. Clean files are copied as they are;
+    corrupted ones are PNG files of the central square. The contents of a file depend only on its
+    name, its domain and the severity.
 
     Args:
-        cache_dir: where generated data is kept.
-        clean: the dataset; its manifest is part of the folder's name, as are the other settings.
-        corruptions: names of seit_cl.data.corruptions, in the order of the domains.
+        cache_dir: folder of generated data.
+        clean: the original dataset. Its manifest is part of the new folder's name, as are all other
+            settings.
+        corruptions: names in seit_cl.data.corruptions, in the order of the domains.
         severity: 1 to 5.
-        side: of corrupted images, pixels.
-        seed: deals every class's train images over the domains.
-        progress: called with images done and images in all.
+        side: side of corrupted images in pixels.
+        seed: seed that deals every class's train images over the domains.
+        progress: called with the images made so far and the number of images.
 
     Raises:
-        UserError: a class with fewer train images than there are domains, an unreadable image, or a cache that cannot be
-            written.
+        UserError: a class with fewer train images than there are domains, an unreadable image, or a
+            cache that cannot be written.
     """
     domains = [CLEAN, *corruptions]
-    settings = f"v{VERSION}\0{clean.manifest}\0{'+'.join(domains)}\0{severity}\0{side}\0{seed}"
-    root = Path(cache_dir) / f"corrupted-{hashlib.sha256(settings.encode()).hexdigest()[:16]}"
+    key = f"v{VERSION}\0{clean.manifest}\0{'+'.join(domains)}\0{severity}\0{side}\0{seed}"
+    digest = hashlib.sha256(key.encode()).hexdigest()[:16]
+    root = Path(cache_dir) / f"corrupted-{digest}"
     if not root.is_dir():
-        work = list(_work(clean, domains, seed))
+        jobs = _list_jobs(clean, domains, seed)
         try:
-            _write(root, clean, work, severity, side, progress)
+            _make_all(root, jobs, CorruptionSettings(severity, side), progress)
         except OSError as error:
-            problem = (
-                f"{cache_dir}: the corrupted images cannot be written ({error.strerror or error})"
-            )
-            raise UserError(f"{problem}; set SEIT_CL_CACHE to a folder with room") from error
-    return replace(
-        list_domains(root, domains), name=clean.name, skipped=clean.skipped, held_out=clean.held_out
-    )
+            reason = error.strerror or error
+            raise UserError(
+                f"{cache_dir}: the corrupted images cannot be written ({reason}); "
+                "set SEIT_CL_CACHE to a folder with space"
+            ) from error
+    dataset = list_domains(root, domains)
+    return replace(dataset, name=clean.name, skipped=clean.skipped, held_out=clean.held_out)
 
 
 def deal(labels: Tensor, domains: int, seed: int) -> np.ndarray:
-    """(N,) the domain of every train image: a class's images are dealt evenly, in an order of the generator's; what does not
-    divide goes to domains that differ from class to class.
+    """Deal the images of every class evenly over the domains, in random order.
+
+    The remainder goes to domains that differ from class to class.
 
     Args:
         labels: (N,) int64.
-        domains: how many.
-        seed: of the generator.
+        domains: number of domains.
+        seed: seed of the order.
+
+    Returns:
+        (N,) int64, the domain of every image.
     """
-    draw, where = np.random.RandomState(seed), np.empty(len(labels), np.int64)
+    generator = np.random.RandomState(seed)
+    domain_of = np.empty(len(labels), np.int64)
     for label in labels.unique().tolist():
         ids = np.flatnonzero(labels.numpy() == label)
-        where[draw.permutation(ids)] = (np.arange(len(ids)) + label) % domains
-    return where
+        domain_of[generator.permutation(ids)] = (np.arange(len(ids)) + label) % domains
+    return domain_of
 
 
-def _work(clean: Dataset, domains: Sequence[str], seed: int) -> Iterator[Work]:
-    """Every file to make."""
+def _list_jobs(clean: Dataset, domains: Sequence[str], seed: int) -> list[ImageJob]:
+    """Every file to make.
+
+    Raises:
+        UserError: a class has too few train images.
+    """
     counts = np.bincount(clean.train.labels.numpy(), minlength=len(clean.classes))
     few = [name for name, count in zip(clean.classes, counts, strict=True) if count < len(domains)]
     if few:
         raise UserError(
-            f"{clean.root}: fewer train images than the {len(domains)} domains in {some_names(few)}; "
-            "name fewer corruptions"
+            f"{clean.root}: fewer train images than the {len(domains)} domains in "
+            f"{some_names(few)}; name fewer corruptions"
         )
-    for path, domain in zip(
-        clean.train.paths, deal(clean.train.labels, len(domains), seed), strict=True
-    ):
-        yield domains[domain], "train", path
+
+    def job(path: Path, domain: str, split: str, label: int) -> ImageJob:
+        name = path.relative_to(clean.root).as_posix()
+        return ImageJob(path, name, domain, Path(domain, split, clean.classes[label]))
+
+    jobs = []
+    train_domains = deal(clean.train.labels, len(domains), seed).tolist()
+    train = zip(clean.train.paths, clean.train.labels.tolist(), train_domains, strict=True)
+    for path, label, domain in train:
+        jobs.append(job(path, domains[domain], "train", label))
     for domain_name in domains:
-        for path in clean.val.paths:
-            yield domain_name, "val", path
+        for path, label in zip(clean.val.paths, clean.val.labels.tolist(), strict=True):
+            jobs.append(job(path, domain_name, "val", label))
+    return jobs
 
 
-def _write(
+def _make_all(
     root: Path,
-    clean: Dataset,
-    work: list[Work],
-    severity: int,
-    side: int,
+    jobs: list[ImageJob],
+    settings: CorruptionSettings,
     progress: Callable[[int, int], None],
 ) -> None:
-    """Makes a folder of all files; it gets its name when it is whole."""
+    """Make all files in a temporary folder that is renamed when it is complete."""
     root.parent.mkdir(parents=True, exist_ok=True)
-    making = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
-    classes = {
-        path: clean.classes[label]
-        for split in (clean.train, clean.val)
-        for path, label in zip(split.paths, split.labels.tolist(), strict=True)
-    }
+    temporary = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
 
-    def make(item: Work) -> None:
-        domain, split, path = item
-        folder = making / domain / split / classes[path]
+    def make(job: ImageJob) -> None:
+        folder = temporary / job.folder
         folder.mkdir(parents=True, exist_ok=True)
-        _make(path, path.relative_to(clean.root).as_posix(), domain, severity, side, folder)
+        _make_file(job, settings, folder)
 
     try:
         with no_pixel_limit(), ThreadPoolExecutor(default_threads()) as pool:
-            for start in range(0, len(work), CHUNK):
-                progress(start, len(work))
-                list(pool.map(make, work[start : start + CHUNK]))
-        progress(len(work), len(work))
-        making.chmod(0o755)
+            for start in range(0, len(jobs), CHUNK):
+                progress(start, len(jobs))
+                list(pool.map(make, jobs[start : start + CHUNK]))
+        progress(len(jobs), len(jobs))
+        temporary.chmod(0o755)
         try:
-            os.replace(making, root)
+            os.replace(temporary, root)
         except OSError:  # another process was faster
             if not root.is_dir():
                 raise
     finally:
-        shutil.rmtree(making, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _make(path: Path, name: str, domain: str, severity: int, side: int, folder: Path) -> None:
-    """One file of a domain; `name` is the image's in its dataset."""
-    flat = name.replace("/", "-")  # folders below a class may hold files of one name
-    if domain == CLEAN:
-        target = folder / flat
-        shutil.copyfile(path, target)
+def _make_file(job: ImageJob, settings: CorruptionSettings, folder: Path) -> None:
+    """Make one file in its folder."""
+    flat_name = job.name.replace("/", "-")  # folders below a class may have files of one name
+    if job.domain == CLEAN:
+        target = folder / flat_name
+        shutil.copyfile(job.source, target)
     else:
-        digest = hashlib.sha256(f"{name}\0{domain}\0{severity}".encode()).digest()
-        image = corrupt(
-            load_image(path, side), domain, severity, int.from_bytes(digest[:4], "little")
-        )
-        target = folder / f"{flat}.png"
-        Image.fromarray(image).save(target, compress_level=3)
+        key = f"{job.name}\0{job.domain}\0{settings.severity}"
+        seed = int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "little")
+        image = load_image(job.source, settings.side)
+        target = folder / f"{flat_name}.png"
+        corrupted = corrupt(image, job.domain, settings.severity, seed)
+        Image.fromarray(corrupted).save(target, compress_level=3)
     os.utime(target, (MTIME, MTIME))

@@ -1,7 +1,8 @@
-"""A val split for folders that have none: a part of every class, held out by a hash of the files' names.
+"""A val split for folders without one: a part of every class, chosen by a hash of file names.
 
-An image's rank in its class depends on the two names and the seed alone: other classes, the machine and the order of the disk
-move nothing, and a class that gains images keeps nearly all of those that it held out.
+The rank of an image in its class depends on the names of the file and of its class and on the seed
+alone. Other classes, the machine and the order of files on the disk change nothing, and a class
+that gains images still holds out nearly all of the earlier ones.
 """
 
 from __future__ import annotations
@@ -17,26 +18,28 @@ from seit_cl.data.listing import Files, some_names
 
 @dataclass(frozen=True)
 class Holdout:
-    """How much of every class is held out, and which.
+    """Rule that holds out a part of every class.
 
     Args:
-        fraction: of a class's images, above 0 and below 1; at least one image is held out, and at least one is not.
-        seed: of the choice.
+        fraction: part of a class's images, between 0 and 1; at least one image is held out, and at
+            least one is not.
+        seed: seed of the choice.
     """
 
     fraction: float = 0.2
     seed: int = 0
 
     def __str__(self) -> str:
-        """For the line that a run prints of its data."""
-        return f"no val/: {100 * self.fraction:.3g} % of every class held out, --split-seed {self.seed}"
+        """Description for results and for the line that a run prints about its data."""
+        percent = f"{100 * self.fraction:.3g} %"
+        return f"no val/: {percent} of every class held out, --split-seed {self.seed}"
 
     def split(self, root: Path, files: Files) -> tuple[Files, Files]:
-        """Train and val files of every class, each sorted as they came.
+        """Divide the files of every class into train and val, each in their present order.
 
         Args:
-            root: folder of the class folders, for messages.
-            files: by class; a class without any is left as it is.
+            root: folder of the class folders; names are relative to it.
+            files: files by class; an empty class stays empty.
 
         Raises:
             UserError: a class has a single image.
@@ -44,22 +47,22 @@ class Holdout:
         single = [name for name, paths in files.items() if len(paths) == 1]
         if single:
             raise UserError(
-                f"{root}: one image alone in {some_names(single)}; without val/ a class needs two, one to learn from and "
-                "one to be tested on"
+                f"{root}: one image alone in {some_names(single)}; without val/ a class needs two, "
+                "one to train on and one to be tested on"
             )
         train: Files = {}
         val: Files = {}
         for name, paths in files.items():
             count = max(1, min(len(paths) - 1, int(self.fraction * len(paths) + 0.5)))
-            held = set(sorted(paths, key=lambda path: self._rank(root, path))[:count])
-            train[name] = [path for path in paths if path not in held]
-            val[name] = [path for path in paths if path in held]
+            ranks = {path: self._rank(root, path) for path in paths}
+            val_paths = set(sorted(paths, key=ranks.__getitem__)[:count])
+            train[name] = [path for path in paths if path not in val_paths]
+            val[name] = [path for path in paths if path in val_paths]
         return train, val
 
     def _rank(self, root: Path, path: Path) -> bytes:
-        name = unicodedata.normalize(
-            "NFC", path.relative_to(root).as_posix()
-        )  # macOS writes names decomposed
+        # macOS writes decomposed names.
+        name = unicodedata.normalize("NFC", path.relative_to(root).as_posix())
         return hashlib.sha256(f"{self.seed}\0{name}".encode(errors="surrogateescape")).digest()
 
 

@@ -1,4 +1,4 @@
-"""Which files of a folder are images, and of which class."""
+"""Listing of the image files in a folder."""
 
 from __future__ import annotations
 
@@ -11,32 +11,36 @@ Files = dict[str, list[Path]]  # by class
 
 
 def subfolders(folder: Path) -> list[str]:
-    """Names of the folders in a folder, sorted, hidden ones left out."""
+    """Names of the subfolders of a folder, sorted, without hidden ones."""
     with os.scandir(folder) as entries:
         return sorted(e.name for e in entries if not e.name.startswith(".") and e.is_dir())
 
 
 def image_files(folder: Path) -> list[Path]:
-    """Image files directly in a folder, sorted, hidden ones left out; empty where there is no such folder."""
+    """Image files directly in a folder, sorted, without hidden ones; empty if it does not exist."""
     if not folder.is_dir():
         return []
     with os.scandir(folder) as entries:
         names = [
-            e.name
-            for e in entries
-            if e.name.lower().endswith(SUFFIXES) and not e.name.startswith(".")
+            entry.name
+            for entry in entries
+            if entry.name.lower().endswith(SUFFIXES) and not entry.name.startswith(".")
         ]
     return [folder / name for name in sorted(names)]
 
 
 def list_class(folder: Path) -> list[Path]:
     """Image files of one class: in its folder and one folder deeper."""
-    return image_files(folder) + [
-        path for name in subfolders(folder) for path in image_files(folder / name)
-    ]
+    files = image_files(folder)
+    for name in subfolders(folder):
+        files += image_files(folder / name)
+    return files
 
 
 def some_names(names: Iterable[str]) -> str:
-    """A few names for a message."""
-    known = sorted(names)
-    return ", ".join(known[:3]) + (f" and {len(known) - 3} more" if len(known) > 3 else "")
+    """The first three names and the number of others, for a message."""
+    ordered = sorted(names)
+    text = ", ".join(ordered[:3])
+    if len(ordered) > 3:
+        text += f" and {len(ordered) - 3} more"
+    return text

@@ -1,4 +1,4 @@
-"""What an experience offers to the memory: ids and labels, and everything else made when asked for."""
+"""Samples offered to the memory: ids and labels, with contents that are loaded on demand."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class SampleSource(Protocol):
-    """Where the views of samples come from. Every method takes ids (B,) int64 of the train set."""
+    """Source of the contents of samples, by ids (B,) int64, which are indices of the train set."""
 
     def tokens(self, ids: Tensor) -> Tensor:
         """Token grids (B, G, H, W) int16, on the CPU."""
@@ -18,7 +18,7 @@ class SampleSource(Protocol):
         """Images (B, 3, S, S) uint8 at the learner's resolution, on the CPU."""
 
     def files(self, ids: Tensor) -> list[bytes]:
-        """The original files' bytes, one a sample."""
+        """Bytes of the original files, one for each sample."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Samples:
     Args:
         ids: (B,) int64, each sample's index in the train set; stable over a run.
         labels: (B,) int64, positions in the scenario's class order.
-        source: gives tokens, pixels and files when they are asked for.
+        source: loads tokens, pixels and files on demand.
     """
 
     ids: Tensor
@@ -50,5 +50,5 @@ class Samples:
         return self.source.pixels(self.ids)
 
     def files(self) -> list[bytes]:
-        """The original files' bytes."""
+        """Bytes of the original files."""
         return self.source.files(self.ids)

@@ -85,7 +85,7 @@ class ScenarioRecipe:
 
     @property
     def makes_images(self) -> bool:
-        """True if `select` derives new images from the dataset's; all of these are checked first."""
+        """True if `select` makes new images from the dataset's, which are all checked first."""
         return False
 
     def list_dataset(self, root: Path, holdout: Holdout) -> Dataset:

@@ -1,4 +1,4 @@
-"""A token file as a dataset: labels and classes of both splits, tokens ready, and no images."""
+"""Datasets of tokens: a token file or a SeiT release, with labels and tokens but no images."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from seit_cl.core.cache import cache_folder
 from seit_cl.core.errors import UserError
-from seit_cl.data.base import Dataset, Split
+from seit_cl.data.base import Dataset, Split, empty_classes
 from seit_cl.data.listing import some_names
 from seit_cl.data.seit.release import is_release, manifest, read_release
 from seit_cl.data.token_file import (
@@ -26,11 +25,12 @@ from seit_cl.data.token_file import (
 
 @dataclass(frozen=True, eq=False)
 class TokenDataset(Dataset):
-    """A dataset of which tokens are all there is.
+    """A dataset that has tokens only.
 
     Args:
-        file: where they are.
-        rows: samples (n,) of the file's train and val splits that are the dataset's; None: all.
+        file: the token file.
+        rows: (n,) int64 rows of the file's train and val splits that belong to the dataset; None:
+            all rows.
     """
 
     file: TokenFile = field(kw_only=True)
@@ -38,17 +38,16 @@ class TokenDataset(Dataset):
 
     @property
     def has_images(self) -> bool:
-        """Never."""
+        """Always False."""
         return False
 
     @property
     def identity(self) -> str:  # type: ignore[override]
-        """The file's; of some classes, a digest of it and their names."""
+        """The file's identity; for a subset, a digest of it and of the names of the classes."""
         if self.rows is None:
             return self.file.identity
-        return hashlib.sha256("\n".join([self.file.identity, *self.classes]).encode()).hexdigest()[
-            :16
-        ]
+        text = "\n".join([self.file.identity, *self.classes])
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
     def manifest(self) -> str:  # type: ignore[override]
@@ -56,50 +55,62 @@ class TokenDataset(Dataset):
         return self.identity
 
     def tokens(self) -> tuple[Tensor, Tensor]:
-        """Train and val tokens (N, G, H, W) int16, on the disk until they are asked for where they are the whole file's.
+        """Train and val tokens, (N, G, H, W) int16 each.
+
+        Tokens of the whole file stay on the disk until they are used; a subset's are read here.
 
         Raises:
             UserError: a code is outside the codebook.
         """
         self.file.check_codes()
         train, val = (self.file.tokens[split] for split in SPLITS)
-        return (train, val) if self.rows is None else (train[self.rows[0]], val[self.rows[1]])
+        if self.rows is None:
+            return train, val
+        train_rows, val_rows = self.rows
+        return train[train_rows], val[val_rows]
 
-    def _taken(self, classes: list[str], train: Tensor, val: Tensor, places: Tensor) -> Dataset:
-        before = (train, val) if self.rows is None else (self.rows[0][train], self.rows[1][val])
-        return replace(super()._taken(classes, train, val, places), rows=before)  # type: ignore[call-arg]
+    def _take(self, classes: list[str], train: Tensor, val: Tensor, new_labels: Tensor) -> Dataset:
+        rows = (train, val)
+        if self.rows is not None:
+            rows = (self.rows[0][train], self.rows[1][val])
+        selected = super()._take(classes, train, val, new_labels)
+        return replace(selected, rows=rows)  # type: ignore[call-arg]
 
 
 def open_token_dataset(path: Path, release: Path | None = None) -> TokenDataset:
-    """A token file as a dataset.
+    """Open a token file as a dataset.
 
     Args:
         path: the file.
-        release: the folder that it was made of, after which the dataset is called; None: it is called as the file says.
+        release: the release's folder that the file was made of, which gives the dataset its name
+            and root; None: the file's own name.
 
     Raises:
-        UserError: not a token file, without a train or a val split, with grids that are not square, or with a class that one
-            of the splits has no images of.
+        UserError: not a token file, a missing train or val split, grids that are not square, or a
+            class without images in a split.
     """
     file = open_token_file(path)
-    lacking = [split for split in SPLITS if split not in file.tokens]
-    if lacking:
-        raise UserError(f"{path}: has no {lacking[0]} split; a run needs both")
-    if file.grid[1] != file.grid[2]:
-        raise UserError(
-            f"{path}: has grids of {file.grid[1]} x {file.grid[2]} tokens; a run needs square ones"
-        )
+    missing = [split for split in SPLITS if split not in file.tokens]
+    if missing:
+        raise UserError(f"{path}: has no {missing[0]} split; a run needs both")
+    _, height, width = file.grid
+    if height != width:
+        raise UserError(f"{path}: has grids of {height} x {width} tokens; a run needs square ones")
+    classes = file.metadata.classes
     for split, labels in file.labels.items():
-        counts = torch.bincount(labels, minlength=len(file.metadata.classes))
-        empty = [file.metadata.classes[i] for i in (counts == 0).nonzero()[:, 0].tolist()]
+        empty = empty_classes(classes, labels)
         if empty:
             raise UserError(
-                f"{path}: {split} has no images of {some_names(empty)}; leave these classes out of both splits"
+                f"{path}: {split} has no images of {some_names(empty)}; "
+                "leave these classes out of both splits"
             )
-    parts = {split: Split([], labels) for split, labels in file.labels.items()}
-    name = release.resolve().name if release else file.metadata.name
     return TokenDataset(
-        name, release or path, file.metadata.classes, parts["train"], parts["val"], file=file
+        name=release.resolve().name if release else file.metadata.name,
+        root=release or path,
+        classes=classes,
+        train=Split([], file.labels["train"]),
+        val=Split([], file.labels["val"]),
+        file=file,
     )
 
 
@@ -138,7 +149,7 @@ def _convert_release(folder: Path, out: Path, progress: Callable[[int, int], Non
         done += images
         progress(done, total)
 
-    release = read_release(folder, done=advance)
+    release = read_release(folder, advance=advance)
     total = sum(len(split.labels) for split in release.splits.values())
     progress(0, total)
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -149,7 +149,7 @@ def test_a_damaged_devkit_is_named(harm: str, root: Path) -> None:
     else:
         shutil.rmtree(root / DEVKIT)
         (root / f"{DEVKIT}.tar.gz").write_bytes(b"no archive")
-    assert DEVKIT in message(root) and "get it anew" in message(root)
+    assert DEVKIT in message(root) and "download it again" in message(root)
 
 
 def test_a_table_that_is_not_kaggles_is_named_with_its_line(root: Path) -> None:

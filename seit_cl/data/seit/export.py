@@ -34,7 +34,7 @@ def export_release(
     file: TokenFile,
     folder: Path,
     level: int = LEVEL,
-    done: Callable[[int], None] = lambda images: None,
+    advance: Callable[[int], None] = lambda images: None,
 ) -> None:
     """Write a release's folder, whole or not at all.
 
@@ -42,7 +42,7 @@ def export_release(
         file: the token file, of one code a position.
         folder: to make; it must not be there, or be empty.
         level: of zlib, 0 to 9.
-        done: called with the number of images written since the last call.
+        advance: called with the number of images written since the last call.
 
     Raises:
         UserError: tokens that the format cannot hold, something else in the folder, or one that cannot be written.
@@ -59,7 +59,7 @@ def export_release(
         folder.parent.mkdir(parents=True, exist_ok=True)
         making = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         try:
-            _write(file, making, level, done)
+            _write(file, making, level, advance)
             making.chmod(0o755)
             os.replace(making, folder)
         finally:
@@ -70,7 +70,7 @@ def export_release(
         ) from error
 
 
-def _write(file: TokenFile, folder: Path, level: int, done: Callable[[int], None]) -> None:
+def _write(file: TokenFile, folder: Path, level: int, advance: Callable[[int], None]) -> None:
     about = file.metadata
     prefix = about.notes.get("release", about.name)
     for split, tokens in file.tokens.items():
@@ -82,7 +82,7 @@ def _write(file: TokenFile, folder: Path, level: int, done: Callable[[int], None
                 written, offsets = to_bytes(block)
                 data.write(written.data)
                 lengths.append(np.diff(offsets))
-                done(len(block))
+                advance(len(block))
         offsets = (
             np.concatenate([[0], *lengths])
             .cumsum()

@@ -66,7 +66,7 @@ def read_release(
     folder: Path,
     grid: tuple[int, int] | None = None,
     names: list[str] | None = None,
-    done: Callable[[int], None] = lambda images: None,
+    advance: Callable[[int], None] = lambda images: None,
 ) -> Release:
     """Open a release's folder: labels, codebook and synonyms are read and checked, tokens when they are taken.
 
@@ -74,7 +74,7 @@ def read_release(
         folder: with the files of train, of val, or of both.
         grid: (H, W) of an image's tokens; None: square.
         names: of the classes, in the order of their numbers; None: their numbers.
-        done: called with the number of images read since the last call.
+        advance: called with the number of images read since the last call.
 
     Raises:
         UserError: no such folder, a file that is missing, truncated or damaged, or files that disagree; the same of the
@@ -94,7 +94,7 @@ def read_release(
         grid = grid or _square(data, offsets)
         notes |= {f"{split}_offsets": width, f"{split}_labels_end": end or ""}
         remarks += [f"{split} labels"] if end is None else []
-        splits[split] = TokenSplit(labels, read_tokens(data, offsets, (1, *grid), done))
+        splits[split] = TokenSplit(labels, read_tokens(data, offsets, (1, *grid), advance))
     assert grid is not None
     table = _synonyms(folder, len(codebook[0]))
     if table is not None:

@@ -31,14 +31,14 @@ def read_tokens(
     path: Path,
     offsets: np.ndarray,
     grid: tuple[int, int, int],
-    done: Callable[[int], None] = lambda images: None,
+    advance: Callable[[int], None] = lambda images: None,
 ) -> Iterator[Tensor]:
     """Token grids of all images of a PREFIX-SPLIT-token.data.bin.gz, as from `grids_of`; memory does not grow with them.
 
     Raises:
         UserError: truncated or damaged data, and what `grids_of` refuses.
     """
-    return grids_of(_ahead(blocks_of(path)), path, offsets, grid, done)
+    return grids_of(_ahead(blocks_of(path)), path, offsets, grid, advance)
 
 
 def _ahead(blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
@@ -55,7 +55,7 @@ def grids_of(
     path: Path,
     offsets: np.ndarray,
     grid: tuple[int, int, int],
-    done: Callable[[int], None] = lambda images: None,
+    advance: Callable[[int], None] = lambda images: None,
 ) -> Iterator[Tensor]:
     """Token grids, in blocks (n, G, H, W) int16, of bytes that come in blocks.
 
@@ -64,7 +64,7 @@ def grids_of(
         path: the file that they are of, for messages.
         offsets: (N + 1,) int64, where each image's bytes start, and the last one's end.
         grid: (G, H, W) of every image.
-        done: called with the number of images of each block.
+        advance: called with the number of images of each block.
 
     Raises:
         UserError: an image of another number of tokens or bytes than the index says, or a code above those that the format has.
@@ -87,7 +87,7 @@ def grids_of(
         images += whole // size
         if whole:
             yield torch.from_numpy(codes[:whole].reshape(-1, *grid))
-            done(whole // size)
+            advance(whole // size)
     if images == len(offsets) - 1 and (len(left) or escaped):
         raise UserError(
             f"{path}: goes on after the {images:,} images that its index lists; {AGAIN}"
