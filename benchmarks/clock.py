@@ -35,14 +35,23 @@ class Clock:
 
         @wraps(call)
         def timed(*args: P.args, **kwargs: P.kwargs) -> R:
-            finish(self.device)
-            began = time.perf_counter()
+            began = self.start()
             result = call(*args, **kwargs)
-            finish(self.device)
-            self.seconds[phase] = self.seconds.get(phase, 0.0) + time.perf_counter() - began
+            self.stop(phase, began)
             return result
 
         return timed
+
+    def start(self) -> float:
+        """The time at which a phase begins."""
+        finish(self.device)
+        return time.perf_counter()
+
+    def stop(self, phase: str, began: float) -> None:
+        """Add the time since a phase began."""
+        finish(self.device)
+        elapsed = time.perf_counter() - began
+        self.seconds[phase] = self.seconds.get(phase, 0.0) + elapsed
 
     @contextmanager
     def watching(self, owner: object, methods: Mapping[str, str]) -> Iterator[None]:

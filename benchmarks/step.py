@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 import tyro
+from avalanche.training.plugins import SupervisedPlugin
+from torch import Tensor
 
 from benchmarks.clock import Clock, TimedBatchMaker
 from benchmarks.measure import Spread, interleave
@@ -25,7 +27,7 @@ from seit_cl.core.machine import torch_threads
 from seit_cl.core.rng import Generators
 from seit_cl.experiment.build import build_model, build_strategy, optimisation
 from seit_cl.experiment.run_data import RunData
-from seit_cl.learner.batches import ReplayLoader
+from seit_cl.learner.batches import BatchMaker, ReplayLoader
 from seit_cl.learner.learner import Learner
 from seit_cl.reporting.markdown import page, publish, table, typed_command
 
@@ -79,7 +81,8 @@ class OurTraining:
     def __init__(self, work: Workload, steps: int) -> None:
         self.work, config = work, work.config
         stream = work.stream()
-        self.seen, self.memory = stream.seen(1), work.memory(stream.train[0])
+        self.classes_seen = stream.seen(1)
+        self.memory = work.memory(stream.train[0])
         epoch_steps = min(steps, max(1, len(stream.train[1]) // config.batch))
         self.ids = stream.train[1][
             : epoch_steps * config.batch
@@ -101,13 +104,20 @@ class OurTraining:
             device=work.device,
         )
 
-    def loader(self) -> ReplayLoader:
-        """The steps of an epoch, as a run makes them."""
+    def loader(
+        self, maker: BatchMaker | None = None, raw: Callable[[Tensor], Tensor] | None = None
+    ) -> ReplayLoader:
+        """The batches of an epoch, as a run makes them.
+
+        Args:
+            maker: of the batches, instead of the run's own.
+            raw: gives raw fresh data, instead of the run's data.
+        """
         config, data = self.work.config, self.work.data
         labels = self.work.labels()[self.ids]
         return ReplayLoader(
-            self.maker,
-            data.tokens,
+            maker or self.maker,
+            raw or data.tokens,
             self.ids,
             labels,
             config.batch,
@@ -117,26 +127,46 @@ class OurTraining:
 
     def __call__(self) -> None:
         """Train on the experience."""
-        self.learner.fit(self.experience, self.loader(), self.seen)
+        self.learner.fit(self.experience, self.loader(), self.classes_seen)
 
     def profile(self) -> dict[str, float]:
         """Seconds of one call by phase, device work included."""
-        clock, learner, loader = Clock(self.work.device), self.learner, self.loader()
-        loader.make = TimedBatchMaker(**vars(self.maker), clock=clock)
-        loader.raw = clock.timing("fresh tokens", loader.raw)
-        methods = {
-            "forward": "forward",
-            "criterion": "loss",
-            "backward": "backward",
-            "optimizer_step": "optimiser",
-        }
+        clock = Clock(self.work.device)
+        learner = self.learner
+        maker = TimedBatchMaker(**vars(self.maker), clock=clock)
+        loader = self.loader(maker, clock.timing("fresh tokens", self.work.data.tokens))
+        timer = UpdateTimer(clock)
+        learner.plugins.append(timer)
         with (
             clock.watching(self.memory, {"sample": "replay"}),
-            clock.watching(learner, methods),
+            clock.watching(learner, {"run_model": "forward", "backward": "backward"}),
+            clock.watching(learner.strategy, {"loss": "loss"}),
             clock.total(),
         ):
-            learner.fit(self.experience, loader, self.seen)
+            learner.fit(self.experience, loader, self.classes_seen)
+        learner.plugins.remove(timer)
         return clock.shares()
+
+
+class UpdateTimer(SupervisedPlugin):
+    """Timer of clipping, optimiser and schedule, between Avalanche's hooks around them.
+
+    Args:
+        clock: adds the time up.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self.clock = clock
+        self.began = 0.0
+
+    def before_update(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """Start."""
+        self.began = self.clock.start()
+
+    def after_update(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """Stop."""
+        self.clock.stop("optimiser", self.began)
 
 
 class BareTraining:

@@ -19,7 +19,8 @@ from seit_cl.core.cli import run_command
 from seit_cl.core.devices import limit_threads
 from seit_cl.core.errors import UserError
 from seit_cl.data.scenario_recipe import preset_text
-from seit_cl.experiment.experiment import Experiment, StepInfo
+from seit_cl.experiment.events import ExperienceInfo, StepInfo
+from seit_cl.experiment.experiment import Experiment
 from seit_cl.experiment.run_data import RunData
 from seit_cl.experiment.tracking import Kind, open_tracker
 from seit_cl.grid import expand, is_finished, parse, preset_options, run_folder
@@ -145,22 +146,24 @@ def run_one(
     task = bar.add_task(title, total=1.0)
     if bar.console.is_terminal:
         bar.console.print(f"{title}: {experiment.run_dir.name}", markup=False)
-    tracker = open_tracker(kind, experiment)
+    tracker = open_tracker(kind, experiment.config, experiment.run_dir)
 
-    def show(now: StepInfo) -> None:
-        """Move the bars, and tell the tracker."""
-        done = (now.experience * now.epochs + now.epoch + now.step / now.steps) / (
-            now.experiences * now.epochs
-        )
-        bar.update(task, completed=done, description=f"{title}: {standing(experiment, now)}")
+    def on_step(info: StepInfo) -> None:
+        """Move the bars, and send the step to the tracker."""
+        epochs_done = info.experience * info.epochs + info.epoch + info.step / info.steps
+        done = epochs_done / (info.experiences * info.epochs)
+        bar.update(task, completed=done, description=f"{title}: {standing(experiment, info)}")
         bar.update(everything, completed=number - 1 + done)
         if tracker is not None:
-            tracker.step(now)
+            tracker.step(info)
 
-    experiment.progress = show
-    experiment.committed = tracker.experience if tracker is not None else experiment.committed
+    def on_experience(info: ExperienceInfo) -> None:
+        """Send the experience's results to the tracker."""
+        if tracker is not None:
+            tracker.experience(info)
+
     try:
-        experiment.run()
+        experiment.run(on_step, on_experience)
     finally:
         bar.remove_task(task)
         if tracker is not None:

@@ -1,8 +1,6 @@
-"""`python -m seit_cl.strategies`: every strategy with its paper, what it keeps, and its settings."""
+"""`python -m seit_cl.strategies`: every strategy with its paper, its state and its settings."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -10,61 +8,49 @@ from rich.table import Table
 from seit_cl.core import plugins
 from seit_cl.core.cli import run_command
 from seit_cl.core.specs import NoOptions, argument_label
-from seit_cl.learner.strategy import Strategy
+from seit_cl.learner.strategy import Strategy, StrategyContext
 
-SHOWN_CLASSES = 100  # that bytes of extras are given for
+SHOWN_CLASSES = 100  # number of classes that the bytes of exemplar fields are shown for
+COLUMNS = ("strategy", "paper", "exemplars", "strategy_bytes", "settings")
 
 
 def exemplars(kind: type[Strategy]) -> str:
-    """What it keeps in the memory."""
+    """Contents of an exemplar in the memory."""
     if kind.exemplar_free:
         return "none"
-    extra = sum(spec.nbytes for spec in kind.exemplar_fields(kind(None), SHOWN_CLASSES).values())
-    return f"records + {extra} B each" if extra else "records"
+    fields = kind(kind.Options(), StrategyContext()).exemplar_fields(SHOWN_CLASSES)
+    extra_bytes = sum(spec.nbytes for spec in fields.values())
+    return f"records + {extra_bytes} B each" if extra_bytes else "records"
 
 
 def settings(kind: type[Strategy]) -> str:
     """Hyperparameters with their defaults."""
-    return (
-        ", ".join(f"{name}={value}" for name, value in vars(kind.Options()).items())
-        if kind.Options is not NoOptions
-        else ""
-    )
+    if kind.Options is NoOptions:
+        return ""
+    return ", ".join(f"{name}={value}" for name, value in vars(kind.Options()).items())
 
 
-def rows() -> list[tuple[str, str, str, str, str]]:
-    """Name, paper, exemplars, what counts as strategy_bytes, settings."""
-    found = []
-    for name in sorted(plugins.names("strategy")):
-        kind: Any = plugins.load("strategy", name)
-        kept = ", ".join(kind.state_attributes).replace("_", " ")
-        argument = argument_label(kind.Options)
-        if argument:
-            found.append(
-                (
-                    f"{name}:<{argument}>",
-                    kind.paper,
-                    f"the {argument}'s",
-                    kept,
-                    f"the {argument}'s",
-                )
-            )
-        else:
-            found.append((name, kind.paper, exemplars(kind), kept, settings(kind)))
-    return found
+def row(name: str) -> tuple[str, str, str, str, str]:
+    """A strategy's cells of COLUMNS."""
+    kind: type[Strategy] = plugins.load("strategy", name)
+    state = ", ".join(kind.state_attributes).replace("_", " ")
+    argument = argument_label(kind.Options)
+    if argument:
+        of_argument = f"the {argument}'s"
+        return f"{name}:<{argument}>", kind.paper, of_argument, state, of_argument
+    return name, kind.paper, exemplars(kind), state, settings(kind)
 
 
 def main() -> None:
-    """The command."""
-    table = Table(
-        "strategy", "paper", "exemplars", "strategy_bytes", "settings", box=None, pad_edge=False
-    )
-    for row in rows():
-        table.add_row(*row)
+    """Print the table."""
+    table = Table(*COLUMNS, box=None, pad_edge=False)
+    for name in sorted(plugins.names("strategy")):
+        table.add_row(*row(name))
     console = Console()
     console.print(table)
     console.print(
-        f"\nBytes of extras are for {SHOWN_CLASSES} classes. --strategy derpp:alpha=0.1,beta=1 sets settings."
+        f"\nBytes of exemplars are for {SHOWN_CLASSES} classes. "
+        "--strategy derpp:alpha=0.1,beta=1 sets settings."
     )
 
 

@@ -1,7 +1,8 @@
-"""Avalanche's own plugins (Carta et al., "Avalanche: a PyTorch library for deep continual learning", JMLR 2023) with our learner.
+"""Avalanche's own plugins (Carta et al., JMLR 2023) with our learner, stream and memory.
 
-`avalanche:SynapticIntelligencePlugin,si_lambda=0.01`: a plugin's name and its arguments. A plugin that takes a storage_policy is
-given the run's memory; one that keeps samples of its own is refused. Whatever else it keeps is measured.
+`avalanche:SynapticIntelligencePlugin,si_lambda=0.01`: a plugin's name and its arguments. A plugin
+that takes a storage_policy is given the run's memory; one that stores samples of its own is refused.
+All other state of a plugin is measured.
 """
 
 import ast
@@ -15,12 +16,14 @@ from avalanche.training.plugins import SupervisedPlugin
 
 from seit_cl.core.errors import UserError, nearest
 from seit_cl.core.specs import argument, other_options, spec_text
-from seit_cl.learner.avalanche_plugins import SharedMemory, accept_raw, show_raw
+from seit_cl.learner.avalanche_plugins import SharedMemory, accept_raw_samples
 from seit_cl.learner.avalanche_state import pack_object, unpack_object
-from seit_cl.learner.strategy import Strategy
-from seit_cl.learner.strategy_state import kept_bytes
+from seit_cl.learner.interfaces import LearnerView
+from seit_cl.learner.strategy import Strategy, StrategyContext
+from seit_cl.learner.strategy_state import state_bytes
 
-SAMPLES = {  # plugins that keep samples or loaders of them outside any budget, and what there is in their place
+# Plugins that store samples, or loaders of samples, outside any budget, and what to use instead.
+REFUSED = {
     "AGEMPlugin": "agem",
     "GDumbPlugin": "gdumb",
     "MIRPlugin": "mir",
@@ -31,11 +34,11 @@ SAMPLES = {  # plugins that keep samples or loaders of them outside any budget, 
     "GenerativeReplayPlugin": "er",
     "RARPlugin": "er",
 }
-OURS = ("storage_policy", "mem_size")  # arguments that the run's memory gives
+FROM_MEMORY = ("storage_policy", "mem_size")  # arguments given by the run's memory
 
 
-def _value(text: str) -> Any:
-    """Read a number, a boolean or None where the text is one; else keep the text."""
+def parse_value(text: str) -> Any:
+    """Read a number, a boolean or None where the text is one; else return the text."""
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):
@@ -43,99 +46,118 @@ def _value(text: str) -> Any:
 
 
 @dataclass(frozen=True)
-class AvalancheOptions:
-    """A plugin of Avalanche.
+class Options:
+    """A plugin of Avalanche's.
 
     Args:
-        plugin: the name of its class.
-        arguments: of its constructor, by name.
+        plugin: name of a class in avalanche.training.plugins.
+        arguments: of its constructor, by name, without those that the run's memory gives.
     """
 
     plugin: str = argument("Plugin", default="")
-    arguments: Mapping[str, Any] = other_options(_value)
+    arguments: Mapping[str, Any] = other_options(parse_value)
 
 
 class AvalanchePlugin(Strategy):
-    """Cross-entropy of the fresh samples, and what the plugin makes of it."""
+    """Cross-entropy of the fresh samples, changed by a plugin."""
 
     paper = "Carta et al., JMLR 2023"
-    Options = AvalancheOptions
+    Options = Options
     state_attributes = ("plugin",)
     needs_boundaries = True
     disable_cutmix = True
 
-    def __init__(self, options: AvalancheOptions) -> None:
-        super().__init__(options)
-        kind = getattr(library, options.plugin)
+    def __init__(self, options: Options, context: StrategyContext) -> None:
+        super().__init__(options, context)
+        plugin_class = getattr(library, options.plugin)
+        parameters = inspect.signature(plugin_class).parameters
+        self.exemplar_free = "storage_policy" not in parameters  # type: ignore[misc]
+        self.memory = SharedMemory()
         arguments = dict(options.arguments)
-        self.exemplar_free = "storage_policy" not in inspect.signature(kind).parameters  # type: ignore[misc]
         if not self.exemplar_free:
-            memory = SharedMemory(self)
-            arguments |= {"storage_policy": memory, "mem_size": memory.max_size}
-        self.plugin = kind(**arguments)
+            arguments["storage_policy"] = self.memory
+            arguments["mem_size"] = self.memory.max_size
+        self.plugin = plugin_class(**arguments)
         self.avalanche_plugins = (self.plugin,)
 
     @classmethod
-    def build(cls, options: AvalancheOptions, context: None = None) -> Self:
+    def build(cls, options: Options, context: StrategyContext) -> Self:
         """Build the strategy around the plugin that the options name.
 
         Raises:
-            UserError: no such plugin or argument, one that is missing or refused, or a plugin that keeps samples.
+            UserError: no such plugin or argument, one that is missing or refused, or a plugin that
+                stores samples.
         """
         spec = spec_text("avalanche", options.plugin, options.arguments)
-        word, given = options.plugin, options.arguments
-        known = [
-            name
-            for name, kind in vars(library).items()
-            if inspect.isclass(kind) and issubclass(kind, SupervisedPlugin)
-        ]
-        if word not in known:
-            raise UserError(
-                f"--strategy {spec}: no plugin of Avalanche's; {nearest(word, sorted(set(known) - set(SAMPLES)))}"
-            )
-        if word in SAMPLES:
-            raise UserError(
-                f"--strategy {spec}: {word} keeps samples or a loader of them beside the memory; use {SAMPLES[word]}"
-            )
-        kind = getattr(library, word)
-        wanted = {
-            name: p for name, p in inspect.signature(kind).parameters.items() if name not in OURS
-        }
-        for name in given:
-            if name not in wanted:
-                raise UserError(
-                    f"--strategy {spec}: unknown option {name!r}; {nearest(name, wanted)}"
-                )
-        missing = [name for name, p in wanted.items() if p.default is p.empty and name not in given]
-        if missing:
-            raise UserError(
-                f"--strategy {spec}: say {' and '.join(missing)}, e.g. {spec},{missing[0]}=1"
-            )
+        check_plugin(spec, options.plugin)
+        check_arguments(spec, options.plugin, options.arguments)
         try:
-            return cls(options)
+            return cls(options, context)
         except Exception as error:
-            raise UserError(
-                f"--strategy {spec}: Avalanche refuses it ({' '.join(str(error).split())})"
-            ) from error
+            reason = " ".join(str(error).split())
+            raise UserError(f"--strategy {spec}: Avalanche refuses it ({reason})") from error
 
-    def before_training_exp(self) -> None:
-        """Let the plugin see raw samples, and replay by itself if at all."""
-        show_raw(self.learner)
-        accept_raw(self.learner)
+    def before_training_exp(self, learner: LearnerView) -> None:
+        """Give the plugin the memory, and a model that takes raw samples."""
+        self.memory.follow(learner)
+        accept_raw_samples(learner)
 
     @property
     def strategy_bytes(self) -> int:
-        """Bytes of every tensor that the plugin holds."""
-        return kept_bytes(self.state_dict())
+        """Bytes of every tensor of the plugin."""
+        return state_bytes(self.state_dict())
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the plugin holds."""
+        """All state of the plugin."""
         return {"plugin": pack_object(self.plugin)}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue where state_dict was taken."""
-        accept_raw(self.learner)
-        unpack_object(self.plugin, state["plugin"], self.learner)
+    def load_state_dict(self, state: dict[str, Any], learner: LearnerView) -> None:
+        """Restore the state of a checkpoint."""
+        accept_raw_samples(learner)
+        unpack_object(self.plugin, state["plugin"], learner)
+
+
+def check_plugin(spec: str, name: str) -> None:
+    """Check the name of a plugin of Avalanche's.
+
+    Raises:
+        UserError: no such plugin, or one that stores samples.
+    """
+    names = []
+    for candidate, value in vars(library).items():
+        if inspect.isclass(value) and issubclass(value, SupervisedPlugin):
+            names.append(candidate)
+    if name not in names:
+        usable = sorted(set(names) - set(REFUSED))
+        raise UserError(f"--strategy {spec}: no plugin of Avalanche's; {nearest(name, usable)}")
+    if name in REFUSED:
+        raise UserError(
+            f"--strategy {spec}: {name} stores samples or a loader of them beside the memory; "
+            f"use {REFUSED[name]}"
+        )
+
+
+def check_arguments(spec: str, name: str, arguments: Mapping[str, Any]) -> None:
+    """Check the names of a plugin's arguments.
+
+    Raises:
+        UserError: an unknown argument, or one missing.
+    """
+    parameters = dict(inspect.signature(getattr(library, name)).parameters)
+    for given_by_run in FROM_MEMORY:
+        parameters.pop(given_by_run, None)
+    for option in arguments:
+        if option not in parameters:
+            hint = nearest(option, parameters)
+            raise UserError(f"--strategy {spec}: unknown option {option!r}; {hint}")
+    missing = []
+    for option, parameter in parameters.items():
+        if parameter.default is parameter.empty and option not in arguments:
+            missing.append(option)
+    if missing:
+        raise UserError(
+            f"--strategy {spec}: give {' and '.join(missing)}, e.g. {spec},{missing[0]}=1"
+        )
 
 
 STRATEGY = AvalanchePlugin

@@ -1,14 +1,19 @@
-"""Training on all data seen so far at every step: the upper bound step by step. The memory is the whole past, unmetered."""
+"""Training on all data seen so far in every experience: the upper bound, step by step."""
 
+from seit_cl.data.scenario import Scenario
 from seit_cl.learner.strategy import Strategy
 
 
 class Cumulative(Strategy):
-    """Each experience trains on the samples of all experiences so far."""
+    """Each experience trains on the samples of all experiences so far, as if memory were free."""
 
     paper = "the upper bound, step by step"
     exemplar_free = True
-    data = "cumulative"
+    may_repeat_samples = True
+
+    def training_stream(self, scenario: Scenario) -> Scenario:
+        """The stream accumulated."""
+        return scenario.accumulated()
 
 
 STRATEGY = Cumulative

@@ -1,4 +1,4 @@
-"""DER++: dark experience replay (Buzzega et al., "Dark experience for general continual learning", NeurIPS 2020)."""
+"""DER++: Buzzega et al., "Dark experience for general continual learning", NeurIPS 2020."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,25 +7,27 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seit_cl.learner.batches import Batch
+from seit_cl.learner.batches import ForwardedBatch
+from seit_cl.learner.interfaces import LearnerView
 from seit_cl.learner.strategy import Strategy
 from seit_cl.memory import TensorSpec
 
 
 @dataclass(frozen=True)
 class Options:
-    """The paper's for Tiny-ImageNet with 500 exemplars (recalled)."""
+    """The paper's values for Tiny-ImageNet with 500 exemplars (recalled)."""
 
-    alpha: float = 0.2  # weight of the distance between logits now and then
+    alpha: float = 0.2  # weight of the distance between current and stored logits
     beta: float = 0.5  # weight of the exemplars' cross-entropy
 
 
 class DarkExperienceReplay(Strategy):
-    """Every exemplar is stored with its logits, in float16, and the learner is held to them.
+    """Replay with a distance between an exemplar's logits and those stored with it in float16.
 
-    They are those of the plain sample at the end of its experience; in the paper, which fills its memory during training, those
-    of the augmented sample at some step. Logits of classes not seen then are stored as nan and left out of the distance. Both
-    terms use the step's one draw of exemplars, where the paper draws twice.
+    Stored logits are those of the plain sample at the end of its experience; the paper fills its
+    memory during training and stores those of the augmented sample. Logits of classes not seen at
+    that time are stored as nan and left out of the distance. Both terms use one draw of exemplars
+    a step, where the paper draws twice.
     """
 
     paper = "Buzzega et al., NeurIPS 2020"
@@ -36,25 +38,25 @@ class DarkExperienceReplay(Strategy):
         """Two bytes a class and exemplar."""
         return {"logits": TensorSpec("float16", (classes,))}
 
-    def extras(self, raw: Tensor) -> dict[str, Tensor]:
-        """The logits now."""
-        logits, classes = self.learner.scores(raw), self.learner.model.num_classes
-        return {"logits": F.pad(logits, (0, classes - logits.shape[1]), value=torch.nan)}
+    def extras(self, raw: Tensor, learner: LearnerView) -> dict[str, Tensor]:
+        """The current logits, nan for classes not seen."""
+        logits = learner.raw_logits(raw)
+        unseen = learner.model.num_classes - logits.shape[1]
+        return {"logits": F.pad(logits, (0, unseen), value=torch.nan)}
 
-    def loss(self, fresh: Batch, replay: Batch | None) -> Tensor:
-        """L(fresh) + alpha ||z - z_then||^2 + beta L(exemplars), the norm as a mean over logits known then."""
+    def loss(
+        self, fresh: ForwardedBatch, replay: ForwardedBatch | None, learner: LearnerView
+    ) -> Tensor:
+        """L(fresh) + alpha ||z - z_stored||^2 + beta L(exemplars), the norm as a mean."""
         loss = self.cross_entropy(fresh).mean()
         if replay is None:
             return loss
-        then = replay.extras["logits"].float()[:, : replay.logits.shape[1]]
-        known = ~then.isnan()
-        squared = torch.where(known, replay.logits - then.nan_to_num(), 0.0) ** 2
-        distance = squared.sum() / known.sum().clamp_min(1)
-        return (
-            loss
-            + self.options.alpha * distance
-            + self.options.beta * self.cross_entropy(replay).mean()
-        )
+        stored = replay.extras["logits"].float()[:, : replay.logits.shape[1]]
+        is_stored = ~stored.isnan()
+        squared = torch.where(is_stored, replay.logits - stored.nan_to_num(), 0.0) ** 2
+        distance = squared.sum() / is_stored.sum().clamp_min(1)
+        replay_loss = self.cross_entropy(replay).mean()
+        return loss + self.options.alpha * distance + self.options.beta * replay_loss
 
 
 STRATEGY = DarkExperienceReplay

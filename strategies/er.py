@@ -1,9 +1,9 @@
-"""Experience replay (Chaudhry et al., "On tiny episodic memories in continual learning", 2019)."""
+"""Experience replay: Chaudhry et al., "On tiny episodic memories in continual learning", 2019."""
 
-import torch
 from torch import Tensor
 
-from seit_cl.learner.batches import Batch
+from seit_cl.learner.batches import ForwardedBatch
+from seit_cl.learner.interfaces import LearnerView
 from seit_cl.learner.strategy import Strategy
 
 
@@ -12,10 +12,11 @@ class ExperienceReplay(Strategy):
 
     paper = "Chaudhry et al., 2019"
 
-    def loss(self, fresh: Batch, replay: Batch | None) -> Tensor:
+    def loss(
+        self, fresh: ForwardedBatch, replay: ForwardedBatch | None, learner: LearnerView
+    ) -> Tensor:
         """Mean over all samples of the step."""
-        losses = [self.cross_entropy(batch) for batch in (fresh, replay) if batch is not None]
-        return torch.cat(losses).mean()
+        return self.mean_cross_entropy(fresh, replay)
 
 
 STRATEGY = ExperienceReplay

@@ -1,31 +1,30 @@
-"""EWC: elastic weight consolidation (Kirkpatrick et al., PNAS 2017), in its online form (Schwarz et al., ICML 2018)."""
+"""EWC: elastic weight consolidation (Kirkpatrick et al., PNAS 2017), online (Schwarz et al., 2018)."""
 
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from seit_cl.learner.batches import Batch
+from seit_cl.learner.batches import ForwardedBatch
 from seit_cl.learner.fisher import diagonal_fisher
+from seit_cl.learner.interfaces import LearnerView
 from seit_cl.learner.strategy import Strategy
 
 
 @dataclass(frozen=True)
 class Options:
-    """No value of the papers' carries over: they depend on the model and its gradients."""
+    """Our values: the papers' depend on their models and gradients."""
 
     strength: float = 1000.0  # lambda
-    decay: float = (
-        1.0  # gamma, of the older experiences' Fisher information; below 1 in Schwarz et al.
-    )
-    samples: int = 500  # of each experience that the Fisher information is averaged over; 0: all
+    decay: float = 1.0  # gamma, of older experiences' Fisher information; Schwarz et al.: below 1
+    samples: int = 500  # of each experience, for the Fisher information; 0: all
 
 
 class ElasticWeightConsolidation(Strategy):
-    """No memory: weights that mattered for older experiences are held where they were, by a quadratic penalty.
+    """A quadratic penalty on changes of the weights that mattered for older experiences.
 
-    What matters is the diagonal of the empirical Fisher information (squared gradients of each sample's log-likelihood with its
-    true label), summed over experiences; the penalty is centred on the
-    weights after the last one (the anchor).
+    The weight of the penalty is the diagonal of the empirical Fisher information (squared gradients
+    of each sample's log-likelihood with its true label), summed over experiences. Its centre, the
+    anchor, is the model after the last experience.
     """
 
     paper = "Kirkpatrick et al., PNAS 2017; Schwarz et al., ICML 2018"
@@ -36,28 +35,28 @@ class ElasticWeightConsolidation(Strategy):
     fisher: dict[str, Tensor] | None
     anchor: dict[str, Tensor] | None
 
-    def loss(self, fresh: Batch, replay: Batch | None) -> Tensor:
+    def loss(
+        self, fresh: ForwardedBatch, replay: ForwardedBatch | None, learner: LearnerView
+    ) -> Tensor:
         """L(fresh) + lambda / 2 sum_i F_i (theta_i - theta*_i)^2."""
         loss = self.cross_entropy(fresh).mean()
         if self.fisher is None or self.anchor is None:
             return loss
-        weights = dict(self.learner.model.named_parameters())
-        penalty = sum(
-            (f * (weights[name] - self.anchor[name]) ** 2).sum() for name, f in self.fisher.items()
-        )
+        weights = dict(learner.model.named_parameters())
+        penalty = 0
+        for name, fisher in self.fisher.items():
+            penalty = penalty + (fisher * (weights[name] - self.anchor[name]) ** 2).sum()
         return loss + self.options.strength / 2 * penalty
 
-    def after_training_exp(self) -> None:
-        """Fisher information of the experience on top of the older ones'."""
-        fisher = diagonal_fisher(self.learner, self.options.samples)
+    def after_training_exp(self, learner: LearnerView) -> None:
+        """Add the experience's Fisher information to the older ones', and move the anchor."""
+        fisher = diagonal_fisher(learner, self.options.samples)
         if self.fisher is not None:
-            fisher = {
-                name: self.options.decay * self.fisher[name] + now for name, now in fisher.items()
-            }
+            for name, older in self.fisher.items():
+                fisher[name] = self.options.decay * older + fisher[name]
         self.fisher = fisher
-        self.anchor = {
-            name: weight.detach().clone() for name, weight in self.learner.model.named_parameters()
-        }
+        weights = learner.model.named_parameters()
+        self.anchor = {name: weight.detach().clone() for name, weight in weights}
 
 
 STRATEGY = ElasticWeightConsolidation

@@ -1,14 +1,19 @@
 """Training on all experiences at once: the upper bound, one number."""
 
+from seit_cl.data.scenario import Scenario
 from seit_cl.learner.strategy import Strategy
 
 
 class Joint(Strategy):
-    """One experience that holds the whole stream."""
+    """One experience with the whole stream's samples."""
 
     paper = "the upper bound, at once"
     exemplar_free = True
-    data = "joint"
+    may_repeat_samples = True
+
+    def training_stream(self, scenario: Scenario) -> Scenario:
+        """The stream as one experience."""
+        return scenario.joined()
 
 
 STRATEGY = Joint

@@ -1,22 +1,22 @@
-"""LUCIR: learning a unified classifier incrementally via rebalancing (Hou et al., CVPR 2019), on a ViT's features."""
+"""LUCIR: Hou et al., "Learning a unified classifier incrementally via rebalancing", CVPR 2019."""
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seit_cl.learner.batches import Batch
-from seit_cl.learner.prototypes import feature_sums
+from seit_cl.learner.batches import ForwardedBatch
+from seit_cl.learner.interfaces import LearnerView
+from seit_cl.learner.prototypes import feature_sums, fresh_features
 from seit_cl.learner.strategy import Strategy
 from seit_cl.learner.strategy_state import Teacher
 
 
 @dataclass(frozen=True)
 class Options:
-    """The paper's for CIFAR-100 (recalled), but for the scale, which is learnt there."""
+    """The paper's values for CIFAR-100 (recalled), except the scale, which the paper learns."""
 
     distillation: float = 5.0  # lambda_base
     margin: float = 0.5  # m of the ranking loss
@@ -25,67 +25,88 @@ class Options:
 
 
 class UnifiedClassifier(Strategy):
-    """Classes by the cosine of feature and class vector; features are held to the old model's, exemplars apart from new classes.
+    """Cosine classifier with feature distillation and a margin between older and new classes.
 
-    The feature is what the head sees: the average over the ViT's patches, behind its last norm.
+    The features are those in front of the head: the average over the ViT's patches after its last
+    norm.
     """
 
     paper = "Hou et al., CVPR 2019"
     Options = Options
-    state_attributes = ("old_model",)
+    state_attributes = ("teacher",)
     needs_boundaries = True
     disable_cutmix = True
     uses_features = True
-    old_model: Teacher | None
+    teacher: Teacher | None
 
-    def before_training_exp(self) -> None:
-        """The vector of a new class is the mean of its features at first."""
-        learner, old = self.learner, self.learner.seen_before
-        parts = ((learner.features(raw), labels) for raw, labels in learner.fresh_samples())
+    def before_training_exp(self, learner: LearnerView) -> None:
+        """Start the vectors of new classes at their mean features."""
+        older = learner.classes_seen_before
+        sums = feature_sums(fresh_features(learner), learner.classes_seen)
         with torch.no_grad():
-            learner.model.head.weight[old : learner.seen] = F.normalize(
-                feature_sums(parts, learner.seen), dim=1
-            )[old:]
+            new_vectors = learner.model.head.weight[older : learner.classes_seen]
+            new_vectors[:] = F.normalize(sums, dim=1)[older:]
 
-    def cosines(self, features: Tensor) -> Tensor:
-        """(B, C) between features (B, width) and class vectors."""
-        head: Any = self.learner.model.head
-        rows = head.weight[: self.learner.seen] if self.learner.grow_head else head.weight
-        return F.normalize(features, dim=1) @ F.normalize(rows, dim=1).T
+    def cosines(self, features: Tensor, learner: LearnerView) -> Tensor:
+        """Cosines (B, C) between features (B, width) and class vectors."""
+        vectors = learner.model.head.weight
+        if learner.grow_head:
+            vectors = vectors[: learner.classes_seen]
+        return F.normalize(features, dim=1) @ F.normalize(vectors, dim=1).T
 
-    def loss(self, fresh: Batch, replay: Batch | None) -> Tensor:
-        """Cross-entropy + lambda (1 - cosine of new and old feature) + ranking of the exemplars of older classes."""
-        batches = [batch for batch in (fresh, replay) if batch is not None]
-        for batch in batches:
-            batch.logits = self.options.scale * self.cosines(batch.features)
-        loss = torch.cat([self.cross_entropy(batch) for batch in batches]).mean()
-        if self.old_model is None:
+    def loss(
+        self, fresh: ForwardedBatch, replay: ForwardedBatch | None, learner: LearnerView
+    ) -> Tensor:
+        """Cross-entropy + lambda (1 - cosine of teacher's and learner's feature) + ranking."""
+        fresh = self.with_cosines(fresh, learner)
+        batches = [fresh]
+        if replay is not None:
+            replay = self.with_cosines(replay, learner)
+            batches.append(replay)
+        loss = self.mean_cross_entropy(fresh, replay)
+        if self.teacher is None:
             return loss
-        now, then = (
-            torch.cat([b.features for b in batches]),
-            self.old_model.features(torch.cat([b.inputs for b in batches])),
-        )
-        old, new = self.old_model.seen, max(1, self.learner.seen - self.old_model.seen)
-        held = self.options.distillation * math.sqrt(old / new)
-        loss = loss + held * (1 - F.cosine_similarity(now, then)).mean()
-        return loss if replay is None else loss + self.ranking(replay, old)
+        features = torch.cat([features_of(batch) for batch in batches])
+        teacher_features = self.teacher.features(torch.cat([batch.inputs for batch in batches]))
+        older = self.teacher.classes_seen
+        new = max(1, learner.classes_seen - older)
+        strength = self.options.distillation * math.sqrt(older / new)
+        loss = loss + strength * (1 - F.cosine_similarity(features, teacher_features)).mean()
+        if replay is None:
+            return loss
+        return loss + self.ranking(replay, older, learner)
 
-    def ranking(self, replay: Batch, old: int) -> Tensor:
-        """Mean over exemplars of older classes of sum_k max(0, m - own cosine + k-th largest of a new class)."""
-        cosines = replay.logits[:, : self.learner.seen] / self.options.scale
-        own = cosines.gather(1, replay.labels[:, None])
-        hardest = cosines[:, old:].topk(min(self.options.hardest, cosines.shape[1] - old)).values
-        margins = (self.options.margin - own + hardest).clamp_min(0).sum(1)
-        of_old = replay.labels < old
-        return (margins * of_old).sum() / of_old.sum().clamp_min(1)
+    def with_cosines(self, batch: ForwardedBatch, learner: LearnerView) -> ForwardedBatch:
+        """The batch with scaled cosines as logits."""
+        cosines = self.cosines(features_of(batch), learner)
+        return replace(batch, logits=self.options.scale * cosines)
 
-    def after_training_exp(self) -> None:
-        """The teacher of the next experience."""
-        self.old_model = Teacher(self.learner)
+    def ranking(self, replay: ForwardedBatch, older: int, learner: LearnerView) -> Tensor:
+        """Margin ranking loss, a mean over exemplars of older classes.
 
-    def predict(self, inputs: Tensor) -> Tensor:
+        sum_k max(0, m - cosine of the label + k-th largest cosine of a new class).
+        """
+        cosines = replay.logits[:, : learner.classes_seen] / self.options.scale
+        of_label = cosines.gather(1, replay.labels[:, None])
+        new_classes = cosines.shape[1] - older
+        hardest = cosines[:, older:].topk(min(self.options.hardest, new_classes)).values
+        losses = (self.options.margin - of_label + hardest).clamp_min(0).sum(1)
+        is_older = replay.labels < older
+        return (losses * is_older).sum() / is_older.sum().clamp_min(1)
+
+    def after_training_exp(self, learner: LearnerView) -> None:
+        """Make the teacher of the next experience."""
+        self.teacher = Teacher(learner)
+
+    def predict(self, inputs: Tensor, learner: LearnerView) -> Tensor:
         """The class of the largest cosine."""
-        return self.cosines(self.learner.embed(inputs, "fp32")).argmax(1)
+        return self.cosines(learner.features(inputs, "fp32"), learner).argmax(1)
+
+
+def features_of(batch: ForwardedBatch) -> Tensor:
+    """Features (B, width) of a batch, which `uses_features` asks for."""
+    assert batch.features is not None
+    return batch.features
 
 
 STRATEGY = UnifiedClassifier

@@ -1,5 +1,4 @@
-"""MIR: maximally interfered retrieval (Aljundi et al., "Online continual learning with maximally interfered retrieval",
-NeurIPS 2019)."""
+"""MIR: Aljundi et al., "Online continual learning with maximally interfered retrieval", NeurIPS 2019."""
 
 import copy
 from dataclasses import dataclass
@@ -9,66 +8,75 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seit_cl.learner.batches import Batch
-from seit_cl.learner.interfaces import Memory
+from seit_cl.learner.batches import Batch, ForwardedBatch
+from seit_cl.learner.interfaces import Exemplars, LearnerView, Memory
 from seit_cl.learner.strategy import Strategy
 
 
 @dataclass(frozen=True)
 class Options:
-    """The paper's number of candidates and rate of SGD (recalled); AdamW's rate is no measure of a step along the gradient."""
+    """The paper's number of candidates and rate of SGD (recalled).
+
+    AdamW's rate does not measure a step along the gradient, so the virtual step has its own.
+    """
 
     candidates: int = 50  # exemplars drawn to choose from
     rate: float = 0.05  # of the virtual step
 
 
 class MaximallyInterfered(Strategy):
-    """Replays those of some candidates whose loss a step on the fresh samples alone would raise most.
+    """Replay the candidates whose loss a step on the fresh samples alone would raise most.
 
-    A step costs a forward and backward pass of the fresh samples more, and two forward passes of the candidates.
+    A step costs another forward and backward pass of the fresh samples, and two forward passes of
+    the candidates.
     """
 
     paper = "Aljundi et al., NeurIPS 2019"
     Options = Options
 
     def before_sampling(
-        self, fresh: Batch, memory: Memory, count: int, generator: torch.Generator
-    ) -> Any:
-        """The `count` candidates of largest L(virtual step) - L(now); drawn uniformly where there are no more than that."""
+        self,
+        fresh: Batch,
+        memory: Memory,
+        count: int,
+        generator: torch.Generator,
+        learner: LearnerView,
+    ) -> Exemplars:
+        """The `count` candidates of largest L(virtual step) - L(now).
+
+        Drawn uniformly where there are no more candidates than that.
+        """
         candidates = min(max(self.options.candidates, count), len(memory))
         if candidates <= count:
-            return super().before_sampling(fresh, memory, count, generator)
-        drawn, learner = memory.sample(candidates, generator), self.learner
+            return super().before_sampling(fresh, memory, count, generator, learner)
+        drawn = memory.sample(candidates, generator)
         inputs = learner.augment(drawn.inputs.to(learner.device), None, train=False)
-        labels, virtual = drawn.labels.to(learner.device), self.stepped(fresh)
+        labels = drawn.labels.to(learner.device)
+        precision = learner.optimisation.precision
+        virtual = self.virtual_step(fresh, learner)
         with torch.no_grad():
-            after, now = (
-                F.cross_entropy(self.forward(inputs, model), labels, reduction="none")
-                for model in (virtual, None)
-            )
-        return drawn[(after - now).topk(count).indices.to(drawn.inputs.device)]
+            after = learner.logits(inputs, virtual, precision)
+            now = learner.logits(inputs, learner.model.forward, precision)
+            loss_after = F.cross_entropy(after, labels, reduction="none")
+            loss_now = F.cross_entropy(now, labels, reduction="none")
+        chosen = (loss_after - loss_now).topk(count).indices
+        return drawn[chosen.to(drawn.inputs.device)]
 
-    def stepped(self, fresh: Batch) -> Any:
-        """A copy of the model after a step of SGD on the fresh samples; the gradient is clipped as in every step."""
-        model: Any = copy.deepcopy(self.learner.model)
-        model.zero_grad()  # a copy comes with the last step's gradients
-        fresh.logits = self.forward(fresh.inputs, model)
-        self.cross_entropy(fresh).mean().backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), self.learner.optimisation.clip)
+    def virtual_step(self, fresh: Batch, learner: LearnerView) -> Any:
+        """A copy of the model after a step of SGD on the fresh samples, with clipped gradients."""
+        model: Any = copy.deepcopy(learner.model)
+        model.zero_grad()  # the copy includes the last step's gradients
+        logits = learner.logits(fresh.inputs, model, learner.optimisation.precision)
+        self.cross_entropy(fresh.forwarded(logits)).mean().backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), learner.optimisation.clip)
         torch.optim.SGD(model.parameters(), self.options.rate).step()
         return model
 
-    def forward(self, inputs: Tensor, model: Any) -> Tensor:
-        """Logits of a model, the learner's where it is None."""
-        return self.learner.logits(
-            inputs, self.learner.optimisation.precision, model or self.learner.model.forward
-        )
-
-    def loss(self, fresh: Batch, replay: Batch | None) -> Tensor:
+    def loss(
+        self, fresh: ForwardedBatch, replay: ForwardedBatch | None, learner: LearnerView
+    ) -> Tensor:
         """Mean cross-entropy of all samples of the step, as in ER."""
-        return torch.cat(
-            [self.cross_entropy(batch) for batch in (fresh, replay) if batch is not None]
-        ).mean()
+        return self.mean_cross_entropy(fresh, replay)
 
 
 STRATEGY = MaximallyInterfered

@@ -1,17 +1,19 @@
-"""NCM: nearest class mean on frozen features, as in Mensink et al. (PAMI 2013) and the class-incremental baselines since."""
+"""NCM: nearest class mean on frozen features (Mensink et al., PAMI 2013)."""
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seit_cl.learner.prototypes import feature_sums, nearest_mean
+from seit_cl.learner.interfaces import LearnerView
+from seit_cl.learner.prototypes import feature_sums, fresh_features, nearest_mean
 from seit_cl.learner.strategy import Strategy
 
 
 class NearestClassMean(Strategy):
-    """No memory: the network learns in the first experience and is frozen then; of later classes only a mean is kept.
+    """Train in the first experience, then freeze the network and store a mean for each class.
 
-    It takes steps in the first experience alone. What it ends at depends on how much that experience holds: --first-classes.
+    It takes steps in the first experience only: its accuracy depends on the size of that experience
+    (--first-classes).
     """
 
     paper = "Mensink et al., PAMI 2013"
@@ -20,27 +22,23 @@ class NearestClassMean(Strategy):
     needs_boundaries = True
     means: Tensor | None
 
-    def before_training_exp(self) -> None:
-        """Frozen from the second experience on."""
-        if self.learner.clock.train_exp_counter > 0:
-            self.learner.stop_training()
+    def before_training_exp(self, learner: LearnerView) -> None:
+        """Take no steps from the second experience on."""
+        if learner.experiences_finished > 0:
+            learner.stop_training()
 
-    def after_training_exp(self) -> None:
-        """Means of the classes that are new; a class seen before keeps the mean that it has."""
-        learner = self.learner
-        parts = learner.fresh_samples()
-        sums = feature_sums(
-            ((learner.features(raw), labels) for raw, labels in parts), learner.seen
-        )
+    def after_training_exp(self, learner: LearnerView) -> None:
+        """Add the means of new classes; a class seen before keeps its mean."""
+        sums = feature_sums(fresh_features(learner), learner.classes_seen)
         means = F.normalize(sums, dim=1).to(learner.device)
-        self.means = (
-            means if self.means is None else torch.cat([self.means, means[len(self.means) :]])
-        )
+        if self.means is not None:
+            means = torch.cat([self.means, means[len(self.means) :]])
+        self.means = means
 
-    def predict(self, inputs: Tensor) -> Tensor:
-        """The nearest mean's class."""
+    def predict(self, inputs: Tensor, learner: LearnerView) -> Tensor:
+        """The class of the nearest mean."""
         assert self.means is not None
-        return nearest_mean(self.learner.embed(inputs, "fp32"), self.means)
+        return nearest_mean(learner.features(inputs, "fp32"), self.means)
 
 
 STRATEGY = NearestClassMean

@@ -1,11 +1,13 @@
-"""WA: weight alignment (Zhao et al., "Maintaining discrimination and fairness in class incremental learning", CVPR 2020)."""
+"""WA: weight alignment (Zhao et al., "Maintaining discrimination and fairness in class incremental
+learning", CVPR 2020)."""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from seit_cl.learner.batches import Batch
+from seit_cl.learner.batches import ForwardedBatch
+from seit_cl.learner.interfaces import LearnerView
 from seit_cl.learner.losses import distillation
 from seit_cl.learner.strategy import Strategy
 from seit_cl.learner.strategy_state import Teacher
@@ -13,48 +15,57 @@ from seit_cl.learner.strategy_state import Teacher
 
 @dataclass(frozen=True)
 class Options:
-    """The paper's (section 4.1)."""
+    """The paper's value (section 4.1)."""
 
     temperature: float = 2.0  # of the distillation
 
 
 class WeightAligning(Strategy):
-    """Replay and distillation; after an experience the head's rows of new classes are scaled to the older ones' mean length.
+    """Replay and distillation, then the head's rows of new classes are scaled to the older norm.
 
-    The paper also clips the head's weights at zero. That is meant for features behind a ReLU; a ViT's have both signs, and
-    nothing is clipped here.
+    The paper also clips the head's weights at zero, for features behind a ReLU. A ViT's features
+    have both signs, and nothing is clipped here.
     """
 
     paper = "Zhao et al., CVPR 2020"
     Options = Options
-    state_attributes = ("old_model",)
+    state_attributes = ("teacher",)
     needs_boundaries = True
-    old_model: Teacher | None
+    teacher: Teacher | None
 
-    def loss(self, fresh: Batch, replay: Batch | None) -> Tensor:
+    def loss(
+        self, fresh: ForwardedBatch, replay: ForwardedBatch | None, learner: LearnerView
+    ) -> Tensor:
         """(1 - l) cross-entropy + l distillation, l = older classes / classes seen."""
-        batches = [batch for batch in (fresh, replay) if batch is not None]
-        hard = torch.cat([self.cross_entropy(batch) for batch in batches]).mean()
-        if self.old_model is None:
+        hard = self.mean_cross_entropy(fresh, replay)
+        if self.teacher is None:
             return hard
-        share = self.old_model.seen / self.learner.seen
-        logits, inputs = (
-            torch.cat([b.logits for b in batches]),
-            torch.cat([b.inputs for b in batches]),
-        )
-        return (1 - share) * hard + share * distillation(
-            logits, self.old_model.logits(inputs), self.options.temperature
-        )
+        batches = [batch for batch in (fresh, replay) if batch is not None]
+        logits = torch.cat([batch.logits for batch in batches])
+        teacher_logits = self.teacher.logits(torch.cat([batch.inputs for batch in batches]))
+        soft = distillation(logits, teacher_logits, self.options.temperature)
+        share = self.teacher.classes_seen / learner.classes_seen
+        return (1 - share) * hard + share * soft
 
-    @torch.no_grad()
-    def after_training_exp(self) -> None:
-        """Align, and keep the aligned model as the next experience's teacher."""
-        if self.old_model is not None:
-            rows = self.learner.model.head.weight[: self.learner.seen]
-            length, older = rows.norm(dim=1), self.old_model.seen
-            if older < len(rows):
-                rows[older:] *= length[:older].mean() / length[older:].mean()
-        self.old_model = Teacher(self.learner)
+    def after_training_exp(self, learner: LearnerView) -> None:
+        """Align the head, and make the aligned model the next experience's teacher."""
+        if self.teacher is not None:
+            align_new_rows(learner, self.teacher.classes_seen)
+        self.teacher = Teacher(learner)
+
+
+@torch.no_grad()
+def align_new_rows(learner: LearnerView, older: int) -> None:
+    """Scale the head's rows of new classes to the mean norm of the older ones, in place.
+
+    Args:
+        learner: its model's head is changed.
+        older: number of older classes, the first rows.
+    """
+    rows = learner.model.head.weight[: learner.classes_seen]
+    norms = rows.norm(dim=1)
+    if older < len(rows):
+        rows[older:] *= norms[:older].mean() / norms[older:].mean()
 
 
 STRATEGY = WeightAligning

@@ -26,7 +26,8 @@ from seit_cl.core.devices import choose_device
 from seit_cl.core.files import write_atomic
 from seit_cl.core.machine import machine_line, torch_threads
 from seit_cl.experiment.build import choose_precision
-from seit_cl.experiment.experiment import Experiment, StepInfo
+from seit_cl.experiment.events import StepInfo
+from seit_cl.experiment.experiment import Experiment
 from seit_cl.experiment.run_data import RunData
 from seit_cl.reporting.markdown import table
 from seit_cl.tokenizers._picture import save as save_png
@@ -124,8 +125,8 @@ def curve(config: RunConfig, data: RunData, after: Container[int] | None = None)
             run.learner.model.train()
 
     with TemporaryDirectory() as folder:
-        run = Experiment(config, data, Path(folder) / "run", progress=watch)
-        run.run()
+        run = Experiment(config, data, Path(folder) / "run")
+        run.run(on_step=watch)
     return accuracy
 
 

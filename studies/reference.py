@@ -178,10 +178,9 @@ def experiment(options: Options, case: Case, data: RunData, folder: Path) -> Exp
         }
         probe.memory.offer(Samples(ids, probe.labels[ids], data), extras)
         budget = empty + options.exemplars * (probe.memory.used_bytes - empty)
-        probe = Experiment(replace(config, memory_mb=budget / 1e6), data, folder)
-    probe.stream = probe.scenario = few(probe.stream, probe.labels, options.per_class)
-    probe.learner.new_optimizer = OPTIMIZERS[case.optimizer]
-    return probe
+        config = replace(config, memory_mb=budget / 1e6)
+    stream = few(probe.stream, probe.labels, options.per_class)
+    return Experiment(config, data, folder, stream=stream, new_optimizer=OPTIMIZERS[case.optimizer])
 
 
 def run_ours(options: Options, case: Case, data: RunData) -> dict[str, Any]:
@@ -195,7 +194,7 @@ def run_ours(options: Options, case: Case, data: RunData) -> dict[str, Any]:
     predicted = run.learner.predict(data.test("tokens")[torch.cat(run.stream.test)]).tolist()
     held = 0 if run.memory is None else len(run.memory)
     outcome = avalanche.Outcome(
-        correct, [len(ids) for ids in run.stream.test], predicted, run.learner.steps_done, held
+        correct, [len(ids) for ids in run.stream.test], predicted, run.learner.total_steps, held
     )
     return asdict(outcome) | {"first_weights": first}
 

@@ -9,7 +9,8 @@ import torch
 
 from helpers.colour_stream import OPTIONS, Outcome, colours, run
 from seit_cl.config import RunConfig
-from seit_cl.experiment.experiment import Experiment, StepInfo
+from seit_cl.experiment.events import StepInfo
+from seit_cl.experiment.experiment import Experiment
 from seit_cl.experiment.run_data import RunData
 
 pytestmark = [
@@ -115,7 +116,7 @@ def test_no_step_waits_for_the_device(
             **options,
         }
     )
-    Experiment(config, data, tmp_path / "run", progress=watch).run()  # raises where a step waits
+    Experiment(config, data, tmp_path / "run").run(on_step=watch)  # raises where a step waits
 
 
 def test_bf16_is_the_precision_of_its_own_accord_and_learns(data: RunData, tmp_path: Path) -> None:

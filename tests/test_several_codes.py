@@ -12,7 +12,6 @@ from seit_cl import density, tokenize
 from seit_cl.config import RunConfig
 from seit_cl.core.errors import UserError
 from seit_cl.experiment.experiment import Experiment
-from seit_cl.experiment.metadata import facts
 from seit_cl.experiment.run_data import RunData
 from seit_cl.memory import ByteBudgetBuffer
 from seit_cl.tokenizers import Tokenizer
@@ -57,7 +56,7 @@ def test_a_run_learns_and_remembers_them(
     assert data.tokens(torch.arange(3)).dtype == torch.int16
     wide = tokenizer.codebook.shape[2] * (2 if tokenizer.combine == "concat" else 1)
     assert made.learner.model.patch_embed.proj.in_channels == wide
-    row = facts(made)
+    row = made.summary_facts()
     assert (
         row["exemplars"] > 0
         and row["used_bytes"] <= row["memory_bytes"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -49,6 +49,7 @@ class Scenario:
         boundaries: True if the learner may know where an experience ends. If False, one optimiser
             with a constant learning rate goes through the whole stream, and strategies that need
             boundaries are refused.
+        accumulates: True if an experience trains on the samples of all experiences so far.
     """
 
     name: str
@@ -57,9 +58,16 @@ class Scenario:
     test: tuple[Tensor, ...]
     classes: tuple[tuple[int, ...], ...]
     boundaries: bool = True
+    accumulates: bool = False
 
     def __len__(self) -> int:
         return len(self.train)
+
+    def training_ids(self, experience: int) -> Tensor:
+        """Indices (n,) into the train split of the samples that an experience trains on."""
+        if self.accumulates:
+            return torch.cat(self.train[: experience + 1])
+        return self.train[experience]
 
     def seen(self, experience: int) -> int:
         """Number of classes seen after an experience, by its index."""
@@ -85,6 +93,10 @@ class Scenario:
             test=(torch.cat(self.test),),
             classes=(tuple(itertools.chain.from_iterable(self.classes)),),
         )
+
+    def accumulated(self) -> Scenario:
+        """The stream whose experiences train on all samples so far, for the cumulative bound."""
+        return replace(self, accumulates=True)
 
     def benchmark(self, dataset: Dataset) -> Any:
         """The scenario as an Avalanche benchmark; a sample's input is its index in the split."""

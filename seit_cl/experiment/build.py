@@ -29,7 +29,7 @@ from seit_cl.learner.augment.pixels import PixelAugment
 from seit_cl.learner.augment.tokens import TokenAugment
 from seit_cl.learner.interfaces import Augment
 from seit_cl.learner.optim import Optimisation
-from seit_cl.learner.strategy import Strategy
+from seit_cl.learner.strategy import Strategy, StrategyContext
 from seit_cl.learner.vit import build_vit, initialise, pixel_stem, token_stem
 from seit_cl.memory.buffer import ByteBudgetBuffer
 
@@ -40,8 +40,8 @@ def build_strategy(config: RunConfig) -> Strategy:
     Raises:
         UserError: unknown strategy or hyperparameter.
     """
-    strategy: Strategy = plugins.build("strategy", config.strategy)
-    strategy.label_smoothing = config.label_smoothing
+    context = StrategyContext(config.label_smoothing)
+    strategy: Strategy = plugins.build("strategy", config.strategy, context)
     return strategy
 
 
@@ -72,7 +72,7 @@ def build_stream(config: RunConfig, dataset: Dataset, strategy: Strategy) -> Sce
         UserError: a split that cannot be, or a stream that the strategy cannot learn from.
     """
     recipe = build_recipe(config.scenario)
-    if recipe.one_pass and config.epochs > 1 and strategy.data == "experience":
+    if recipe.one_pass and config.epochs > 1 and not strategy.may_repeat_samples:
         raise UserError(
             f"--epochs {config.epochs}: --scenario {config.scenario} shows a sample once; use --epochs 1"
         )
@@ -112,7 +112,7 @@ def build_memory(
     """
     budget = round(config.memory_mb * 1_000_000)
     if strategy.exemplar_free or budget == 0:
-        if strategy.data == "memory":
+        if strategy.trains_on_memory:
             raise UserError(
                 f"--strategy {config.strategy} learns from exemplars alone; give it a memory: --memory-mb"
             )

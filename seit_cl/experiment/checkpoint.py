@@ -1,4 +1,4 @@
-"""One commit: memory under a versioned name first, then checkpoint.pt that names it with its hash, by rename."""
+"""Commits of a run: the memory under a versioned name, then checkpoint.pt with its hash, by rename."""
 
 from __future__ import annotations
 
@@ -17,41 +17,29 @@ from seit_cl.memory.buffer import ByteBudgetBuffer, Transform
 
 NAME = "checkpoint.pt"
 FINAL = "memory.bin"
-KIND = (
-    "seit_cl checkpoint 3"  # raise the number whenever an older checkpoint could not be continued
-)
+# Raise the number whenever an older checkpoint could not be continued.
+KIND = "seit_cl checkpoint 3"
 
 
 def commit(
-    run_dir: Path, step: int, memory: ByteBudgetBuffer | None, state: dict[str, Any]
+    run_dir: Path, experience: int, memory: ByteBudgetBuffer | None, state: dict[str, Any]
 ) -> None:
-    """Make the state after experience `step` the one that a resumed run continues from.
+    """Make the state after an experience the one that a resumed run continues from.
 
     Args:
         run_dir: the run's folder.
-        step: index of the finished experience.
-        memory: saved as memory-<step>.bin first.
-        state: tensors, numbers, strings and lists of them (torch.load reads them with weights_only).
+        experience: index of the finished experience.
+        memory: saved as memory-<experience>.bin first.
+        state: tensors, numbers, strings and lists of them, for torch.load with weights_only.
     """
     if memory is not None:
-        path = run_dir / f"memory-{step}.bin"
+        path = run_dir / f"memory-{experience}.bin"
         memory.save(path)
-        state = {
-            **state,
-            "memory": path.name,
-            "memory_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        }
+        state = {**state, "memory": path.name, "memory_sha256": _sha256(path)}
     buffer = io.BytesIO()
-    torch.save({**state, "step": step, "kind": KIND}, buffer)
+    torch.save({**state, "experience": experience, "kind": KIND}, buffer)
     write_atomic(run_dir / NAME, buffer.getvalue())
-    _sweep(run_dir, state)
-
-
-def _sweep(run_dir: Path, state: dict[str, Any]) -> None:
-    """Delete the memories of other commits."""
-    for other in run_dir.glob("memory-*.bin"):
-        if other.name != state.get("memory"):
-            other.unlink()
+    _delete_other_memories(run_dir, state)
 
 
 def restore(
@@ -60,51 +48,72 @@ def restore(
     device: torch.device,
     entropy_model: Callable[[], EntropyModel] | None = None,
 ) -> tuple[dict[str, Any], ByteBudgetBuffer | None] | None:
-    """The last commit, or None where there is none.
+    """Load the last commit, and delete the memories of interrupted ones.
 
-    `transform`, `device` and `entropy_model` are passed to `ByteBudgetBuffer.load`; a memory's file does not have them.
+    Args:
+        run_dir: the run's folder.
+        transform: of the memory's decoded data; like the next two not part of the memory's file.
+        device: of the memory's batches.
+        entropy_model: of the memory's format, if it needs one.
 
-    What commits that did not come about have left is deleted.
+    Returns:
+        State and memory, or None where there is no commit.
 
     Raises:
-        UserError: the checkpoint cannot be read or its memory is not the one that it names.
+        UserError: the checkpoint cannot be read, or its memory's hash is another one.
     """
     path = run_dir / NAME
     if not path.exists():
         return None
-    mend = f"delete {run_dir} to start over"
+    remedy = f"delete {run_dir} to start over"
     try:
         state = torch.load(path, weights_only=True, map_location="cpu")
     except Exception as error:
-        raise UserError(
-            f"{path}: not a readable checkpoint ({type(error).__name__}); {mend}"
-        ) from error
+        reason = type(error).__name__
+        raise UserError(f"{path}: not a readable checkpoint ({reason}); {remedy}") from error
     if not isinstance(state, dict) or state.get("kind") != KIND:
-        raise UserError(f"{path}: not a checkpoint of this version of seit_cl; {mend}")
+        raise UserError(f"{path}: not a checkpoint of this version of seit_cl; {remedy}")
     memory = None
     if "memory" in state:
-        named = run_dir / state["memory"]
-        saved = (
-            named if named.exists() else run_dir / FINAL
-        )  # `close` may have been interrupted after its first half
-        if (
-            not saved.exists()
-            or hashlib.sha256(saved.read_bytes()).hexdigest() != state["memory_sha256"]
-        ):
-            what = "changed since" if named.exists() else "missing beside"
-            raise UserError(f"{named}: {what} {NAME}; {mend}")
-        memory = ByteBudgetBuffer.load(saved, transform, device, entropy_model)
-    _sweep(run_dir, state)
+        memory_path = _checked_memory(run_dir, state, remedy)
+        memory = ByteBudgetBuffer.load(memory_path, transform, device, entropy_model)
+    _delete_other_memories(run_dir, state)
     return state, memory
 
 
+def _checked_memory(run_dir: Path, state: dict[str, Any], remedy: str) -> Path:
+    """The memory file of a commit.
+
+    Raises:
+        UserError: it is missing or was changed.
+    """
+    path = run_dir / state["memory"]
+    # An interrupted `close` leaves the memory under its final name.
+    saved = path if path.exists() else run_dir / FINAL
+    if not saved.exists() or _sha256(saved) != state["memory_sha256"]:
+        problem = "changed since" if path.exists() else "missing beside"
+        raise UserError(f"{path}: {problem} {NAME}; {remedy}")
+    return saved
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _delete_other_memories(run_dir: Path, state: dict[str, Any]) -> None:
+    """Delete the memories of other commits."""
+    for other in run_dir.glob("memory-*.bin"):
+        if other.name != state.get("memory"):
+            other.unlink()
+
+
 def pending(run_dir: Path) -> bool:
-    """Whether a run's checkpoint waits to be resumed, or closed."""
+    """Whether a run has a checkpoint to resume from or to close."""
     return (run_dir / NAME).exists()
 
 
 def close(run_dir: Path) -> None:
-    """After the last experience: the memory takes its final name and the checkpoint goes."""
-    for saved in run_dir.glob("memory-*.bin"):  # one, or none where this was interrupted before
+    """Give the memory its final name and delete the checkpoint, after the last experience."""
+    for saved in run_dir.glob("memory-*.bin"):  # one, or none after an interrupted `close`
         saved.replace(run_dir / FINAL)
     (run_dir / NAME).unlink(missing_ok=True)

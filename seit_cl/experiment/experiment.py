@@ -1,8 +1,9 @@
-"""One run: data -> scenario -> learner -> strategy -> results.
+"""One run of a configuration: `Experiment.run` trains, fills the memory, tests and commits.
 
-A folder of images becomes a dataset; a scenario cuts it into a benchmark; the tokenizer turns it into token grids once;
-the learner trains on fresh samples and exemplars; after an experience the memory is offered its samples; the learner is
-tested on the whole test stream seen so far; results, checkpoint and memory are committed together.
+A folder of images becomes a dataset; a scenario cuts it into a stream of experiences; the tokenizer
+turns it into token grids once. In every experience the learner trains on fresh samples and
+exemplars, the memory is offered the experience's samples, the learner is tested on all classes of
+the stream so far, and results, checkpoint and memory are committed together.
 """
 
 from __future__ import annotations
@@ -10,20 +11,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property, partial
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from seit_cl.config import RunConfig
 from seit_cl.core.devices import choose_device
 from seit_cl.core.errors import UserError
 from seit_cl.core.rng import Generators
 from seit_cl.data.samples import Samples
+from seit_cl.data.scenario import Scenario
 from seit_cl.experiment import checkpoint
 from seit_cl.experiment.build import (
     build_augment,
@@ -34,46 +34,35 @@ from seit_cl.experiment.build import (
     optimisation,
     retokenize,
 )
-from seit_cl.experiment.metadata import environment, facts
+from seit_cl.experiment.events import ExperienceInfo, StepInfo
+from seit_cl.experiment.metadata import Phase, Training, environment, summary_facts
 from seit_cl.experiment.run_data import RunData
 from seit_cl.formats.base import FittedFormat
 from seit_cl.learner.batches import BatchMaker, MemoryLoader, ReplayLoader
-from seit_cl.learner.learner import Learner
+from seit_cl.learner.learner import Learner, NewOptimizer, StepResult
+from seit_cl.learner.optim import adamw
 from seit_cl.memory.buffer import ByteBudgetBuffer
 from seit_cl.memory.herding import best_first
 from seit_cl.results import run_files
 from seit_cl.tokenizers._features import pooled_features
 
 OFFER_CHUNK = 512  # samples encoded at a time when the memory is offered an experience
-SHOWN_EXEMPLARS = 8
-FITTED = 1000  # samples that a format looks at which must choose
-
-
-@dataclass(frozen=True)
-class StepInfo:
-    """Where a run stands: experience and epoch (from 0) of how many, step of the epoch of how many; samples trained on so
-    far, fresh ones and exemplars, and the seconds that took."""
-
-    experience: int
-    experiences: int
-    epoch: int
-    epochs: int
-    step: int
-    steps: int
-    samples: int
-    seconds: float
+SHOWN_EXEMPLARS = 8  # training images in exemplars.npz
+MAX_FIT_SAMPLES = 1000  # samples used to fit a data-dependent format
 
 
 class Experiment:
-    """One run of a configuration. Building one checks its options against the data; the model is made by `run`.
+    """One run of a configuration.
+
+    Building one checks its options against the data; the model is made by `run`.
 
     Args:
         config: the run's options.
         data: its dataset and tokenizer, shared by the runs of a grid.
         run_dir: its folder.
-        command: what the user typed, for environment.json.
-        progress: called after every step.
-        committed: called with the number of every experience, from 0, when its results are written.
+        command: as typed by the user, for environment.json.
+        stream: trained and tested on instead of the configuration's scenario.
+        new_optimizer: makes optimiser and schedule of an experience.
 
     Raises:
         UserError: options that do not fit the data, or a budget below the header and one record.
@@ -85,18 +74,23 @@ class Experiment:
         data: RunData,
         run_dir: Path,
         command: str = "",
-        progress: Callable[[StepInfo], None] = lambda now: None,
-        committed: Callable[[int], None] = lambda step: None,
+        stream: Scenario | None = None,
+        new_optimizer: NewOptimizer = adamw,
     ) -> None:
-        self.config, self.data, self.run_dir, self.command = config, data, run_dir, command
-        self.progress, self.committed = progress, committed
-        self.strategy = build_strategy(config)
+        self.config = config
+        self.data = data
+        self.run_dir = run_dir
+        self.command = command
+        self.new_optimizer = new_optimizer
         self.device = choose_device(config.device)
-        self.stream = build_stream(config, data.dataset, self.strategy)
-        self.scenario = self.stream.joined() if self.strategy.data == "joint" else self.stream
+        self.strategy = build_strategy(config)
+        if stream is None:
+            stream = build_stream(config, data.dataset, self.strategy)
+        self.stream = stream
+        self.training_stream = self.strategy.training_stream(self.stream)
         self.labels = self.stream.labels(data.dataset.train.labels)
         self.test_labels = self.stream.labels(data.dataset.val.labels)
-        self.names = [data.dataset.classes[c] for c in self.stream.class_order]
+        self.names = [data.dataset.classes[label] for label in self.stream.class_order]
         self.generators = Generators(config.seed, self.device)
         self.memory = build_memory(config, data, self.strategy, len(self.names))
         if self.memory is not None:
@@ -104,69 +98,64 @@ class Experiment:
         self.accuracy: list[dict[str, Any]] = []
         self.memory_rows: list[dict[str, Any]] = []
         self.train_seconds = 0.0
-        self.phases: dict[str, list[float]] = {
-            name: [0.0, 0] for name in ("train", "remember", "test")
-        }
+        self.phases = {name: Phase() for name in ("train", "remember", "test")}
 
     @cached_property
     def learner(self) -> Learner:
         """The model and its training step."""
-        config = self.config
-
-        def new_model() -> torch.nn.Module:
-            return build_model(
-                config, self.data, len(self.names), self.generators["initialisation"]
-            )
-
+        # A strategy that starts over has an optimiser for every experience in any stream.
+        starts_over = self.strategy.trains_on_memory
         return Learner(
-            model=new_model(),
-            new_model=new_model,
+            model=self._new_model(),
+            new_model=self._new_model,
             strategy=self.strategy,
-            optimisation=optimisation(config),
-            augment=build_augment(config, self.data, self.device),
-            grow_head=config.head == "grow",
-            one_optimiser=not self.scenario.boundaries
-            and self.strategy.data != "memory",  # which starts over each time
+            optimisation=optimisation(self.config),
+            augment=build_augment(self.config, self.data, self.device),
+            grow_head=self.config.head == "grow",
+            one_optimiser=not self.training_stream.boundaries and not starts_over,
+            new_optimizer=self.new_optimizer,
             device=self.device,
-            on_step=self._stepped,
         )
 
-    def _stepped(self, epoch: int, step: int, steps: int) -> None:
-        self._samples_done += self.learner.mb_x.shape[0]
-        seconds = time.monotonic() - self._began
-        self.progress(
-            StepInfo(
-                self._step,
-                len(self.scenario),
-                epoch,
-                self.config.epochs,
-                step,
-                steps,
-                self._samples_done,
-                seconds,
-            )
-        )
+    def _new_model(self) -> nn.Module:
+        generator = self.generators["initialisation"]
+        return build_model(self.config, self.data, len(self.names), generator)
 
     def _samples(self, ids: Tensor) -> Samples:
         return Samples(ids, self.labels[ids], self.data)
 
-    def run(self) -> None:
-        """Train on every experience that the last commit does not hold, then write the final results.
+    # ------------------------------------------------------------------ the run
+    def run(
+        self,
+        on_step: Callable[[StepInfo], None] = lambda info: None,
+        on_experience: Callable[[ExperienceInfo], None] = lambda info: None,
+    ) -> None:
+        """Train on every experience after the last commit, then write the final results.
 
-        An error marks the run as failed in its folder before it is raised; the same run may be started again.
+        An error marks the run as failed in its folder before it is raised; the same run may be
+        started again.
+
+        Args:
+            on_step: called after every training step.
+            on_experience: called after every experience, when its results are committed.
         """
-        start = self._resume()
-        if start == 0:
-            run_files.start_run(self.run_dir, self.config.plain(), environment(self))
+        first = self._resume()
+        experiences = len(self.training_stream)
+        if first == 0:
+            run_files.start_run(self.run_dir, self.config.plain(), self._environment())
         run_files.reopen_run(self.run_dir)
-        run_files.log(self.run_dir, f"starts with experience {start + 1} of {len(self.scenario)}")
+        run_files.log(self.run_dir, f"starts with experience {first + 1} of {experiences}")
         try:
-            benchmark = self.scenario.benchmark(self.data.dataset)
-            for step in range(start, len(self.scenario)):
-                self._learn(step, benchmark.train_stream[step])
-                with self._timed("test"):
-                    self._test(step)
-                self._commit(step)
+            benchmark = self.training_stream.benchmark(self.data.dataset)
+            for experience in range(first, experiences):
+                began = time.monotonic()
+                self._learn(experience, benchmark.train_stream[experience], on_step)
+                self._test(experience)
+                self._commit(experience)
+                self._log(experience, time.monotonic() - began)
+                on_experience(
+                    ExperienceInfo(experience, self.learner.total_steps, self.accuracy, self.memory)
+                )
             self._finish()
         except Exception as error:
             problem = f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
@@ -174,197 +163,209 @@ class Experiment:
             run_files.log(self.run_dir, f"failed: {problem}")
             raise
 
-    def _learn(self, step: int, experience: Any) -> None:
-        self._step, self._samples_done, self._began = step, 0, time.monotonic()
-        self.learner.memory = self.memory
-        stages = (
-            [self._remember, self._train]
-            if self.strategy.data == "memory"
-            else [self._train, self._remember]
-        )
-        for stage in stages:
-            with self._timed("train" if stage == self._train else "remember"):
-                stage(step, experience)
-        with self._timed("train"):
-            self.strategy.after_memory_update()
-        self.phases["train"][1] += self._samples_done
-        self.train_seconds += time.monotonic() - self._began
-
-    @contextmanager
-    def _timed(self, phase: str) -> Iterator[None]:
-        """Adds the seconds that the block takes to a phase of the run."""
+    def _learn(
+        self, experience: int, avalanche_experience: Any, on_step: Callable[[StepInfo], None]
+    ) -> None:
+        """Train on an experience and offer it to the memory, in the strategy's order."""
         began = time.monotonic()
-        yield
-        self.phases[phase][0] += time.monotonic() - began
+        if self.strategy.trains_on_memory:
+            self._remember(experience)
+            self._train(experience, avalanche_experience, on_step, began)
+        else:
+            self._train(experience, avalanche_experience, on_step, began)
+            self._remember(experience)
+        with self._timed("train"):
+            self.strategy.after_memory_update(self.learner)
+        self.train_seconds += time.monotonic() - began
 
-    def _resume(self) -> int:
-        transform = (
-            retokenize(self.config, self.data, self.memory.fmt.domain)
-            if self.memory is not None
-            else None
-        )
-        found = checkpoint.restore(
-            self.run_dir, transform, self.device, self.data.tokenizer.entropy_model
-        )
-        if found is None:
-            return 0
-        state, memory = found
-        self.learner.seen = self.scenario.seen(state["step"])
-        self.learner.model.load_state_dict(state["model"])
-        self.strategy.load_state_dict(state["strategy"])
-        self.learner.clock.__dict__.update(state["clock"])
-        self.generators.load_state_dict(state["generators"])
-        self.accuracy, self.memory_rows = state["accuracy"], state["memory_rows"]
-        self.learner.steps_done, self.train_seconds = state["steps"], state["train_seconds"]
-        if self.learner.one_optimiser:
-            self.learner.optimizer.load_state_dict(state["optimiser"])
-        self.phases = state.get("phases", self.phases)
-        self.memory = memory
-        return state["step"] + 1
+    def _train(
+        self,
+        experience: int,
+        avalanche_experience: Any,
+        on_step: Callable[[StepInfo], None],
+        began: float,
+    ) -> None:
+        classes_seen = self.training_stream.seen(experience)
+        seen_before = self.training_stream.seen(experience - 1) if experience else 0
+        samples = 0
 
-    def _loader(self, step: int) -> ReplayLoader | MemoryLoader:
-        """The steps of an epoch."""
-        config, strategy = self.config, self.strategy
-        shown = self.scenario.train
-        ids = torch.cat(shown[: step + 1]) if strategy.data == "cumulative" else shown[step]
-        cutmix_p = 0.0 if strategy.disable_cutmix else config.cutmix_p
+        def report(result: StepResult) -> None:
+            nonlocal samples
+            samples += result.samples
+            on_step(self._step_info(experience, result, samples, time.monotonic() - began))
+
+        with self._timed("train"):
+            loader = self._loader(experience)
+            self.learner.fit(avalanche_experience, loader, classes_seen, seen_before, report)
+            self._require_finite_weights(experience)
+        self.phases["train"].images += samples
+
+    def _step_info(
+        self, experience: int, result: StepResult, samples: int, seconds: float
+    ) -> StepInfo:
+        return StepInfo(
+            experience=experience,
+            experiences=len(self.training_stream),
+            epoch=result.epoch,
+            epochs=self.config.epochs,
+            step=result.step,
+            steps=result.steps,
+            samples=samples,
+            seconds=seconds,
+            total_steps=result.total_steps,
+            loss=result.loss,
+            learning_rate=result.learning_rate,
+            fresh_ids=result.fresh_ids,
+        )
+
+    def _loader(self, experience: int) -> ReplayLoader | MemoryLoader:
+        """The batches of an epoch."""
+        config = self.config
         maker = BatchMaker(
             self.learner.augment,
             len(self.names),
-            cutmix_p,
+            0.0 if self.strategy.disable_cutmix else config.cutmix_p,
             config.cutmix_alpha,
             self.device,
             self.generators,
         )
-        if strategy.data == "memory":
+        if self.strategy.trains_on_memory:
             assert self.memory is not None
-            return MemoryLoader(
-                maker,
-                self.memory,
-                config.batch,
-                config.replay_batch,
-                sum(map(len, shown[: step + 1])),
-            )
+            samples = sum(len(ids) for ids in self.training_stream.train[: experience + 1])
+            return MemoryLoader(maker, self.memory, config.batch, config.replay_batch, samples)
+        ids = self.training_stream.training_ids(experience)
+        # Avalanche's plugins replay by themselves.
+        replay_batch = 0 if self.strategy.avalanche_plugins else config.replay_batch
         return ReplayLoader(
             maker,
-            lambda wanted: self.data.raw(config.learner, wanted),
+            partial(self.data.raw, config.learner),
             ids,
             self.labels[ids],
             config.batch,
-            config.replay_batch,
+            replay_batch,
             self.memory,
-            strategy.before_sampling,
+            partial(self.strategy.before_sampling, learner=self.learner),
         )
 
-    def _train(self, step: int, experience: Any) -> None:
-        before = self.scenario.seen(step - 1) if step else 0
-        self.learner.fit(experience, self._loader(step), self.scenario.seen(step), before)
-        if not all(bool(torch.isfinite(p).all()) for p in self.learner.model.parameters()):
-            raise UserError(
-                f"{self.run_dir.name}: training diverged in experience {step + 1}; lower --learning-rate "
-                f"{self.config.learning_rate:g}"
-            )
+    def _require_finite_weights(self, experience: int) -> None:
+        for weight in self.learner.model.parameters():
+            if not bool(torch.isfinite(weight).all()):
+                raise UserError(
+                    f"{self.run_dir.name}: training diverged in experience {experience + 1}; "
+                    f"lower --learning-rate {self.config.learning_rate:g}"
+                )
 
-    def _remember(self, step: int, experience: Any) -> None:
+    # ------------------------------------------------------------------ memory
+    def _remember(self, experience: int) -> None:
+        """Offer an experience's samples to the memory."""
         if self.memory is None:
             return
-        ids = self.scenario.train[step]
-        if self.memory.best_first:
-            features = self.learner.features(self.data.raw(self.config.learner, ids))
-            ids = ids[best_first(features, self.labels[ids])]
-        self._fit(ids)
-        self.phases["remember"][1] += len(ids)
-        for part in ids.split(OFFER_CHUNK):
-            extras = (
-                self.strategy.extras(self.data.raw(self.config.learner, part))
-                if self.memory.exemplar_fields
-                else {}
-            )
-            self.memory.offer(self._samples(part), extras)
-        kept = dict(zip(self.names, self.memory.counts_per_class().tolist(), strict=True))
-        self.memory_rows += run_files.memory_rows(step, kept, self.memory.bytes_by_kind())
+        with self._timed("remember"):
+            ids = self._offer_order(self.memory, self.training_stream.train[experience])
+            self._fit_format(self.memory, ids)
+            for part in ids.split(OFFER_CHUNK):
+                extras = {}
+                if self.memory.exemplar_fields:
+                    raw = self.data.raw(self.config.learner, part)
+                    extras = self.strategy.extras(raw, self.learner)
+                self.memory.offer(self._samples(part), extras)
+            counts = self.memory.counts_per_class().tolist()
+            per_class = dict(zip(self.names, counts, strict=True))
+            byte_kinds = self.memory.bytes_by_kind()
+            self.memory_rows += run_files.memory_rows(experience, per_class, byte_kinds)
+        self.phases["remember"].images += len(ids)
 
-    def _fit(self, ids: Tensor) -> None:
-        """Let a format that must look at data look at up to FITTED of an experience's samples (n,), from all over it."""
-        memory = self.memory
-        if memory is not None and isinstance(memory.fmt, FittedFormat) and memory.fmt.unfitted:
-            memory.fit(
-                self._samples(ids[:: -(-len(ids) // FITTED)]),
-                partial(pooled_features, self.data.tokenizer),
-            )
-            run_files.log(self.run_dir, f"{memory.fmt.spec}: chose {memory.fmt.chosen}")
+    def _offer_order(self, memory: ByteBudgetBuffer, ids: Tensor) -> Tensor:
+        """Train set indices (n,) in the order in which the selection policy wants them offered."""
+        if not memory.best_first:
+            return ids
+        features = self.learner.raw_features(self.data.raw(self.config.learner, ids))
+        return ids[best_first(features, self.labels[ids])]
+
+    def _fit_format(self, memory: ByteBudgetBuffer, ids: Tensor) -> None:
+        """Fit a data-dependent format, once, to up to MAX_FIT_SAMPLES samples from all over ids."""
+        if not isinstance(memory.fmt, FittedFormat) or not memory.fmt.unfitted:
+            return
+        samples = self._samples(ids[:: -(-len(ids) // MAX_FIT_SAMPLES)])
+        memory.fit(samples, partial(pooled_features, self.data.tokenizer))
+        run_files.log(self.run_dir, f"{memory.fmt.spec}: chose {memory.fmt.chosen}")
+
+    # ------------------------------------------------------------------ test
+    def _test(self, experience: int) -> None:
+        """Test the learner on all of the stream so far, where a test is due."""
+        last = len(self.training_stream) - 1
+        if experience < last and (experience + 1) % self.config.eval_every:
+            return
+        # A joined stream's last experience ends where the stream's last one does.
+        position = experience + len(self.stream) - len(self.training_stream)
+        with self._timed("test"):
+            raw = self.data.test(self.config.learner)
+            for tested in range(position + 1):
+                self._test_experience(position, tested, raw)
+
+    def _test_experience(self, position: int, tested: int, raw: Tensor) -> None:
+        """Test on what one experience of the stream added to the test set.
+
+        Args:
+            position: index of the experience that was trained on last.
+            tested: index of the experience that is tested.
+            raw: raw test data (N, ...).
+        """
+        ids = self.stream.test[tested]
+        if len(ids) == 0:
+            return
+        labels = self.test_labels[ids]
+        is_correct = self.learner.predict(raw[ids]) == labels
+        correct = {}
+        total = {}
+        for label in labels.unique().tolist():
+            of_label = labels == label
+            correct[self.names[label]] = int((is_correct & of_label).sum())
+            total[self.names[label]] = int(of_label.sum())
+        self.accuracy += run_files.accuracy_rows(position, tested, correct, total)
+        self.phases["test"].images += len(ids)
 
     @property
     def accuracy_so_far(self) -> float | None:
         """The last test's accuracy over all classes seen, a fraction; None before the first."""
-        last = list(
-            takewhile(
-                lambda row: row["after_experience"] == self.accuracy[-1]["after_experience"],
-                reversed(self.accuracy),
-            )
-        )
-        return (
-            sum(row["correct"] for row in last) / sum(row["total"] for row in last)
-            if last
-            else None
-        )
+        if not self.accuracy:
+            return None
+        last = self.accuracy[-1]["after_experience"]
+        rows = [row for row in self.accuracy if row["after_experience"] == last]
+        return sum(row["correct"] for row in rows) / sum(row["total"] for row in rows)
 
-    def _test(self, step: int) -> None:
-        joint, last = self.strategy.data == "joint", len(self.scenario) - 1
-        if step < last and (step + 1) % self.config.eval_every:
-            return
-        at = len(self.stream) - 1 if joint else step
-        self.learner.seen = self.stream.seen(at)
-        raw = self.data.test(self.config.learner)
-        for experience in range(at + 1):
-            ids = self.stream.test[experience]
-            if not len(ids):
-                continue
-            labels = self.test_labels[ids]
-            self.phases["test"][1] += len(ids)
-            correct = labels[self.learner.predict(raw[ids]) == labels]
-            shown = labels.unique().tolist()
-            count = {self.names[label]: int((correct == label).sum()) for label in shown}
-            total = {self.names[label]: int((labels == label).sum()) for label in shown}
-            self.accuracy += run_files.accuracy_rows(at, experience, count, total)
+    # ------------------------------------------------------------------ checkpoint and results
+    def _resume(self) -> int:
+        """Restore the last commit; returns the experience to continue with."""
+        transform = None
+        if self.memory is not None:
+            transform = retokenize(self.config, self.data, self.memory.fmt.domain)
+        entropy_model = self.data.tokenizer.entropy_model
+        restored = checkpoint.restore(self.run_dir, transform, self.device, entropy_model)
+        if restored is None:
+            return 0
+        state, self.memory = restored
+        self.learner.load_state_dict(state["learner"])
+        self.strategy.load_state_dict(state["strategy"], self.learner)
+        self.generators.load_state_dict(state["generators"])
+        self.accuracy = state["accuracy"]
+        self.memory_rows = state["memory_rows"]
+        self.train_seconds = state["train_seconds"]
+        self.phases = {name: Phase(**phase) for name, phase in state["phases"].items()}
+        return state["experience"] + 1
 
-    def _commit(self, step: int) -> None:
+    def _commit(self, experience: int) -> None:
         state = {
-            "model": self.learner.model.state_dict(),
+            "learner": self.learner.state_dict(),
             "strategy": self.strategy.state_dict(),
-            "clock": dict(vars(self.learner.clock)),
             "generators": self.generators.state_dict(),
             "accuracy": self.accuracy,
             "memory_rows": self.memory_rows,
-            "steps": self.learner.steps_done,
             "train_seconds": self.train_seconds,
-            "optimiser": self.learner.optimizer.state_dict() if self.learner.one_optimiser else {},
-            "phases": self.phases,
+            "phases": {name: vars(phase) for name, phase in self.phases.items()},
         }
-        checkpoint.commit(self.run_dir, step, self.memory, state)
+        checkpoint.commit(self.run_dir, experience, self.memory, state)
         self._write_rows()
-        self._log(step)
-        self.committed(step)
-
-    def _log(self, step: int) -> None:
-        memory = self.memory
-        held = (
-            ""
-            if memory is None
-            else f", {len(memory)} exemplars in {memory.used_bytes} of {memory.budget_bytes} bytes"
-        )
-        seconds = time.monotonic() - self._began
-        tested = self.accuracy_so_far is not None and self.accuracy[-1]["after_experience"] >= step
-        accuracy = (
-            f"accuracy {100 * (self.accuracy_so_far or 0):.1f} % of the classes seen"
-            if tested
-            else "not tested"
-        )
-        run_files.log(
-            self.run_dir,
-            f"experience {step + 1} of {len(self.scenario)}: {accuracy}, {self.learner.steps_done} steps, "
-            f"{seconds:.0f} s{held}",
-        )
 
     def _write_rows(self) -> None:
         run_files.write_accuracy(self.run_dir, self.accuracy)
@@ -374,17 +375,60 @@ class Experiment:
     def _finish(self) -> None:
         self._write_rows()
         if self.memory is not None:
-            self._show_exemplars(self.memory)
-        run_files.finish_run(self.run_dir, facts(self))
+            self._write_exemplars(self.memory)
+        run_files.finish_run(self.run_dir, self.summary_facts())
         checkpoint.close(self.run_dir)
 
-    def _show_exemplars(self, memory: ByteBudgetBuffer) -> None:
-        """exemplars.npz: a few training images before and after the format; none where tokens give no images back."""
-        if memory.fmt.domain == "tokens" and not self.data.tokenizer.decodes:
+    def summary_facts(self) -> dict[str, Any]:
+        """The run's row of summary.csv, without the metrics computed from accuracy.csv."""
+        training = Training(
+            self.learner.model,
+            self.learner.total_steps,
+            self.train_seconds,
+            self.strategy.strategy_bytes,
+        )
+        return summary_facts(
+            self.config,
+            self.data,
+            self.stream.name,
+            self.memory,
+            training,
+            self.phases,
+            self.device,
+        )
+
+    def _environment(self) -> dict[str, Any]:
+        return environment(self.config, self.data, self.device, self.command, self.names)
+
+    def _write_exemplars(self, memory: ByteBudgetBuffer) -> None:
+        """Write exemplars.npz, a few training images before and after the format.
+
+        There is none where the tokenizer cannot decode tokens to images.
+        """
+        tokenizer = self.data.tokenizer
+        if memory.fmt.domain == "tokens" and not tokenizer.decodes:
             return
         first = self.stream.train[0]
         ids = first[:: -(-len(first) // SHOWN_EXEMPLARS)]  # of several classes
-        after = memory.fmt.decode(memory.fmt.encode(self._samples(ids)))
-        if memory.fmt.domain == "tokens":
-            after = self.data.tokenizer.decode(after)
-        run_files.write_exemplars(self.run_dir, self.data.shown(ids).numpy(), after.numpy())
+        decoded = memory.fmt.decode(memory.fmt.encode(self._samples(ids)))
+        images = tokenizer.decode(decoded) if memory.fmt.domain == "tokens" else decoded
+        run_files.write_exemplars(self.run_dir, self.data.shown(ids).numpy(), images.numpy())
+
+    def _log(self, experience: int, seconds: float) -> None:
+        accuracy = "not tested"
+        if self.accuracy_so_far is not None and self.accuracy[-1]["after_experience"] >= experience:
+            accuracy = f"accuracy {100 * self.accuracy_so_far:.1f} % of the classes seen"
+        parts = [accuracy, f"{self.learner.total_steps} steps", f"{seconds:.0f} s"]
+        memory = self.memory
+        if memory is not None:
+            used = f"{memory.used_bytes} of {memory.budget_bytes} bytes"
+            parts.append(f"{len(memory)} exemplars in {used}")
+        number = f"experience {experience + 1} of {len(self.training_stream)}"
+        run_files.log(self.run_dir, f"{number}: {', '.join(parts)}")
+
+    @contextmanager
+    def _timed(self, phase: str) -> Iterator[None]:
+        """Add the seconds that the block takes to a phase of the run."""
+        began = time.monotonic()
+        yield
+        self.phases[phase].seconds += time.monotonic() - began

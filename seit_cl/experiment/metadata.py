@@ -1,117 +1,190 @@
-"""What is known of a run beside its accuracies: its row of summary.csv, and environment.json."""
+"""Facts about a run other than its accuracies: its row of summary.csv, and environment.json."""
 
 from __future__ import annotations
 
 import platform
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import avalanche
 import timm
 import torch
+from torch import nn
 
 from seit_cl import __version__
+from seit_cl.config import RunConfig
 from seit_cl.experiment.build import choose_precision
+from seit_cl.experiment.run_data import RunData
 from seit_cl.formats.base import FittedFormat
-
-if TYPE_CHECKING:
-    from seit_cl.experiment.experiment import Experiment
+from seit_cl.memory.buffer import ByteBudgetBuffer
 
 
-def facts(run: Experiment) -> dict[str, Any]:
-    """The row of summary.csv of a run that has ended, but for what is computed from accuracy.csv."""
-    memory, config, data = run.memory, run.config, run.data
-    names = ("used_bytes", "payload_bytes", "bytes_per_exemplar", "classes_covered")
-    stored = {name: 0 if memory is None else getattr(memory, name) for name in names}
-    model_bytes = sum(p.numel() * p.element_size() for p in run.learner.model.parameters())
-    return stored | {
-        "scenario": run.scenario.name,
+@dataclass
+class Phase:
+    """Time spent in one phase of a run.
+
+    Args:
+        seconds: wall-clock time.
+        images: images processed.
+    """
+
+    seconds: float = 0.0
+    images: int = 0
+
+
+@dataclass(frozen=True)
+class Training:
+    """Measures of a run's training.
+
+    Args:
+        model: the learner's network.
+        steps: optimiser steps taken.
+        seconds: training time, memory updates included.
+        strategy_bytes: bytes of the strategy's state other than exemplars.
+    """
+
+    model: nn.Module
+    steps: int
+    seconds: float
+    strategy_bytes: int
+
+
+def summary_facts(
+    config: RunConfig,
+    data: RunData,
+    scenario: str,
+    memory: ByteBudgetBuffer | None,
+    training: Training,
+    phases: Mapping[str, Phase],
+    device: torch.device,
+) -> dict[str, Any]:
+    """The row of summary.csv of a finished run, without the metrics computed from accuracy.csv.
+
+    Args:
+        config: the run's options.
+        data: its dataset and tokenizer.
+        scenario: name of its scenario, with its options.
+        memory: its replay memory, or None.
+        training: measures of its training.
+        phases: time by phase.
+        device: of the learner.
+    """
+    weights = training.model.parameters()
+    return memory_facts(memory) | {
+        "scenario": scenario,
         "dataset": data.dataset.name,
         "strategy": config.strategy,
-        "format": "" if memory is None else memory.fmt.spec,
-        "format_chose": memory.fmt.chosen
-        if memory is not None and isinstance(memory.fmt, FittedFormat)
-        else "",
         "learner": config.learner,
         "model": config.model,
-        "tokenizer": data.tokenizer.identity if uses_tokenizer(run) else "",
-        "memory_bytes": 0 if memory is None else memory.budget_bytes,
-        "policy": "" if memory is None else memory.policy,
-        "memory_full": memory is not None and bool(memory.full or memory.skipped),
+        "tokenizer": data.tokenizer.identity if uses_tokenizer(config) else "",
         "seed": config.seed,
-        "exemplars": 0 if memory is None else len(memory),
-        "codec_bytes": codec_bytes(run),
-        "model_bytes": model_bytes,
-        "strategy_bytes": run.strategy.strategy_bytes,
-        "steps": run.learner.steps_done,
-        "train_seconds": round(run.train_seconds, 1),
-        "device": str(run.device),
+        "codec_bytes": codec_bytes(config, data, memory),
+        "model_bytes": sum(weight.numel() * weight.element_size() for weight in weights),
+        "strategy_bytes": training.strategy_bytes,
+        "steps": training.steps,
+        "train_seconds": round(training.seconds, 1),
+        "device": str(device),
         "status": "finished",
         "skipped_images": len(data.dataset.skipped),
-        "phases": phases(run),
+        "phases": phase_facts(config, data, phases, device),
     }
 
 
-def phases(run: Experiment) -> dict[str, dict[str, float]]:
-    """Seconds, images and processor threads (1 on a GPU) of each phase of a run: the tokenizing of its dataset, once for all
-    runs, training, what came into the memory, testing."""
-    cores = torch.get_num_threads() if run.device.type == "cpu" else 1
-    noted = {name: (seconds, int(images), cores) for name, (seconds, images) in run.phases.items()}
-    tokenizing = run.data.tokenizing() if uses_tokenizer(run) else None
-    if tokenizing is not None:
-        images = len(run.data.dataset.train) + len(run.data.dataset.val)
-        noted = {
-            "tokenize": (tokenizing[0], images, tokenizing[1] if run.device.type == "cpu" else 1),
-            **noted,
+def memory_facts(memory: ByteBudgetBuffer | None) -> dict[str, Any]:
+    """The columns of summary.csv about the memory; zeros and empty texts without one."""
+    if memory is None:
+        return {
+            "format": "",
+            "format_chose": "",
+            "policy": "",
+            "memory_bytes": 0,
+            "memory_full": False,
+            "exemplars": 0,
+            "used_bytes": 0,
+            "payload_bytes": 0,
+            "bytes_per_exemplar": 0,
+            "classes_covered": 0,
         }
     return {
-        name: {"seconds": round(seconds, 3), "images": images, "cores": cores}
-        for name, (seconds, images, cores) in noted.items()
-        if images
+        "format": memory.fmt.spec,
+        "format_chose": memory.fmt.chosen if isinstance(memory.fmt, FittedFormat) else "",
+        "policy": memory.policy,
+        "memory_bytes": memory.budget_bytes,
+        "memory_full": bool(memory.full or memory.skipped),
+        "exemplars": len(memory),
+        "used_bytes": memory.used_bytes,
+        "payload_bytes": memory.payload_bytes,
+        "bytes_per_exemplar": memory.bytes_per_exemplar,
+        "classes_covered": memory.classes_covered,
     }
 
 
-def codec_bytes(run: Experiment) -> int:
-    """Bytes of what a run needs between records and learner: the tokenizer, and probabilities of its codes."""
-    tokenizer = run.data.tokenizer.codec_bytes if uses_tokenizer(run) else 0
-    return tokenizer + (0 if run.memory is None else run.memory.fmt.codec_bytes)
+def phase_facts(
+    config: RunConfig, data: RunData, phases: Mapping[str, Phase], device: torch.device
+) -> dict[str, dict[str, float]]:
+    """Seconds, images and processor threads (1 on a GPU) by phase.
+
+    The first phase is the tokenizing of the dataset, done once for all runs of a grid; phases
+    without images are left out.
+    """
+    on_cpu = device.type == "cpu"
+    facts = {}
+    tokenizing = data.tokenizing() if uses_tokenizer(config) else None
+    if tokenizing is not None:
+        seconds, threads = tokenizing
+        images = len(data.dataset.train) + len(data.dataset.val)
+        facts["tokenize"] = _phase(seconds, images, threads if on_cpu else 1)
+    for name, phase in phases.items():
+        facts[name] = _phase(phase.seconds, phase.images, torch.get_num_threads() if on_cpu else 1)
+    return {name: fact for name, fact in facts.items() if fact["images"]}
 
 
-def uses_tokenizer(run: Experiment) -> bool:
-    """Whether the tokenizer has any part in a run: pixel learners take no exemplars of tokens either."""
-    return run.config.learner == "tokens"
+def _phase(seconds: float, images: int, cores: int) -> dict[str, float]:
+    return {"seconds": round(seconds, 3), "images": images, "cores": cores}
 
 
-def environment(run: Experiment) -> dict[str, Any]:
-    """What a run is made with: command, versions, machine, and what tells its images and tokenizer from others."""
-    identity = {
-        name: value
-        for name, value in run.data.identity.items()
-        if uses_tokenizer(run) or "tokenizer" not in name
-    }
-    packages = {
+def codec_bytes(config: RunConfig, data: RunData, memory: ByteBudgetBuffer | None) -> int:
+    """Bytes needed between records and learner: the tokenizer, and the format's code tables."""
+    tokenizer = data.tokenizer.codec_bytes if uses_tokenizer(config) else 0
+    return tokenizer + (0 if memory is None else memory.fmt.codec_bytes)
+
+
+def uses_tokenizer(config: RunConfig) -> bool:
+    """True unless the learner is a pixel learner, which takes no exemplars of tokens either."""
+    return config.learner == "tokens"
+
+
+def environment(
+    config: RunConfig, data: RunData, device: torch.device, command: str, classes: list[str]
+) -> dict[str, Any]:
+    """Contents of environment.json: command, versions, machine, identity of images and tokenizer.
+
+    Args:
+        config: the run's options.
+        data: its dataset and tokenizer.
+        device: of the learner.
+        command: as typed by the user.
+        classes: names of the classes in the stream's order.
+    """
+    hardware = f"{torch.get_num_threads()} threads"
+    if device.type == "cuda":
+        hardware = torch.cuda.get_device_name()
+    facts = {
+        "command": command,
         "seit_cl": __version__,
         "torch": torch.__version__,
         "timm": timm.__version__,
         "avalanche": avalanche.__version__,
-    }
-    machine = {
         "machine": platform.machine(),
         "python": platform.python_version(),
         "system": platform.system(),
+        "device": f"{device} ({hardware})",
+        "precision": choose_precision(config),
     }
-    held_out = {"held_out": run.data.dataset.held_out} if run.data.dataset.held_out else {}
-    hardware = (
-        torch.cuda.get_device_name()
-        if run.device.type == "cuda"
-        else f"{torch.get_num_threads()} threads"
-    )
-    return {
-        "command": run.command,
-        **packages,
-        **machine,
-        "device": f"{run.device} ({hardware})",
-        "precision": choose_precision(run.config),
-        **identity,
-        **held_out,
-        "classes": run.names,
-    }
+    for name, value in data.identity.items():
+        if uses_tokenizer(config) or "tokenizer" not in name:
+            facts[name] = value
+    if data.dataset.held_out:
+        facts["held_out"] = data.dataset.held_out
+    return facts | {"classes": classes}

@@ -1,27 +1,28 @@
-"""The state of an Avalanche plugin as numbers, tensors and containers of them, which a checkpoint can hold without pickling."""
+"""An Avalanche plugin's state as tensors, numbers and containers, for checkpoints without pickle."""
 
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from avalanche.training.storage_policy import ExemplarsBuffer
 from avalanche.training.utils import ParamData
 from torch import Size, Tensor, nn
 
 from seit_cl.core.errors import UserError
-
-if TYPE_CHECKING:
-    from seit_cl.learner.learner import Learner
+from seit_cl.learner.interfaces import LearnerView
 
 _PLAIN = (type(None), bool, int, float, str)
+_CONTAINERS: dict[str, Any] = {"list": list, "tuple": tuple, "set": set, "Size": Size}
 
 
 def pack_object(value: Any) -> Any:
-    """Anything that a plugin holds, down to its tensors.
+    """Convert a plugin, or any part of it, to tensors, numbers and containers of them.
+
+    The run's memory is left out: it is saved separately.
 
     Raises:
-        UserError: it holds a thing of another kind, such as a loader of samples.
+        UserError: a part of another type, such as a loader of samples.
     """
     if isinstance(value, _PLAIN):
         return value
@@ -36,30 +37,24 @@ def pack_object(value: Any) -> Any:
     if isinstance(value, list | tuple | set | Size):
         return {"parts": [pack_object(part) for part in value], "kind": type(value).__name__}
     if type(value).__module__.startswith("avalanche."):
-        return {
-            "object": {
-                name: pack_object(part)
-                for name, part in vars(value).items()
-                if not _is_memory(part)
-            }
-        }
+        packed = {}
+        for name, part in vars(value).items():
+            if not isinstance(part, ExemplarsBuffer):
+                packed[name] = pack_object(part)
+        return {"object": packed}
     raise UserError(
-        f"the plugin holds a {type(value).__name__}: it cannot be measured or resumed; use another plugin"
+        f"the plugin holds a {type(value).__name__}: it cannot be measured or resumed; "
+        "use another plugin"
     )
 
 
-def _is_memory(value: Any) -> bool:
-    """Whether this is the run's memory, which is saved by itself."""
-    return isinstance(value, ExemplarsBuffer)
-
-
-def unpack_object(now: Any, state: Any, learner: Learner) -> Any:
-    """What `pack_object` was given; objects and dictionaries of a plugin just built are filled in place.
+def unpack_object(current: Any, state: Any, learner: LearnerView) -> Any:
+    """Invert `pack_object`; a new plugin's objects and dictionaries are filled in place.
 
     Args:
-        now: what the plugin has at that place.
+        current: the new plugin, or the part of it in the place of the state.
         state: from pack_object.
-        learner: its model is what copies of models are made from.
+        learner: gives the device, and the model that copies of models start from.
     """
     if isinstance(state, Tensor):
         return state.to(learner.device)
@@ -73,18 +68,21 @@ def unpack_object(now: Any, state: Any, learner: Learner) -> Any:
         data = state["parameter"].to(state["device"])
         return ParamData(state["name"], data.shape, init_tensor=data, device=state["device"])
     if "pairs" in state:
-        found = {
-            unpack_object(None, key, learner): unpack_object(None, part, learner)
-            for key, part in state["pairs"]
-        }
-        if not isinstance(now, dict):
-            return found
-        now.clear()
-        now.update(found)
-        return now
+        return _unpack_dict(current, state["pairs"], learner)
     if "parts" in state:
-        kinds: dict[str, Any] = {"list": list, "tuple": tuple, "set": set, "Size": Size}
-        return kinds[state["kind"]](unpack_object(None, part, learner) for part in state["parts"])
+        container = _CONTAINERS[state["kind"]]
+        return container(unpack_object(None, part, learner) for part in state["parts"])
     for name, part in state["object"].items():
-        setattr(now, name, unpack_object(getattr(now, name, None), part, learner))
-    return now
+        setattr(current, name, unpack_object(getattr(current, name, None), part, learner))
+    return current
+
+
+def _unpack_dict(current: Any, pairs: list[Any], learner: LearnerView) -> Any:
+    unpacked = {}
+    for key, part in pairs:
+        unpacked[unpack_object(None, key, learner)] = unpack_object(None, part, learner)
+    if not isinstance(current, dict):
+        return unpacked
+    current.clear()
+    current.update(unpacked)
+    return current

@@ -1,15 +1,18 @@
-"""Contracts between the learner and what it is given: augmentation and the memory."""
+"""Contracts between the learner and its surroundings: augmentation, memory, and its strategies."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from seit_cl.learner.optim import Optimisation
+
 
 class Augment(Protocol):
-    """Raw tokens (B, G, H, W) or pixels (B, 3, S, S) -> inputs (B, D, h, w) float32, on the same device."""
+    """Raw tokens (B, G, H, W) or pixels (B, 3, S, S) -> inputs (B, D, h, w) float32, same device."""
 
     def __call__(
         self, raw: Tensor, generator: torch.Generator | None, train: bool = True
@@ -30,17 +33,17 @@ class Exemplars(Protocol):
 
     @property
     def ids(self) -> Tensor:
-        """(B,) int64."""
+        """(B,) int64, positions in the memory."""
 
     @property
     def extras(self) -> dict[str, Tensor]:
-        """What the strategy stores, (B, *shape) each."""
+        """Values stored by the strategy with each exemplar, (B, *shape) by name."""
 
     def __getitem__(self, rows: Tensor) -> Exemplars: ...
 
 
 class Memory(Protocol):
-    """What batches need of a memory (seit_cl.memory.buffer.ByteBudgetBuffer)."""
+    """The part of a replay memory that training reads (seit_cl.memory.buffer.ByteBudgetBuffer)."""
 
     def __len__(self) -> int: ...
 
@@ -49,3 +52,60 @@ class Memory(Protocol):
 
     def by_ids(self, ids: Tensor) -> Exemplars:
         """The exemplars of ids (B,), each in 0..N-1."""
+
+
+class LearnerView(Protocol):
+    """The part of a learner that strategies use; seit_cl.learner.learner.Learner is one.
+
+    Attributes:
+        model: the network in training; logits (B, C) from inputs (B, D, h, w).
+        device: of the model and of batches.
+        optimisation: its settings, gradient clipping and precision among them.
+        augment: from raw data to the model's inputs.
+        grow_head: whether logits are restricted to the classes seen.
+        classes_seen: number of classes seen, the current experience included.
+        classes_seen_before: the same without the current experience.
+    """
+
+    model: Any
+    device: torch.device
+    optimisation: Optimisation
+    augment: Augment
+    grow_head: bool
+    classes_seen: int
+    classes_seen_before: int
+
+    @property
+    def memory(self) -> Memory | None:
+        """The replay memory; None in a run without one."""
+
+    @property
+    def experiences_finished(self) -> int:
+        """Number of experiences trained on before the current one."""
+
+    @property
+    def fresh_count(self) -> int:
+        """Number of samples of the current experience."""
+
+    def fresh_samples(
+        self, rows: Tensor | None = None, batch: int = 512
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Raw data (B, ...) and labels (B,) of the experience's samples, batch by batch."""
+
+    def logits(self, inputs: Tensor, network: Callable[[Tensor], Tensor], precision: str) -> Tensor:
+        """Logits (B, classes seen) float32 of a network for inputs (B, D, h, w)."""
+
+    def features(self, inputs: Tensor, precision: str) -> Tensor:
+        """Features (B, width) float32 in front of the head for inputs (B, D, h, w)."""
+
+    def raw_logits(self, raw: Tensor, batch: int = 512) -> Tensor:
+        """Logits (N, classes seen) float32, on the device, of raw data (N, ...)."""
+
+    def raw_features(self, raw: Tensor, batch: int = 512) -> Tensor:
+        """Features (N, width) float32, on the CPU, of raw data (N, ...)."""
+
+    def reset_model(self) -> None:
+        """Give the model new weights, as before the first experience."""
+
+    def stop_training(self) -> None:
+        """Take no more steps in this experience."""

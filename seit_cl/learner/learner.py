@@ -1,8 +1,9 @@
-"""The learner as an Avalanche strategy: SupervisedTemplate with our batches, our head and our optimiser."""
+"""The learner: an Avalanche strategy with one visible training step (`Learner.training_step`)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,32 +12,66 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from seit_cl.core.devices import to_device
+from seit_cl.learner.avalanche_plugins import RawExperience
 from seit_cl.learner.batches import (
-    Augment,
     Batch,
-    FirstSteps,
-    Memory,
     MemoryLoader,
+    PluginLoader,
     ReplayLoader,
+    joined_inputs,
+    split_outputs,
 )
+from seit_cl.learner.forward import float_features, float_logits
+from seit_cl.learner.interfaces import Augment, Memory
 from seit_cl.learner.optim import Optimisation, adamw
 from seit_cl.learner.strategy import Strategy
 
+NewOptimizer = Callable[
+    [nn.Module, Optimisation, int], tuple[torch.optim.Optimizer, LambdaLR]
+]  # of a model, for an experience of that many steps
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """A training step that was taken.
+
+    Args:
+        epoch: of the experience, from 0.
+        step: of the epoch, from 1.
+        steps: number of steps of an epoch.
+        total_steps: steps since the first experience began, this one included.
+        samples: number of samples in its forward pass.
+        fresh_ids: (B,) train set indices of its fresh samples, on the device.
+        loss: (1,), detached, on the device; reading it waits for the device.
+        learning_rate: of the next step.
+    """
+
+    epoch: int
+    step: int
+    steps: int
+    total_steps: int
+    samples: int
+    fresh_ids: Tensor
+    loss: Tensor
+    learning_rate: float
+
 
 class Learner(SupervisedTemplate):
-    """Trains a model on the batches of a ReplayLoader under a strategy's loss.
+    """A model and its training under a strategy, with Avalanche's loop, hooks and plugins.
 
     Args:
         model: logits (B, C) from inputs (B, D, h, w).
         strategy: its loss and hooks.
-        optimisation: see Optimisation.
-        augment: from raw data to the model's inputs; the ReplayLoader's batches went through it, tests go through it.
+        optimisation: settings of the optimiser.
+        augment: from raw data to the model's inputs; for tests, as batches are augmented already.
         grow_head: restrict the logits to the classes seen; False for a fixed head.
         device: of model and batches.
-        on_step: called after every step with (epoch, step of the epoch, steps an epoch).
-        one_optimiser: one AdamW goes through the whole stream, with a constant rate after the first experience's warm-up, in
-            the place of a fresh one with a schedule for every experience: for streams that do not tell where experiences end.
-        new_model: makes a model like the first one with weights of its own, on the CPU, for strategies that start over.
+        one_optimiser: keep one optimiser for the whole stream, with a constant rate after the first
+            experience's warm-up, instead of a new one with a schedule for every experience. For
+            streams that do not tell where experiences end.
+        new_model: makes a model like the first one with other weights, on the CPU, for strategies
+            that start over.
+        new_optimizer: makes optimiser and schedule.
     """
 
     def __init__(
@@ -49,181 +84,263 @@ class Learner(SupervisedTemplate):
         grow_head: bool,
         device: torch.device,
         one_optimiser: bool = False,
-        on_step: Callable[[int, int, int], None] = lambda epoch, step, steps: None,
         new_model: Callable[[], nn.Module] | None = None,
+        new_optimizer: NewOptimizer = adamw,
     ) -> None:
-        self.strategy, self.optimisation, self.grow_head, self.on_step = (
-            strategy,
-            optimisation,
-            grow_head,
-            on_step,
-        )
-        self.augment, self.steps_done, self._new_model, self.one_optimiser = (
-            augment,
-            0,
-            new_model,
-            one_optimiser,
-        )
-        self.seen = self.seen_before = 0
-        self.memory: Memory | None = None
+        self.strategy = strategy
+        self.optimisation = optimisation
+        self.augment = augment
+        self.grow_head = grow_head
+        self.one_optimiser = one_optimiser
+        self.new_model = new_model
+        self.new_optimizer = new_optimizer
+        self.total_steps = 0
+        self.classes_seen = 0
+        self.classes_seen_before = 0
         self.loader: ReplayLoader | MemoryLoader
-        self.new_optimizer, model = adamw, model.to(device)
+        self.schedule: LambdaLR
+        self._on_step: Callable[[StepResult], None] = lambda result: None
+        model = model.to(device)
         super().__init__(
             model=model,
-            optimizer=adamw(model, optimisation, 1)[0],
+            optimizer=new_optimizer(model, optimisation, 1)[0],
             device=device,
             train_epochs=optimisation.epochs,
             evaluator=None,
             plugins=list(strategy.avalanche_plugins),
         )
-        strategy.learner = self
 
+    # ------------------------------------------------------------------ training
     def fit(
-        self, experience: Any, loader: ReplayLoader | MemoryLoader, seen: int, seen_before: int = 0
+        self,
+        experience: Any,
+        loader: ReplayLoader | MemoryLoader,
+        classes_seen: int,
+        classes_seen_before: int = 0,
+        on_step: Callable[[StepResult], None] = lambda result: None,
     ) -> None:
         """Train on one experience.
 
         Args:
             experience: Avalanche's, for its hooks.
-            loader: gives the steps of an epoch.
-            seen: number of classes seen, this experience included.
-            seen_before: the same without it.
+            loader: gives the batches of an epoch.
+            classes_seen: number of classes seen, this experience included.
+            classes_seen_before: the same without it.
+            on_step: called after every step.
         """
-        self.loader, self.seen, self.seen_before = loader, seen, seen_before
+        self.begin_experience(loader, classes_seen, classes_seen_before)
+        self._on_step = on_step
         if not self.strategy.avalanche_plugins:
             self.train(experience)
             return
+        assert isinstance(loader, ReplayLoader)
         with torch.random.fork_rng():  # plugins draw from the global generator
-            torch.manual_seed(
-                int(torch.randint(2**62, (), generator=loader.make.generators["library"]))
+            library = loader.make.generators["library"]
+            torch.manual_seed(int(torch.randint(2**62, (), generator=library)))
+            self.train(RawExperience(experience, loader))  # type: ignore[arg-type]
+
+    def begin_experience(
+        self,
+        loader: ReplayLoader | MemoryLoader,
+        classes_seen: int,
+        classes_seen_before: int = 0,
+    ) -> None:
+        """Take an experience's data and class counts; `fit` trains on them."""
+        self.loader = loader
+        self.train_mb_size = loader.batch
+        self.classes_seen = classes_seen
+        self.classes_seen_before = classes_seen_before
+
+    def training_epoch(self, **kwargs: Any) -> None:
+        """Take a step for every pair of fresh samples and exemplars that the loader draws."""
+        for fresh, replay in self.dataloader:
+            if self._stop_training:
+                break
+            self.training_step(fresh, replay)
+
+    def training_step(self, fresh: Batch, replay: Batch | None) -> None:
+        """Take one optimiser step, with Avalanche's hooks at their places.
+
+        Args:
+            fresh: fresh samples of the experience.
+            replay: exemplars, or None.
+        """
+        forwarded_replay = replay if self.strategy.forward_replay else None
+        inputs, labels = joined_inputs(fresh, forwarded_replay)
+        self.mbatch = [inputs, labels, torch.zeros_like(labels)]  # the last one: task labels
+        self._before_training_iteration()
+
+        self.optimizer.zero_grad()
+        self.loss = self._make_empty_loss()
+
+        self._before_forward()
+        self.mb_output, features = self.run_model(self.mb_x)
+        self._after_forward()
+
+        outputs = split_outputs(fresh, forwarded_replay, self.mb_output, features)
+        self.loss += self.strategy.loss(*outputs, self)
+
+        self._before_backward()
+        self.backward()
+        self._after_backward()
+        self.strategy.after_backward(fresh, replay, self)
+
+        self._before_update()
+        nn.utils.clip_grad_norm_(self.model.parameters(), self.optimisation.clip)
+        self.optimizer.step()
+        self.schedule.step()
+        self.total_steps += 1
+        self._after_update()
+
+        self._after_training_iteration()
+        self._report(fresh)
+
+    def run_model(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Run the model in the training precision.
+
+        Args:
+            inputs: (B, D, h, w).
+
+        Returns:
+            Logits (B, classes seen), and features (B, width) if the strategy uses them.
+        """
+        precision = self.optimisation.precision
+        if not self.strategy.uses_features:
+            return self.logits(inputs, self.model, precision), None
+        features = self.features(inputs, precision)
+        return self.logits(features, self.model.head, precision), features
+
+    def _report(self, fresh: Batch) -> None:
+        self._on_step(
+            StepResult(
+                epoch=self.clock.train_exp_epochs,
+                step=self.clock.train_epoch_iterations,
+                steps=len(self.loader),
+                total_steps=self.total_steps,
+                samples=len(self.mb_x),
+                fresh_ids=fresh.ids,
+                loss=self.loss.detach(),
+                learning_rate=float(self.schedule.get_last_lr()[0]),
             )
-            self.train(experience)
-
-    def fresh_samples(self, batch: int = 512) -> Iterator[tuple[Tensor, Tensor]]:
-        """The experience's samples as raw data (B, ...) and labels (B,), on the CPU, batch by batch, in the stream's order."""
-        loader = self.loader
-        assert isinstance(loader, ReplayLoader), (
-            "a strategy that trains on exemplars alone has no fresh samples"
         )
-        for rows in torch.arange(len(loader.ids)).split(batch):
-            yield loader.raw(loader.ids[rows]), loader.labels[rows]
 
-    def start_over(self) -> None:
-        """Give the model new weights, as before the first experience."""
-        assert self._new_model is not None
-        self.model.load_state_dict(self._new_model().state_dict())
-
+    # ------------------------------------------------------------------ Avalanche's loop around it
     def make_train_dataloader(self, **kwargs: Any) -> None:
-        """The steps of an epoch are the ReplayLoader's."""
+        """Use the experience's own loader."""
         self.dataloader: Any = self.loader
 
     def check_model_and_optimizer(self, **kwargs: Any) -> None:
-        """A fresh optimiser and schedule for every experience, or the same one: warmed up in the first, then at its peak rate."""
+        """Make optimiser and schedule of an experience.
+
+        A new optimiser for every experience, or one for all: its rate is warmed up in the first
+        experience, then constant.
+        """
         steps = len(self.loader) * self.optimisation.epochs
         if not self.one_optimiser:
             self.optimizer, self.schedule = self.new_optimizer(self.model, self.optimisation, steps)
             return
-        warm = 1 if self.steps_done else max(1, round(self.optimisation.warmup * steps))
+        warm = 1 if self.total_steps else max(1, round(self.optimisation.warmup * steps))
         self.schedule = LambdaLR(self.optimizer, lambda step: min(1.0, (step + 1) / warm))
 
-    def _unpack_minibatch(self) -> None:
-        self.mbatch: Any
-        fresh, replay = (
-            self.mbatch
-            if isinstance(self.mbatch[0], Batch)
-            else (self._of_plugin(*self.mbatch[:2]), None)
-        )
-        parts = [fresh] if replay is None or self.strategy.replay_apart else [fresh, replay]
-        labels = torch.cat([batch.labels for batch in parts])
-        self.step_batches: tuple[Batch, Batch | None] = (fresh, replay)
-        # Channels last: the stem's convolution runs twice as fast in bf16 on a CPU, and without a copy on CUDA.
-        inputs = torch.cat([batch.inputs for batch in parts]).contiguous(
-            memory_format=torch.channels_last
-        )
-        self.mbatch = [inputs, labels, torch.zeros_like(labels)]
-
-    def _of_plugin(self, raw: Tensor, labels: Tensor) -> Batch:
-        """A batch from a plugin's own loader; which samples they are it does not say."""
-        return self.loader.make(raw, labels, torch.full_like(labels, -1))
-
-    def logits(self, inputs: Tensor, precision: str, network: Callable[[Tensor], Tensor]) -> Tensor:
-        """Logits (B, seen) float32 that a network gives for inputs (B, D, h, w), in a precision, "fp32" or "bf16"."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bf16"):
-            logits = network(inputs)
-        return logits.float()[:, : self.seen] if self.grow_head else logits.float()
-
-    def embed(self, inputs: Tensor, precision: str, model: Any = None) -> Tensor:
-        """What the head sees (B, width) float32 that a model, by default the learner's, makes of inputs (B, D, h, w)."""
-        network: Any = self.model if model is None else model
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bf16"):
-            features: Tensor = network.forward_head(
-                network.forward_features(inputs), pre_logits=True
-            )
-        return features.float()
-
-    def forward(self) -> Tensor:
-        """One forward pass over fresh samples and exemplars together; fills in the batches' logits, and features if used."""
-        precision, inputs, network = self.optimisation.precision, self.mb_x, self.model
-        if self.strategy.uses_features:
-            inputs, network = self.embed(inputs, precision), self.model.head
-        logits = self.logits(inputs, precision, network)
-        fresh, replay = self.step_batches
-        count = len(fresh.labels)
-        fresh.logits, fresh.features = logits[:count], inputs[:count]
-        if replay is not None and not self.strategy.replay_apart:
-            replay.logits, replay.features = logits[count:], inputs[count:]
-        return logits
-
-    def criterion(self) -> Tensor:
-        """The strategy's loss."""
-        return self.strategy.loss(*self.step_batches)
-
     def _before_training_exp(self, **kwargs: Any) -> None:
-        self.strategy.before_training_exp()
+        self.strategy.before_training_exp(self)
         super()._before_training_exp(**kwargs)
-        if self.dataloader is not self.loader:  # a plugin's own
-            self.dataloader = FirstSteps(self.dataloader, len(self.loader))
-
-    def _after_backward(self, **kwargs: Any) -> None:
-        super()._after_backward(**kwargs)
-        self.strategy.after_backward(*self.step_batches)
+        if self.dataloader is not self.loader:  # a plugin replaced it
+            self.dataloader = PluginLoader(self.dataloader, self.loader.make, len(self.loader))
 
     def _after_training_exp(self, **kwargs: Any) -> None:
-        self.strategy.after_training_exp()
+        self.strategy.after_training_exp(self)
         super()._after_training_exp(**kwargs)
 
-    def optimizer_step(self) -> None:
-        """Clip, step, and move the schedule on."""
-        nn.utils.clip_grad_norm_(self.model.parameters(), self.optimisation.clip)
-        self.optimizer.step()
-        self.schedule.step()
-        self.steps_done += 1
-        done = self.clock.train_epoch_iterations + 1
-        self.on_step(self.clock.train_exp_epochs, done, len(self.loader))
+    # ------------------------------------------------------------------ view of the strategies
+    @property
+    def memory(self) -> Memory | None:
+        """The replay memory; None in a run without one."""
+        return self.loader.memory
 
+    @property
+    def experiences_finished(self) -> int:
+        """Number of experiences trained on before the current one."""
+        return self.clock.train_exp_counter
+
+    @property
+    def fresh_count(self) -> int:
+        """Number of samples of the current experience."""
+        return len(self._fresh_loader().ids)
+
+    def fresh_samples(
+        self, rows: Tensor | None = None, batch: int = 512
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """The experience's samples as raw data (B, ...) and labels (B,), on the CPU, in batches.
+
+        Args:
+            rows: (n,) their positions in the experience; None: all, in the stream's order.
+            batch: largest B.
+        """
+        loader = self._fresh_loader()
+        rows = torch.arange(len(loader.ids)) if rows is None else rows
+        for part in rows.split(batch):
+            yield loader.raw(loader.ids[part]), loader.labels[part]
+
+    def _fresh_loader(self) -> ReplayLoader:
+        assert isinstance(self.loader, ReplayLoader), "training on exemplars has no fresh samples"
+        return self.loader
+
+    def reset_model(self) -> None:
+        """Give the model new weights, as before the first experience."""
+        assert self.new_model is not None
+        self.model.load_state_dict(self.new_model().state_dict())
+
+    def logits(self, inputs: Tensor, network: Callable[[Tensor], Tensor], precision: str) -> Tensor:
+        """Logits (B, classes seen) float32 of a network for inputs (B, D, h, w)."""
+        logits = float_logits(network, inputs, precision)
+        return logits[:, : self.classes_seen] if self.grow_head else logits
+
+    def features(self, inputs: Tensor, precision: str) -> Tensor:
+        """Features (B, width) float32 in front of the head for inputs (B, D, h, w)."""
+        return float_features(self.model, inputs, precision)
+
+    # ------------------------------------------------------------------ inference on raw data
     @torch.inference_mode()
     def predict(self, raw: Tensor, batch: int = 512) -> Tensor:
         """Labels (N,) int64, on the CPU, that the strategy predicts for raw data (N, ...)."""
-        return self._over(raw, batch, self.strategy.predict).cpu()
+        return self._batched(raw, batch, lambda x: self.strategy.predict(x, self)).cpu()
 
     @torch.inference_mode()
-    def features(self, raw: Tensor, batch: int = 512) -> Tensor:
-        """What the head sees (N, width) float32, on the CPU, of raw data (N, ...)."""
-        return self._over(raw, batch, lambda inputs: self.embed(inputs, "fp32")).cpu()
+    def raw_features(self, raw: Tensor, batch: int = 512) -> Tensor:
+        """Features (N, width) float32, on the CPU, of raw data (N, ...)."""
+        return self._batched(raw, batch, lambda x: self.features(x, "fp32")).cpu()
 
     @torch.inference_mode()
-    def scores(self, raw: Tensor, batch: int = 512) -> Tensor:
-        """Logits (N, seen) float32, on the device, of raw data (N, ...)."""
-        return self._over(
-            raw, batch, lambda inputs: self.logits(inputs, "fp32", self.model.forward)
-        )
+    def raw_logits(self, raw: Tensor, batch: int = 512) -> Tensor:
+        """Logits (N, classes seen) float32, on the device, of raw data (N, ...)."""
+        return self._batched(raw, batch, lambda x: self.logits(x, self.model.forward, "fp32"))
 
-    def _over(self, raw: Tensor, batch: int, network: Callable[[Tensor], Tensor]) -> Tensor:
-        """What a network makes of raw data (N, ...), unaugmented, batch by batch; on the device."""
+    def _batched(self, raw: Tensor, batch: int, network: Callable[[Tensor], Tensor]) -> Tensor:
+        """Outputs of a network for raw data (N, ...), unaugmented, batch by batch, on the device."""
         self.model.eval()
-        return torch.cat(
-            [
-                network(self.augment(to_device(chunk, self.device), None, train=False))
-                for chunk in raw.split(batch)
-            ]
-        )
+        outputs = []
+        for part in raw.split(batch):
+            inputs = self.augment(to_device(part, self.device), None, train=False)
+            outputs.append(network(inputs))
+        return torch.cat(outputs)
+
+    # ------------------------------------------------------------------ checkpoints
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next experience depends on, for a checkpoint."""
+        return {
+            "model": self.model.state_dict(),
+            "clock": dict(vars(self.clock)),
+            "classes_seen": self.classes_seen,
+            "total_steps": self.total_steps,
+            "optimizer": self.optimizer.state_dict() if self.one_optimiser else {},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore the state of a checkpoint."""
+        self.model.load_state_dict(state["model"])
+        self.clock.__dict__.update(state["clock"])
+        self.classes_seen = state["classes_seen"]
+        self.total_steps = state["total_steps"]
+        if self.one_optimiser:
+            self.optimizer.load_state_dict(state["optimizer"])

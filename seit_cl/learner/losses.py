@@ -6,15 +6,18 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def distillation(logits: Tensor, old: Tensor, temperature: float) -> Tensor:
-    """Kullback-Leibler divergence of softened predictions from the old model's (Hinton et al., 2015), a mean over samples.
+def distillation(logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
+    """Kullback-Leibler divergence from the teacher's softened predictions, a mean over samples.
 
-    Without the factor temperature^2 that some add: the papers of LwF and WA have none.
+    After Hinton et al. (2015), without the factor temperature^2 that some libraries add: the papers
+    of LwF and WA have none.
 
     Args:
-        logits: (B, C) now; those of the first C_old classes are held.
-        old: (B, C_old) of the old model.
+        logits: (B, C) of the learner; only the teacher's classes are used.
+        teacher_logits: (B, C_teacher), C_teacher <= C.
         temperature: divides both.
     """
-    now = (logits[:, : old.shape[1]] / temperature).log_softmax(1)
-    return F.kl_div(now, (old / temperature).log_softmax(1), reduction="batchmean", log_target=True)
+    classes = teacher_logits.shape[1]
+    student = (logits[:, :classes] / temperature).log_softmax(1)
+    teacher = (teacher_logits / temperature).log_softmax(1)
+    return F.kl_div(student, teacher, reduction="batchmean", log_target=True)

@@ -1,37 +1,46 @@
-"""Classes by the mean of their features (nearest mean of exemplars: Rebuffi et al., iCaRL, CVPR 2017)."""
+"""Nearest-mean classification on features (Rebuffi et al., iCaRL, CVPR 2017)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from seit_cl.learner.interfaces import LearnerView
+
+
+def fresh_features(learner: LearnerView) -> Iterator[tuple[Tensor, Tensor]]:
+    """Features (B, width) and labels (B,) of the experience's samples, batch by batch."""
+    for raw, labels in learner.fresh_samples():
+        yield learner.raw_features(raw), labels
+
 
 def feature_sums(parts: Iterable[tuple[Tensor, Tensor]], classes: int) -> Tensor:
-    """Sums (C, D) of features of length one, class by class; zero for a class without samples.
+    """Sums (C, D) of unit-length features by class; zero for a class without samples.
 
     Args:
-        parts: features (B, D) and labels (B,) of some samples each; at least one part.
+        parts: features (B, D) and labels (B,), batch by batch; at least one batch.
         classes: C.
     """
     total = None
     for features, labels in parts:
-        total = features.new_zeros(classes, features.shape[1]) if total is None else total
+        if total is None:
+            total = features.new_zeros(classes, features.shape[1])
         total.index_add_(0, labels.to(features.device), F.normalize(features, dim=1))
     assert total is not None
     return total
 
 
 def nearest_mean(features: Tensor, sums: Tensor) -> Tensor:
-    """The class (B,) whose mean, made of length one, is nearest to each feature made of length one; never one without samples.
+    """The class (B,) with the nearest mean; all vectors are scaled to unit length.
 
     Args:
         features: (B, D).
-        sums: (C, D) from feature_sums; only their directions matter.
+        sums: (C, D) from feature_sums; only their directions matter. A class without samples is
+            never returned.
     """
-    likeness = (
-        F.normalize(features, dim=1) @ F.normalize(sums, dim=1).T
-    )  # between vectors of length one: nearest is most alike
-    return likeness.masked_fill(~sums.any(1), -torch.inf).argmax(1)
+    # Between unit vectors the nearest has the largest cosine.
+    cosines = F.normalize(features, dim=1) @ F.normalize(sums, dim=1).T
+    return cosines.masked_fill(~sums.any(1), -torch.inf).argmax(1)

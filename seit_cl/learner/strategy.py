@@ -1,46 +1,58 @@
-"""The contract of a strategy: what the learner does against forgetting."""
+"""The contract of a strategy: the learner's measures against forgetting."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from seit_cl.core.specs import NoOptions
-from seit_cl.learner.batches import Batch, draw_uniformly
-from seit_cl.learner.interfaces import Memory
-from seit_cl.learner.strategy_state import kept_bytes, pack, unpack
+from seit_cl.data.scenario import Scenario
+from seit_cl.learner.batches import Batch, ForwardedBatch, draw_uniformly
+from seit_cl.learner.interfaces import Exemplars, LearnerView, Memory
+from seit_cl.learner.strategy_state import pack, state_bytes, unpack
+from seit_cl.memory import TensorSpec
 
-if TYPE_CHECKING:
-    from seit_cl.learner.learner import Learner
-    from seit_cl.memory import TensorSpec
+
+@dataclass(frozen=True)
+class StrategyContext:
+    """Options of a run that strategies use.
+
+    Args:
+        label_smoothing: of every cross-entropy.
+    """
+
+    label_smoothing: float = 0.0
 
 
 class Strategy:
-    """One file in strategies/ subclasses this and names the subclass STRATEGY.
+    """Base class of strategies: one file in strategies/ subclasses it and names it STRATEGY.
 
-    Hooks have Avalanche's names and meaning. In an experience they are called in this order: before_training_exp; for every
-    step before_sampling, loss and after_backward; after_training_exp; `extras` of every sample that the memory is offered;
-    second_stage. `self.learner` is there from the first hook on.
+    Hooks have Avalanche's names and meaning. In an experience they are called in this order:
+    before_training_exp; in every step before_sampling, loss and after_backward;
+    after_training_exp; extras of every sample offered to the memory; after_memory_update.
 
     Attributes:
-        paper: where it was published, in a few words.
+        paper: its publication, in a few words.
         Options: frozen dataclass of every hyperparameter with its default and source.
-        keeps: the attributes that hold something for the past beside the exemplars. They count as strategy_bytes and go into
-            the checkpoint; each is None at first, later a tensor, a number, an OldModel or a dictionary of such. A strategy must
-            hold no tensors elsewhere.
-        needs_boundaries: whether it must know when an experience ends.
+        state_attributes: names of the attributes with state other than exemplars. They count as
+            strategy_bytes and go into the checkpoint. Each is None at first, later a tensor, a
+            number, a Teacher or a dictionary of such; tensors elsewhere are not allowed.
+        needs_boundaries: whether it needs to know where an experience ends.
         exemplar_free: True where it never replays.
-        hard_labels: True where its loss needs unmixed batches (no CutMix).
-        policies: the selection policies that it works with, its own first; empty: all.
-        data: what each experience trains on: its "experience", all so far ("cumulative"), the whole stream once ("joint"), or
-            exemplars alone, after the memory was offered the experience ("memory").
+        disable_cutmix: True where its loss needs unmixed batches.
+        policies: the selection policies that it works with, its default first; empty: all.
+        trains_on_memory: True where it trains on exemplars alone, after the memory was offered the
+            experience, and starts over every time.
+        may_repeat_samples: True where scenarios that show a sample once do not limit its epochs.
         uses_features: True where its loss needs the batches' features.
-        replay_apart: True where the learner is to run the fresh samples alone: the replay batch comes without logits.
-        avalanche_plugins: Avalanche plugins that run beside it.
+        forward_replay: whether exemplars join the fresh samples' forward pass; where they do not,
+            loss gets no replay batch.
+        avalanche_plugins: Avalanche plugins that run in the training loop.
     """
 
     paper: ClassVar[str] = ""
@@ -50,97 +62,131 @@ class Strategy:
     exemplar_free: ClassVar[bool] = False
     disable_cutmix: ClassVar[bool] = False
     policies: ClassVar[Sequence[str]] = ()
-    data: ClassVar[Literal["experience", "cumulative", "joint", "memory"]] = "experience"
+    trains_on_memory: ClassVar[bool] = False
+    may_repeat_samples: ClassVar[bool] = False
     uses_features: ClassVar[bool] = False
-    replay_apart: ClassVar[bool] = False
+    forward_replay: ClassVar[bool] = True
     avalanche_plugins: Sequence[Any] = ()
-    learner: Learner
 
-    def __init__(self, options: Any) -> None:
+    def __init__(self, options: Any, context: StrategyContext) -> None:
         self.options = options
-        self.label_smoothing = 0.0
+        self.context = context
         for name in self.state_attributes:
             setattr(self, name, None)
 
     @classmethod
-    def build(cls, options: Any, context: None = None) -> Self:
-        """Build the strategy (see `seit_cl.core.plugins.Plugin`)."""
-        return cls(options)
+    def build(cls, options: Any, context: StrategyContext) -> Self:
+        """Build the strategy (see `seit_cl.core.plugins.Plugin`).
+
+        Args:
+            options: an instance of `Options`.
+            context: options of the run.
+
+        Raises:
+            UserError: options that contradict one another.
+        """
+        return cls(options, context)
+
+    def training_stream(self, scenario: Scenario) -> Scenario:
+        """The stream that it trains on; the scenario's own by default."""
+        return scenario
 
     def exemplar_fields(self, classes: int) -> Mapping[str, TensorSpec]:
-        """Extras kept with each exemplar, by name, in a run of so many classes C; they are part of the memory's file."""
+        """Values stored with each exemplar, by name, in a run of that many classes C.
+
+        They are part of the memory's file and count against its budget.
+        """
         return {}
 
-    def before_training_exp(self) -> None:
-        """Before the first step of an experience."""
+    def before_training_exp(self, learner: LearnerView) -> None:
+        """Called before the first step of an experience."""
 
     def before_sampling(
-        self, fresh: Batch, memory: Memory, count: int, generator: torch.Generator
-    ) -> Any:
-        """The Exemplars that a step replays: `count` drawn uniformly by default.
+        self,
+        fresh: Batch,
+        memory: Memory,
+        count: int,
+        generator: torch.Generator,
+        learner: LearnerView,
+    ) -> Exemplars:
+        """Choose the exemplars that a step replays; drawn uniformly by default.
 
         Args:
             fresh: the step's fresh samples.
             memory: holds at least one exemplar.
-            count: how many to return.
+            count: number of exemplars to return.
             generator: for every draw, on the CPU.
+            learner: as it is before the step.
         """
         return draw_uniformly(fresh, memory, count, generator)
 
-    def loss(self, fresh: Batch, replay: Batch | None) -> Tensor:
-        """The training loss, from the logits that the learner filled in: cross-entropy of the fresh samples by default."""
+    def loss(
+        self, fresh: ForwardedBatch, replay: ForwardedBatch | None, learner: LearnerView
+    ) -> Tensor:
+        """Training loss of a step; cross-entropy of the fresh samples by default.
+
+        Args:
+            fresh: the fresh samples with the model's outputs.
+            replay: the exemplars with the model's outputs; None where there are none.
+            learner: with the gradients of no step.
+        """
         return self.cross_entropy(fresh).mean()
 
-    def after_backward(self, fresh: Batch, replay: Batch | None) -> None:
-        """When the loss's gradients are there, before they are clipped."""
+    def after_backward(self, fresh: Batch, replay: Batch | None, learner: LearnerView) -> None:
+        """Called when the loss's gradients are computed, before they are clipped."""
 
-    def after_training_exp(self) -> None:
-        """After the last step of an experience, before the memory is offered its samples."""
+    def after_training_exp(self, learner: LearnerView) -> None:
+        """Called after an experience's last step, before the memory is offered its samples."""
 
-    def extras(self, raw: Tensor) -> dict[str, Tensor]:
-        """Values (B, *shape) of `exemplar_fields` for raw samples (B, ...) that the memory is about to be offered."""
+    def extras(self, raw: Tensor, learner: LearnerView) -> dict[str, Tensor]:
+        """Values (B, *shape) of `exemplar_fields` for raw samples (B, ...) offered to the memory."""
         return {}
 
-    def after_memory_update(self) -> None:
-        """After the memory was offered the experience's samples, before the learner is tested."""
+    def after_memory_update(self, learner: LearnerView) -> None:
+        """Called after the memory was offered the experience, before the learner is tested."""
 
-    def predict(self, inputs: Tensor) -> Tensor:
-        """Labels (B,) int64 of unaugmented inputs (B, D, h, w): the largest logit's by default.
+    def predict(self, inputs: Tensor, learner: LearnerView) -> Tensor:
+        """Predict labels (B,) int64 of unaugmented inputs (B, D, h, w): the largest logit's.
 
-        Always in float32: bf16 logits tie at the top in about 1 % of images, and a tie would go to the older class. Never
-        compiled: other batches in another precision are not worth graphs of their own.
+        Always in float32: in bf16 the largest two logits are equal in about 1 % of images, and the
+        older class would win. Never compiled: test batches differ in size and precision and would
+        need graphs of their own.
         """
-        return self.learner.logits(inputs, "fp32", self.learner.model.forward).argmax(1)
+        return learner.logits(inputs, learner.model.forward, "fp32").argmax(1)
 
     @property
     def strategy_bytes(self) -> int:
-        """Bytes of what it keeps beside the exemplars."""
-        return sum(kept_bytes(getattr(self, name)) for name in self.state_attributes)
+        """Bytes of its state other than exemplars."""
+        return sum(state_bytes(getattr(self, name)) for name in self.state_attributes)
 
     def state_dict(self) -> dict[str, Any]:
-        """What it keeps, for a checkpoint."""
+        """State other than exemplars, for a checkpoint."""
         return {name: pack(getattr(self, name)) for name in self.state_attributes}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue where state_dict was taken."""
+    def load_state_dict(self, state: dict[str, Any], learner: LearnerView) -> None:
+        """Restore the state of a checkpoint."""
         for name in self.state_attributes:
-            setattr(self, name, unpack(state[name], self.learner))
+            setattr(self, name, unpack(state[name], learner))
 
-    def cross_entropy(self, batch: Batch, among: Tensor | None = None) -> Tensor:
-        """Cross-entropy (B,) over the classes seen, with soft targets where the batch was mixed.
+    def cross_entropy(self, batch: ForwardedBatch, among: Tensor | None = None) -> Tensor:
+        """Cross-entropy (B,) over the classes seen, with soft targets where CutMix mixed the batch.
 
         Args:
             batch: with logits (B, C).
-            among: (C,) bool, the classes that compete; None: all. Needs hard labels.
+            among: (C,) bool, the classes that compete, for unmixed batches; None: all.
         """
+        smoothing = self.context.label_smoothing
         if among is not None:
-            logs = batch.logits.masked_fill(~among, -torch.inf).log_softmax(1)
-            hit = logs.gather(1, batch.labels[:, None])[:, 0]
-            mean = logs.masked_fill(~among, 0.0).sum(1) / among.sum()
-            return -(1 - self.label_smoothing) * hit - self.label_smoothing * mean
-        target = (
-            batch.labels if batch.targets is None else batch.targets[:, : batch.logits.shape[1]]
-        )
-        return F.cross_entropy(
-            batch.logits, target, reduction="none", label_smoothing=self.label_smoothing
-        )
+            log_probs = batch.logits.masked_fill(~among, -torch.inf).log_softmax(1)
+            of_label = log_probs.gather(1, batch.labels[:, None])[:, 0]
+            mean = log_probs.masked_fill(~among, 0.0).sum(1) / among.sum()
+            return -(1 - smoothing) * of_label - smoothing * mean
+        target = batch.labels
+        if batch.targets is not None:
+            target = batch.targets[:, : batch.logits.shape[1]]
+        return F.cross_entropy(batch.logits, target, reduction="none", label_smoothing=smoothing)
+
+    def mean_cross_entropy(self, fresh: ForwardedBatch, replay: ForwardedBatch | None) -> Tensor:
+        """Mean cross-entropy of all samples of a step, fresh ones and exemplars alike."""
+        losses = [self.cross_entropy(batch) for batch in (fresh, replay) if batch is not None]
+        return torch.cat(losses).mean()

@@ -1,72 +1,74 @@
-"""What strategies keep for the past beside exemplars: frozen copies of the model, and tensors; measured, saved and restored."""
+"""Strategy state other than exemplars: frozen teachers and tensors; measured, saved, restored."""
 
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from seit_cl.learner.learner import Learner
+from seit_cl.learner.forward import float_features, float_logits
+from seit_cl.learner.interfaces import LearnerView
 
 
 class Teacher:
-    """The learner's model as it is now, frozen, for the classes seen by now.
+    """A frozen copy of the learner's model, for the classes seen when it was copied.
 
     Args:
-        learner: whose model is copied; later its precision is used.
+        learner: its model is copied; its precision is used for the teacher's forward passes.
     """
 
-    def __init__(self, learner: Learner) -> None:
-        self._learner = learner
-        self.model: Any = (
-            copy.deepcopy(learner.model).eval().requires_grad_(False)
-        )  # a copy is never a compiled one
-        self.model.zero_grad()  # a copy comes with the last step's gradients
-        self.seen = learner.seen
+    def __init__(self, learner: LearnerView) -> None:
+        # A deep copy is never a compiled model.
+        self.model: Any = copy.deepcopy(learner.model).eval().requires_grad_(False)
+        self.model.zero_grad()  # the copy includes the last step's gradients
+        self.precision = learner.optimisation.precision
+        self.classes_seen = learner.classes_seen
 
     @torch.no_grad()
     def logits(self, inputs: Tensor) -> Tensor:
         """Logits (B, classes seen when it was copied) float32 of inputs (B, D, h, w)."""
-        precision = self._learner.optimisation.precision
-        return self._learner.logits(inputs, precision, self.model)[:, : self.seen]
+        return float_logits(self.model, inputs, self.precision)[:, : self.classes_seen]
 
     @torch.no_grad()
     def features(self, inputs: Tensor) -> Tensor:
-        """What its head sees (B, width) float32, of inputs (B, D, h, w)."""
-        return self._learner.embed(inputs, self._learner.optimisation.precision, self.model)
+        """Features (B, width) float32 of inputs (B, D, h, w)."""
+        return float_features(self.model, inputs, self.precision)
 
     def state_dict(self) -> dict[str, Any]:
-        """Its weights and its number of classes."""
-        return {"old_model": self.model.state_dict(), "seen": self.seen}
+        """Weights and number of classes."""
+        return {"teacher": self.model.state_dict(), "classes_seen": self.classes_seen}
 
     @staticmethod
-    def restore(state: dict[str, Any], learner: Learner) -> Teacher:
-        """The copy that a state_dict was taken of."""
-        old = Teacher(learner)
-        old.model.load_state_dict(state["old_model"])
-        old.seen = state["seen"]
-        return old
+    def restore(state: dict[str, Any], learner: LearnerView) -> Teacher:
+        """Rebuild the teacher of a state_dict."""
+        teacher = Teacher(learner)
+        teacher.model.load_state_dict(state["teacher"])
+        teacher.classes_seen = state["classes_seen"]
+        return teacher
 
 
-def kept_bytes(value: Any) -> int:
-    """Bytes of the tensors of something that a strategy keeps."""
+def state_bytes(value: Any) -> int:
+    """Bytes of all tensors in a strategy's state.
+
+    Args:
+        value: a Teacher, a tensor, or dictionaries and lists of them; anything else counts 0.
+    """
     if isinstance(value, Teacher):
-        return kept_bytes(dict(value.model.state_dict()))
+        return state_bytes(dict(value.model.state_dict()))
     if isinstance(value, dict):
-        return sum(kept_bytes(part) for part in value.values())
+        return sum(state_bytes(part) for part in value.values())
     if isinstance(value, list):
-        return sum(map(kept_bytes, value))
+        return sum(map(state_bytes, value))
     return value.nbytes if isinstance(value, Tensor) else 0
 
 
 def pack(value: Any) -> Any:
-    """Something that a strategy keeps, as a checkpoint takes it: tensors, numbers, strings, and dictionaries of them.
+    """Convert a strategy's state to tensors, numbers, strings and dictionaries for a checkpoint.
 
     Raises:
-        TypeError: something else.
+        TypeError: state of another type.
     """
     if isinstance(value, Teacher):
         return value.state_dict()
@@ -75,14 +77,15 @@ def pack(value: Any) -> Any:
     if value is None or isinstance(value, Tensor | int | float | str):
         return value
     raise TypeError(
-        f"a strategy keeps a {type(value).__name__}; it can keep tensors, numbers, dictionaries of them, an OldModel"
+        f"a strategy's state has a {type(value).__name__}; use tensors, numbers, "
+        "dictionaries of them, or a Teacher"
     )
 
 
-def unpack(value: Any, learner: Learner) -> Any:
-    """The inverse of `pack`, on the learner's device."""
+def unpack(value: Any, learner: LearnerView) -> Any:
+    """Invert `pack`, with tensors on the learner's device."""
     if isinstance(value, dict):
-        if "old_model" in value:
+        if "teacher" in value:
             return Teacher.restore(value, learner)
         return {name: unpack(part, learner) for name, part in value.items()}
     return value.to(learner.device) if isinstance(value, Tensor) else value

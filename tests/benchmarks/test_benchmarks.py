@@ -133,7 +133,7 @@ def test_both_sides_of_the_step_take_the_same_number_of_whole_batches(
     options = replace(step_options, precision=("fp32",), batch=16, steps=7)
     ours, bare = step.build_rivals(options)["fp32"]
     ours()
-    assert (ours.learner.steps_done, bare.steps) == (ours.steps, ours.steps)
+    assert (ours.learner.total_steps, bare.steps) == (ours.steps, ours.steps)
     assert ours.steps >= 7
     assert len(ours.ids) % 16 == 0
     assert bare.inputs.shape[0] == 16 + 4

@@ -55,7 +55,7 @@ def committed(tmp_path: Path) -> Path:
 
 def test_a_commit_comes_back_with_its_memory(committed: Path) -> None:
     state, memory = restored(committed)
-    assert (state["step"], state["number"], content(memory)) == (0, 7, [0, 1, 2, 3])
+    assert (state["experience"], state["number"], content(memory)) == (0, 7, [0, 1, 2, 3])
 
 
 def test_a_folder_without_a_commit_restores_nothing(tmp_path: Path) -> None:
@@ -65,14 +65,14 @@ def test_a_folder_without_a_commit_restores_nothing(tmp_path: Path) -> None:
 def test_a_run_without_memory_commits_its_state_alone(tmp_path: Path) -> None:
     checkpoint.commit(tmp_path, 2, None, {"weights": torch.arange(3)})
     state, memory = restored(tmp_path)
-    assert memory is None and state["step"] == 2 and torch.equal(state["weights"], torch.arange(3))
+    assert memory is None and state["experience"] == 2 and torch.equal(state["weights"], torch.arange(3))
     assert os.listdir(tmp_path) == [checkpoint.NAME]
 
 
 def test_the_next_commit_replaces_the_one_before(committed: Path) -> None:
     checkpoint.commit(committed, 1, grown(restored(committed)[1]), {"number": 8})
     state, memory = restored(committed)
-    assert (state["step"], state["number"], len(content(memory))) == (1, 8, 8)
+    assert (state["experience"], state["number"], len(content(memory))) == (1, 8, 8)
     assert sorted(os.listdir(committed)) == [checkpoint.NAME, "memory-1.bin"]
 
 
@@ -82,7 +82,7 @@ def test_a_commit_interrupted_after_its_memory_leaves_the_one_before(committed: 
         checkpoint.commit(committed, 1, memory, {"number": lambda: 8})  # nothing can write a lambda
     assert (committed / "memory-1.bin").exists()
     state, memory = restored(committed)
-    assert (state["step"], state["number"], content(memory)) == (0, 7, [0, 1, 2, 3])
+    assert (state["experience"], state["number"], content(memory)) == (0, 7, [0, 1, 2, 3])
 
 
 def test_a_disk_that_is_full_leaves_the_commit_before(
@@ -171,7 +171,7 @@ def _empty(path: Path) -> None:
 
 
 def _evil_torch_file(path: Path) -> None:
-    torch.save({"step": 0, "kind": checkpoint.KIND, "model": Evil(path.with_name("made"))}, path)
+    torch.save({"experience": 0, "kind": checkpoint.KIND, "model": Evil(path.with_name("made"))}, path)
 
 
 def _evil_pickle(path: Path) -> None:

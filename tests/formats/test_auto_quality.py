@@ -14,7 +14,6 @@ from helpers.random_samples import CONTEXT, samples
 from seit_cl.config import RunConfig
 from seit_cl.core.errors import UserError
 from seit_cl.experiment.experiment import Experiment
-from seit_cl.experiment.metadata import facts
 from seit_cl.experiment.run_data import RunData
 from seit_cl.formats import build_format, canonical_spec
 from seit_cl.formats._quality import CANDIDATES, held_out_error
@@ -137,6 +136,6 @@ def test_a_run_chooses_for_its_budget_and_resumes_with_it(fractals: Path, tmp_pa
         experiment.run()
         assert experiment.memory is not None
         chosen[budget] = experiment.memory.fmt.quality
-        assert facts(experiment)["format_chose"] == f"quality={chosen[budget]}"
+        assert experiment.summary_facts()["format_chose"] == f"quality={chosen[budget]}"
         assert f"chose quality={chosen[budget]}" in (tmp_path / f"{budget}" / "log.txt").read_text()
     assert chosen[0.002] < chosen[0.2]  # 80 images: all fit at any quality in the larger one

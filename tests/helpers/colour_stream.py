@@ -9,7 +9,8 @@ import torch
 from PIL import Image
 
 from seit_cl.config import RunConfig
-from seit_cl.experiment.experiment import Experiment, StepInfo
+from seit_cl.experiment.events import StepInfo
+from seit_cl.experiment.experiment import Experiment
 from seit_cl.experiment.run_data import RunData
 from seit_cl.learner.strategy import Strategy
 from seit_cl.results.run_files import Run, read_run
@@ -87,14 +88,14 @@ def run(
     losses: list[float] = []
     fresh: list[list[int]] = []
 
-    def note(now: StepInfo) -> None:
-        losses.append(float(experiment.learner.loss.detach()))
-        fresh.append(experiment.learner.step_batches[0].ids.tolist())
-        if (now.experience, now.step) == stop_at:
+    def note(info: StepInfo) -> None:
+        losses.append(float(info.loss))
+        fresh.append(info.fresh_ids.tolist())
+        if (info.experience, info.step) == stop_at:
             raise KeyboardInterrupt
 
     config = RunConfig(**{"data_root": data.dataset.root, **OPTIONS, **options})
-    experiment = Experiment(config, data, folder, progress=note)
-    experiment.run()
+    experiment = Experiment(config, data, folder)
+    experiment.run(on_step=note)
     row = rebuild_summary(folder.parent).set_index("run_id").loc[folder.name].to_dict()
     return Outcome(folder, read_run(folder), row, losses, fresh, experiment.strategy)

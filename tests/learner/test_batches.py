@@ -1,16 +1,27 @@
-"""Batches: steps follow the fresh data, and each kind of randomness has a generator of its own."""
+"""Batches: steps follow the fresh data, and each kind of randomness has its own generator."""
+
+from collections.abc import Iterator
 
 import pytest
 import torch
+from torch import Tensor
 
 from seit_cl.core.rng import Generators
-from seit_cl.learner.batches import Batch, BatchMaker, ReplayLoader
+from seit_cl.learner.batches import (
+    Batch,
+    BatchMaker,
+    MemoryLoader,
+    PluginLoader,
+    ReplayLoader,
+    joined_inputs,
+    split_outputs,
+)
 
 CPU = torch.device("cpu")
 
 
-class Memory:
-    """As much of a memory as batches need: n exemplars of 2 x 4 x 4 numbers."""
+class NumberMemory:
+    """The part of a memory that batches need: n exemplars of 2 x 4 x 4 numbers."""
 
     def __init__(self, count: int) -> None:
         self.count = count
@@ -20,15 +31,21 @@ class Memory:
 
     def sample(self, n: int, generator: torch.Generator) -> Batch:
         ids = torch.randint(self.count, (n,), generator=generator)
-        return Batch(ids[:, None, None, None].expand(n, 2, 4, 4).float(), ids % 3, ids)
+        return Batch(numbers(ids), ids % 3, ids)
+
+    def by_ids(self, ids: Tensor) -> Batch:
+        return Batch(numbers(ids), ids % 3, ids)
+
+
+def numbers(ids: Tensor) -> Tensor:
+    """Raw data (B, 2, 4, 4) that is a sample's id everywhere."""
+    return ids[:, None, None, None].expand(len(ids), 2, 4, 4).float()
 
 
 def maker(cutmix_p: float, seed: int = 0) -> BatchMaker:
-    """Augmentation adds noise, so that its generator shows in the inputs."""
+    """A batch maker whose augmentation adds noise, so that its generator shows in the inputs."""
 
-    def augment(
-        raw: torch.Tensor, generator: torch.Generator | None, train: bool = True
-    ) -> torch.Tensor:
+    def augment(raw: Tensor, generator: torch.Generator | None, train: bool = True) -> Tensor:
         return raw.float() + torch.rand(raw.shape, generator=generator)
 
     return BatchMaker(augment, 3, cutmix_p, 1.0, CPU, Generators(seed))
@@ -37,14 +54,11 @@ def maker(cutmix_p: float, seed: int = 0) -> BatchMaker:
 def epoch(
     cutmix_p: float = 0.0, exemplars: int = 0, replay_batch: int = 2, seed: int = 0
 ) -> list[tuple[Batch, Batch | None]]:
+    """All steps of an epoch of ten fresh samples, four a step."""
     ids = torch.arange(10)
-    raw = torch.arange(10.0)[:, None, None, None].expand(10, 2, 4, 4)
-    memory = Memory(exemplars) if exemplars else None
-    return list(
-        ReplayLoader(
-            maker(cutmix_p, seed), lambda wanted: raw[wanted], ids, ids % 3, 4, replay_batch, memory
-        )
-    )
+    memory = NumberMemory(exemplars) if exemplars else None
+    make = maker(cutmix_p, seed)
+    return list(ReplayLoader(make, numbers, ids, ids % 3, 4, replay_batch, memory))
 
 
 @pytest.mark.parametrize("exemplars", [0, 1, 1000])
@@ -58,32 +72,63 @@ def test_steps_follow_the_fresh_data_whatever_the_memory_holds(exemplars: int) -
 @pytest.mark.parametrize(
     "other", [{"exemplars": 7}, {"exemplars": 7, "replay_batch": 5}, {"exemplars": 900}]
 )
-def test_replay_moves_nothing_of_the_fresh_samples(other: dict[str, int]) -> None:
+def test_replay_changes_no_fresh_sample(other: dict[str, int]) -> None:
     for (fresh, _), (again, _) in zip(epoch(0.5), epoch(0.5, **other), strict=True):
-        assert torch.equal(fresh.inputs, again.inputs) and torch.equal(fresh.ids, again.ids)
+        assert torch.equal(fresh.inputs, again.inputs)
+        assert torch.equal(fresh.ids, again.ids)
 
 
-def test_cutmix_moves_neither_the_order_nor_the_crops() -> None:
+def test_cutmix_changes_neither_the_order_nor_the_crops() -> None:
     for (plain, _), (mixed, _) in zip(epoch(0.0), epoch(1.0), strict=True):
         assert torch.equal(plain.ids, mixed.ids)
-        own = (mixed.inputs == plain.inputs).flatten(1).float().mean(1)
-        kept = mixed.targets[
-            torch.arange(len(own)), mixed.labels
-        ]  # at least the share that is still the sample's own
-        assert bool((kept >= own - 1e-6).all())
+        assert mixed.targets is not None
+        unmixed_share = (mixed.inputs == plain.inputs).flatten(1).float().mean(1)
+        label_share = mixed.targets[torch.arange(len(mixed.ids)), mixed.labels]
+        assert bool((label_share >= unmixed_share - 1e-6).all())
 
 
 def test_cutmix_mixes_as_many_batches_as_asked_for() -> None:
-    mixed = sum(
-        fresh.targets is not None for seed in range(200) for fresh, _ in epoch(0.3, seed=seed)
-    )
+    mixed = 0
+    for seed in range(200):
+        mixed += sum(fresh.targets is not None for fresh, _ in epoch(0.3, seed=seed))
     assert 0.23 < mixed / 600 < 0.37
 
 
 def test_the_fresh_and_the_replayed_part_never_mix_with_each_other() -> None:
     for fresh, replay in epoch(1.0, exemplars=5):
-        assert replay is not None and fresh.targets is not None and replay.targets is not None
+        assert replay is not None
         for batch in (fresh, replay):
+            assert batch.targets is not None
             absent = torch.ones(3, dtype=torch.bool)
             absent[batch.labels] = False
             assert float(batch.targets[:, absent].sum()) == 0.0
+
+
+def test_a_joint_forward_pass_is_split_into_the_two_batches_again() -> None:
+    fresh, replay = epoch(exemplars=5)[0]
+    inputs, labels = joined_inputs(fresh, replay)
+    features = inputs.flatten(1)
+    fresh_outputs, replay_outputs = split_outputs(fresh, replay, features * 2, features)
+    assert replay is not None and replay_outputs is not None
+    for batch, outputs in ((fresh, fresh_outputs), (replay, replay_outputs)):
+        assert torch.equal(outputs.labels, batch.labels)
+        assert outputs.features is not None
+        assert torch.equal(outputs.features, batch.inputs.flatten(1))
+        assert torch.equal(outputs.logits, 2 * outputs.features)
+    assert labels.tolist() == [*fresh.labels.tolist(), *replay.labels.tolist()]
+
+
+def test_training_on_the_memory_takes_the_steps_of_the_fresh_samples() -> None:
+    steps = list(MemoryLoader(maker(0.0), NumberMemory(3), 4, 2, samples=10))
+    assert [len(first.labels) for first, _ in steps] == [4, 4, 4]
+    assert [len(second.labels) for _, second in steps if second is not None] == [2, 2, 2]
+
+
+def test_a_plugins_loader_ends_with_the_steps_of_the_fresh_data() -> None:
+    def endless() -> Iterator[list[Tensor]]:
+        while True:
+            yield [numbers(torch.arange(6)), torch.arange(6) % 3, torch.zeros(6)]
+
+    steps = list(PluginLoader(endless(), maker(0.0), steps=2))
+    assert [len(batch.labels) for batch, _ in steps] == [6, 6]
+    assert all(replay is None for _, replay in steps)

@@ -1,61 +1,140 @@
-"""The training step: what the optimiser decays, and the schedule of an experience."""
+"""The training step: order of Avalanche's hooks, weight decay, schedule, features."""
+
+from typing import Any
 
 import pytest
 import torch
+from avalanche.training.plugins import SupervisedPlugin
+from torch import Tensor
 
+from seit_cl.core.rng import Generators
 from seit_cl.core.specs import NoOptions
-from seit_cl.learner.batches import BatchMaker, ReplayLoader
+from seit_cl.learner.batches import Batch, BatchMaker, ForwardedBatch, ReplayLoader
+from seit_cl.learner.interfaces import LearnerView
 from seit_cl.learner.learner import Learner
 from seit_cl.learner.optim import Optimisation
-from seit_cl.learner.strategy import Strategy
+from seit_cl.learner.strategy import Strategy, StrategyContext
 from seit_cl.learner.vit import build_vit, token_stem
 
+CPU = torch.device("cpu")
+ITERATION_HOOKS = [
+    "before_training_iteration",
+    "before_forward",
+    "after_forward",
+    "before_backward",
+    "after_backward",
+    "before_update",
+    "after_update",
+    "after_training_iteration",
+]
 
-def learner(weight_decay: float = 0.05) -> Learner:
+
+def build_learner(weight_decay: float = 0.05, strategy: Strategy | None = None) -> Learner:
     """A learner of four classes on an experience of two epochs of three steps."""
-    model = build_vit("micro", token_stem(4), 2, 4)
-    made = Learner(
-        model=model,
-        strategy=Strategy(NoOptions()),
+    learner = Learner(
+        model=build_vit("micro", token_stem(4), 2, 4),
+        strategy=strategy or Strategy(NoOptions(), StrategyContext()),
         grow_head=True,
-        device=torch.device("cpu"),
+        device=CPU,
         optimisation=Optimisation(2, 1e-3, weight_decay, 0.5, 1.0, "fp32"),
-        augment=lambda raw, gen, train=True: raw,
+        augment=lambda raw, generator, train=True: raw,
     )
-    maker = BatchMaker(made.augment, 4, 0.0, 1.0, torch.device("cpu"), None)  # type: ignore[arg-type]  # never called
-    made.loader = ReplayLoader(maker, lambda ids: ids, torch.arange(5), torch.zeros(5), 2, 2, None)
-    made.check_model_and_optimizer()
-    return made
+    maker = BatchMaker(learner.augment, 4, 0.0, 1.0, CPU, Generators(0))
+    raw = torch.randn(5, 2, 4, 4, generator=torch.Generator().manual_seed(2))
+    ids = torch.arange(5)
+    loader = ReplayLoader(maker, raw.__getitem__, ids, ids % 4, 2, 2, None)
+    learner.begin_experience(loader, classes_seen=4)
+    learner.check_model_and_optimizer()
+    return learner
 
 
 @pytest.mark.parametrize("weight_decay", [0.05, 0.0])
 def test_weights_decay_and_biases_norms_and_positions_do_not(weight_decay: float) -> None:
-    made = learner(weight_decay)
-    decay = {
-        id(p): group["weight_decay"]
-        for group in made.optimizer.param_groups
-        for p in group["params"]
-    }
-    for name, parameter in made.model.named_parameters():
-        spared = name == "pos_embed" or parameter.ndim == 1
-        assert decay.pop(id(parameter)) == (0.0 if spared else weight_decay), name
+    learner = build_learner(weight_decay)
+    decay = {}
+    for group in learner.optimizer.param_groups:
+        for parameter in group["params"]:
+            decay[id(parameter)] = group["weight_decay"]
+    for name, parameter in learner.model.named_parameters():
+        undecayed = name == "pos_embed" or parameter.ndim == 1
+        assert decay.pop(id(parameter)) == (0.0 if undecayed else weight_decay), name
     assert not decay
 
 
 def test_the_rate_warms_up_to_its_peak_and_falls_without_reaching_zero_early() -> None:
-    made, rates = learner(), []
+    learner = build_learner()
+    rates = []
     for _ in range(6):
-        rates.append(made.optimizer.param_groups[0]["lr"])
-        made.optimizer.step()
-        made.schedule.step()
+        rates.append(learner.optimizer.param_groups[0]["lr"])
+        learner.optimizer.step()
+        learner.schedule.step()
     assert rates[:3] == pytest.approx([1e-3 / 3, 2e-3 / 3, 1e-3])
     assert rates[3] == 1e-3 and rates[3] > rates[4] > rates[5] > 0
 
 
-def test_features_are_what_the_head_sees() -> None:
-    made = learner()
-    torch.nn.init.normal_(made.model.head.weight, generator=torch.Generator().manual_seed(0))
-    made.seen, raw = 4, torch.randn(7, 2, 4, 4, generator=torch.Generator().manual_seed(1))
-    features = made.features(raw, batch=3)
-    assert features.shape == (7, made.model.num_features)
-    assert torch.equal(made.model.head(features.clone()).argmax(1), made.predict(raw))
+def test_the_head_maps_features_to_the_predicted_logits() -> None:
+    learner = build_learner()
+    torch.nn.init.normal_(learner.model.head.weight, generator=torch.Generator().manual_seed(0))
+    raw = torch.randn(7, 2, 4, 4, generator=torch.Generator().manual_seed(1))
+    features = learner.raw_features(raw, batch=3)
+    assert features.shape == (7, learner.model.num_features)
+    assert torch.equal(learner.model.head(features.clone()).argmax(1), learner.predict(raw))
+
+
+class Recorder(SupervisedPlugin):
+    """A plugin that records which hooks are called, and what it can read in them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[str] = []
+        self.logits: list[Tensor] = []
+
+
+def _record(name: str) -> Any:
+    def hook(self: Recorder, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        self.calls.append(name)
+        assert len(strategy.mb_x) == len(strategy.mb_y)
+        if name == "after_forward":
+            self.logits.append(strategy.mb_output.detach())
+            strategy.loss += 100.0  # as plugins add a penalty
+
+    return hook
+
+
+for _name in ITERATION_HOOKS:
+    setattr(Recorder, _name, _record(_name))
+
+
+class Recording(Strategy):
+    """Cross-entropy, and a record of the hooks and logits of a step."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        super().__init__(NoOptions(), StrategyContext())
+        self.recorder = recorder
+        self.logits: list[Tensor] = []
+
+    def loss(
+        self, fresh: ForwardedBatch, replay: ForwardedBatch | None, learner: LearnerView
+    ) -> Tensor:
+        self.recorder.calls.append("loss")
+        self.logits.append(fresh.logits.detach())
+        return super().loss(fresh, replay, learner)
+
+    def after_backward(self, fresh: Batch, replay: Batch | None, learner: LearnerView) -> None:
+        self.recorder.calls.append("strategy.after_backward")
+
+
+def test_a_step_calls_avalanches_hooks_in_avalanches_order() -> None:
+    recorder = Recorder()
+    strategy = Recording(recorder)
+    learner = build_learner(strategy=strategy)
+    learner.plugins.insert(0, recorder)
+    fresh, replay = next(iter(learner.loader))
+    learner.training_step(fresh, replay)
+    expected = list(ITERATION_HOOKS)
+    expected.insert(expected.index("before_backward"), "loss")
+    expected.insert(expected.index("before_update"), "strategy.after_backward")
+    assert recorder.calls == expected
+    assert torch.equal(recorder.logits[0], strategy.logits[0])
+    assert float(learner.loss.detach()) > 100.0  # a plugin's penalty is part of the loss
+    assert learner.total_steps == 1

@@ -18,7 +18,7 @@ from seit_cl.core.errors import UserError
 from seit_cl.core.specs import NoOptions
 from seit_cl.experiment.build import build_strategy
 from seit_cl.experiment.run_data import RunData
-from seit_cl.learner.strategy import Strategy
+from seit_cl.learner.strategy import Strategy, StrategyContext
 
 PLUGINS = [
     "SynapticIntelligencePlugin,si_lambda=0.01",
@@ -132,7 +132,7 @@ def test_tensors_hidden_in_a_strategy_are_found() -> None:
     class Hoarder(Strategy):
         state_attributes = ("mean",)
 
-    hoarder = Hoarder(NoOptions())
+    hoarder = Hoarder(NoOptions(), StrategyContext())
     hoarder.mean = torch.zeros(4)  # type: ignore[attr-defined]
     assert undeclared_bytes(hoarder) == 0
     hidden = torch.zeros(3, 32)
@@ -184,7 +184,7 @@ def test_formats_move_no_fresh_sample_and_no_step(
     first, *others = [outcome(strategy, spec) for spec in formats(strategy)]
     assert all(len(ended.fresh) == len(first.fresh) for ended in others)
     # No fresh samples where exemplars alone are trained on; a plugin's own loader mixes both and does not say which they are.
-    if BUILT[strategy].data != "memory" and not BUILT[strategy].avalanche_plugins:
+    if not BUILT[strategy].trains_on_memory and not BUILT[strategy].avalanche_plugins:
         assert all(ended.fresh == first.fresh for ended in others)
 
 
@@ -192,7 +192,7 @@ def test_formats_move_no_fresh_sample_and_no_step(
 def test_without_memory_a_run_ends_too_or_says_that_it_needs_one(
     data: RunData, tmp_path: Path, strategy: str
 ) -> None:
-    if BUILT[strategy].data == "memory":
+    if BUILT[strategy].trains_on_memory:
         with pytest.raises(
             UserError, match=rf"--strategy {strategy} learns from exemplars alone.*--memory-mb"
         ):

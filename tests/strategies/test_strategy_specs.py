@@ -44,7 +44,7 @@ def test_a_hyperparameter_is_set_by_name_and_its_default_written_out() -> None:
         ("avalanche:SynapticInteligencePlugin", "did you mean 'SynapticIntelligencePlugin'"),
         (
             "avalanche:SynapticIntelligencePlugin",
-            "say si_lambda, e.g. avalanche:SynapticIntelligencePlugin,si_lambda=1",
+            "give si_lambda, e.g. avalanche:SynapticIntelligencePlugin,si_lambda=1",
         ),
         ("avalanche:LwFPlugin,alfa=1", "unknown option 'alfa'; did you mean 'alpha'"),
         ("avalanche:EWCPlugin,ewc_lambda=1,mode=other", "Avalanche refuses it"),
@@ -85,8 +85,8 @@ def test_the_list_names_every_strategy_with_its_settings(
     }
     assert set(plugins.names("strategy")) <= set(lines)
     assert "records + 200 B each" in lines["derpp"] and "alpha=0.2, beta=0.5" in lines["derpp"]
-    assert "old model, means" in lines["icarl"] and "NeurIPS 2020" in lines["derpp"]
-    assert "none" in lines["lwf"] and "old model" in lines["lwf"]
+    assert "teacher, means" in lines["icarl"] and "NeurIPS 2020" in lines["derpp"]
+    assert "none" in lines["lwf"] and "teacher" in lines["lwf"]
 
 
 WEIGHTED = '''
@@ -106,7 +106,7 @@ class Weighted(Strategy):
     paper = "nobody"
     Options = Options
 
-    def loss(self, fresh, replay):
+    def loss(self, fresh, replay, learner):
         loss = self.cross_entropy(fresh).mean()
         return loss if replay is None else loss + self.options.weight * self.cross_entropy(replay).mean()
 '''

@@ -1,0 +1,35 @@
+"""Forward passes in a chosen precision, with results in float32."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def float_logits(network: Callable[[Tensor], Tensor], inputs: Tensor, precision: str) -> Tensor:
+    """Compute a network's logits (B, C) float32.
+
+    Args:
+        network: a model, or its head.
+        inputs: the model's inputs (B, D, h, w), or the head's (B, width).
+        precision: "fp32", or "bf16" for autocast.
+    """
+    with torch.autocast(inputs.device.type, torch.bfloat16, enabled=precision == "bf16"):
+        logits = network(inputs)
+    return logits.float()
+
+
+def float_features(model: Any, inputs: Tensor, precision: str) -> Tensor:
+    """Compute the features (B, width) float32 in front of a ViT's head.
+
+    Args:
+        model: a timm ViT.
+        inputs: (B, D, h, w).
+        precision: "fp32", or "bf16" for autocast.
+    """
+    with torch.autocast(inputs.device.type, torch.bfloat16, enabled=precision == "bf16"):
+        features: Tensor = model.forward_head(model.forward_features(inputs), pre_logits=True)
+    return features.float()
