@@ -56,7 +56,7 @@ def test_a_run_learns_and_remembers_them(
     assert data.tokens(torch.arange(3)).dtype == torch.int16
     wide = tokenizer.codebook.shape[2] * (2 if tokenizer.combine == "concat" else 1)
     assert made.learner.model.patch_embed.proj.in_channels == wide
-    row = made.summary_facts()
+    row = made.metadata()
     assert (
         row["exemplars"] > 0
         and row["used_bytes"] <= row["memory_bytes"]

@@ -35,7 +35,7 @@ from seit_cl.experiment.build import (
     retokenize,
 )
 from seit_cl.experiment.events import ExperienceInfo, StepInfo
-from seit_cl.experiment.metadata import Phase, Training, environment, summary_facts
+from seit_cl.experiment.metadata import Phase, Training, environment, run_metadata
 from seit_cl.experiment.run_data import RunData
 from seit_cl.formats.base import FittedFormat
 from seit_cl.learner.batches import BatchMaker, MemoryLoader, ReplayLoader
@@ -376,10 +376,10 @@ class Experiment:
         self._write_rows()
         if self.memory is not None:
             self._write_exemplars(self.memory)
-        run_files.finish_run(self.run_dir, self.summary_facts())
+        run_files.finish_run(self.run_dir, self.metadata())
         checkpoint.close(self.run_dir)
 
-    def summary_facts(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         """The run's row of summary.csv, without the metrics computed from accuracy.csv."""
         training = Training(
             self.learner.model,
@@ -387,7 +387,7 @@ class Experiment:
             self.train_seconds,
             self.strategy.strategy_bytes,
         )
-        return summary_facts(
+        return run_metadata(
             self.config,
             self.data,
             self.stream.name,

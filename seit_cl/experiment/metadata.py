@@ -1,4 +1,4 @@
-"""Facts about a run other than its accuracies: its row of summary.csv, and environment.json."""
+"""Metadata of a run: its row of summary.csv other than accuracies, and environment.json."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Training:
     strategy_bytes: int
 
 
-def summary_facts(
+def run_metadata(
     config: RunConfig,
     data: RunData,
     scenario: str,
@@ -71,7 +71,7 @@ def summary_facts(
         device: of the learner.
     """
     weights = training.model.parameters()
-    return memory_facts(memory) | {
+    return memory_metadata(memory) | {
         "scenario": scenario,
         "dataset": data.dataset.name,
         "strategy": config.strategy,
@@ -87,11 +87,11 @@ def summary_facts(
         "device": str(device),
         "status": "finished",
         "skipped_images": len(data.dataset.skipped),
-        "phases": phase_facts(config, data, phases, device),
+        "phases": phase_metadata(config, data, phases, device),
     }
 
 
-def memory_facts(memory: ByteBudgetBuffer | None) -> dict[str, Any]:
+def memory_metadata(memory: ByteBudgetBuffer | None) -> dict[str, Any]:
     """The columns of summary.csv about the memory; zeros and empty texts without one."""
     if memory is None:
         return {
@@ -120,7 +120,7 @@ def memory_facts(memory: ByteBudgetBuffer | None) -> dict[str, Any]:
     }
 
 
-def phase_facts(
+def phase_metadata(
     config: RunConfig, data: RunData, phases: Mapping[str, Phase], device: torch.device
 ) -> dict[str, dict[str, float]]:
     """Seconds, images and processor threads (1 on a GPU) by phase.
@@ -129,15 +129,15 @@ def phase_facts(
     without images are left out.
     """
     on_cpu = device.type == "cpu"
-    facts = {}
+    values = {}
     tokenizing = data.tokenizing() if uses_tokenizer(config) else None
     if tokenizing is not None:
         seconds, threads = tokenizing
         images = len(data.dataset.train) + len(data.dataset.val)
-        facts["tokenize"] = _phase(seconds, images, threads if on_cpu else 1)
+        values["tokenize"] = _phase(seconds, images, threads if on_cpu else 1)
     for name, phase in phases.items():
-        facts[name] = _phase(phase.seconds, phase.images, torch.get_num_threads() if on_cpu else 1)
-    return {name: fact for name, fact in facts.items() if fact["images"]}
+        values[name] = _phase(phase.seconds, phase.images, torch.get_num_threads() if on_cpu else 1)
+    return {name: value for name, value in values.items() if value["images"]}
 
 
 def _phase(seconds: float, images: int, cores: int) -> dict[str, float]:
@@ -170,7 +170,7 @@ def environment(
     hardware = f"{torch.get_num_threads()} threads"
     if device.type == "cuda":
         hardware = torch.cuda.get_device_name()
-    facts = {
+    values = {
         "command": command,
         "seit_cl": __version__,
         "torch": torch.__version__,
@@ -184,7 +184,7 @@ def environment(
     }
     for name, value in data.identity.items():
         if uses_tokenizer(config) or "tokenizer" not in name:
-            facts[name] = value
+            values[name] = value
     if data.dataset.held_out:
-        facts["held_out"] = data.dataset.held_out
-    return facts | {"classes": classes}
+        values["held_out"] = data.dataset.held_out
+    return values | {"classes": classes}

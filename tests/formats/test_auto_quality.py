@@ -136,6 +136,6 @@ def test_a_run_chooses_for_its_budget_and_resumes_with_it(fractals: Path, tmp_pa
         experiment.run()
         assert experiment.memory is not None
         chosen[budget] = experiment.memory.fmt.quality
-        assert experiment.summary_facts()["format_chose"] == f"quality={chosen[budget]}"
+        assert experiment.metadata()["format_chose"] == f"quality={chosen[budget]}"
         assert f"chose quality={chosen[budget]}" in (tmp_path / f"{budget}" / "log.txt").read_text()
     assert chosen[0.002] < chosen[0.2]  # 80 images: all fit at any quality in the larger one
