@@ -14,13 +14,13 @@ import torch
 import tyro
 from PIL import Image
 from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from seit_cl.core.cli import parse_line, run_command
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import write_atomic
+from seit_cl.core.progress import track
 from seit_cl.data.fractals import render
 from seit_cl.data.images import load_images
 from seit_cl.data.samples import Samples
@@ -282,7 +282,7 @@ def measure(
     console: Console,
 ) -> pd.DataFrame:
     """The table's rows: formats, and what others store."""
-    shown = track(formats, "measuring", console=console, disable=not console.is_terminal)
+    shown = track(formats, "measuring", console)
     rows = [row(fmt, samples, context, tokenizer) for fmt in shown]
     rivals = dict(RIVALS)
     if isinstance(samples.source, TokenSource):

@@ -12,12 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress, TaskID
 
 from seit_cl.config import RunConfig
 from seit_cl.core.cli import run_command
 from seit_cl.core.devices import limit_threads
 from seit_cl.core.errors import UserError
+from seit_cl.core.progress import ImageBar, progress_bars
 from seit_cl.data.scenario_recipe import preset_text
 from seit_cl.experiment.events import ExperienceInfo, StepInfo
 from seit_cl.experiment.experiment import Experiment
@@ -28,23 +29,19 @@ from seit_cl.report import build_report, load_summary, terminal_summary
 from seit_cl.results import run_files
 
 
-def _data_progress(bar: Progress) -> Callable[[str, int, int], None]:
-    started: dict[tuple[str, int], tuple[TaskID, float]] = {}
+def _data_progress(bars: Progress) -> Callable[[str, int, int], None]:
+    """Bars for the loading of data, one for each action, that go when all images are done."""
+    image_bars: dict[tuple[str, int], ImageBar] = {}
 
-    def show(what: str, done: int, total: int) -> None:
-        if (what, total) not in started:
-            started[what, total] = bar.add_task(what, total=total), time.monotonic()
-        task, began = started[what, total]
-        speed = done / max(time.monotonic() - began, 1e-9)
-        bar.update(
-            task,
-            completed=done,
-            description=f"{what}: {done:,} of {total:,} images, {speed:,.0f}/s",
-        )
+    def report(action: str, done: int, total: int) -> None:
+        key = (action, total)
+        if key not in image_bars:
+            image_bars[key] = ImageBar(bars, action, total)
+        image_bars[key].set(done)
         if done == total:
-            bar.remove_task(started.pop((what, total))[0])
+            image_bars.pop(key).remove()
 
-    return show
+    return report
 
 
 def run_grid(
@@ -70,13 +67,8 @@ def run_grid(
     if not waiting:
         return []
     command = "python -m seit_cl.run " + shlex.join(sys.argv[1:])
-    columns = (
-        BarColumn(bar_width=12),
-        TimeRemainingColumn(compact=True),
-        TextColumn("{task.description}"),
-    )
     failures = []
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+    with progress_bars(console) as bar:
         data = open_data(waiting, out, bar)
         experiments: dict[RunConfig, Experiment] = {}
         for config in waiting:

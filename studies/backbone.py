@@ -16,13 +16,13 @@ import timm
 import torch
 import tyro
 from rich.console import Console
-from rich.progress import Progress
 from safetensors.torch import save
 from torch import Tensor
 from torch.nn import functional as F
 
 from seit_cl.core.cli import parse_line, run_command
 from seit_cl.core.files import write_atomic
+from seit_cl.core.progress import progress_bars
 from seit_cl.data.folder import open_folder
 from seit_cl.learner.augment.crops import crop_resize, random_resized_boxes
 from seit_cl.tokenizers.training.images import training_images
@@ -49,7 +49,7 @@ def train(options: Options, model: Any, images: Tensor, labels: Tensor, console:
     generator = torch.Generator().manual_seed(options.seed)
     optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.05)
     began, steps = time.monotonic(), 0
-    with Progress(console=console, disable=not console.is_terminal) as bar:
+    with progress_bars(console) as bar:
         task = bar.add_task("train", total=1.0)
         while (fraction := (time.monotonic() - began) / (60 * options.minutes)) < 1:
             for group in optimizer.param_groups:

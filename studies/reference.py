@@ -19,7 +19,6 @@ import pandas as pd
 import torch
 import tyro
 from rich.console import Console
-from rich.progress import track
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -28,6 +27,7 @@ from seit_cl.core.cli import run_command
 from seit_cl.core.errors import UserError, nearest
 from seit_cl.core.files import write_atomic
 from seit_cl.core.machine import torch_threads
+from seit_cl.core.progress import track
 from seit_cl.core.rng import Generators, derive_seed
 from seit_cl.data.samples import Samples
 from seit_cl.data.scenario import Scenario
@@ -277,9 +277,7 @@ def run_missing(options: Options, console: Console) -> None:
     if not todo:
         return
     data = RunData(run_config(options, todo[0]))
-    for number, case in enumerate(
-        track(todo, "runs", console=console, disable=not console.is_terminal), 1
-    ):
+    for number, case in enumerate(track(todo, "runs", console), 1):
         result = run_case(options, case, data)
         write_atomic(options.out / f"{case.name}.json", json.dumps(result) + "\n")
         share = 100 * sum(result["correct"][-1]) / sum(result["total"])

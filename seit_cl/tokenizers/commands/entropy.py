@@ -10,10 +10,11 @@ from typing import Annotated
 import torch
 import tyro
 from rich.console import Console
-from rich.progress import Progress as Bar
+from rich.progress import Progress
 from torch import Tensor
 
 from seit_cl.core.errors import UserError
+from seit_cl.core.progress import progress_bars
 from seit_cl.data.folder import open_folder
 from seit_cl.data.images import load_images
 from seit_cl.formats.entropy.grids import CODERS
@@ -92,13 +93,13 @@ def entropy_command(options: Entropy) -> None:
             *((grids_of(tokenizer, large, side, True), share) for side in options.sizes),
         ]
     console.print(f"fitting to {sum(grid.numel() for grid, _ in parts):,} tokens")
-    with Bar(console=console, disable=not console.is_terminal) as bar:
+    with progress_bars(console) as bars:
         model = fit_entropy(
             tokenizer.identity,
             tokenizer.codebook.shape[1],
             parts,
             Fit(steps=options.steps, seed=options.seed),
-            _reporter(bar),
+            _reporter(bars),
         )
     model.save(options.out)
     console.print(
@@ -118,14 +119,14 @@ def measured(model: EntropyModel, tokenizer: Tokenizer, paths: list[Path], side:
     return f"bytes a record of {len(chosen):,} val images at {side} px: {words}"
 
 
-def _reporter(bar: Bar) -> Callable[[str, int, int, float], None]:
-    tasks = {name: bar.add_task(name, total=None) for name in ("network", "tables")}
+def _reporter(bars: Progress) -> Callable[[str, int, int, float], None]:
+    tasks = {name: bars.add_task(name, total=None) for name in ("network", "tables")}
 
     def show(name: str, step: int, steps: int, bits: float) -> None:
-        bar.update(
+        bars.update(
             tasks[name], completed=step, total=steps, description=f"{name}: {bits:.3f} bits a token"
         )
-        if not bar.console.is_terminal and (step % 1000 == 0 or step == steps):
-            bar.console.print(f"{name}: step {step} of {steps}, {bits:.3f} bits a token")
+        if not bars.console.is_terminal and (step % 1000 == 0 or step == steps):
+            bars.console.print(f"{name}: step {step} of {steps}, {bits:.3f} bits a token")
 
     return show

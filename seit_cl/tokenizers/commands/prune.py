@@ -8,10 +8,10 @@ from typing import Annotated, Protocol, runtime_checkable
 
 import torch
 from rich.console import Console
-from rich.progress import Progress
 
 from seit_cl.core.cli import hint
 from seit_cl.core.errors import UserError
+from seit_cl.core.progress import images_bar
 from seit_cl.data.folder import open_folder
 from seit_cl.tokenizers import open_tokenizer
 from seit_cl.tokenizers._encoding import check_resolution, encode_files
@@ -63,14 +63,8 @@ def prune_command(options: Prune) -> None:
     check_resolution(options.resolution, tokenizer.stride)
     folder = open_folder(options.data_root)
     console = Console()
-    with Progress(console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("tokenizing", total=len(folder.train))
-        tokens = encode_files(
-            folder.train.paths,
-            tokenizer,
-            options.resolution,
-            lambda images: bar.advance(task, images),
-        )
+    with images_bar("tokenizing", len(folder.train), console) as advance:
+        tokens = encode_files(folder.train.paths, tokenizer, options.resolution, advance)
     codes = tokenizer.codebook.shape[1]
     left = tokenizer.pruned(torch.bincount(tokens.flatten().long(), minlength=codes))
     left.card["pruned"] = (

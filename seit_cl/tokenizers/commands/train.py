@@ -12,11 +12,12 @@ from typing import Annotated, Literal
 
 import torch
 from rich.console import Console
-from rich.progress import Progress as Bar
+from rich.progress import Progress
 from torch import Tensor
 
 from seit_cl.core.cli import hint
 from seit_cl.core.errors import UserError
+from seit_cl.core.progress import progress_bars
 from seit_cl.tokenizers import DEFAULT_TOKENIZER, Tokenizer, _picture, open_tokenizer, vit_vqgan
 from seit_cl.tokenizers._quality import check_figures, check_images, quality
 from seit_cl.tokenizers.bundled import BundledTokenizer
@@ -184,9 +185,9 @@ def train_command(options: Train) -> None:
     )
     trainer = Trainer(model, images, labels, settings)
     checkpoint = options.out.with_name(f"{options.out.name}.training")
-    with Bar(console=console, disable=not console.is_terminal) as bar:
+    with progress_bars(console) as bars:
         try:
-            trainer.run(_reporter(bar, model.levels * len(model.codebook)), checkpoint)
+            trainer.run(_reporter(bars, model.levels * len(model.codebook)), checkpoint)
         except KeyboardInterrupt:
             console.print(
                 f"interrupted: {checkpoint} is kept, and the same command goes on from there"
@@ -300,15 +301,15 @@ def _command(options: Train) -> str:
     return f"python -m seit_cl.tokenize train {' '.join(places + words)}"
 
 
-def _reporter(bar: Bar, codes: int) -> Callable[[TrainingProgress], None]:
-    console, task = bar.console, bar.add_task("train", total=1.0)
+def _reporter(bars: Progress, codes: int) -> Callable[[TrainingProgress], None]:
+    console, task = bars.console, bars.add_task("train", total=1.0)
 
     def show(now: TrainingProgress) -> None:
         text = (
             f"step {now.step} loss {now.loss:.4f} PSNR {now.psnr:.1f} dB, {now.codes_alive}/{codes} codes alive, "
             f"{now.speed:,.0f} images/s"
         )
-        bar.update(task, completed=now.fraction, description=text)
+        bars.update(task, completed=now.fraction, description=text)
         if not console.is_terminal and now.step % 1000 == 0:
             console.print(text)
         if now.step == 2000 and now.codes_alive < codes / 2:

@@ -12,10 +12,10 @@ from typing import Literal
 import timm
 import torch
 from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 
 from seit_cl.core.errors import UserError
+from seit_cl.core.progress import track
 from seit_cl.data.fractals import VERSION, render
 from seit_cl.data.images import load_images
 from seit_cl.tokenizers.nets.backbone import Backbone, BackboneSettings
@@ -195,12 +195,7 @@ def fit_features(name: str, options: FitOptions) -> tuple[Backbone, Quantiser, d
 def features_of(backbone: Backbone, images: Tensor) -> Tensor:
     """Features (N * H * W, C) of images (N, 3, S, S)."""
     console = Console(stderr=True)
-    shown = track(
-        images,
-        f"features of {backbone.settings.name}",
-        console=console,
-        disable=not console.is_terminal,
-    )
+    shown = track(list(images), f"features of {backbone.settings.name}", console)
     return torch.cat([backbone(image).permute(1, 2, 0).flatten(0, 1) for image in shown]).clone()
 
 
