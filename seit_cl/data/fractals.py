@@ -1,8 +1,9 @@
-"""The built-in set of images: attractors of iterated function systems, one system a class.
+"""The built-in dataset: attractors of iterated function systems, one system for each class.
 
-After FractalDB: Kataoka et al., "Pre-training without Natural Images", ACCV 2020. Theirs are grey point clouds; these
-are coloured, on a background, and turned, scaled and moved. A class leans to colours of its own, but light on dark in one
-image is dark on light in the next, so that no mean colour gives it away.
+After FractalDB: Kataoka et al., "Pre-training without Natural Images", ACCV 2020. Their images are
+grey point clouds; ours are coloured, on a background, and rotated, scaled and moved. The colours of
+a class are similar, but an image may be light on dark or dark on light, so that the mean colour
+does not reveal the class.
 """
 
 from __future__ import annotations
@@ -27,16 +28,20 @@ from seit_cl.data.base import Dataset
 from seit_cl.data.folder import list_folder
 from seit_cl.data.images import LARGEST, SMALLEST, default_threads
 
-VERSION = 2  # of the images: raise it whenever the same settings would give others
+VERSION = 2  # of the images; raise it if the same settings would give others
 SETTINGS = "fractals.json"
-MTIME = 1_600_000_000  # seconds; constant, so that a dataset's manifest is too
-BATCH = 32
+MTIME = 1_600_000_000  # seconds; constant, so that a dataset's manifest is constant too
+BATCH = 32  # images of 64 px drawn together
 SPLITS = {"train": 1, "val": 2}
 Progress = Callable[[int], None]
 
 
 def check(classes: int, resolution: int, seed: int, *counts: int) -> None:
-    """Raises UserError for sizes that cannot be made."""
+    """Check the settings of the dataset.
+
+    Raises:
+        UserError: a size out of range, or a negative seed.
+    """
     if classes < 1 or min(counts) < 1:
         raise UserError(
             f"fractals: {classes} classes with {min(counts)} images each; both must be at least 1"
@@ -57,15 +62,17 @@ def render(
     split: str,
     progress: Progress | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Renders one split. Image i of class c depends on (seed, split, c, i) and the resolution alone.
+    """Render one split.
+
+    Image i of class c depends only on (seed, split, c, i) and the resolution.
 
     Args:
-        classes: C.
+        classes: number of classes C.
         per_class: images of each class.
-        resolution: S, 32 to 256 pixels.
-        seed: of the classes and the images.
+        resolution: side S, 32 to 256 pixels.
+        seed: seed of the classes and the images.
         split: "train" or "val": the same classes, other images.
-        progress: called with the number of images done so far.
+        progress: called with the number of images rendered so far.
 
     Returns:
         Images (N, 3, S, S) uint8 and labels (N,) int64, N = C * per_class, class by class.
@@ -75,16 +82,20 @@ def render(
     """
     check(classes, resolution, seed, per_class)
     if split not in SPLITS:
-        raise UserError(f"fractals: split {split!r}; known: {', '.join(SPLITS)}")
+        raise UserError(f"fractals: unknown split {split!r}; use {' or '.join(SPLITS)}")
     images = np.empty((classes * per_class, 3, resolution, resolution), dtype=np.uint8)
     systems = [ifs.class_system(seed, label) for label in range(classes)]
     batch = max(1, BATCH * 64 * 64 // (resolution * resolution))
     for start in range(0, len(images), batch):
-        rows = range(start, min(start + batch, len(images)))
-        keys = [(seed, SPLITS[split], *divmod(row, per_class)) for row in rows]
-        images[start : rows.stop] = ifs.draw([systems[key[2]] for key in keys], keys, resolution)
+        stop = min(start + batch, len(images))
+        keys = []
+        for row in range(start, stop):
+            label, number = divmod(row, per_class)
+            keys.append((seed, SPLITS[split], label, number))
+        batch_systems = [systems[label] for _, _, label, _ in keys]
+        images[start:stop] = ifs.draw(batch_systems, keys, resolution)
         if progress is not None:
-            progress(rows.stop)
+            progress(stop)
     return torch.from_numpy(images), torch.arange(classes).repeat_interleave(per_class)
 
 
@@ -97,18 +108,21 @@ def write_fractals(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Path:
-    """Writes train/fractal0000/*.png, val/fractal0000/*.png, … and fractals.json, all at once, unless they are there.
+    """Write train/fractal0000/*.png, val/fractal0000/*.png, … and fractals.json.
+
+    The folder appears when it is complete; one with the same settings is left as it is.
 
     Args:
-        root: the folder to make; its parents are made too.
-        classes, train_per_class, val_per_class, resolution, seed: as in render.
+        root: folder to create, with its parents.
+        classes, resolution, seed: as in `render`.
+        train_per_class, val_per_class: images of each class in the two splits.
         progress: called with the number of images rendered so far, over both splits.
 
     Returns:
         The root.
 
     Raises:
-        UserError: a size out of range, or the folder has something else in it.
+        UserError: a size out of range, or a folder with other contents.
     """
     check(classes, resolution, seed, train_per_class, val_per_class)
     root = Path(root)
@@ -123,30 +137,31 @@ def write_fractals(
     if is_written(root, settings):
         return root
     root.parent.mkdir(parents=True, exist_ok=True)
-    making = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
+    temporary = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
     try:
-        fill(making, per_class, settings, progress)
+        fill(temporary, per_class, settings, progress)
         try:
-            os.replace(making, root)
+            os.replace(temporary, root)
         except OSError:  # another process was faster
             if not is_written(root, settings):
                 raise
     finally:
-        shutil.rmtree(making, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
     return root
 
 
 def fill(
     folder: Path, per_class: dict[str, int], settings: dict[str, int], progress: Progress | None
 ) -> None:
-    """Renders and writes both splits and the settings into a folder."""
-    done, classes = 0, settings["classes"]
+    """Render and write both splits and the settings into a folder."""
+    classes = settings["classes"]
+    done = 0
+
+    def report(rendered: int) -> None:
+        if progress is not None:
+            progress(done + rendered)
+
     for split, count in per_class.items():
-
-        def report(rendered: int, before: int = done) -> None:
-            if progress is not None:
-                progress(before + rendered)
-
         images, labels = render(
             classes, count, settings["resolution"], settings["seed"], split, report
         )
@@ -157,10 +172,10 @@ def fill(
 
 
 def is_written(root: Path, settings: dict[str, int]) -> bool:
-    """Whether a folder holds the set with these settings.
+    """Return True if a folder has the dataset of these settings, False if there is none.
 
     Raises:
-        UserError: it holds something else.
+        UserError: the folder has other contents.
     """
     if not root.exists() or (root.is_dir() and not any(root.iterdir())):
         return False
@@ -176,18 +191,26 @@ def is_written(root: Path, settings: dict[str, int]) -> bool:
 
 
 def write_split(folder: Path, images: Tensor, labels: Tensor, per_class: int) -> None:
-    """Writes images (N, 3, S, S) uint8 with labels (N,), class by class, as PNG files of a constant mtime."""
-    pixels, places = images.permute(0, 2, 3, 1).contiguous().numpy(), labels.tolist()
-    for label in sorted(set(places)):
+    """Write images as PNG files with a constant modification time.
+
+    Args:
+        folder: parent of the class folders.
+        images: (N, 3, S, S) uint8, class by class.
+        labels: (N,) int64.
+        per_class: images of each class.
+    """
+    pixels = images.permute(0, 2, 3, 1).contiguous().numpy()
+    label_of = labels.tolist()
+    for label in sorted(set(label_of)):
         (folder / f"fractal{label:04d}").mkdir(parents=True)
 
     def save(row: int) -> None:
-        path = folder / f"fractal{places[row]:04d}" / f"{row % per_class:06d}.png"
+        path = folder / f"fractal{label_of[row]:04d}" / f"{row % per_class:06d}.png"
         Image.fromarray(pixels[row]).save(path, compress_level=3)
         os.utime(path, (MTIME, MTIME))
 
     with ThreadPoolExecutor(default_threads()) as pool:
-        for _ in pool.map(save, range(len(places))):
+        for _ in pool.map(save, range(len(label_of))):
             pass
 
 
@@ -200,31 +223,22 @@ def open_fractals(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Dataset:
-    """The built-in dataset "fractals", made on the first call in a folder of the cache that names its settings.
+    """Open the built-in dataset "fractals", making its images on the first call.
 
     Args:
-        cache_dir: where generated data is kept.
-        classes, train_per_class, val_per_class, resolution, seed, progress: as in write_fractals.
+        cache_dir: folder of generated data; the dataset's subfolder is named after the settings.
+        classes, train_per_class, val_per_class, resolution, seed, progress: as in `write_fractals`.
 
     Raises:
-        UserError: as write_fractals, or the cache cannot be written.
+        UserError: as in `write_fractals`, or the cache cannot be written.
     """
-    name = (
-        f"fractals-v{VERSION}-{classes}x{train_per_class}+{val_per_class}-{resolution}px-seed{seed}"
-    )
+    counts = f"{classes}x{train_per_class}+{val_per_class}"
+    root = Path(cache_dir) / f"fractals-v{VERSION}-{counts}-{resolution}px-seed{seed}"
     try:
-        root = write_fractals(
-            Path(cache_dir) / name,
-            classes,
-            train_per_class,
-            val_per_class,
-            resolution,
-            seed,
-            progress,
-        )
+        write_fractals(root, classes, train_per_class, val_per_class, resolution, seed, progress)
     except OSError as error:
-        problem = (
-            f"{cache_dir}: the built-in fractals cannot be written ({error.strerror or error})"
-        )
-        raise UserError(f"{problem}; set SEIT_CL_CACHE to a folder with room") from error
+        raise UserError(
+            f"{cache_dir}: the built-in fractals cannot be written ({error.strerror or error}); "
+            "set SEIT_CL_CACHE to a folder with space"
+        ) from error
     return replace(list_folder(root), name="fractals")

@@ -1,12 +1,13 @@
-"""Token files: a data set as token grids and labels, with the codebook that they index, in one safetensors file.
+"""Token files: a dataset as token grids and labels with their codebook, in one safetensors file.
 
-Its tensors, N images of a split, G codes a position, H x W positions, K codes of D dimensions:
+Tensors, for N images of a split, G codes at each of H x W positions, and K codes of D dimensions:
 
-    codebook (G, K, D) float32; mirror (G, K) int64 and synonyms (K, S) int16 where there are any
+    codebook (G, K, D) float32; optionally mirror (G, K) int64 and synonyms (K, S) int16
     train.labels, val.labels (N,) int64; train.tokens, val.tokens (N, G, H, W) int16
 
-Its metadata are the fields of `TokenMetadata` that are no tensors, kind "tokens", and an identity over all that it holds. Tokens come
-last, so that they are written as they are made; they are read from the disk as they are asked for.
+The file's metadata are the fields of `TokenMetadata` that are not tensors, kind "tokens", and an
+identity over the whole contents. Tokens come last, so that they can be written while they are made;
+they are read from the disk when they are used.
 """
 
 from __future__ import annotations
@@ -26,28 +27,31 @@ from torch import Tensor
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import atomic_file
 
-KIND = "tokens"  # in the metadata, as tokenizer files name theirs
+KIND = "tokens"  # in the metadata; tokenizer files have a kind too
 IDENTITY = "identity"
 SPLITS = ("train", "val")
-CHUNK = 4096  # images looked at together
+CHUNK = 4096  # images checked together
 DTYPES = {torch.int16: "I16", torch.int64: "I64", torch.float32: "F32"}
+REMEDY = "make one with python -m seit_cl.tokenize encode or import-seit"
 
 
 @dataclass(frozen=True)
 class TokenMetadata:
-    """What a token file says of its tokens.
+    """Description of the tokens in a token file.
 
     Args:
-        name: the data set's name.
-        classes: C names; a label is a position here.
+        name: name of the dataset.
+        classes: C names; a label is a position in this list.
         codebook: (G, K, D) float32.
-        combine: how a position's G vectors become its embedding.
+        combine: combination of a position's G vectors into its embedding.
         stride: pixels per token side.
-        tokenizer: identity of the tokenizer that made them.
-        codec_bytes: bytes of its weights and codebook.
-        mirror: (G, K) int64, the code that each code becomes in a mirror image; None where there are no such codes.
-        synonyms: (K, S) int16, the nearest codes of each, -1 after the last; None where the source has no such table.
-        notes: what else is known, for people and for writing the source's format back.
+        tokenizer: identity of the tokenizer that made the tokens.
+        codec_bytes: bytes of the tokenizer's weights and codebook.
+        mirror: (G, K) int64, the code that each code becomes in a mirrored image; None if the
+            tokenizer has no such codes.
+        synonyms: (K, S) int16, the nearest codes of each code, padded with -1; None if the source
+            has no such table.
+        notes: further information, for people and for writing the source's own format.
     """
 
     name: str
@@ -62,15 +66,19 @@ class TokenMetadata:
     notes: dict[str, str] = field(default_factory=dict)
 
     def tensors(self) -> dict[str, Tensor]:
-        """The tensors by their names in the file."""
-        found = {name: getattr(self, name) for name in TENSORS}
-        return {
-            name: tensor.cpu().contiguous() for name, tensor in found.items() if tensor is not None
-        }
+        """The tensors that are not None, by name."""
+        tensors = {}
+        for name in TENSORS:
+            tensor = getattr(self, name)
+            if tensor is not None:
+                tensors[name] = tensor.cpu().contiguous()
+        return tensors
 
     def header_entries(self) -> dict[str, str]:
-        """The rest, as JSON under each field's name."""
-        return {name: json.dumps(getattr(self, name)) for name in PLAIN} | {"kind": KIND}
+        """The other fields as JSON, and the kind: the metadata of a safetensors header."""
+        entries = {name: json.dumps(getattr(self, name)) for name in PLAIN}
+        entries["kind"] = KIND
+        return entries
 
 
 TENSORS = ("codebook", "mirror", "synonyms")
@@ -83,7 +91,7 @@ class TokenSplit:
 
     Args:
         labels: (N,) int64.
-        tokens: blocks (n, G, H, W) int16, N images in all, made as they are taken.
+        tokens: blocks (n, G, H, W) int16, N images in all, made during iteration.
     """
 
     labels: Tensor
@@ -91,13 +99,16 @@ class TokenSplit:
 
 
 def write_token_file(
-    path: Path, about: TokenMetadata, grid: tuple[int, int, int], splits: Mapping[str, TokenSplit]
+    path: Path,
+    metadata: TokenMetadata,
+    grid: tuple[int, int, int],
+    splits: Mapping[str, TokenSplit],
 ) -> str:
-    """Write a token file, block by block, under a temporary name until it is whole.
+    """Write a token file block by block; it appears when it is complete.
 
     Args:
         path: the file.
-        about: what it says of its tokens.
+        metadata: description of the tokens.
         grid: (G, H, W).
         splits: "train", "val" or both.
 
@@ -107,28 +118,25 @@ def write_token_file(
     Raises:
         UserError: the file cannot be written, or a code is outside the codebook.
     """
-    small = about.tensors() | {
-        f"{name}.labels": split.labels.long().contiguous() for name, split in splits.items()
-    }
-    shapes = {name: (DTYPES[tensor.dtype], tuple(tensor.shape)) for name, tensor in small.items()}
-    shapes |= {
-        f"{name}.tokens": ("I16", (len(split.labels), *grid)) for name, split in splits.items()
-    }
-    digest = hashlib.sha256(_header(shapes, about.header_entries()))
+    labels = {name: split.labels.long().contiguous() for name, split in splits.items()}
+    small = _small_tensors(metadata, labels)
+    shapes = _shapes(small)
+    for name, split in splits.items():
+        shapes[f"{name}.tokens"] = ("I16", (len(split.labels), *grid))
+    entries = metadata.header_entries()
+    digest = hashlib.sha256(_header(shapes, entries))
+    codes = metadata.codebook.shape[1]
     try:
         with atomic_file(path) as file:
-            file.write(_header(shapes, about.header_entries() | {IDENTITY: "0" * 16}))
+            file.write(_header(shapes, entries | {IDENTITY: "0" * 16}))
             for tensor in small.values():
                 _append(file, digest, tensor)
             for name, split in splits.items():
-                _append_tokens(
-                    file, digest, split, grid, about.codebook.shape[1], f"{path}: {name}"
-                )
+                _append_tokens(file, digest, split, grid, codes, f"{path}: {name}")
             identity = digest.hexdigest()[:16]
+            # The final header is as long as the one that it replaces.
             file.seek(0)
-            file.write(
-                _header(shapes, about.header_entries() | {IDENTITY: identity})
-            )  # as long as the one that it replaces
+            file.write(_header(shapes, entries | {IDENTITY: identity}))
     except OSError as error:
         raise UserError(
             f"{path}: cannot be written ({error.strerror or error}); choose another file"
@@ -136,14 +144,28 @@ def write_token_file(
     return identity
 
 
+def _small_tensors(metadata: TokenMetadata, labels: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """All tensors but the tokens, in the order of the file."""
+    tensors = metadata.tensors()
+    for name, split_labels in labels.items():
+        tensors[f"{name}.labels"] = split_labels
+    return tensors
+
+
+def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Data type and shape of every tensor."""
+    return {name: (DTYPES[t.dtype], tuple(t.shape)) for name, t in tensors.items()}
+
+
 def _header(
     shapes: Mapping[str, tuple[str, tuple[int, ...]]], metadata: Mapping[str, str]
 ) -> bytes:
-    """A safetensors header, with its length before it: https://huggingface.co/docs/safetensors, "Format"."""
+    """A safetensors header after its length: https://huggingface.co/docs/safetensors, "Format"."""
     entries: dict[str, Any] = {"__metadata__": dict(metadata)}
     start = 0
     for name, (dtype, shape) in shapes.items():
-        end = start + int(dtype[1:]) // 8 * int(np.prod(shape, dtype=np.int64))
+        item_bytes = int(dtype[1:]) // 8
+        end = start + item_bytes * int(np.prod(shape, dtype=np.int64))
         entries[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [start, end]}
         start = end
     text = json.dumps(entries).encode()
@@ -163,46 +185,51 @@ def _append_tokens(
     split: TokenSplit,
     grid: tuple[int, int, int],
     codes: int,
-    what: str,
+    subject: str,
 ) -> None:
     done = 0
     for block in split.tokens:
-        check_codes(block, codes, done, what)
-        assert block.dtype == torch.int16 and block.shape[1:] == grid, (
-            block.dtype,
-            block.shape,
-            grid,
-        )
+        check_codes(block, codes, done, subject)
+        assert block.dtype == torch.int16, block.dtype
+        assert block.shape[1:] == grid, (block.shape, grid)
         _append(file, digest, block)
         done += len(block)
     assert done == len(split.labels), (done, len(split.labels))
 
 
-def check_codes(tokens: Tensor, codes: int, first: int, what: str) -> None:
-    """Refuse tokens (n, G, H, W) with a code outside 0..codes-1; `first` is the number of the first image, `what` names them.
+def check_codes(tokens: Tensor, codes: int, first: int, subject: str) -> None:
+    """Check that all codes are inside the codebook.
+
+    Args:
+        tokens: (n, G, H, W).
+        codes: number of codes K.
+        first: number of the first image, for messages.
+        subject: file and split of the tokens, for messages.
 
     Raises:
         UserError: naming the image and the code.
     """
-    if tokens.numel() and not 0 <= int(tokens.min()) <= int(tokens.max()) < codes:
-        wrong = ((tokens < 0) | (tokens >= codes)).flatten(1)
-        image = int(wrong.any(1).nonzero()[0])
-        code = int(tokens[image].flatten()[wrong[image]][0])
-        raise UserError(
-            f"{what}: image {first + image:,} has code {code}, and the codebook ends at {codes - 1}; get it anew"
-        )
+    if tokens.numel() == 0 or (int(tokens.min()) >= 0 and int(tokens.max()) < codes):
+        return
+    wrong = ((tokens < 0) | (tokens >= codes)).flatten(1)
+    image = int(wrong.any(1).nonzero()[0])
+    code = int(tokens[image].flatten()[wrong[image]][0])
+    raise UserError(
+        f"{subject}: image {first + image:,} has code {code}, and the codebook ends at "
+        f"{codes - 1}; download or make it again"
+    )
 
 
 @dataclass(frozen=True)
 class TokenFile:
-    """A token file, open for reading.
+    """A token file that is open for reading.
 
     Args:
-        path: where it is.
-        about: what it says of its tokens.
-        identity: 16 hexadecimal digits that change with anything in it.
+        path: the file.
+        metadata: description of the tokens.
+        identity: 16 hexadecimal digits that change with any part of the contents.
         labels: by split, (N,) int64.
-        tokens: by split, (N, G, H, W) int16, on the disk until they are asked for.
+        tokens: by split, (N, G, H, W) int16, read from the disk when they are used.
     """
 
     path: Path
@@ -218,26 +245,23 @@ class TokenFile:
         return groups, height, width
 
     def check_codes(self) -> None:
-        """Read all tokens once.
+        """Read all tokens once and check that their codes are inside the codebook.
 
         Raises:
-            UserError: a code is outside the codebook.
+            UserError: naming the image and the code.
         """
+        codes = self.metadata.codebook.shape[1]
         for name, tokens in self.tokens.items():
             for start in range(0, len(tokens), CHUNK):
                 block = tokens[start : start + CHUNK]
-                check_codes(block, self.metadata.codebook.shape[1], start, f"{self.path}: {name}")
+                check_codes(block, codes, start, f"{self.path}: {name}")
 
     def digest(self) -> str:
-        """The identity that the file's contents have; another one than it says where it was damaged."""
-        small = self.metadata.tensors() | {
-            f"{name}.labels": labels for name, labels in self.labels.items()
-        }
-        tensors = small | {f"{name}.tokens": tokens for name, tokens in self.tokens.items()}
-        shapes = {
-            name: (DTYPES[tensor.dtype], tuple(tensor.shape)) for name, tensor in tensors.items()
-        }
-        digest = hashlib.sha256(_header(shapes, self.metadata.header_entries()))
+        """The identity of the present contents; it differs from `identity` in a damaged file."""
+        tensors = _small_tensors(self.metadata, self.labels)
+        for name, tokens in self.tokens.items():
+            tensors[f"{name}.tokens"] = tokens
+        digest = hashlib.sha256(_header(_shapes(tensors), self.metadata.header_entries()))
         for tensor in tensors.values():
             for start in range(0, len(tensor), CHUNK):
                 digest.update(tensor[start : start + CHUNK].contiguous().numpy().data)
@@ -248,56 +272,58 @@ def open_token_file(path: Path) -> TokenFile:
     """Open a token file; its tokens stay on the disk.
 
     Raises:
-        UserError: no such file, not a token file, a truncated one, or labels and tokens that do not fit one another.
+        UserError: no such file, not a token file, a truncated one, or inconsistent tensors.
     """
     try:
         with safe_open(str(path), framework="pt") as file:
-            metadata = dict(file.metadata() or {})
-            found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+            entries = dict(file.metadata() or {})
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except (OSError, SafetensorError) as error:
-        raise UserError(f"{path}: not a readable token file ({error}); {MEND}") from error
+        raise UserError(f"{path}: not a readable token file ({error}); {REMEDY}") from error
     try:
-        plain: dict[str, Any] = {key: json.loads(metadata[key]) for key in PLAIN}
-        plain |= {name: found.get(name) for name in TENSORS[1:]}
-        about = TokenMetadata(**plain, codebook=found["codebook"])
-        names = [name for name in SPLITS if f"{name}.tokens" in found]
-        labels, tokens = (
-            {name: found[f"{name}.{part}"] for name in names} for part in ("labels", "tokens")
+        plain: dict[str, Any] = {key: json.loads(entries[key]) for key in PLAIN}
+        metadata = TokenMetadata(
+            **plain,
+            codebook=tensors["codebook"],
+            mirror=tensors.get("mirror"),
+            synonyms=tensors.get("synonyms"),
         )
-        opened = TokenFile(path, about, metadata[IDENTITY], labels, tokens)
+        splits = [name for name in SPLITS if f"{name}.tokens" in tensors]
+        token_file = TokenFile(
+            path=path,
+            metadata=metadata,
+            identity=entries[IDENTITY],
+            labels={name: tensors[f"{name}.labels"] for name in splits},
+            tokens={name: tensors[f"{name}.tokens"] for name in splits},
+        )
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: not a token file (no {error} in it); {MEND}") from error
-    _check(opened, metadata.get("kind", ""))
-    return opened
+        raise UserError(f"{path}: not a token file (no {error} in it); {REMEDY}") from error
+    if entries.get("kind") != KIND or not _is_consistent(token_file):
+        raise UserError(f"{path}: not a token file, or its parts do not fit together; {REMEDY}")
+    return token_file
 
 
-MEND = "make one with python -m seit_cl.tokenize encode or import-seit"
-
-
-def _check(file: TokenFile, kind: str) -> None:
-    """Raises UserError where the parts of a file do not fit one another."""
-    about, groups = file.metadata, file.metadata.codebook.shape[0]
-    fits = kind == KIND and bool(file.tokens) and about.codebook.ndim == 3 and about.stride >= 1
+def _is_consistent(file: TokenFile) -> bool:
+    """Return True if the tensors of a file fit together."""
+    metadata = file.metadata
+    if not file.tokens or metadata.codebook.ndim != 3 or metadata.stride < 1:
+        return False
+    groups = metadata.codebook.shape[0]
     for name, tokens in file.tokens.items():
         labels = file.labels[name]
-        fits = (
-            fits
-            and tokens.dtype == torch.int16
-            and tokens.ndim == 4
-            and tokens.shape[1:] == (groups, *file.grid[1:])
-        )
-        fits = fits and labels.dtype == torch.int64 and labels.shape == tokens.shape[:1]
-        fits = fits and (
-            len(labels) == 0 or 0 <= int(labels.min()) <= int(labels.max()) < len(about.classes)
-        )
-    if not fits:
-        raise UserError(
-            f"{file.path}: not a token file, or its parts do not fit one another; {MEND}"
-        )
+        if tokens.dtype != torch.int16 or tokens.ndim != 4:
+            return False
+        if tokens.shape[1:] != (groups, *file.grid[1:]):
+            return False
+        if labels.dtype != torch.int64 or labels.shape != tokens.shape[:1]:
+            return False
+        if len(labels) and (labels.min() < 0 or labels.max() >= len(metadata.classes)):
+            return False
+    return True
 
 
 def is_token_file(path: Path) -> bool:
-    """Whether a path is a safetensors file that says it holds tokens."""
+    """Return True for a safetensors file whose metadata have the kind of token files."""
     if path.suffix != ".safetensors" or not path.is_file():
         return False
     try:
