@@ -1,4 +1,4 @@
-"""Named generators: each purpose of a run has its own stream of random numbers, derived from the run's seed."""
+"""Named random generators: one stream for each purpose of a run, derived from the run's seed."""
 
 from __future__ import annotations
 
@@ -22,11 +22,14 @@ PURPOSES = (
 
 
 def derive_seed(seed: int, purpose: str) -> int:
-    """A 63-bit seed for one purpose; independent of every other purpose's.
+    """Derive a 63-bit seed that is independent of those of other purposes.
 
     Args:
         seed: the run's seed.
         purpose: one of PURPOSES.
+
+    Raises:
+        ValueError: an unknown purpose.
     """
     if purpose not in PURPOSES:
         raise ValueError(f"unknown purpose {purpose!r}")
@@ -35,29 +38,29 @@ def derive_seed(seed: int, purpose: str) -> int:
 
 
 class Generators:
-    """The generators of one run, by purpose.
+    """The random generators of one run, by purpose.
 
     Args:
         seed: the run's seed.
-        device: where the generators of augmentation and of mixing boxes live; the others live on the CPU.
+        device: device of the generators for augmentation and for CutMix boxes, which draw on the
+            learner's device; the others are on the CPU.
     """
 
     def __init__(self, seed: int, device: torch.device | str = "cpu") -> None:
         self._by_purpose = {}
         for purpose in PURPOSES:
-            place = device if purpose.endswith(("augmentation", "boxes")) else "cpu"
-            self._by_purpose[purpose] = torch.Generator(place).manual_seed(
-                derive_seed(seed, purpose)
-            )
+            on_device = purpose.endswith(("augmentation", "boxes"))
+            generator = torch.Generator(device if on_device else "cpu")
+            self._by_purpose[purpose] = generator.manual_seed(derive_seed(seed, purpose))
 
     def __getitem__(self, purpose: str) -> torch.Generator:
         return self._by_purpose[purpose]
 
     def state_dict(self) -> dict[str, torch.Tensor]:
-        """Every generator's state, for a checkpoint."""
+        """The state of every generator, for a checkpoint."""
         return {purpose: generator.get_state() for purpose, generator in self._by_purpose.items()}
 
     def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
-        """Continue where state_dict was taken."""
+        """Continue from the state that state_dict returned."""
         for purpose, generator in self._by_purpose.items():
             generator.set_state(state[purpose].cpu())

@@ -1,4 +1,4 @@
-"""A token file written in the format of the SeiT release (seit_cl.data.seit.release), byte for byte what was read of one."""
+"""Export of a token file to the folder of a SeiT release, byte for byte as it was imported."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from seit_cl.core.errors import UserError
 from seit_cl.data.seit.codes import LARGEST, to_bytes
@@ -27,7 +28,7 @@ from seit_cl.data.seit.release import (
 )
 from seit_cl.data.token_file import CHUNK, TokenFile, check_codes
 
-LEVEL = 9  # of zlib, Python's own choice for gzip files
+LEVEL = 9  # of zlib; Python's default for gzip files
 
 
 def export_release(
@@ -36,69 +37,81 @@ def export_release(
     level: int = LEVEL,
     advance: Callable[[int], None] = lambda images: None,
 ) -> None:
-    """Write a release's folder, whole or not at all.
+    """Write the folder of a release, which appears when it is complete.
 
     Args:
-        file: the token file, of one code a position.
-        folder: to make; it must not be there, or be empty.
-        level: of zlib, 0 to 9.
+        file: the token file, with one code at each position.
+        folder: folder to create; it must not exist, or be empty.
+        level: compression level of zlib, 0 to 9.
         advance: called with the number of images written since the last call.
 
     Raises:
-        UserError: tokens that the format cannot hold, something else in the folder, or one that cannot be written.
+        UserError: tokens that the format cannot represent, a folder that is not empty, or one that
+            cannot be written.
     """
-    about = file.metadata
-    if file.grid[0] != 1 or about.codebook.shape[1] > LARGEST + 1:
+    codes = file.metadata.codebook.shape[1]
+    if file.grid[0] != 1 or codes > LARGEST + 1:
         raise UserError(
-            f"{file.path}: {file.grid[0]} codes a position, of {about.codebook.shape[1]:,}; a SeiT release holds "
+            f"{file.path}: {file.grid[0]} codes a position, of {codes:,}; a SeiT release holds "
             f"one, of {LARGEST + 1} at most"
         )
     try:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise UserError(f"--out {folder}: is there already; choose another folder")
+            raise UserError(f"--out {folder}: exists already; choose another folder")
         folder.parent.mkdir(parents=True, exist_ok=True)
-        making = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         try:
-            _write(file, making, level, advance)
-            making.chmod(0o755)
-            os.replace(making, folder)
+            _write_all(file, temporary, level, advance)
+            temporary.chmod(0o755)
+            os.replace(temporary, folder)
         finally:
-            shutil.rmtree(making, ignore_errors=True)
+            shutil.rmtree(temporary, ignore_errors=True)
     except OSError as error:
         raise UserError(
             f"--out {folder}: cannot be written ({error.strerror or error}); choose another folder"
         ) from error
 
 
-def _write(file: TokenFile, folder: Path, level: int, advance: Callable[[int], None]) -> None:
-    about = file.metadata
-    prefix = about.notes.get("release", about.name)
-    for split, tokens in file.tokens.items():
-        lengths = []
-        with _gzip(folder / f"{prefix}-{split}{DATA}", level) as data:
-            for start in range(0, len(tokens), CHUNK):
-                block = tokens[start : start + CHUNK]
-                check_codes(block, about.codebook.shape[1], start, f"{file.path}: {split}")
-                written, offsets = to_bytes(block)
-                data.write(written.data)
-                lengths.append(np.diff(offsets))
-                advance(len(block))
-        offsets = (
-            np.concatenate([[0], *lengths])
-            .cumsum()
-            .astype(about.notes.get(f"{split}_offsets", "<i8"))
-        )
-        with _gzip(folder / f"{prefix}-{split}{INDEX}", level) as index:
-            np.save(index, offsets, allow_pickle=False)
-        text = labels_text(file.labels[split], about.notes.get(f"{split}_labels_end", "\n"))
-        (folder / f"{prefix}-{split}{LABELS}").write_bytes(text.encode())
-    torch.save(about.codebook[0].clone(), folder / CODEBOOK)  # torch puts the file's name into it
-    if about.synonyms is not None:
-        (folder / about.notes.get("synonyms", SYNONYMS)).write_text(synonyms_json(about.synonyms))
+def _write_all(file: TokenFile, folder: Path, level: int, advance: Callable[[int], None]) -> None:
+    """Write all files of a release."""
+    metadata = file.metadata
+    notes = metadata.notes
+    prefix = notes.get("release", metadata.name)
+    for split in file.tokens:
+        stem = f"{prefix}-{split}"
+        offsets = _write_tokens(file, split, folder / f"{stem}{DATA}", level, advance)
+        with _gzip(folder / f"{stem}{INDEX}", level) as index:
+            offset_type = notes.get(f"{split}_offsets", "<i8")
+            np.save(index, offsets.astype(offset_type), allow_pickle=False)
+        text = labels_text(file.labels[split], notes.get(f"{split}_labels_end", "\n"))
+        (folder / f"{stem}{LABELS}").write_bytes(text.encode())
+    # torch puts the name of the file into its contents.
+    torch.save(metadata.codebook[0].clone(), folder / CODEBOOK)
+    if metadata.synonyms is not None:
+        synonyms_file = folder / notes.get("synonyms", SYNONYMS)
+        synonyms_file.write_text(synonyms_json(metadata.synonyms))
+
+
+def _write_tokens(
+    file: TokenFile, split: str, path: Path, level: int, advance: Callable[[int], None]
+) -> np.ndarray:
+    """Write the token data of a split and return the offsets (N + 1,) int64 of its images."""
+    tokens: Tensor = file.tokens[split]
+    codes = file.metadata.codebook.shape[1]
+    lengths = [np.zeros(1, np.int64)]
+    with _gzip(path, level) as data:
+        for start in range(0, len(tokens), CHUNK):
+            block = tokens[start : start + CHUNK]
+            check_codes(block, codes, start, f"{file.path}: {split}")
+            block_bytes, block_offsets = to_bytes(block)
+            data.write(block_bytes.data)
+            lengths.append(np.diff(block_offsets))
+            advance(len(block))
+    return np.concatenate(lengths).cumsum()
 
 
 @contextmanager
 def _gzip(path: Path, level: int) -> Iterator[BinaryIO]:
-    """A gzip file to write, whose header has neither name nor time, so that the same bytes make the same file."""
+    """A gzip file without name and time in its header, so that equal bytes make equal files."""
     with open(path, "wb") as raw, gzip.GzipFile("", "wb", level, raw, mtime=0) as file:
         yield file  # type: ignore[misc]

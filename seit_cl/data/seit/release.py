@@ -1,13 +1,21 @@
-"""The token files that SeiT released (Park et al., ICCV 2023), read and written.
+"""The folder of a SeiT release (Park et al., ICCV 2023).
 
-Looked up in the public repository naver-ai/seit (its README, options and loader, as stored on 2026-11-25): a folder holds
-PREFIX-train-token.data.bin.gz, a gzip of all images' bytes one after the other (seit_cl.data.seit.codes);
-PREFIX-train-token.index.npy.gz, a gzip of an .npy array of N + 1 offsets into them; PREFIX-train-label.txt, a number a line; the
-same for val; codebook.ckpt, a tensor (K, D) of torch.save; synonyms.json (codebook-synonyms.json in SeiT++), from each code as a
-string to a list of codes, nearest first. PREFIX is imagenet1k. Images have 1,024 tokens, a square of 32 by rows.
+Format, as in the public repository naver-ai/seit (its README, options and loader, read on
+2026-11-25). PREFIX is imagenet1k; the files of val are named alike:
 
-Assumed, for the release itself was not at hand: integer offsets of any width, which is kept; a line end after the last label or
-none, which is kept; JSON as json.dump writes it. What is laid out otherwise is read, but written back in other bytes, and said.
+    PREFIX-train-token.data.bin.gz   a gzip of the bytes of all images (seit_cl.data.seit.codes)
+    PREFIX-train-token.index.npy.gz  a gzip of an .npy array, N + 1 offsets into these bytes
+    PREFIX-train-label.txt           a number a line
+    codebook.ckpt                    a tensor (K, D) written by torch.save
+    synonyms.json                    from each code as a string to a list of codes, nearest first;
+                                     codebook-synonyms.json in SeiT++
+
+An image has 1,024 tokens, a square of 32 by rows.
+
+Assumptions, made without a copy of the release: offsets are integers of any width, which is
+remembered; the last label may or may not end in a line end, which is remembered; JSON is formatted
+as json.dump does. Files with another layout are read too, but written back in different bytes, and
+the import lists them.
 """
 
 from __future__ import annotations
@@ -28,20 +36,23 @@ from seit_cl.core.torch_files import load_tensors
 from seit_cl.data.seit.stream import AGAIN, UNREADABLE, read_tokens, reason, tokens_of_first
 from seit_cl.data.token_file import SPLITS, TokenMetadata, TokenSplit
 
-DATA, INDEX, LABELS = "-token.data.bin.gz", "-token.index.npy.gz", "-label.txt"
-CODEBOOK, SYNONYMS = "codebook.ckpt", "synonyms.json"
+DATA = "-token.data.bin.gz"
+INDEX = "-token.index.npy.gz"
+LABELS = "-label.txt"
+CODEBOOK = "codebook.ckpt"
+SYNONYMS = "synonyms.json"
 STRIDE = 8  # 256 px become 32 x 32 tokens
 
 
 @dataclass(frozen=True)
 class Release:
-    """A release's folder, but for its tokens, which are read when they are written.
+    """An open release; its tokens are read when they are written elsewhere.
 
     Args:
-        about: of the token file that it becomes.
+        metadata: metadata of the token file that it becomes.
         grid: (1, H, W).
-        splits: labels, and tokens as they come, by split.
-        remarks: what will be written back in other bytes.
+        splits: labels and tokens by split.
+        remarks: files that would be written back in different bytes.
     """
 
     metadata: TokenMetadata
@@ -51,15 +62,17 @@ class Release:
 
 
 def is_release(folder: Path) -> bool:
-    """Whether a folder has token data of the release in it."""
+    """Return True for a folder with token data of a release."""
     return folder.is_dir() and any(folder.glob(f"*{DATA}"))
 
 
 def manifest(folder: Path) -> str:
-    """16 hex digits over the names, sizes and times of a release's files."""
-    files = sorted(path for path in folder.iterdir() if path.is_file())
-    facts = [f"{path.name}\0{path.stat().st_size}\0{path.stat().st_mtime_ns}" for path in files]
-    return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
+    """16 hex digits over the names, sizes and modification times of a release's files."""
+    lines = []
+    for path in sorted(path for path in folder.iterdir() if path.is_file()):
+        stat = path.stat()
+        lines.append(f"{path.name}\0{stat.st_size}\0{stat.st_mtime_ns}")
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
 def read_release(
@@ -68,90 +81,120 @@ def read_release(
     names: list[str] | None = None,
     advance: Callable[[int], None] = lambda images: None,
 ) -> Release:
-    """Open a release's folder: labels, codebook and synonyms are read and checked, tokens when they are taken.
+    """Open the folder of a release.
+
+    Labels, codebook and synonyms are read and checked here, tokens during iteration.
 
     Args:
-        folder: with the files of train, of val, or of both.
+        folder: has the files of train, of val, or of both.
         grid: (H, W) of an image's tokens; None: square.
-        names: of the classes, in the order of their numbers; None: their numbers.
+        names: names of the classes, in the order of their numbers; None: their numbers.
         advance: called with the number of images read since the last call.
 
     Raises:
-        UserError: no such folder, a file that is missing, truncated or damaged, or files that disagree; the same of the
-            token data when it is taken.
+        UserError: no such folder, a missing, truncated or damaged file, or files that disagree;
+            for the token data, during iteration.
     """
-    found = _find(folder)
+    data_files = _find_data(folder)
     codebook = read_codebook(folder / CODEBOOK)
-    prefix = next(iter(found.values())).name.removesuffix(f"-{next(iter(found))}{DATA}")
-    notes, remarks, splits = {"release": prefix}, [], {}
-    for split, data in found.items():
-        offsets, width = _index(Path(str(data).removesuffix(DATA) + INDEX))
-        labels, end = _labels(Path(str(data).removesuffix(DATA) + LABELS))
+    first_split, first_file = next(iter(data_files.items()))
+    prefix = first_file.name.removesuffix(f"-{first_split}{DATA}")
+    notes = {"release": prefix}
+    remarks: list[str] = []
+    splits: dict[str, TokenSplit] = {}
+    for split, data_file in data_files.items():
+        stem = str(data_file).removesuffix(DATA)
+        offsets, offset_type = _read_index(Path(stem + INDEX))
+        labels, line_end = _read_labels(Path(stem + LABELS))
         if len(labels) != len(offsets) - 1:
             raise UserError(
-                f"{folder}: {split} has {len(labels):,} labels and an index of {len(offsets) - 1:,} images; {AGAIN}"
+                f"{folder}: {split} has {len(labels):,} labels and an index of "
+                f"{len(offsets) - 1:,} images; {AGAIN}"
             )
-        grid = grid or _square(data, offsets)
-        notes |= {f"{split}_offsets": width, f"{split}_labels_end": end or ""}
-        remarks += [f"{split} labels"] if end is None else []
-        splits[split] = TokenSplit(labels, read_tokens(data, offsets, (1, *grid), advance))
+        grid = grid or _square_grid(data_file, offsets)
+        notes[f"{split}_offsets"] = offset_type
+        notes[f"{split}_labels_end"] = line_end or ""
+        if line_end is None:
+            remarks.append(f"{split} labels")
+        tokens = read_tokens(data_file, offsets, (1, *grid), advance)
+        splits[split] = TokenSplit(labels, tokens)
     assert grid is not None
-    table = _synonyms(folder, len(codebook[0]))
-    if table is not None:
-        notes["synonyms"] = table[1].name
-        remarks += [] if table[1].read_text() == synonyms_json(table[0]) else [table[1].name]
-    about = TokenMetadata(
-        prefix,
-        _classes(names, splits, folder),
-        codebook,
-        "sum",
-        STRIDE,
-        _identity(codebook),
-        codebook.nbytes,
-        synonyms=None if table is None else table[0],
+    synonyms = None
+    synonyms_file = _find_synonyms(folder)
+    if synonyms_file is not None:
+        synonyms = _read_synonyms(synonyms_file, codebook.shape[1])
+        notes["synonyms"] = synonyms_file.name
+        if synonyms_file.read_text() != synonyms_json(synonyms):
+            remarks.append(synonyms_file.name)
+    metadata = TokenMetadata(
+        name=prefix,
+        classes=_class_names(names, splits, folder),
+        codebook=codebook,
+        combine="sum",
+        stride=STRIDE,
+        tokenizer=_tokenizer_identity(codebook),
+        codec_bytes=codebook.nbytes,
+        synonyms=synonyms,
         notes=notes,
     )
-    return Release(about, (1, *grid), splits, remarks)
+    return Release(metadata, (1, *grid), splits, remarks)
 
 
-def _find(folder: Path) -> dict[str, Path]:
-    """The token data of the splits that are there."""
+def _find_data(folder: Path) -> dict[str, Path]:
+    """The token data by split.
+
+    Raises:
+        UserError: no such folder, no token data, or several datasets.
+    """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; give the folder of a SeiT release's files")
-    found: dict[str, Path] = {}
+    data_files: dict[str, Path] = {}
     for split in SPLITS:
-        fit = sorted(folder.glob(f"*-{split}{DATA}"))
-        if len(fit) > 1:
+        candidates = sorted(folder.glob(f"*-{split}{DATA}"))
+        if len(candidates) > 1:
             raise UserError(
-                f"{folder}: {len(fit)} files end in -{split}{DATA}; leave one data set in the folder"
+                f"{folder}: {len(candidates)} files end in -{split}{DATA}; "
+                "leave one dataset in the folder"
             )
-        if fit:
-            found[split] = fit[0]
-    if not found:
+        if candidates:
+            data_files[split] = candidates[0]
+    if not data_files:
         raise UserError(f"{folder}: has no file NAME-train{DATA}; unpack a SeiT release there")
-    return found
+    return data_files
 
 
-def _index(path: Path) -> tuple[np.ndarray, str]:
-    """Offsets (N + 1,) int64, and the type that they were written in."""
+def _read_index(path: Path) -> tuple[np.ndarray, str]:
+    """Offsets (N + 1,) int64, and the data type in the file.
+
+    Raises:
+        UserError: unreadable, or not an array of growing offsets from 0.
+    """
     try:
         with gzip.open(path) as file:
-            found = np.load(file, allow_pickle=False)
+            array = np.load(file, allow_pickle=False)
             tail = file.read(1)
     except UNREADABLE as error:
         raise UserError(f"{path}: not a readable index ({reason(error)}); {AGAIN}") from error
-    if found.ndim != 1 or found.dtype.kind not in "iu" or len(found) < 2 or tail:
+    if array.ndim != 1 or array.dtype.kind not in "iu" or len(array) < 2 or tail:
         raise UserError(
-            f"{path}: not an index but an array {found.shape} of {found.dtype}; {AGAIN}"
+            f"{path}: not an index but an array {array.shape} of {array.dtype}; {AGAIN}"
         )
-    offsets = found.astype(np.int64)
+    offsets = array.astype(np.int64)
     if offsets[0] != 0 or (np.diff(offsets) <= 0).any():
         raise UserError(f"{path}: its offsets do not start at 0 and grow; {AGAIN}")
-    return offsets, found.dtype.str
+    return offsets, array.dtype.str
 
 
-def _labels(path: Path) -> tuple[Tensor, str | None]:
-    """Labels (N,) int64, and what stands after the last: a line end or nothing; None where lines are not as ours."""
+def _read_labels(path: Path) -> tuple[Tensor, str | None]:
+    """Read labels, one a line.
+
+    Returns:
+        Labels (N,) int64, and the text after the last label: a line end or "". None if the lines
+        have another layout than `labels_text` writes.
+
+    Raises:
+        UserError: unreadable, or a line that is not a label.
+    """
     try:
         text = path.read_bytes().decode()
     except (OSError, UnicodeDecodeError) as error:
@@ -168,8 +211,10 @@ def _labels(path: Path) -> tuple[Tensor, str | None]:
         ) from None
     if len(labels) and int(labels.min()) < 0:
         raise UserError(f"{path}: has the label {int(labels.min())}; labels count from 0")
-    same = [end for end in ("\n", "") if labels_text(labels, end) == text]
-    return labels, same[0] if same else None
+    for end in ("\n", ""):
+        if labels_text(labels, end) == text:
+            return labels, end
+    return labels, None
 
 
 def labels_text(labels: Tensor, end: str) -> str:
@@ -178,76 +223,95 @@ def labels_text(labels: Tensor, end: str) -> str:
 
 
 def read_codebook(path: Path) -> Tensor:
-    """The codebook (1, K, D) float32 of a codebook.ckpt.
+    """Read the codebook (1, K, D) float32 of a codebook.ckpt.
 
     Raises:
         UserError: no such file, a pickled object, or no matrix in it.
     """
-    found = load_tensors(path)
-    if isinstance(found, dict) and len(found) == 1:
-        found = next(iter(found.values()))
-    if (
-        not isinstance(found, Tensor)
-        or found.ndim != 2
-        or not found.is_floating_point()
-        or not bool(found.isfinite().all())
-    ):
+    matrix = load_tensors(path)
+    if isinstance(matrix, dict) and len(matrix) == 1:
+        matrix = next(iter(matrix.values()))
+    is_matrix = isinstance(matrix, Tensor) and matrix.ndim == 2 and matrix.is_floating_point()
+    if not is_matrix or not bool(matrix.isfinite().all()):
         raise UserError(
             f"{path}: holds no codebook, which is a matrix (K, D) of finite numbers; {AGAIN}"
         )
-    return found.detach().float()[None].contiguous()
+    return matrix.detach().float()[None].contiguous()
 
 
-def _square(data: Path, offsets: np.ndarray) -> tuple[int, int]:
-    """(H, W) of the first image, as square."""
-    count = tokens_of_first(data, int(offsets[1]))
+def _square_grid(data_file: Path, offsets: np.ndarray) -> tuple[int, int]:
+    """(H, W) of the first image, assumed square.
+
+    Raises:
+        UserError: its number of tokens is not a square.
+    """
+    count = tokens_of_first(data_file, int(offsets[1]))
     side = round(count**0.5)
     if count == 0 or side * side != count:
         raise UserError(
-            f"{data}: its first image has {count:,} tokens, which are no square; say --grid H W"
+            f"{data_file}: its first image has {count:,} tokens, which are no square; "
+            "give --grid H W"
         )
     return side, side
 
 
-def _synonyms(folder: Path, codes: int) -> tuple[Tensor, Path] | None:
-    """The table (K, S) int16, -1 after the last of a code, and its file; None where there is none."""
-    found = sorted(folder.glob(f"*{SYNONYMS}"))
-    if not found:
-        return None
+def _find_synonyms(folder: Path) -> Path | None:
+    """The table of synonyms, if there is one."""
+    candidates = sorted(folder.glob(f"*{SYNONYMS}"))
+    return candidates[0] if candidates else None
+
+
+def _read_synonyms(path: Path, codes: int) -> Tensor:
+    """Read the synonyms of each of K codes as a table (K, S) int16, padded with -1.
+
+    Raises:
+        UserError: unreadable, or codes that the codebook lacks.
+    """
     try:
-        table = json.loads(found[0].read_text())
-        rows = [[int(code) for code in table[str(i)]] for i in range(codes)]
+        table = json.loads(path.read_text())
+        rows = []
+        for code in range(codes):
+            rows.append([int(synonym) for synonym in table[str(code)]])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"{found[0]}: not a table of the synonyms of {codes} codes ({reason(error)}); {AGAIN}"
+            f"{path}: not a table of the synonyms of {codes} codes ({reason(error)}); {AGAIN}"
         ) from error
-    if len(table) != codes or any(not 0 <= code < codes for row in rows for code in row):
-        raise UserError(f"{found[0]}: has codes that the codebook of {codes} lacks; {AGAIN}")
+    valid = len(table) == codes
+    for row in rows:
+        valid = valid and all(0 <= synonym < codes for synonym in row)
+    if not valid:
+        raise UserError(f"{path}: has codes that the codebook of {codes} lacks; {AGAIN}")
     padded = torch.full((codes, max(map(len, rows), default=0)), -1, dtype=torch.int16)
-    for row, listed in zip(padded, rows, strict=True):
-        row[: len(listed)] = torch.tensor(listed, dtype=torch.int16)
-    return padded, found[0]
+    for code, row in enumerate(rows):
+        padded[code, : len(row)] = torch.tensor(row, dtype=torch.int16)
+    return padded
 
 
 def synonyms_json(table: Tensor) -> str:
-    """A table (K, S) int16, -1 after the last of a code, as JSON."""
-    return json.dumps(
-        {
-            str(code): [other for other in row if other >= 0]
-            for code, row in enumerate(table.tolist())
-        }
-    )
+    """A table of synonyms (K, S) int16, padded with -1, as JSON."""
+    synonyms = {}
+    for code, row in enumerate(table.tolist()):
+        synonyms[str(code)] = [synonym for synonym in row if synonym >= 0]
+    return json.dumps(synonyms)
 
 
-def _classes(names: list[str] | None, splits: dict[str, TokenSplit], folder: Path) -> list[str]:
+def _class_names(names: list[str] | None, splits: dict[str, TokenSplit], folder: Path) -> list[str]:
+    """The names of the classes, or their numbers.
+
+    Raises:
+        UserError: fewer names than classes, or one twice.
+    """
     count = max(int(split.labels.max()) for split in splits.values()) + 1
-    if names is not None and (len(names) < count or len(set(names)) < len(names)):
+    if names is None:
+        return [str(label) for label in range(count)]
+    if len(names) < count or len(set(names)) < len(names):
         raise UserError(
-            f"{folder}: has {count:,} classes, and {len(set(names)):,} names were given; give each one name"
+            f"{folder}: has {count:,} classes, and {len(set(names)):,} names were given; "
+            "give each one name"
         )
-    return names or [str(label) for label in range(count)]
+    return names
 
 
-def _identity(codebook: Tensor) -> str:
-    """Of a tokenizer of which the codebook alone is known."""
+def _tokenizer_identity(codebook: Tensor) -> str:
+    """The identity of a tokenizer of which only the codebook is available."""
     return hashlib.sha256(b"SeiT release" + codebook.numpy().tobytes()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""The token data of a SeiT release as it comes out of its gzip: block by block, checked against the index."""
+"""Token data of a SeiT release, decompressed block by block and checked against the index."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from seit_cl.core.errors import UserError
-from seit_cl.data.seit.codes import TwoEscapes, decode
+from seit_cl.data.seit.codes import ESCAPE, LARGEST, TwoEscapes, decode
 
 BLOCK = 1 << 18  # bytes taken from the gzip at a time
 UNREADABLE = (OSError, EOFError, zlib.error, ValueError)
@@ -21,10 +21,10 @@ AGAIN = "download it again"
 
 
 def reason(error: BaseException) -> str:
-    """What an error says, or its name."""
-    return (
-        error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    ) or type(error).__name__
+    """The message of an error, or its type."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__
 
 
 def read_tokens(
@@ -33,16 +33,23 @@ def read_tokens(
     grid: tuple[int, int, int],
     advance: Callable[[int], None] = lambda images: None,
 ) -> Iterator[Tensor]:
-    """Token grids of all images of a PREFIX-SPLIT-token.data.bin.gz, as from `grids_of`; memory does not grow with them.
+    """Read the token grids of a PREFIX-SPLIT-token.data.bin.gz in constant memory.
+
+    Args:
+        path: the file.
+        offsets, grid, advance: as in `grids_of`.
 
     Raises:
-        UserError: truncated or damaged data, and what `grids_of` refuses.
+        UserError: truncated or damaged data, or an error of `grids_of`.
     """
-    return grids_of(_ahead(blocks_of(path)), path, offsets, grid, advance)
+    return grids_of(_read_ahead(blocks_of(path)), path, offsets, grid, advance)
 
 
-def _ahead(blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    """The same blocks, each taken by a thread while the one before is worked on: zlib lets other threads run."""
+def _read_ahead(blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """The same blocks, each read by a thread while the one before is processed.
+
+    zlib lets other threads run.
+    """
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(next, blocks, None)
         while (block := coming.result()) is not None:
@@ -57,64 +64,81 @@ def grids_of(
     grid: tuple[int, int, int],
     advance: Callable[[int], None] = lambda images: None,
 ) -> Iterator[Tensor]:
-    """Token grids, in blocks (n, G, H, W) int16, of bytes that come in blocks.
+    """Decode blocks of bytes to blocks of token grids, (n, G, H, W) int16.
 
     Args:
         blocks: uint8, cut anywhere.
-        path: the file that they are of, for messages.
-        offsets: (N + 1,) int64, where each image's bytes start, and the last one's end.
+        path: the file that they come from, for messages.
+        offsets: (N + 1,) int64, the start of each image's bytes and the end of the last.
         grid: (G, H, W) of every image.
         advance: called with the number of images of each block.
 
     Raises:
-        UserError: an image of another number of tokens or bytes than the index says, or a code above those that the format has.
+        UserError: an image whose number of tokens or bytes differs from the index, or a code that
+            is too large for the format.
     """
-    size, images, at = int(np.prod(grid)), 0, 0
-    left, escaped = np.empty(0, np.int16), False
+    size = int(np.prod(grid))
+    images = 0
+    position = 0  # bytes decoded so far
+    left = np.empty(0, np.int16)  # codes of an image that continues in the next block
+    escaped = False
     for data in blocks:
         try:
             block = decode(data, escaped)
         except TwoEscapes as error:
-            image = int(np.searchsorted(offsets, at + error.at, "right")) - 1
+            image = int(np.searchsorted(offsets, position + error.position, "right")) - 1
             raise UserError(
-                f"{path}: image {image:,} has a code above 509, which the format has not; {AGAIN}"
+                f"{path}: image {image:,} has a code above {LARGEST}, the largest of the format; "
+                f"{AGAIN}"
             ) from None
-        ends = at + block.last[size - 1 - len(left) :: size] + 1
+        ends = position + block.last[size - 1 - len(left) :: size] + 1
         _check_ends(path, ends, offsets, images)
         codes = np.concatenate([left, block.codes])
-        whole = len(codes) // size * size
-        left, escaped, at = codes[whole:], block.escaped, at + len(data)
-        images += whole // size
-        if whole:
-            yield torch.from_numpy(codes[:whole].reshape(-1, *grid))
-            advance(whole // size)
-    if images == len(offsets) - 1 and (len(left) or escaped):
+        complete = len(codes) // size
+        left = codes[complete * size :]
+        escaped = block.escaped
+        position += len(data)
+        images += complete
+        if complete:
+            yield torch.from_numpy(codes[: complete * size].reshape(-1, *grid))
+            advance(complete)
+    total = len(offsets) - 1
+    if images == total and (len(left) or escaped):
         raise UserError(
             f"{path}: goes on after the {images:,} images that its index lists; {AGAIN}"
         )
-    if images < len(offsets) - 1:
+    if images < total:
         raise UserError(
-            f"{path}: ends within image {images:,} of {len(offsets) - 1:,} that its index lists; {AGAIN}"
+            f"{path}: ends within image {images:,} of {total:,} that its index lists; {AGAIN}"
         )
 
 
 def _check_ends(path: Path, ends: np.ndarray, offsets: np.ndarray, first: int) -> None:
-    """Raises UserError where images, from number `first` on, end elsewhere than the index says."""
-    said = offsets[first + 1 : first + 1 + len(ends)]
-    if len(said) < len(ends):
+    """Check that images, from number `first` on, end where the index says.
+
+    Raises:
+        UserError: more images than in the index, or an image that ends elsewhere.
+    """
+    listed = offsets[first + 1 : first + 1 + len(ends)]
+    if len(listed) < len(ends):
         raise UserError(
             f"{path}: has more images than the {len(offsets) - 1:,} that its index lists; {AGAIN}"
         )
-    if not np.array_equal(said, ends):
-        image = int((said != ends).argmax())
+    if not np.array_equal(listed, ends):
+        image = int((listed != ends).argmax())
         raise UserError(
-            f"{path}: image {first + image:,} ends at byte {ends[image]:,} and not at {said[image]:,}, as its index "
-            f"says; {AGAIN}, or say --grid H W if images are not square"
+            f"{path}: image {first + image:,} ends at byte {ends[image]:,} and not at "
+            f"{listed[image]:,}, as its index says; {AGAIN}, or give --grid H W if images are not "
+            "square"
         )
 
 
 def blocks_of(path: Path) -> Iterator[np.ndarray]:
-    """The bytes of a gzip, BLOCK at a time."""
+    """The bytes of a gzip, BLOCK at a time.
+
+    Raises:
+        UserError: truncated or damaged data.
+    """
     try:
         with gzip.open(path) as file:
             while data := file.read(BLOCK):
@@ -124,14 +148,18 @@ def blocks_of(path: Path) -> Iterator[np.ndarray]:
 
 
 def tokens_of_first(path: Path, length: int) -> int:
-    """The number of tokens of the first image, which is so many bytes long.
+    """The number of tokens of the first image.
+
+    Args:
+        path: the token data.
+        length: bytes of the first image.
 
     Raises:
-        UserError: the data cannot be read, or ends before.
+        UserError: the data cannot be read, or end within the first image.
     """
-    found = b""
+    image = b""
     for data in blocks_of(path):
-        found += data[: length - len(found)].tobytes()
-        if len(found) == length:
-            return len(found) - found.count(255)
-    raise UserError(f"{path}: ends before its first image does; {AGAIN}")
+        image += data[: length - len(image)].tobytes()
+        if len(image) == length:
+            return length - image.count(ESCAPE)
+    raise UserError(f"{path}: ends within its first image; {AGAIN}")

@@ -55,7 +55,7 @@ def test_an_escape_after_an_escape_is_named_with_its_place(
 ) -> None:
     with pytest.raises(TwoEscapes) as refused:
         decode(np.frombuffer(data, np.uint8), escaped)
-    assert refused.value.at == at
+    assert refused.value.position == at
 
 
 def test_larger_codes_have_several_escapes_for_the_comparison_of_sizes() -> None:

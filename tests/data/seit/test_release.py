@@ -250,7 +250,7 @@ def test_a_state_dict_of_one_matrix_is_a_codebook_too(tmp_path: Path) -> None:
 
 def test_grids_that_are_no_squares_need_their_sides(tmp_path: Path) -> None:
     write_release(tmp_path / "release", grid=(2, 3))
-    with pytest.raises(UserError, match="6 tokens, which are no square; say --grid H W"):
+    with pytest.raises(UserError, match="6 tokens, which are no square; give --grid H W"):
         read_release(tmp_path / "release")
     assert read_release(tmp_path / "release", (2, 3)).grid == (1, 2, 3)
 
@@ -273,7 +273,7 @@ def test_what_the_format_cannot_hold_is_not_exported(tmp_path: Path) -> None:
     file = open_token_file(converted(tmp_path / "release", tmp_path / "x.safetensors"))
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "file").touch()
-    with pytest.raises(UserError, match="is there already"):
+    with pytest.raises(UserError, match="exists already"):
         export_release(file, tmp_path / "there")
     release = read_release(tmp_path / "release")
     about = type(release.metadata)(
