@@ -1,4 +1,4 @@
-"""The tables of a comparison, from its results alone: accuracy at equal bytes with intervals, the sweep, the bounds."""
+"""Tables of a comparison, from result files: accuracy at equal bytes, the sweep, and the bounds."""
 
 from __future__ import annotations
 
@@ -13,11 +13,15 @@ from seit_cl.reporting.grouping import (
     at_all_budgets,
     budget_of,
     finished,
-    in_order,
     is_tokens,
+    of_budget,
+    of_series,
+    of_setting,
     series_of,
     setting_of,
     settings_of,
+    sorted_budgets,
+    sorted_series,
     trained_jointly,
     without_options,
     without_sweep_trials,
@@ -28,63 +32,59 @@ from seit_cl.reporting.pairs import differences
 from seit_cl.results.metrics import average_incremental_accuracy, final_accuracy, mean_interval
 from seit_cl.results.run_files import Run, read_runs
 
-SWEPT = 3  # options of one kind of format make a sweep
+MIN_SWEPT = 3  # options of one kind of format that make a sweep
 
 
-def answer(out: Path, typed: str) -> str:
-    """The page of a folder of results, in Markdown; the machine it names is this one, which need not have made the runs."""
+def comparison_page(out: Path, command: str) -> str:
+    """Return the Markdown page of a folder of results.
+
+    Args:
+        out: the folder.
+        command: as typed; the page opens with it and with this machine, which need not be the one
+            that made the runs.
+    """
     runs = finished(mark_variants(read_runs(out)))
     stored = at_all_budgets(runs)
-    sections: list[str] = []
-    for row in settings_of(stored):
-        mine = [run for run in stored if setting_of(run) == row]
-        parts = equal_bytes(without_sweep_trials(mine)), "### Sweep, final %", sweep(mine)
-        sections += ["## " + ", ".join(filter(None, row)), *parts]
+    sections = []
+    for setting in settings_of(stored):
+        own = of_setting(stored, setting)
+        sections.append("## " + ", ".join(part for part in setting if part))
+        sections.append(equal_bytes_table(without_sweep_trials(own)))
+        sections.append("### Sweep, final %")
+        sections.append(sweep_table(own))
     bounds = [run for run in runs if budget_of(run) == 0]
-    return page(
-        "Comparison at equal bytes",
-        typed,
-        torch.device("cpu"),
-        [*sections, "## Bounds", bounds_table(bounds)],
-    )
+    sections += ["## Bounds", bounds_table(bounds)]
+    return page("Comparison at equal bytes", command, torch.device("cpu"), sections)
 
 
-def equal_bytes(runs: Sequence[Run]) -> str:
-    """A row for each budget, format and learner: what fits, accuracies with 95 % intervals over seeds, and how much higher tokens
-    end with the same seeds.
+def equal_bytes_table(runs: Sequence[Run]) -> str:
+    """Return a table with a row for each budget, format and learner.
+
+    Its columns are the exemplars that fit, accuracies with 95 % intervals over seeds, and the
+    difference between tokens and the row's format at the same seeds.
 
     Args:
         runs: of one setting, all with a memory.
     """
-    tokens = next(
-        (key for key in in_order({series_of(run) for run in runs}) if is_tokens(key)),
-        None,
-    )
-    lines = []
-    for size in sorted({budget_of(run) for run in runs}):
-        here = [run for run in runs if budget_of(run) == size]
-        groups = {
-            key: [run for run in here if series_of(run) == key]
-            for key in in_order({series_of(r) for r in here})
-        }
-        for key, group in groups.items():
-            apart = (
-                differences(here, setting_of(here[0]), tokens, key)
-                if tokens and key != tokens
-                else {}
+    tokens = next((series for series in sorted_series(runs) if is_tokens(series)), None)
+    rows = []
+    for budget in sorted_budgets(runs):
+        at_budget = of_budget(runs, budget)
+        for series in sorted_series(at_budget):
+            group = of_series(at_budget, series)
+            rows.append(
+                [
+                    f"{budget / MB:g}",
+                    series.format,
+                    series.learner,
+                    str(len(group)),
+                    _mean(group, "exemplars"),
+                    _mean(group, "bytes_per_exemplar"),
+                    *_accuracies(group),
+                    _advantage_of_tokens(at_budget, tokens, series, budget),
+                ]
             )
-            mean, half, pairs = apart.get(size, (0.0, 0.0, 0))
-            stored = [_count(group, "exemplars"), _count(group, "bytes_per_exemplar")]
-            higher = (
-                f"{mean:+.1f} ± {half:.1f} ({pairs})"
-                if pairs > 1
-                else f"{mean:+.1f} (1)"
-                if pairs
-                else ""
-            )
-            what = [f"{size / MB:g}", key.format, key.learner, str(len(group))]
-            lines.append([*what, *stored, *_accuracies(group), higher])
-    head = [
+    header = [
         "memory, MB",
         "format",
         "learner",
@@ -95,63 +95,107 @@ def equal_bytes(runs: Sequence[Run]) -> str:
         "average %",
         "tokens end higher by",
     ]
-    return table(head, lines)
+    return table(header, rows)
 
 
-def sweep(runs: Sequence[Run]) -> str:
-    """Final accuracies of the first seed, a row for each option of the kinds that were tried with several, a column for each
-    budget; the best of a kind and learner at a budget is bold, and the exemplars stand in brackets."""
-    first = [run for run in runs if int(run.get("seed", 0)) == 0]
-    keys = in_order({series_of(run) for run in first})
-    swept = [
-        key
-        for key in keys
-        if sum(without_options(other) == without_options(key) for other in keys) >= SWEPT
-    ]
-    sizes = sorted({budget_of(run) for run in first if series_of(run) in swept})
-    found = {(series_of(run), budget_of(run)): run for run in first}
+def _advantage_of_tokens(
+    runs: Sequence[Run], tokens: Series | None, series: Series, budget: int
+) -> str:
+    """Return final accuracy of tokens minus that of a series, e.g. "+4.1 ± 3.1 (5)"; "" without."""
+    if tokens is None or series == tokens:
+        return ""
+    by_budget = differences(runs, setting_of(runs[0]), tokens, series)
+    if budget not in by_budget:
+        return ""
+    mean, half_width, pairs = by_budget[budget]
+    if pairs == 1:
+        return f"{mean:+.1f} (1)"
+    return f"{mean:+.1f} ± {half_width:.1f} ({pairs})"
+
+
+def sweep_table(runs: Sequence[Run]) -> str:
+    """Return a table of final accuracies of the first seed, by swept option and budget.
+
+    The best option of a kind of format and learner at a budget is bold. Numbers of exemplars follow
+    in brackets.
+
+    Args:
+        runs: of one setting, all with a memory.
+    """
+    first_seed = [run for run in runs if int(run.get("seed", 0)) == 0]
+    swept = _swept_series(first_seed)
+    cells = {(series_of(run), budget_of(run)): run for run in first_seed}
+    budgets = sorted({budget for series, budget in cells if series in swept})
+    best = _best_accuracies(first_seed)
+    rows = []
+    for series in swept:
+        row = [f"{series.format}, {series.learner} learner"]
+        for budget in budgets:
+            best_here = best.get((without_options(series), budget), 0.0)
+            row.append(_sweep_cell(cells.get((series, budget)), best_here))
+        rows.append(row)
+    return table(["format", *(f"{budget / MB:g} MB" for budget in budgets)], rows)
+
+
+def _swept_series(runs: Sequence[Run]) -> list[Series]:
+    """Return the series whose kind of format was run with several options."""
+    every = sorted_series(runs)
+    kinds = [without_options(series) for series in every]
+    return [series for series in every if kinds.count(without_options(series)) >= MIN_SWEPT]
+
+
+def _best_accuracies(runs: Sequence[Run]) -> dict[tuple[Series, int], float]:
+    """Return the best final accuracy by series without options and budget."""
     best: dict[tuple[Series, int], float] = {}
-    for (key, size), run in found.items():
-        place = without_options(key), size
-        best[place] = max(best.get(place, 0.0), final_accuracy(run.accuracy))
-    lines = []
-    for key in swept:
-        cells = []
-        for size in sizes:
-            run_here = found.get((key, size))
-            if run_here is None:
-                cells.append("–")
-                continue
-            value = final_accuracy(run_here.accuracy)
-            text = f"{100 * value:.1f}"
-            text = f"**{text}**" if value == best[without_options(key), size] else text
-            cells.append(f"{text} ({int(run_here.get('exemplars')):,})")
-        lines.append([f"{key.format}, {key.learner} learner", *cells])
-    return table(["format", *(f"{size / MB:g} MB" for size in sizes)], lines)
+    for run in runs:
+        key = (without_options(series_of(run)), budget_of(run))
+        best[key] = max(best.get(key, 0.0), final_accuracy(run.accuracy))
+    return best
+
+
+def _sweep_cell(run: Run | None, best: float) -> str:
+    if run is None:
+        return "–"
+    accuracy = final_accuracy(run.accuracy)
+    text = f"{100 * accuracy:.1f}"
+    if accuracy == best:
+        text = f"**{text}**"
+    return f"{text} ({int(run.get('exemplars')):,})"
 
 
 def bounds_table(runs: Sequence[Run]) -> str:
-    """Runs without a memory."""
+    """Return a table of runs without a memory, a row for each strategy and learner."""
     groups: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
-        groups.setdefault((str(run.get("strategy")), str(run.get("learner"))), []).append(run)
-    lines = [
-        [*key, str(len(group)), *_accuracies(group), f"{int(group[0].get('steps')):,}"]
-        for key, group in sorted(groups.items())
-    ]
-    return table(["strategy", "learner", "seeds", "final %", "average %", "steps"], lines)
+        key = (str(run.get("strategy")), str(run.get("learner")))
+        groups.setdefault(key, []).append(run)
+    rows = []
+    for key in sorted(groups):
+        group = groups[key]
+        steps = f"{int(group[0].get('steps')):,}"
+        rows.append([*key, str(len(group)), *_accuracies(group), steps])
+    return table(["strategy", "learner", "seeds", "final %", "average %", "steps"], rows)
 
 
 def _accuracies(group: Sequence[Run]) -> list[str]:
-    """Means over seeds of final and average accuracy in percent, with half their 95 % intervals where there are several seeds;
-    a joint run, tested after its one step only, has no average."""
-    cells = []
-    for metric in (final_accuracy, average_incremental_accuracy):
-        mean, half = mean_interval([100 * metric(run.accuracy) for run in group])
-        cells.append(f"{mean:.1f} ± {half:.1f}" if len(group) > 1 else f"{mean:.1f}")
-    return [cells[0], "–"] if all(trained_jointly(run) for run in group) else cells
+    """Return the means of final and average accuracy in percent, with intervals for several seeds.
+
+    A joint run is tested once, so it has no average.
+    """
+    final = _mean_with_interval([final_accuracy(run.accuracy) for run in group])
+    if all(trained_jointly(run) for run in group):
+        return [final, "–"]
+    average = [average_incremental_accuracy(run.accuracy) for run in group]
+    return [final, _mean_with_interval(average)]
 
 
-def _count(group: Sequence[Run], name: str) -> str:
-    """The mean of a fact."""
+def _mean_with_interval(fractions: Sequence[float]) -> str:
+    mean, half_width = mean_interval([100 * value for value in fractions])
+    if len(fractions) == 1:
+        return f"{mean:.1f}"
+    return f"{mean:.1f} ± {half_width:.1f}"
+
+
+def _mean(group: Sequence[Run], name: str) -> str:
+    """Return the mean of a value of the metadata."""
     return f"{sum(float(run.get(name, 0)) for run in group) / len(group):,.0f}"

@@ -1,0 +1,130 @@
+"""Stages of a comparison: which runs it needs, the largest differences first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from seit_cl.comparison.pool import finished_run
+from seit_cl.config import RunConfig
+from seit_cl.core.cli import hint
+from seit_cl.grid import expand
+from seit_cl.results.metrics import final_accuracy
+
+Stage = Literal["sweep", "claim", "pixels", "baseline", "bounds", "raw"]
+ALL_STAGES: tuple[Stage, ...] = ("sweep", "claim", "pixels", "baseline", "bounds", "raw")
+STAGES_AFTER_SWEEP: tuple[Stage, ...] = ("claim", "pixels")
+BOUNDS = ("naive", "joint", "cumulative")
+LEARNERS = ("tokens", "pixels")
+
+
+@dataclass(frozen=True)
+class ComparisonOptions:
+    """Options of a comparison beside those of its runs."""
+
+    kind: Annotated[str, hint("JPEG format whose quality is swept")] = "jpeg_scan"
+    quality: Annotated[tuple[int, ...], hint("qualities of the sweep")] = (5, 10, 25, 50, 75, 90)
+    baseline: Annotated[str, hint("format that people use without a sweep")] = "jpeg:quality=75"
+    claim_seeds: Annotated[int, hint("seeds of tokens and of the best JPEG")] = 5
+    seeds: Annotated[int, hint("seeds of everything else; the sweep has one")] = 3
+    stages: Annotated[tuple[Stage, ...], hint("stages to run; claim and pixels need the sweep")] = (
+        ALL_STAGES
+    )
+    jobs: Annotated[int, hint("runs at a time; they share the CPU's cores and the GPU")] = 1
+    write: Annotated[Path | None, hint("file to write the tables to")] = None
+    dry_run: Annotated[bool, hint("print the runs without running them")] = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The runs of every stage.
+
+    Args:
+        options: of the comparison.
+        run_options: options of `python -m seit_cl.run`, every dimension of the grid a tuple.
+        out: folder of the results; later stages depend on those of the sweep.
+    """
+
+    options: ComparisonOptions
+    run_options: Any
+    out: Path
+
+    def stages(self) -> Iterator[tuple[Stage, Callable[[], list[RunConfig]]]]:
+        """Yield each stage with a function that lists its runs once earlier stages are done."""
+        yield "sweep", lambda: self.tokens(1) + self.sweep("tokens")
+        yield "claim", self.claim
+        yield "pixels", lambda: self.sweep("pixels")
+        yield "pixels", self.pixel_winners
+        yield "baseline", lambda: self.on_both_learners(format=(self.options.baseline,))
+        yield "bounds", lambda: self.on_both_learners(strategy=BOUNDS)
+        yield "raw", lambda: self.on_both_learners(format=("raw",))
+
+    def tokens(self, seeds: int) -> list[RunConfig]:
+        """Return runs of tokens at every budget."""
+        return self._grid(format=("tokens",), learner=("tokens",), seed=tuple(range(seeds)))
+
+    def sweep(self, learner: str) -> list[RunConfig]:
+        """Return runs of every quality at every budget with one seed."""
+        kind = self.options.kind
+        formats = tuple(f"{kind}:quality={quality}" for quality in self.options.quality)
+        return self._grid(format=formats, learner=(learner,), seed=(0,))
+
+    def claim(self) -> list[RunConfig]:
+        """Return runs of tokens and of the best JPEG with the token learner."""
+        seeds = self.options.claim_seeds
+        return ordered_by_seed(self.tokens(seeds) + self.winners(["tokens"], seeds))
+
+    def pixel_winners(self) -> list[RunConfig]:
+        """Return runs of the best JPEG with the pixel learner, and with either learner."""
+        of_pixels = self.winners(["pixels"], self.options.seeds)
+        of_either = self.winners(LEARNERS, self.options.claim_seeds)
+        return ordered_by_seed(of_pixels + of_either)
+
+    def on_both_learners(self, **chosen: tuple[Any, ...]) -> list[RunConfig]:
+        """Return runs of some choices with both learners."""
+        return self._grid(learner=LEARNERS, seed=tuple(range(self.options.seeds)), **chosen)
+
+    def winners(self, learners: Sequence[str], seeds: int) -> list[RunConfig]:
+        """Return runs of the best swept format of each budget, as far as the sweep is finished."""
+        configs: list[RunConfig] = []
+        for budget in self.run_options.memory_mb:
+            best = self.best(budget, learners)
+            if best is None:
+                continue
+            configs += self._grid(
+                format=(best.format,),
+                learner=(best.learner,),
+                memory_mb=(budget,),
+                seed=tuple(range(seeds)),
+            )
+        return configs
+
+    def best(self, budget: float, learners: Sequence[str]) -> RunConfig | None:
+        """Return the swept run with the best final accuracy; None where none is finished.
+
+        Args:
+            budget: in MB.
+            learners: whose sweeps count.
+        """
+        best = None
+        best_accuracy = -1.0
+        for learner in learners:
+            for config in self.sweep(learner):
+                run = finished_run(config, self.out) if config.memory_mb == budget else None
+                if run is None:
+                    continue
+                accuracy = final_accuracy(run.accuracy)
+                if accuracy > best_accuracy:
+                    best = config
+                    best_accuracy = accuracy
+        return best
+
+    def _grid(self, **chosen: tuple[Any, ...]) -> list[RunConfig]:
+        return expand(replace(self.run_options, **{"strategy": ("er",), **chosen}))
+
+
+def ordered_by_seed(configs: list[RunConfig]) -> list[RunConfig]:
+    """Return the runs, each once, ordered by seed, so that pairs are complete early."""
+    return sorted(dict.fromkeys(configs), key=lambda config: config.seed)
