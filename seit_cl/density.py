@@ -26,7 +26,7 @@ from seit_cl.data.images import load_images
 from seit_cl.data.samples import Samples
 from seit_cl.data.token_file import TokenFile, is_token_file, open_token_file
 from seit_cl.formats import ExemplarFormat, build_format
-from seit_cl.formats._baselines import ORIGINALS, RIVALS
+from seit_cl.formats._baselines import BASELINES, ORIGINAL_FILES
 from seit_cl.formats._image_file import write_image
 from seit_cl.formats._records import Records
 from seit_cl.formats.base import FittedFormat, FormatContext
@@ -284,9 +284,9 @@ def measure(
     """The table's rows: formats, and what others store."""
     shown = track(formats, "measuring", console)
     rows = [row(fmt, samples, context, tokenizer) for fmt in shown]
-    rivals = dict(RIVALS)
+    rivals = dict(BASELINES)
     if isinstance(samples.source, TokenSource):
-        del rivals[ORIGINALS]
+        del rivals[ORIGINAL_FILES]
     rows += [
         {"format": name, "bytes_each": rival(samples, context.codes)}
         for name, rival in rivals.items()

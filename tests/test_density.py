@@ -41,7 +41,7 @@ def call(fractals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 def test_formats_are_measured_and_drawn_beside_what_others_store(call, tmp_path: Path) -> None:
     table = call("--images", "20")
-    assert list(table.index[:2]) == ["raw", "png:size=64"] and set(density_rivals.RIVALS) <= set(
+    assert list(table.index[:2]) == ["raw", "png:size=64"] and set(density_rivals.BASELINES) <= set(
         table.index
     )
     assert table.loc["tokens", "bytes_each"] == 81

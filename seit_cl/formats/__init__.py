@@ -1,4 +1,4 @@
-"""Exemplar formats: one file each, found by name. `build_format` makes one from its spec."""
+"""Exemplar formats, one file each; `build_format` builds one from its spec."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["ExemplarFormat", "FormatContext", "build_format", "canonical_spec"]
 
 
 def canonical_spec(spec: str) -> str:
-    """Write out every option of a spec, so that all ways to write the same format give the same text.
+    """Write out every option, so that all ways to write the same format give the same text.
 
     Raises:
         UserError: an unknown format or option, or a value of the wrong type.
@@ -26,7 +26,7 @@ def build_format(spec: str, context: FormatContext) -> ExemplarFormat:
 
     Args:
         spec: name and options.
-        context: what the format must know beside them.
+        context: properties of the run that the format needs.
 
     Raises:
         UserError: an unknown format or option, or a value that the format refuses.

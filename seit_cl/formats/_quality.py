@@ -1,10 +1,14 @@
-"""The quality that a lossy format stores at, chosen for a budget: fewer exemplars that are better, or more that are worse.
+"""Quality of a lossy format, chosen for a budget: more exemplars or better ones.
 
-Memory Replay with Data Compression (MRDC, Wang et al., ICLR 2022) argues that neither quality nor number decides alone, and that
-features can tell where to stop without training once per quality: it takes the lowest quality whose features keep the volume
-of the originals', within a threshold. A volume does not see that stored images have moved away from fresh ones, and its
-threshold does not know the budget. So the criterion here is what replay is for: a linear classifier learns from the features
-of as many images as would fit, as they come back, and is tested on the features of fresh ones; the least squared error wins.
+Memory Replay with Data Compression (MRDC, Wang et al., ICLR 2022) argues that neither quality nor
+number decides alone, and that features can find the balance without a training run per quality. It
+takes the lowest quality whose features keep the volume of the originals' within a threshold. But a
+volume does not show that stored images have moved away from fresh ones, and the threshold does not
+depend on the budget.
+
+The criterion here is the purpose of replay. A linear classifier learns from the features of as many
+decoded images as would fit, and is tested on the features of fresh ones; the quality with the least
+squared error is chosen.
 """
 
 from __future__ import annotations
@@ -18,25 +22,21 @@ from torch.nn.functional import one_hot
 
 CANDIDATES = (5, 10, 15, 25, 35, 50, 65, 75, 90)
 FOLDS = 5
-_AUTO = -(1 << 31)  # no library's quality
-PENALTIES = (
-    0.1,
-    1.0,
-    10.0,
-    100.0,
-)  # of the ridge regression, for features of unit length; the best of each quality counts
+_AUTO = -(1 << 31)  # outside every library's range
+# Of the ridge regression, for features of unit length; the best one of each quality counts.
+PENALTIES = (0.1, 1.0, 10.0, 100.0)
 
 
 class Quality(int):
-    """A quality, or AUTO, which is written "auto" and stands for one to be chosen."""
+    """A quality, or AUTO, written "auto", for one that is to be chosen."""
 
-    WORDS = 'a whole number or "auto"'  # for messages
+    WORDS = 'a whole number or "auto"'  # in error messages
 
     def __new__(cls, text: str | int) -> Self:
-        """From text.
+        """Read a quality.
 
         Raises:
-            ValueError: neither a whole number nor "auto".
+            ValueError: the text is neither a whole number nor "auto".
         """
         return super().__new__(cls, _AUTO if text == "auto" else text)
 
@@ -49,68 +49,89 @@ class Quality(int):
         return format(str(self), spec)
 
 
-AUTO, USUAL = Quality("auto"), Quality(75)
+AUTO = Quality("auto")
+DEFAULT_QUALITY = Quality(75)
 
 
-def held_out_error(stored: Tensor, fresh: Tensor, labels: Tensor, fits: float) -> float:
-    """Mean squared error, on fresh images, of a linear classifier of stored ones: over FOLDS folds, each image being fresh once.
+def held_out_error(
+    stored: Tensor, fresh: Tensor, labels: Tensor, exemplars_per_class: float
+) -> float:
+    """Mean squared error on fresh images of a linear classifier that was fitted to stored ones.
+
+    Every image is fresh in one of FOLDS folds.
 
     Args:
-        stored, fresh: features (B, F) of the same images.
+        stored: (B, F), features of decoded images.
+        fresh: (B, F), features of the same images before they were encoded.
         labels: (B,) int64.
-        fits: exemplars of each class in the memory; below 1, that share of the classes has one and the others are not known.
+        exemplars_per_class: exemplars of each class that the memory holds. Below 1, that share of
+            the classes has one exemplar and the others have none.
     """
-    classes, target = labels.unique(return_inverse=True)
-    targets = one_hot(target, len(classes)).double() - 1 / len(classes)
-    rank = torch.zeros_like(labels)  # an image's number within its class
-    for label in range(len(classes)):
-        members = target == label
-        rank[members] = torch.arange(int(members.sum()))
-    x, y = (
-        torch.cat([part.double(), part.new_ones(len(part), 1).double()], 1)
-        for part in (stored, fresh)
-    )
+    classes, class_index = labels.unique(return_inverse=True)
+    targets = one_hot(class_index, len(classes)).double() - 1 / len(classes)
+    rank = _rank_in_class(class_index, len(classes))
+    x = _with_constant(stored)
+    y = _with_constant(fresh)
     totals = torch.zeros(len(PENALTIES), dtype=torch.double)
     for fold in range(FOLDS):
-        held = rank % FOLDS == fold
-        # Of the images of the other folds, the first in each class: they count rank - (those of this fold before them).
-        place = rank - (rank + FOLDS - 1 - fold) // FOLDS
-        known = ~held & (place < max(1, int(fits)))
-        totals += torch.stack(
-            [
-                _error(x[known], targets[known], y[held], targets[held], penalty)
-                for penalty in PENALTIES
-            ]
-        )
-    guess = 1 - 1 / len(classes)  # the error of one who knows nothing
-    learnt = min(float(totals.min()) / len(labels), guess)
-    return learnt if fits >= 1 else fits * learnt + (1 - fits) * guess
+        in_fold = rank % FOLDS == fold
+        # Rank within the other folds: an image's rank less those of this fold before it.
+        training_rank = rank - (rank + FOLDS - 1 - fold) // FOLDS
+        training = ~in_fold & (training_rank < max(1, int(exemplars_per_class)))
+        errors = [
+            _ridge_error(x[training], targets[training], y[in_fold], targets[in_fold], penalty)
+            for penalty in PENALTIES
+        ]
+        totals += torch.stack(errors)
+    chance = 1 - 1 / len(classes)  # error of a classifier that has learnt nothing
+    learnt = min(float(totals.min()) / len(labels), chance)
+    if exemplars_per_class >= 1:
+        return learnt
+    return exemplars_per_class * learnt + (1 - exemplars_per_class) * chance
 
 
-def _error(x: Tensor, targets: Tensor, y: Tensor, wanted: Tensor, penalty: float) -> Tensor:
-    """Summed squared error on (y, wanted) of a ridge regression of (x, targets)."""
-    weights = torch.linalg.solve(
-        x.T @ x + penalty * torch.eye(x.shape[1], dtype=x.dtype), x.T @ targets
-    )
-    return (y @ weights - wanted).square().sum()
+def _rank_in_class(class_index: Tensor, classes: int) -> Tensor:
+    """Number (B,) of each image among those of its class, from 0, by order."""
+    rank = torch.zeros_like(class_index)
+    for index in range(classes):
+        members = class_index == index
+        rank[members] = torch.arange(int(members.sum()))
+    return rank
 
 
-def pick(
-    encoded: Callable[[int], tuple[Tensor, float]],
+def _with_constant(features: Tensor) -> Tensor:
+    """Features (B, F) with a column of ones, (B, F + 1) float64."""
+    return torch.cat([features.double(), features.new_ones(len(features), 1).double()], 1)
+
+
+def _ridge_error(
+    x: Tensor, targets: Tensor, test_x: Tensor, test_targets: Tensor, penalty: float
+) -> Tensor:
+    """Summed squared error on test data of a ridge regression from x (N, F) to targets (N, C)."""
+    gram = x.T @ x + penalty * torch.eye(x.shape[1], dtype=x.dtype)
+    weights = torch.linalg.solve(gram, x.T @ targets)
+    return (test_x @ weights - test_targets).square().sum()
+
+
+def choose_quality(
+    encode_at: Callable[[int], tuple[Tensor, float]],
     features: Callable[[Tensor], Tensor],
     pixels: Tensor,
     labels: Tensor,
 ) -> int:
-    """The quality of CANDIDATES that suits a budget.
+    """Choose the quality among CANDIDATES that suits a budget.
 
     Args:
-        encoded: at a quality, images (B, 3, S, S) as they come back, and how many exemplars of each class would fit.
-        features: of images (B, 3, S, S) uint8, (B, F), each of unit length.
+        encode_at: from a quality to decoded images (B, 3, S, S) uint8 and the number of exemplars
+            of each class that would fit.
+        features: from images (B, 3, S, S) uint8 to (B, F), each row of unit length.
         pixels: the images (B, 3, S, S) uint8.
         labels: (B,) int64.
     """
-    fresh, errors = features(pixels), []
+    fresh = features(pixels)
+    errors = []
     for quality in CANDIDATES:
-        back, fits = encoded(quality)
-        errors.append((held_out_error(features(back), fresh, labels, fits), quality))
+        decoded, exemplars_per_class = encode_at(quality)
+        error = held_out_error(features(decoded), fresh, labels, exemplars_per_class)
+        errors.append((error, quality))
     return min(errors)[1]

@@ -1,4 +1,4 @@
-"""Encoded exemplars, as formats write them and memories keep them."""
+"""Encoded exemplars, as formats write and memories store them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Records:
 
     Args:
         data: (total bytes,) uint8.
-        offsets: (B,) int64, where each record starts in data.
+        offsets: (B,) int64, start of each record in data.
         lengths: (B,) int64, bytes of each record.
     """
 
@@ -30,16 +30,15 @@ class Records:
     def from_rows(rows: Tensor) -> Records:
         """Records of equal length from rows (B, L) uint8."""
         count, length = rows.shape
-        steps = torch.arange(count, device=rows.device)
-        return Records(rows.reshape(-1), steps * length, torch.full_like(steps, length))
+        offsets = length * torch.arange(count, device=rows.device)
+        return Records(rows.reshape(-1), offsets, torch.full_like(offsets, length))
 
     @staticmethod
     def from_bytes(records: Sequence[bytes]) -> Records:
-        """Records from byte strings, one an exemplar."""
-        lengths = torch.tensor([len(r) for r in records], dtype=torch.int64)
-        data = torch.frombuffer(bytearray(b"".join(records) or b"\0"), dtype=torch.uint8)[
-            : int(lengths.sum())
-        ]
+        """Records from byte strings, one per exemplar."""
+        lengths = torch.tensor([len(record) for record in records], dtype=torch.int64)
+        joined = bytearray(b"".join(records) or b"\0")  # frombuffer refuses an empty buffer
+        data = torch.frombuffer(joined, dtype=torch.uint8)[: int(lengths.sum())]
         return Records(data, lengths.cumsum(0) - lengths, lengths)
 
     def rows(self) -> Tensor:

@@ -1,4 +1,4 @@
-"""AVIF at one quality and side: dense on large images; on small ones its container of some 300 bytes weighs."""
+"""AVIF: dense on large images; on small ones its container of some 300 bytes dominates."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from seit_cl.formats._image_file import ImageFileFormat, write_image
-from seit_cl.formats._quality import USUAL, Quality
+from seit_cl.formats._quality import DEFAULT_QUALITY, Quality
 
 
 @dataclass(frozen=True)
@@ -15,16 +15,19 @@ class AvifOptions:
     """Options of the AVIF format.
 
     Args:
-        quality: libavif's quality, 0..100, or auto.
+        quality: libavif's quality, 0..100, or auto: chosen for the budget.
         size: side in pixels at which images are stored, 1..S; 0 is the learner's resolution S.
     """
 
-    quality: Quality = USUAL
+    quality: Quality = DEFAULT_QUALITY
     size: int = 0
 
 
 class AvifFormat(ImageFileFormat):
-    """AVIF files with 4:2:0 chroma at libavif's speed 6, one thread (records never depend on the machine's cores)."""
+    """AVIF files with 4:2:0 chroma at libavif's speed 6.
+
+    One thread encodes, so that records do not depend on the number of cores.
+    """
 
     name = "avif"
     source = "Alliance for Open Media, AVIF 1.1, 2022"

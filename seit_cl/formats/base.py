@@ -1,4 +1,4 @@
-"""The contract of an exemplar format, and how its spec is read."""
+"""Contract of an exemplar format: encode samples into records of bytes, and decode them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from seit_cl.formats.entropy.model import EntropyModel
 
 @dataclass(frozen=True)
 class FormatContext:
-    """What a format must know beside its own options; saved with the memory.
+    """Properties of a run that a format needs besides its options; saved with the memory.
 
     Args:
         resolution: the learner's image side S in pixels.
@@ -23,8 +23,9 @@ class FormatContext:
         codes: codebook size K of the tokenizer.
         grid: (G, H, W) of a token grid at this resolution.
         tokenizer: the tokenizer's identity.
-        entropy_model: reads the entropy model of the tokenizer's codes; not saved with the memory. None: the bundled
-            model, where it was fitted to this tokenizer.
+        entropy_model: function that reads the entropy model of the tokenizer's codes
+            (Tokenizer.entropy_model); not saved with the memory. None: the bundled model, if it was
+            fitted to this tokenizer.
     """
 
     resolution: int
@@ -38,42 +39,59 @@ class FormatContext:
 
 
 class ExemplarFormat(Protocol):
-    """Encoder and decoder between samples and records. Built from its options and a FormatContext, which together rebuild
-    it exactly; anything fitted to data is in `side_info` and stored with the memory."""
+    """Encoder and decoder between samples and records.
+
+    Its options and a FormatContext rebuild a format exactly. Anything fitted to data is in
+    `side_info`, which is stored with the memory.
+
+    Attributes:
+        domain: modality of decoded samples.
+        fixed_length: bytes of every record; None where records differ in length.
+        side_info: bytes fitted to data; b"" where nothing was.
+        codec_bytes: bytes that encoding and decoding need besides the tokenizer and the memory.
+    """
 
     domain: Literal["pixels", "tokens"]
     fixed_length: int | None
     side_info: bytes
-    codec_bytes: int  # beside the tokenizer's, of what ships with it and not with the memory
+    codec_bytes: int
 
     @property
     def spec(self) -> str:
-        """The canonical spec with every option written out, e.g. "jpeg:quality=75,size=64"."""
+        """Canonical spec with every option written out, e.g. "jpeg:quality=75,size=64"."""
 
     def encode(self, samples: Samples) -> Records:
         """Records of samples (B,)."""
 
     def decode(self, records: Records) -> Tensor:
-        """One vectorised call for a batch: (B, 3, S, S) uint8 or (B, G, H, W) int16, by domain."""
+        """Samples of records: (B, 3, S, S) uint8 pixels or (B, G, H, W) int16 tokens, by domain."""
 
 
 @runtime_checkable
 class FittedFormat(Protocol):
-    """A format that may have to look at data and budget before it encodes. What it chose is in `side_info`."""
+    """Format with an option that is fitted to data and budget before the first sample is encoded.
 
-    unfitted: bool  # whether `fit` must be called first
+    Attributes:
+        unfitted: whether `fit` must be called before `encode`.
+    """
+
+    unfitted: bool
 
     @property
     def chosen(self) -> str:
-        """What it chose, in words; "" where its options left no choice."""
+        """The fitted option, e.g. "quality=25"; "" before `fit`, or where it need not be fitted."""
 
     def fit(
-        self, samples: Samples, features: Callable[[Tensor], Tensor], fits: Callable[[float], float]
+        self,
+        samples: Samples,
+        features: Callable[[Tensor], Tensor],
+        exemplars_per_class: Callable[[float], float],
     ) -> None:
-        """Choose.
+        """Choose the option.
 
         Args:
             samples: (B,) of several classes, like those to be stored.
-            features: of images (B, 3, S, S) uint8, (B, F), each of unit length.
-            fits: how many exemplars of each class would fit whose records have a mean length in bytes.
+            features: from images (B, 3, S, S) uint8 to (B, F), each row of unit length.
+            exemplars_per_class: from a mean record length in bytes to the number of exemplars of
+                each class that would fit.
         """

@@ -1,4 +1,4 @@
-"""Baseline JPEG at one quality and side: the usual compressed replay memory (MRDC, Wang et al., ICLR 2022)."""
+"""Baseline JPEG: the usual compressed replay memory (MRDC, Wang et al., ICLR 2022)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torchvision.io import ImageReadMode, decode_jpeg
 
 from seit_cl.core.errors import UserError
 from seit_cl.formats._image_file import ImageFileFormat, write_image
-from seit_cl.formats._quality import USUAL, Quality
+from seit_cl.formats._quality import DEFAULT_QUALITY, Quality
 from seit_cl.formats.base import FormatContext
 
 CHROMA = {420: "4:2:0", 422: "4:2:2", 444: "4:4:4"}
@@ -22,19 +22,19 @@ class JpegOptions:
     Args:
         quality: libjpeg's quality, 1..100, or auto: chosen for the budget (formats/_quality.py).
         size: side in pixels at which images are stored, 1..S; 0 is the learner's resolution S.
-        chroma: its subsampling: 420 (both sides halved), 422 (the width) or 444 (none).
+        chroma: subsampling of chroma: 420 (both sides halved), 422 (the width) or 444 (none).
     """
 
-    quality: Quality = USUAL
+    quality: Quality = DEFAULT_QUALITY
     size: int = 0
     chroma: int = 420
 
 
 class JpegFormat(ImageFileFormat):
-    """JPEG files with optimised Huffman tables and no metadata; decoded by torchvision (libjpeg-turbo).
+    """JPEG files with optimised Huffman tables and no metadata, decoded by libjpeg-turbo.
 
     Raises:
-        UserError: quality outside 1..100, size outside 0..S, or another chroma subsampling than the three.
+        UserError: quality outside 1..100, size outside 0..S, or a chroma that is not in CHROMA.
     """
 
     name = "jpeg"
@@ -44,21 +44,27 @@ class JpegFormat(ImageFileFormat):
 
     def __init__(self, options: JpegOptions, context: FormatContext) -> None:
         if options.chroma not in CHROMA:
+            choices = ", ".join(str(chroma) for chroma in CHROMA)
             raise UserError(
-                f"{self.name}: chroma={options.chroma} is none of {', '.join(map(str, CHROMA))}; try chroma=420"
+                f"{self.name}: chroma={options.chroma} is none of {choices}; try chroma=420"
             )
         super().__init__(options, context)
 
     @property
     def spec(self) -> str:
-        """The canonical spec; the usual 4:2:0 chroma is not written, so that a memory of before the option is the same format."""
+        """Canonical spec. The default chroma is left out, as in memories older than the option."""
         return super().spec.removesuffix(",chroma=420")
 
     def _encode_one(self, image: Tensor) -> bytes:
         return self._write(image, optimize=True)
 
     def _write(self, image: Tensor, optimize: bool) -> bytes:
-        """The JPEG file of an image (H, W, 3) uint8, with Huffman tables of its own or the standard's."""
+        """Encode an image as a JPEG file.
+
+        Args:
+            image: (H, W, 3) uint8.
+            optimize: fit the Huffman tables to the image instead of using the standard's.
+        """
         settings = {"quality": self.quality, "subsampling": CHROMA[self.options.chroma]}
         return write_image(image, "JPEG", optimize=optimize, **settings)
 

@@ -1,4 +1,4 @@
-"""The data set's own files, byte for byte: `jpeg:original`, for most data sets are JPEGs; others are kept as they are."""
+"""Files of the data set, unchanged. The name is `jpeg:original`, but any image file is stored."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from seit_cl.formats.base import FormatContext
 
 
 class JpegOriginalFormat:
-    """One original file a record. It comes back as a run sees it when it reads the data set: the very same pixels.
+    """One original file per record, decoded to the same pixels as the data set itself.
 
     Args:
         options: none.
-        context: gives the learner's resolution S in pixels.
+        context: the learner's resolution S in pixels.
     """
 
     Options = NoOptions
@@ -31,7 +31,8 @@ class JpegOriginalFormat:
     def __init__(self, options: NoOptions, context: FormatContext) -> None:
         self.side = context.resolution
         self.fixed_length: int | None = None
-        self.side_info, self.codec_bytes = b"", 0
+        self.side_info = b""
+        self.codec_bytes = 0
 
     @classmethod
     def build(cls, options: NoOptions, context: FormatContext) -> Self:
@@ -39,10 +40,10 @@ class JpegOriginalFormat:
         return cls(options, context)
 
     def encode(self, samples: Samples) -> Records:
-        """One record an image: the file's bytes.
+        """Take the bytes of the samples' files.
 
         Raises:
-            UserError: the samples came from no files.
+            UserError: the samples do not come from files.
         """
         return Records.from_bytes(samples.files())
 
@@ -50,7 +51,7 @@ class JpegOriginalFormat:
         """Pixels (B, 3, S, S) uint8, on the CPU.
 
         Raises:
-            one of BAD_IMAGE: a record is no image file.
+            one of BAD_IMAGE: a record is not an image file.
         """
         images = torch.empty((len(records), self.side, self.side, 3), dtype=torch.uint8)
         rows = images.numpy()

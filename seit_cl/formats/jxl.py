@@ -1,4 +1,4 @@
-"""JPEG XL at one quality and side: dense, and its header short enough for small images."""
+"""JPEG XL: dense, with a header short enough for small images."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from seit_cl.core.errors import UserError
 from seit_cl.formats._image_file import ImageFileFormat, write_image
-from seit_cl.formats._quality import USUAL, Quality
+from seit_cl.formats._quality import DEFAULT_QUALITY, Quality
 from seit_cl.formats.base import FormatContext
 
 
@@ -18,20 +18,21 @@ class JxlOptions:
     """Options of the JPEG XL format.
 
     Args:
-        quality: libjxl's quality, 0..100, or auto; 100 loses nothing.
+        quality: libjxl's quality, 0..100 (100 is lossless), or auto: chosen for the budget.
         size: side in pixels at which images are stored, 1..S; 0 is the learner's resolution S.
     """
 
-    quality: Quality = USUAL
+    quality: Quality = DEFAULT_QUALITY
     size: int = 0
 
 
 class JxlFormat(ImageFileFormat):
-    """JPEG XL codestreams without container, at libjxl's effort 9, one thread, through pillow-jxl-plugin; that package
-    is an extra, for it is under the GPL.
+    """JPEG XL codestreams without container, at libjxl's effort 9, on one thread.
+
+    They need the package pillow-jxl-plugin, which is an extra because it is under the GPL.
 
     Raises:
-        UserError: that package is not installed, quality outside 0..100, or size outside 0..S.
+        UserError: the package is not installed, quality outside 0..100, or size outside 0..S.
     """
 
     name = "jxl"
@@ -40,10 +41,10 @@ class JxlFormat(ImageFileFormat):
 
     def __init__(self, options: Any, context: FormatContext) -> None:
         try:
-            import pillow_jxl  # noqa: F401  # teaches Pillow the format
+            import pillow_jxl  # noqa: F401  # registers the format with Pillow
         except ImportError:
             raise UserError(
-                "jxl: JPEG XL needs a package more; pip install 'seit_cl[jxl]'"
+                "jxl: JPEG XL needs another package; pip install 'seit_cl[jxl]'"
             ) from None
         super().__init__(options, context)
 

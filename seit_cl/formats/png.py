@@ -1,4 +1,4 @@
-"""PNG: pixels kept exactly, in fewer bytes than raw."""
+"""PNG: lossless, in fewer bytes than raw."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ class PngOptions:
     """Options of the PNG format.
 
     Args:
-        size: side in pixels at which images are stored, 1..S; 0 is the learner's resolution S, which loses nothing.
+        size: side in pixels at which images are stored, 1..S; 0 is the learner's resolution S, the
+            only lossless one.
     """
 
     size: int = 0

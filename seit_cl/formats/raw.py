@@ -1,4 +1,4 @@
-"""Pixels as they are: three bytes a pixel, nothing lost. The upper end of what an exemplar can cost."""
+"""Uncompressed pixels, three bytes each: the most that an exemplar can cost."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from seit_cl.formats.base import FormatContext
 
 
 class RawFormat:
-    """uint8 pixels (3, S, S) in row-major order: 3*S*S bytes an exemplar.
+    """uint8 pixels (3, S, S) in row-major order: 3*S*S bytes per exemplar.
 
     Args:
-        options: nothing to choose.
-        context: gives the learner's resolution S in pixels.
+        options: none.
+        context: the learner's resolution S in pixels.
     """
 
     Options = NoOptions
@@ -27,7 +27,8 @@ class RawFormat:
     def __init__(self, options: NoOptions, context: FormatContext) -> None:
         self.side = context.resolution
         self.fixed_length: int | None = 3 * self.side * self.side
-        self.side_info, self.codec_bytes = b"", 0
+        self.side_info = b""
+        self.codec_bytes = 0
 
     @classmethod
     def build(cls, options: NoOptions, context: FormatContext) -> Self:
@@ -36,15 +37,15 @@ class RawFormat:
 
     @property
     def spec(self) -> str:
-        """The canonical spec: "raw"."""
+        """Canonical spec: "raw"."""
         return "raw"
 
     def encode(self, samples: Samples) -> Records:
-        """Records of 3*S*S bytes from pixels (B, 3, S, S) uint8."""
+        """Encode pixels (B, 3, S, S) uint8 into records of 3*S*S bytes."""
         return Records.from_rows(samples.pixels().reshape(len(samples), -1).contiguous())
 
     def decode(self, records: Records) -> Tensor:
-        """Pixels (B, 3, S, S) uint8, exactly those encoded."""
+        """Pixels (B, 3, S, S) uint8, exactly those that were encoded."""
         return records.rows().reshape(len(records), 3, self.side, self.side)
 
 

@@ -1,4 +1,4 @@
-"""Lossy WebP at one quality and side: smaller than JPEG at low quality, its header short."""
+"""Lossy WebP: smaller than JPEG at low quality, with a short header."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from seit_cl.formats._image_file import ImageFileFormat, write_image
-from seit_cl.formats._quality import USUAL, Quality
+from seit_cl.formats._quality import DEFAULT_QUALITY, Quality
 
 
 @dataclass(frozen=True)
@@ -15,11 +15,11 @@ class WebpOptions:
     """Options of the WebP format.
 
     Args:
-        quality: libwebp's quality, 0..100, or auto.
+        quality: libwebp's quality, 0..100, or auto: chosen for the budget.
         size: side in pixels at which images are stored, 1..S; 0 is the learner's resolution S.
     """
 
-    quality: Quality = USUAL
+    quality: Quality = DEFAULT_QUALITY
     size: int = 0
 
 

@@ -1,1 +1,1 @@
-"""Entropy coding of token grids, each token predicted from its neighbours."""
+"""Entropy coding of token grids: each token is predicted from its neighbours."""

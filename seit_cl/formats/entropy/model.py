@@ -1,12 +1,16 @@
-"""How likely each token is after its neighbours, in integers: what entropy coders of token grids ask.
+"""Probability of each code of a tokenizer after its neighbours, in integers.
 
-Two models of one tokenizer's codes, fitted ahead of time (`python -m seit_cl.tokenize entropy`) on images that nobody
-replays. Tables: a token's score is the sum of what a group of left neighbours and one of upper neighbours say of it. Network: a
-small perceptron on ten neighbours that come before a token, as in PixelRNN (van den Oord et al., ICML 2016), with weights of
-eight bits.
+It has two parts, both fitted ahead of time (`python -m seit_cl.tokenize entropy`) to images that no
+memory stores.
 
-No decision depends on rounding. Weights are integers below 2**7 and activations below 2**8, held in float32, whose sums stay
-below 2**24 and are exact in any order; what machines do differently cannot move them.
+- Tables: codes are grouped; a code's score is a sum of two entries, one for the group of its left
+  neighbour and one for that of its upper neighbour.
+- Network: a small perceptron on the ten neighbours that come before a token, as in PixelRNN (van
+  den Oord et al., ICML 2016), with weights of eight bits.
+
+No decision depends on rounding. Weights are integers below 2**7 and activations below 2**8, held in
+float32; their sums stay below 2**24 and are exact in any order, so all machines get the same
+numbers.
 """
 
 from __future__ import annotations
@@ -27,7 +31,7 @@ from seit_cl.core.errors import UserError
 from seit_cl.core.files import write_atomic
 from seit_cl.formats.entropy.range_coder import BITS, TOTAL
 
-# Where the neighbours lie that a decoder knows already, row and column apart, the nearest first.
+# Neighbours decoded before a token: distances in rows and columns, nearest first.
 NEIGHBOURS = (
     (0, -1),
     (-1, 0),
@@ -40,26 +44,30 @@ NEIGHBOURS = (
     (-2, 1),
     (-1, -2),
 )
-REACH = 2  # rows above and columns beside
+REACH = 2  # rows above and columns on either side that NEIGHBOURS extend to
 SCORE_BITS = 11  # a score is a binary logarithm in units of 2**-11
-ACTIVATION_BITS, HIDDEN_SHIFT = (
-    8,
-    6,
-)  # activations are 0..255; sums of products are brought there by a shift
-EXACT = 1 << 24  # whole numbers below it, and their sums in any order, are exact in float32
+ACTIVATION_BITS = 8  # activations are 0..255
+HIDDEN_SHIFT = 6  # sums of products are shifted right by it to become activations
+MAX_ACTIVATION = (1 << ACTIVATION_BITS) - 1
+EXACT = 1 << 24  # integers below it, and their sums in any order, are exact in float32
 TABLE_SHIFT = 8  # tables hold scores in units of 2**-3
 
 
 @dataclass(frozen=True)
 class EntropyModel:
-    """The probabilities of a tokenizer's codes.
+    """Probabilities of a tokenizer's codes, as tables and as a network with two hidden layers.
+
+    Code K stands for the border of a grid.
 
     Args:
-        tokenizer: its identity.
-        left_groups, upper_groups: (K + 1,) int64, groups 0..T-1 of codes as left and as upper neighbours; the last is the border.
-        left, upper: (T, K) int8, scores of every code after a neighbour of a group.
-        embedding: (K + 1, E) int8 of every code as a neighbour, the last of the border.
-        first, first_bias: (M, 10 E) int8, (M,) int32; second, second_bias: (M, M), (M,); last, last_bias: (K, M), (K,).
+        tokenizer: the tokenizer's identity.
+        left_groups, upper_groups: (K + 1,) int64, group 0..T-1 of each code as a left and as an
+            upper neighbour.
+        left, upper: (T, K) int8, scores of every code next to a neighbour of each group.
+        embedding: (K + 1, E) int8, of every code as a neighbour.
+        first, first_bias: (M, 10 E) int8 and (M,) int32, the first hidden layer.
+        second, second_bias: (M, M) int8 and (M,) int32, the second.
+        last, last_bias: (K, M) int8 and (K,) int32, scores of the codes.
     """
 
     tokenizer: str
@@ -77,7 +85,7 @@ class EntropyModel:
 
     @property
     def codes(self) -> int:
-        """The size of the codebook K."""
+        """Size of the codebook K."""
         return len(self.last)
 
     @property
@@ -87,109 +95,137 @@ class EntropyModel:
 
     @cached_property
     def identity(self) -> bytes:
-        """Eight bytes that change whenever a number of the model does: records are read by the model that wrote them alone."""
-        parts = [tensor.cpu().contiguous().numpy().tobytes() for tensor in self._tensors().values()]
-        return hashlib.sha256(b"".join(parts)).digest()[:8]
+        """Eight bytes that change with any number of the model; a record needs its own model."""
+        digest = hashlib.sha256()
+        for tensor in self._tensors().values():
+            digest.update(tensor.cpu().contiguous().numpy().tobytes())
+        return digest.digest()[:8]
 
     def _tensors(self) -> dict[str, Tensor]:
-        return {
-            field.name: getattr(self, field.name)
-            for field in fields(self)
-            if field.name != "tokenizer"
-        }
+        return {name: getattr(self, name) for name in _tensor_names()}
 
     @cached_property
-    def _elsewhere(self) -> dict[torch.device, EntropyModel]:
+    def _copies(self) -> dict[torch.device, EntropyModel]:
         return {self.last.device: self}
 
     def on(self, device: torch.device) -> EntropyModel:
-        """The same on a device, copied there once."""
-        if device not in self._elsewhere:
+        """The same model on a device, copied there once."""
+        if device not in self._copies:
             tensors = {name: tensor.to(device) for name, tensor in self._tensors().items()}
-            self._elsewhere[device] = EntropyModel(self.tokenizer, **tensors)
-        return self._elsewhere[device]
+            self._copies[device] = EntropyModel(self.tokenizer, **tensors)
+        return self._copies[device]
 
     @cached_property
     def table_starts(self) -> Tensor:
-        """(T * T, K + 1) int32: where the intervals of all codes start after a left and an upper group, and TOTAL at the end."""
-        scores = (self.left[:, None].float() + self.upper[None].float()) * (1 << TABLE_SHIFT)
-        return intervals(scores.reshape(-1, self.codes))
+        """Interval starts by left and upper group: (T * T, K + 1) int32, TOTAL last."""
+        sums = self.left[:, None].float() + self.upper[None].float()
+        return intervals(sums.reshape(-1, self.codes) * (1 << TABLE_SHIFT))
 
     def table_context(self, left: Tensor, upper: Tensor) -> Tensor:
-        """Rows (B,) of `table_starts` after neighbours (B,), K where there is none."""
+        """Rows (B,) of `table_starts` for left and upper neighbours (B,)."""
         return self.left_groups[left] * len(self.upper) + self.upper_groups[upper]
 
     @cached_property
     def _first_sums(self) -> Tensor:
-        """(10 * (K + 1), M) float32: what each neighbour's code adds to each unit of the first layer."""
-        parts = self.first.float().view(len(self.first), len(NEIGHBOURS), -1)
-        return torch.einsum("ke,mne->nkm", self.embedding.float(), parts).reshape(
-            -1, len(self.first)
-        )
+        """Terms of neighbours' codes in the first layer's sums: (10 * (K + 1), M) float32."""
+        units = len(self.first)
+        weights = self.first.float().view(units, len(NEIGHBOURS), -1)
+        terms = torch.einsum("ke,mne->nkm", self.embedding.float(), weights)
+        return terms.reshape(-1, units)
 
     @cached_property
     def _dense(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Biases and transposed weights as float32."""
-        second, last = self.second.float().T.contiguous(), self.last.float().T.contiguous()
+        """First bias; transposed weights and bias of the second and of the last layer; float32."""
         return (
             self.first_bias.float(),
-            second,
+            self.second.float().T.contiguous(),
             self.second_bias.float(),
-            last,
+            self.last.float().T.contiguous(),
             self.last_bias.float(),
         )
 
     def network_starts(self, neighbours: Tensor) -> Tensor:
-        """(B, K + 1) int32: as `table_starts`, after neighbours (B, 10) int64 in the order of NEIGHBOURS."""
+        """Interval starts of all codes after their neighbours: (B, K + 1) int32, TOTAL last.
+
+        Args:
+            neighbours: (B, 10) int64, in the order of NEIGHBOURS.
+        """
         first_bias, second, second_bias, last, last_bias = self._dense
-        rows = neighbours + (self.codes + 1) * torch.arange(
-            len(NEIGHBOURS), device=neighbours.device
-        )
+        positions = torch.arange(len(NEIGHBOURS), device=neighbours.device)
+        rows = neighbours + (self.codes + 1) * positions
         hidden = _activation(embedding_bag(rows, self._first_sums, mode="sum") + first_bias)
-        hidden = (hidden + _activation(hidden @ second + second_bias)).clamp_max(
-            (1 << ACTIVATION_BITS) - 1
-        )
+        residual = _activation(hidden @ second + second_bias)
+        hidden = (hidden + residual).clamp_max(MAX_ACTIVATION)
         return intervals(hidden @ last + last_bias)
 
     @property
     def largest_sum(self) -> int:
-        """The most that any sum in the network can come to, whatever the neighbours are; float32 is exact below EXACT."""
-        highest = {
-            "first": int(self.embedding.long().abs().max()),
-            "second": (1 << ACTIVATION_BITS) - 1,
-        }
-        highest["last"] = highest["second"]
-        layers = [getattr(self, name).long().abs().sum(1) * top for name, top in highest.items()]
-        biases = [getattr(self, f"{name}_bias").long().abs() for name in highest]
-        return max(int((layer + bias).max()) for layer, bias in zip(layers, biases, strict=True))
+        """Bound of every sum in the network for any neighbours; float32 is exact below EXACT."""
+        largest_embedding = int(self.embedding.long().abs().max())
+        return max(
+            _largest_sum(self.first, self.first_bias, largest_embedding),
+            _largest_sum(self.second, self.second_bias, MAX_ACTIVATION),
+            _largest_sum(self.last, self.last_bias, MAX_ACTIVATION),
+        )
 
     def save(self, path: Path) -> None:
-        """Write all into one safetensors file, atomically."""
+        """Write the model into one safetensors file, atomically."""
         tensors = {name: tensor.contiguous() for name, tensor in self._tensors().items()}
-        write_atomic(
-            path, save(tensors, {"tokenizer": self.tokenizer, "kind": json.dumps("entropy")})
-        )
+        metadata = {"tokenizer": self.tokenizer, "kind": json.dumps("entropy")}
+        write_atomic(path, save(tensors, metadata))
+
+
+def _tensor_names() -> list[str]:
+    """Names of an EntropyModel's tensors, in the order in which they are hashed."""
+    return [field.name for field in fields(EntropyModel) if field.name != "tokenizer"]
+
+
+def _largest_sum(weights: Tensor, bias: Tensor, largest_input: int) -> int:
+    """Largest absolute value of a layer's units, for inputs up to `largest_input`.
+
+    Args:
+        weights: (M, N); bias: (M,).
+    """
+    products = weights.long().abs().sum(1) * largest_input
+    return int((products + bias.long().abs()).max())
 
 
 def _activation(sums: Tensor) -> Tensor:
-    """Whole numbers 0..255 from sums of products."""
-    return (sums / (1 << HIDDEN_SHIFT)).floor().clamp(0, (1 << ACTIVATION_BITS) - 1)
+    """Integers 0..255 from sums of products."""
+    return (sums / (1 << HIDDEN_SHIFT)).floor().clamp(0, MAX_ACTIVATION)
 
 
 def intervals(scores: Tensor) -> Tensor:
-    """Starts (B, K + 1) int32 of intervals as wide as scores (B, K), whole numbers in float32, ask for: at least 1 each, TOTAL
-    in all. A score's power of two is taken linearly between whole exponents, in the bits of a float."""
+    """Divide 0..TOTAL among codes in proportion to two to the power of their scores.
+
+    The power is linear between whole exponents and is made in the bits of a float. Every interval
+    is at least 1 wide.
+
+    Args:
+        scores: (B, K) float32, binary logarithms as integers in units of 2**-SCORE_BITS.
+
+    Returns:
+        Starts (B, K + 1) int32 of the intervals; TOTAL last.
+    """
     below = (scores.amax(1, keepdim=True) - scores).clamp_max(BITS << SCORE_BITS).int()
     weights = ((127 + BITS << 23) - (below << 23 - SCORE_BITS)).view(torch.float32).floor().double()
-    # Numerators stay below 2**40 and sums below 2**31, so that no quotient rounds up to the next whole number.
-    wanted = weights * (TOTAL - scores.shape[1]) / weights.sum(1, keepdim=True)
-    starts = pad((wanted.int() + 1).cumsum(1, dtype=torch.int32), (1, 0))
+    # Numerators stay below 2**40 and sums below 2**31, so no quotient rounds up to an integer.
+    shares = weights * (TOTAL - scores.shape[1]) / weights.sum(1, keepdim=True)
+    starts = pad((shares.int() + 1).cumsum(1, dtype=torch.int32), (1, 0))
     starts[:, -1] = TOTAL
     return starts
 
 
 def neighbours_of(tokens: Tensor, codes: int) -> Tensor:
-    """(B, H, W, 10) int64: the codes around every token of grids (B, H, W), K beyond the border, in the order of NEIGHBOURS."""
+    """Codes around every token.
+
+    Args:
+        tokens: grids (B, H, W).
+        codes: codebook size K.
+
+    Returns:
+        (B, H, W, 10) int64, in the order of NEIGHBOURS; K beyond the border.
+    """
     _, height, width = tokens.shape
     framed = pad(tokens.long(), (REACH, REACH, REACH, 0), value=codes)
     views = [
@@ -200,25 +236,24 @@ def neighbours_of(tokens: Tensor, codes: int) -> Tensor:
 
 
 def load_entropy(path: Path) -> EntropyModel:
-    """The model of a file that `EntropyModel.save` wrote.
+    """Read a file that `EntropyModel.save` wrote.
 
     Raises:
-        UserError: no such file, another kind of file, or weights with which machines could come to different numbers.
+        UserError: no such file, another kind of file, or weights so large that machines could
+            compute different numbers.
     """
-    names = [field.name for field in fields(EntropyModel) if field.name != "tokenizer"]
     try:
         with safe_open(path, "pt") as file:
-            model = EntropyModel(
-                file.metadata()["tokenizer"], **{name: file.get_tensor(name) for name in names}
-            )
+            tensors = {name: file.get_tensor(name) for name in _tensor_names()}
+            model = EntropyModel(file.metadata()["tokenizer"], **tensors)
     except (OSError, SafetensorError, KeyError, TypeError) as error:
         raise UserError(
-            f"{path}: no entropy model ({type(error).__name__}); write one with python -m seit_cl.tokenize "
-            "entropy"
+            f"{path}: no entropy model ({type(error).__name__}); write one with "
+            "python -m seit_cl.tokenize entropy"
         ) from error
     if model.largest_sum >= EXACT:
         raise UserError(
-            f"{path}: its weights are too large to be the same on every machine; fit it anew with python -m "
-            "seit_cl.tokenize entropy"
+            f"{path}: its weights are too large to give the same numbers on every machine; "
+            "fit it again with python -m seit_cl.tokenize entropy"
         )
     return model

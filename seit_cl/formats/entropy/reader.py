@@ -16,9 +16,9 @@ class EntropyReader:
 
     Args:
         tokenizer: the tokenizer's identity.
-        path: the tokenizer's or token file's path, NAME.safetensors; its model is NAME.entropy.safetensors in the same
-            folder. Where there is no such file, or where it was fitted to another tokenizer, the bundled model is
-            tried.
+        path: path of the tokenizer or token file, NAME.safetensors. Its model is
+            NAME.entropy.safetensors in the same folder. Where there is none, or one fitted to
+            another tokenizer, the bundled model is tried.
     """
 
     def __init__(self, tokenizer: str, path: Path | None = None) -> None:
@@ -41,6 +41,6 @@ class EntropyReader:
             if model is not None and model.tokenizer == self.tokenizer:
                 return model
         raise UserError(
-            f"no probabilities of the codes of tokenizer {self.tokenizer}; fit them with python -m "
-            "seit_cl.tokenize entropy, or store tokens with coder=fixed"
+            f"no probabilities of the codes of tokenizer {self.tokenizer}; fit them with "
+            "python -m seit_cl.tokenize entropy, or store tokens with coder=fixed"
         )
