@@ -7,5 +7,5 @@ from pathlib import Path
 
 
 def cache_folder() -> Path:
-    """Where caches live: SEIT_CL_CACHE, else ~/.cache/seit_cl."""
+    """Return the folder that holds all caches: SEIT_CL_CACHE, else ~/.cache/seit_cl."""
     return Path(os.environ.get("SEIT_CL_CACHE") or Path.home() / ".cache" / "seit_cl")

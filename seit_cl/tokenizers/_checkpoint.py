@@ -1,8 +1,8 @@
-"""Published checkpoints: reading a state_dict without unpickling anything, and fitting it to a model key for key."""
+"""Published checkpoints: their tensors, the models that they are of, and models that take them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,122 +14,199 @@ from seit_cl.core.errors import UserError
 from seit_cl.core.torch_files import load_tensors
 
 Model = TypeVar("Model", bound=nn.Module)
-NAMED = 6  # tensors that a message lists
+MAX_NAMES = 6  # tensors that a message lists
+
+# A checkpoint is of the first model all of whose prefixes begin some tensor's name. The prefixes are
+# the module names of the public projects.
+MODEL_PREFIXES: tuple[tuple[str, tuple[str, ...]], ...] = (
+    (
+        "ViT-VQGAN, enhancing-transformers",
+        ("encoder.transformer.", "decoder.transformer.", "quantizer.embedding."),
+    ),
+    ("VQModel, diffusers", ("encoder.down_blocks.", "decoder.up_blocks.", "quantize.embedding.")),
+    ("VQGAN, taming-transformers", ("encoder.down.", "decoder.up.", "quantize.embedding.")),
+)
 
 
 def read_state_dict(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The tensors of a safetensors file, or of a file of torch.save that holds tensors or {"state_dict": tensors}.
+    """Read the tensors of a checkpoint.
 
     Args:
-        path: .safetensors, or any other ending for torch.save.
+        path: a .safetensors file, or a file of torch.save that holds tensors by name or
+            {"state_dict": tensors by name}.
 
     Returns:
         Tensors by name, and the metadata of a safetensors file.
 
     Raises:
-        UserError: no such file, another kind of file, or one that holds more than tensors and would have to be unpickled.
+        UserError: no such file, another kind of file, or one that holds more than tensors and would
+            have to be unpickled.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such checkpoint; give a .safetensors, .ckpt or .pt file")
-    if path.suffix == ".safetensors":
-        try:
-            with safe_open(str(path), framework="pt") as file:
-                names = file.keys()
-                return {name: file.get_tensor(name) for name in names}, dict(file.metadata() or {})
-        except (OSError, SafetensorError) as error:
-            raise UserError(
-                f"{path}: not a readable safetensors file ({type(error).__name__}); fetch it again"
-            ) from error
-    return _unwrapped(path, load_tensors(path)), {}
-
-
-def _unwrapped(path: Path, content: Any) -> dict[str, Tensor]:
-    state = content.get("state_dict", content) if isinstance(content, dict) else content
-    if (
-        not isinstance(state, dict)
-        or not state
-        or not all(isinstance(tensor, Tensor) for tensor in state.values())
-    ):
+    if path.suffix != ".safetensors":
+        return _state_dict(path, load_tensors(path)), {}
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            names = file.keys()
+            return {name: file.get_tensor(name) for name in names}, dict(file.metadata() or {})
+    except (OSError, SafetensorError) as error:
         raise UserError(
-            f"{path}: holds no state_dict; give a file with tensors by name, or {{'state_dict': such tensors}}"
+            f"{path}: not a readable safetensors file ({type(error).__name__}); fetch it again"
+        ) from error
+
+
+def _state_dict(path: Path, content: Any) -> dict[str, Tensor]:
+    """The tensors by name in what torch.load gave.
+
+    Raises:
+        UserError: it has anything else.
+    """
+    state = content.get("state_dict", content) if isinstance(content, dict) else content
+    is_state_dict = isinstance(state, dict) and len(state) > 0
+    if not is_state_dict or not all(isinstance(tensor, Tensor) for tensor in state.values()):
+        raise UserError(
+            f"{path}: holds no state_dict; give a file with tensors by name, or "
+            "{'state_dict': such tensors}"
         )
     return {str(name): tensor.detach() for name, tensor in state.items()}
 
 
+def find_tensors(content: Any) -> dict[str, Tensor]:
+    """Find the tensors in any checkpoint: its own, or those under "state_dict" or "model".
+
+    Args:
+        content: as `load_tensors` gives it.
+
+    Returns:
+        Tensors by name, "" for a single tensor; empty where there are none.
+    """
+    if isinstance(content, Tensor):
+        return {"": content}
+    if not isinstance(content, Mapping):
+        return {}
+    for name in ("state_dict", "model"):
+        if isinstance(content.get(name), Mapping):
+            return find_tensors(content[name])
+    return {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
+
+
+def model_of(names: Iterable[str]) -> str:
+    """Name the published model that tensors of these names belong to; "" for an unknown one."""
+    all_names = list(names)
+    for model, prefixes in MODEL_PREFIXES:
+        if all(_any_starts_with(all_names, prefix) for prefix in prefixes):
+            return model
+    return ""
+
+
+def _any_starts_with(names: list[str], prefix: str) -> bool:
+    return any(name.startswith(prefix) for name in names)
+
+
 def without(state: dict[str, Tensor], prefixes: tuple[str, ...]) -> tuple[dict[str, Tensor], str]:
-    """The tensors that a tokenizer needs, and what was left out, for the card.
+    """Leave out the tensors that a tokenizer does not need.
 
     Args:
         state: tensors by name.
-        prefixes: of the names to leave out, e.g. "loss.", the discriminator and perceptual network of a training.
+        prefixes: of the names to leave out, e.g. "loss.", the discriminator and perceptual network
+            of the training.
+
+    Returns:
+        The remaining tensors, and a line for the model card that counts the others.
     """
-    kept = {name: tensor for name, tensor in state.items() if not name.startswith(prefixes)}
-    counts = {prefix: sum(name.startswith(prefix) for name in state) for prefix in prefixes}
-    return kept, ", ".join(
-        f"{count} tensors of {prefix}*" for prefix, count in counts.items() if count
-    )
+    needed = {name: tensor for name, tensor in state.items() if not name.startswith(prefixes)}
+    ignored = []
+    for prefix in prefixes:
+        count = sum(name.startswith(prefix) for name in state)
+        if count:
+            ignored.append(f"{count} tensors of {prefix}*")
+    return needed, ", ".join(ignored)
 
 
-def own_card(metadata: dict[str, str], ignored: str) -> dict[str, str]:
-    """The card of a tokenizer: what its file's metadata tell people, and what was left out of it."""
-    card = {
-        name: text for name, text in metadata.items() if name not in ("kind", "identity", "format")
-    }
-    return {**card, "ignored": ignored} if ignored else card
+def card_of(metadata: dict[str, str], ignored: str = "") -> dict[str, str]:
+    """Make a model card of a file's metadata.
+
+    Args:
+        metadata: of a safetensors file.
+        ignored: the tensors that were left out, as `without` counts them.
+    """
+    technical = ("kind", "identity", "format")
+    card = {name: text for name, text in metadata.items() if name not in technical}
+    if ignored:
+        card["ignored"] = ignored
+    return card
 
 
-def check_anchors(source: str, what: str, state: dict[str, Tensor], anchors: Iterable[str]) -> None:
-    """Refuse tensors that lack those from which the sizes are read.
+def check_anchors(
+    source: str, model: str, state: dict[str, Tensor], anchors: Iterable[str]
+) -> None:
+    """Refuse a checkpoint without the tensors from which the model's sizes are read.
+
+    Args:
+        source: the file, for messages.
+        model: the kind of model, for messages.
+        state: tensors by name.
+        anchors: names of the tensors that must be in it.
 
     Raises:
         UserError: listing what is missing.
     """
-    if missing := [name for name in anchors if name not in state]:
+    missing = [name for name in anchors if name not in state]
+    if missing:
         raise UserError(
-            f"{source}: no checkpoint of a {what}: missing {_some(missing)}; it has {_some(list(state))}"
+            f"{source}: no checkpoint of a {model}: missing {_some(missing)}; "
+            f"it has {_some(list(state))}"
         )
 
 
-def fitted(source: str, what: str, state: dict[str, Tensor], build: Callable[[], Model]) -> Model:
-    """The model with these tensors, in float32, key for key.
+def load_model(
+    source: str, model: str, state: dict[str, Tensor], build: Callable[[], Model]
+) -> Model:
+    """Load tensors into a model, in float32 and key for key.
 
     Args:
         source: the file, for messages.
-        what: the kind of model, for messages.
-        state: tensors by name; those in float32 are taken over without a copy.
+        model: the kind of model, for messages.
+        state: tensors by name; those in float32 are used without a copy.
         build: makes the model; called where tensors take no memory.
+
+    Returns:
+        The model, frozen and in evaluation mode.
 
     Raises:
         UserError: listing names that are missing or left over, and shapes that differ.
     """
     try:
         with torch.device("meta"):
-            model = build()
+            network = build()
     except (RuntimeError, TypeError, ValueError, ZeroDivisionError) as error:
-        raise UserError(f"{source}: its shapes are no {what}'s ({error})") from error
-    expected = model.state_dict()
-    problems = [
-        f"{words} {_some(names)}"
-        for words, names in (
-            ("missing", [name for name in expected if name not in state]),
-            ("left over", [name for name in state if name not in expected]),
-            (
-                "of another shape",
-                [
-                    f"{name} {tuple(state[name].shape)} for {tuple(tensor.shape)}"
-                    for name, tensor in expected.items()
-                    if name in state and state[name].shape != tensor.shape
-                ],
-            ),
-        )
-        if names
-    ]
+        raise UserError(f"{source}: its shapes are no {model}'s ({error})") from error
+    problems = _differences(network.state_dict(), state)
     if problems:
-        raise UserError(f"{source}: does not fit a {what} of its sizes: {'; '.join(problems)}")
-    model.load_state_dict({name: tensor.float() for name, tensor in state.items()}, assign=True)
-    return model.eval().requires_grad_(False)
+        raise UserError(f"{source}: does not fit a {model} of its sizes: {'; '.join(problems)}")
+    network.load_state_dict({name: tensor.float() for name, tensor in state.items()}, assign=True)
+    return network.eval().requires_grad_(False)
+
+
+def _differences(expected: Mapping[str, Tensor], state: dict[str, Tensor]) -> list[str]:
+    """List names that are missing or left over, and shapes that differ; empty where all fit."""
+    missing = [name for name in expected if name not in state]
+    left_over = [name for name in state if name not in expected]
+    reshaped = []
+    for name, tensor in expected.items():
+        if name in state and state[name].shape != tensor.shape:
+            reshaped.append(f"{name} {tuple(state[name].shape)} for {tuple(tensor.shape)}")
+    problems = []
+    if missing:
+        problems.append(f"missing {_some(missing)}")
+    if left_over:
+        problems.append(f"left over {_some(left_over)}")
+    if reshaped:
+        problems.append(f"of another shape {_some(reshaped)}")
+    return problems
 
 
 def _some(names: list[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more
+    more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+    return ", ".join(names[:MAX_NAMES]) + more

@@ -13,7 +13,7 @@ from torch import Tensor
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import write_atomic
 from seit_cl.formats.entropy.reader import EntropyReader
-from seit_cl.tokenizers._checkpoint import own_card, read_state_dict, without
+from seit_cl.tokenizers._checkpoint import card_of, read_state_dict, without
 from seit_cl.tokenizers.base import check_side, identity_of
 from seit_cl.tokenizers.bundled import PREPROCESSING, float32_arithmetic
 
@@ -223,7 +223,7 @@ def open_checkpoint(
     """
     state, metadata = read_state_dict(Path(source))
     kept, left_out = without(state, ignored)
-    return from_state(source, kept, own_card(metadata, left_out))
+    return from_state(source, kept, card_of(metadata, left_out))
 
 
 def weights(state: State) -> State:

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from seit_cl.core.errors import UserError
 from seit_cl.core.specs import argument
-from seit_cl.tokenizers._checkpoint import own_card, read_state_dict
+from seit_cl.tokenizers._checkpoint import card_of, read_state_dict
 from seit_cl.tokenizers._published import PublishedTokenizer, State, published
 from seit_cl.tokenizers.base import TokenizerKind
 from seit_cl.tokenizers.nets.vqgan import nearest
@@ -158,7 +158,7 @@ def _open(options: DiffusersOptions) -> PublishedTokenizer:
 def _of_file(kind: Any, path: Path) -> PublishedTokenizer:
     """What `tokenize prune` wrote: tensors, with the configuration in the card."""
     state, metadata = read_state_dict(path)
-    card = own_card(metadata, "")
+    card = card_of(metadata)
     try:
         config = dict(json.loads(card["config"]))
     except (KeyError, ValueError, TypeError) as error:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from seit_cl.core.specs import argument
-from seit_cl.tokenizers._checkpoint import check_anchors, fitted
+from seit_cl.tokenizers._checkpoint import check_anchors, load_model
 from seit_cl.tokenizers._published import PublishedTokenizer, open_checkpoint, published
 from seit_cl.tokenizers.base import TokenizerKind
 from seit_cl.tokenizers.nets.vit_vqgan import ANCHORS, ViTVQGAN, config_of
@@ -34,7 +34,7 @@ def from_state(
 
 def _fit(source: str, state: dict[str, Tensor]) -> ViTVQGAN:
     check_anchors(source, "ViT-VQGAN", state, ANCHORS)
-    return fitted(source, "ViT-VQGAN", state, lambda: ViTVQGAN(**config_of(state)))
+    return load_model(source, "ViT-VQGAN", state, lambda: ViTVQGAN(**config_of(state)))
 
 
 def of_model(model: ViTVQGAN) -> PublishedTokenizer:

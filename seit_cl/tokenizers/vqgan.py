@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from seit_cl.core.specs import argument
-from seit_cl.tokenizers._checkpoint import check_anchors, fitted
+from seit_cl.tokenizers._checkpoint import check_anchors, load_model
 from seit_cl.tokenizers._published import PublishedTokenizer, open_checkpoint, published
 from seit_cl.tokenizers.base import TokenizerKind
 from seit_cl.tokenizers.nets.vqgan import ANCHORS, VQGAN
@@ -41,7 +41,7 @@ def _fit(source: str, state: dict[str, Tensor]) -> VQGAN:
     )
     check_anchors(source, "VQGAN", state, (*ANCHORS, codes))
     shapes = {name: tensor.shape for name, tensor in state.items()}
-    return fitted(source, "VQGAN", state, lambda: VQGAN(shapes))
+    return load_model(source, "VQGAN", state, lambda: VQGAN(shapes))
 
 
 @dataclass(frozen=True)

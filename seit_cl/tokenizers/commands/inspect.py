@@ -10,7 +10,7 @@ import tyro
 
 from seit_cl.core.cli import hint
 from seit_cl.core.errors import UserError
-from seit_cl.core.torch_files import kind_of, load_tensors, tensors_of
+from seit_cl.core.torch_files import load_tensors
 from seit_cl.data.fractals import render
 from seit_cl.data.images import load_images
 from seit_cl.data.seit.release import is_release, read_release
@@ -23,6 +23,7 @@ from seit_cl.data.token_file import (
 )
 from seit_cl.formats._packing import code_bits
 from seit_cl.tokenizers import DEFAULT_TOKENIZER, Tokenizer, _picture, open_tokenizer
+from seit_cl.tokenizers._checkpoint import find_tensors, model_of
 from seit_cl.tokenizers._encoding import check_resolution
 from seit_cl.tokenizers._quality import CHECK_SEED, Counts, quality
 from seit_cl.tokenizers._stored import tokenizer_behind
@@ -171,9 +172,9 @@ def _release(folder: Path) -> None:
 
 
 def _checkpoint(path: Path) -> None:
-    tensors = tensors_of(load_tensors(path))
+    tensors = find_tensors(load_tensors(path))
     numbers = sum(tensor.numel() for tensor in tensors.values())
-    kind = kind_of(tensors)
+    kind = model_of(tensors)
     if not kind and len(tensors) == 1 and next(iter(tensors.values())).ndim == 2:
         kind = "a matrix, such as a codebook of {} codes of {} dimensions".format(
             *next(iter(tensors.values())).shape

@@ -9,9 +9,9 @@ from PIL import Image
 from helpers.release_files import write_release
 from helpers.tokenizer_samples import bundled, untrained
 from seit_cl.core.errors import UserError
-from seit_cl.core.torch_files import kind_of
 from seit_cl.data.seit.release import read_release
 from seit_cl.data.token_file import open_token_file, write_token_file
+from seit_cl.tokenizers._checkpoint import model_of
 from seit_cl.tokenizers._quality import Counts
 from seit_cl.tokenizers.commands.encode import Encode, encode_command
 from seit_cl.tokenizers.commands.inspect import Inspect, inspect_command
@@ -106,13 +106,13 @@ def test_a_checkpoint_is_told_by_its_keys(said, tmp_path: Path) -> None:  # type
 
 
 def test_the_kinds_of_checkpoints_are_told_apart() -> None:
-    assert kind_of(
+    assert model_of(
         ["encoder.down.0.block", "decoder.up.0", "quantize.embedding.weight"]
     ).startswith("VQGAN")
-    assert kind_of(
+    assert model_of(
         ["encoder.down_blocks.0", "decoder.up_blocks.0", "quantize.embedding.weight"]
     ).startswith("VQModel")
-    assert kind_of(["encoder.down.0.block"]) == kind_of([]) == ""
+    assert model_of(["encoder.down.0.block"]) == model_of([]) == ""
 
 
 def test_what_cannot_be_read_is_one_line(said, tmp_path: Path, tokens: Path) -> None:  # type: ignore[no-untyped-def]
