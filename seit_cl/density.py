@@ -34,7 +34,7 @@ from seit_cl.memory import ByteBudgetBuffer
 from seit_cl.memory.byte_accounting import ByteAccounting
 from seit_cl.reporting import density
 from seit_cl.tokenizers import DEFAULT_TOKENIZER, Tokenizer, open_tokenizer
-from seit_cl.tokenizers._picture import save
+from seit_cl.tokenizers._picture import save_png
 from seit_cl.tokenizers._quality import CHECK_SEED, psnr
 from seit_cl.tokenizers._stored import StoredTokenizer
 from seit_cl.tokenizers.training.images import find_images
@@ -356,9 +356,9 @@ def main() -> None:
     )
     write_atomic(options.out / "density.csv", table.to_csv(index=False, lineterminator="\n"))
     write_atomic(options.out / "density.md", page)
-    save(density.figure(table), options.out / "bytes.png")
+    save_png(density.figure(table), options.out / "bytes.png")
     if seen is not None:
-        save(density.picture(*seen), options.out / "images.png")
+        save_png(density.picture(*seen), options.out / "images.png")
     console.print(page, markup=False, highlight=False)
 
 

@@ -30,7 +30,7 @@ from seit_cl.experiment.events import StepInfo
 from seit_cl.experiment.experiment import Experiment
 from seit_cl.experiment.run_data import RunData
 from seit_cl.reporting.markdown import table
-from seit_cl.tokenizers._picture import save as save_png
+from seit_cl.tokenizers._picture import save_png
 
 LOOKS: dict[str, dict[str, Any]] = {
     "tokens": {"color": "#0072B2", "marker": "o", "linestyle": "-"},

@@ -137,4 +137,4 @@ def test_inspect_measures_them(
         ", 2 a position, stride 8" in said
         and f"of {2 * tokenizer.codebook.shape[1]} codes in use" in said
     )
-    assert ("PSNR" if tokenizer.decodes else "gives no images back") in said
+    assert ("PSNR" if tokenizer.decodes else "does not decode to images") in said

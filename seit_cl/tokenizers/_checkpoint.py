@@ -16,7 +16,7 @@ from seit_cl.core.torch_files import load_tensors
 Model = TypeVar("Model", bound=nn.Module)
 MAX_NAMES = 6  # tensors that a message lists
 
-# A checkpoint is of the first model all of whose prefixes begin some tensor's name. The prefixes are
+# A checkpoint is of the first model whose prefixes all begin some tensor's name. The prefixes are
 # the module names of the public projects.
 MODEL_PREFIXES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (

@@ -1,4 +1,4 @@
-"""Features of images that no run's learner has a part in: what a tokenizer sees in them."""
+"""Features of images from a tokenizer alone, independent of any learner."""
 
 from __future__ import annotations
 
@@ -10,22 +10,24 @@ from seit_cl.learner.augment.tokens import TokenAugment
 from seit_cl.tokenizers.base import Tokenizer
 
 POOLED = 2  # cells across and down that embeddings are averaged in
-CHUNK = 256  # images at a time
+CHUNK = 256  # images encoded at a time
 
 
 @torch.inference_mode()
 def pooled_features(tokenizer: Tokenizer, images: Tensor) -> Tensor:
-    """Embeddings of an image's tokens, averaged in POOLED x POOLED cells.
+    """Average the embeddings of each image's tokens in POOLED x POOLED cells.
 
     Args:
+        tokenizer: encodes the images and has the codebook.
         images: (B, 3, S, S) uint8.
 
     Returns:
-        (B, POOLED * POOLED * D) float32, each of unit length, on the CPU.
+        (B, POOLED * POOLED * D) float32, each of unit length, on the CPU; D is the dimension of an
+        embedding.
     """
     embed = TokenAugment(tokenizer.codebook, tokenizer.combine).embed
-    parts = [
-        F.adaptive_avg_pool2d(embed(tokenizer.encode(chunk)), POOLED).flatten(1)
-        for chunk in images.split(CHUNK)
-    ]
+    parts = []
+    for chunk in images.split(CHUNK):
+        embeddings = embed(tokenizer.encode(chunk))  # (b, D, H, W)
+        parts.append(F.adaptive_avg_pool2d(embeddings, POOLED).flatten(1))
     return F.normalize(torch.cat(parts), dim=1).cpu()

@@ -1,4 +1,4 @@
-"""Published autoencoders as tokenizers: encoding in chunks, decoding, files of their own, and pruning of codes."""
+"""Published autoencoders as tokenizers: chunked encoding and decoding, files, pruning of codes."""
 
 from __future__ import annotations
 
@@ -13,21 +13,26 @@ from torch import Tensor
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import write_atomic
 from seit_cl.formats.entropy.reader import EntropyReader
+from seit_cl.tokenizers._arithmetic import (
+    PREPROCESSING,
+    float32_arithmetic,
+    round_pixels,
+    scale_pixels,
+    total_bytes,
+)
 from seit_cl.tokenizers._checkpoint import card_of, read_state_dict, without
 from seit_cl.tokenizers.base import check_side, identity_of
-from seit_cl.tokenizers.bundled import PREPROCESSING, float32_arithmetic
 
-CHUNK_PIXELS = {
-    "cpu": 256 * 256,
-    "cuda": 16 * 256 * 256,
-}  # encoded or decoded at a time; what lies between layers is large
-PRUNED = "pruned."  # prefix of the tensors that tell what pruning did
-State = dict[str, Tensor]
-MAX_CODES = 1 << 15  # codes are int16
+# Pixels encoded or decoded at a time; the feature maps between layers are large.
+CHUNK_PIXELS = {"cpu": 256 * 256, "cuda": 16 * 256 * 256}
+PRUNED = "pruned."  # prefix of the tensors that describe a pruning
+MAX_CODES = 1 << 15  # tokens are int16
+
+State = dict[str, Tensor]  # tensors by name
 
 
 class Autoencoder(Protocol):
-    """What a published model must offer; all nn.Modules that have it can be tokenizers.
+    """A published model that can become a tokenizer; implementations are modules.
 
     Attributes:
         CODES: names of the tensors that have a row for each code.
@@ -43,37 +48,37 @@ class Autoencoder(Protocol):
         """(K, D) float32."""
 
     def check_grid(self, height: int, width: int) -> None:
-        """Refuse a grid that it cannot work on.
+        """Refuse a token grid that the model cannot work on.
 
         Raises:
             UserError: naming the side in pixels that it can.
         """
 
     def latents(self, images: Tensor) -> Tensor:
-        """(B, D, H, W) of images (B, 3, S, S) in [-1, 1]."""
+        """Encode images (B, 3, S, S) in [-1, 1] to latents (B, D, H, W)."""
 
     def nearest(self, latents: Tensor) -> Tensor:
-        """Codes (B, H, W) int64 of latents (B, D, H, W)."""
+        """Find the codes (B, H, W) int64 of latents (B, D, H, W)."""
 
     def embed(self, indices: Tensor) -> Tensor:
-        """(B, D, H, W) of codes (B, H, W)."""
+        """Look up the vectors (B, D, H, W) of codes (B, H, W)."""
 
     def reconstruct(self, embedded: Tensor) -> Tensor:
-        """Images (B, 3, S, S) around [-1, 1] of (B, D, H, W)."""
+        """Decode vectors (B, D, H, W) to images (B, 3, S, S) around [-1, 1]."""
 
     def to(self, device: torch.device | str) -> Any:
         """Move to a device, in place."""
 
 
 class PublishedTokenizer:
-    """An autoencoder with the tensors that it was made from, as a Tokenizer (seit_cl.tokenizers.base).
+    """A published autoencoder as a Tokenizer (seit_cl.tokenizers.base).
 
     Args:
-        kind: the plugin's name, which its file names.
-        model: with the tensors loaded.
-        state: these tensors as they are stored, beside which `pruned.codes` and `pruned.uses` may stand.
-        fit: makes a model of other tensors: (where they are from, tensors) -> model.
-        card: what is known of it.
+        kind: name of the plugin, which the tokenizer's file states.
+        model: the autoencoder with its tensors loaded.
+        state: these tensors as they are stored; after a pruning also `pruned.codes`, `pruned.uses`.
+        fit: makes a model of other tensors: (their source for messages, tensors) -> model.
+        card: model card.
 
     Raises:
         UserError: more codes than tokens can hold.
@@ -91,16 +96,21 @@ class PublishedTokenizer:
         fit: Callable[[str, State], Autoencoder],
         card: dict[str, str],
     ) -> None:
-        self.kind, self.model, self.state, self.fit, self.card = kind, model, state, fit, dict(card)
+        self.kind = kind
+        self.model = model
+        self.state = state
+        self.fit = fit
+        self.card = dict(card)
         self.codebook = model.vectors[None].clone()
         self.stride = model.stride
         self.device = self.codebook.device
         self.identity = identity_of(f"{kind} {PREPROCESSING}", weights(state))
         self.entropy_model = EntropyReader(self.identity)
-        self.codec_bytes = sum(t.numel() * t.element_size() for t in weights(state).values())
-        if not 1 < self.codebook.shape[1] <= MAX_CODES:
+        self.codec_bytes = total_bytes(weights(state))
+        codes = self.codebook.shape[1]
+        if not 1 < codes <= MAX_CODES:
             raise UserError(
-                f"{kind}: {self.codebook.shape[1]:,} codes; tokens are int16, so there may be 2 to {MAX_CODES:,}"
+                f"{kind}: {codes:,} codes; tokens are int16, so there may be 2 to {MAX_CODES:,}"
             )
 
     def to(self, device: torch.device | str) -> PublishedTokenizer:
@@ -112,7 +122,10 @@ class PublishedTokenizer:
 
     @torch.inference_mode()
     def encode(self, images: Tensor) -> Tensor:
-        """Tokens (B, 1, S/stride, S/stride) int16 of images (B, 3, S, S) uint8, on the images' device.
+        """Encode images (B, 3, S, S) uint8 to tokens (B, 1, S/stride, S/stride) int16.
+
+        Returns:
+            The tokens, on the images' device.
 
         Raises:
             UserError: the images are not square, or of a side that the model cannot encode.
@@ -120,75 +133,75 @@ class PublishedTokenizer:
         check_side(images, self.stride)
         grid = images.shape[-1] // self.stride
         self.model.check_grid(grid, grid)
-        parts = [images.new_zeros((0, 1, grid, grid)).short()]
-        for chunk in images.split(self._chunk(grid)) if len(images) else ():
-            scaled = chunk.to(self.device).float() / 127.5 - 1
+        tokens = images.new_empty((len(images), 1, grid, grid), dtype=torch.int16)
+        size = self._chunk_size(grid)
+        for start in range(0, len(images), size):
+            scaled = scale_pixels(images[start : start + size].to(self.device))
             with float32_arithmetic(self.device):
                 codes = self.model.nearest(self.model.latents(scaled))
-            parts.append(codes.to(images.device, torch.int16)[:, None])
-        return torch.cat(parts)
+            tokens[start : start + size, 0] = codes.to(images.device, torch.int16)
+        return tokens
 
     @torch.inference_mode()
     def decode(self, tokens: Tensor) -> Tensor:
-        """Images (B, 3, S, S) uint8 of tokens (B, 1, S/stride, S/stride), on the tokens' device.
+        """Decode tokens (B, 1, S/stride, S/stride) to images (B, 3, S, S) uint8.
+
+        Returns:
+            The images, on the tokens' device.
 
         Raises:
-            UserError: the grid has a side that the model cannot decode.
+            UserError: the model cannot decode a grid of this side.
         """
         height, width = tokens.shape[-2:]
         self.model.check_grid(height, width)
-        parts = [
-            tokens.new_zeros((0, 3, height * self.stride, width * self.stride), dtype=torch.uint8)
-        ]
-        for chunk in tokens.split(self._chunk(height)) if len(tokens) else ():
+        shape = (len(tokens), 3, height * self.stride, width * self.stride)
+        images = tokens.new_empty(shape, dtype=torch.uint8)
+        size = self._chunk_size(height)
+        for start in range(0, len(tokens), size):
+            codes = tokens[start : start + size, 0].long().to(self.device)
             with float32_arithmetic(self.device):
-                images = self.model.reconstruct(
-                    self.model.embed(chunk[:, 0].long().to(self.device))
-                )
-            parts.append(((images.clamp(-1, 1) + 1) * 127.5).round().to(tokens.device, torch.uint8))
-        return torch.cat(parts)
+                restored = self.model.reconstruct(self.model.embed(codes))
+            images[start : start + size] = round_pixels(restored).to(tokens.device)
+        return images
 
-    def _chunk(self, grid: int) -> int:
-        return max(1, CHUNK_PIXELS[self.device.type] // (grid * self.stride) ** 2)
+    def _chunk_size(self, grid: int) -> int:
+        """Images that are encoded or decoded at a time."""
+        side = grid * self.stride
+        return max(1, CHUNK_PIXELS[self.device.type] // side**2)
 
     def save(self, path: Path) -> None:
-        """Write the tensors, the kind and the model card into one safetensors file, atomically."""
+        """Write tensors, kind and model card to a safetensors file, atomically."""
         tensors = {name: tensor.contiguous() for name, tensor in self.state.items()}
-        write_atomic(
-            path,
-            save(tensors, metadata={**self.card, "kind": self.kind, "identity": self.identity}),
-        )
+        metadata = {**self.card, "kind": self.kind, "identity": self.identity}
+        write_atomic(path, save(tensors, metadata=metadata))
 
     def pruned(self, uses: Tensor) -> PublishedTokenizer:
-        """The tokenizer of the codes that are used; where an image's nearest code is gone, it takes the nearest of those left.
+        """Make the tokenizer of those codes that are used.
 
-        Its tensors have beside them `pruned.codes` (K',) int64, the code of the first tokenizer that each code was, and
-        `pruned.uses` (K',) int64.
+        Positions whose nearest code is removed get the nearest of the remaining ones. The new
+        tokenizer's tensors include `pruned.codes` (K',) int64, the code of the first tokenizer that
+        each code was, and `pruned.uses` (K',) int64.
 
         Args:
-            uses: (K,) int64, how often a data set uses each code.
+            uses: (K,) int64, number of uses of each code in a data set.
 
         Raises:
             UserError: fewer than two codes are used.
         """
-        living = uses.nonzero().squeeze(1)
-        if len(living) < 2:
+        used = uses.nonzero().squeeze(1)
+        if len(used) < 2:
             raise UserError(
-                f"{len(living)} of {len(uses):,} codes are used; a tokenizer needs two: measure on more images"
+                f"{len(used)} of {len(uses):,} codes are used; a tokenizer needs two: "
+                "measure on more images"
             )
-        first = self.state.get(f"{PRUNED}codes", torch.arange(len(uses)))
-        kept = {
-            name: tensor[living] if name in self.model.CODES else tensor
-            for name, tensor in self.state.items()
-        }
-        told = {f"{PRUNED}codes": first[living], f"{PRUNED}uses": uses[living]}
-        return type(self)(
-            self.kind,
-            self.fit("the pruned one", weights(kept)),
-            {**kept, **told},
-            self.fit,
-            self.card,
-        )
+        original = self.state.get(f"{PRUNED}codes", torch.arange(len(uses)))
+        state = {}
+        for name, tensor in self.state.items():
+            state[name] = tensor[used] if name in self.model.CODES else tensor
+        model = self.fit("the pruned tokenizer", weights(state))
+        state[f"{PRUNED}codes"] = original[used]
+        state[f"{PRUNED}uses"] = uses[used]
+        return type(self)(self.kind, model, state, self.fit, self.card)
 
 
 def published(
@@ -198,7 +211,11 @@ def published(
     fit: Callable[[str, State], Autoencoder],
     card: dict[str, str] | None = None,
 ) -> PublishedTokenizer:
-    """The tokenizer of tensors as a file has them; see PublishedTokenizer for the arguments.
+    """Make the tokenizer of a file's tensors.
+
+    Args:
+        kind, state, fit, card: as for PublishedTokenizer.
+        source: the file, for messages.
 
     Raises:
         UserError: tensors that do not fit, or more codes than tokens can hold.
@@ -211,21 +228,21 @@ def open_checkpoint(
     ignored: tuple[str, ...],
     from_state: Callable[[str, State, dict[str, str]], PublishedTokenizer],
 ) -> PublishedTokenizer:
-    """The tokenizer of a checkpoint's file.
+    """Open a checkpoint file as a tokenizer.
 
     Args:
         source: the file.
-        ignored: prefixes of names that the tokenizer does not need; the card says how many there were.
-        from_state: makes it of the file's name, the tensors and the card.
+        ignored: prefixes of the names that the tokenizer does not need; the card counts them.
+        from_state: makes the tokenizer: (file name, tensors, card) -> tokenizer.
 
     Raises:
         UserError: the file cannot be read, or its tensors do not fit.
     """
     state, metadata = read_state_dict(Path(source))
-    kept, left_out = without(state, ignored)
-    return from_state(source, kept, card_of(metadata, left_out))
+    needed, left_out = without(state, ignored)
+    return from_state(source, needed, card_of(metadata, left_out))
 
 
 def weights(state: State) -> State:
-    """The tensors that a model is made of, without what tells of pruning."""
+    """Leave out the tensors that describe a pruning; the others make the model."""
     return {name: tensor for name, tensor in state.items() if not name.startswith(PRUNED)}

@@ -1,4 +1,4 @@
-"""What is known of the tokenizer that made a token file, where the tokenizer itself is not at hand."""
+"""The tokenizer of a token file, with or without the weights that made it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from seit_cl.tokenizers import DEFAULT_TOKENIZER, Tokenizer, open_tokenizer
 
 
 class StoredTokenizer:
-    """A Tokenizer (seit_cl.tokenizers.base) that neither encodes nor decodes: the codebook that tokens index, and their size.
+    """A Tokenizer (seit_cl.tokenizers.base) without weights: a token file's codebook and stride.
 
-    What entropy coders know of its codes is taken from NAME.entropy.safetensors beside NAME.safetensors, where that is.
+    It neither encodes nor decodes. Its entropy model is in NAME.entropy.safetensors beside
+    NAME.safetensors, where that file exists.
 
     Args:
         file: the token file.
@@ -27,9 +28,13 @@ class StoredTokenizer:
     def __init__(self, file: TokenFile) -> None:
         about = file.metadata
         self.path: Path = file.path
-        self.codebook, self.mirror = about.codebook, about.mirror
-        self.combine, self.stride, self.codec_bytes = about.combine, about.stride, about.codec_bytes
-        self.identity, self.card = about.tokenizer, dict(about.notes)
+        self.codebook = about.codebook
+        self.mirror = about.mirror
+        self.combine = about.combine
+        self.stride = about.stride
+        self.codec_bytes = about.codec_bytes
+        self.identity = about.tokenizer
+        self.card = dict(about.notes)
         self.entropy_model = EntropyReader(self.identity, file.path)
 
     def to(self, device: torch.device | str) -> StoredTokenizer:
@@ -39,31 +44,36 @@ class StoredTokenizer:
         return self
 
     def encode(self, images: Tensor) -> Tensor:
-        """Raises UserError: images cannot become tokens here."""
+        """Raise a UserError: there are no weights to encode with."""
         raise UserError(
-            f"{self.path}: holds tokens and not the tokenizer {self.identity} that made them; images need it"
+            f"{self.path}: holds tokens and not the tokenizer {self.identity} that made them; "
+            "encoding images needs it"
         )
 
     def decode(self, tokens: Tensor) -> Tensor:
-        """Raises UserError: tokens give no images back here."""
+        """Raise a UserError: there are no weights to decode with."""
         raise UserError(
-            f"{self.path}: gives no images back, for it holds tokens and not the tokenizer {self.identity}"
+            f"{self.path}: does not decode to images: it holds tokens and not the tokenizer "
+            f"{self.identity} that made them"
         )
 
 
 def tokenizer_behind(file: TokenFile, spec: str | None) -> Tokenizer:
-    """The tokenizer that made a token file, where it is the one of the spec or, without one, the bundled one; else what the file
-    knows of it.
+    """Open the tokenizer that made a token file, or else what the file holds of it.
+
+    Args:
+        file: the token file.
+        spec: of the tokenizer; None: the bundled one, where that made the file.
 
     Raises:
-        UserError: a bad spec, or another tokenizer's.
+        UserError: a bad spec, or the spec of another tokenizer.
     """
-    found = open_tokenizer(spec or DEFAULT_TOKENIZER)
-    if found.identity == file.metadata.tokenizer:
-        return found
+    tokenizer = open_tokenizer(spec or DEFAULT_TOKENIZER)
+    if tokenizer.identity == file.metadata.tokenizer:
+        return tokenizer
     if spec is not None:
         raise UserError(
-            f"--tokenizer {spec}: is {found.identity}, and {file.path} was made by {file.metadata.tokenizer}; give that "
-            "one, or none"
+            f"--tokenizer {spec}: is {tokenizer.identity}, and {file.path} was made by "
+            f"{file.metadata.tokenizer}; give that one, or none"
         )
     return StoredTokenizer(file)

@@ -1,9 +1,10 @@
-"""The contract of a tokenizer: image -> grid of code indices, with the codebook it owns; and of a file that brings one kind."""
+"""The contract of a tokenizer, image -> grid of code indices, and of a plugin that opens one."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, Self
 
 import torch
@@ -15,16 +16,19 @@ from seit_cl.formats.entropy.model import EntropyModel
 
 
 class Tokenizer(Protocol):
-    """An image tokenizer.
+    """An image tokenizer with its codebook.
+
+    Dimensions: B batch, S image side in pixels, H x W token grid, G codes per position, K codes,
+    D code dimension.
 
     Attributes:
         codebook: (G, K, D) float32.
-        combine: how a position's G vectors become its embedding.
+        combine: operation that makes a position's embedding of its G vectors.
         stride: pixels per token side.
         identity: changes whenever the weights or the preprocessing change.
         codec_bytes: bytes of the weights and codebook that encoding, decoding and embedding need.
-        decodes: whether it gives images back.
-        card: what is known of it, for people: data, command, figures, source.
+        decodes: True where tokens can be decoded to images.
+        card: model card: data, command, figures, source.
     """
 
     codebook: Tensor
@@ -37,33 +41,35 @@ class Tokenizer(Protocol):
 
     @property
     def mirror(self) -> Tensor | None:
-        """(G, K) int64, the code that each code becomes where an image is mirrored left to right, the grid being mirrored with
-        it; None where mirror images have no such codes."""
+        """(G, K) int64, the code that replaces each code when an image is mirrored left to right.
+
+        The grid is mirrored as well. None where mirrored images have no such codes.
+        """
 
     @property
     def entropy_model(self) -> Callable[[], EntropyModel]:
-        """Function that reads the entropy model of its codes; it raises a UserError where there is none."""
+        """Function that reads the entropy model of its codes; a UserError where there is none."""
 
     def to(self, device: torch.device | str) -> Self:
         """Move to a device, in place."""
 
     def encode(self, images: Tensor) -> Tensor:
-        """Tokens (B, G, H, W) int16 of images (B, 3, S, S) uint8, S divisible by stride; float32 arithmetic.
+        """Encode images (B, 3, S, S) uint8 to tokens (B, G, H, W) int16, in float32 arithmetic.
 
         Raises:
-            UserError: S is not divisible by stride.
+            UserError: S is not divisible by the stride.
         """
 
     def decode(self, tokens: Tensor) -> Tensor:
-        """Images (B, 3, S, S) uint8 of tokens (B, G, H, W).
+        """Decode tokens (B, G, H, W) to images (B, 3, S, S) uint8.
 
         Raises:
-            UserError: it does not decode.
+            UserError: the tokenizer does not decode.
         """
 
 
 class TokenizerKind(Protocol):
-    """The shape of a file's TOKENIZER in tokenizers/: a plugin that opens one kind of tokenizer.
+    """The shape of a plugin in tokenizers/, TOKENIZER, which opens one kind of tokenizer.
 
     Attributes:
         about: one line for the list of tokenizers: the model and its paper.
@@ -84,30 +90,38 @@ class TokenizerKind(Protocol):
         """
 
 
-def identity_of(words: str, tensors: Mapping[str, Tensor]) -> str:
-    """16 hexadecimal digits that change with any weight or its name.
+def identity_of(description: str, tensors: Mapping[str, Tensor]) -> str:
+    """Digest weights and a description to 16 hexadecimal digits.
 
     Args:
-        words: what else must change it: preprocessing, kind, configuration.
+        description: everything else that fixes the codes: preprocessing, kind, configuration.
         tensors: weights by name.
     """
-    digest = hashlib.sha256(words.encode())
+    digest = hashlib.sha256(description.encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()[:16]
 
 
+def unreadable(path: Path, error: Exception) -> UserError:
+    """Make the error for a tokenizer file that cannot be read."""
+    return UserError(
+        f"{path}: not a readable tokenizer file ({type(error).__name__}); train one with "
+        "python -m seit_cl.tokenize train --data-root DIR --out FILE.safetensors"
+    )
+
+
 def check_side(images: Tensor, stride: int) -> None:
-    """Refuse images (B, 3, H, W) that a tokenizer's stride in pixels does not divide.
+    """Refuse images (B, 3, H, W) that are not square or that the stride in pixels does not divide.
 
     Raises:
-        UserError: the images are not square, or their side is not a multiple of the stride.
+        UserError: naming the nearest side that fits.
     """
     height, side = images.shape[-2:]
     if height != side or side % stride or side == 0:
-        fits = max(stride, min(height, side) // stride * stride)
+        nearest = max(stride, min(height, side) // stride * stride)
         raise UserError(
-            f"images of {height} x {side} px: the side of a square image must be a multiple of {stride}; "
-            f"choose --resolution {fits}"
+            f"images of {height} x {side} px: the side of a square image must be a multiple of "
+            f"{stride}; choose --resolution {nearest}"
         )

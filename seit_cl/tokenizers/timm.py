@@ -1,4 +1,4 @@
-"""Frozen features of any timm backbone, quantised: the way REMIND (Hayes et al., ECCV 2020) stores exemplars."""
+"""Frozen features of a timm backbone, quantised as in REMIND (Hayes et al., ECCV 2020)."""
 
 from __future__ import annotations
 
@@ -16,45 +16,58 @@ from seit_cl.core.errors import UserError
 from seit_cl.core.files import write_atomic
 from seit_cl.core.specs import argument
 from seit_cl.formats.entropy.reader import EntropyReader
+from seit_cl.tokenizers._arithmetic import float32_arithmetic, total_bytes
 from seit_cl.tokenizers.base import TokenizerKind, check_side, identity_of
-from seit_cl.tokenizers.bundled import float32_arithmetic
 from seit_cl.tokenizers.nets.backbone import Backbone, BackboneSettings
 from seit_cl.tokenizers.nets.quantiser import Quantiser, QuantiserSettings
 from seit_cl.tokenizers.training.features import FitOptions, fit_features, fitting_images
 
-CUDA_IMAGES = 64  # encoded at a time
+# Images encoded at a time; on a CPU one, whose codes must not depend on the others of a batch.
+CHUNK = {"cpu": 1, "cuda": 64}
 
 
 class TimmTokenizer:
-    """A frozen backbone and a quantiser of its features as a Tokenizer (seit_cl.tokenizers.base)."""
+    """A frozen backbone and a quantiser of its features as a Tokenizer (seit_cl.tokenizers.base).
+
+    Args:
+        backbone: gives features.
+        quantiser: fitted to them.
+        card: model card.
+    """
 
     decodes = False
     mirror = None
 
     def __init__(self, backbone: Backbone, quantiser: Quantiser, card: dict[str, str]) -> None:
-        self.backbone, self.quantiser, self.card = backbone, quantiser, card
-        self.stride, self.combine = backbone.stride, quantiser.settings.combine
+        self.backbone = backbone
+        self.quantiser = quantiser
+        self.card = card
+        self.stride = backbone.stride
+        self.combine = quantiser.settings.combine
         self.codebook = quantiser.codebook
         mean, std = backbone.statistics()
-        settings = {"backbone": asdict(backbone.settings), "quantiser": asdict(quantiser.settings)}
-        self.config = json.dumps(settings | {"mean": mean, "std": std}, sort_keys=True)
+        config = {
+            "backbone": asdict(backbone.settings),
+            "quantiser": asdict(quantiser.settings),
+            "mean": mean,
+            "std": std,
+        }
+        self.config = json.dumps(config, sort_keys=True)
         tensors = self.tensors()
         self.identity = identity_of(self.config, tensors)
         self.entropy_model = EntropyReader(self.identity)
-        self.codec_bytes = sum(
-            tensor.numel() * tensor.element_size() for tensor in tensors.values()
-        )
+        self.codec_bytes = total_bytes(tensors)
 
     def tensors(self) -> dict[str, Tensor]:
-        """What a file holds: the backbone's weights in half precision, and what was fitted in float32."""
-        fitted = {
+        """Return the tensors of its file: weights in half precision, fitted tensors in float32."""
+        tensors = {
             "codebook": self.quantiser.codebook,
             "mean": self.quantiser.mean,
             "matrix": self.quantiser.matrix,
         }
-        return fitted | {
-            f"backbone.{name}": tensor for name, tensor in self.backbone.tensors().items()
-        }
+        for name, tensor in self.backbone.tensors().items():
+            tensors[f"backbone.{name}"] = tensor
+        return tensors
 
     def to(self, device: torch.device | str) -> TimmTokenizer:
         """Move to a device, in place."""
@@ -65,96 +78,91 @@ class TimmTokenizer:
 
     @torch.inference_mode()
     def encode(self, images: Tensor) -> Tensor:
-        """Tokens (B, G, H, W) int16 of images (B, 3, S, S) uint8, on the images' device; one image at a time on a CPU.
+        """Encode images (B, 3, S, S) uint8 to tokens (B, G, H, W) int16.
+
+        Returns:
+            The tokens, on the images' device.
 
         Raises:
-            UserError: the images are not square, their side is not a multiple of the stride, or the backbone takes none of it.
+            UserError: the images are not square, their side is not a multiple of the stride, or the
+                backbone does not take it.
         """
         check_side(images, self.stride)
+        groups = len(self.codebook)
         side = images.shape[-1] // self.stride
-        tokens = images.new_empty((len(images), len(self.codebook), side, side), dtype=torch.int16)
+        tokens = images.new_empty((len(images), groups, side, side), dtype=torch.int16)
         device = self.codebook.device
-        step = CUDA_IMAGES if device.type == "cuda" else 1
+        size = CHUNK[device.type]
         with float32_arithmetic(device):
-            for start in range(0, len(images), step):
-                features = self.backbone.batch(images[start : start + step])
+            for start in range(0, len(images), size):
+                features = self.backbone.batch(images[start : start + size])  # (b, C, H, W)
                 codes = self.quantiser.codes(features.permute(0, 2, 3, 1).flatten(0, 2))
-                tokens[start : start + step] = codes.view(
-                    -1, side, side, len(self.codebook)
-                ).permute(0, 3, 1, 2)
+                grids = codes.view(-1, side, side, groups)
+                tokens[start : start + size] = grids.permute(0, 3, 1, 2)
         return tokens
 
     def decode(self, tokens: Tensor) -> Tensor:
-        """Refuses: what is quantised is features.
-
-        Raises:
-            UserError: always.
-        """
+        """Raise a UserError: features are quantised, and no network inverts them."""
         raise UserError(
-            f"timm: {self.backbone.settings.name} gives no images back; features are stored, and no network turns "
-            "them into images"
+            f"timm: {self.backbone.settings.name} does not decode to images; features are stored, "
+            "and no network turns them into images"
         )
 
     def save(self, path: Path) -> None:
-        """Write weights, codebooks, configuration and card into one safetensors file, atomically."""
+        """Write weights, codebooks, configuration and card to a safetensors file, atomically."""
+        tensors = {name: tensor.contiguous() for name, tensor in self.tensors().items()}
         metadata = {**self.card, "kind": "timm", "config": self.config, "identity": self.identity}
-        write_atomic(
-            path,
-            save(
-                {name: tensor.contiguous() for name, tensor in self.tensors().items()},
-                metadata=metadata,
-            ),
-        )
+        write_atomic(path, save(tensors, metadata=metadata))
 
 
 def load_timm(path: Path) -> TimmTokenizer:
     """Read a file of this kind.
 
     Raises:
-        UserError: no such file, not of this kind, a backbone that the installed timm lacks, or weights that do not fit.
+        UserError: no such file, not of this kind, a backbone that the installed timm lacks, or
+            weights that do not fit.
     """
     try:
         with safe_open(str(path), framework="pt") as file:
             card = dict(file.metadata() or {})
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+            names = file.keys()
+            tensors = {name: file.get_tensor(name) for name in names}
         config = json.loads(card.pop("config"))
         fitted = [tensors.pop(name).float() for name in ("mean", "matrix", "codebook")]
         quantiser = Quantiser(QuantiserSettings(**config["quantiser"]), *fitted)
-        backbone = Backbone(
-            BackboneSettings(**config["backbone"]), statistics=(config["mean"], config["std"])
-        )
-        backbone.model.load_state_dict(
-            {name.removeprefix("backbone."): tensor for name, tensor in tensors.items()}
-        )
+        statistics = (config["mean"], config["std"])
+        backbone = Backbone(BackboneSettings(**config["backbone"]), statistics=statistics)
+        weights = {name.removeprefix("backbone."): tensor for name, tensor in tensors.items()}
+        backbone.model.load_state_dict(weights)
     except (OSError, SafetensorError, KeyError, TypeError, RuntimeError, ValueError) as error:
         raise UserError(
-            f"{path}: not a readable file of frozen features ({type(error).__name__}); make one with "
-            "python -m seit_cl.tokenize fit"
+            f"{path}: not a readable file of frozen features ({type(error).__name__}); make one "
+            "with python -m seit_cl.tokenize fit"
         ) from error
     for name in ("kind", "identity"):
         card.pop(name, None)
     return TimmTokenizer(backbone, quantiser, card)
 
 
-def fit_timm(source: str, options: FitOptions) -> TimmTokenizer:
+def fit_timm(backbone: str, options: FitOptions) -> TimmTokenizer:
     """Fit a quantiser to a backbone's features.
 
     Args:
-        source: timm's name of the backbone.
+        backbone: name of a timm model.
         options: see FitOptions.
 
     Raises:
-        UserError: options that do not fit one another, weights or images that cannot be had.
+        UserError: options that contradict one another, or weights or images that are not available.
     """
-    return TimmTokenizer(*fit_features(source, options))
+    return TimmTokenizer(*fit_features(backbone, options))
 
 
 @dataclass(frozen=True, kw_only=True)
 class TimmOptions(FitOptions):
-    """Options of the timm kind: a backbone and how its quantiser is fitted.
+    """Options of the timm kind: a backbone, and how its quantiser is fitted.
 
     Args:
-        backbone: name of a timm model, or a tokenizer file.
+        backbone: name of a timm model, or path of a tokenizer file.
     """
 
     backbone: str = argument("BACKBONE or FILE.safetensors")
@@ -162,17 +170,16 @@ class TimmOptions(FitOptions):
     @property
     def fitting(self) -> FitOptions:
         """The options of fitting alone."""
-        return FitOptions(
-            **{option.name: getattr(self, option.name) for option in fields(FitOptions)}
-        )
+        names = [option.name for option in fields(FitOptions)]
+        return FitOptions(**{name: getattr(self, name) for name in names})
 
 
 class TimmFeatures(TokenizerKind):
     """Open a fitted file, or fit a backbone's quantiser once and take it from the cache."""
 
     about = (
-        "frozen features of a timm backbone, quantised by k-means, product or residual quantisation "
-        "(REMIND: Hayes et al., ECCV 2020)"
+        "frozen features of a timm backbone, quantised by k-means, product or residual "
+        "quantisation (REMIND: Hayes et al., ECCV 2020)"
     )
     source = "Hayes et al., ECCV 2020 (REMIND)"
     Options = TimmOptions
@@ -184,31 +191,37 @@ class TimmFeatures(TokenizerKind):
         Raises:
             UserError: an unreadable file, options beside a file, or a cache that cannot be written.
         """
-        return _open(options.backbone, options.fitting)
-
-
-def _open(source: str, options: FitOptions) -> TimmTokenizer:
-    """A fitted file, or a backbone whose quantiser is fitted once and then taken from the cache."""
-    if Path(source).is_file() or source.endswith(".safetensors"):
-        if options != FitOptions():
+        backbone = options.backbone
+        if not Path(backbone).is_file() and not backbone.endswith(".safetensors"):
+            return _from_cache(backbone, options.fitting)
+        if options.fitting != FitOptions():
             raise UserError(
-                f"timm:{source}: what it is fitted with stands in the file; leave out its options"
+                f"timm:{backbone}: the file states the options that it was fitted with; leave "
+                "them out"
             )
-        return load_timm(Path(source))
+        return load_timm(Path(backbone))
+
+
+def _from_cache(backbone: str, options: FitOptions) -> TimmTokenizer:
+    """Read a fitted tokenizer from the cache, or fit it and write it there.
+
+    Raises:
+        UserError: it cannot be fitted, or the cache cannot be written.
+    """
     folder = cache_folder() / "tokenizers"
-    path = folder / f"timm-{options.key(source, fitting_images(options))}.safetensors"
+    path = folder / f"timm-{options.key(backbone, fitting_images(options))}.safetensors"
     if path.is_file():
         return load_timm(path)
-    fitted = fit_timm(source, options)
+    tokenizer = fit_timm(backbone, options)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        fitted.save(path)
+        tokenizer.save(path)
     except OSError as error:
         raise UserError(
-            f"{folder}: fitted tokenizers cannot be kept there ({error.strerror or error}); set SEIT_CL_CACHE to a "
-            "folder with room"
+            f"{folder}: fitted tokenizers cannot be written there ({error.strerror or error}); "
+            "set SEIT_CL_CACHE to a folder with enough space"
         ) from error
-    return fitted
+    return tokenizer
 
 
 TOKENIZER = TimmFeatures

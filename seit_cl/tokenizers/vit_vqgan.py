@@ -1,4 +1,7 @@
-"""ViT-VQGAN, the tokenizer of the SeiT paper: checkpoints of enhancing-transformers, and files of `tokenize train|prune`."""
+"""ViT-VQGAN (Yu et al., ICLR 2022), the tokenizer of the SeiT paper.
+
+Opens checkpoints of enhancing-transformers, and files of `tokenize train` and `tokenize prune`.
+"""
 
 from __future__ import annotations
 
@@ -14,20 +17,21 @@ from seit_cl.tokenizers.nets.vit_vqgan import ANCHORS, ViTVQGAN, config_of
 
 NAME = "vit_vqgan"
 IGNORED = ("loss.",)  # discriminator and perceptual network
+FLOAT32 = ("quantizer.embedding.weight", "encoder.en_pos_embedding", "decoder.de_pos_embedding")
 
 
 def from_state(
     source: str, state: dict[str, Tensor], card: dict[str, str] | None = None
 ) -> PublishedTokenizer:
-    """The tokenizer of a ViT-VQGAN's tensors; sizes are read from their shapes.
+    """Make the tokenizer of a ViT-VQGAN's tensors; sizes are read from their shapes.
 
     Args:
-        source: where they are from, for messages.
+        source: the file, for messages.
         state: tensors by name, as in the checkpoints of enhancing-transformers.
-        card: what is known of it.
+        card: model card.
 
     Raises:
-        UserError: naming what is missing, left over or of another shape.
+        UserError: naming tensors that are missing, left over or of another shape.
     """
     return published(NAME, source, state, _fit, card)
 
@@ -38,21 +42,22 @@ def _fit(source: str, state: dict[str, Tensor]) -> ViTVQGAN:
 
 
 def of_model(model: ViTVQGAN) -> PublishedTokenizer:
-    """The tokenizer of a trained model: weights in half precision, codes and positions in float32."""
-    whole = ("quantizer.embedding.weight", "encoder.en_pos_embedding", "decoder.de_pos_embedding")
-    state = {name: tensor.cpu() for name, tensor in model.state_dict().items()}
-    return from_state(
-        "the trained model",
-        {name: t.float() if name in whole else t.half() for name, t in state.items()},
-    )
+    """Make the tokenizer of a trained model.
+
+    Weights are rounded to half precision; codes and positions stay in float32.
+    """
+    state = {}
+    for name, tensor in model.state_dict().items():
+        state[name] = tensor.cpu().float() if name in FLOAT32 else tensor.cpu().half()
+    return from_state("the trained model", state)
 
 
 @dataclass(frozen=True)
 class ViTVQGANOptions:
-    """Options of a ViT-VQGAN's checkpoint.
+    """Options of a ViT-VQGAN.
 
     Args:
-        checkpoint: its file.
+        checkpoint: path of the checkpoint.
     """
 
     checkpoint: str = argument("CHECKPOINT")
@@ -61,13 +66,20 @@ class ViTVQGANOptions:
 class ViTVQGANCheckpoint(TokenizerKind):
     """Open a ViT-VQGAN's checkpoint."""
 
-    about = "ViT-VQGAN (Yu et al., ICLR 2022), from a checkpoint of enhancing-transformers or of `tokenize train`"
+    about = (
+        "ViT-VQGAN (Yu et al., ICLR 2022), from a checkpoint of enhancing-transformers or of "
+        "`tokenize train`"
+    )
     source = "Yu et al., ICLR 2022"
     Options = ViTVQGANOptions
 
     @classmethod
     def build(cls, options: ViTVQGANOptions, context: None = None) -> PublishedTokenizer:
-        """Read the checkpoint."""
+        """Read the checkpoint.
+
+        Raises:
+            UserError: an unreadable file, or tensors that do not fit.
+        """
         return open_checkpoint(options.checkpoint, IGNORED, from_state)
 
 

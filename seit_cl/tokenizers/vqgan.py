@@ -1,4 +1,7 @@
-"""VQGAN: state_dicts of taming-transformers and latent-diffusion, f8, f16 and whatever else their shapes say."""
+"""VQGAN (Esser et al., CVPR 2021): checkpoints of taming-transformers and latent-diffusion.
+
+Architecture and sizes, e.g. f8 or f16, are read from the names and shapes of the tensors.
+"""
 
 from __future__ import annotations
 
@@ -13,43 +16,40 @@ from seit_cl.tokenizers.base import TokenizerKind
 from seit_cl.tokenizers.nets.vqgan import ANCHORS, VQGAN
 
 NAME = "vqgan"
-IGNORED = (
-    "loss.",
-    "model_ema.",
-)  # discriminator and perceptual network; running averages that the checkpoints keep besides
+IGNORED = ("loss.", "model_ema.")  # discriminator and perceptual network; running averages
+CODEBOOK = "quantize.embedding.weight"
+GUMBEL_CODEBOOK = "quantize.embed.weight"
 
 
 def from_state(
     source: str, state: dict[str, Tensor], card: dict[str, str] | None = None
 ) -> PublishedTokenizer:
-    """The tokenizer of a VQGAN's tensors; architecture and sizes are read from their names and shapes.
+    """Make the tokenizer of a VQGAN's tensors.
 
     Args:
-        source: where they are from, for messages.
+        source: the file, for messages.
         state: tensors by name, as in the checkpoints of taming-transformers.
-        card: what is known of it.
+        card: model card.
 
     Raises:
-        UserError: naming what is missing, left over or of another shape.
+        UserError: naming tensors that are missing, left over or of another shape.
     """
     return published(NAME, source, state, _fit, card)
 
 
 def _fit(source: str, state: dict[str, Tensor]) -> VQGAN:
-    codes = (
-        "quantize.embed.weight" if "quantize.embed.weight" in state else "quantize.embedding.weight"
-    )
-    check_anchors(source, "VQGAN", state, (*ANCHORS, codes))
+    codebook = GUMBEL_CODEBOOK if GUMBEL_CODEBOOK in state else CODEBOOK
+    check_anchors(source, "VQGAN", state, (*ANCHORS, codebook))
     shapes = {name: tensor.shape for name, tensor in state.items()}
     return load_model(source, "VQGAN", state, lambda: VQGAN(shapes))
 
 
 @dataclass(frozen=True)
 class VQGANOptions:
-    """Options of a VQGAN's checkpoint.
+    """Options of a VQGAN.
 
     Args:
-        checkpoint: its file.
+        checkpoint: path of the checkpoint.
     """
 
     checkpoint: str = argument("CHECKPOINT")
@@ -58,13 +58,20 @@ class VQGANOptions:
 class VQGANCheckpoint(TokenizerKind):
     """Open a VQGAN's checkpoint."""
 
-    about = "VQGAN (Esser et al., CVPR 2021), from a checkpoint of taming-transformers or latent-diffusion"
+    about = (
+        "VQGAN (Esser et al., CVPR 2021), from a checkpoint of taming-transformers or "
+        "latent-diffusion"
+    )
     source = "Esser et al., CVPR 2021"
     Options = VQGANOptions
 
     @classmethod
     def build(cls, options: VQGANOptions, context: None = None) -> PublishedTokenizer:
-        """Read the checkpoint."""
+        """Read the checkpoint.
+
+        Raises:
+            UserError: an unreadable file, or tensors that do not fit.
+        """
         return open_checkpoint(options.checkpoint, IGNORED, from_state)
 
 

@@ -92,7 +92,7 @@ def test_a_file_gives_back_the_tokenizer_and_says_its_kind(tmp_path: Path) -> No
         path.stat().st_size
         < 2 * sum(t.numel() for t in made.backbone.model.state_dict().values()) + 40_000
     )  # half precision
-    with pytest.raises(UserError, match="stands in the file"):
+    with pytest.raises(UserError, match="the file states the options"):
         open_tokenizer(f"timm:{path},pq=2x16")
 
 

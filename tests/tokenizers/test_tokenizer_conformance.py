@@ -77,7 +77,7 @@ def test_what_decodes_gives_images_of_the_same_shape(tokenizer: Tokenizer) -> No
         restored = tokenizer.decode(tokens)
         assert restored.shape == (2, 3, 64, 64) and restored.dtype == torch.uint8
     else:
-        with pytest.raises(UserError, match="gives no images back"):
+        with pytest.raises(UserError, match="does not decode to images"):
             tokenizer.decode(tokens)
 
 

@@ -103,7 +103,7 @@ def _tokenizer(tokenizer: Tokenizer, spec: str, options: Inspect) -> None:
     images = load_images(files, options.resolution) if files else None
     if images is not None:
         found = quality(tokenizer, images)
-        fidelity = f"PSNR {found.psnr:.2f} dB" if tokenizer.decodes else "gives no images back"
+        fidelity = f"PSNR {found.psnr:.2f} dB" if tokenizer.decodes else "does not decode to images"
         print(
             f"measured on {len(files):,} images at {options.resolution} px: {fidelity}, "
             f"{found.used} of {groups * codes} codes in use, {found.entropy:.2f} bits per token of entropy, "
@@ -116,7 +116,9 @@ def _tokenizer(tokenizer: Tokenizer, spec: str, options: Inspect) -> None:
             else images[:SHOWN]
         )
         names = [file.stem for file in files[:SHOWN]] or ["fractal"] * len(shown)
-        _picture.save(_picture.draw(tokenizer, list(shown), names), options.picture)
+        _picture.save_png(
+            _picture.draw_reconstructions(tokenizer, list(shown), names), options.picture
+        )
         print(f"wrote {options.picture}")
 
 
@@ -147,7 +149,7 @@ def _token_file(file: TokenFile, options: Inspect) -> None:
         ids = [i * len(tokens) // SHOWN for i in range(min(SHOWN, len(tokens)))]
         restored = tokenizer_behind(file, options.tokenizer).decode(tokens[ids])
         names = [about.classes[label] for label in labels[ids].tolist()]
-        _picture.save(_picture.row(list(restored), names), options.picture)
+        _picture.save_png(_picture.draw_row(list(restored), names), options.picture)
         print(f"wrote {options.picture}")
 
 

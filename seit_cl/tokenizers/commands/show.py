@@ -68,5 +68,5 @@ def show_command(options: Show) -> None:
     for file in options.images:
         images += [load_images([file], side)[0] for side in options.sides]
         names += [file.stem] * len(options.sides)
-    _picture.save(_picture.draw(tokenizer, images, names), options.out)
+    _picture.save_png(_picture.draw_reconstructions(tokenizer, images, names), options.out)
     print(f"wrote {options.out}")

@@ -200,7 +200,9 @@ def train_command(options: Train) -> None:
     tokenizer.save(options.out)
     checkpoint.unlink()
     shown, drawn = held_out[:: -(-len(held_out) // SHOWN)], options.out.with_suffix(".png")
-    _picture.save(_picture.draw(tokenizer, list(shown), ["val"] * len(shown)), drawn)
+    _picture.save_png(
+        _picture.draw_reconstructions(tokenizer, list(shown), ["val"] * len(shown)), drawn
+    )
     console.print(
         f"{options.out}: {tokenizer.card['figures']}, {options.out.stat().st_size / 1e6:.2f} MB; {drawn}: some of val"
     )

@@ -70,7 +70,7 @@ def test_a_release_and_what_becomes_of_it(said, tmp_path: Path) -> None:  # type
     release = read_release(tmp_path / "release")
     write_token_file(tmp_path / "x.safetensors", release.metadata, release.grid, release.splits)
     assert "release: 'tiny'" in said(tmp_path / "x.safetensors")
-    with pytest.raises(UserError, match="gives no images back"):
+    with pytest.raises(UserError, match="does not decode to images"):
         said(tmp_path / "x.safetensors", picture=tmp_path / "x.png")
 
 
