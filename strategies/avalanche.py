@@ -1,7 +1,7 @@
 """Avalanche's own plugins (Carta et al., JMLR 2023) with our learner, stream and memory.
 
 `avalanche:SynapticIntelligencePlugin,si_lambda=0.01`: a plugin's name and its arguments. A plugin
-that takes a storage_policy is given the run's memory; one that stores samples of its own is refused.
+that takes a storage_policy is given the run's memory; one that stores samples itself is refused.
 All other state of a plugin is measured.
 """
 

@@ -1,4 +1,4 @@
-"""EWC: elastic weight consolidation (Kirkpatrick et al., PNAS 2017), online (Schwarz et al., 2018)."""
+"""EWC: elastic weight consolidation (Kirkpatrick et al., 2017), online (Schwarz et al., 2018)."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,5 @@
-"""MIR: Aljundi et al., "Online continual learning with maximally interfered retrieval", NeurIPS 2019."""
+"""MIR: Aljundi et al., "Online continual learning with maximally interfered retrieval", NeurIPS
+2019."""
 
 import copy
 from dataclasses import dataclass

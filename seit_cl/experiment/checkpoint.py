@@ -1,4 +1,4 @@
-"""Commits of a run: the memory under a versioned name, then checkpoint.pt with its hash, by rename."""
+"""Commits of a run: the memory under a versioned name, then checkpoint.pt with its hash."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def _delete_other_memories(run_dir: Path, state: dict[str, Any]) -> None:
 
 
 def pending(run_dir: Path) -> bool:
-    """Whether a run has a checkpoint to resume from or to close."""
+    """True if a run has a checkpoint to resume from or to close."""
     return (run_dir / NAME).exists()
 
 

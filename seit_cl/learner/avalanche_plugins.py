@@ -45,7 +45,7 @@ class SharedMemory(ExemplarsBuffer):
 
 
 class RawExperience:
-    """An Avalanche experience whose dataset gives raw samples, tokens (G, H, W) or pixels (3, S, S).
+    """An Avalanche experience with raw samples: tokens (G, H, W) or pixels (3, S, S).
 
     Args:
         experience: Avalanche's own; every other attribute is read from it.
@@ -54,8 +54,11 @@ class RawExperience:
 
     def __init__(self, experience: Any, loader: ReplayLoader) -> None:
         self._experience = experience
-        ids, raw = loader.ids, loader.raw
-        dataset = exemplar_dataset(lambda i: raw(ids[i : i + 1])[0], loader.labels.tolist())
+
+        def sample(position: int) -> Tensor:
+            return loader.raw(loader.ids[position : position + 1])[0]
+
+        dataset = exemplar_dataset(sample, loader.labels.tolist())
         self.dataset = as_taskaware_classification_dataset(dataset)
 
     def __getattr__(self, name: str) -> Any:

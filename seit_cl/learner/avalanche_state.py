@@ -1,4 +1,4 @@
-"""An Avalanche plugin's state as tensors, numbers and containers, for checkpoints without pickle."""
+"""State of Avalanche plugins as tensors, numbers and containers, for checkpoints without pickle."""
 
 from __future__ import annotations
 

@@ -192,7 +192,7 @@ class ReplayLoader:
 
     @cached_property
     def _on_device(self) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Ids (n,), labels (n,) and samples (n, ...) on the device; samples None unless preloaded."""
+        """Ids (n,), labels (n,) and, if preloaded, samples (n, ...) on the device."""
         device = self.make.device
         samples = None if device.type == "cpu" else preload(self.raw, self.ids, device)
         return to_device(self.ids, device), to_device(self.labels, device), samples

@@ -12,12 +12,12 @@ from seit_cl.learner.optim import Optimisation
 
 
 class Augment(Protocol):
-    """Raw tokens (B, G, H, W) or pixels (B, 3, S, S) -> inputs (B, D, h, w) float32, same device."""
+    """From raw tokens (B, G, H, W) or pixels (B, 3, S, S) to inputs (B, D, h, w) float32."""
 
     def __call__(
         self, raw: Tensor, generator: torch.Generator | None, train: bool = True
     ) -> Tensor:
-        """Augmented inputs when training, the plain centre crop otherwise."""
+        """Augment when training, else crop the centre; on the raw data's device."""
 
 
 class Exemplars(Protocol):

@@ -317,7 +317,7 @@ class Learner(SupervisedTemplate):
         return self._batched(raw, batch, lambda x: self.logits(x, self.model.forward, "fp32"))
 
     def _batched(self, raw: Tensor, batch: int, network: Callable[[Tensor], Tensor]) -> Tensor:
-        """Outputs of a network for raw data (N, ...), unaugmented, batch by batch, on the device."""
+        """Outputs of a network for unaugmented raw data (N, ...), on the device."""
         self.model.eval()
         outputs = []
         for part in raw.split(batch):

@@ -139,7 +139,7 @@ class Strategy:
         """Called after an experience's last step, before the memory is offered its samples."""
 
     def extras(self, raw: Tensor, learner: LearnerView) -> dict[str, Tensor]:
-        """Values (B, *shape) of `exemplar_fields` for raw samples (B, ...) offered to the memory."""
+        """Values (B, *shape) of `exemplar_fields` for raw samples (B, ...) to be stored."""
         return {}
 
     def after_memory_update(self, learner: LearnerView) -> None:

@@ -1,8 +1,8 @@
-"""What a strategy holds, found without asking it: every tensor that can be reached from it, but for the learner's."""
+"""Search for every tensor that a strategy refers to, except the learner's."""
 
 import gc
 import types
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from torch import Tensor
@@ -10,7 +10,7 @@ from torch import Tensor
 from seit_cl.learner.learner import Learner
 from seit_cl.learner.strategy import Strategy
 
-_CLOSED = (
+NOT_FOLLOWED = (
     type,
     types.ModuleType,
     types.FrameType,
@@ -20,31 +20,32 @@ _CLOSED = (
 )
 
 
-def held_tensors(strategy: Strategy) -> list[Tensor]:
+def reachable_tensors(strategy: Strategy) -> list[Tensor]:
     """Every tensor reachable from the strategy, once each, gradients included."""
-    found: dict[int, Tensor] = {}
-    seen: dict[int, Any] = {}
-    waiting: list[Any] = [vars(strategy)]
-    while waiting:
-        value = waiting.pop()
-        if id(value) in seen or isinstance(value, _CLOSED):
+    tensors: list[Tensor] = []
+    visited: dict[int, Any] = {}  # values by id; kept alive, so that no id is used again
+    to_visit: list[Any] = [vars(strategy)]
+    while to_visit:
+        value = to_visit.pop()
+        if id(value) in visited or isinstance(value, NOT_FOLLOWED):
             continue
-        seen[id(value)] = value  # kept alive, so that ids stay its own
+        visited[id(value)] = value
         if isinstance(value, Tensor):
-            found[id(value)] = value
-            waiting.append(value.grad)
-        waiting.extend(_inside(value))
-    return list(found.values())
+            tensors.append(value)
+            to_visit.append(value.grad)
+        to_visit.extend(_references(value))
+    return tensors
 
 
-def _inside(value: Any) -> Iterator[Any]:
-    if isinstance(value, types.FunctionType):  # a function refers to its whole module too
-        yield from (cell.cell_contents for cell in value.__closure__ or () if cell is not None)
-        yield from value.__defaults__ or ()
-    else:
-        yield from gc.get_referents(value)
+def _references(value: Any) -> Iterable[Any]:
+    if not isinstance(value, types.FunctionType):
+        return gc.get_referents(value)
+    # A function also refers to all of its module, which is not its own.
+    cells = value.__closure__ or ()
+    return [*(cell.cell_contents for cell in cells), *(value.__defaults__ or ())]
 
 
 def undeclared_bytes(strategy: Strategy) -> int:
-    """Bytes of tensors held beyond those that the strategy reports."""
-    return sum(tensor.nbytes for tensor in held_tensors(strategy)) - strategy.strategy_bytes
+    """Bytes of reachable tensors beyond those that the strategy reports."""
+    reachable_bytes = sum(tensor.nbytes for tensor in reachable_tensors(strategy))
+    return reachable_bytes - strategy.strategy_bytes

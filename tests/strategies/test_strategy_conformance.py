@@ -1,7 +1,7 @@
-"""What every registered strategy must do, with every registered format (er) or with tokens and JPEGs, built-in or plugged in."""
+"""Rules for every strategy, built in or plugged in, with tokens and JPEGs; er with every format."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,51 +20,53 @@ from seit_cl.experiment.build import build_strategy
 from seit_cl.experiment.run_data import RunData
 from seit_cl.learner.strategy import Strategy, StrategyContext
 
-PLUGINS = [
-    "SynapticIntelligencePlugin,si_lambda=0.01",
-    "LwFPlugin",
-    "EWCPlugin,ewc_lambda=1",
-    "ReplayPlugin",
+AVALANCHE = [
+    "avalanche:SynapticIntelligencePlugin,si_lambda=0.01",
+    "avalanche:LwFPlugin",
+    "avalanche:EWCPlugin,ewc_lambda=1",
+    "avalanche:ReplayPlugin",
 ]
-AVALANCHE = [f"avalanche:{plugin}" for plugin in PLUGINS]
 STRATEGIES = [name for name in sorted(plugins.names("strategy")) if name != "avalanche"] + AVALANCHE
 FORMATS = sorted(plugins.names("format"))
 BUILT = {name: build_strategy(RunConfig(strategy=name)) for name in STRATEGIES}
 REPLAYS = [name for name in STRATEGIES if not BUILT[name].exemplar_free]
 SLOW = pytest.mark.slow
+Outcomes = Callable[[str, str], Outcome]
 
 
 def formats(strategy: str) -> list[str]:
-    """er shows what formats do; what the others do differs by what a format decodes to."""
-    return (
-        ["tokens"]
-        if strategy not in REPLAYS
-        else FORMATS
-        if strategy == "er"
-        else ["tokens", "jpeg"]
-    )
+    """The formats that a strategy is run with.
+
+    er shows what formats do; the other strategies depend only on what a format decodes to.
+    """
+    if strategy not in REPLAYS:
+        return ["tokens"]
+    return FORMATS if strategy == "er" else ["tokens", "jpeg"]
 
 
-def cells(slow_jpeg: bool) -> Any:
-    """(strategy, format); JPEG cells of others than er are slow where that is asked for."""
-    pairs = [(name, spec) for name in STRATEGIES for spec in formats(name)]
-    slow = [slow_jpeg and spec != "tokens" and name != "er" for name, spec in pairs]
-    marked = [
-        pytest.param(*pair, marks=SLOW if late else ())
-        for pair, late in zip(pairs, slow, strict=True)
-    ]
-    return pytest.mark.parametrize(("strategy", "spec"), marked)
+def every_pair(slow_jpeg: bool) -> Any:
+    """Every strategy with each of its formats; JPEGs of strategies other than er may be slow."""
+    pairs = []
+    for strategy in STRATEGIES:
+        for spec in formats(strategy):
+            is_slow = slow_jpeg and spec != "tokens" and strategy != "er"
+            pairs.append(pytest.param(strategy, spec, marks=SLOW if is_slow else ()))
+    return pytest.mark.parametrize(("strategy", "spec"), pairs)
+
+
+def slow_but_er(strategies: Sequence[str]) -> Any:
+    """Strategies, all but er marked slow.
+
+    For rules that resuming shows too, or that hardly depend on the strategy.
+    """
+    marked = [pytest.param(name, marks=() if name == "er" else SLOW) for name in strategies]
+    return pytest.mark.parametrize("strategy", marked)
 
 
 every_strategy = pytest.mark.parametrize("strategy", STRATEGIES)
 every_replay = pytest.mark.parametrize("strategy", REPLAYS)
-# What resuming shows too, or what hardly depends on the strategy: of all in the whole suite, of er in the quick one.
-every_strategy_slowly, every_replay_slowly = (
-    pytest.mark.parametrize(
-        "strategy", [name if name == "er" else pytest.param(name, marks=SLOW) for name in names]
-    )
-    for names in (STRATEGIES, REPLAYS)
-)
+every_strategy_slowly = slow_but_er(STRATEGIES)
+every_replay_slowly = slow_but_er(REPLAYS)
 
 
 @pytest.fixture(scope="module")
@@ -73,38 +75,34 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> RunData:
 
 
 @pytest.fixture(scope="module")
-def outcome(
-    data: RunData, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[str, str], Outcome]:
+def outcome(data: RunData, tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
     """The run of a strategy with a format, made once."""
-    done: dict[tuple[str, str], Outcome] = {}
+    outcomes: dict[tuple[str, str], Outcome] = {}
 
-    def of(strategy: str, spec: str) -> Outcome:
-        if (strategy, spec) not in done:
+    def outcome_of(strategy: str, spec: str) -> Outcome:
+        if (strategy, spec) not in outcomes:
             folder = tmp_path_factory.mktemp("runs") / "run"
-            done[strategy, spec] = run(data, folder, strategy=strategy, format=spec)
-        return done[strategy, spec]
+            outcomes[strategy, spec] = run(data, folder, strategy=strategy, format=spec)
+        return outcomes[strategy, spec]
 
-    return of
+    return outcome_of
 
 
-@cells(slow_jpeg=False)
+@every_pair(slow_jpeg=False)
 def test_a_run_ends_with_finite_losses_and_all_its_rows(
-    outcome: Callable[[str, str], Outcome], strategy: str, spec: str
+    outcome: Outcomes, strategy: str, spec: str
 ) -> None:
     ended = outcome(strategy, spec)
     assert ended.run.status == "finished"
     assert len(ended.losses) == ended.row["steps"] > 0 and all(map(math.isfinite, ended.losses))
     last = ended.run.accuracy[ended.run.accuracy.after_experience == 1]
-    assert (
-        sorted(last["class"]) == [f"colour{i}" for i in range(4)]
-        and last.total.tolist() == [10] * 4
-    )
+    assert sorted(last["class"]) == ["colour0", "colour1", "colour2", "colour3"]
+    assert last.total.tolist() == [10] * 4
 
 
-@cells(slow_jpeg=False)
+@every_pair(slow_jpeg=False)
 def test_the_memory_file_is_within_its_budget_and_nothing_else_remains(
-    outcome: Callable[[str, str], Outcome], strategy: str, spec: str
+    outcome: Outcomes, strategy: str, spec: str
 ) -> None:
     ended = outcome(strategy, spec)
     files = {path.name: path.stat().st_size for path in ended.folder.iterdir()}
@@ -117,15 +115,12 @@ def test_the_memory_file_is_within_its_budget_and_nothing_else_remains(
 
 
 @every_strategy
-def test_everything_kept_beside_the_exemplars_is_declared(
-    outcome: Callable[[str, str], Outcome], strategy: str
-) -> None:
+def test_all_state_other_than_exemplars_is_declared(outcome: Outcomes, strategy: str) -> None:
     ended = outcome(strategy, "tokens")
     assert undeclared_bytes(ended.strategy) == 0
     assert ended.row["strategy_bytes"] == ended.strategy.strategy_bytes
-    assert (ended.strategy.strategy_bytes > 0) == (
-        bool(ended.strategy.state_attributes) and "ReplayPlugin" not in strategy
-    )
+    has_state = bool(ended.strategy.state_attributes) and "ReplayPlugin" not in strategy
+    assert (ended.strategy.strategy_bytes > 0) == has_state
 
 
 def test_tensors_hidden_in_a_strategy_are_found() -> None:
@@ -149,7 +144,7 @@ def test_tensors_hidden_in_a_strategy_are_found() -> None:
 
 @every_strategy_slowly
 def test_one_seed_gives_one_set_of_numbers(
-    outcome: Callable[[str, str], Outcome], data: RunData, tmp_path: Path, strategy: str
+    outcome: Outcomes, data: RunData, tmp_path: Path, strategy: str
 ) -> None:
     losses, row, accuracy = outcome(strategy, "tokens").numbers
     torch.manual_seed(7)  # whatever the global generator holds
@@ -160,30 +155,31 @@ def test_one_seed_gives_one_set_of_numbers(
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
-@cells(slow_jpeg=True)
+@every_pair(slow_jpeg=True)
 def test_an_interrupted_run_ends_with_the_numbers_of_one_that_was_not(
-    outcome: Callable[[str, str], Outcome], data: RunData, tmp_path: Path, strategy: str, spec: str
+    outcome: Outcomes, data: RunData, tmp_path: Path, strategy: str, spec: str
 ) -> None:
-    whole, options = outcome(strategy, spec), {"strategy": strategy, "format": spec}
-    steps = {"joint": (0, 2), "ncm": (0, 2)}.get(
-        strategy, (1, 2)
-    )  # ncm takes no steps after its first experience
+    whole = outcome(strategy, spec)
+    # joint has one experience, and ncm takes no steps after its first.
+    stop_at = (0, 2) if strategy in ("joint", "ncm") else (1, 2)
     with pytest.raises(KeyboardInterrupt):
-        run(data, tmp_path / "run", stop_at=steps, **options)
-    resumed = run(data, tmp_path / "run", **options)
+        run(data, tmp_path / "run", stop_at=stop_at, strategy=strategy, format=spec)
+    resumed = run(data, tmp_path / "run", strategy=strategy, format=spec)
     assert resumed.losses == whole.losses[-len(resumed.losses) :]
     assert resumed.numbers[1] == whole.numbers[1]
-    for name in ("accuracy.csv", *(["memory.csv", "memory.bin"] if strategy in REPLAYS else [])):
+    files = ["accuracy.csv"]
+    if strategy in REPLAYS:
+        files += ["memory.csv", "memory.bin"]
+    for name in files:
         assert (resumed.folder / name).read_bytes() == (whole.folder / name).read_bytes()
 
 
 @every_replay
-def test_formats_move_no_fresh_sample_and_no_step(
-    outcome: Callable[[str, str], Outcome], strategy: str
-) -> None:
+def test_formats_change_no_fresh_sample_and_no_step(outcome: Outcomes, strategy: str) -> None:
     first, *others = [outcome(strategy, spec) for spec in formats(strategy)]
     assert all(len(ended.fresh) == len(first.fresh) for ended in others)
-    # No fresh samples where exemplars alone are trained on; a plugin's own loader mixes both and does not say which they are.
+    # Training on exemplars alone has no fresh samples; a plugin's own loader mixes both and does
+    # not tell which they are.
     if not BUILT[strategy].trains_on_memory and not BUILT[strategy].avalanche_plugins:
         assert all(ended.fresh == first.fresh for ended in others)
 
@@ -215,19 +211,18 @@ def test_experiences_of_one_class_and_last_batches_of_one_sample_are_a_stream(
 
 
 @every_replay_slowly
-def test_a_memory_of_one_exemplar_does(
-    outcome: Callable[[str, str], Outcome], data: RunData, tmp_path: Path, strategy: str
+def test_a_memory_of_one_exemplar_is_enough(
+    outcome: Outcomes, data: RunData, tmp_path: Path, strategy: str
 ) -> None:
-    roomy = outcome(strategy, "tokens")
-    assert roomy.run.memory is not None
-    bytes_of = roomy.run.memory.query("step == 1 and kind == 'bytes'").set_index("name").value
-    fixed = bytes_of["header"] + bytes_of["side_info"]
-    budget = float(fixed + (roomy.row["used_bytes"] - fixed) / roomy.row["exemplars"])
+    larger = outcome(strategy, "tokens")
+    assert larger.run.memory is not None
+    rows = larger.run.memory.query("experience == 1 and kind == 'bytes'").set_index("name")
+    fixed_bytes = rows.value["header"] + rows.value["side_info"]
+    exemplar_bytes = (larger.row["used_bytes"] - fixed_bytes) / larger.row["exemplars"]
+    budget = float(fixed_bytes + exemplar_bytes)
     ended = run(data, tmp_path / "run", strategy=strategy, memory_mb=budget / 1e6)
-    assert (
-        ended.row["exemplars"] == 1
-        and ended.row["used_bytes"] == ended.row["memory_bytes"] == budget
-    )
+    assert ended.row["exemplars"] == 1
+    assert ended.row["used_bytes"] == ended.row["memory_bytes"] == budget
 
 
 @every_strategy_slowly
@@ -238,11 +233,10 @@ def test_the_pixel_learner_runs_it_too(data: RunData, tmp_path: Path, strategy: 
 
 @every_strategy_slowly
 def test_it_learns(data: RunData, tmp_path: Path, strategy: str) -> None:
-    """Two colours are 0.5 of four: what forgetting everything leaves, and twice what guessing gives."""
-    ended = run(
-        data, tmp_path / "run", strategy=strategy, epochs=3, learning_rate=1e-3, cutmix_p=0.0
-    )
-    first = ended.run.accuracy.query("step == step.min()")
+    """An accuracy of 0.5 is two colours of four: all but the last two forgotten; a guess has 0.25."""
+    options = {"epochs": 3, "learning_rate": 1e-3, "cutmix_p": 0.0}
+    ended = run(data, tmp_path / "run", strategy=strategy, **options)
+    first = ended.run.accuracy.query("after_experience == after_experience.min()")
     assert first.correct.sum() / first.total.sum() > 0.8
     assert ended.row["final_accuracy"] >= 0.5
 
@@ -250,21 +244,18 @@ def test_it_learns(data: RunData, tmp_path: Path, strategy: str) -> None:
 def test_replay_learns_and_remembers_what_naive_training_forgets(
     data: RunData, tmp_path: Path
 ) -> None:
-    replayed, naive = (
-        run(data, tmp_path / name, strategy=name, epochs=3, learning_rate=1e-3)
-        for name in ("er", "naive")
-    )
+    options = {"epochs": 3, "learning_rate": 1e-3}
+    replayed = run(data, tmp_path / "er", strategy="er", **options)
+    naive = run(data, tmp_path / "naive", strategy="naive", **options)
     assert replayed.row["final_accuracy"] > 0.8
     assert replayed.row["final_accuracy"] > naive.row["final_accuracy"] + 0.1
 
 
-def test_the_results_name_the_policy_that_was_used(outcome: Callable[[str, str], Outcome]) -> None:
-    assert [outcome(name, "tokens").run.get("policy") for name in ("er", "icarl")] == [
-        "class-balanced",
-        "herding",
-    ]
+def test_the_results_name_the_policy_that_was_used(outcome: Outcomes) -> None:
+    assert outcome("er", "tokens").run.get("policy") == "class-balanced"
+    assert outcome("icarl", "tokens").run.get("policy") == "herding"
 
 
-def test_every_strategy_says_where_it_comes_from_and_what_it_is() -> None:
+def test_every_strategy_has_a_paper_and_a_description() -> None:
     for name, strategy in BUILT.items():
         assert strategy.paper and strategy.__doc__, name

@@ -1,4 +1,4 @@
-"""What --strategy takes and refuses, the list of all strategies, and strategies that an installed package brings."""
+"""Specs of --strategy, the list of all strategies, and strategies of installed packages."""
 
 import runpy
 import sys
@@ -55,21 +55,21 @@ def test_a_hyperparameter_is_set_by_name_and_its_default_written_out() -> None:
         ("avalanche:GDumbPlugin", "use gdumb"),
     ],
 )
-def test_what_makes_no_sense_gets_one_line(spec: str, words: str) -> None:
+def test_a_wrong_spec_is_refused_in_one_line(spec: str, words: str) -> None:
     assert words in refusal(spec)
 
 
-def test_a_policy_that_a_strategy_does_not_work_with_is_refused_and_its_own_is_taken_by_default() -> (
-    None
-):
+def test_a_policy_that_a_strategy_does_not_work_with_is_refused() -> None:
     assert "icarl works with herding; drop --policy" in refusal("icarl", policy="reservoir")
-    for name, policy in (
-        ("icarl", "herding"),
-        ("gdumb", "class-balanced"),
-        ("er", "class-balanced"),
-    ):
-        config = RunConfig(strategy=name)
-        assert choose_policy(config, build_strategy(config)) == policy
+
+
+@pytest.mark.parametrize(
+    ("strategy", "policy"),
+    [("icarl", "herding"), ("gdumb", "class-balanced"), ("er", "class-balanced")],
+)
+def test_a_strategys_own_policy_is_its_default(strategy: str, policy: str) -> None:
+    config = RunConfig(strategy=strategy)
+    assert choose_policy(config, build_strategy(config)) == policy
 
 
 def test_the_list_names_every_strategy_with_its_settings(
@@ -78,52 +78,35 @@ def test_the_list_names_every_strategy_with_its_settings(
     monkeypatch.setattr(sys, "argv", ["strategies"])
     monkeypatch.setenv("COLUMNS", "300")
     runpy.run_module("seit_cl.strategies", run_name="__main__")
-    lines = {
-        line.split()[0].partition(":")[0]: line
-        for line in capsys.readouterr().out.splitlines()
-        if line.strip()
-    }
+    lines = {}
+    for line in capsys.readouterr().out.splitlines():
+        if line.strip():
+            name = line.split()[0].partition(":")[0]
+            lines[name] = line
     assert set(plugins.names("strategy")) <= set(lines)
     assert "records + 200 B each" in lines["derpp"] and "alpha=0.2, beta=0.5" in lines["derpp"]
     assert "teacher, means" in lines["icarl"] and "NeurIPS 2020" in lines["derpp"]
     assert "none" in lines["lwf"] and "teacher" in lines["lwf"]
 
 
-WEIGHTED = '''
-from dataclasses import dataclass
-
-from seit_cl.learner.strategy import Strategy
-
-
-@dataclass(frozen=True)
-class Options:
-    weight: float = 2.0
-
-
-class Weighted(Strategy):
-    """Replay with more weight on exemplars."""
-
-    paper = "nobody"
-    Options = Options
-
-    def loss(self, fresh, replay, learner):
-        loss = self.cross_entropy(fresh).mean()
-        return loss if replay is None else loss + self.options.weight * self.cross_entropy(replay).mean()
-'''
+def documented_example() -> str:
+    """The first Python block of docs/adding-a-strategy.md."""
+    page = (Path(__file__).parents[2] / "docs" / "adding-a-strategy.md").read_text()
+    return page.partition("```python\n")[2].partition("```")[0]
 
 
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A package on the path that brings the strategy `weighted` through an entry point, as pip lays one out."""
+    """A package on the path with the documented strategy and its entry point, as pip lays it out."""
     site = tmp_path / "site"
     metadata = site / "weighted_replay-1.0.dist-info"
     metadata.mkdir(parents=True)
-    (site / "weighted_replay.py").write_text(WEIGHTED)
+    (site / "weighted_replay.py").write_text(documented_example())
     (metadata / "METADATA").write_text(
         "Metadata-Version: 2.1\nName: weighted-replay\nVersion: 1.0\n"
     )
     (metadata / "entry_points.txt").write_text(
-        "[seit_cl.strategies]\nweighted = weighted_replay:Weighted\n"
+        "[seit_cl.strategies]\nweighted = weighted_replay:WeightedReplay\n"
     )
     monkeypatch.syspath_prepend(str(site))
     plugins.names.cache_clear()
@@ -132,7 +115,8 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
 
 
 @pytest.mark.usefixtures("installed")
-def test_an_installed_package_brings_a_strategy(tmp_path: Path) -> None:
-    ended = run(colours(tmp_path / "colours"), tmp_path / "run", strategy="weighted:weight=0.5")
-    assert ended.run.status == "finished" and ended.row["strategy"] == "weighted:weight=0.5"
-    assert "unknown option 'wait'" in refusal("weighted:wait=1")
+def test_an_installed_package_provides_the_documented_strategy(tmp_path: Path) -> None:
+    spec = "weighted:replay_weight=0.5"
+    ended = run(colours(tmp_path / "colours"), tmp_path / "run", strategy=spec)
+    assert ended.run.status == "finished" and ended.row["strategy"] == spec
+    assert "unknown option 'replay_wait'" in refusal("weighted:replay_wait=1")
