@@ -31,7 +31,7 @@ def grown(memory: ByteBudgetBuffer | None = None) -> ByteBudgetBuffer:
     """A memory with four more samples in it."""
     memory = memory or ByteBudgetBuffer(1000, build_format("tokens", CONTEXT), CONTEXT)
     ids = torch.arange(4) + memory.offered
-    memory.offer(Samples(ids, ids % 4, Grids()))  # type: ignore[arg-type]  # nobody asks for pixels
+    memory.offer(Samples(ids, ids % 4, Grids()))  # type: ignore[arg-type]  # no pixels are read
     return memory
 
 
@@ -41,14 +41,14 @@ def content(memory: ByteBudgetBuffer | None) -> list[int]:
 
 
 def restored(run_dir: Path) -> tuple[dict[str, Any], ByteBudgetBuffer | None]:
-    found = checkpoint.restore(run_dir, None, CPU)
-    assert found is not None
-    return found
+    commit = checkpoint.restore(run_dir, None, CPU)
+    assert commit is not None
+    return commit
 
 
 @pytest.fixture
 def committed(tmp_path: Path) -> Path:
-    """A run's folder with the commit of experience 0: number 7 and a memory of samples 0..3."""
+    """A run's folder after experience 0, with number 7 and a memory of samples 0..3."""
     checkpoint.commit(tmp_path, 0, grown(), {"number": 7})
     return tmp_path
 
@@ -65,18 +65,22 @@ def test_a_folder_without_a_commit_restores_nothing(tmp_path: Path) -> None:
 def test_a_run_without_memory_commits_its_state_alone(tmp_path: Path) -> None:
     checkpoint.commit(tmp_path, 2, None, {"weights": torch.arange(3)})
     state, memory = restored(tmp_path)
-    assert memory is None and state["experience"] == 2 and torch.equal(state["weights"], torch.arange(3))
+    assert (
+        memory is None
+        and state["experience"] == 2
+        and torch.equal(state["weights"], torch.arange(3))
+    )
     assert os.listdir(tmp_path) == [checkpoint.NAME]
 
 
-def test_the_next_commit_replaces_the_one_before(committed: Path) -> None:
+def test_the_next_commit_replaces_the_previous_one(committed: Path) -> None:
     checkpoint.commit(committed, 1, grown(restored(committed)[1]), {"number": 8})
     state, memory = restored(committed)
     assert (state["experience"], state["number"], len(content(memory))) == (1, 8, 8)
     assert sorted(os.listdir(committed)) == [checkpoint.NAME, "memory-1.bin"]
 
 
-def test_a_commit_interrupted_after_its_memory_leaves_the_one_before(committed: Path) -> None:
+def test_a_commit_interrupted_after_its_memory_leaves_the_previous_one(committed: Path) -> None:
     memory = grown(restored(committed)[1])
     with pytest.raises((pickle.PicklingError, AttributeError)):
         checkpoint.commit(committed, 1, memory, {"number": lambda: 8})  # nothing can write a lambda
@@ -85,7 +89,7 @@ def test_a_commit_interrupted_after_its_memory_leaves_the_one_before(committed: 
     assert (state["experience"], state["number"], content(memory)) == (0, 7, [0, 1, 2, 3])
 
 
-def test_a_disk_that_is_full_leaves_the_commit_before(
+def test_a_full_disk_leaves_the_previous_commit(
     committed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
@@ -105,9 +109,8 @@ def test_a_memory_that_the_commit_does_not_name_never_becomes_the_final_one(
 ) -> None:
     memory = grown(restored(committed)[1])
     checkpoint.commit(committed, 1, memory, {})
-    grown().save(
-        committed / stray
-    )  # as a kill before the sweep of the last commit, or in the next one, leaves it
+    # A run killed after its last commit, or during the next one, leaves such a file.
+    grown().save(committed / stray)
     restored(committed)
     checkpoint.close(committed)
     assert os.listdir(committed) == ["memory.bin"]
@@ -171,7 +174,9 @@ def _empty(path: Path) -> None:
 
 
 def _evil_torch_file(path: Path) -> None:
-    torch.save({"experience": 0, "kind": checkpoint.KIND, "model": Evil(path.with_name("made"))}, path)
+    torch.save(
+        {"experience": 0, "kind": checkpoint.KIND, "model": Evil(path.with_name("made"))}, path
+    )
 
 
 def _evil_pickle(path: Path) -> None:
@@ -189,7 +194,7 @@ def _a_tensor(path: Path) -> None:
 @pytest.mark.parametrize(
     "harm", [_cut, _garbage, _empty, _evil_torch_file, _evil_pickle, _someone_elses, _a_tensor]
 )
-def test_a_checkpoint_that_is_none_is_named_and_runs_no_code(
+def test_a_file_that_is_no_checkpoint_is_named_and_runs_no_code(
     committed: Path, harm: Callable[[Path], None]
 ) -> None:
     harm(committed / checkpoint.NAME)

@@ -1,4 +1,4 @@
-"""The data of a run: every view of a sample is of the same image, made once, and bad options are named."""
+"""The data of a run: views of one image, made once; bad options are named."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The token cache: everything is tokenized once, and a file is there whole or not at all."""
+"""The token cache: images are tokenized once, and a file is written whole or not at all."""
 
 import os
 from collections.abc import Callable
@@ -22,7 +22,9 @@ class Counting:
     """A real tokenizer that counts the images it encodes; it breaks off after `last` of them."""
 
     def __init__(self, inner: BundledTokenizer, last: float = float("inf")) -> None:
-        self.inner, self.last, self.images = inner, last, 0
+        self.inner = inner
+        self.last = last
+        self.images = 0
 
     def __getattr__(self, name: str) -> object:
         return getattr(self.inner, name)
@@ -36,18 +38,20 @@ class Counting:
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An image folder of 2 classes with 3 train and 1 val images each, and an empty cache beside it."""
+    """An image folder of 2 classes with 3 train and 1 val images each, and an empty cache."""
     monkeypatch.setenv("SEIT_CL_CACHE", str(tmp_path / "cache"))
     return write_fractals(tmp_path / "fractals", 2, 3, 1, 32)
 
 
 def files(root: Path) -> list[Path]:
-    """What lies in the token cache."""
+    """The files of the token cache."""
     return sorted((root.parent / "cache" / "tokens").glob("*"))
 
 
 def test_tokens_are_those_of_the_images_in_the_datasets_order(root: Path) -> None:
-    dataset, tokenizer, reported = open_folder(root), from_file(), []
+    dataset = open_folder(root)
+    tokenizer = from_file()
+    reported: list[int] = []
     train, val = cached_tokens(dataset, tokenizer, 32, reported.append)
     assert torch.equal(train, tokenizer.encode(load_images(dataset.train.paths, 32)))
     assert torch.equal(val, tokenizer.encode(load_images(dataset.val.paths, 32)))
@@ -55,13 +59,13 @@ def test_tokens_are_those_of_the_images_in_the_datasets_order(root: Path) -> Non
 
 
 def test_the_second_time_nothing_is_tokenized(root: Path) -> None:
-    first, second = Counting(from_file()), Counting(from_file())
-    made, found = (
-        cached_tokens(open_folder(root), first, 32),
-        cached_tokens(open_folder(root), second, 32),
-    )
+    first = Counting(from_file())
+    second = Counting(from_file())
+    written = cached_tokens(open_folder(root), first, 32)
+    read = cached_tokens(open_folder(root), second, 32)
     assert (first.images, second.images) == (8, 0)
-    assert all(torch.equal(a, b) and a.dtype == b.dtype for a, b in zip(made, found, strict=True))
+    for expected, tokens in zip(written, read, strict=True):
+        assert torch.equal(tokens, expected) and tokens.dtype == expected.dtype
 
 
 def test_a_changed_image_makes_a_new_file(root: Path) -> None:

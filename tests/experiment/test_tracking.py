@@ -27,8 +27,8 @@ def test_tensorboard_shows_the_accuracies_of_the_results_at_the_steps_of_the_exp
     events = EventAccumulator(str(folder / "tracking"))
     events.Reload()
     shown = events.Scalars("test/accuracy_seen")
-    wanted = metrics.accuracy_seen(pd.read_csv(folder / "accuracy.csv"))
-    assert [event.value for event in shown] == pytest.approx(list(wanted))
+    expected = metrics.accuracy_seen(pd.read_csv(folder / "accuracy.csv"))
+    assert [event.value for event in shown] == pytest.approx(list(expected))
     assert shown[-1].step == run_files.read_runs(tmp_path)[0].get("steps")
     assert events.Scalars("memory/exemplars")[-1].value == run_files.read_runs(tmp_path)[0].get(
         "exemplars"
@@ -36,7 +36,7 @@ def test_tensorboard_shows_the_accuracies_of_the_results_at_the_steps_of_the_exp
     assert len(events.Scalars("train/loss")) == shown[-1].step // 10
 
 
-def test_a_tracker_moves_no_number(tmp_path: Path) -> None:
+def test_a_tracker_changes_no_number(tmp_path: Path) -> None:
     run_grid(expand(parse(OPTIONS)), tmp_path / "a", Console(quiet=True), "tensorboard")
     run_grid(expand(parse(OPTIONS)), tmp_path / "b", Console(quiet=True))
     with_it, without = (pd.read_csv(run_folder(tmp_path / name) / "accuracy.csv") for name in "ab")

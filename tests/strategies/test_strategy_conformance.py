@@ -233,7 +233,7 @@ def test_the_pixel_learner_runs_it_too(data: RunData, tmp_path: Path, strategy: 
 
 @every_strategy_slowly
 def test_it_learns(data: RunData, tmp_path: Path, strategy: str) -> None:
-    """An accuracy of 0.5 is two colours of four: all but the last two forgotten; a guess has 0.25."""
+    """Forgetting all but the last two of four colours gives 0.5, and guessing 0.25."""
     options = {"epochs": 3, "learning_rate": 1e-3, "cutmix_p": 0.0}
     ended = run(data, tmp_path / "run", strategy=strategy, **options)
     first = ended.run.accuracy.query("after_experience == after_experience.min()")

@@ -97,7 +97,7 @@ def documented_example() -> str:
 
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A package on the path with the documented strategy and its entry point, as pip lays it out."""
+    """A package on the path with the documented strategy and its entry point, as installed."""
     site = tmp_path / "site"
     metadata = site / "weighted_replay-1.0.dist-info"
     metadata.mkdir(parents=True)
