@@ -22,6 +22,7 @@ from seit_cl.core.progress import ImageBar, progress_bars
 from seit_cl.data.scenario_recipe import preset_text
 from seit_cl.experiment.events import ExperienceInfo, StepInfo
 from seit_cl.experiment.experiment import Experiment
+from seit_cl.experiment.modality import MODALITIES, build_modality
 from seit_cl.experiment.run_data import RunData
 from seit_cl.experiment.tracking import Kind, open_tracker
 from seit_cl.grid import expand, is_finished, parse, preset_options, run_folder
@@ -107,18 +108,18 @@ def open_data(configs: list[RunConfig], out: Path, bar: Progress) -> RunData:
         console.print(
             f"warning: {len(dataset.skipped)} unreadable images are left out: {names}", markup=False
         )
-    need_tokenizer = any(c.learner == "tokens" for c in configs)
+    need_tokenizer = any(MODALITIES[c.learner].uses_tokenizer for c in configs)
     for run in run_files.read_runs(out) if out.is_dir() else []:
         for name, value in data.identity.items():
             matters = name != "tokenizer_identity" or (
-                need_tokenizer and run.config.get("learner") == "tokens"
+                need_tokenizer and "tokenizer_identity" in run.environment
             )
             if matters and run.environment.get(name, value) != value:
                 raise UserError(
                     f"--out {out}: {run.run_id} was made with another {name}; choose another --out"
                 )
     for learner in {c.learner: None for c in configs}:
-        data.prepare(learner)
+        build_modality(learner, data).prepare()
     return data
 
 

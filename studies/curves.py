@@ -28,6 +28,7 @@ from seit_cl.core.machine import machine_line, torch_threads
 from seit_cl.experiment.build import choose_precision
 from seit_cl.experiment.events import StepInfo
 from seit_cl.experiment.experiment import Experiment
+from seit_cl.experiment.modality import MODALITIES
 from seit_cl.experiment.run_data import RunData
 from seit_cl.reporting.markdown import table
 from seit_cl.tokenizers._picture import save_png
@@ -107,10 +108,8 @@ def configs(options: Options) -> list[RunConfig]:
             device=options.device,
         )
         crops = options.token_crop if learner == "tokens" else options.pixel_crop
-        found += [
-            replace(base, **{"token_rrc" if learner == "tokens" else "pixel_rrc": crop})
-            for crop in crops
-        ]
+        crop_option = MODALITIES[learner].crop_option
+        found += [replace(base, **{crop_option: crop}) for crop in crops]
     return found
 
 
@@ -120,7 +119,7 @@ def curve(config: RunConfig, data: RunData, after: Container[int] | None = None)
 
     def watch(now: StepInfo) -> None:
         if now.step == now.steps and (after is None or now.epoch + 1 in after):
-            predicted = run.learner.predict(data.test(config.learner))
+            predicted = run.learner.predict(run.modality.test_inputs())
             accuracy.append(float((predicted == run.test_labels).float().mean()))
             run.learner.model.train()
 
@@ -132,8 +131,9 @@ def curve(config: RunConfig, data: RunData, after: Container[int] | None = None)
 
 def key(config: RunConfig, data: RunData) -> dict[str, Any]:
     """What tells a curve from others."""
-    crop = config.token_rrc if config.learner == "tokens" else config.pixel_rrc
-    identity = data.tokenizer.identity if config.learner == "tokens" else ""
+    modality = MODALITIES[config.learner]
+    crop = getattr(config, modality.crop_option)
+    identity = data.tokenizer.identity if modality.uses_tokenizer else ""
     values = (
         data.dataset.name,
         identity,

@@ -191,7 +191,7 @@ def run_ours(options: Options, case: Case, data: RunData) -> dict[str, Any]:
         run.run()
     rows = pd.DataFrame(run.accuracy).groupby(["after_experience", "experience"])["correct"].sum()
     correct = [[int(rows[step, e]) for e in range(step + 1)] for step in range(len(run.stream))]
-    predicted = run.learner.predict(data.test("tokens")[torch.cat(run.stream.test)]).tolist()
+    predicted = run.learner.predict(data.test_tokens[torch.cat(run.stream.test)]).tolist()
     held = 0 if run.memory is None else len(run.memory)
     outcome = avalanche.Outcome(
         correct, [len(ids) for ids in run.stream.test], predicted, run.learner.total_steps, held
@@ -211,10 +211,8 @@ def run_avalanche(options: Options, case: Case, data: RunData) -> dict[str, Any]
         return ours.learner.augment(raw, None, train=False), labels[ids]
 
     task = avalanche.Task(
-        train=[embedded(data.raw("tokens", ids), ids, ours.labels) for ids in ours.stream.train],
-        test=[
-            embedded(data.test("tokens")[ids], ids, ours.test_labels) for ids in ours.stream.test
-        ],
+        train=[embedded(data.tokens(ids), ids, ours.labels) for ids in ours.stream.train],
+        test=[embedded(data.test_tokens[ids], ids, ours.test_labels) for ids in ours.stream.test],
         model=model,
         optimisation=optimisation(config),
         new_optimizer=OPTIMIZERS[case.optimizer],

@@ -13,6 +13,7 @@ from helpers.tokenizer_samples import bundled, untrained
 from seit_cl.config import RunConfig
 from seit_cl.core.errors import UserError
 from seit_cl.experiment.experiment import Experiment
+from seit_cl.experiment.modality import build_modality
 from seit_cl.experiment.run_data import RunData
 from seit_cl.results.run_files import read_run
 from seit_cl.tokenizers.commands.encode import Encode, encode_command
@@ -54,7 +55,7 @@ def run(folder: Path, **options: Any) -> Path:
     """A finished run's folder."""
     config = RunConfig(**{**SHORT, **options})
     data = RunData(config)
-    data.prepare(config.learner)
+    build_modality(config.learner, data).prepare()
     Experiment(config, data, folder).run()
     return folder
 
@@ -174,7 +175,7 @@ def test_what_needs_images_is_one_line_before_any_training(
 
 def test_pixels_and_files_are_refused_by_name(tokens: Path) -> None:
     data, ids = RunData(RunConfig(data_root=tokens)), torch.tensor([0])
-    for call in (data.pixels, data.read, data.files, lambda ids: data.test("pixels")):
+    for call in (data.pixels, data.read, data.files, lambda ids: data.test_pixels):
         with pytest.raises(UserError, match="pixels: needs images"):
             call(ids)
 

@@ -32,10 +32,10 @@ from seit_cl.experiment.build import (
     build_strategy,
     build_stream,
     optimisation,
-    retokenize,
 )
 from seit_cl.experiment.events import ExperienceInfo, StepInfo
 from seit_cl.experiment.metadata import Phase, Training, environment, run_metadata
+from seit_cl.experiment.modality import build_modality
 from seit_cl.experiment.run_data import RunData
 from seit_cl.formats.base import FittedFormat
 from seit_cl.learner.batches import BatchMaker, MemoryLoader, ReplayLoader
@@ -83,6 +83,7 @@ class Experiment:
         self.command = command
         self.new_optimizer = new_optimizer
         self.device = choose_device(config.device)
+        self.modality = build_modality(config.learner, data)
         self.strategy = build_strategy(config)
         if stream is None:
             stream = build_stream(config, data.dataset, self.strategy)
@@ -238,7 +239,7 @@ class Experiment:
         replay_batch = 0 if self.strategy.avalanche_plugins else config.replay_batch
         return ReplayLoader(
             maker,
-            partial(self.data.raw, config.learner),
+            self.modality.train_inputs,
             ids,
             self.labels[ids],
             config.batch,
@@ -266,7 +267,7 @@ class Experiment:
             for part in ids.split(OFFER_CHUNK):
                 extras = {}
                 if self.memory.exemplar_fields:
-                    raw = self.data.raw(self.config.learner, part)
+                    raw = self.modality.train_inputs(part)
                     extras = self.strategy.extras(raw, self.learner)
                 self.memory.offer(self._samples(part), extras)
             counts = self.memory.counts_per_class().tolist()
@@ -279,7 +280,7 @@ class Experiment:
         """Train set indices (n,) in the order in which the selection policy wants them offered."""
         if not memory.best_first:
             return ids
-        features = self.learner.raw_features(self.data.raw(self.config.learner, ids))
+        features = self.learner.raw_features(self.modality.train_inputs(ids))
         return ids[best_first(features, self.labels[ids])]
 
     def _fit_format(self, memory: ByteBudgetBuffer, ids: Tensor) -> None:
@@ -299,7 +300,7 @@ class Experiment:
         # A joined stream's last experience ends where the stream's last one does.
         position = experience + len(self.stream) - len(self.training_stream)
         with self._timed("test"):
-            raw = self.data.test(self.config.learner)
+            raw = self.modality.test_inputs()
             for tested in range(position + 1):
                 self._test_experience(position, tested, raw)
 
@@ -339,7 +340,7 @@ class Experiment:
         """Restore the last commit; returns the experience to continue with."""
         transform = None
         if self.memory is not None:
-            transform = retokenize(self.config, self.data, self.memory.fmt.domain)
+            transform = self.modality.transform_of(self.memory.fmt)
         entropy_model = self.data.tokenizer.entropy_model
         restored = checkpoint.restore(self.run_dir, transform, self.device, entropy_model)
         if restored is None:

@@ -15,6 +15,7 @@ from torch import nn
 from seit_cl import __version__
 from seit_cl.config import RunConfig
 from seit_cl.experiment.build import choose_precision
+from seit_cl.experiment.modality import MODALITIES
 from seit_cl.experiment.run_data import RunData
 from seit_cl.formats.base import FittedFormat
 from seit_cl.memory.buffer import ByteBudgetBuffer
@@ -152,7 +153,7 @@ def codec_bytes(config: RunConfig, data: RunData, memory: ByteBudgetBuffer | Non
 
 def uses_tokenizer(config: RunConfig) -> bool:
     """True unless the learner is a pixel learner, which takes no exemplars of tokens either."""
-    return config.learner == "tokens"
+    return MODALITIES[config.learner].uses_tokenizer
 
 
 def environment(

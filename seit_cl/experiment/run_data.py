@@ -1,4 +1,7 @@
-"""The data of a run: dataset, tokens and pixels of both splits, as the learner and the memory see them."""
+"""The data of a run: dataset, tokenizer, and the tokens and pixels of both splits.
+
+Shapes: B samples, N images of a split, G x H x W a token grid, S the image side in pixels.
+"""
 
 from __future__ import annotations
 
@@ -17,109 +20,65 @@ from seit_cl.data.folder import check_images
 from seit_cl.data.fractals import open_fractals
 from seit_cl.data.holdout import DEFAULT_HOLDOUT
 from seit_cl.data.images import load_images, native_resolution
-from seit_cl.data.scenario_recipe import build_recipe
+from seit_cl.data.scenario_recipe import Progress, build_recipe, no_progress
 from seit_cl.data.token_dataset import TokenDataset, holds_tokens, open_tokens
 from seit_cl.experiment.token_cache import cached_tokens, tokenizing_time
 from seit_cl.tokenizers import DEFAULT_TOKENIZER, Tokenizer, open_tokenizer
 from seit_cl.tokenizers._stored import tokenizer_behind
 
+SMALLEST_SIDE = 32  # pixels
+
+
+def _no_progress(action: str, done: int, total: int) -> None:
+    """Take a report of progress and do nothing."""
+
 
 class RunData:
-    """Dataset and tokenizer of a run; tokens and pixels are made when first asked for. A SampleSource over the train set.
+    """Dataset and tokenizer of a run; tokens and pixels are loaded on first use.
+
+    It is the SampleSource of the train split: its methods take ids (B,) int64 of train samples.
 
     Args:
-        config: data root, resolution, tokenizer.
-        progress: called with what is being made ("tokenizing" or "reading images"), images done, images in all.
+        config: gives data root, scenario, resolution and tokenizer.
+        progress: called with an action such as "tokenizing", images done, and images in all.
 
     Raises:
         UserError: bad data root, resolution or tokenizer file.
     """
 
     def __init__(
-        self,
-        config: RunConfig,
-        progress: Callable[[str, int, int], None] = lambda what, done, total: None,
+        self, config: RunConfig, progress: Callable[[str, int, int], None] = _no_progress
     ) -> None:
         self._progress = progress
         self.dataset = open_dataset(config, lambda done, total: progress("converting", done, total))
-        self.tokenizer = tokenizer_of(config, self.dataset)
-        self.resolution = config.resolution or native_side(self.dataset)
-        if self.resolution < 32 or self.resolution % self.tokenizer.stride:
+        self.tokenizer = _open_tokenizer(config, self.dataset)
+        native_side = _native_side(self.dataset)
+        self.resolution = config.resolution or native_side
+        stride = self.tokenizer.stride
+        if self.resolution < SMALLEST_SIDE or self.resolution % stride:
             raise UserError(
-                f"--resolution {self.resolution}: must be a multiple of {self.tokenizer.stride} from 32 px up"
+                f"--resolution {self.resolution}: must be a multiple of {stride} from "
+                f"{SMALLEST_SIDE} px up"
             )
-        if not self.dataset.has_images and self.resolution != native_side(self.dataset):
+        if not self.dataset.has_images and self.resolution != native_side:
             raise UserError(
-                f"--resolution {self.resolution}: {self.dataset.root} holds tokens of {native_side(self.dataset)} px"
+                f"--resolution {self.resolution}: {self.dataset.root} holds tokens of "
+                f"{native_side} px"
             )
-
-    @cached_property
-    def _tokens(self) -> tuple[Tensor, Tensor]:
-        if isinstance(self.dataset, TokenDataset):
-            return self.dataset.tokens()
-        done, total = 0, len(self.dataset.train) + len(self.dataset.val)
-
-        def more(images: int) -> None:
-            nonlocal done
-            done += images
-            self._progress("tokenizing", done, total)
-
-        return cached_tokens(self.dataset, self.tokenizer, self.resolution, more)
-
-    def tokenizing(self) -> tuple[float, int] | None:
-        """Seconds that tokenizing both splits took, once for all runs, and threads; None where that was not noted."""
-        if isinstance(self.dataset, TokenDataset):
-            return None
-        return tokenizing_time(self.dataset, self.tokenizer, self.resolution)
-
-    @cached_property
-    def _train_pixels(self) -> Tensor | None:
-        if len(self.dataset.train) * 3 * self.resolution**2 > MAIN_MEMORY:
-            return None
-        return self._load(self.dataset.train)
-
-    @cached_property
-    def _val_pixels(self) -> Tensor:
-        return self._load(self.dataset.val)
-
-    def require_images(self, what: str) -> None:
-        """Refuse what needs images where there are none; `what` says it, e.g. "--learner pixels".
-
-        Raises:
-            UserError: the dataset holds tokens alone.
-        """
-        if not self.dataset.has_images:
-            raise UserError(
-                f"{what}: needs images, and {self.dataset.root} holds tokens alone; use --learner tokens and "
-                "--format tokens, or give a folder of images"
-            )
-
-    def _paths(self, split: Split) -> list[Path]:
-        self.require_images("pixels")
-        return split.paths
-
-    def _load(self, split: Split) -> Tensor:
-        show, paths = self._progress, self._paths(split)
-        show("reading images", 0, len(paths))
-        return load_images(
-            paths, self.resolution, progress=lambda done: show("reading images", done, len(paths))
-        )
 
     @property
     def identity(self) -> dict[str, str]:
-        """What tells these images and this tokenizer from others."""
+        """Identities of the images and of the tokenizer, which results of one folder share."""
         return {
             "dataset_identity": self.dataset.identity,
             "tokenizer_identity": self.tokenizer.identity,
         }
 
-    def prepare(self, learner: str) -> None:
-        """Make what a learner ("tokens" or "pixels") trains and is tested on, so that a bad image shows before training."""
-        if learner == "pixels":
-            self.require_images("--learner pixels")
-        self.test(learner)
-        if learner == "pixels":
-            _ = self._train_pixels
+    @property
+    def grid(self) -> tuple[int, int, int]:
+        """Shape (G, H, W) of a token grid."""
+        side = self.resolution // self.tokenizer.stride
+        return self.tokenizer.codebook.shape[0], side, side
 
     def tokens(self, ids: Tensor) -> Tensor:
         """Token grids (B, G, H, W) int16 of train samples (B,)."""
@@ -130,48 +89,111 @@ class RunData:
         return self.read(ids) if self._train_pixels is None else self._train_pixels[ids]
 
     def read(self, ids: Tensor) -> Tensor:
-        """The same as `pixels`, read from the files and not kept: for a few."""
+        """Images (B, 3, S, S) uint8 of a few train samples (B,), read without caching."""
         paths = self._paths(self.dataset.train)
         return load_images([paths[i] for i in ids.tolist()], self.resolution)
 
     def files(self, ids: Tensor) -> list[bytes]:
-        """The original files of train samples (B,)."""
+        """Bytes of the original files of train samples (B,)."""
         paths = self._paths(self.dataset.train)
         return [paths[i].read_bytes() for i in ids.tolist()]
 
     def shown(self, ids: Tensor) -> Tensor:
-        """Images (B, 3, S, S) uint8 of a few train samples (B,), for people; where there are none, what tokens give back."""
-        return (
-            self.read(ids) if self.dataset.has_images else self.tokenizer.decode(self.tokens(ids))
-        )
+        """Images (B, 3, S, S) uint8 of a few train samples (B,), for people to look at.
 
-    def raw(self, learner: str, ids: Tensor) -> Tensor:
-        """What a learner ("tokens" or "pixels") trains on, of train samples (B,)."""
-        return self.tokens(ids) if learner == "tokens" else self.pixels(ids)
-
-    def test(self, learner: str) -> Tensor:
-        """What a learner is tested on: the whole val split (N, ...)."""
-        return self._tokens[1] if learner == "tokens" else self._val_pixels
+        They are decoded from tokens where the dataset has no images.
+        """
+        if self.dataset.has_images:
+            return self.read(ids)
+        return self.tokenizer.decode(self.tokens(ids))
 
     @property
-    def grid(self) -> tuple[int, int, int]:
-        """(G, H, W) of a token grid."""
-        side = self.resolution // self.tokenizer.stride
-        return self.tokenizer.codebook.shape[0], side, side
+    def test_tokens(self) -> Tensor:
+        """Token grids (N, G, H, W) int16 of the val split."""
+        return self._tokens[1]
+
+    @cached_property
+    def test_pixels(self) -> Tensor:
+        """Images (N, 3, S, S) uint8 of the val split."""
+        return self._load(self.dataset.val)
+
+    def preload_pixels(self) -> None:
+        """Load the train images, where main memory can hold them."""
+        _ = self._train_pixels
+
+    def require_images(self, needed_by: str) -> None:
+        """Refuse what needs images where there are none.
+
+        Args:
+            needed_by: starts the message, e.g. "--learner pixels".
+
+        Raises:
+            UserError: the dataset holds tokens alone.
+        """
+        if not self.dataset.has_images:
+            raise UserError(
+                f"{needed_by}: needs images, and {self.dataset.root} holds tokens alone; use "
+                "--learner tokens and --format tokens, or give a folder of images"
+            )
+
+    def tokenizing(self) -> tuple[float, int] | None:
+        """Seconds that tokenizing both splits took, once for all runs, and the number of threads.
+
+        None where the time is not on record.
+        """
+        if isinstance(self.dataset, TokenDataset):
+            return None
+        return tokenizing_time(self.dataset, self.tokenizer, self.resolution)
+
+    @cached_property
+    def _tokens(self) -> tuple[Tensor, Tensor]:
+        """Tokens of the train and of the val split."""
+        if isinstance(self.dataset, TokenDataset):
+            return self.dataset.tokens()
+        done = 0
+        total = len(self.dataset.train) + len(self.dataset.val)
+
+        def advance(images: int) -> None:
+            nonlocal done
+            done += images
+            self._progress("tokenizing", done, total)
+
+        return cached_tokens(self.dataset, self.tokenizer, self.resolution, advance)
+
+    @cached_property
+    def _train_pixels(self) -> Tensor | None:
+        """Images of the train split; None where they do not fit in main memory."""
+        if len(self.dataset.train) * 3 * self.resolution**2 > MAIN_MEMORY:
+            return None
+        return self._load(self.dataset.train)
+
+    def _paths(self, split: Split) -> list[Path]:
+        self.require_images("pixels")
+        return split.paths
+
+    def _load(self, split: Split) -> Tensor:
+        paths = self._paths(split)
+
+        def report(done: int) -> None:
+            self._progress("reading images", done, len(paths))
+
+        report(0)
+        return load_images(paths, self.resolution, progress=report)
 
 
-def open_dataset(
-    config: RunConfig, progress: Callable[[int, int], None] = lambda done, total: None
-) -> Dataset:
-    """The folder, the token file or the SeiT release at data_root, or the built-in fractals: what the scenario selects of it,
-    with every image that is in it looked at.
+def open_dataset(config: RunConfig, progress: Progress = no_progress) -> Dataset:
+    """Open the data at data_root, or the built-in fractals, and check every selected image.
 
     Args:
-        config: says which.
-        progress: called with images done and images in all while a release is converted, or the scenario makes images.
+        config: gives data root, scenario and held-out split.
+        progress: called while a release is converted or the scenario makes images.
+
+    Returns:
+        What the scenario selects of the data.
 
     Raises:
-        UserError: data that cannot be read or lacks what the scenario needs, or a split asked for where there is one.
+        UserError: data that cannot be read or lacks what the scenario needs, or options of a
+            held-out split for data that has a val split.
     """
     recipe = build_recipe(config.scenario)
     dataset = list_dataset(config, progress)
@@ -180,18 +202,18 @@ def open_dataset(
     dataset = recipe.select(dataset, progress)
     if config.holdout != DEFAULT_HOLDOUT and not dataset.held_out:
         raise UserError(
-            f"--val-fraction, --split-seed: {dataset.root} has a val split of its own; leave them out"
+            f"--val-fraction, --split-seed: {dataset.root} has a val split of its own; "
+            "leave them out"
         )
     return check_images(dataset, config.skip_bad_images)
 
 
-def list_dataset(
-    config: RunConfig, progress: Callable[[int, int], None] = lambda done, total: None
-) -> Dataset:
-    """All of the data at data_root, or the built-in fractals; images are listed, and not looked at.
+def list_dataset(config: RunConfig, progress: Progress = no_progress) -> Dataset:
+    """List all of the data at data_root, or the built-in fractals, without opening an image.
 
     Args:
-        config, progress: as in `open_dataset`.
+        config: gives data root, scenario and held-out split.
+        progress: called while a release is converted.
 
     Raises:
         UserError: data that cannot be listed.
@@ -203,18 +225,18 @@ def list_dataset(
     return build_recipe(config.scenario).list_dataset(config.data_root, config.holdout)
 
 
-def native_side(dataset: Dataset) -> int:
-    """The image side in pixels that a dataset has of its own."""
+def _native_side(dataset: Dataset) -> int:
+    """Image side in pixels of a dataset before any resizing."""
     if isinstance(dataset, TokenDataset):
         return dataset.file.grid[1] * dataset.file.metadata.stride
     return native_resolution(dataset)
 
 
-def tokenizer_of(config: RunConfig, dataset: Dataset) -> Tokenizer:
-    """The run's tokenizer, on the learner's device, which tokenizes fastest.
+def _open_tokenizer(config: RunConfig, dataset: Dataset) -> Tokenizer:
+    """Open the run's tokenizer on the learner's device, where it is fastest.
 
     Raises:
-        UserError: a bad spec or file, another tokenizer than made the token file, or CUDA asked for and absent.
+        UserError: a bad spec or file, a tokenizer that did not make the token file, or no CUDA.
     """
     device = choose_device(config.device)
     if isinstance(dataset, TokenDataset):

@@ -1,4 +1,4 @@
-"""The token cache: a dataset's tokens, computed once and kept in a safetensors file."""
+"""The token cache: a dataset is tokenized once, into a safetensors file for all later runs."""
 
 from __future__ import annotations
 
@@ -24,86 +24,86 @@ def cached_tokens(
     dataset: Dataset,
     tokenizer: Tokenizer,
     resolution: int,
-    done: Callable[[int], None] = lambda images: None,
+    progress: Callable[[int], None] = lambda images: None,
 ) -> tuple[Tensor, Tensor]:
-    """Tokens of the train and the val split, from the cache where they are there.
+    """Read the tokens of the train and val split from the cache, or compute and store them.
 
     Args:
         dataset: its manifest is part of the key.
         tokenizer: its identity is part of the key.
         resolution: image side S in pixels.
-        done: called with 0 when tokenizing starts, then with the number of images tokenized since the last call.
+        progress: called with 0 when tokenizing starts, then with the number of images tokenized
+            since the last call.
 
     Returns:
-        (N, G, H, W) int16 of train and of val.
+        Tokens of train and of val, each (N, G, H, W) int16.
 
     Raises:
         UserError: the cache folder cannot be written.
     """
-    path = _path(dataset, tokenizer, resolution)
-    found = _read(path, dataset)
-    if found is not None:
-        return found
-    with _writable(path.parent):
+    path = _cache_path(dataset, tokenizer, resolution)
+    cached = _read(path, dataset)
+    if cached is not None:
+        return cached
+    with _write_errors(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-    done(0)
-    began = time.monotonic()
-    tensors = {
-        "train": encode_files(dataset.train.paths, tokenizer, resolution, done),
-        "val": encode_files(dataset.val.paths, tokenizer, resolution, done),
+    progress(0)
+    started = time.monotonic()
+    train = encode_files(dataset.train.paths, tokenizer, resolution, progress)
+    val = encode_files(dataset.val.paths, tokenizer, resolution, progress)
+    metadata = {
+        "seconds": f"{time.monotonic() - started:.3f}",
+        "cores": str(torch.get_num_threads()),
     }
-    with _writable(path.parent):
-        write_atomic(
-            path,
-            save(
-                tensors,
-                {
-                    "seconds": f"{time.monotonic() - began:.3f}",
-                    "cores": str(torch.get_num_threads()),
-                },
-            ),
-        )
-    return tensors["train"], tensors["val"]
+    with _write_errors(path.parent):
+        write_atomic(path, save({"train": train, "val": val}, metadata))
+    return train, val
 
 
 def tokenizing_time(
     dataset: Dataset, tokenizer: Tokenizer, resolution: int
 ) -> tuple[float, int] | None:
-    """Seconds that tokenizing a cached dataset took, reading its files included, and threads that it could use; None where it
-    was not noted."""
+    """Time that tokenizing a cached dataset took, with the reading of its files.
+
+    Returns:
+        Seconds and the number of threads; None where the cache has no record of them.
+    """
     try:
-        with safe_open(str(_path(dataset, tokenizer, resolution)), framework="pt") as file:
-            noted = file.metadata() or {}
+        path = _cache_path(dataset, tokenizer, resolution)
+        with safe_open(str(path), framework="pt") as file:
+            metadata = file.metadata() or {}
     except (SafetensorError, OSError):
         return None
-    return (float(noted["seconds"]), int(noted["cores"])) if "seconds" in noted else None
+    if "seconds" not in metadata:
+        return None
+    return float(metadata["seconds"]), int(metadata["cores"])
 
 
-def _path(dataset: Dataset, tokenizer: Tokenizer, resolution: int) -> Path:
-    return (
-        cache_folder()
-        / "tokens"
-        / f"{dataset.manifest}-{tokenizer.identity}-{resolution}.safetensors"
-    )
+def _cache_path(dataset: Dataset, tokenizer: Tokenizer, resolution: int) -> Path:
+    name = f"{dataset.manifest}-{tokenizer.identity}-{resolution}.safetensors"
+    return cache_folder() / "tokens" / name
 
 
 def _read(path: Path, dataset: Dataset) -> tuple[Tensor, Tensor] | None:
-    """Train and val tokens of a cache file; None where it is absent or damaged, so that it is made again."""
+    """Train and val tokens of a cache file; None where it is absent or damaged."""
     try:
         with safe_open(str(path), framework="pt") as file:
-            train, val = file.get_tensor("train"), file.get_tensor("val")
+            train = file.get_tensor("train")
+            val = file.get_tensor("val")
     except (SafetensorError, OSError):
         return None
-    return (
-        (train, val) if (len(train), len(val)) == (len(dataset.train), len(dataset.val)) else None
-    )
+    if len(train) != len(dataset.train) or len(val) != len(dataset.val):
+        return None
+    return train, val
 
 
 @contextmanager
-def _writable(folder: Path) -> Iterator[None]:
-    """What the system refuses becomes one line that names the folder."""
+def _write_errors(folder: Path) -> Iterator[None]:
+    """Turn errors of the file system into one line that names the cache folder."""
     try:
         yield
     except OSError as error:
         problem = f"{folder}: the token cache cannot be written ({error.strerror or error})"
-        raise UserError(f"{problem}; set SEIT_CL_CACHE to a folder with room") from error
+        raise UserError(
+            f"{problem}; set SEIT_CL_CACHE to a folder with enough free space"
+        ) from error

@@ -9,6 +9,7 @@ from helpers.tokenizer_samples import bundled
 from seit_cl.config import RunConfig
 from seit_cl.core.errors import UserError
 from seit_cl.experiment import run_data
+from seit_cl.experiment.modality import build_modality
 from seit_cl.experiment.run_data import RunData
 
 IDS = torch.tensor([3, 0, 77, 3])
@@ -21,17 +22,11 @@ def data(fractals: Path) -> RunData:
 
 def test_a_samples_tokens_are_those_of_its_pixels(data: RunData) -> None:
     assert torch.equal(data.tokens(IDS), bundled().encode(data.pixels(IDS)))
-    assert torch.equal(data.test("tokens"), bundled().encode(data.test("pixels")))
+    assert torch.equal(data.test_tokens, bundled().encode(data.test_pixels))
 
 
 def test_a_samples_files_are_the_originals(data: RunData) -> None:
     assert data.files(IDS) == [data.dataset.train.paths[i].read_bytes() for i in IDS.tolist()]
-
-
-def test_each_learner_gets_its_own_view(data: RunData) -> None:
-    assert torch.equal(data.raw("tokens", IDS), data.tokens(IDS))
-    assert torch.equal(data.raw("pixels", IDS), data.pixels(IDS))
-    assert data.pixels(IDS).shape == (4, 3, 64, 64) and data.pixels(IDS).dtype == torch.uint8
 
 
 @pytest.mark.parametrize("resolution", [0, 32, 96])
@@ -50,10 +45,10 @@ def test_pixels_that_do_not_fit_in_memory_are_read_when_asked_for(
 
 
 def test_the_second_run_on_the_same_data_tokenizes_nothing(data: RunData, fractals: Path) -> None:
-    data.prepare("tokens")
+    build_modality("tokens", data).prepare()
     reported: list[str] = []
     again = RunData(RunConfig(data_root=fractals), lambda what, done, total: reported.append(what))
-    again.prepare("tokens")
+    build_modality("tokens", again).prepare()
     assert torch.equal(again.tokens(IDS), data.tokens(IDS)) and reported == []
 
 
@@ -66,8 +61,8 @@ def test_progress_ends_at_all_images(
         RunConfig(data_root=fractals),
         lambda what, done, total: reported.update({(what, total): done}),
     )
-    data.prepare("tokens")
-    data.prepare("pixels")
+    build_modality("tokens", data).prepare()
+    build_modality("pixels", data).prepare()
     assert reported == {
         ("tokenizing", 110): 110,
         ("reading images", 30): 30,

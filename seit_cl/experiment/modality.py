@@ -1,0 +1,165 @@
+"""The learner's modalities: a token learner sees token grids, a pixel learner sees images.
+
+A modality answers every question on which the two differ: what the learner trains on and is tested
+on, its stem and augmentation, and the formats that it can replay. B is a batch, N the val split,
+G x H x W a token grid, S the image side in pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import ClassVar, Protocol
+
+from torch import Tensor, nn
+
+from seit_cl.config import RunConfig
+from seit_cl.core.errors import UserError
+from seit_cl.experiment.run_data import RunData
+from seit_cl.formats import ExemplarFormat
+from seit_cl.learner.augment.pixels import PixelAugment
+from seit_cl.learner.augment.tokens import TokenAugment
+from seit_cl.learner.vit import StemSettings, pixel_stem, token_stem
+
+
+class Modality(Protocol):
+    """Everything that depends on whether the learner sees tokens or pixels.
+
+    Attributes:
+        uses_tokenizer: whether the tokenizer has a part in such a run.
+        crop_option: name of the option that sets the smallest area of the random crop.
+        replays: domains of the formats that the learner can replay.
+        channels: of the model's input.
+    """
+
+    uses_tokenizer: ClassVar[bool]
+    crop_option: ClassVar[str]
+    replays: ClassVar[tuple[str, ...]]
+    channels: int
+
+    @property
+    def stem(self) -> StemSettings:
+        """Settings of the model's stem."""
+
+    def prepare(self) -> None:
+        """Load all inputs, so that bad data shows before training.
+
+        Raises:
+            UserError: the data has no such inputs.
+        """
+
+    def train_inputs(self, ids: Tensor) -> Tensor:
+        """Raw inputs (B, ...) of train samples (B,)."""
+
+    def test_inputs(self) -> Tensor:
+        """Raw inputs (N, ...) of the val split."""
+
+    def augment(self, options: RunConfig) -> nn.Module:
+        """Build the augmentation, from raw inputs to the model's."""
+
+    def check_format(self, fmt: ExemplarFormat) -> None:
+        """Refuse a format that the learner cannot replay.
+
+        Raises:
+            UserError: naming the format.
+        """
+
+    def transform_of(self, fmt: ExemplarFormat) -> Callable[[Tensor], Tensor] | None:
+        """The function from decoded exemplars to raw inputs; None where they are the same."""
+
+
+class TokenModality:
+    """Token grids (B, G, H, W) int16. Exemplars stored as pixels are tokenized again.
+
+    Args:
+        data: the run's.
+    """
+
+    uses_tokenizer: ClassVar[bool] = True
+    crop_option: ClassVar[str] = "token_rrc"
+    replays: ClassVar[tuple[str, ...]] = ("tokens", "pixels")
+
+    def __init__(self, data: RunData) -> None:
+        self.data = data
+        self.tokenizer = data.tokenizer
+        groups, _, dim = self.tokenizer.codebook.shape
+        self.channels = dim * groups if self.tokenizer.combine == "concat" else dim
+
+    @property
+    def stem(self) -> StemSettings:
+        return token_stem(self.data.grid[1])
+
+    def prepare(self) -> None:
+        self.test_inputs()
+
+    def train_inputs(self, ids: Tensor) -> Tensor:
+        return self.data.tokens(ids)
+
+    def test_inputs(self) -> Tensor:
+        return self.data.test_tokens
+
+    def augment(self, options: RunConfig) -> nn.Module:
+        tokenizer = self.tokenizer
+        return TokenAugment(
+            tokenizer.codebook, tokenizer.combine, options, self.stem.crop, tokenizer.mirror
+        )
+
+    def check_format(self, fmt: ExemplarFormat) -> None:
+        """Every format can be replayed."""
+
+    def transform_of(self, fmt: ExemplarFormat) -> Callable[[Tensor], Tensor] | None:
+        return self.tokenizer.encode if fmt.domain == "pixels" else None
+
+
+class PixelModality:
+    """Images (B, 3, S, S) uint8.
+
+    Args:
+        data: the run's.
+    """
+
+    uses_tokenizer: ClassVar[bool] = False
+    crop_option: ClassVar[str] = "pixel_rrc"
+    replays: ClassVar[tuple[str, ...]] = ("pixels",)
+    channels = 3
+
+    def __init__(self, data: RunData) -> None:
+        self.data = data
+
+    @property
+    def stem(self) -> StemSettings:
+        return pixel_stem(self.data.resolution)
+
+    def prepare(self) -> None:
+        self.data.require_images("--learner pixels")
+        self.test_inputs()
+        self.data.preload_pixels()
+
+    def train_inputs(self, ids: Tensor) -> Tensor:
+        return self.data.pixels(ids)
+
+    def test_inputs(self) -> Tensor:
+        return self.data.test_pixels
+
+    def augment(self, options: RunConfig) -> nn.Module:
+        return PixelAugment(self.stem.crop, options)
+
+    def check_format(self, fmt: ExemplarFormat) -> None:
+        if fmt.domain not in self.replays:
+            raise UserError(
+                f"--learner pixels cannot learn from {fmt.spec!r} exemplars; use jpeg or raw, or "
+                "--learner tokens"
+            )
+
+    def transform_of(self, fmt: ExemplarFormat) -> Callable[[Tensor], Tensor] | None:
+        return None
+
+
+MODALITIES: Mapping[str, type[TokenModality] | type[PixelModality]] = {
+    "tokens": TokenModality,
+    "pixels": PixelModality,
+}
+
+
+def build_modality(learner: str, data: RunData) -> Modality:
+    """Build the modality of a learner, "tokens" or "pixels", over a run's data."""
+    return MODALITIES[learner](data)
