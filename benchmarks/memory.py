@@ -1,8 +1,13 @@
-"""What an offered sample costs a memory of many records of unequal length, and whether who stays depends on length."""
+"""Cost of offering a sample to a memory of many records, and the fairness of its selection.
+
+The first part measures the time per sample while a memory fills and once it is full. The second
+part measures if the chance of a sample to stay depends on the length of its record.
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,17 +22,20 @@ from seit_cl.core.cli import run_command
 from seit_cl.data.samples import Samples
 from seit_cl.formats import FormatContext
 from seit_cl.formats._records import Records
-from seit_cl.memory import POLICIES, ByteBudgetBuffer
+from seit_cl.memory import ByteBudgetBuffer, TensorSpec, policy_names
 from seit_cl.reporting.markdown import page, publish, table, typed_command
 
 CLASSES = 100
-SHORTEST, LONGEST = (
-    20,
-    120,
-)  # bytes of a record, uniform between; about what entropy-coded 8 x 8 tokens take
-PIECE = 10_000  # samples timed together
-OFFER = 500  # samples offered at once, as a run does
+SHORTEST = 20  # bytes of a record, uniform up to LONGEST: about those of entropy-coded 8 x 8 tokens
+LONGEST = 120
 HALF = (SHORTEST + LONGEST) // 2
+LABEL_AND_LENGTH = 2  # bytes of an exemplar beside its record and its fields
+PIECE = 10_000  # samples timed together
+OFFER = 500  # samples offered at a time, as in a run
+STREAM = 4000  # samples offered to a memory of one class when selection is examined
+ROOM = 400  # exemplars that such a memory stores
+SAMPLE_ID = {"id": TensorSpec("int32", ())}  # field by which stored samples are recognised
+NO_SOURCE: Any = None  # the format below reads nothing but ids
 
 
 @dataclass(frozen=True)
@@ -37,156 +45,164 @@ class Options:
     exemplars: Annotated[int, tyro.conf.arg(help="records that the memory holds")] = 1_000_000
     turnovers: Annotated[
         float,
-        tyro.conf.arg(help="streams offered to the full memory, in multiples of its exemplars"),
+        tyro.conf.arg(help="samples offered to the full memory, in multiples of its exemplars"),
     ] = 1.0
     repeats: Annotated[
-        int, tyro.conf.arg(help="streams that the statistics of who stays are taken over")
+        int, tyro.conf.arg(help="streams from which the selection statistics are computed")
     ] = 200
-    write: Annotated[Path | None, tyro.conf.arg(help="file to write the page into")] = None
+    write: Annotated[Path | None, tyro.conf.arg(help="file to write the page to")] = None
 
 
-class Ready:
-    """A format whose records are ready, so that the memory's own work is all that takes time. A sample's id says its length."""
+class ReadyFormat:
+    """A format whose records exist already, so that only the memory's own work takes time.
+
+    The id of a sample determines the length of its record.
+    """
 
     domain = "tokens"
     spec = "ready"
     fixed_length = None
-    side_info, codec_bytes = b"", 0
+    side_info = b""
+    codec_bytes = 0
 
     def __init__(self) -> None:
-        self.lengths = torch.randint(
-            SHORTEST, LONGEST + 1, (1 << 16,), generator=torch.Generator().manual_seed(0)
-        )
+        generator = torch.Generator().manual_seed(0)
+        self.lengths = torch.randint(SHORTEST, LONGEST + 1, (1 << 16,), generator=generator)
         self.data = torch.zeros(LONGEST * OFFER, dtype=torch.uint8)
 
     def length(self, ids: Tensor) -> Tensor:
-        """Bytes (B,) of the records of ids."""
+        """Return the bytes (B,) of the records of ids (B,)."""
         return self.lengths[ids % len(self.lengths)]
 
     def encode(self, samples: Samples) -> Records:
-        """Records without content."""
+        """Return records without content."""
         lengths = self.length(samples.ids)
         return Records(self.data, lengths.cumsum(0) - lengths, lengths)
 
     def decode(self, records: Records) -> Tensor:
-        """Never asked for."""
-        raise NotImplementedError
+        """Return inputs without content."""
+        return torch.zeros(len(records), 1, 1, 1, dtype=torch.int16)
 
 
-def empty(
-    fmt: Ready, exemplars: int, policy: str, classes: int = CLASSES, seed: int = 0
+def empty_memory(
+    fmt: ReadyFormat,
+    exemplars: int,
+    policy: str,
+    classes: int = CLASSES,
+    seed: int = 0,
+    fields: Mapping[str, TensorSpec] | None = None,
 ) -> ByteBudgetBuffer:
-    """A memory with room for about so many exemplars."""
+    """Build a memory for about `exemplars` exemplars."""
     context = FormatContext(64, classes, 1024, (1, 8, 8), "none")
-    label_and_length = 2
-    made: Any = fmt
-    return ByteBudgetBuffer(
-        exemplars * (HALF + label_and_length) + 4000, made, context, policy, seed
-    )
+    fields = fields or {}
+    each = HALF + LABEL_AND_LENGTH + sum(spec.nbytes for spec in fields.values())
+    any_format: Any = fmt
+    budget = exemplars * each + 4000
+    return ByteBudgetBuffer(budget, any_format, context, policy, seed, fields)
 
 
 def offer(memory: ByteBudgetBuffer, start: int, count: int, classes: int = CLASSES) -> None:
-    """Samples start..start+count of a stream that brings class after class, as class-incremental ones do, for ever."""
-    source: Any = None
+    """Offer samples start..start+count-1 of an endless stream that brings class after class."""
     for ids in torch.arange(start, start + count).split(OFFER):
-        memory.offer(Samples(ids, ids // 1000 % classes, source))
+        memory.offer(Samples(ids, ids // 1000 % classes, NO_SOURCE))
 
 
 def cost(options: Options, policy: str) -> tuple[Spread, Spread, int]:
-    """Microseconds of this process's own time a sample while the memory fills and once it is full, and its exemplars."""
-    fmt = Ready()
-    memory = empty(fmt, options.exemplars, policy)
-    spent: dict[bool, list[float]] = {False: [], True: []}
-    start, end = 0, int(options.exemplars * (1 + options.turnovers))
-    while start < end:
-        full, began = memory.full, time.process_time()
+    """Measure the time per sample in microseconds of this process's CPU time.
+
+    Returns:
+        The time while the first tenth of the memory fills, the time once it is full, and the number
+        of exemplars.
+    """
+    memory = empty_memory(ReadyFormat(), options.exemplars, policy)
+    filling: list[float] = []
+    full: list[float] = []
+    for start in range(0, int(options.exemplars * (1 + options.turnovers)), PIECE):
+        times = full if memory.full else filling
+        began = time.process_time()
         offer(memory, start, PIECE)
-        spent[full].append((time.process_time() - began) / PIECE * 1e6)
-        start += PIECE
-    first = spent[False][: max(1, len(spent[False]) // 10)]
-    return Spread.of(first), Spread.of(spent[True] or spent[False]), len(memory)
+        times.append((time.process_time() - began) / PIECE * 1e6)
+    first = filling[: max(1, len(filling) // 10)]
+    return Spread.of(first), Spread.of(full or filling), len(memory)
+
+
+def stored_ids(memory: ByteBudgetBuffer, stream: int) -> Tensor:
+    """Offer samples 0..stream-1 of one class, and return the ids of those stored at the end.
+
+    Args:
+        memory: empty, with the fields SAMPLE_ID.
+        stream: number of samples.
+    """
+    for ids in torch.arange(stream).split(OFFER):
+        samples = Samples(ids, torch.zeros_like(ids), NO_SOURCE)
+        memory.offer(samples, {"id": ids})
+    return memory.by_ids(torch.arange(len(memory))).extras["id"].long()
 
 
 def staying(repeats: int, policy: str) -> tuple[float, float, float]:
-    """Of samples offered to a full memory of one class: the fraction that is there at the end of those with short and of those
-    with long records, and the standard error of the difference."""
-    fmt, stream, room = Ready(), 4000, 400
-    ids = torch.arange(room, stream)  # after the memory was full for the first time
+    """Measure the chance to stay of samples that are offered to a full memory of one class.
+
+    Returns:
+        The fraction stored at the end of samples with short records, that of samples with long
+        records, and the standard error of the difference.
+    """
+    fmt = ReadyFormat()
+    ids = torch.arange(ROOM, STREAM)  # offered after the memory was full
     short = fmt.length(ids) < HALF
     rates = np.zeros((repeats, 2))
     for seed in range(repeats):
-        memory = empty(fmt, room, policy, classes=1, seed=seed)
-        marks = _stayed(memory, stream)
-        kept = torch.isin(ids, marks)
-        rates[seed] = float(kept[short].double().mean()), float(kept[~short].double().mean())
-    gap = rates[:, 0] - rates[:, 1]
-    return (
-        float(rates[:, 0].mean()),
-        float(rates[:, 1].mean()),
-        float(gap.std(ddof=1) / np.sqrt(repeats)),
-    )
+        memory = empty_memory(fmt, ROOM, policy, classes=1, seed=seed, fields=SAMPLE_ID)
+        stored = torch.isin(ids, stored_ids(memory, STREAM)).double()
+        rates[seed, 0] = float(stored[short].mean())
+        rates[seed, 1] = float(stored[~short].mean())
+    differences = rates[:, 0] - rates[:, 1]
+    error = float(differences.std(ddof=1) / np.sqrt(repeats))
+    return float(rates[:, 0].mean()), float(rates[:, 1].mean()), error
 
 
-def _stayed(memory: ByteBudgetBuffer, stream: int) -> Tensor:
-    """The ids of a stream's samples that a memory keeps, told by what its arena stores and removes."""
-    kept: list[int] = []
-    current = 0
-    append, remove = memory._arena.append, memory._arena.remove
+def cost_table(options: Options) -> str:
+    """Measure the cost of every policy, as a table."""
+    rows = []
+    for policy in policy_names():
+        first, full, exemplars = cost(options, policy)
+        ratio = f"{full.median / first.median:.2f}"
+        rows.append([policy, f"{exemplars:,}", first.text(2), full.text(2), ratio])
+    return table(["policy", "exemplars", "filling, µs", "full, µs", "ratio"], rows)
 
-    def appended(*arguments: Any) -> int:
-        kept.append(current)
-        return append(*arguments)
 
-    def removed(slot: int) -> None:
-        kept[slot] = kept[-1]
-        kept.pop()
-        remove(slot)
-
-    memory._arena.append, memory._selection.evict = appended, removed  # type: ignore[method-assign]
-    source: Any = None
-    for current in range(stream):
-        memory.offer(Samples(torch.tensor([current]), torch.tensor([0]), source))
-    return torch.tensor(kept)
+def staying_table(options: Options) -> str:
+    """Measure the fairness of every policy that does not select by rank, as a table."""
+    rows = []
+    for policy in policy_names():
+        if empty_memory(ReadyFormat(), ROOM, policy).selection.best_first:
+            continue
+        short, long, error = staying(options.repeats, policy)
+        difference = f"{short - long:+.4f} ± {1.96 * error:.4f}"
+        rows.append([policy, f"{short:.4f}", f"{long:.4f}", difference])
+    return table(["policy", "short", "long", "difference"], rows)
 
 
 def report(options: Options, typed: str) -> str:
-    """The page, in Markdown."""
-    costs, stays = [], []
-    for policy in POLICIES:
-        first, full, held = cost(options, policy)
-        costs.append(
-            [policy, f"{held:,}", first.text(2), full.text(2), f"{full.median / first.median:.2f}"]
-        )
-        if policy != "herding":
-            short, long, error = staying(options.repeats, policy)
-            stays.append(
-                [policy, f"{short:.4f}", f"{long:.4f}", f"{short - long:+.4f} ± {1.96 * error:.4f}"]
-            )
-    about = (
-        f"Records of {SHORTEST} to {LONGEST} bytes, ready made; {CLASSES} classes, a thousand samples of each in turn, for ever. "
-        "Microseconds of the process's own time a sample, median (10th to 90th percentile) over pieces of ten thousand: while "
-        "the first tenth of an empty memory fills, and once it is full, over "
+    """Measure, and return the page in Markdown."""
+    about_cost = (
+        f"Records of {SHORTEST} to {LONGEST} bytes that exist already; {CLASSES} classes, a "
+        "thousand samples of each in turn, in an endless stream. Microseconds of the process's own "
+        "time per sample, median (10th to 90th percentile) over pieces of ten thousand: while the "
+        "first tenth of an empty memory fills, and once it is full, over "
         f"{options.turnovers:g} times as many samples as it holds."
     )
-    fair = (
-        f"Who stays: one class, 4,000 samples, room for about 400; over {options.repeats} seeds, the fraction of the samples "
-        f"after the first 400 that is there at the end, of those with records below {HALF} bytes and of the others, with 95 % "
-        "intervals. Herding chooses by rank, never by length or chance."
+    about_staying = (
+        f"Selection: one class, {STREAM:,} samples, room for about {ROOM}; over {options.repeats} "
+        f"seeds, the fraction of the samples after the first {ROOM} that is stored at the end, of "
+        f"those with records below {HALF} bytes and of the others, with 95 % intervals. Herding "
+        "selects by rank, never by length or chance."
     )
-    heads = (
-        ["policy", "exemplars", "filling, µs", "full, µs", "ratio"],
-        ["policy", "short", "long", "difference"],
-    )
-    return page(
-        "Memory",
-        typed,
-        torch.device("cpu"),
-        [about, table(heads[0], costs), fair, table(heads[1], stays)],
-    )
+    sections = [about_cost, cost_table(options), about_staying, staying_table(options)]
+    return page("Memory", typed, torch.device("cpu"), sections)
 
 
 def main() -> None:
-    """Measure, print, and write where asked."""
+    """Measure, print, and write the page if asked to."""
     options = tyro.cli(Options, description=__doc__)
     publish(report(options, typed_command("benchmarks.memory")), options.write)
 

@@ -161,8 +161,8 @@ def decoded_each_time(path: ReplayPath) -> ReplayPath:
     """The same memory, but nothing stays decoded."""
     other = copy(path)
     other.memory, other.once = copy(path.memory), 0.0
-    other.memory._resident = DeviceCache(
-        path.device, path.memory._read, lambda: 0
+    other.memory._device_cache = DeviceCache(
+        path.device, path.memory._store.read, lambda: 0
     )  # takes the memory for an empty one
     return other
 

@@ -20,6 +20,7 @@ from seit_cl.learner.augment.cutmix import CutMixOptions
 from seit_cl.learner.augment.pixels import PixelAugmentOptions
 from seit_cl.learner.augment.tokens import TokenAugmentOptions
 from seit_cl.learner.optim import Optimisation
+from seit_cl.memory.selection import canonical_policy, policy_names
 from seit_cl.tokenizers import resolved_spec
 
 GRID = ("strategy", "format", "memory_mb", "learner", "seed")
@@ -67,8 +68,8 @@ class RunConfig(
     memory_mb: float = option(
         1.0, "budget of the memory's file in MB (10^6 bytes); 0: no memory", _BUDGET
     )
-    policy: Literal["class-balanced", "class-balanced-count", "reservoir", "herding"] = option(
-        "class-balanced", "selection policy: which exemplars stay in the memory"
+    policy: str = option(
+        "class-balanced", f"selection policy of the memory: {', '.join(policy_names())}"
     )
     learner: Literal["tokens", "pixels"] = option(
         "tokens", "token learner, or the same ViT on pixels"
@@ -108,9 +109,10 @@ class RunConfig(
         """Check every range, and fill in the scenario's own numbers where none are given.
 
         Raises:
-            UserError: a value outside its range, or an unknown scenario.
+            UserError: a value outside its range, or an unknown scenario or policy.
         """
         super().__post_init__()
+        object.__setattr__(self, "policy", canonical_policy(self.policy))
         settings = build_recipe(self.scenario).resolve(self.stream_settings)
         for name in ("experiences", "first_classes"):
             object.__setattr__(self, name, getattr(settings, name))  # frozen for everybody else

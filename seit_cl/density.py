@@ -214,16 +214,18 @@ def row(
     records = fmt.encode(samples)
     empty = ByteBudgetBuffer(1 << 40, fmt, context).used_bytes
     meter = ByteAccounting(fmt, context.classes, {}, empty - len(fmt.side_info))
-    each = float(sum(meter.exemplar(length) for length in records.lengths.tolist())) / len(records)
+    each = float(sum(meter.exemplar_bytes(length) for length in records.lengths.tolist())) / len(
+        records
+    )
     payload = float(records.lengths.double().mean())
     needs = tokenizer.codec_bytes if fmt.domain == "tokens" else 0
     return {
         "format": fmt.spec,
         "bytes_each": each,
         "payload": payload,
-        "label": meter.label,
-        "length": each - payload - meter.label - meter.extras,
-        "header": meter.header,
+        "label": meter.label_bytes,
+        "length": each - payload - meter.label_bytes - meter.field_bytes,
+        "header": meter.header_bytes,
         "tables": len(fmt.side_info),
         "codec_bytes": needs + fmt.codec_bytes,
         "encode_per_second": speed(lambda: fmt.encode(samples), len(samples)),

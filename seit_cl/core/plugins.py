@@ -1,4 +1,4 @@
-"""Plugins: formats, tokenizers, strategies, scenarios and reports, found by name and built from specs.
+"""Plugins: formats, policies, tokenizers, strategies, scenarios and reports, built from specs.
 
 A plugin is a file in the folder of its kind, named after the plugin ("er_ace.py" is "er-ace" and
 "er_ace"), or an installed package's entry point. The file holds the plugin, a class of the shape of
@@ -22,6 +22,7 @@ KINDS = {
     "strategy": ("seit_cl.strategies", "STRATEGY"),
     "scenario": ("seit_cl.scenarios", "SCENARIO"),
     "report": ("seit_cl.reports", "REPORT"),
+    "policy": ("seit_cl.memory.selection", "POLICY"),
 }
 
 

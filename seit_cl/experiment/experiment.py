@@ -278,7 +278,7 @@ class Experiment:
 
     def _offer_order(self, memory: ByteBudgetBuffer, ids: Tensor) -> Tensor:
         """Train set indices (n,) in the order in which the selection policy wants them offered."""
-        if not memory.best_first:
+        if not memory.selection.best_first:
             return ids
         features = self.learner.raw_features(self.modality.train_inputs(ids))
         return ids[best_first(features, self.labels[ids])]

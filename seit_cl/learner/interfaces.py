@@ -21,7 +21,7 @@ class Augment(Protocol):
 
 
 class Exemplars(Protocol):
-    """A batch of exemplars (seit_cl.memory.device_cache.Exemplars)."""
+    """A batch of exemplars (seit_cl.memory.Exemplars)."""
 
     @property
     def inputs(self) -> Tensor:

@@ -1,7 +1,12 @@
-"""The byte-exact replay memory: arena (bytes), selection (who stays), buffer (Avalanche's ExemplarsBuffer)."""
+"""The byte-exact replay memory.
 
-from seit_cl.memory.buffer import ByteBudgetBuffer, Exemplars
-from seit_cl.memory.file import TensorSpec
-from seit_cl.memory.selection import POLICIES
+`buffer.py` has the memory itself, `slots.py` its table of exemplars, `arena.py` the bytes of their
+records, `selection/` the policies that choose them, and `file.py` the file that the budget bounds.
+"""
 
-__all__ = ["POLICIES", "ByteBudgetBuffer", "Exemplars", "TensorSpec"]
+from seit_cl.memory.buffer import ByteBudgetBuffer
+from seit_cl.memory.exemplar_fields import TensorSpec
+from seit_cl.memory.exemplars import Exemplars
+from seit_cl.memory.selection import policy_names
+
+__all__ = ["ByteBudgetBuffer", "Exemplars", "TensorSpec", "policy_names"]

@@ -1,4 +1,4 @@
-"""The replay memory: as many exemplars as fit a budget of bytes, behind Avalanche's own ExemplarsBuffer."""
+"""The replay memory: as many exemplars as fit a budget of bytes, behind Avalanche's interface."""
 
 from __future__ import annotations
 
@@ -6,80 +6,186 @@ import os
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
+from avalanche.training.storage_policy import ExemplarsBuffer
 from numpy.typing import NDArray
 from torch import Tensor
 
 from seit_cl.core.errors import UserError
 from seit_cl.data.samples import Samples
-from seit_cl.formats import build_format
-from seit_cl.formats._records import Records
+from seit_cl.formats import ExemplarFormat, FormatContext, build_format
 from seit_cl.formats.base import FittedFormat
 from seit_cl.formats.entropy.model import EntropyModel
-from seit_cl.memory import file
-from seit_cl.memory.avalanche import DatasetSource, exemplar_dataset
+from seit_cl.memory.avalanche import DatasetSource, snapshot
+from seit_cl.memory.byte_accounting import ByteAccounting
 from seit_cl.memory.decoded_cache import Transform
-from seit_cl.memory.device_cache import Exemplars
-from seit_cl.memory.file import Head
-from seit_cl.memory.metered import CPU, MeteredBuffer
+from seit_cl.memory.device_cache import DeviceCache
+from seit_cl.memory.exemplar_fields import TensorSpec, field_arrays, read_fields, write_fields
+from seit_cl.memory.exemplars import Exemplars, draw_ids
+from seit_cl.memory.file import FileHeader, read_body, read_exemplars, read_header, write_body
+from seit_cl.memory.selection import PolicyContext, build_policy, canonical_policy
+from seit_cl.memory.store import ExemplarStore
+from seit_cl.results.renamed import stored_spec
 
-_BATCH = 256  # samples of an Avalanche experience offered at once
+CPU = torch.device("cpu")
+_BATCH = 256  # samples of an Avalanche experience offered at a time
 
 
-class ByteBudgetBuffer(MeteredBuffer):
+class ByteBudgetBuffer(ExemplarsBuffer):
     """A replay memory whose file never exceeds `budget_bytes`.
 
-    An exemplar's id is its slot number: its place in the file, 0..N-1. Ids are valid until the next offer or resize;
-    the file keeps no index into the dataset.
+    The id of an exemplar is its position in the file, 0..N-1. Ids are valid until the next offer or
+    resize. The file has no reference to the dataset.
 
     Args:
-        budget_bytes: the most that the saved file may take.
+        budget_bytes: the most bytes that the saved file may take.
         fmt: encodes and decodes exemplars.
-        context: what rebuilds the format; its `classes` C bounds the labels.
-        policy: a key of POLICIES.
-        seed: of the selection's random words, 0..2**64-1.
-        exemplar_fields: extras kept with every exemplar.
-        transform: applied once to every decoded exemplar, e.g. tokenizing pixels; its result is working memory, made
-            when an exemplar is first sampled. It must map a batch sample by sample to CPU-representable numbers.
-        device: where batches are made, and exemplars kept decoded where there is room (see Resident).
+        context: rebuilds the format together with its spec; its `classes` C bounds the labels.
+        policy: spec of the selection policy (`seit_cl.memory.selection`).
+        seed: of the policy's random words, 0..2**64-1.
+        exemplar_fields: tensors stored with every exemplar, by name.
+        transform: applied once to the decoded input of every exemplar, when it is first sampled,
+            e.g. a tokenizer for pixels. Its results are working memory. It must map a batch sample
+            by sample.
+        device: of the batches, and of a decoded copy of the exemplars if it fits (DeviceCache).
 
     Raises:
-        ValueError: no positive budget.
-        UserError: no such policy.
-        BudgetTooSmall: the header and one record exceed the budget.
+        ValueError: a budget that is not positive.
+        UserError: an unknown policy.
+        BudgetTooSmall: a budget below the header and one record.
     """
 
+    def __init__(
+        self,
+        budget_bytes: int,
+        fmt: ExemplarFormat,
+        context: FormatContext,
+        policy: str = "class-balanced",
+        seed: int = 0,
+        exemplar_fields: Mapping[str, TensorSpec] | None = None,
+        transform: Transform | None = None,
+        device: torch.device = CPU,
+    ) -> None:
+        if budget_bytes <= 0:
+            raise ValueError(
+                f"a budget of {budget_bytes} bytes; a run without memory has no buffer"
+            )
+        super().__init__(budget_bytes)
+        self.fmt = fmt
+        self.context = context
+        self.policy = canonical_policy(policy)
+        self.seed = seed
+        self.exemplar_fields = dict(exemplar_fields or {})
+        self.selection = build_policy(policy, PolicyContext(context.classes, seed))
+        self.slots = self.selection.slots
+        self._store = ExemplarStore(self.slots, budget_bytes, fmt, self.exemplar_fields, transform)
+        self._device_cache = DeviceCache(device, self._store.read, self.__len__)
+        self._snapshot: Any = None  # for Avalanche, until the next change
+        self._accounting = ByteAccounting(
+            fmt, context.classes, self.exemplar_fields, self._header().nbytes
+        )
+        self._accounting.require(budget_bytes)
+
+    def __len__(self) -> int:
+        return len(self.slots)
+
+    @property
+    def budget_bytes(self) -> int:
+        """The most bytes that the file may take."""
+        return int(self.max_size)
+
+    @property
+    def used_bytes(self) -> int:
+        """Bytes of the file that `save` writes."""
+        return self._accounting.empty_bytes + self.slots.total_cost
+
+    @property
+    def payload_bytes(self) -> int:
+        """Bytes of all records."""
+        return self.slots.record_bytes
+
+    @property
+    def bytes_per_exemplar(self) -> float:
+        """used_bytes / N; 0 for an empty memory."""
+        return self.used_bytes / len(self) if len(self) else 0.0
+
+    @property
+    def device_bytes(self) -> int:
+        """Bytes of the decoded copy on the device; 0 without one."""
+        return self._device_cache.nbytes
+
+    @property
+    def working_bytes(self) -> int:
+        """Bytes of main and device memory in use; not counted against the budget."""
+        return self._store.nbytes + self.device_bytes
+
+    @property
+    def skipped(self) -> int:
+        """Samples whose record alone exceeded the budget."""
+        return self.selection.skipped
+
+    @property
+    def full(self) -> bool:
+        """True if a sample has ever not fitted."""
+        return self.selection.full
+
+    @property
+    def classes_covered(self) -> int:
+        """Classes with at least one exemplar."""
+        return int((self.counts_per_class() > 0).sum())
+
+    def counts_per_class(self) -> Tensor:
+        """Count the exemplars of each class, (C,) int64."""
+        labels = self.slots.column("label")
+        return torch.from_numpy(np.bincount(labels, minlength=self.context.classes))
+
+    def bytes_by_kind(self) -> dict[str, int]:
+        """Split `used_bytes` by purpose: header, side_info, labels, lengths, extras, payload."""
+        return self._accounting.by_kind(len(self), self.payload_bytes, self.used_bytes)
+
+    def require_room(self, samples: Samples) -> None:
+        """Check that the budget holds the longest record of samples (B,).
+
+        Raises:
+            BudgetTooSmall: it does not; the message has the smallest sufficient budget.
+        """
+        longest = int(self.fmt.encode(samples).lengths.max())
+        self._accounting.require(self.budget_bytes, longest)
+
     def fit(self, samples: Samples, features: Callable[[Tensor], Tensor]) -> None:
-        """Let the format choose what it has to choose for this budget, before the first offer.
+        """Fit a data-dependent format to samples and budget, before the first offer.
 
         Args:
             samples: (B,) of several classes, like those to be offered.
-            features: of images (B, 3, S, S) uint8, (B, F), each of unit length.
+            features: maps images (B, 3, S, S) uint8 to features (B, F) of unit length.
 
         Raises:
-            BudgetTooSmall: what it chose leaves no room for a record.
+            BudgetTooSmall: the fitted format leaves no room for a record.
         """
-        if isinstance(self.fmt, FittedFormat) and self.fmt.unfitted:
-            room = self.budget_bytes - self._meter.fixed
-            self.fmt.fit(
-                samples,
-                features,
-                lambda length: room / self._meter.exemplar(round(length)) / self.context.classes,
-            )
-            self._meter.require(self.budget_bytes, None)
+        if not (isinstance(self.fmt, FittedFormat) and self.fmt.unfitted):
+            return
+        capacity = self._capacity()
+
+        def exemplars_per_class(length: float) -> float:
+            cost = self._accounting.exemplar_bytes(round(length))
+            return capacity / cost / self.context.classes
+
+        self.fmt.fit(samples, features, exemplars_per_class)
+        self._accounting.require(self.budget_bytes)
 
     def offer(self, samples: Samples, extras: Mapping[str, Tensor] | None = None) -> None:
-        """Let the policy decide on samples (B,), in order, and store those accepted.
+        """Let the policy decide on each sample in order, and store those that it accepts.
 
         Args:
-            samples: with labels 0..C-1.
-            extras: for each of `exemplar_fields`, values (B, *shape).
+            samples: (B,), with labels 0..C-1.
+            extras: values (B, *shape) of every exemplar field.
 
         Raises:
-            ValueError: a label outside 0..C-1, extras that differ from `exemplar_fields`, or a format that waits for `fit`.
+            ValueError: a label outside 0..C-1, extras that differ from `exemplar_fields`, or a
+                format that is not fitted yet.
             BudgetTooSmall: what the format fitted to the samples leaves no room for a record.
         """
         labels = samples.labels.tolist()
@@ -87,118 +193,89 @@ class ByteBudgetBuffer(MeteredBuffer):
             raise ValueError(
                 f"labels {min(labels)}..{max(labels)} of {self.context.classes} classes"
             )
-        columns = self._extra_columns(extras or {}, len(samples))
+        extras = extras or {}
+        if set(extras) != set(self.exemplar_fields):
+            raise ValueError(
+                f"extras {sorted(extras)}, but the memory stores {sorted(self.exemplar_fields)}"
+            )
+        fields = field_arrays(extras, self.exemplar_fields, len(samples))
         if not labels:
             return
         if isinstance(self.fmt, FittedFormat) and self.fmt.unfitted:
             raise ValueError(f"{self.fmt.spec} has to be fitted before the first offer")
         records = self.fmt.encode(samples)
-        data, lengths = records.data.cpu().numpy(), records.lengths.tolist()
+        lengths = records.lengths.tolist()
         if self.fmt.fixed_length is not None and set(lengths) != {self.fmt.fixed_length}:
             raise ValueError(
                 f"{self.fmt.spec}: records differ from the fixed length {self.fmt.fixed_length}"
             )
-        self._meter.require(self.budget_bytes, None)
-        self._changed()
-        room = self.budget_bytes - self._meter.fixed
-        self._selection.shrink(room)
-        self._selection.begin(len(labels))
-        for i, (label, start, length) in enumerate(
-            zip(labels, records.offsets.tolist(), lengths, strict=True)
-        ):
-            cost = self._meter.exemplar(length)
-            if self._selection.admit(label, cost, room):
-                row = {name: column[i] for name, column in columns.items()}
-                self._selection.add(
-                    self._arena.append(data[start : start + length], label, row), label, cost
-                )
+        self._accounting.require(self.budget_bytes)
+        self._invalidate()
+        data = records.data.cpu().numpy()
+        capacity = self._capacity()
+        self.selection.shrink(capacity)  # side_info may have grown
+        self.selection.begin(len(labels))
+        rows = zip(labels, records.offsets.tolist(), lengths, strict=True)
+        for index, (label, start, length) in enumerate(rows):
+            cost = self._accounting.exemplar_bytes(length)
+            if self.selection.admit(label, cost, capacity):
+                values = {name: array[index] for name, array in fields.items()}
+                self._store.append(data[start : start + length], label, cost, values)
 
     def sample(self, n: int, generator: torch.Generator) -> Exemplars:
-        """Exemplars drawn uniformly: without replacement where n <= N, else with replacement; on the memory's device.
+        """Draw exemplars uniformly, without replacement if n <= N; on the memory's device.
 
         Args:
-            n: how many.
-            generator: on the CPU, so that the draw is the same on every device.
+            n: number of exemplars.
+            generator: on the CPU, so that the draws are the same for every device.
 
         Raises:
             ValueError: the memory is empty.
         """
-        return self._resident.take(self._draw(n, generator))
-
-    def _draw(self, n: int, generator: torch.Generator) -> Tensor:
-        """Ids (n,) of `sample`, on the CPU."""
-        count = len(self)
-        if count == 0 and n > 0:
-            raise ValueError("the memory is empty")
-        if n > count:
-            return torch.randint(count, (n,), generator=generator)
-        if 4 * n > count:
-            return torch.randperm(count, generator=generator)[:n]
-        chosen: dict[
-            int, None
-        ] = {}  # distinct draws in order of appearance: uniform without replacement, O(n)
-        while len(chosen) < n:
-            chosen.update(
-                dict.fromkeys(
-                    torch.randint(count, (n - len(chosen),), generator=generator).tolist()
-                )
-            )
-        return torch.tensor(list(chosen), dtype=torch.int64)
+        return self._device_cache.take(draw_ids(len(self), n, generator))
 
     def by_class(self, label: int) -> Exemplars:
-        """All exemplars of a class, by id."""
-        labels = self._arena.column("label")[self._selection.order()]
-        return self.by_ids(torch.from_numpy(np.flatnonzero(labels == label)))
+        """Return all exemplars of a class, by id."""
+        return self.by_ids(torch.from_numpy(np.flatnonzero(self._store.labels() == label)))
 
     def by_ids(self, ids: Tensor) -> Exemplars:
-        """The exemplars of ids (B,).
+        """Return the exemplars of ids (B,).
 
         Raises:
             IndexError: an id outside 0..N-1.
         """
-        self._check(ids)
-        return self._resident.take(ids)
-
-    def _read(self, ids: Tensor) -> Exemplars:
-        """The exemplars of ids (B,) out of the arena, on the CPU."""
-        slots = self._slots(ids)
-        labels = torch.from_numpy(self._arena.column("label")[slots])
-        extras = {
-            name: torch.from_numpy(self._arena.column(f"extra:{name}")[slots])
-            for name in self.exemplar_fields
-        }
-        return Exemplars(self._views.inputs(slots), labels, ids, extras)
+        self._check_ids(ids)
+        return self._device_cache.take(ids)
 
     def update_extras(self, ids: Tensor, extras: Mapping[str, Tensor]) -> None:
-        """Replace stored extras of ids (B,) by values (B, *shape), for all of `exemplar_fields` or some.
+        """Replace some or all fields of ids (B,) by values (B, *shape).
 
         Raises:
             ValueError: extras that differ from `exemplar_fields`.
             IndexError: an id outside 0..N-1.
         """
-        self._check(ids)
-        slots = self._slots(ids.cpu())
-        for name, values in self._extra_columns(extras, len(ids), some=True).items():
-            self._arena.column(name)[slots] = values
-        self._resident.update(ids, extras)
+        self._check_ids(ids)
+        self._store.update(ids.cpu(), field_arrays(extras, self.exemplar_fields, len(ids)))
+        self._device_cache.update(ids, extras)
 
     def resize(self, strategy: Any, new_size: int) -> None:
-        """Avalanche's hook: a new budget in bytes; exemplars leave by the policy where it is smaller.
+        """Set a new budget in bytes (Avalanche's hook); the policy removes what no longer fits.
 
         Raises:
-            BudgetTooSmall: below the header and one record.
+            BudgetTooSmall: a budget below the header and one record.
         """
-        longest = int(self._arena.column("length").max()) if len(self) else None
-        self._meter.require(new_size, longest)
-        self.max_size, self._arena.capacity = new_size, new_size
-        self._changed()
-        self._selection.shrink(new_size - self._meter.fixed)
+        longest = int(self.slots.column("length").max()) if len(self) else None
+        self._accounting.require(new_size, longest)
+        self.max_size = new_size
+        self._store.arena.capacity = new_size
+        self._invalidate()
+        self.selection.shrink(self._capacity())
 
     def post_adapt(self, agent_state: Any, exp: Any) -> None:
-        """Avalanche's hook after an experience: offer its dataset, whose inputs are what the format encodes.
+        """Offer the dataset of an experience (Avalanche's hook), whose inputs the format encodes.
 
         Raises:
-            ValueError: the memory stores extras, which an experience has not.
+            ValueError: the memory has exemplar fields, which an experience does not provide.
         """
         source = DatasetSource(exp.dataset)
         for ids in torch.arange(len(source)).split(_BATCH):
@@ -206,42 +283,24 @@ class ByteBudgetBuffer(MeteredBuffer):
 
     @property
     def buffer(self) -> Any:
-        """The exemplars as they are now, as an AvalancheDataset of (input, target, task 0)."""
-        if self._dataset is None:
-            slots = self._selection.order()
-            if self._views.transform is not None:
-                inputs = self._views.inputs(slots)
-                self._dataset = exemplar_dataset(inputs.__getitem__, self._labels(slots))
-            else:
-                lengths = torch.from_numpy(self._arena.column("length")[slots])
-                data = torch.frombuffer(
-                    bytearray(self._arena.gather(slots) or b"\0"), dtype=torch.uint8
-                )
-                starts, decode = lengths.cumsum(0) - lengths, self.fmt.decode
-                self._dataset = exemplar_dataset(
-                    lambda i: decode(Records(data, starts[i : i + 1], lengths[i : i + 1]))[0],
-                    self._labels(slots),
-                )
-        return self._dataset
+        """The present exemplars as an AvalancheDataset of (input, target, task 0)."""
+        if self._snapshot is None:
+            self._snapshot = snapshot(self._store)
+        return self._snapshot
 
     @buffer.setter
     def buffer(self, new_buffer: Any) -> None:
-        raise TypeError("a memory metered in bytes is filled by offer, not by assignment")
+        raise TypeError("a memory with a budget in bytes is filled by offer, not by assignment")
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the file (under a temporary name, then renamed); its size is `used_bytes`."""
-        slots = self._selection.order()
-        columns = self._arena.column
-        labels, lengths = (
-            cast(NDArray[np.int64], columns(name)[slots]) for name in ("label", "length")
-        )
-        extras = {name: columns(f"extra:{name}")[slots] for name in self.exemplar_fields}
-        parts = file.Parts(
-            labels, lengths, extras, np.frombuffer(self._arena.gather(slots), np.uint8)
-        )
-        fixed = self.fmt.fixed_length is not None
-        body = self._head().to_bytes() + file.write_exemplars(parts, self.context.classes, fixed)
-        file.write_file(path, body)
+        """Write the file of `used_bytes` bytes, atomically.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        exemplars = self._store.for_file()
+        body = exemplars.to_bytes(self.context.classes, self.fmt.fixed_length)
+        write_body(path, self._header().to_bytes() + body)
 
     @classmethod
     def load(
@@ -251,110 +310,94 @@ class ByteBudgetBuffer(MeteredBuffer):
         device: torch.device = CPU,
         entropy_model: Callable[[], EntropyModel] | None = None,
     ) -> ByteBudgetBuffer:
-        """The memory of a file: the same exemplars, and from here on the same decisions.
+        """Read a memory that has the same exemplars and makes the same decisions from here on.
 
         Args:
-            path: of the file.
-            transform, device: as for ByteBudgetBuffer; the file does not have them.
-            entropy_model: reads the entropy model of the tokenizer's codes (Tokenizer.entropy_model), for records that
-                need it. None: the bundled model, where it was fitted to this tokenizer.
+            path: file that `save` wrote.
+            transform: as for the class.
+            device: as for the class.
+            entropy_model: reads the entropy model of the tokenizer's codes, for records that need
+                it (Tokenizer.entropy_model); None for the bundled model, if it was fitted to this
+                tokenizer.
 
         Raises:
-            UserError: no such file, no memory, or a damaged one.
+            UserError: no such file, not a memory, or a damaged file.
         """
-        body = file.read_file(path)
+        body = read_body(path)
         try:
-            head, rest = file.read_head(body)
-            context = replace(head.context, entropy_model=entropy_model)
-            fmt = build_format(head.spec, context)
-            if fmt.side_info != head.side_info:
-                fmt.side_info = head.side_info
-            exemplar_fields = file.read_stores(head.exemplar_fields)
+            header, rest = read_header(body)
+            context = replace(header.context, entropy_model=entropy_model)
+            fmt = build_format(header.spec, context)
+            if fmt.side_info != header.side_info:
+                fmt.side_info = header.side_info
             memory = cls(
-                head.budget,
+                header.budget,
                 fmt,
                 context,
-                head.policy,
-                head.seed,
-                exemplar_fields,
+                header.policy,
+                header.seed,
+                read_fields(header.fields),
                 transform,
                 device,
             )
-            memory._fill(head, np.frombuffer(rest, np.uint8))
+            memory._restore(header, np.frombuffer(rest, np.uint8))
         except (ValueError, IndexError, struct.error) as error:
             raise UserError(
-                f"{path}: the memory file makes no sense ({error}); write it again"
+                f"{path}: the memory file is inconsistent ({error}); write it again"
             ) from None
         return memory
 
-    def _fill(self, head: Head, data: NDArray[np.uint8]) -> None:
-        """Take over a file's exemplars and the policy's state.
+    def _restore(self, header: FileHeader, data: NDArray[np.uint8]) -> None:
+        """Fill an empty memory with a file's exemplars and the state of its policy.
 
         Raises:
-            ValueError: the data is of another size than the head says.
+            ValueError: the data is of another size than the header says.
         """
-        parts = file.read_exemplars(
-            data, head.count, self.context.classes, self.exemplar_fields, self.fmt.fixed_length
+        classes, fixed_length = self.context.classes, self.fmt.fixed_length
+        exemplars = read_exemplars(data, header.count, classes, self.exemplar_fields, fixed_length)
+        start = 0
+        rows = zip(exemplars.labels.tolist(), exemplars.lengths.tolist(), strict=True)
+        for index, (label, length) in enumerate(rows):
+            record = exemplars.payload[start : start + length]
+            values = {name: array[index] for name, array in exemplars.fields.items()}
+            self._store.append(record, label, self._accounting.exemplar_bytes(length), values)
+            start += length
+        self.selection.restore(header.offered, header.skipped, header.full, header.counters)
+
+    def _header(self) -> FileHeader:
+        """Return the file's header for the present state."""
+        return FileHeader(
+            budget=self.budget_bytes,
+            seed=self.seed,
+            offered=self.selection.offered,
+            skipped=self.skipped,
+            count=len(self),
+            full=self.full,
+            context=self.context,
+            spec=stored_spec(self.fmt.spec),
+            policy=self.policy,
+            fields=write_fields(self.exemplar_fields),
+            counters=self.selection.counters(),
+            side_info=self.fmt.side_info,
         )
-        ends = np.cumsum(parts.lengths).tolist()
-        labels, lengths = parts.labels.tolist(), parts.lengths.tolist()
-        for i, (end, length, label) in enumerate(zip(ends, lengths, labels, strict=True)):
-            row = {f"extra:{name}": column[i] for name, column in parts.extras.items()}
-            self._arena.append(parts.payload[end - length : end], label, row)
-        chosen = self._selection
-        chosen.restore(head.counters, labels, [self._meter.exemplar(n) for n in lengths])
-        chosen.offered, chosen.skipped, chosen.full = head.offered, head.skipped, head.full
 
-    def _labels(self, slots: NDArray[np.int64]) -> list[int]:
-        """Labels of slots (B,)."""
-        labels: list[int] = self._arena.column("label")[slots].tolist()
-        return labels
+    def _capacity(self) -> int:
+        """Bytes of the budget that exemplars may take."""
+        return self.budget_bytes - self._accounting.empty_bytes
 
-    def _changed(self) -> None:
-        """Exemplars come or go: what was made of them is made anew."""
-        self._dataset = None
-        self._resident.changed()
+    def _invalidate(self) -> None:
+        """Drop what was derived from the exemplars, because they change."""
+        self._snapshot = None
+        self._device_cache.invalidate()
 
-    def _check(self, ids: Tensor) -> None:
-        """See that ids (B,) name exemplars.
+    def _check_ids(self, ids: Tensor) -> None:
+        """Check that ids (B,) are of exemplars.
 
         Raises:
             IndexError: an id outside 0..N-1.
         """
-        if len(ids):
-            low, high = (int(end) for end in torch.aminmax(ids))
-            if low < 0 or high >= len(self):
-                raise IndexError(f"ids {low}..{high} of {len(self)} exemplars")
-
-    def _slots(self, ids: Tensor) -> NDArray[np.int64]:
-        """Where the exemplars of ids (B,), on the CPU, lie in the arena."""
-        places = ids.numpy()
-        return (
-            self._selection.slots(places)
-            if 8 * len(places) < len(self)
-            else self._selection.order()[places]
-        )
-
-    def _extra_columns(
-        self, extras: Mapping[str, Tensor], count: int, some: bool = False
-    ) -> dict[str, NDArray[np.generic]]:
-        """Extras as arena columns.
-
-        Raises:
-            ValueError: names or shapes differ from `exemplar_fields`.
-        """
-        if set(extras) - set(self.exemplar_fields) or (
-            set(extras) != set(self.exemplar_fields) and not some
-        ):
-            raise ValueError(
-                f"extras {sorted(extras)} where the memory stores {sorted(self.exemplar_fields)}"
-            )
-        columns: dict[str, NDArray[np.generic]] = {}
-        for name, values in extras.items():
-            spec = self.exemplar_fields[name]
-            if tuple(values.shape) != (count, *spec.shape):
-                raise ValueError(
-                    f"extra {name!r} of shape {tuple(values.shape)}, not {(count, *spec.shape)}"
-                )
-            columns[f"extra:{name}"] = values.detach().cpu().numpy().astype(spec.numpy)
-        return columns
+        if len(ids) == 0:
+            return
+        low, high = (int(bound) for bound in torch.aminmax(ids))
+        if low < 0 or high >= len(self):
+            raise IndexError(f"ids {low}..{high} of {len(self)} exemplars")

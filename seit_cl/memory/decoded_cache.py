@@ -1,4 +1,4 @@
-"""What exemplars look like to the learner: decoded, and transformed once where the learner asks for it."""
+"""Exemplars as the learner's inputs: decoded, and transformed once per exemplar if asked for."""
 
 from __future__ import annotations
 
@@ -13,38 +13,44 @@ from seit_cl.formats import ExemplarFormat
 from seit_cl.memory.arena import Arena
 
 Transform = Callable[[Tensor], Tensor]
-_BATCH = 256  # exemplars decoded and transformed at once
+_BATCH = 256  # exemplars decoded and transformed at a time
 
 
 class DecodedCache:
-    """Inputs of exemplars.
+    """The inputs of exemplars.
+
+    Transformed inputs are kept in columns of the slot table, as working memory: "transformed" has
+    the values, and "is_transformed" tells which slots have one.
 
     Args:
-        arena: holds the records, and the transformed inputs as columns "view" and "viewed" (working memory).
-        fmt: decodes records.
-        transform: applied once to each stored exemplar's decoded input (B, ...) -> (B, ...), or None.
+        arena: has the records.
+        fmt: decodes the records.
+        transform: applied once to each exemplar's decoded input, (B, ...) -> (B, ...); or None.
     """
 
     def __init__(self, arena: Arena, fmt: ExemplarFormat, transform: Transform | None) -> None:
-        self.arena, self.fmt, self.transform = arena, fmt, transform
+        self.arena = arena
+        self.slots = arena.slots
+        self.fmt = fmt
+        self.transform = transform
         if transform is not None:
-            arena.add_column("viewed", np.dtype(bool), ())
+            self.slots.add_column("is_transformed", np.dtype(bool), ())
 
     def inputs(self, slots: NDArray[np.int64]) -> Tensor:
-        """Inputs (B, ...) of slots (B,): decoded now, or transformed now or earlier."""
+        """Return the inputs (B, ...) of slots (B,)."""
         if self.transform is None or len(slots) == 0:
             return self.fmt.decode(self.arena.records(slots))
-        done = self.arena.column("viewed")[slots].astype(bool)
-        fresh = np.unique(slots[~done])
-        for start in range(0, len(fresh), _BATCH):
-            self._transform(fresh[start : start + _BATCH], self.transform)
-        return torch.from_numpy(self.arena.column("view")[slots])
+        done = self.slots.column("is_transformed")[slots]
+        pending = np.unique(slots[~done])
+        for start in range(0, len(pending), _BATCH):
+            self._add(pending[start : start + _BATCH], self.transform)
+        return torch.from_numpy(self.slots.column("transformed")[slots])
 
-    def _transform(self, slots: NDArray[np.int64], transform: Transform) -> None:
-        """Decode, transform and keep the inputs of distinct slots (B,)."""
+    def _add(self, slots: NDArray[np.int64], transform: Transform) -> None:
+        """Decode and transform the inputs of distinct slots (B,), and keep them."""
         with torch.no_grad():
             values = transform(self.fmt.decode(self.arena.records(slots))).cpu().numpy()
-        if not self.arena.has_column("view"):
-            self.arena.add_column("view", values.dtype, values.shape[1:])
-        self.arena.column("view")[slots] = values
-        self.arena.column("viewed")[slots] = True
+        if not self.slots.has_column("transformed"):
+            self.slots.add_column("transformed", values.dtype, values.shape[1:])
+        self.slots.column("transformed")[slots] = values
+        self.slots.column("is_transformed")[slots] = True

@@ -1,4 +1,4 @@
-"""Herding: samples whose mean stays nearest to their class's, best first (Welling, 2009; Rebuffi et al., iCaRL, CVPR 2017)."""
+"""Herding (Welling, ICML 2009): rankings of samples whose means stay near the class mean."""
 
 from __future__ import annotations
 
@@ -8,32 +8,43 @@ from torch.nn import functional as F
 
 
 def herding(features: Tensor) -> Tensor:
-    """The order (N,) int64 in which samples of one class are chosen: each brings the mean of those chosen nearest to that of all.
+    """Rank the samples of one class, as iCaRL does (Rebuffi et al., CVPR 2017, algorithm 4).
+
+    Every sample is the one that brings the mean of the samples so far nearest to the mean of all.
 
     Args:
-        features: (N, D); their lengths do not matter.
+        features: (N, D); rows are normalised first.
+
+    Returns:
+        Sample indices (N,) int64, the best first.
     """
     unit = F.normalize(features.double(), dim=1)
     mean = unit.mean(0)
-    chosen = torch.empty(len(unit), dtype=torch.int64)
-    left, total = torch.ones(len(unit), dtype=torch.bool), torch.zeros_like(mean)
-    for k in range(len(unit)):
-        # Nearest to the mean: all are of length one, so what is added must point where k + 1 means lack of the total.
-        chosen[k] = (unit @ ((k + 1) * mean - total)).masked_fill(~left, -torch.inf).argmax()
-        left[chosen[k]] = False
-        total = total + unit[chosen[k]]
-    return chosen
+    order = torch.empty(len(unit), dtype=torch.int64)
+    remaining = torch.ones(len(unit), dtype=torch.bool)
+    total = torch.zeros_like(mean)
+    for rank in range(len(unit)):
+        # All rows have length one, so the nearest mean is that of the row which points most in the
+        # direction that the total lacks.
+        scores = unit @ ((rank + 1) * mean - total)
+        order[rank] = scores.masked_fill(~remaining, -torch.inf).argmax()
+        remaining[order[rank]] = False
+        total = total + unit[order[rank]]
+    return order
 
 
 def best_first(features: Tensor, labels: Tensor) -> Tensor:
-    """The order (N,) int64 to offer an experience in: every class's best, then every class's second, and so on.
+    """Order an experience for the herding policy: the best of every class, then the second best.
 
     Args:
         features: (N, D).
         labels: (N,) int64.
+
+    Returns:
+        Sample indices (N,) int64.
     """
-    rank = torch.empty(len(labels), dtype=torch.int64)
+    ranks = torch.empty(len(labels), dtype=torch.int64)
     for label in labels.unique():
         own = (labels == label).nonzero()[:, 0]
-        rank[own[herding(features[own])]] = torch.arange(len(own))
-    return rank.argsort(stable=True)
+        ranks[own[herding(features[own])]] = torch.arange(len(own))
+    return ranks.argsort(stable=True)

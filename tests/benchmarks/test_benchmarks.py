@@ -59,7 +59,7 @@ def test_exemplars_are_decoded_once_but_where_each_time_is_asked_for(
     for name, path in paths.items():
         path(), path()
         assert (
-            (path.memory._resident.nbytes > 0)
+            (path.memory.device_bytes > 0)
             == (path.once > 0)
             == (name not in (replay.EACH_TIME, replay.TORCHVISION))
         )

@@ -8,7 +8,7 @@ from seit_cl.core import plugins
 from seit_cl.core.errors import UserError
 from seit_cl.core.specs import argument_label
 
-SHAPED = ("format", "scenario", "strategy", "tokenizer")
+SHAPED = ("format", "policy", "scenario", "strategy", "tokenizer")
 PLUGINS = [(kind, name) for kind in SHAPED for name in sorted(plugins.names(kind))]
 
 

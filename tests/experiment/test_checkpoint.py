@@ -30,7 +30,7 @@ class Grids:
 def grown(memory: ByteBudgetBuffer | None = None) -> ByteBudgetBuffer:
     """A memory with four more samples in it."""
     memory = memory or ByteBudgetBuffer(1000, build_format("tokens", CONTEXT), CONTEXT)
-    ids = torch.arange(4) + memory.offered
+    ids = torch.arange(4) + memory.selection.offered
     memory.offer(Samples(ids, ids % 4, Grids()))  # type: ignore[arg-type]  # no pixels are read
     return memory
 

@@ -1,6 +1,7 @@
-"""A memory's world in miniature: a format of unequal records, and samples made from their ids."""
+"""Small memories: samples that are recognised by their content, and fields with the sample's id."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,11 +21,15 @@ CONTEXT = FormatContext(
     tokenizer="test",
     entropy_model=lambda: ENTROPY_MODEL,
 )
-STORES = {"logits": TensorSpec("float16", (5,)), "step": TensorSpec("int32", ())}
+FIELDS = {"logits": TensorSpec("float16", (5,)), "step": TensorSpec("int32", ())}
+# Bytes of an exemplar of tokens in a memory: 16 codes, the label, and FIELDS.
+RECORD = 16
+LABEL = 1
+FIELD_BYTES = 5 * 2 + 4
 
 
 class TinySource:
-    """Token grids that spell out their sample's id, and images whose JPEG length varies with it."""
+    """Token grids that spell their sample's id, and images whose JPEG length varies with it."""
 
     def tokens(self, ids: Tensor) -> Tensor:
         digits = torch.stack([ids // 200**k % 200 for k in range(4)], -1)
@@ -45,50 +50,44 @@ class TinySource:
 
 def samples(start: int, labels: list[int]) -> Samples:
     """Samples with ids from `start` on."""
-    return Samples(
-        torch.arange(start, start + len(labels)),
-        torch.tensor(labels, dtype=torch.int64),
-        TinySource(),
-    )
+    ids = torch.arange(start, start + len(labels))
+    return Samples(ids, torch.tensor(labels, dtype=torch.int64), TinySource())
 
 
 def extras(start: int, count: int) -> dict[str, Tensor]:
-    """Values for STORES that spell out the sample's id."""
+    """Values of FIELDS that depend on the sample's id."""
     ids = torch.arange(start, start + count)
     return {"logits": (ids[:, None] % 100 + torch.arange(5)).half(), "step": ids.int()}
 
 
 def memory(
-    budget: int, spec: str = "tokens", policy: str = "class-balanced", exemplar_fields=None, **rest
+    budget: int,
+    spec: str = "tokens",
+    policy: str = "class-balanced",
+    exemplar_fields: dict[str, TensorSpec] | None = None,
+    **rest: Any,
 ) -> ByteBudgetBuffer:
-    """A memory of this world."""
-    return ByteBudgetBuffer(
-        budget,
-        build_format(spec, CONTEXT),
-        CONTEXT,
-        policy,
-        exemplar_fields=exemplar_fields or {},
-        **rest,
-    )
+    """An empty memory for the samples above."""
+    fmt = build_format(spec, CONTEXT)
+    return ByteBudgetBuffer(budget, fmt, CONTEXT, policy, exemplar_fields=exemplar_fields, **rest)
 
 
-def load(path: Path, **rest) -> ByteBudgetBuffer:
-    """The memory of a file of this world."""
+def load(path: Path, **rest: Any) -> ByteBudgetBuffer:
+    """The memory of a file that one of the memories above wrote."""
     return ByteBudgetBuffer.load(path, entropy_model=CONTEXT.entropy_model, **rest)
 
 
 def ids_of(tokens: Tensor) -> list[int]:
-    """The sample ids that token grids (B, 1, 4, 4) spell out."""
+    """The sample ids that token grids (B, 1, 4, 4) spell."""
     digits = tokens.reshape(len(tokens), 16)[:, :4].long()
     return (digits * torch.tensor([200**k for k in range(4)])).sum(-1).tolist()
 
 
-def kept(buffer: ByteBudgetBuffer) -> list[int]:
-    """The sample ids in a memory of tokens, in slot order."""
+def stored_ids(buffer: ByteBudgetBuffer) -> list[int]:
+    """The sample ids in a memory of tokens, in the order of the file."""
     return ids_of(buffer.by_ids(torch.arange(len(buffer))).inputs)
 
 
-def room_for(count: int, policy: str = "class-balanced") -> int:
-    """A budget that holds exactly `count` exemplars of tokens."""
-    empty = memory(10_000, policy=policy)
-    return empty.used_bytes + count * (16 + 1)
+def budget_for(count: int, policy: str = "class-balanced") -> int:
+    """A budget for exactly `count` exemplars of tokens without fields."""
+    return memory(10_000, policy=policy).used_bytes + count * (RECORD + LABEL)

@@ -23,8 +23,8 @@ from seit_cl.learner.learner import Learner
 from seit_cl.learner.optim import Optimisation
 from seit_cl.learner.strategy import StrategyContext
 from seit_cl.learner.vit import build_vit, pixel_stem, token_stem
-from seit_cl.memory import device_cache
-from seit_cl.memory.device_cache import DeviceCache, Exemplars
+from seit_cl.memory import Exemplars, device_cache
+from seit_cl.memory.device_cache import DeviceCache
 
 GPU = torch.device("cuda", 0)
 CLASSES = 6

@@ -1,4 +1,4 @@
-"""What counts against the budget: header, labels, lengths, extras, and records of any length."""
+"""The budget counts everything: header, labels, lengths, fields, and records of any length."""
 
 import os
 from collections.abc import Mapping
@@ -9,19 +9,27 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers.memory_samples import CONTEXT, STORES, TinySource, extras, memory, samples
+from helpers.memory_samples import (
+    CONTEXT,
+    FIELD_BYTES,
+    FIELDS,
+    LABEL,
+    RECORD,
+    TinySource,
+    extras,
+    memory,
+    samples,
+)
 from seit_cl.core.errors import BudgetTooSmall
 from seit_cl.data.samples import Samples
 from seit_cl.formats import FormatContext, build_format
-from seit_cl.memory import POLICIES, ByteBudgetBuffer, TensorSpec
+from seit_cl.memory import ByteBudgetBuffer, TensorSpec, policy_names
 
-RECORD, LABEL, EXTRAS = (
-    16,
-    1,
-    5 * 2 + 4,
-)  # bytes of an exemplar in memory_samples: tokens, label, STORES
-JPEG_LENGTHS = {i: len(memory(5000, "jpeg").fmt.encode(samples(i, [0])).data) for i in range(17)}
-every_policy = pytest.mark.parametrize("policy", POLICIES)
+EXEMPLAR = RECORD + LABEL + FIELD_BYTES
+JPEG = build_format("jpeg", CONTEXT)
+JPEG_LENGTHS = {i: len(JPEG.encode(samples(i, [0])).data) for i in range(17)}  # by sample id
+LENGTH = 2  # bytes in which the length of such a record is stored
+every_policy = pytest.mark.parametrize("policy", policy_names())
 
 
 def header(
@@ -33,24 +41,22 @@ def header(
 
 @every_policy
 @settings(max_examples=30, deadline=None)
-@given(count=st.integers(1, 40), spare=st.integers(0, RECORD + LABEL + EXTRAS - 1))
-def test_a_budget_holds_as_many_exemplars_with_extras_as_fit_and_not_one_more(
+@given(count=st.integers(1, 40), spare=st.integers(0, EXEMPLAR - 1))
+def test_a_budget_holds_as_many_exemplars_with_fields_as_fit_and_not_one_more(
     policy: str, count: int, spare: int
 ) -> None:
-    buffer = memory(
-        header(policy, STORES) + count * (RECORD + LABEL + EXTRAS) + spare,
-        policy=policy,
-        exemplar_fields=STORES,
-    )
+    budget = header(policy, FIELDS) + count * EXEMPLAR + spare
+    buffer = memory(budget, policy=policy, exemplar_fields=FIELDS)
     buffer.offer(samples(0, [i % 5 for i in range(60)]), extras(0, 60))
-    assert len(buffer) == count and buffer.used_bytes == buffer.budget_bytes - spare
+    assert len(buffer) == count
+    assert buffer.used_bytes == buffer.budget_bytes - spare
 
 
-def test_extras_count_in_the_smallest_budget() -> None:
-    smallest = header(exemplar_fields=STORES) + RECORD + LABEL + EXTRAS
-    assert len(memory(smallest, exemplar_fields=STORES)) == 0
+def test_fields_count_in_the_smallest_budget() -> None:
+    smallest = header(exemplar_fields=FIELDS) + EXEMPLAR
+    assert len(memory(smallest, exemplar_fields=FIELDS)) == 0
     with pytest.raises(BudgetTooSmall, match=f"at least {smallest} bytes"):
-        memory(smallest - 1, exemplar_fields=STORES)
+        memory(smallest - 1, exemplar_fields=FIELDS)
 
 
 @pytest.mark.parametrize(
@@ -84,9 +90,9 @@ def test_the_header_is_the_file_of_an_empty_memory_and_never_changes(
 
 
 def test_only_policies_that_count_classes_pay_for_counters() -> None:
-    assert header("class-balanced") - header("reservoir") == 4 * CONTEXT.classes + len(
-        "class-balanced"
-    ) - len("reservoir")
+    counters = 4 * CONTEXT.classes
+    names = len("class-balanced") - len("reservoir")
+    assert header("class-balanced") - header("reservoir") == counters + names
 
 
 @every_policy
@@ -95,7 +101,8 @@ def test_unequal_records_of_ever_more_classes_stay_within_every_budget(policy: s
         buffer = memory(budget, "jpeg", policy)
         for label in range(5):
             buffer.offer(samples(100 * label, [label] * 30))
-            assert 0 < buffer.used_bytes <= budget and len(buffer) > 0
+            assert 0 < buffer.used_bytes <= budget
+            assert len(buffer) > 0
         assert buffer.full
 
 
@@ -103,28 +110,35 @@ def test_ever_more_classes_share_the_bytes_of_unequal_records() -> None:
     buffer = memory(20_000, "jpeg")
     for label in range(5):
         buffer.offer(samples(100 * label, [label] * 100))
-        shares = [_bytes_of_class(buffer, known) for known in range(label + 1)]
+        labels = buffer.slots.column("label")
+        lengths = buffer.slots.column("length")
+        shares = [int(lengths[labels == earlier].sum()) for earlier in range(label + 1)]
         assert max(shares) - min(shares) <= 4 * max(JPEG_LENGTHS.values())
-
-
-def _bytes_of_class(buffer: ByteBudgetBuffer, label: int) -> int:
-    return int(buffer._arena.column("length")[buffer._arena.column("label") == label].sum())
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_longer_record_takes_the_place_of_as_many_as_it_needs(seed: int) -> None:
-    short, long = (
-        min(JPEG_LENGTHS, key=JPEG_LENGTHS.__getitem__),
-        max(JPEG_LENGTHS, key=JPEG_LENGTHS.__getitem__),
-    )
+    short = min(JPEG_LENGTHS, key=JPEG_LENGTHS.__getitem__)
+    long = max(JPEG_LENGTHS, key=JPEG_LENGTHS.__getitem__)
     assert JPEG_LENGTHS[long] > JPEG_LENGTHS[short] + 100
-    buffer = memory(
-        memory(5000, "jpeg").used_bytes + 3 * (JPEG_LENGTHS[short] + LABEL + 2), "jpeg", seed=seed
-    )
+    empty = memory(5000, "jpeg").used_bytes
+    budget = empty + 3 * (JPEG_LENGTHS[short] + LABEL + LENGTH)
+    buffer = memory(budget, "jpeg", seed=seed)
     for _ in range(3):
         buffer.offer(samples(short, [0]))
     buffer.offer(samples(long, [1]))
-    assert (
-        buffer.counts_per_class().tolist() == [1, 1, 0, 0, 0]
-        and buffer.used_bytes <= buffer.budget_bytes
-    )
+    assert buffer.counts_per_class().tolist() == [1, 1, 0, 0, 0]
+    assert buffer.used_bytes <= buffer.budget_bytes
+
+
+def test_the_smallest_budget_holds_the_longest_record_and_a_byte_less_is_refused() -> None:
+    offered = samples(0, [0] * 17)
+    longest = max(JPEG_LENGTHS.values())
+    smallest = memory(5000, "jpeg").used_bytes + longest + LABEL + LENGTH
+    buffer = memory(smallest, "jpeg")
+    buffer.require_room(offered)
+    buffer.offer(offered)
+    assert len(buffer) >= 1
+    assert buffer.skipped == 0
+    with pytest.raises(BudgetTooSmall, match=f"at least {smallest} bytes"):
+        memory(smallest - 1, "jpeg").require_room(offered)

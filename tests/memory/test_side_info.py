@@ -1,4 +1,4 @@
-"""Formats that fit something to data: what they fitted is counted, saved and given back."""
+"""Formats fitted to data: what they fitted is counted, saved and restored."""
 
 import os
 
@@ -11,6 +11,8 @@ from seit_cl.core.errors import BudgetTooSmall
 from seit_cl.formats.tokens import TokensFormat
 from seit_cl.memory import ByteBudgetBuffer
 
+SIDE_INFO = 100  # bytes that the format below fits
+
 
 class Fitted(TokensFormat):
     """Tokens with a side_info that grows at the third batch."""
@@ -20,18 +22,32 @@ class Fitted(TokensFormat):
 
     def encode(self, samples):
         self.batches += 1
-        self.side_info = bytes(100 if self.batches > 2 else 0)
+        self.side_info = bytes(SIDE_INFO if self.batches > 2 else 0)
         return super().encode(samples)
 
 
-def test_side_info_counts_and_makes_room_for_itself(tmp_path, monkeypatch):
-    monkeypatch.setattr(formats.plugins, "load", lambda kind, name: Fitted)
-    buffer = ByteBudgetBuffer(500, formats.build_format("tokens", CONTEXT), CONTEXT)
+def fitted_memory(budget: int) -> ByteBudgetBuffer:
+    return ByteBudgetBuffer(budget, formats.build_format("tokens", CONTEXT), CONTEXT)
+
+
+@pytest.fixture(autouse=True)
+def fitted_format(monkeypatch):
+    """Puts the format above in the place of "tokens"."""
+    load = formats.plugins.load
+    monkeypatch.setattr(
+        formats.plugins,
+        "load",
+        lambda kind, name: Fitted if kind == "format" else load(kind, name),
+    )
+
+
+def test_side_info_counts_and_makes_room_for_itself(tmp_path):
+    buffer = fitted_memory(500)
     for start in range(0, 100, 20):
         buffer.offer(samples(start, [start // 20] * 20))
         buffer.save(tmp_path / "memory.bin")
         assert os.path.getsize(tmp_path / "memory.bin") == buffer.used_bytes <= 500
-    assert buffer.bytes_by_kind()["side_info"] == 100
+    assert buffer.bytes_by_kind()["side_info"] == SIDE_INFO
     loaded = ByteBudgetBuffer.load(tmp_path / "memory.bin")
     everything = torch.arange(len(buffer))
     assert loaded.fmt.side_info == buffer.fmt.side_info
@@ -39,11 +55,10 @@ def test_side_info_counts_and_makes_room_for_itself(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("spare", [-60, 0])
-def test_side_info_that_leaves_no_room_for_a_record_is_refused(monkeypatch, spare):
-    monkeypatch.setattr(formats.plugins, "load", lambda kind, name: Fitted)
-    empty = ByteBudgetBuffer(500, formats.build_format("tokens", CONTEXT), CONTEXT).used_bytes
-    buffer = ByteBudgetBuffer(empty + 100 + spare, formats.build_format("tokens", CONTEXT), CONTEXT)
+def test_side_info_that_leaves_no_room_for_a_record_is_refused(spare):
+    empty = fitted_memory(500).used_bytes
+    buffer = fitted_memory(empty + SIDE_INFO + spare)
     for start in (0, 20):
         buffer.offer(samples(start, [start // 20] * 20))
-    with pytest.raises(BudgetTooSmall, match="side info of 100"):
+    with pytest.raises(BudgetTooSmall, match=f"side info of {SIDE_INFO}"):
         buffer.offer(samples(40, [2] * 20))

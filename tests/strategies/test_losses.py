@@ -19,7 +19,7 @@ from seit_cl.learner.learner import Learner
 from seit_cl.learner.optim import Optimisation
 from seit_cl.learner.prototypes import feature_sums, nearest_mean
 from seit_cl.learner.vit import build_vit, initialise, token_stem
-from seit_cl.memory.device_cache import Exemplars
+from seit_cl.memory import Exemplars
 
 CLASSES = 6
 SEEN = 5

@@ -1,0 +1,89 @@
+"""A batch of exemplars, as the memory returns them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from seit_cl.core.devices import to_device
+
+
+@dataclass(frozen=True)
+class Exemplars:
+    """A batch of decoded exemplars, on one device.
+
+    Args:
+        inputs: (B, 3, S, S) uint8 or (B, G, H, W) int16, or the memory's transform of these.
+        labels: (B,) int64.
+        ids: (B,) int64, positions in the memory's file; valid until the next offer or resize.
+        extras: values (B, *shape) of the exemplar fields.
+    """
+
+    inputs: Tensor
+    labels: Tensor
+    ids: Tensor
+    extras: dict[str, Tensor]
+
+    def __getitem__(self, rows: Tensor) -> Exemplars:
+        extras = {name: values[rows] for name, values in self.extras.items()}
+        return Exemplars(self.inputs[rows], self.labels[rows], self.ids[rows], extras)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all tensors."""
+        fields = sum(values.nbytes for values in self.extras.values())
+        return self.inputs.nbytes + self.labels.nbytes + self.ids.nbytes + fields
+
+    def to(self, device: torch.device) -> Exemplars:
+        """Copy the batch to a device without blocking."""
+        extras = {name: to_device(values, device) for name, values in self.extras.items()}
+        return Exemplars(
+            to_device(self.inputs, device),
+            to_device(self.labels, device),
+            to_device(self.ids, device),
+            extras,
+        )
+
+    @staticmethod
+    def concatenate(batches: Sequence[Exemplars]) -> Exemplars:
+        """Join batches on one device into one."""
+        extras = {}
+        for name in batches[0].extras:
+            extras[name] = torch.cat([batch.extras[name] for batch in batches])
+        return Exemplars(
+            torch.cat([batch.inputs for batch in batches]),
+            torch.cat([batch.labels for batch in batches]),
+            torch.cat([batch.ids for batch in batches]),
+            extras,
+        )
+
+
+def draw_ids(count: int, n: int, generator: torch.Generator) -> Tensor:
+    """Draw n of the ids 0..count-1 uniformly, without replacement if n <= count.
+
+    Args:
+        count: number of ids.
+        n: number of draws.
+        generator: on the CPU, so that the draws are the same for every device.
+
+    Returns:
+        Ids (n,) int64, on the CPU.
+
+    Raises:
+        ValueError: draws from no ids.
+    """
+    if count == 0 and n > 0:
+        raise ValueError("the memory is empty")
+    if n > count:
+        return torch.randint(count, (n,), generator=generator)
+    if 4 * n > count:
+        return torch.randperm(count, generator=generator)[:n]
+    # Distinct draws in the order in which they first appear: uniform, and O(n) for any count.
+    ids: dict[int, None] = {}
+    while len(ids) < n:
+        draws = torch.randint(count, (n - len(ids),), generator=generator)
+        ids.update(dict.fromkeys(draws.tolist()))
+    return torch.tensor(list(ids), dtype=torch.int64)

@@ -1,0 +1,140 @@
+"""The contract of a selection policy: it decides which samples a full memory stores and removes.
+
+While everything fits, everything is stored. The first sample that does not fit makes the memory
+full, for the rest of its lifetime (as in CIM, Luo et al., CVPR 2023). From then on, the decision on
+a sample never depends on the length of its own record; otherwise short records would collect in the
+gaps that long ones leave. Only a record longer than the whole budget is skipped.
+
+Decisions depend on nothing but the seed, the number of samples offered so far and the exemplars in
+canonical order, which is the order of the memory's file. A memory read from its file therefore
+continues with the same decisions.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seit_cl.core.specs import NoOptions
+from seit_cl.memory.selection._random_words import RandomWords
+from seit_cl.memory.slots import SlotTable
+
+
+@dataclass(frozen=True)
+class PolicyContext:
+    """Everything that a policy is built from beside its own options.
+
+    Args:
+        classes: number of classes C.
+        seed: key of the random words, 0..2**64-1.
+    """
+
+    classes: int
+    seed: int
+
+
+class SelectionPolicy(ABC):
+    """Base class of the policies.
+
+    A subclass decides in `decide` and `group_to_shrink`, and may keep counters per class.
+
+    Args:
+        context: classes and seed.
+
+    Attributes:
+        paper: where the policy comes from.
+        by_class: True if the slot table groups exemplars by class; False for a single group.
+        best_first: True if the samples of an experience are to be offered in the order of
+            `seit_cl.memory.herding.best_first`.
+        slots: the exemplars of the memory; the memory appends to it, and the policy removes.
+        offered: samples offered so far.
+        skipped: samples whose record alone exceeded the capacity.
+        full: True if a sample has ever not fitted.
+    """
+
+    Options: ClassVar[type[Any]] = NoOptions
+    paper: ClassVar[str]
+    by_class: ClassVar[bool] = False
+    best_first: ClassVar[bool] = False
+
+    def __init__(self, context: PolicyContext) -> None:
+        self.slots = SlotTable(context.classes, self.by_class)
+        self.words = RandomWords(context.seed)
+        self.offered = 0
+        self.skipped = 0
+        self.full = False
+
+    @classmethod
+    def build(cls, options: Any, context: PolicyContext) -> Self:
+        """Build the policy of a memory; a policy with options overrides this."""
+        return cls(context)
+
+    def begin(self, count: int) -> None:
+        """Prepare for the next `count` samples; decisions do not depend on the batching."""
+        self.words.prepare(self.offered, count)
+
+    def admit(self, label: int, cost: int, capacity: int) -> bool:
+        """Decide on the next sample, and remove exemplars until an accepted one fits.
+
+        Args:
+            label: its class, 0..C-1.
+            cost: bytes that it takes in the file, with label, length and fields.
+            capacity: bytes that all exemplars together may take.
+
+        Returns:
+            True if the memory has to store the sample.
+        """
+        self.offered += 1
+        if cost > capacity:
+            self.skipped += 1
+            return False
+        self.count_sample(label)
+        if not self.full:
+            if self.slots.total_cost + cost <= capacity:
+                return True
+            self.full = True
+        self.words.start_sample(self.offered)
+        return self.decide(label, cost, capacity)
+
+    def shrink(self, capacity: int) -> None:
+        """Remove exemplars until the others take at most `capacity` bytes."""
+        if self.slots.total_cost <= capacity:
+            return
+        self.full = True
+        self.words.start_shrink(self.offered)
+        while self.slots.total_cost > capacity:
+            self.evict(self.group_to_shrink())
+
+    def evict(self, group: int) -> None:
+        """Remove one exemplar of a group, by default uniformly at random."""
+        members = self.slots.groups[group]
+        self.slots.remove(members[self.words.below(len(members))])
+
+    def count_sample(self, label: int) -> None:  # noqa: B027
+        """Count a sample that could be stored; called before every decision."""
+
+    @abstractmethod
+    def decide(self, label: int, cost: int, capacity: int) -> bool:
+        """Accept or refuse a sample of a full memory; see `admit`."""
+
+    @abstractmethod
+    def group_to_shrink(self) -> int:
+        """Return the group that loses the next exemplar of a memory that shrinks."""
+
+    def counters(self) -> NDArray[np.uint32]:
+        """Return the counters that the file stores: (C,) uint32, or (0,) for a policy without."""
+        return np.zeros(0, np.uint32)
+
+    def restore_counters(self, counters: NDArray[np.uint32]) -> None:  # noqa: B027
+        """Take over counters that were read from a file."""
+
+    def restore(self, offered: int, skipped: int, full: bool, counters: NDArray[np.uint32]) -> None:
+        """Take over the state that was read from a file; the slots are filled by the memory."""
+        self.offered = offered
+        self.skipped = skipped
+        self.full = full
+        self.restore_counters(counters)

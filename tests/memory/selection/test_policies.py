@@ -1,0 +1,85 @@
+"""Selection policies: the properties that every registered one has."""
+
+import numpy as np
+import pytest
+import torch
+
+from helpers.memory_samples import budget_for, memory, samples, stored_ids
+from helpers.policy_streams import POLICIES, RANDOM, offer_stream, stored
+from seit_cl.core.errors import UserError
+from seit_cl.memory.selection import PolicyContext, build_policy, canonical_policy
+
+every_policy = pytest.mark.parametrize("policy", POLICIES)
+every_random_policy = pytest.mark.parametrize("policy", RANDOM)
+
+
+@every_policy
+def test_everything_is_stored_until_one_sample_does_not_fit(policy):
+    selection = offer_stream(policy, [(0, 10)] * 10, 100, 0)
+    assert sorted(stored(selection)) == list(range(10))
+    assert not selection.full
+    assert offer_stream(policy, [(0, 10)] * 11, 100, 0).full
+
+
+@every_policy
+def test_a_record_longer_than_the_budget_is_counted_and_skipped(policy):
+    selection = offer_stream(policy, [(0, 10), (0, 101), (0, 10)], 100, 0)
+    assert sorted(stored(selection)) == [0, 2]
+    assert selection.skipped == 1
+    assert not selection.full
+
+
+@every_random_policy
+def test_the_chance_to_stay_does_not_depend_on_the_own_length(policy):
+    lengths = [4, 20]
+    stream = [(i // 2 % 2, lengths[i * 7 // 3 % 2]) for i in range(400)]
+    costs = np.array([cost for _, cost in stream])
+    stays = np.zeros(len(stream))
+    for seed in range(60):
+        stays[stored(offer_stream(policy, stream, 500, seed))] += 1
+    late = np.arange(len(stream)) > 200
+    short_rate = stays[late & (costs == 4)].mean()
+    long_rate = stays[late & (costs == 20)].mean()
+    assert abs(short_rate / long_rate - 1) < 0.15
+
+
+@every_policy
+def test_fewer_records_than_classes_still_fill_the_memory(policy):
+    buffer = memory(budget_for(3, policy), policy=policy)
+    for label in range(5):
+        buffer.offer(samples(100 * label, [label] * 30))
+        assert len(buffer) == 3
+    assert 1 <= buffer.classes_covered <= 3
+
+
+@every_random_policy
+def test_decisions_depend_on_the_seed_and_not_on_the_batches(policy):
+    labels = [i * i % 5 for i in range(200)]
+    results = []
+    for seed, batch in ((1, 200), (1, 7), (1, 1), (2, 200)):
+        buffer = memory(budget_for(15), policy=policy, seed=seed)
+        for start in range(0, 200, batch):
+            buffer.offer(samples(start, labels[start : start + batch]))
+        results.append(stored_ids(buffer))
+    assert results[0] == results[1] == results[2] != results[3]
+
+
+@every_policy
+def test_global_generators_are_left_alone(policy):
+    torch.manual_seed(0)
+    torch_state = torch.get_rng_state()
+    numpy_state = np.random.get_state()[1].copy()
+    memory(budget_for(5), policy=policy).offer(samples(0, [0, 1] * 20))
+    assert torch.equal(torch_state, torch.get_rng_state())
+    assert (numpy_state == np.random.get_state()[1]).all()
+
+
+@every_policy
+def test_a_name_has_one_canonical_spelling(policy):
+    assert canonical_policy(policy) == policy
+    assert canonical_policy(policy.replace("-", "_")) == policy
+
+
+def test_an_unknown_policy_is_refused_with_the_nearest_name():
+    with pytest.raises(UserError, match="unknown policy 'reservoirs'; did you mean 'reservoir'"):
+        build_policy("reservoirs", PolicyContext(classes=1, seed=0))
