@@ -1,6 +1,9 @@
-"""`python -m seit_cl.tokenize COMMAND`: list kinds of tokenizers, inspect one or its tokens, show what it keeps of images, train
-one, fit one to frozen features, drop unused codes, fit what entropy coders know of its codes, encode images to a token file,
-import and export the SeiT release's tokens."""
+"""`python -m seit_cl.tokenize COMMAND`: tokenizers, token files and SeiT releases.
+
+Commands: list the kinds of tokenizers, inspect a file or a tokenizer, show reconstructions, train a
+tokenizer, fit one to frozen features, prune unused codes, fit the entropy model of its codes,
+encode images to a token file, and import or export the tokens of the SeiT release.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from typing import Any
 import tyro
 
 from seit_cl.core.cli import parse_line, run_command
+from seit_cl.tokenizers.commands._train_options import Train
 from seit_cl.tokenizers.commands.encode import Encode, encode_command
 from seit_cl.tokenizers.commands.entropy import Entropy, entropy_command
 from seit_cl.tokenizers.commands.fit import FitFeatures, fit_command
@@ -22,8 +26,9 @@ from seit_cl.tokenizers.commands.seit_release import (
     import_command,
 )
 from seit_cl.tokenizers.commands.show import List, Show, list_command, show_command
-from seit_cl.tokenizers.commands.train import Train, train_command
+from seit_cl.tokenizers.commands.train import train_command
 
+# Name of a subcommand -> its options and its function.
 COMMANDS: dict[str, tuple[type[Any], Callable[[Any], None]]] = {
     "list": (List, list_command),
     "inspect": (Inspect, inspect_command),
@@ -40,12 +45,14 @@ COMMANDS: dict[str, tuple[type[Any], Callable[[Any], None]]] = {
 
 def main() -> None:
     """Parse the command line and run the subcommand."""
-    kinds: dict[str, Any] = {name: kind for name, (kind, _) in COMMANDS.items()}
+    option_types: dict[str, Any] = {name: options for name, (options, _) in COMMANDS.items()}
+    functions = {options: function for options, function in COMMANDS.values()}
     options = parse_line(
-        lambda: tyro.extras.subcommand_cli_from_dict(kinds, prog="python -m seit_cl.tokenize")
+        lambda: tyro.extras.subcommand_cli_from_dict(
+            option_types, prog="python -m seit_cl.tokenize"
+        )
     )
-    run = {kind: command for kind, command in COMMANDS.values()}[type(options)]
-    run(options)
+    functions[type(options)](options)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`python -m seit_cl.tokenize fit`: quantise the features of a frozen backbone; one file holds it and the codebooks."""
+"""`python -m seit_cl.tokenize fit`: a tokenizer file of a frozen backbone's quantised features."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Annotated
 from seit_cl.core.cli import hint
 from seit_cl.core.errors import UserError
 from seit_cl.core.specs import Spec
+from seit_cl.tokenizers.commands._output import prepare_output
 from seit_cl.tokenizers.training.features import FitOptions
 
 KIND = "timm"
@@ -24,7 +25,7 @@ class FitFeatures:
     out: Annotated[Path, hint("safetensors file to write")]
     data_root: Annotated[
         Path | None,
-        hint("folder of images to fit on, its train/ where it has one; without: fractals"),
+        hint("folder of images to fit on, or of its subfolder train/; none: fractals"),
     ] = None
 
 
@@ -32,31 +33,22 @@ def fit_command(options: FitFeatures) -> None:
     """Run `tokenize fit`.
 
     Raises:
-        UserError: another kind of tokenizer, a file that cannot be written, or what fitting refuses.
+        UserError: another kind of tokenizer, a file that cannot be written, or options, weights or
+            images that cannot be fitted.
     """
-    from seit_cl.tokenizers.timm import (
-        fit_timm,  # importing timm's models takes seconds, which other subcommands need not wait
-    )
+    from seit_cl.tokenizers.timm import fit_timm  # timm takes seconds to import
 
     spec = Spec.parse(options.tokenizer)
     backbone = spec.argument
     if spec.name != KIND or not backbone or backbone.endswith(".safetensors"):
         raise UserError(
-            f"--tokenizer {options.tokenizer}: only frozen features are fitted; write {KIND}:BACKBONE,pq=8x256"
+            f"--tokenizer {options.tokenizer}: only frozen features are fitted; "
+            f"write {KIND}:BACKBONE,pq=8x256"
         )
     settings: FitOptions = replace(spec, argument="").fill(FitOptions)
     if options.data_root is not None:
         settings = replace(settings, fit=str(options.data_root))
-    if options.out.is_dir():
-        raise UserError(
-            f"--out {options.out}: is a folder; give the file to write, e.g. features.safetensors"
-        )
-    try:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"--out {options.out}: cannot be written ({error.strerror}); choose another place"
-        ) from error
+    prepare_output(options.out, "features.safetensors")
     tokenizer = fit_timm(backbone, settings)
     tokenizer.save(options.out)
     print(f"{options.out}: {tokenizer.card['figures']}, {options.out.stat().st_size / 1e6:.2f} MB")

@@ -1,12 +1,14 @@
-"""`python -m seit_cl.tokenize inspect`: what a tokenizer, a token file, a SeiT release or somebody's checkpoint is."""
+"""`python -m seit_cl.tokenize inspect`: describe a tokenizer, token file, release or checkpoint."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
+from torch import Tensor
 
 from seit_cl.core.cli import hint
 from seit_cl.core.errors import UserError
@@ -21,7 +23,7 @@ from seit_cl.data.token_file import (
     is_token_file,
     open_token_file,
 )
-from seit_cl.formats._packing import code_bits
+from seit_cl.formats.tokens import code_bits
 from seit_cl.tokenizers import DEFAULT_TOKENIZER, Tokenizer, _picture, open_tokenizer
 from seit_cl.tokenizers._checkpoint import find_tensors, model_of
 from seit_cl.tokenizers._encoding import check_resolution
@@ -30,12 +32,15 @@ from seit_cl.tokenizers._stored import tokenizer_behind
 from seit_cl.tokenizers.training.images import find_images
 
 CHECKPOINTS = (".ckpt", ".pt", ".pth", ".bin")
-SHOWN = 8  # images of the picture
+SHOWN = 8  # images of the picture, and tensors of a checkpoint
 
 
 @dataclass(frozen=True)
 class Inspect:
-    """Say what a thing is: a tokenizer (measured on images that you name), a token file, a SeiT release, or a checkpoint."""
+    """Describe a file, folder or tokenizer.
+
+    Takes a tokenizer, which it can measure on images, a token file, a SeiT release or a checkpoint.
+    """
 
     what: Annotated[
         tyro.conf.Positional[str],
@@ -45,7 +50,7 @@ class Inspect:
         str | None, hint("a tokenizer, or the one that made a token file; none: the bundled one")
     ] = None
     images: Annotated[
-        Path | None, hint("folder of images to measure it on: all in it and in the folders in it")
+        Path | None, hint("folder of images to measure the tokenizer on, with its subfolders")
     ] = None
     resolution: Annotated[int, hint("side in pixels that these are resized to")] = 64
     picture: Annotated[
@@ -59,132 +64,200 @@ def inspect_command(options: Inspect) -> None:
     Raises:
         UserError: something that cannot be read, no images, or a side that does not fit.
     """
-    path = Path(options.what)
     if options.picture is not None and not options.picture.parent.is_dir():
         raise UserError(f"--picture {options.picture}: no such folder; make it first")
+    for line in _describe(options):
+        print(line)
+
+
+def _describe(options: Inspect) -> Iterator[str]:
+    """The lines to print; the picture is written on the way."""
+    path = Path(options.what)
     if options.what and is_token_file(path):
-        _token_file(open_token_file(path), options)
+        file = open_token_file(path)
+        yield from describe_token_file(file)
+        if options.picture is not None:
+            _draw_token_file(file, options.tokenizer, options.picture)
+            yield f"wrote {options.picture}"
     elif options.what and is_release(path):
-        _release(path)
+        yield from describe_release(path)
     elif path.suffix in CHECKPOINTS and ":" not in options.what and not path.is_dir():
-        _checkpoint(path)
+        yield from describe_checkpoint(path)
     else:
-        spec = options.what or options.tokenizer or DEFAULT_TOKENIZER
-        _tokenizer(open_tokenizer(spec), spec, options)
+        yield from _describe_tokenizer(options)
 
 
-def _size(grid: tuple[int, int, int], codes: int, entropy: float | None = None) -> str:
-    """What an image of a grid (G, H, W) takes, in words."""
-    count, bits = grid[0] * grid[1] * grid[2], code_bits(codes)
-    words = f"{grid[0]} x {grid[1]} x {grid[2]} tokens, {-(-count * bits // 8):,} bytes of {bits} bits each"
-    return (
-        words
-        if entropy is None
-        else f"{words}, {count * entropy / 8:,.0f} by the codes' frequencies"
+def describe_token_file(file: TokenFile) -> Iterator[str]:
+    """Describe a token file, its codebook, and the code use of each split.
+
+    Raises:
+        UserError: a code is outside the codebook.
+    """
+    metadata = file.metadata
+    groups, codes, dim = metadata.codebook.shape
+    damage = ""
+    if file.digest() != file.identity:
+        damage = "; DAMAGED: its contents have another identity"
+    yield (
+        f"{file.path}: token file of {metadata.name}, {len(metadata.classes):,} classes, "
+        f"identity {file.identity}{damage}"
     )
-
-
-def _said(counts: Counts) -> str:
-    return f"{counts.used} of {counts.groups * counts.codes} codes in use, {counts.entropy:.2f} bits per token of entropy"
-
-
-def _tokenizer(tokenizer: Tokenizer, spec: str, options: Inspect) -> None:
-    check_resolution(options.resolution, tokenizer.stride)
-    files = [] if options.images is None else find_images(options.images, "--images")
-    groups, codes, dim = tokenizer.codebook.shape
-    side = options.resolution // tokenizer.stride
-    print(
-        f"{spec}: {codes} codes of {dim} dimensions, {groups} a position, stride {tokenizer.stride}"
+    yield (
+        f"codebook: {codes} codes of {dim} dimensions, {groups} a position, "
+        f"stride {metadata.stride}; made by tokenizer {metadata.tokenizer}"
     )
-    print(f"identity: {tokenizer.identity}; {tokenizer.codec_bytes / 1e6:.2f} MB")
-    print(f"an image of {options.resolution} px: {_size((groups, side, side), codes)}")
-    for key, value in sorted(tokenizer.card.items()):
-        print(f"{key}: {value}")
-    images = load_images(files, options.resolution) if files else None
-    if images is not None:
-        found = quality(tokenizer, images)
-        fidelity = f"PSNR {found.psnr:.2f} dB" if tokenizer.decodes else "does not decode to images"
-        print(
-            f"measured on {len(files):,} images at {options.resolution} px: {fidelity}, "
-            f"{found.used} of {groups * codes} codes in use, {found.entropy:.2f} bits per token of entropy, "
-            f"{found.speed:,.0f} images/s"
-        )
-    if options.picture is not None:
-        shown = (
-            render(SHOWN, 1, options.resolution, CHECK_SEED, "val")[0]
-            if images is None
-            else images[:SHOWN]
-        )
-        names = [file.stem for file in files[:SHOWN]] or ["fractal"] * len(shown)
-        _picture.save_png(
-            _picture.draw_reconstructions(tokenizer, list(shown), names), options.picture
-        )
-        print(f"wrote {options.picture}")
-
-
-def _token_file(file: TokenFile, options: Inspect) -> None:
-    about, codes = file.metadata, file.metadata.codebook.shape[1]
-    damage = (
-        "" if file.digest() == file.identity else "; DAMAGED: its contents have another identity"
-    )
-    print(
-        f"{file.path}: token file of {about.name}, {len(about.classes):,} classes, identity {file.identity}{damage}"
-    )
-    print(
-        f"codebook: {codes} codes of {about.codebook.shape[2]} dimensions, {file.grid[0]} a position, stride {about.stride}; "
-        f"made by tokenizer {about.tokenizer}"
-    )
-    for key, value in sorted(about.notes.items()):
-        print(f"{key}: {value!r}")
+    for key, value in sorted(metadata.notes.items()):
+        yield f"{key}: {value!r}"
     file.check_codes()
-    for name, tokens in file.tokens.items():
-        counts = Counts(codes, file.grid[0])
+    for split, tokens in file.tokens.items():
+        counts = Counts(codes, groups)
         for start in range(0, len(tokens), CHUNK):
             counts.add(tokens[start : start + CHUNK])
-        print(
-            f"{name}: {len(tokens):,} images of {_size(file.grid, codes, counts.entropy)}; {_said(counts)}"
-        )
-    if options.picture is not None:
-        tokens, labels = (next(iter(found.values())) for found in (file.tokens, file.labels))
-        ids = [i * len(tokens) // SHOWN for i in range(min(SHOWN, len(tokens)))]
-        restored = tokenizer_behind(file, options.tokenizer).decode(tokens[ids])
-        names = [about.classes[label] for label in labels[ids].tolist()]
-        _picture.save_png(_picture.draw_row(list(restored), names), options.picture)
-        print(f"wrote {options.picture}")
+        yield _split_line(split, counts, file.grid)
 
 
-def _release(folder: Path) -> None:
+def describe_release(folder: Path) -> Iterator[str]:
+    """Describe a SeiT release, its codebook, and the code use of each split.
+
+    Raises:
+        UserError: a file that cannot be read, or a code outside the codebook.
+    """
     release = read_release(folder)
-    about = release.metadata
-    print(
-        f"{folder}: SeiT release {about.name}, {about.codebook.shape[1]} codes of {about.codebook.shape[2]} dimensions, "
-        f"{'no' if about.synonyms is None else about.synonyms.shape[1]} synonyms each"
+    metadata = release.metadata
+    _, codes, dim = metadata.codebook.shape
+    synonyms = "no" if metadata.synonyms is None else metadata.synonyms.shape[1]
+    yield (
+        f"{folder}: SeiT release {metadata.name}, {codes} codes of {dim} dimensions, "
+        f"{synonyms} synonyms each"
     )
     for name, split in release.splits.items():
-        counts = Counts(about.codebook.shape[1])
-        for block in split.tokens:
-            check_codes(block, counts.codes, counts.images, f"{folder}: {name}")
-            counts.add(block)
-        print(
-            f"{name}: {counts.images:,} images of {_size(release.grid, counts.codes, counts.entropy)}; {_said(counts)}"
-        )
-    print(
-        f"turn it into a token file: python -m seit_cl.tokenize import-seit --release {folder} --out FILE.safetensors"
+        counts = Counts(codes)
+        for tokens in split.tokens:
+            check_codes(tokens, codes, counts.images, f"{folder}: {name}")
+            counts.add(tokens)
+        yield _split_line(name, counts, release.grid)
+    yield (
+        "turn it into a token file: "
+        f"python -m seit_cl.tokenize import-seit --release {folder} --out FILE.safetensors"
     )
 
 
-def _checkpoint(path: Path) -> None:
+def describe_checkpoint(path: Path) -> Iterator[str]:
+    """Describe a checkpoint of torch.save: the model that it is of, and its first tensors.
+
+    Raises:
+        UserError: it cannot be read.
+    """
     tensors = find_tensors(load_tensors(path))
     numbers = sum(tensor.numel() for tensor in tensors.values())
-    kind = model_of(tensors)
-    if not kind and len(tensors) == 1 and next(iter(tensors.values())).ndim == 2:
-        kind = "a matrix, such as a codebook of {} codes of {} dimensions".format(
-            *next(iter(tensors.values())).shape
-        )
-    print(
-        f"{path}: checkpoint of {len(tensors):,} tensors, {numbers:,} numbers: {kind or 'of no kind known here'}"
+    yield (
+        f"{path}: checkpoint of {len(tensors):,} tensors, {numbers:,} numbers: {_model(tensors)}"
     )
-    for name in list(tensors)[:SHOWN]:
-        print(f"    {name or 'tensor'} {tuple(tensors[name].shape)}")
-    if len(tensors) > SHOWN:
-        print(f"    and {len(tensors) - SHOWN:,} more")
+    names = list(tensors)
+    for name in names[:SHOWN]:
+        yield f"    {name or 'tensor'} {tuple(tensors[name].shape)}"
+    if len(names) > SHOWN:
+        yield f"    and {len(names) - SHOWN:,} more"
+
+
+def _model(tensors: dict[str, Tensor]) -> str:
+    model = model_of(tensors)
+    if model:
+        return model
+    shapes = [tensor.shape for tensor in tensors.values()]
+    if len(shapes) == 1 and len(shapes[0]) == 2:
+        codes, dim = shapes[0]
+        return f"a matrix, such as a codebook of {codes} codes of {dim} dimensions"
+    return "of an unknown kind"
+
+
+def _describe_tokenizer(options: Inspect) -> Iterator[str]:
+    """Describe a tokenizer, and measure and draw it where the options ask for that."""
+    spec = options.what or options.tokenizer or DEFAULT_TOKENIZER
+    tokenizer = open_tokenizer(spec)
+    check_resolution(options.resolution, tokenizer.stride)
+    files = [] if options.images is None else find_images(options.images, "--images")
+    yield from describe_tokenizer(tokenizer, spec, options.resolution)
+    images = load_images(files, options.resolution) if files else None
+    if images is not None:
+        yield _measured_line(tokenizer, images)
+    if options.picture is None:
+        return
+    if images is None:
+        images = render(SHOWN, 1, options.resolution, CHECK_SEED, "val")[0]
+        names = ["fractal"] * len(images)
+    else:
+        images = images[:SHOWN]
+        names = [file.stem for file in files[:SHOWN]]
+    _picture.save_png(
+        _picture.draw_reconstructions(tokenizer, list(images), names), options.picture
+    )
+    yield f"wrote {options.picture}"
+
+
+def describe_tokenizer(tokenizer: Tokenizer, spec: str, resolution: int) -> Iterator[str]:
+    """Describe a tokenizer, the bytes of an image, and its model card.
+
+    Args:
+        tokenizer: opened from the spec.
+        spec: names it in the first line.
+        resolution: side in pixels of the image.
+    """
+    groups, codes, dim = tokenizer.codebook.shape
+    side = resolution // tokenizer.stride
+    yield (
+        f"{spec}: {codes} codes of {dim} dimensions, {groups} a position, stride {tokenizer.stride}"
+    )
+    yield f"identity: {tokenizer.identity}; {tokenizer.codec_bytes / 1e6:.2f} MB"
+    yield f"an image of {resolution} px: {_grid_size((groups, side, side), codes)}"
+    for key, value in sorted(tokenizer.card.items()):
+        yield f"{key}: {value}"
+
+
+def _measured_line(tokenizer: Tokenizer, images: Tensor) -> str:
+    """Describe fidelity, code use and speed on images (N, 3, S, S) uint8."""
+    measured = quality(tokenizer, images)
+    groups, codes, _ = tokenizer.codebook.shape
+    fidelity = "does not decode to images"
+    if tokenizer.decodes:
+        fidelity = f"PSNR {measured.psnr:.2f} dB"
+    return (
+        f"measured on {len(images):,} images at {images.shape[-1]} px: {fidelity}, "
+        f"{measured.used} of {groups * codes} codes in use, "
+        f"{measured.entropy:.2f} bits per token of entropy, {measured.speed:,.0f} images/s"
+    )
+
+
+def _split_line(name: str, counts: Counts, grid: tuple[int, int, int]) -> str:
+    """Describe a split's images, of a grid (G, H, W), and their code use."""
+    tokens = grid[0] * grid[1] * grid[2]
+    entropy_bytes = tokens * counts.entropy / 8
+    return (
+        f"{name}: {counts.images:,} images of {_grid_size(grid, counts.codes)}, "
+        f"{entropy_bytes:,.0f} by the codes' frequencies; "
+        f"{counts.used} of {counts.groups * counts.codes} codes in use, "
+        f"{counts.entropy:.2f} bits per token of entropy"
+    )
+
+
+def _grid_size(grid: tuple[int, int, int], codes: int) -> str:
+    """Describe the tokens and bytes of an image of a grid (G, H, W)."""
+    groups, height, width = grid
+    bits = code_bits(codes)
+    size = -(-groups * height * width * bits // 8)
+    return f"{groups} x {height} x {width} tokens, {size:,} bytes of {bits} bits each"
+
+
+def _draw_token_file(file: TokenFile, tokenizer_spec: str | None, out: Path) -> None:
+    """Draw reconstructions of images from all over the first split.
+
+    Raises:
+        UserError: a bad spec, another tokenizer's, or one that does not decode.
+    """
+    split = next(iter(file.tokens))
+    tokens = file.tokens[split]
+    labels = file.labels[split]
+    ids = [i * len(tokens) // SHOWN for i in range(min(SHOWN, len(tokens)))]
+    images = tokenizer_behind(file, tokenizer_spec).decode(tokens[ids])
+    names = [file.metadata.classes[label] for label in labels[ids].tolist()]
+    _picture.save_png(_picture.draw_row(list(images), names), out)

@@ -1,4 +1,4 @@
-"""`python -m seit_cl.tokenize prune`: a tokenizer without the codes that a data set never uses."""
+"""`python -m seit_cl.tokenize prune`: remove the codes that a data set does not use."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated, Protocol, runtime_checkable
 
 import torch
 from rich.console import Console
+from torch import Tensor
 
 from seit_cl.core.cli import hint
 from seit_cl.core.errors import UserError
@@ -22,8 +23,11 @@ from seit_cl.tokenizers.base import Tokenizer
 class Prunable(Tokenizer, Protocol):
     """A tokenizer whose codes can be pruned, and which can be saved."""
 
-    def pruned(self, uses: torch.Tensor) -> Prunable:
-        """The tokenizer of the codes that are used, (K,) int64 times each; it knows which code each was.
+    def pruned(self, uses: Tensor) -> Prunable:
+        """Make the tokenizer of those codes that are used.
+
+        Args:
+            uses: (K,) int64, number of uses of each code.
 
         Raises:
             UserError: fewer than two codes are used.
@@ -35,12 +39,14 @@ class Prunable(Tokenizer, Protocol):
 
 @dataclass(frozen=True)
 class Prune:
-    """Write a tokenizer that has the codes alone that a data set's training images use. Images whose nearest code is gone get
-    the nearest of those left."""
+    """Write a tokenizer with only the codes that a data set's training images use.
+
+    Positions whose nearest code is removed get the nearest of the remaining ones.
+    """
 
     tokenizer: Annotated[str, hint("a tokenizer file, or kind:SOURCE,option=value")]
     data_root: Annotated[
-        Path, hint("folder with train/<class>/* and val/<class>/*; codes of train/ stay")
+        Path, hint("folder with train/<class>/* and val/<class>/*; the codes of train/ remain")
     ]
     out: Annotated[Path, hint("safetensors file to write")]
     resolution: Annotated[int, hint("side in pixels that images are resized to")] = 64
@@ -50,31 +56,32 @@ def prune_command(options: Prune) -> None:
     """Run `tokenize prune`.
 
     Raises:
-        UserError: a kind that cannot be pruned, a side that does not fit, a folder that cannot be read or written, or fewer than
-            two codes in use.
+        UserError: a kind that cannot be pruned, a side that does not fit, a folder that cannot be
+            read or written, or fewer than two codes in use.
     """
     if options.out.suffix != ".safetensors" or not options.out.parent.is_dir():
         raise UserError(f"--out {options.out}: give a .safetensors file in a folder that exists")
     tokenizer = open_tokenizer(options.tokenizer)
     if not isinstance(tokenizer, Prunable):
         raise UserError(
-            f"--tokenizer {options.tokenizer}: codes of this kind cannot be pruned; vit_vqgan and vqgan can"
+            f"--tokenizer {options.tokenizer}: codes of this kind cannot be pruned; "
+            "vit_vqgan and vqgan can"
         )
     check_resolution(options.resolution, tokenizer.stride)
-    folder = open_folder(options.data_root)
+    dataset = open_folder(options.data_root)
     console = Console()
-    with images_bar("tokenizing", len(folder.train), console) as advance:
-        tokens = encode_files(folder.train.paths, tokenizer, options.resolution, advance)
+    with images_bar("tokenizing", len(dataset.train), console) as advance:
+        tokens = encode_files(dataset.train.paths, tokenizer, options.resolution, advance)
     codes = tokenizer.codebook.shape[1]
-    left = tokenizer.pruned(torch.bincount(tokens.flatten().long(), minlength=codes))
-    left.card["pruned"] = (
-        f"{left.codebook.shape[1]} of {codes} codes, those that {len(folder.train)} images of "
-        f"{folder.name}/train use at {options.resolution} px"
+    pruned = tokenizer.pruned(torch.bincount(tokens.flatten().long(), minlength=codes))
+    pruned.card["pruned"] = (
+        f"{pruned.codebook.shape[1]} of {codes} codes, those that {len(dataset.train)} images of "
+        f"{dataset.name}/train use at {options.resolution} px"
     )
     try:
-        left.save(options.out)
+        pruned.save(options.out)
     except OSError as error:
         raise UserError(
             f"--out {options.out}: cannot be written ({error.strerror}); choose another place"
         ) from error
-    console.print(f"{options.out}: {left.card['pruned']}; identity {left.identity}")
+    console.print(f"{options.out}: {pruned.card['pruned']}; identity {pruned.identity}")

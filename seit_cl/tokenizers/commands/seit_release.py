@@ -18,7 +18,7 @@ from seit_cl.data.token_file import open_token_file, write_token_file
 
 @dataclass(frozen=True)
 class ImportSeit:
-    """Turn the files of a SeiT release into a token file: train, val, or both, whichever are there."""
+    """Turn the files of a SeiT release into a token file: train, val, or both."""
 
     release: Annotated[
         Path,
@@ -29,7 +29,7 @@ class ImportSeit:
         tuple[int, int] | None, hint("height and width of an image's tokens; none: square")
     ] = None
     classes: Annotated[
-        Path | None, hint("text file of the classes' names, one a line; none: their numbers")
+        Path | None, hint("text file of class names, one per line; none: numbers")
     ] = None
 
 
@@ -39,50 +39,63 @@ class ExportSeit:
 
     tokens: Annotated[Path, hint("the token file")]
     out: Annotated[Path, hint("folder to make")]
-    level: Annotated[int, hint("zlib's level, 0 to 9")] = LEVEL
+    level: Annotated[int, hint("zlib compression level, 0 to 9")] = LEVEL
 
 
 def import_command(options: ImportSeit) -> None:
     """Run `tokenize import-seit`.
 
     Raises:
-        UserError: files that are missing, damaged or disagree, or a file that cannot be written.
+        UserError: files that are missing, damaged or contradict one another, or a file that cannot
+            be written.
     """
     if options.out.suffix != ".safetensors":
         raise UserError(f"--out {options.out}: must end in .safetensors")
-    names = None
-    if options.classes is not None:
-        try:
-            names = options.classes.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(
-                f"--classes {options.classes}: not a readable text file; give a name a line"
-            ) from error
+    names = None if options.classes is None else _read_names(options.classes)
     console = Console(soft_wrap=True)
-    with images_bar("reading", None, console) as more:
-        release = read_release(options.release, options.grid, names, more)
+    with images_bar("reading", None, console) as advance:
+        release = read_release(options.release, options.grid, names, advance)
         identity = write_token_file(options.out, release.metadata, release.grid, release.splits)
     counts = ", ".join(f"{len(split.labels):,} {name}" for name, split in release.splits.items())
+    _, height, width = release.grid
     console.print(
-        f"wrote {options.out}: {counts} images of {release.grid[1]} x {release.grid[2]} tokens, identity {identity}",
+        f"wrote {options.out}: {counts} images of {height} x {width} tokens, identity {identity}",
         markup=False,
         highlight=False,
     )
-    for what in release.remarks:
+    for file in release.remarks:
         console.print(
-            f"{what}: laid out otherwise than expected; export-seit will write the same contents in other bytes"
+            f"{file}: laid out otherwise than expected; export-seit will write the same contents "
+            "in other bytes"
         )
+
+
+def _read_names(file: Path) -> list[str]:
+    """Read class names, one per line.
+
+    Raises:
+        UserError: not a readable text file.
+    """
+    try:
+        return file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"--classes {file}: not a readable text file; give one name per line"
+        ) from error
 
 
 def export_command(options: ExportSeit) -> None:
     """Run `tokenize export-seit`.
 
     Raises:
-        UserError: not a token file, one that the format cannot hold, or a folder that cannot be written.
+        UserError: not a token file, one that the format cannot hold, or a folder that cannot be
+            written.
     """
     if not 0 <= options.level <= 9:
         raise UserError(f"--level {options.level}: must be from 0 to 9")
-    file, console = open_token_file(options.tokens), Console(soft_wrap=True)
-    with images_bar("writing", sum(map(len, file.tokens.values())), console) as more:
-        export_release(file, options.out, options.level, more)
+    file = open_token_file(options.tokens)
+    console = Console(soft_wrap=True)
+    images = sum(len(tokens) for tokens in file.tokens.values())
+    with images_bar("writing", images, console) as advance:
+        export_release(file, options.out, options.level, advance)
     console.print(f"wrote {options.out}", markup=False, highlight=False)

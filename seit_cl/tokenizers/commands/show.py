@@ -1,10 +1,12 @@
-"""`python -m seit_cl.tokenize list|show`: which tokenizers there are, what one keeps of images."""
+"""`python -m seit_cl.tokenize list|show`: list the tokenizers, and draw one's reconstructions."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
+
+from torch import Tensor
 
 from seit_cl.core import plugins
 from seit_cl.core.cli import hint
@@ -16,6 +18,8 @@ from seit_cl.tokenizers import DEFAULT_TOKENIZER, TokenizerKind, _picture, open_
 from seit_cl.tokenizers._encoding import check_resolution
 from seit_cl.tokenizers._quality import CHECK_SEED
 
+FRACTAL_SIDE = 64  # pixels
+
 
 @dataclass(frozen=True)
 class List:
@@ -24,10 +28,10 @@ class List:
 
 @dataclass(frozen=True)
 class Show:
-    """Draw images above what a tokenizer keeps of them: fractals, and images that you name."""
+    """Draw images and their reconstructions from tokens: fractals, and image files."""
 
     images: Annotated[tuple[Path, ...], hint("image files; their central squares are shown")] = ()
-    sides: Annotated[tuple[int, ...], hint("sides in pixels that each of them is shown at")] = (
+    sides: Annotated[tuple[int, ...], hint("sides in pixels that each file is shown at")] = (
         64,
         128,
         256,
@@ -52,7 +56,8 @@ def show_command(options: Show) -> None:
     """Run `tokenize show`.
 
     Raises:
-        UserError: nothing to show, a side that does not fit, a tokenizer or image that cannot be read, or no such folder.
+        UserError: nothing to show, a side that does not fit, a tokenizer or image that cannot be
+            read, or a missing output folder.
     """
     if options.fractals < 0 or not (options.fractals or options.images):
         raise UserError(
@@ -63,10 +68,19 @@ def show_command(options: Show) -> None:
     tokenizer = open_tokenizer(options.tokenizer)
     for side in options.sides:
         check_resolution(side, tokenizer.stride, "--sides")
-    images = list(render(options.fractals, 1, 64, CHECK_SEED, "val")[0]) if options.fractals else []
-    names = ["fractal"] * len(images)
-    for file in options.images:
-        images += [load_images([file], side)[0] for side in options.sides]
-        names += [file.stem] * len(options.sides)
+    images, names = _images_to_show(options)
     _picture.save_png(_picture.draw_reconstructions(tokenizer, images, names), options.out)
     print(f"wrote {options.out}")
+
+
+def _images_to_show(options: Show) -> tuple[list[Tensor], list[str]]:
+    """Images (3, S, S) uint8, the fractals first, and a name for each."""
+    images: list[Tensor] = []
+    if options.fractals:
+        images += render(options.fractals, 1, FRACTAL_SIDE, CHECK_SEED, "val")[0]
+    names = ["fractal"] * len(images)
+    for file in options.images:
+        for side in options.sides:
+            images.append(load_images([file], side)[0])
+            names.append(file.stem)
+    return images, names

@@ -100,7 +100,7 @@ def test_a_checkpoint_is_told_by_its_keys(said, tmp_path: Path) -> None:  # type
     torch.save(torch.zeros(391, 32), tmp_path / "b.ckpt")
     assert "codebook of 391 codes of 32 dimensions" in said(tmp_path / "b.ckpt")
     torch.save({f"layer{i}": torch.zeros(2) for i in range(12)}, tmp_path / "c.pt")
-    assert "of no kind known here" in said(tmp_path / "c.pt") and "and 4 more" in said(
+    assert "of an unknown kind" in said(tmp_path / "c.pt") and "and 4 more" in said(
         tmp_path / "c.pt"
     )
 
