@@ -277,7 +277,8 @@ def open_token_file(path: Path) -> TokenFile:
     try:
         with safe_open(str(path), framework="pt") as file:
             entries = dict(file.metadata() or {})
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+            names = list(file.keys())
+            tensors = {name: file.get_tensor(name) for name in names}
     except (OSError, SafetensorError) as error:
         raise UserError(f"{path}: not a readable token file ({error}); {REMEDY}") from error
     try:

@@ -19,12 +19,11 @@ from seit_cl.data.fractals import open_fractals, render, write_fractals
 def test_the_same_call_gives_the_same_images() -> None:
     images, labels = render(3, 4, 32, 0, "train")
     again, _ = render(3, 4, 32, 0, "train")
-    assert (
-        images.shape == (12, 3, 32, 32)
-        and images.dtype == torch.uint8
-        and labels.dtype == torch.int64
-    )
-    assert torch.equal(images, again) and labels.tolist() == [0] * 4 + [1] * 4 + [2] * 4
+    assert images.shape == (12, 3, 32, 32)
+    assert images.dtype == torch.uint8
+    assert labels.dtype == torch.int64
+    assert torch.equal(images, again)
+    assert labels.tolist() == [0] * 4 + [1] * 4 + [2] * 4
 
 
 def test_an_image_depends_on_its_class_and_index_alone() -> None:
@@ -49,10 +48,8 @@ def test_every_image_has_a_shape_in_it(side: int) -> None:
 def shape_features(images: Tensor) -> Tensor:
     """Blurred gradient strengths (N, F): what a shape leaves when its colour is ignored."""
     grey = images.float().mean(1, keepdim=True)
-    across, down = (
-        grey[..., :-1, 1:] - grey[..., :-1, :-1],
-        grey[..., 1:, :-1] - grey[..., :-1, :-1],
-    )
+    across = grey[..., :-1, 1:] - grey[..., :-1, :-1]
+    down = grey[..., 1:, :-1] - grey[..., :-1, :-1]
     maps = torch.cat([across.abs(), down.abs()], 1)
     return F.normalize(F.adaptive_avg_pool2d(maps, 12).flatten(1).sqrt(), dim=1)
 
@@ -87,7 +84,7 @@ def test_the_manifest_is_the_same_wherever_and_whenever_it_is_written(tmp_path: 
     assert open_fractals(tmp_path / "a", 2, 3, 2, 32, seed=1).manifest not in manifests
 
 
-def test_a_set_that_is_there_is_not_written_again(tmp_path: Path) -> None:
+def test_an_existing_set_is_not_written_again(tmp_path: Path) -> None:
     done: list[int] = []
     root = write_fractals(tmp_path / "set", 2, 3, 2, 32, progress=done.append)
     assert done[-1] == 10 and sorted(p.name for p in root.iterdir()) == [

@@ -47,7 +47,8 @@ def test_every_class_is_partitioned_with_the_fraction_held_out_and_one_left_on_e
 def test_images_that_come_to_a_class_move_no_other_class_and_few_of_its_own(
     a: int, b: int, more: int
 ) -> None:
-    before, after = split(a=a, b=b)[1], split(a=a, b=b + more)[1]
+    _, before = split(a=a, b=b)
+    _, after = split(a=a, b=b + more)
     assert after["a"] == before["a"]
     assert len(set(before["b"]) - set(after["b"])) <= more
 
@@ -59,16 +60,12 @@ def test_the_choice_is_a_golden_one() -> None:
 
 
 def test_one_name_in_composed_and_decomposed_letters_is_one_to_the_choice() -> None:
-    composed, decomposed = (
-        [Path("photos/a") / f"{letter}{i}.jpg" for i in range(20)]
-        for letter in ("\u00e9", "e\u0301")
-    )
-    held = [
-        Holdout().split(Path("photos"), {"a": files})[1]["a"] for files in (composed, decomposed)
-    ]
-    assert [composed.index(path) for path in held[0]] == [
-        decomposed.index(path) for path in held[1]
-    ]
+    def held_out(letter: str) -> list[int]:
+        files = [Path("photos/a") / f"{letter}{i}.jpg" for i in range(20)]
+        _, val = Holdout().split(Path("photos"), {"a": files})
+        return [files.index(path) for path in val["a"]]
+
+    assert held_out("\u00e9") == held_out("e\u0301")
 
 
 def test_a_class_with_a_single_image_is_named() -> None:
@@ -96,10 +93,10 @@ def test_a_folder_for_every_class_is_a_dataset_and_so_is_train_alone(
 
 
 def test_another_fraction_or_seed_is_another_dataset(photos: Path) -> None:
-    made = [
-        open_folder(photos, holdout=Holdout(*given)) for given in ((0.2, 0), (0.5, 0), (0.2, 1))
-    ]
-    assert len({data.identity for data in made}) == len({data.manifest for data in made}) == 3
+    holdouts = (Holdout(0.2, 0), Holdout(0.5, 0), Holdout(0.2, 1))
+    datasets = [open_folder(photos, holdout=holdout) for holdout in holdouts]
+    assert len({data.identity for data in datasets}) == 3
+    assert len({data.manifest for data in datasets}) == 3
 
 
 def test_a_second_split_of_another_name_is_not_overlooked(photos: Path) -> None:

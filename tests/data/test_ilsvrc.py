@@ -1,4 +1,4 @@
-"""ILSVRC's validation images in one folder get their classes from the devkit or from Kaggle's table."""
+"""ILSVRC's flat val folder gets its classes from the devkit or from Kaggle's table."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def root(tmp_path: Path, pictures: list[Image.Image]) -> Path:
 
 
 def devkit(root: Path, truth: tuple[int, ...] = TRUTH) -> Path:
-    """As the published one: synsets of which the classes come first, and inner nodes of the hierarchy after them."""
+    """Write a devkit like the published one: the synsets of classes, then inner nodes."""
     data = root / DEVKIT / "data"
     data.mkdir(parents=True)
     rows = [(i, wnid, "words", 0) for i, wnid in zip(IDS, WNIDS, strict=True)] + [
@@ -67,10 +67,10 @@ def solution(path: Path) -> None:
 def val(root: Path) -> dict[str, list[int]]:
     """The numbers of the val images of every class."""
     data = open_folder(root)
-    found: dict[str, list[int]] = {name: [] for name in data.classes}
+    numbers: dict[str, list[int]] = {name: [] for name in data.classes}
     for path, label in zip(data.val.paths, data.val.labels.tolist(), strict=True):
-        found[data.classes[label]].append(int(path.stem[-8:]))
-    return found
+        numbers[data.classes[label]].append(int(path.stem[-8:]))
+    return numbers
 
 
 RIGHT = {"n01": [2, 3, 7], "n02": [4, 6, 9], "n03": [1, 5, 8]}

@@ -20,6 +20,12 @@ def colours(width: int, height: int) -> Image.Image:
     return Image.fromarray(pixels.astype(np.uint8))
 
 
+def difference(image: torch.Tensor, expected: Image.Image) -> float:
+    """Mean absolute difference of an image (3, S, S) from a PIL image."""
+    pixels = torch.from_numpy(np.array(expected)).permute(2, 0, 1)
+    return float((image - pixels).abs().mean())
+
+
 @pytest.mark.parametrize("mode", ["L", "LA", "1", "P", "RGB", "RGBA", "I;16"])
 def test_pngs_of_every_mode_become_rgb(tmp_path: Path, mode: str) -> None:
     if mode == "I;16":
@@ -29,22 +35,17 @@ def test_pngs_of_every_mode_become_rgb(tmp_path: Path, mode: str) -> None:
     image.save(tmp_path / "a.png")
     out = load_images([tmp_path / "a.png"], 32)[0].float()
     assert out.shape == (3, 32, 32)
-    wanted = (
-        colours(40, 32)
-        .convert("RGB" if "RGB" in mode or mode == "P" else "L")
-        .convert("RGB")
-        .crop((4, 0, 36, 32))
-    )
-    off = (out - torch.from_numpy(np.array(wanted)).permute(2, 0, 1)).abs().mean()
-    assert off < (130 if mode == "1" else 20 if mode == "P" else 1)
+    lossless = colours(40, 32).convert("RGB" if mode in ("RGB", "RGBA", "P") else "L")
+    expected = lossless.convert("RGB").crop((4, 0, 36, 32))
+    tolerance = {"1": 130, "P": 20}.get(mode, 1)
+    assert difference(out, expected) < tolerance
 
 
 @pytest.mark.parametrize("mode", ["L", "CMYK", "RGB"])
 def test_jpegs_of_every_mode_become_rgb(tmp_path: Path, mode: str) -> None:
     colours(64, 64).convert(mode).save(tmp_path / "a.jpg", quality=95)
     out = load_images([tmp_path / "a.jpg"], 64)[0].float()
-    wanted = colours(64, 64).convert(mode).convert("RGB")
-    assert (out - torch.from_numpy(np.array(wanted)).permute(2, 0, 1)).abs().mean() < 3
+    assert difference(out, colours(64, 64).convert(mode).convert("RGB")) < 3
 
 
 def test_a_palette_with_transparency_loads(tmp_path: Path) -> None:
@@ -66,20 +67,17 @@ def test_the_centre_is_kept_whole_on_the_shorter_side(
     colours(*size).save(tmp_path / "a.png")
     out = load_images([tmp_path / "a.png"], 32)[0].float()
     side = min(size)
-    left, top = (size[0] - side) // 2, (size[1] - side) // 2
-    crop = (
-        colours(*size)
-        .crop((left, top, left + side, top + side))
-        .resize((32, 32), Image.Resampling.BICUBIC)
-    )
-    assert (out - torch.from_numpy(np.array(crop)).permute(2, 0, 1)).abs().mean() < 1.5
+    left = (size[0] - side) // 2
+    top = (size[1] - side) // 2
+    crop = colours(*size).crop((left, top, left + side, top + side))
+    assert difference(out, crop.resize((32, 32), Image.Resampling.BICUBIC)) < 1.5
 
 
 def test_a_big_jpeg_looks_the_same_as_without_the_shortcut(tmp_path: Path) -> None:
     colours(1600, 1200).save(tmp_path / "a.jpg", quality=95)
     out = load_images([tmp_path / "a.jpg"], 64)[0].float()
     crop = colours(1600, 1200).crop((200, 0, 1400, 1200)).resize((64, 64), Image.Resampling.BICUBIC)
-    assert (out - torch.from_numpy(np.array(crop)).permute(2, 0, 1)).abs().mean() < 2
+    assert difference(out, crop) < 2
 
 
 def test_an_image_beyond_pils_limit_loads_and_the_limit_is_put_back(
@@ -96,11 +94,9 @@ def test_threads_do_not_change_the_result_and_progress_ends_at_the_count(tmp_pat
     for i, path in enumerate(paths):
         colours(40 + i, 36).save(path)
     done: list[int] = []
-    one, many = (
-        load_images(paths, 32, threads=1, progress=done.append),
-        load_images(paths, 32, threads=4),
-    )
-    assert torch.equal(one, many) and done[-1] == 9
+    one_thread = load_images(paths, 32, threads=1, progress=done.append)
+    assert torch.equal(one_thread, load_images(paths, 32, threads=4))
+    assert done[-1] == 9
 
 
 def test_no_files_give_an_empty_tensor() -> None:
@@ -114,13 +110,13 @@ def test_a_broken_file_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sides", "wanted"), [([64, 64, 90], 64), ([500, 375, 375], 256), ([20], 32), ([101], 104)]
+    ("sides", "expected"), [([64, 64, 90], 64), ([500, 375, 375], 256), ([20], 32), ([101], 104)]
 )
 def test_the_native_resolution_is_the_most_common_shorter_side(
-    tmp_path: Path, sides: list[int], wanted: int
+    tmp_path: Path, sides: list[int], expected: int
 ) -> None:
     paths = [tmp_path / f"{i}.png" for i in range(len(sides))]
     for side, path in zip(sides, paths, strict=True):
         colours(side + 7, side).save(path)
     split = Split(paths, torch.zeros(len(paths), dtype=torch.int64))
-    assert native_resolution(Dataset("set", tmp_path, ["a"], split, split)) == wanted
+    assert native_resolution(Dataset("set", tmp_path, ["a"], split, split)) == expected

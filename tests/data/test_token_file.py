@@ -1,4 +1,4 @@
-"""Token files: what was written comes back, whole or not at all, and stays on the disk until it is asked for."""
+"""Token files: contents are read as written, completely or not at all, and stay on the disk."""
 
 import resource
 from collections.abc import Iterator
@@ -24,8 +24,10 @@ from seit_cl.data.token_file import (
 )
 
 
-def about(groups: int = 1, codes: int = 20, classes: int = 3, **changes: object) -> TokenMetadata:
-    """What a file says."""
+def metadata(
+    groups: int = 1, codes: int = 20, classes: int = 3, **changes: object
+) -> TokenMetadata:
+    """Metadata of a file."""
     codebook = torch.randn(groups, codes, 4, generator=torch.Generator().manual_seed(0))
     made = TokenMetadata(
         "things", [f"class {i}" for i in range(classes)], codebook, "sum", 8, "f" * 16, 1234
@@ -46,13 +48,13 @@ def split(
 def write(
     path: Path,
     grid: tuple[int, int, int] = (1, 4, 4),
-    said: TokenMetadata | None = None,
+    described: TokenMetadata | None = None,
     **splits: TokenSplit,
 ) -> Path:
     """A token file."""
     write_token_file(
         path,
-        said or about(grid[0]),
+        described or metadata(grid[0]),
         grid,
         splits or {"train": split(9, grid), "val": split(6, grid)},
     )
@@ -78,36 +80,36 @@ def test_what_was_written_comes_back(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     mirror = torch.arange(20).flip(0).expand(grid[0], 20).contiguous() if mirrored else None
-    said = about(grid[0], mirror=mirror, combine="concat", name=text, notes={"note": text})
+    described = metadata(grid[0], mirror=mirror, combine="concat", name=text, notes={"note": text})
     splits = {"train": split(train, grid, block=block), "val": split(val, grid, block=block)}
     file = open_token_file(
-        write(tmp_path_factory.mktemp("t") / "x.safetensors", grid, said, **splits)
+        write(tmp_path_factory.mktemp("t") / "x.safetensors", grid, described, **splits)
     )
     for name, expected in splits.items():
         tokens = torch.cat([torch.zeros(0, *grid, dtype=torch.int16), *expected.tokens])
         assert torch.equal(file.tokens[name], tokens) and torch.equal(
             file.labels[name], expected.labels
         )
-    assert torch.equal(file.metadata.codebook, said.codebook) and (mirror is None) == (
+    assert torch.equal(file.metadata.codebook, described.codebook) and (mirror is None) == (
         file.metadata.mirror is None
     )
     assert mirror is None or torch.equal(file.metadata.mirror, mirror)  # type: ignore[arg-type]
     for field in ("name", "classes", "combine", "stride", "tokenizer", "codec_bytes", "notes"):
-        assert getattr(file.metadata, field) == getattr(said, field)
+        assert getattr(file.metadata, field) == getattr(described, field)
     assert file.digest() == file.identity and (file.grid == grid)
 
 
 def test_the_identity_is_that_of_the_contents_not_of_the_blocks(tmp_path: Path) -> None:
     grid = (1, 4, 4)
     identities = [
-        open_token_file(write(tmp_path / f"{i}.safetensors", grid, said, train=part)).identity
-        for i, (said, part) in enumerate(
+        open_token_file(write(tmp_path / f"{i}.safetensors", grid, described, train=part)).identity
+        for i, (described, part) in enumerate(
             [
-                (about(), split(9, grid, block=2)),
-                (about(), split(9, grid, block=9)),
-                (about(stride=4), split(9, grid)),
-                (about(), split(8, grid)),
-                (about(classes=4), split(9, grid)),
+                (metadata(), split(9, grid, block=2)),
+                (metadata(), split(9, grid, block=9)),
+                (metadata(stride=4), split(9, grid)),
+                (metadata(), split(8, grid)),
+                (metadata(classes=4), split(9, grid)),
             ]
         )
     ]
@@ -115,7 +117,8 @@ def test_the_identity_is_that_of_the_contents_not_of_the_blocks(tmp_path: Path) 
 
 
 def test_any_reader_of_safetensors_can_read_and_slice_it(tmp_path: Path) -> None:
-    grid, path = (1, 4, 4), tmp_path / "x.safetensors"
+    grid = (1, 4, 4)
+    path = tmp_path / "x.safetensors"
     write(path)
     with safe_open(path, framework="pt") as file:
         part = file.get_slice("train.tokens")
@@ -132,7 +135,7 @@ def test_tokens_stay_on_the_disk_until_they_are_asked_for(tmp_path: Path) -> Non
     path = tmp_path / "x.safetensors"
     write_token_file(
         path,
-        about(),
+        metadata(),
         (1, 32, 32),
         {"train": TokenSplit(torch.zeros(100_000, dtype=torch.int64), blocks())},
     )
@@ -184,7 +187,7 @@ def test_what_is_no_token_file_is_one_line(what: str, tmp_path: Path) -> None:
     elif what == "labels":
         write(path, train=split(9, (1, 4, 4), classes=7))
     elif what == "groups":
-        write(path, (1, 4, 4), about(2))
+        write(path, (1, 4, 4), metadata(2))
     with pytest.raises(UserError, match=r"x\.safetensors: not a") as refused:
         open_token_file(path)
     assert "\n" not in str(refused.value) and is_token_file(path) == (what in ("labels", "groups"))

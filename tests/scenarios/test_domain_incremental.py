@@ -129,9 +129,10 @@ def test_an_image_is_corrupted_alike_whatever_else_is_there(clean: Path, tmp_pat
     copy = write_colours(tmp_path / "colours")
     for path in sorted((copy / "val" / "colour0").iterdir())[1:]:
         path.unlink()
-    few, all_of_them = opened(copy), opened(clean)
+    few = opened(copy)
+    whole = opened(clean)
     name = Path("gaussian_noise/val/colour0/val-colour0-00.png.png")
-    assert (few.root / name).read_bytes() == (all_of_them.root / name).read_bytes()
+    assert (few.root / name).read_bytes() == (whole.root / name).read_bytes()
 
 
 def domain_folders(root: Path, clean: Path, *domains: str) -> Path:

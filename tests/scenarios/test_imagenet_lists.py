@@ -1,4 +1,4 @@
-"""The named scenarios show the published classes in the published order, of whatever folder has them."""
+"""The named scenarios show the published classes in the published order, from any folder."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.made_up import made_up
+from helpers.named_classes import dataset_of_classes
 from seit_cl.config import RunConfig
 from seit_cl.core.errors import UserError
 from seit_cl.data.base import Dataset
@@ -24,21 +24,21 @@ FIRST_TASK_OF_U = [
 @pytest.fixture(scope="module")
 def imagenet() -> Dataset:
     """All 1,000 classes."""
-    return made_up(imagenet_wnids())
+    return dataset_of_classes(imagenet_wnids())
 
 
 def stream(scenario: str, data: Dataset, **options: int) -> tuple[Dataset, Scenario]:
-    kind, config = build_recipe(scenario), RunConfig(scenario=scenario, **options)  # type: ignore[arg-type]
-    selected = kind.select(data)
-    return selected, kind.cut(selected, config.stream_settings)
+    recipe = build_recipe(scenario)
+    config = RunConfig(scenario=scenario, **options)  # type: ignore[arg-type]
+    selected = recipe.select(data)
+    return selected, recipe.cut(selected, config.stream_settings)
 
 
 def shown(scenario: str, data: Dataset) -> list[list[str]]:
     """The class names of every experience."""
     selected, cut = stream(scenario, data)
-    return [
-        [selected.classes[cut.class_order[label]] for label in labels] for labels in cut.classes
-    ]
+    names = [selected.classes[index] for index in cut.class_order]
+    return [[*map(names.__getitem__, labels)] for labels in cut.classes]
 
 
 def test_the_first_task_of_the_u_list_is_the_published_one(imagenet: Dataset) -> None:
@@ -50,10 +50,8 @@ def test_the_first_task_of_the_u_list_is_the_published_one(imagenet: Dataset) ->
 def test_the_first_100_list_is_the_first_100_wnids_and_shares_nine_with_the_other(
     imagenet: Dataset,
 ) -> None:
-    first, drawn = (
-        {name for task in shown(f"imagenet100-{which}", imagenet) for name in task}
-        for which in ("first", "u")
-    )
+    first = set().union(*shown("imagenet100-first", imagenet))
+    drawn = set().union(*shown("imagenet100-u", imagenet))
     assert first == set(imagenet_wnids()[:100]) and {"n01440764", "n01443537"} <= first
     assert len(drawn) == 100 and len(first & drawn) == 9
 
@@ -67,14 +65,17 @@ def test_imagenet1k_begins_with_classes_54_7_894(imagenet: Dataset) -> None:
 def test_a_folder_of_the_wanted_classes_alone_gives_the_same_stream(imagenet: Dataset) -> None:
     selected = build_recipe("imagenet100-u").select(imagenet)
     assert (
-        build_recipe("imagenet100-u").select(made_up(selected.classes)).classes == selected.classes
+        build_recipe("imagenet100-u").select(dataset_of_classes(selected.classes)).classes
+        == selected.classes
     )
-    assert shown("imagenet100-u", made_up(selected.classes)) == shown("imagenet100-u", imagenet)
+    assert shown("imagenet100-u", dataset_of_classes(selected.classes)) == shown(
+        "imagenet100-u", imagenet
+    )
 
 
 def test_missing_classes_are_counted_and_a_few_named() -> None:
     with pytest.raises(UserError) as caught:
-        build_recipe("imagenet100-first").select(made_up(imagenet_wnids()[5:]))
+        build_recipe("imagenet100-first").select(dataset_of_classes(imagenet_wnids()[5:]))
     said = str(caught.value)
     assert (
         "lacks 5 of the 100 classes" in said

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.streams import check_labels, dataset, stream
+from helpers.label_streams import check_labels, dataset, stream
 from seit_cl.core.errors import UserError
 from seit_cl.data.scenario import StreamSettings
 from seit_cl.data.scenario_recipe import build_recipe

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers.colour_stream import colours, run
-from helpers.streams import check_labels, dataset, stream
+from helpers.label_streams import check_labels, dataset, stream
 from seit_cl.config import RunConfig
 from seit_cl.core.errors import UserError
 from seit_cl.data.scenario import StreamSettings

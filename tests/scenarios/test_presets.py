@@ -1,4 +1,4 @@
-"""Presets and a scenario's own numbers: what is not given is taken from there, and what is given stands."""
+"""A preset and a scenario's own numbers fill the options that are not given, and no others."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What every scenario owes, whichever it is: a file in scenarios/ is tested here as it lies there."""
+"""The contract of scenarios: every file in scenarios/ is tested here."""
 
 import random
 from dataclasses import fields
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from helpers.made_up import made_up
+from helpers.named_classes import dataset_of_classes
 from seit_cl.config import RunConfig, option_names
 from seit_cl.core import plugins
 from seit_cl.core.errors import UserError
@@ -23,17 +23,21 @@ NAMES = sorted(name.replace("_", "-") for name in plugins.names("scenario"))
 
 
 def datasets() -> list[Dataset]:
-    """Made-up ones, of which one or the other suits a scenario."""
-    return [made_up(imagenet_wnids()), made_up([f"n{i:08d}" for i in range(200)])]
+    """Synthetic datasets, one of which fits a scenario that needs no files."""
+    return [
+        dataset_of_classes(imagenet_wnids()),
+        dataset_of_classes([f"n{i:08d}" for i in range(200)]),
+    ]
 
 
 def stream(name: str) -> tuple[Dataset, Scenario]:
-    """A scenario's stream of the first made-up dataset that suits it."""
-    kind, cut = build_recipe(name), RunConfig(scenario=name).stream_settings
+    """A scenario's stream of the first synthetic dataset that fits."""
+    recipe = build_recipe(name)
+    settings = RunConfig(scenario=name).stream_settings
     for whole in datasets():
         try:
-            selected = kind.select(whole)
-            return selected, kind.cut(selected, cut)
+            selected = recipe.select(whole)
+            return selected, recipe.cut(selected, settings)
         except UserError:
             continue
     pytest.skip(f"{name} needs files")
@@ -48,16 +52,17 @@ def randomness() -> tuple[Any, ...]:
 def test_its_stream_is_made_of_its_datasets_samples_and_of_the_classes_that_it_says(
     name: str,
 ) -> None:
-    data, cut = stream(name)
-    assert sorted(cut.class_order) == list(range(len(data.classes)))
-    assert len(cut) == len(cut.train) == len(cut.test) == len(cut.classes) >= 1
-    labels, test_labels = cut.labels(data.train.labels), cut.labels(data.val.labels)
-    for train, test, classes in zip(cut.train, cut.test, cut.classes, strict=True):
+    data, scenario = stream(name)
+    assert sorted(scenario.class_order) == list(range(len(data.classes)))
+    assert len(scenario) == len(scenario.train) == len(scenario.test) == len(scenario.classes) >= 1
+    labels = scenario.labels(data.train.labels)
+    test_labels = scenario.labels(data.val.labels)
+    for train, test, classes in zip(scenario.train, scenario.test, scenario.classes, strict=True):
         assert train.dtype == test.dtype == torch.int64 and len(train)
         assert len(train.unique()) == len(train) and len(test.unique()) == len(test)
         assert set(labels[train].tolist()) <= set(classes)
         assert set(test_labels[test].tolist()) <= set(classes)
-    assert len(torch.cat(cut.test).unique()) == len(torch.cat(cut.test)), (
+    assert len(torch.cat(scenario.test).unique()) == len(torch.cat(scenario.test)), (
         "a test sample is tested in two experiences"
     )
 
@@ -65,7 +70,8 @@ def test_its_stream_is_made_of_its_datasets_samples_and_of_the_classes_that_it_s
 @pytest.mark.parametrize("name", NAMES)
 def test_the_same_options_give_the_same_stream_and_no_global_random_state_moves(name: str) -> None:
     before = randomness()
-    one, other = stream(name)[1], stream(name)[1]
+    _, one = stream(name)
+    _, other = stream(name)
     assert randomness() == before
     assert one.class_order == other.class_order and one.classes == other.classes
     assert all(
@@ -76,9 +82,11 @@ def test_the_same_options_give_the_same_stream_and_no_global_random_state_moves(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_says_what_it_is_and_where_from(name: str) -> None:
-    kind = build_recipe(name)
-    assert kind.name == name and kind.stream and kind.source and kind.classes and kind.images
-    assert kind.__doc__ and RunConfig(scenario=name).experiences == kind.experiences
+    recipe = build_recipe(name)
+    assert (
+        recipe.name == name and recipe.stream and recipe.source and recipe.classes and recipe.images
+    )
+    assert recipe.__doc__ and RunConfig(scenario=name).experiences == recipe.experiences
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -89,9 +97,9 @@ def test_an_option_that_it_does_not_have_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_options_of_its_own_come_with_values_and_keep_out_of_the_learners(name: str) -> None:
-    kind = build_recipe(name)
-    if kind.Options is not NoOptions:
-        assert not {field.name for field in fields(kind.Options)} & set(option_names())
+    recipe = build_recipe(name)
+    if recipe.Options is not NoOptions:
+        assert not {field.name for field in fields(recipe.Options)} & set(option_names())
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if build_recipe(name).preset])

@@ -1,8 +1,9 @@
-"""The SeiT release's folder becomes a token file and comes back byte for byte; what is damaged is named and leaves nothing."""
+"""A SeiT release becomes a token file and is exported byte for byte; damage is named."""
 
 import gzip
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -95,7 +96,8 @@ def test_one_split_alone_and_labels_without_a_last_line_end_come_back_too(tmp_pa
 
 def test_what_is_laid_out_otherwise_is_read_and_said(tmp_path: Path) -> None:
     write_release(tmp_path / "a")
-    labels, table = tmp_path / "a" / f"{NAME}-val-label.txt", tmp_path / "a" / "synonyms.json"
+    labels = tmp_path / "a" / f"{NAME}-val-label.txt"
+    table = tmp_path / "a" / "synonyms.json"
     labels.write_bytes(labels.read_bytes().replace(b"\n", b"\r\n"))
     table.write_text(json.dumps(json.loads(table.read_text()), indent=1))
     release = read_release(tmp_path / "a")
@@ -131,7 +133,9 @@ def shift_index(path: Path, at: int, by: int) -> None:
     path.write_bytes(packed(buffer.getvalue()))
 
 
-DATA, INDEX, LABELS = f"{TRAIN}.data.bin.gz", f"{TRAIN}.index.npy.gz", f"{NAME}-train-label.txt"
+DATA = f"{TRAIN}.data.bin.gz"
+INDEX = f"{TRAIN}.index.npy.gz"
+LABELS = f"{NAME}-train-label.txt"
 DAMAGE = {
     "truncated data": (DATA, truncate, f"{DATA}: truncated or damaged"),
     "no gzip": (DATA, lambda path: path.write_bytes(b"tokens"), f"{DATA}: truncated or damaged"),
@@ -276,10 +280,8 @@ def test_what_the_format_cannot_hold_is_not_exported(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="exists already"):
         export_release(file, tmp_path / "there")
     release = read_release(tmp_path / "release")
-    about = type(release.metadata)(
-        **vars(release.metadata) | {"codebook": torch.zeros(1, 1024, 8), "synonyms": None}
-    )
-    write_token_file(tmp_path / "wide.safetensors", about, release.grid, release.splits)
+    wide = replace(release.metadata, codebook=torch.zeros(1, 1024, 8), synonyms=None)
+    write_token_file(tmp_path / "wide.safetensors", wide, release.grid, release.splits)
     with pytest.raises(UserError, match=r"1 codes a position, of 1,024.*510 at most"):
         export_release(open_token_file(tmp_path / "wide.safetensors"), tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -1,4 +1,4 @@
-"""Datasets of names alone, for scenarios: they never open an image."""
+"""Datasets of class names, for scenarios that never open an image."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,14 +8,16 @@ import torch
 from seit_cl.data.base import Dataset, Split
 
 
-def made_up(
+def dataset_of_classes(
     classes: Sequence[str], root: Path = Path("imagenet"), train: int = 4, val: int = 2
 ) -> Dataset:
-    """So many images of each of the classes."""
+    """A dataset with `train` and `val` images of each class; the files do not exist."""
     names = sorted(classes)
 
-    def split(name: str, count: int) -> Split:
-        files = [root / name / c / f"{i}.JPEG" for c in names for i in range(count)]
+    def split(folder: str, count: int) -> Split:
+        files = []
+        for name in names:
+            files += [root / folder / name / f"{i}.JPEG" for i in range(count)]
         return Split(files, torch.arange(len(names)).repeat_interleave(count))
 
     return Dataset("imagenet", root, names, split("train", train), split("val", val))
