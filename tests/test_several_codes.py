@@ -1,4 +1,4 @@
-"""Several codes a position, from tokenizer to memory and learner: a run with two, summed or side by side."""
+"""Several codes per position, from tokenizer to memory and learner, summed or side by side."""
 
 import sys
 from pathlib import Path
@@ -11,6 +11,7 @@ from helpers.tokenizer_samples import frozen, residual
 from seit_cl import density, tokenize
 from seit_cl.config import RunConfig
 from seit_cl.core.errors import UserError
+from seit_cl.experiment import density as measuring
 from seit_cl.experiment.experiment import Experiment
 from seit_cl.experiment.run_data import RunData
 from seit_cl.memory import ByteBudgetBuffer
@@ -90,7 +91,7 @@ def test_a_density_table_counts_their_bytes(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(density, "TIMED", 0.01)
+    monkeypatch.setattr(measuring, "MIN_SECONDS", 0.01)
     words = [
         "--data-root",
         str(fractals),

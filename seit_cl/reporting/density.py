@@ -1,117 +1,117 @@
-"""The table, figure and picture of `python -m seit_cl.density`."""
+"""Table, figure and picture of `python -m seit_cl.density`."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from seit_cl.experiment.density import Examples
+from seit_cl.reporting.markdown import table as markdown_table
 from seit_cl.tokenizers._quality import psnr
 
 MB = 1_000_000
-OURS, OTHERS = "#0072B2", "#999999"
-CELL = 1.1  # inches
-NONE = "–"  # in a cell of the table
+FORMAT_COLOUR = "#0072B2"
+BASELINE_COLOUR = "#999999"
+CELL = 1.1  # inches, side of an image in the picture
+EMPTY = "–"  # in a cell of the table
+NOT_INSTALLED = "– (not installed)"
 
 
-def fit(row: pd.Series, budget_mb: float) -> int:
-    """Exemplars that a budget in MB holds, of mean size."""
-    return max(0, int((budget_mb * MB - row["header"] - row["tables"]) / row["bytes_each"]))
+def exemplars_in(row: pd.Series, budget_mb: float) -> int:
+    """Exemplars of mean size that a budget in MB holds, for a format's row of the table."""
+    available = budget_mb * MB - row["header"] - row["tables"]
+    return max(0, int(available / row["bytes_each"]))
 
 
-def markdown(table: pd.DataFrame, budgets: Sequence[float], what: str) -> str:
-    """A table of formats and one of what others store.
+def markdown(table: pd.DataFrame, budgets: Sequence[float], title: str) -> str:
+    """Format the measurements as a table of formats and one of baselines.
 
     Args:
-        table: rows as `seit_cl.density` makes them; those without a payload are others'.
-        budgets: MB.
-        what: was measured.
+        table: as `seit_cl.experiment.density.measure` returns it.
+        budgets: in MB.
+        title: images that were measured.
     """
-    ours, others = table[table["payload"].notna()], table[table["payload"].isna()]
-    head = [
+    is_format = table["payload"].notna()
+    parts = [
+        f"Measured on {title}. Bytes each: record, its length where it varies, and label, as the "
+        "memory's file counts them. Tokens kept: fraction that a token learner sees unchanged. "
+        "Speeds: images per second on one core, from pixels or tokens to records and back, without "
+        "tokenizing. Codec: tokenizer and entropy model, which are not in the memory.",
+        _format_table(table[is_format], budgets),
+        _baseline_table(table[~is_format]),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _format_table(rows: pd.DataFrame, budgets: Sequence[float]) -> str:
+    """Table of formats."""
+    headings = [
         "format",
         "bytes each",
         "record",
-        *(f"in {mb:g} MB" for mb in budgets),
+        *(f"in {budget:g} MB" for budget in budgets),
         "PSNR, dB",
         "SSIM",
         "tokens kept",
+        "encode/s",
+        "decode/s",
+        "codec, MB",
     ]
-    head += ["encode/s", "decode/s", "beside it, MB"]
-    lines = [_line(head), _line(["---"] + ["---:"] * (len(head) - 1))]
-    for _, row in ours.iterrows():
-        similarity = NONE if pd.isna(row["ssim"]) else f"{row['ssim']:.3f}"
-        lines.append(
-            _line(
-                [
-                    str(row["format"]),
-                    f"{row['bytes_each']:,.1f}",
-                    f"{row['payload']:,.1f}",
-                    *(f"{fit(row, mb):,}" for mb in budgets),
-                    _decibels(row["psnr"]),
-                    similarity,
-                    f"{row['tokens_kept']:.0%}",
-                    f"{row['encode_per_second']:,.0f}",
-                    f"{row['decode_per_second']:,.0f}",
-                    f"{row['codec_bytes'] / MB:.2f}",
-                ]
-            )
-        )
-    missing = "– (not installed)"
-    sizes = [missing if pd.isna(size) else f"{size:,.1f}" for size in others["bytes_each"]]
-    rest = [f"| {name} | {size} |" for name, size in zip(others["format"], sizes, strict=True)]
-    note = (
-        f"Measured on {what}. Bytes each: record, its length where it varies, and label, as the memory's file counts them. "
-        "Tokens kept: what a token learner sees unchanged in what comes back. Speeds: images a second on one core, from "
-        "pixels or tokens to records and back, tokenizing left out. Beside it: what ships with the tokenizer."
-    )
-    return "\n".join(
-        [
-            note,
-            "",
-            *lines,
-            "",
-            "| what others store | bytes an image |",
-            "| --- | ---: |",
-            *rest,
-            "",
+    lines = []
+    for _, row in rows.iterrows():
+        cells = [
+            str(row["format"]),
+            f"{row['bytes_each']:,.1f}",
+            f"{row['payload']:,.1f}",
+            *(f"{exemplars_in(row, budget):,}" for budget in budgets),
+            _decibels(row["psnr"]),
+            EMPTY if pd.isna(row["ssim"]) else f"{row['ssim']:.3f}",
+            f"{row['tokens_kept']:.0%}",
+            f"{row['encode_per_second']:,.0f}",
+            f"{row['decode_per_second']:,.0f}",
+            f"{row['codec_bytes'] / MB:.2f}",
         ]
-    )
+        lines.append(cells)
+    return markdown_table(headings, lines)
 
 
-def _decibels(psnr: float) -> str:
-    """PSNR in a cell; nothing where no images come back."""
-    return NONE if pd.isna(psnr) else "exact" if psnr == float("inf") else f"{psnr:.1f}"
+def _baseline_table(rows: pd.DataFrame) -> str:
+    """Table of baselines."""
+    lines = []
+    for name, size in zip(rows["format"], rows["bytes_each"], strict=True):
+        lines.append([name, NOT_INSTALLED if pd.isna(size) else f"{size:,.1f}"])
+    return markdown_table(["baseline", "bytes per image"], lines)
 
 
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+def _decibels(decibels: float) -> str:
+    """PSNR in a cell: EMPTY where no images are decoded."""
+    if pd.isna(decibels):
+        return EMPTY
+    return "exact" if math.isinf(decibels) else f"{decibels:.1f}"
 
 
 def figure(table: pd.DataFrame) -> Figure:
-    """Bytes an exemplar, by what they are for, on a logarithmic axis; others' in grey."""
-    rows = (
-        table.dropna(subset=["bytes_each"])
-        .sort_values("bytes_each", ascending=False)
-        .reset_index(drop=True)
-    )
+    """Draw the bytes per exemplar of formats, and of baselines in grey, on a logarithmic axis."""
+    rows = table.dropna(subset=["bytes_each"]).sort_values("bytes_each", ascending=False)
     drawn = Figure(figsize=(6.4, 0.27 * len(rows) + 1.0), layout="constrained")
     FigureCanvasAgg(drawn)
     ax = drawn.subplots()
     for place, (_, row) in enumerate(rows.iterrows()):
-        mine = pd.notna(row["payload"])
-        ax.barh(place, row["bytes_each"], color=OURS if mine else OTHERS, height=0.7)
-        ax.annotate(
-            f" {row['bytes_each']:,.0f}", (row["bytes_each"], place), va="center", fontsize=7
-        )
+        size = row["bytes_each"]
+        colour = BASELINE_COLOUR if pd.isna(row["payload"]) else FORMAT_COLOUR
+        ax.barh(place, size, color=colour, height=0.7)
+        ax.annotate(f" {size:,.0f}", (size, place), va="center", fontsize=7)
     ax.set_yticks(range(len(rows)), rows["format"], fontsize=7)
     ax.set_xscale("log")
     ax.set_xlim(right=float(rows["bytes_each"].max()) * 2)
     ax.set_xlabel(
-        "bytes an exemplar, label and length included (log scale)\ngrey: what others store, without them",
+        "bytes per exemplar, with label and length (log scale)\ngrey: baselines, without them",
         fontsize=7,
     )
     ax.tick_params(axis="x", labelsize=7)
@@ -119,33 +119,27 @@ def figure(table: pd.DataFrame) -> Figure:
     return drawn
 
 
-def picture(originals: Tensor, back: dict[str, Tensor], sizes: dict[str, Tensor]) -> Figure:
-    """Images above what each format gives back of them.
-
-    Args:
-        originals: (B, 3, S, S) uint8.
-        back: (B, 3, S, S) uint8 by format.
-        sizes: (B,) bytes of the records, by format.
-    """
-    rows = {"original": originals, **back}
-    drawn = Figure(
-        figsize=(CELL * len(originals) + 1.6, (CELL + 0.25) * len(rows)), layout="constrained"
-    )
+def picture(examples: Examples) -> Figure:
+    """Draw images above what each format decodes to."""
+    columns = len(examples.originals)
+    rows = {"original": examples.originals, **examples.decoded}
+    size = (CELL * columns + 1.6, (CELL + 0.25) * len(rows))
+    drawn = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(drawn)
-    axes = drawn.subplots(len(rows), len(originals), squeeze=False)
-    for line, (name, images) in zip(axes, rows.items(), strict=True):
-        line[0].set_ylabel(
-            name.replace(":", ":\n").replace(",", ",\n"),
-            fontsize=7,
-            rotation=0,
-            ha="right",
-            va="center",
-        )
-        for i, (ax, image) in enumerate(zip(line, images, strict=True)):
+    axes = drawn.subplots(len(rows), columns, squeeze=False)
+    for row_axes, (name, images) in zip(axes, rows.items(), strict=True):
+        label = name.replace(":", ":\n").replace(",", ",\n")
+        row_axes[0].set_ylabel(label, fontsize=7, rotation=0, ha="right", va="center")
+        for i, (ax, image) in enumerate(zip(row_axes, images, strict=True)):
             ax.imshow(image.permute(1, 2, 0).numpy(), interpolation="nearest")
             ax.set(xticks=[], yticks=[])
-            if name in sizes:
-                decibels = psnr(originals[i], image)
-                fidelity = "exact" if decibels == float("inf") else f"{decibels:.1f} dB"
-                ax.set_xlabel(f"{int(sizes[name][i]):,} bytes, {fidelity}", fontsize=6)
+            if name in examples.sizes:
+                _caption(ax, int(examples.sizes[name][i]), examples.originals[i], image)
     return drawn
+
+
+def _caption(ax: Axes, size: int, original: Tensor, image: Tensor) -> None:
+    """Write a record's bytes and the decoded image's PSNR under it."""
+    decibels = psnr(original, image)
+    fidelity = "exact" if math.isinf(decibels) else f"{decibels:.1f} dB"
+    ax.set_xlabel(f"{size:,} bytes, {fidelity}", fontsize=6)
