@@ -195,10 +195,10 @@ def say_of_memory(experiment: Experiment, console: Console) -> None:
             f"{experiment.run_dir.name}: warning: {memory.skipped} samples had records larger than the whole memory; "
             "raise --memory-mb"
         )
-    if memory.classes_covered < len(experiment.names):
+    if memory.classes_covered < len(experiment.class_names):
         console.print(
             f"{experiment.run_dir.name}: warning: the memory covers {memory.classes_covered} of "
-            f"{len(experiment.names)} classes; raise --memory-mb"
+            f"{len(experiment.class_names)} classes; raise --memory-mb"
         )
 
 

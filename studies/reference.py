@@ -205,7 +205,7 @@ def run_avalanche(options: Options, case: Case, data: RunData) -> dict[str, Any]
     with TemporaryDirectory() as folder:
         ours = experiment(options, case, data, Path(folder))
     generators = Generators(case.seed)
-    model = build_model(config, data, len(ours.names), generators["initialisation"])
+    model = build_model(config, data, len(ours.class_names), generators["initialisation"])
 
     def embedded(raw: Tensor, ids: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         return ours.learner.augment(raw, None, train=False), labels[ids]

@@ -91,9 +91,9 @@ class Experiment:
         self.training_stream = self.strategy.training_stream(self.stream)
         self.labels = self.stream.labels(data.dataset.train.labels)
         self.test_labels = self.stream.labels(data.dataset.val.labels)
-        self.names = [data.dataset.classes[label] for label in self.stream.class_order]
+        self.class_names = [data.dataset.classes[label] for label in self.stream.class_order]
         self.generators = Generators(config.seed, self.device)
-        self.memory = build_memory(config, data, self.strategy, len(self.names))
+        self.memory = build_memory(config, data, self.strategy, len(self.class_names))
         if self.memory is not None:
             self.memory.require_room(self._samples(self.stream.train[0][:1]))
         self.accuracy: list[dict[str, Any]] = []
@@ -120,7 +120,7 @@ class Experiment:
 
     def _new_model(self) -> nn.Module:
         generator = self.generators["initialisation"]
-        return build_model(self.config, self.data, len(self.names), generator)
+        return build_model(self.config, self.data, len(self.class_names), generator)
 
     def _samples(self, ids: Tensor) -> Samples:
         return Samples(ids, self.labels[ids], self.data)
@@ -224,7 +224,7 @@ class Experiment:
         config = self.config
         maker = BatchMaker(
             self.learner.augment,
-            len(self.names),
+            len(self.class_names),
             0.0 if self.strategy.disable_cutmix else config.cutmix_p,
             config.cutmix_alpha,
             self.device,
@@ -271,7 +271,7 @@ class Experiment:
                     extras = self.strategy.extras(raw, self.learner)
                 self.memory.offer(self._samples(part), extras)
             counts = self.memory.counts_per_class().tolist()
-            per_class = dict(zip(self.names, counts, strict=True))
+            per_class = dict(zip(self.class_names, counts, strict=True))
             byte_kinds = self.memory.bytes_by_kind()
             self.memory_rows += run_files.memory_rows(experience, per_class, byte_kinds)
         self.phases["remember"].images += len(ids)
@@ -321,8 +321,8 @@ class Experiment:
         total = {}
         for label in labels.unique().tolist():
             of_label = labels == label
-            correct[self.names[label]] = int((is_correct & of_label).sum())
-            total[self.names[label]] = int(of_label.sum())
+            correct[self.class_names[label]] = int((is_correct & of_label).sum())
+            total[self.class_names[label]] = int(of_label.sum())
         self.accuracy += run_files.accuracy_rows(position, tested, correct, total)
         self.phases["test"].images += len(ids)
 
@@ -399,7 +399,7 @@ class Experiment:
         )
 
     def _environment(self) -> dict[str, Any]:
-        return environment(self.config, self.data, self.device, self.command, self.names)
+        return environment(self.config, self.data, self.device, self.command, self.class_names)
 
     def _write_exemplars(self, memory: ByteBudgetBuffer) -> None:
         """Write exemplars.npz, a few training images before and after the format.
