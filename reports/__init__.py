@@ -1,1 +1,1 @@
-"""One file per report; found by seit_cl.core.plugins."""
+"""One file per figure or table of the report; seit_cl.core.plugins finds them."""

@@ -1,94 +1,118 @@
-"""Final accuracy against every byte that replay needs: the memory's file, the tokenizer where it is used, what the strategy
-keeps, and in a second panel the model too.
+"""Final accuracy against all bytes that replay needs, not those of the memory alone.
 
-The literature counts what is not an exemplar both ways (MEMO, Zhou et al., ICLR 2023, counts models; REMIND, Hayes et al.,
-ECCV 2020, leaves its codebook out), so all are drawn: `accuracy_against_memory` leaves everything but the memory out.
+These are the bytes of the memory's file, of the tokenizer if the run needs it, of what the strategy
+stores and, in a second panel, of the model. The literature counts what is not an exemplar both ways
+(MEMO, Zhou et al., ICLR 2023, counts models; REMIND, Hayes et al., ECCV 2020, leaves its codebook
+out); `accuracy_against_memory` counts the memory alone.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from seit_cl.reporting.axes import bytes_axis, finish_figure, new_figure
+from seit_cl.reporting.axes import bytes_axis, draw_errorbars, finish_figure, new_figure
 from seit_cl.reporting.base import Report
-from seit_cl.reporting.best import best_option
+from seit_cl.reporting.best import best_option, runs_with_options
 from seit_cl.reporting.grouping import (
     MB,
-    budget_of,
     in_order,
     mean_std,
+    of_budget,
+    of_setting,
     series_of,
-    setting_of,
     settings_of,
+    sorted_budgets,
     with_memory,
     without_options,
     without_sweep_trials,
 )
-from seit_cl.reporting.labels import figure_note, seeds_note, series_label, setting_label
-from seit_cl.reporting.presets import preset
-from seit_cl.reporting.styles import series_styles
+from seit_cl.reporting.labels import (
+    figure_note,
+    join_parts,
+    seeds_note,
+    series_label,
+    setting_label,
+)
+from seit_cl.reporting.styles import Style, series_styles
 from seit_cl.results.run_files import Run
 
-TITLE = "Accuracy against all bytes"
 PANELS = (
     ("memory, tokenizer and strategy", False),
     ("memory, tokenizer, strategy and model", True),
 )
 
 
-def make(runs: list[Run]) -> Figure | None:
-    """Two panels per setting; None where no run with a memory needed a codec, so that nothing would differ."""
-    shown = without_sweep_trials(with_memory(runs))
-    if not any(int(run.get("codec_bytes", 0)) for run in shown):
-        return None
-    rows = settings_of(shown)
-    note = figure_note(rows, seeds_note(shown, with_memory(runs)))
-    figure = new_figure(TITLE, note, (len(rows), 2), (4.2, 3.0))
-    axes = figure.subplots(len(rows), 2, squeeze=False, sharex="col", sharey=True)
-    for i, row in enumerate(rows):
-        group = [run for run in shown if setting_of(run) == row]
-        for ax, (name, model) in zip(axes[i], PANELS, strict=True):
-            _lines(ax, group, runs, model)
-            bytes_axis(ax, "all of it (MB, log scale)")
-            ax.set_title(
-                ", ".join(filter(None, (setting_label(row, rows), name))), fontsize="small"
-            )
-        axes[i, 0].set_ylabel("final accuracy (%)")
-    axes[0, 0].set_ylim(bottom=0)
-    return finish_figure(figure, list(axes.flat))
+class AccuracyAgainstAllBytes(Report):
+    """Two panels per setting: without and with the bytes of the model."""
+
+    title = "Accuracy against all bytes"
+    source = "Zhou et al., ICLR 2023 (MEMO)"
+
+    def make(self, runs: Sequence[Run]) -> Figure | None:
+        """Draw the figure; None if no run needs a tokenizer, so that nothing would differ."""
+        candidates = with_memory(runs)
+        shown = without_sweep_trials(candidates)
+        if not any(int(run.get("codec_bytes", 0)) for run in shown):
+            return None
+        kinds = in_order({without_options(series_of(run)) for run in candidates})
+        styles = series_styles(kinds, runs)
+        settings = settings_of(shown)
+        note = figure_note(settings, seeds_note(shown, candidates))
+        figure = new_figure(self.title, note, (len(settings), 2), (4.2, 3.0))
+        axes = figure.subplots(len(settings), 2, squeeze=False, sharex="col", sharey=True)
+        for row, setting in zip(axes, settings, strict=True):
+            group = of_setting(shown, setting)
+            for ax, (name, with_model) in zip(row, PANELS, strict=True):
+                for kind, style in styles.items():
+                    members = [run for run in group if without_options(series_of(run)) == kind]
+                    if members:
+                        _draw_line(ax, members, runs, style, with_model)
+                bytes_axis(ax, "all of it (MB, log scale)")
+                ax.set_title(join_parts(setting_label(setting, settings), name), fontsize="small")
+            row[0].set_ylabel("final accuracy (%)")
+        axes[0, 0].set_ylim(bottom=0)
+        return finish_figure(figure, list(axes.flat))
 
 
-def all_bytes(run: Run, model: bool = False) -> float:
-    """Bytes of the memory's file as it is used, of the tokenizer where the run needs it, of what the strategy keeps, and of the
-    model where `model` says so."""
-    names = ("used_bytes", "codec_bytes", "strategy_bytes", *(("model_bytes",) if model else ()))
+def all_bytes(run: Run, with_model: bool = False) -> float:
+    """The bytes used of the memory's file, the tokenizer's, the strategy's and the model's."""
+    names = ["used_bytes", "codec_bytes", "strategy_bytes"]
+    if with_model:
+        names.append("model_bytes")
     return sum(float(run.get(name, 0)) for name in names)
 
 
-def _lines(ax: Axes, group: list[Run], runs: list[Run], model: bool) -> None:
-    """A line per kind of format and learner, at each budget of the option that ends best: means over seeds, of bytes and of
-    accuracy; the standard deviation as error bars."""
-    kinds = in_order({without_options(series_of(run)) for run in with_memory(runs)})
-    for key, style in series_styles(kinds, runs).items():
-        mine = [run for run in group if without_options(series_of(run)) == key]
-        tried = {series_of(run) for run in mine}
-        points = []
-        for size in sorted({budget_of(run) for run in mine}):
-            here = [run for run in mine if budget_of(run) == size]
-            options, mean, std = best_option(here)
-            won = [run for run in here if series_of(run).format.partition(":")[2] == options]
-            points.append((mean_std([all_bytes(run, model) / MB for run in won])[0], mean, std))
-        if points:
-            x, means, stds = zip(*points, strict=True)
-            name = (
-                series_label(next(iter(tried)), runs)
-                if len(tried) == 1
-                else series_label(key, runs, "best option")
-            )
-            ax.errorbar(
-                x, means, yerr=stds, label=name, capsize=0.6 * preset().marker, **style._asdict()
-            )
+def _draw_line(
+    ax: Axes, members: list[Run], runs: Sequence[Run], style: Style, with_model: bool
+) -> None:
+    """Draw the best option of one kind of format at each budget, means over seeds.
+
+    Args:
+        ax: the panel.
+        members: the runs of the kind in one setting.
+        runs: all runs.
+        style: of the line.
+        with_model: whether the model's bytes count.
+    """
+    sizes = []
+    means = []
+    stds = []
+    for budget in sorted_budgets(members):
+        candidates = of_budget(members, budget)
+        options, mean, std = best_option(candidates)
+        best = runs_with_options(candidates, options)
+        sizes.append(mean_std([all_bytes(run, with_model) / MB for run in best])[0])
+        means.append(mean)
+        stds.append(std)
+    series = {series_of(run) for run in members}
+    if len(series) == 1:
+        label = series_label(series.pop(), runs)
+    else:
+        label = series_label(without_options(series.pop()), runs, "best option")
+    draw_errorbars(ax, sizes, means, stds, label, style)
 
 
-REPORT = Report("accuracy_against_all_bytes", TITLE, make)
+REPORT = AccuracyAgainstAllBytes

@@ -1,6 +1,8 @@
-"""Accuracy on each experience after each step, as heat maps: where forgetting happens."""
+"""Accuracy on each experience after each experience learnt, as heat maps that show forgetting."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,51 +12,65 @@ from matplotlib.ticker import MaxNLocator
 
 from seit_cl.reporting.base import Report
 from seit_cl.reporting.grouping import accuracy_curve, finished
-from seit_cl.reporting.panels import panels
+from seit_cl.reporting.panels import run_panels
 from seit_cl.results.metrics import accuracy_matrix
 from seit_cl.results.run_files import Run
 
-TITLE = "Accuracy on each experience"
+MAX_WITH_NUMBERS = 6  # experiences, of matrices with numbers in their cells
 
 
-def make(runs: list[Run]) -> Figure | None:
-    """A panel per setting, format and budget, first seed; None when no finished run has two steps."""
-    stepped = [run for run in finished(runs) if len(accuracy_curve([run])[0]) > 1]
-    if not stepped:
-        return None
-    figure, bar = panels(
-        TITLE, stepped, runs, (2.3, 2.2), lambda ax, run: _heat(ax, accuracy_matrix(run.accuracy))
-    )
-    bar.set_label("accuracy (%)", fontsize="small")
-    return figure
+class AccuracyMatrix(Report):
+    """A panel per setting, series and budget, of the first seed."""
+
+    title = "Accuracy on each experience"
+    source = "Lopez-Paz and Ranzato, NeurIPS 2017 (GEM)"
+
+    def make(self, runs: Sequence[Run]) -> Figure | None:
+        """Draw the figure; None if no finished run was tested after two experiences."""
+        shown = [run for run in finished(runs) if len(accuracy_curve([run])[0]) > 1]
+        if not shown:
+            return None
+        figure, bar = run_panels(self.title, shown, runs, (2.3, 2.2), _draw_matrix)
+        bar.set_label("accuracy (%)", fontsize="small")
+        return figure
 
 
-def _heat(ax: Axes, matrix: np.ndarray) -> AxesImage:
-    """One matrix (T, T), fractions; the numbers in the cells where they fit."""
-    steps = len(matrix)
-    edge = (0.5, steps + 0.5, steps + 0.5, 0.5)
+def _draw_matrix(ax: Axes, run: Run) -> AxesImage:
+    """Draw the accuracy matrix of one run, with numbers in the cells if they fit."""
+    percent = 100 * accuracy_matrix(run.accuracy)
+    experiences = len(percent)
+    last = experiences + 0.5
     image = ax.imshow(
-        100 * matrix, vmin=0, vmax=100, cmap="cividis", extent=edge, interpolation="nearest"
+        percent,
+        vmin=0,
+        vmax=100,
+        cmap="cividis",
+        extent=(0.5, last, last, 0.5),
+        interpolation="nearest",
     )
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5, min_n_ticks=1))
     ax.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5, min_n_ticks=1))
     ax.tick_params(labelsize="x-small")
     ax.set_xlabel("test experience", fontsize="x-small")
     ax.set_ylabel("experiences learnt", fontsize="x-small")
-    if steps <= 6:
-        for t, j in zip(*np.nonzero(~np.isnan(matrix)), strict=True):
-            value = 100 * matrix[t, j]
-            colour = "white" if value < 50 else "black"
-            ax.text(
-                j + 1,
-                t + 1,
-                f"{value:.0f}",
-                ha="center",
-                va="center",
-                fontsize="x-small",
-                color=colour,
-            )
+    if experiences <= MAX_WITH_NUMBERS:
+        _write_numbers(ax, percent)
     return image
 
 
-REPORT = Report("accuracy_matrix", TITLE, make)
+def _write_numbers(ax: Axes, percent: np.ndarray) -> None:
+    """Write the numbers of a matrix (T, T) into its cells, in a colour that contrasts."""
+    for learnt, tested in np.argwhere(~np.isnan(percent)):
+        value = percent[learnt, tested]
+        ax.text(
+            tested + 1,
+            learnt + 1,
+            f"{value:.0f}",
+            ha="center",
+            va="center",
+            fontsize="x-small",
+            color="white" if value < 50 else "black",
+        )
+
+
+REPORT = AccuracyMatrix

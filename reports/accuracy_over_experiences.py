@@ -1,6 +1,8 @@
-"""Accuracy on the classes seen so far, after each experience: a panel per budget, a line per format."""
+"""Accuracy on the classes seen so far, after each experience."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -13,80 +15,87 @@ from seit_cl.reporting.grouping import (
     accuracy_curve,
     at_all_budgets,
     bounds_of,
-    budget_of,
     finished,
-    series_of,
-    setting_of,
+    of_budget,
+    of_series,
+    of_setting,
     settings_of,
+    sorted_budgets,
     with_memory,
     without_sweep_trials,
 )
-from seit_cl.reporting.labels import figure_note, megabytes, seeds_note, series_label, setting_label
+from seit_cl.reporting.labels import (
+    figure_note,
+    join_parts,
+    megabytes,
+    seeds_note,
+    series_label,
+    setting_label,
+)
 from seit_cl.reporting.presets import preset
 from seit_cl.reporting.styles import bound_styles, run_styles
 from seit_cl.results.run_files import Run
 
-TITLE = "Accuracy over experiences"
+
+class AccuracyOverExperiences(Report):
+    """A panel per setting and budget, with a line per series."""
+
+    title = "Accuracy over experiences"
+    source = "Rebuffi et al., CVPR 2017 (iCaRL)"
+
+    def make(self, runs: Sequence[Run]) -> Figure | None:
+        """Draw the figure; None if no finished run was tested after two experiences."""
+        done = finished(runs)
+        if not any(len(accuracy_curve([run])[0]) > 1 for run in done):
+            return None
+        shown = without_sweep_trials(at_all_budgets(done)) or done
+        settings = settings_of(shown)
+        if not with_memory(done):
+            settings = settings[:1]  # bounds alone share one row of panels
+        budgets = sorted_budgets(shown)
+        note = figure_note(settings, seeds_note(without_sweep_trials(done), done))
+        panels = (len(settings), len(budgets))
+        figure = new_figure(self.title, note, panels, (3.3, 2.8))
+        axes = figure.subplots(*panels, squeeze=False, sharex=True, sharey=True)
+        for row, setting in zip(axes, settings, strict=True):
+            for ax, budget in zip(row, budgets, strict=True):
+                if budget:
+                    _draw_lines(ax, of_budget(of_setting(shown, setting), budget), done)
+                _draw_bounds(ax, setting, done)
+                name = megabytes(budget) if budget else "no memory"
+                ax.set_title(join_parts(setting_label(setting, settings), name), fontsize="small")
+                ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+            row[0].set_ylabel("accuracy on classes seen (%)")
+        for ax in axes[-1]:
+            ax.set_xlabel("experiences learnt")
+        axes[0, 0].set_ylim(bottom=0)
+        return finish_figure(figure, list(axes.flat))
 
 
-def make(runs: list[Run]) -> Figure | None:
-    """One panel per setting and budget; None when no finished run was tested at two steps or more."""
-    done = finished(runs)
-    if not any(len(accuracy_curve([run])[0]) > 1 for run in done):
-        return None
-    shown = without_sweep_trials(at_all_budgets(done)) or done
-    rows = settings_of(shown) if with_memory(done) else settings_of(shown)[:1]
-    budgets = sorted({budget_of(run) for run in shown})
-    note = figure_note(rows, seeds_note(without_sweep_trials(done), done))
-    figure = new_figure(TITLE, note, (len(rows), len(budgets)), (3.3, 2.8))
-    axes = figure.subplots(len(rows), len(budgets), squeeze=False, sharex=True, sharey=True)
-    for i, row in enumerate(rows):
-        for j, size in enumerate(budgets):
-            ax = axes[i, j]
-            panel = [run for run in shown if setting_of(run) == row and budget_of(run) == size]
-            _lines(ax, [run for run in panel if size], done)
-            _bounds(ax, row, done)
-            name = megabytes(size) if size else "no memory"
-            ax.set_title(
-                f"{setting_label(row, rows)}, {name}" if len(rows) > 1 else name, fontsize="small"
-            )
-            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-            if i == len(rows) - 1:
-                ax.set_xlabel("experiences learnt")
-        axes[i, 0].set_ylabel("accuracy on classes seen (%)")
-    axes[0, 0].set_ylim(bottom=0)
-    return finish_figure(figure, list(axes.flat))
-
-
-def _lines(ax: Axes, panel: list[Run], runs: list[Run]) -> None:
-    """A line with its band for every series of the panel."""
-    for key, style in run_styles(runs).items():
-        group = [run for run in panel if series_of(run) == key]
+def _draw_lines(ax: Axes, shown: Sequence[Run], runs: Sequence[Run]) -> None:
+    """Draw the mean of every series in a panel, with a band of one standard deviation."""
+    for series, style in run_styles(runs).items():
+        group = of_series(shown, series)
         if group:
             x, mean, std = accuracy_curve(group)
-            ax.plot(
-                x,
-                mean,
-                label=series_label(key, runs),
-                markersize=0.9 * preset().marker,
-                **style._asdict(),
-            )
+            label = series_label(series, runs)
+            size = 0.9 * preset().marker
+            ax.plot(x, mean, label=label, markersize=size, **style._asdict())
             ax.fill_between(x, mean - std, mean + std, color=style.color, alpha=0.18, linewidth=0)
 
 
-def _bounds(ax: Axes, row: Setting, runs: list[Run]) -> None:
-    """Runs without memory, dashed; one tested once only (joint) is a level line."""
-    bounds = bounds_of(runs, row)
-    looks = bound_styles(bounds)
-    for key, group in bounds.items():
+def _draw_bounds(ax: Axes, setting: Setting, runs: Sequence[Run]) -> None:
+    """Draw the runs without a memory; a joint run, tested once only, is a horizontal line."""
+    bounds = bounds_of(runs, setting)
+    styles = bound_styles(bounds)
+    for bound, group in bounds.items():
+        style = styles[bound]
         x, mean, std = accuracy_curve(group)
-        if len(x) > 1:
-            ax.plot(x, mean, label=series_label(key, runs), **looks[key])
-            ax.fill_between(
-                x, mean - std, mean + std, color=looks[key]["color"], alpha=0.1, linewidth=0
-            )
-        elif len(x) == 1:
-            ax.axhline(mean[0], label=series_label(key, runs, "all at once"), **looks[key])
+        if len(x) == 1:
+            ax.axhline(mean[0], label=series_label(bound, runs, "all at once"), **style)
+        elif len(x) > 1:
+            ax.plot(x, mean, label=series_label(bound, runs), **style)
+            ax.fill_between(x, mean - std, mean + std, color=style["color"], alpha=0.1, linewidth=0)
 
 
-REPORT = Report("accuracy_over_experiences", TITLE, make)
+REPORT = AccuracyOverExperiences

@@ -1,6 +1,9 @@
-"""The table of areas under accuracy against memory: one number per setting and format for all budgets together."""
+"""The table of areas under accuracy against the memory budget: one number for all budgets."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -10,58 +13,61 @@ from seit_cl.reporting.grouping import (
     MB,
     Setting,
     at_all_budgets,
-    budget_of,
     in_order,
-    setting_of,
+    of_setting,
     settings_of,
+    sorted_budgets,
     without_sweep_trials,
 )
-from seit_cl.reporting.labels import series_label
+from seit_cl.reporting.labels import differing_fields, series_label
 from seit_cl.reporting.tables import Table
 from seit_cl.results.run_files import Run
 
-TITLE = "Area under accuracy against memory"
 CAPTION = (
-    "Area under the mean over seeds of accuracy against the memory budget, divided by the span of the budgets: a mean accuracy "
-    "in %. Over MB, as published (MEMO), the largest budgets weigh most; over log MB every doubling weighs the same. Formats "
-    "that miss the smallest or the largest budget of their setting are left out: another span is another number."
+    "Area under the mean over seeds of accuracy against the memory budget, divided by the span of "
+    "the budgets: a mean accuracy in %. Over MB, as published (MEMO), the largest budgets weigh "
+    "most; over log MB every doubling weighs the same. Formats that miss the smallest or the "
+    "largest budget of their setting are left out: another span is another number."
 )
+HEADINGS = ("final, over MB", "final, over log MB", "average, over MB", "average, over log MB")
 
 
-def make(runs: list[Run]) -> Table | None:
-    """A row per setting and series; None where no series has two budgets."""
-    shown = without_sweep_trials(at_all_budgets(runs))
-    rows = settings_of(shown)
-    names = [i for i in range(3) if len({row[i] for row in rows}) > 1]
-    text, numbers = [], []
-    for row in rows:
-        group = [run for run in shown if setting_of(run) == row]
-        span = f"{min(map(budget_of, group)) / MB:g} to {max(map(budget_of, group)) / MB:g}"
-        found = {
-            (name, log): areas(group, metric, log)
-            for name, metric in ACCURACIES
-            for log in (False, True)
-        }
-        for key in in_order(next(iter(found.values()))):
-            cells = {(name, log): area[key] for (name, log), area in found.items()}
-            text.append(
-                [
-                    *(row[i] for i in names),
-                    series_label(key, runs),
-                    span,
-                    *(f"{value:.1f}" for value in cells.values()),
-                ]
-            )
-            known = {
-                f"{name.replace(' ', '_')}_{'log_mb' if log else 'mb'}": v / 100
-                for (name, log), v in cells.items()
-            }
-            numbers.append({**row._asdict(), **key._asdict(), "span_mb": span, **known})
-    if not text:
-        return None
-    words = ("final, over MB", "final, over log MB", "average, over MB", "average, over log MB")
-    headings = [*(Setting._fields[i] for i in names), "format", "span, MB", *words]
-    return Table(CAPTION, headings, text, pd.DataFrame(numbers), len(names) + 1)
+class Area(Report):
+    """A row per setting and series."""
+
+    title = "Area under accuracy against memory"
+    source = "Zhou et al., ICLR 2023 (MEMO)"
+
+    def make(self, runs: Sequence[Run]) -> Table | None:
+        """Make the table; None if no series has two budgets."""
+        shown = without_sweep_trials(at_all_budgets(runs))
+        settings = settings_of(shown)
+        fields = differing_fields(settings)
+        text = []
+        numbers = []
+        for setting in settings:
+            group = of_setting(shown, setting)
+            budgets = sorted_budgets(group)
+            span = f"{budgets[0] / MB:g} to {budgets[-1] / MB:g}"
+            columns = {}
+            for name, metric in ACCURACIES:
+                column = name.replace(" ", "_")
+                columns[f"{column}_mb"] = areas(group, metric, log=False)
+                columns[f"{column}_log_mb"] = areas(group, metric, log=True)
+            for series in in_order(columns["final_accuracy_mb"]):
+                values = {name: column[series] for name, column in columns.items()}
+                names = [setting[i] for i in fields]
+                cells = [f"{value:.1f}" for value in values.values()]
+                text.append([*names, series_label(series, runs), span, *cells])
+                row: dict[str, Any] = {**setting._asdict(), **series._asdict(), "span_mb": span}
+                for name, value in values.items():
+                    row[name] = value / 100
+                numbers.append(row)
+        if not text:
+            return None
+        names = [Setting._fields[i] for i in fields]
+        headings = [*names, "format", "span, MB", *HEADINGS]
+        return Table(CAPTION, headings, text, pd.DataFrame(numbers), text_columns=len(names) + 1)
 
 
-REPORT = Report("area", TITLE, make)
+REPORT = Area

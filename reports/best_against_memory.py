@@ -1,6 +1,8 @@
-"""Accuracy of the best option of each kind of format at each budget (see `seit_cl.reporting.best`)."""
+"""Final accuracy of the best option of each kind of format at each memory budget."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -31,40 +33,42 @@ from seit_cl.reporting.styles import Style, series_styles
 from seit_cl.results.metrics import final_accuracy
 from seit_cl.results.run_files import Run
 
-TITLE = "Accuracy against memory, the best option of each format"
 
+class BestAgainstMemory(Report):
+    """A panel per setting, with a line per kind of format and learner."""
 
-def make(runs: list[Run]) -> Figure | None:
-    """Draw a panel per setting, with a line per kind of format and learner.
+    title = "Accuracy against memory, the best option of each format"
 
-    Returns:
-        None if no kind of format was tried with two options.
-    """
-    shown = at_all_budgets(runs)
-    series = {series_of(run) for run in shown}
-    kinds = in_order({without_options(each) for each in series})
-    if len(kinds) == len(series):
-        return None
-    styles = series_styles(kinds, runs)
-    settings = settings_of(shown)
-    note = figure_note(settings, seeds_note(shown))
-    figure, axes = setting_panels(TITLE, note, len(settings), (6.4, 3.6))
-    for ax, setting in zip(axes, settings, strict=True):
-        group = of_setting(shown, setting)
-        for kind, style in styles.items():
-            members = [run for run in group if without_options(series_of(run)) == kind]
-            if members:
-                _draw_line(ax, members, series_label(kind, runs), style)
-        draw_bounds(ax, setting, final_accuracy, runs)
-        memory_axis(ax, shown)
-        ax.set_ylabel("final accuracy (%)")
-        ax.set_title(setting_label(setting, settings), fontsize="small")
-    axes[0].set_ylim(bottom=0)
-    return finish_figure(figure, axes)
+    def make(self, runs: Sequence[Run]) -> Figure | None:
+        """Draw the figure; None if no kind of format was tried with two options."""
+        shown = at_all_budgets(runs)
+        series = {series_of(run) for run in shown}
+        kinds = in_order({without_options(each) for each in series})
+        if len(kinds) == len(series):
+            return None
+        styles = series_styles(kinds, runs)
+        settings = settings_of(shown)
+        note = figure_note(settings, seeds_note(shown))
+        figure, axes = setting_panels(self.title, note, len(settings), (6.4, 3.6))
+        for ax, setting in zip(axes, settings, strict=True):
+            group = of_setting(shown, setting)
+            for kind, style in styles.items():
+                members = [run for run in group if without_options(series_of(run)) == kind]
+                if members:
+                    _draw_line(ax, members, series_label(kind, runs), style)
+            draw_bounds(ax, setting, final_accuracy, runs)
+            memory_axis(ax, shown)
+            ax.set_ylabel("final accuracy (%)")
+            ax.set_title(setting_label(setting, settings), fontsize="small")
+        axes[0].set_ylim(bottom=0)
+        return finish_figure(figure, axes)
 
 
 def _draw_line(ax: Axes, runs: list[Run], label: str, style: Style) -> None:
-    """Draw the line of one kind of format, with the best options below each point where there was a choice."""
+    """Draw the best option of one kind of format at each budget.
+
+    The option is named below its point, as far as the options tried differ.
+    """
     tried = {format_options(series_of(run)) for run in runs}
     budgets = []
     means = []
@@ -90,4 +94,4 @@ def _draw_line(ax: Axes, runs: list[Run], label: str, style: Style) -> None:
         )
 
 
-REPORT = Report("best_against_memory", TITLE, make)
+REPORT = BestAgainstMemory

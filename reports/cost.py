@@ -1,8 +1,9 @@
-"""What storing the stream costs in each format, over time, next to the accuracy that a memory of that format bought."""
+"""The cost of storing a stream in each format: over time, in a month, and with which accuracy."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,10 +15,12 @@ from seit_cl.reporting.cost import Prices, month_when_full, spent
 from seit_cl.reporting.grouping import (
     MB,
     Series,
+    Setting,
     at_all_budgets,
-    budget_of,
     finished,
+    of_setting,
     settings_of,
+    sorted_budgets,
     without_sweep_trials,
 )
 from seit_cl.reporting.labels import (
@@ -28,70 +31,97 @@ from seit_cl.reporting.labels import (
     significant,
 )
 from seit_cl.reporting.presets import preset
-from seit_cl.reporting.storage import Line, lines_of, stream
+from seit_cl.reporting.storage import MeasuredSeries, describe_stream, measured_series
 from seit_cl.reporting.styles import Style, run_styles
 from seit_cl.results.run_files import Run
 
-TITLE = "What storing the stream costs, and the accuracy bought"
+POINTS_IN_TIME = 48  # at which the cost over time is computed
 
 
-def make(runs: list[Run], prices: Prices) -> Figure | None:
-    """A row per setting: what was spent over time, what a month costs once the store is full, final accuracy at each budget."""
-    shown = without_sweep_trials(at_all_budgets(runs))
-    rows = [row for row in settings_of(shown) if lines_of(shown, row)]
-    if not rows:
-        return None
-    deepest = max(len(lines_of(shown, row)) for row in rows)
-    size = (4.0, max(2.6, 0.9 + 0.25 * deepest))
-    budgets = ", ".join(f"{size / MB:.3g}" for size in sorted({budget_of(run) for run in shown}))
-    words = f"{stream(prices)}; dotted: the store is full, as for the cost a month; circles, small to large: {budgets} MB"
-    figure = new_figure(
-        TITLE, figure_note(rows, f"{words}; {seeds_note(shown)}"), (len(rows), 3), size
+class Cost(Report):
+    """A row per setting: cost over time, cost of a month with a full store, final accuracy."""
+
+    title = "What storing the stream costs, and the accuracy bought"
+
+    def make(self, runs: Sequence[Run]) -> Figure | None:
+        """Draw the figure; None without prices, or if no run stored an exemplar."""
+        prices = self.context.prices
+        if prices is None:
+            return None
+        shown = without_sweep_trials(at_all_budgets(runs))
+        rows: dict[Setting, list[MeasuredSeries]] = {}
+        for setting in settings_of(shown):
+            measured = measured_series(of_setting(shown, setting))
+            if measured:
+                measured.sort(key=lambda each: each.storage.bytes_each, reverse=True)
+                rows[setting] = measured
+        if not rows:
+            return None
+        settings = list(rows)
+        deepest = max(len(measured) for measured in rows.values())
+        panel_size = (4.0, max(2.6, 0.9 + 0.25 * deepest))
+        note = figure_note(settings, _note(prices, shown))
+        figure = new_figure(self.title, note, (len(rows), 3), panel_size)
+        axes = figure.subplots(len(rows), 3, squeeze=False)
+        styles = run_styles(finished(runs))
+        for (over_time, month, accuracy), setting in zip(axes, settings, strict=True):
+            measured = rows[setting]
+            labels = [series_label(each.series, runs) for each in measured]
+            _draw_over_time(over_time, measured, prices, styles)
+            _draw_month(month, measured, prices, styles, labels)
+            _draw_accuracy(accuracy, measured, styles)
+            for ax in (over_time, month, accuracy):
+                add_grid(ax)
+            over_time.set_title(setting_label(setting, settings))
+        return figure
+
+
+def _note(prices: Prices, shown: Sequence[Run]) -> str:
+    """The note under the title: the stream, the meaning of the marks, and the seeds."""
+    budgets = ", ".join(f"{budget / MB:.3g}" for budget in sorted_budgets(shown))
+    return (
+        f"{describe_stream(prices)}; dotted: the store is full, as for the cost a month; "
+        f"circles, small to large: {budgets} MB; {seeds_note(shown)}"
     )
-    axes = figure.subplots(len(rows), 3, squeeze=False)
-    looks = run_styles(finished(runs))
-    for (over_time, a_month, accuracy), row in zip(axes, rows, strict=True):
-        lines = sorted(lines_of(shown, row), key=lambda line: line.storage.bytes_each, reverse=True)
-        _over_time(over_time, lines, prices, looks)
-        _a_month(a_month, lines, prices, looks, [series_label(line.key, runs) for line in lines])
-        _accuracy(accuracy, lines, looks)
-        for ax in (over_time, a_month, accuracy):
-            add_grid(ax)
-        over_time.set_title(setting_label(row, rows))
-    return figure
 
 
-def _over_time(ax: Axes, lines: list[Line], prices: Prices, looks: dict[Series, Style]) -> None:
-    """Spent since the stream began, for twice the retention."""
-    months = np.linspace(0, 2 * prices.retention_months, 49)[1:]
-    for line in lines:
-        style = looks[line.key]
-        ax.plot(
-            months,
-            [spent(line.storage, prices, m) for m in months],
-            color=style.color,
-            linestyle=style.linestyle,
-        )
+def _draw_over_time(
+    ax: Axes,
+    measured: Sequence[MeasuredSeries],
+    prices: Prices,
+    styles: Mapping[Series, Style],
+) -> None:
+    """Draw the cost since the stream began, for twice the retention time."""
+    end = 2 * prices.retention_months
+    months = np.linspace(0, end, POINTS_IN_TIME + 1)[1:]
+    priced = False
+    for each in measured:
+        style = styles[each.series]
+        costs = [spent(each.storage, prices, month) for month in months]
+        ax.plot(months, costs, color=style.color, linestyle=style.linestyle)
+        priced = priced or not math.isnan(costs[-1])
     ax.axvline(prices.retention_months, color="#999999", linestyle=(0, (1, 2)), linewidth=1)
-    plain_log(ax, "y", (1,))
-    ax.set_xlim(0, 2 * prices.retention_months)
+    if priced:
+        plain_log(ax, "y", (1,))
+    ax.set_xlim(0, end)
     ax.set_xlabel("months")
     ax.set_ylabel("spent so far (log)")
 
 
-def _a_month(
+def _draw_month(
     ax: Axes,
-    lines: list[Line],
+    measured: Sequence[MeasuredSeries],
     prices: Prices,
-    looks: dict[Series, Style],
-    names: list[str],
+    styles: Mapping[Series, Style],
+    labels: Sequence[str],
 ) -> None:
-    """Markers with their value, or why there is none, which name the lines of all three panels."""
-    costs = [month_when_full(line.storage, prices) for line in lines]
-    at = np.arange(len(lines))
-    known = [cost for cost in costs if not math.isnan(cost)] or [0.0]
-    low, high = min(known), max(known)
-    for y, cost, line in zip(at, costs, lines, strict=True):
+    """Draw the cost of a month with a full store, with its value or the reason why it lacks one.
+
+    The labels of this panel name the rows of all three panels.
+    """
+    costs = [month_when_full(each.storage, prices) for each in measured]
+    size = 1.2 * preset().marker
+    for y, (cost, each) in enumerate(zip(costs, measured, strict=True)):
         if math.isnan(cost):
             ax.annotate(
                 "encoding not timed",
@@ -101,7 +131,7 @@ def _a_month(
                 fontsize="small",
             )
             continue
-        style, size = looks[line.key], 1.2 * preset().marker
+        style = styles[each.series]
         ax.plot(
             [cost], [y], linestyle="none", marker=style.marker, color=style.color, markersize=size
         )
@@ -113,33 +143,38 @@ def _a_month(
             va="center",
             fontsize="small",
         )
-    if low > 0:
+    priced = [cost for cost in costs if not math.isnan(cost)]
+    if priced and min(priced) > 0:
+        low, high = min(priced), max(priced)
         plain_log(ax, "x", (1,) if high > 50 * low else (1, 2, 5))
         ax.set_xlim(low / 1.5, high * max(2.0, (high / low) ** 0.35))
-    ax.set_yticks(at, names)
-    ax.set_ylim(-0.6, len(lines) - 0.4)
+    ax.set_yticks(np.arange(len(measured)), labels)
+    ax.set_ylim(-0.6, len(measured) - 0.4)
     ax.set_xlabel("cost a month (log)")
 
 
-def _accuracy(ax: Axes, lines: list[Line], looks: dict[Series, Style]) -> None:
-    """A marker per budget, larger for more bytes, on the rows of the costs."""
-    sizes = sorted({size for line in lines for size in line.accuracy})
-    for y, line in enumerate(lines):
-        for size, (mean, std, _) in line.accuracy.items():
-            width = preset().marker * (0.7 + 0.9 * sizes.index(size) / max(len(sizes) - 1, 1))
+def _draw_accuracy(
+    ax: Axes, measured: Sequence[MeasuredSeries], styles: Mapping[Series, Style]
+) -> None:
+    """Draw final accuracy in the rows of the costs: a circle per budget, larger for more bytes."""
+    budgets = sorted({budget for each in measured for budget in each.accuracy})
+    last = max(len(budgets) - 1, 1)
+    for y, each in enumerate(measured):
+        for budget, accuracy in each.accuracy.items():
+            size = 0.7 + 0.9 * budgets.index(budget) / last
             ax.errorbar(
-                mean,
+                accuracy.mean,
                 y,
-                xerr=std,
-                color=looks[line.key].color,
+                xerr=accuracy.std,
+                color=styles[each.series].color,
                 marker="o",
-                markersize=width,
+                markersize=preset().marker * size,
                 markerfacecolor="white",
                 capsize=0.4 * preset().marker,
             )
-    ax.set_yticks(range(len(lines)), [""] * len(lines))
-    ax.set_ylim(-0.6, len(lines) - 0.4)
+    ax.set_yticks(range(len(measured)), [""] * len(measured))
+    ax.set_ylim(-0.6, len(measured) - 0.4)
     ax.set_xlabel("final accuracy (%)")
 
 
-REPORT = Report("cost", TITLE, make, priced=True)
+REPORT = Cost

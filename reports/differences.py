@@ -1,6 +1,9 @@
-"""The table of paired differences: tokens minus every other format, at the same budget, strategy, learner's options and seed."""
+"""The table of paired differences: final accuracy of tokens minus that of every other format."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
 
 import pandas as pd
 
@@ -8,75 +11,81 @@ from seit_cl.reporting.base import Report
 from seit_cl.reporting.best import best_runs
 from seit_cl.reporting.grouping import (
     MB,
+    Series,
     Setting,
     at_all_budgets,
-    in_order,
     is_tokens,
-    series_of,
     settings_of,
+    sorted_series,
     without_sweep_trials,
 )
-from seit_cl.reporting.labels import series_label
+from seit_cl.reporting.labels import differing_fields, series_label
 from seit_cl.reporting.pairs import differences
-from seit_cl.reporting.tables import Table
+from seit_cl.reporting.tables import MISSING, Table
 from seit_cl.results.run_files import Run
 
-TITLE = "Tokens minus other formats"
 CAPTION = (
-    "Final accuracy of tokens minus that of another format at the same budget and strategy, in points: mean over pairs of the "
-    "same seed, with the 95 % interval by Student's t over seeds; a dash for a single pair. Of a format tried with several "
-    "options, the one that ends best at each budget, which favours it. Bold: the interval leaves out 0."
+    "Final accuracy of tokens minus that of another format at the same budget and strategy, in "
+    "points: mean over pairs of the same seed, with the 95 % interval by Student's t over seeds; a "
+    "dash for a single pair. Of a format tried with several options, the one that ends best at "
+    "each budget, which favours it. Bold: the interval leaves out 0."
 )
+HEADINGS = ("tokens", "other", "memory, MB", "difference", "95 % interval", "pairs")
 
 
-def make(runs: list[Run]) -> Table | None:
-    """A row per setting, budget, kind of tokens and other format; None where there is no pair."""
-    shown = best_runs(without_sweep_trials(at_all_budgets(runs)))
-    keys = in_order({series_of(run) for run in shown})
-    rows = settings_of(shown)
-    names = [i for i in range(3) if len({row[i] for row in rows}) > 1]
-    text: list[list[str]] = []
-    numbers, bold = [], set()
-    for row in rows:
-        for key, other in (
-            (key, other)
-            for key in keys
-            for other in keys
-            if is_tokens(key) and not is_tokens(other)
-        ):
-            for size, (mean, half, pairs) in differences(shown, row, key, other).items():
-                sure = pairs > 1
-                interval = f"{mean - half:+.1f} to {mean + half:+.1f}" if sure else "–"
-                if sure and abs(mean) > half:
-                    bold.add((len(text), len(names) + 3))
-                text.append(
-                    [
-                        *(row[i] for i in names),
-                        series_label(key, runs),
-                        series_label(other, runs),
-                        f"{size / MB:g}",
-                        f"{mean:+.1f}",
-                        interval,
-                        str(pairs),
-                    ]
-                )
-                numbers.append(
-                    {
-                        **row._asdict(),
-                        "tokens": series_label(key, runs),
-                        "other": series_label(other, runs),
-                        "memory_bytes": size,
-                        "difference": mean / 100,
-                        "low": (mean - half) / 100,
-                        "high": (mean + half) / 100,
-                        "pairs": pairs,
-                    }
-                )
-    if not text:
-        return None
-    columns = "tokens", "other", "memory, MB", "difference", "95 % interval", "pairs"
-    headings = [*(Setting._fields[i] for i in names), *columns]
-    return Table(CAPTION, headings, text, pd.DataFrame(numbers), len(names) + 2, frozenset(bold))
+class Differences(Report):
+    """A row per setting, series of tokens, other format and budget."""
+
+    title = "Tokens minus other formats"
+
+    def make(self, runs: Sequence[Run]) -> Table | None:
+        """Make the table; None if no run with tokens has a pair with another format."""
+        shown = best_runs(without_sweep_trials(at_all_budgets(runs)))
+        series = sorted_series(shown)
+        settings = settings_of(shown)
+        fields = differing_fields(settings)
+        headings = [*(Setting._fields[i] for i in fields), *HEADINGS]
+        difference_column = headings.index("difference")
+        text: list[list[str]] = []
+        numbers = []
+        bold = set()
+        for setting in settings:
+            names = [setting[i] for i in fields]
+            for tokens, other in _pairs_of_series(series):
+                labels = [series_label(tokens, runs), series_label(other, runs)]
+                by_budget = differences(shown, setting, tokens, other)
+                for budget, (points, half, pairs) in by_budget.items():
+                    low, high = points - half, points + half
+                    interval = f"{low:+.1f} to {high:+.1f}" if pairs > 1 else MISSING
+                    if pairs > 1 and abs(points) > half:
+                        bold.add((len(text), difference_column))
+                    cells = [f"{budget / MB:g}", f"{points:+.1f}", interval, str(pairs)]
+                    text.append([*names, *labels, *cells])
+                    numbers.append(
+                        {
+                            **setting._asdict(),
+                            "tokens": labels[0],
+                            "other": labels[1],
+                            "memory_bytes": budget,
+                            "difference": points / 100,
+                            "low": low / 100,
+                            "high": high / 100,
+                            "pairs": pairs,
+                        }
+                    )
+        if not text:
+            return None
+        text_columns = headings.index("memory, MB")
+        return Table(
+            CAPTION, headings, text, pd.DataFrame(numbers), text_columns, bold=frozenset(bold)
+        )
 
 
-REPORT = Report("differences", TITLE, make)
+def _pairs_of_series(series: Sequence[Series]) -> list[tuple[Series, Series]]:
+    """Every series of tokens with every other one."""
+    token_series = [each for each in series if is_tokens(each)]
+    others = [each for each in series if not is_tokens(each)]
+    return list(product(token_series, others))
+
+
+REPORT = Differences

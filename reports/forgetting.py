@@ -1,8 +1,9 @@
-"""Forgetting against the memory budget: how far the earlier experiences fell from their best."""
+"""Forgetting against the memory budget: the loss of accuracy since the best on past experiences."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
@@ -17,7 +18,7 @@ from seit_cl.reporting.base import Report
 from seit_cl.reporting.grouping import (
     at_all_budgets,
     finished,
-    setting_of,
+    of_setting,
     settings_of,
     without_sweep_trials,
 )
@@ -26,28 +27,34 @@ from seit_cl.reporting.styles import run_styles
 from seit_cl.results.metrics import forgetting
 from seit_cl.results.run_files import Run
 
-TITLE = "Forgetting against memory"
+
+class Forgetting(Report):
+    """A panel per setting, with a line per series."""
+
+    title = "Forgetting against memory"
+    source = "Chaudhry et al., ECCV 2018 (RWalk)"
+
+    def make(self, runs: Sequence[Run]) -> Figure | None:
+        """Draw the figure; None if no finished run with a memory could forget."""
+        candidates = without_sweep_trials(at_all_budgets(runs))
+        shown = [run for run in candidates if not math.isnan(forgetting(run.accuracy))]
+        if not shown:
+            return None
+        done = finished(runs)
+        settings = settings_of(shown)
+        seeds = seeds_note(without_sweep_trials(done), done)
+        note = figure_note(settings, f"{seeds}; lower is better")
+        figure, axes = setting_panels(self.title, note, len(settings), (5.4, 3.2))
+        styles = run_styles(done)
+        labels = {series: series_label(series, runs) for series in styles}
+        for ax, setting in zip(axes, settings, strict=True):
+            draw_lines(ax, of_setting(shown, setting), forgetting, styles, labels)
+            draw_bounds(ax, setting, forgetting, runs)
+            memory_axis(ax, shown)
+            ax.set_title(setting_label(setting, settings))
+            ax.set_ylabel("forgetting (points)")
+        axes[0].set_ylim(bottom=0)
+        return finish_figure(figure, axes)
 
 
-def make(runs: list[Run]) -> Figure | None:
-    """One panel per setting; None where no finished run with a memory could forget."""
-    shown = without_sweep_trials(at_all_budgets(runs))
-    shown = [run for run in shown if not math.isnan(forgetting(run.accuracy))]
-    if not shown:
-        return None
-    rows, done = settings_of(shown), finished(runs)
-    note = figure_note(rows, seeds_note(without_sweep_trials(done), done) + "; lower is better")
-    figure, axes = setting_panels(TITLE, note, len(rows), (5.4, 3.2))
-    looks = run_styles(done)
-    names = {key: series_label(key, runs) for key in looks}
-    for ax, row in zip(axes, rows, strict=True):
-        draw_lines(ax, [run for run in shown if setting_of(run) == row], forgetting, looks, names)
-        draw_bounds(ax, row, forgetting, runs)
-        memory_axis(ax, shown)
-        ax.set_title(setting_label(row, rows))
-        ax.set_ylabel("forgetting (points)")
-    axes[0].set_ylim(bottom=0)
-    return finish_figure(figure, axes)
-
-
-REPORT = Report("forgetting", TITLE, make)
+REPORT = Forgetting

@@ -1,6 +1,8 @@
-"""What the memory holds of every class after each experience, as stacked bars: who gives way to whom."""
+"""The exemplars of every class in the memory after each experience, as stacked bars."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib import colormaps
@@ -19,84 +21,92 @@ from seit_cl.reporting.grouping import (
     with_memory,
     without_sweep_trials,
 )
-from seit_cl.reporting.panels import panels
+from seit_cl.reporting.panels import run_panels
 from seit_cl.results.run_files import Run
 
-TITLE = "Exemplars of each class in memory"
-MAP = colormaps["viridis"]
-LINED = 40  # classes up to which bars are told apart by lines
+COLOURS = colormaps["viridis"]
+MAX_OUTLINED = 40  # classes whose bars have white outlines; of more, these would hide the bars
+HALF_BAR = 0.45  # of the distance between experiences
 
 
-def make(runs: list[Run]) -> Figure | None:
-    """A panel per setting, format and budget, first seed; None when no finished run kept an exemplar."""
-    kept = [
-        run
-        for run in with_memory(runs)
-        if run.memory is not None and float(run.get("exemplars", 0)) > 0
-    ]
-    shown = [run for run in _one_of_twins(without_sweep_trials(kept)) if counts(run).any()]
-    if not shown:
-        return None
-    classes = max(counts(run).shape[1] for run in shown)
-    scale = ScalarMappable(Normalize(1, max(classes, 2)), MAP)
+class MemoryPerClass(Report):
+    """A panel per setting, series and budget, of the first seed."""
 
-    def draw(ax: Axes, run: Run) -> ScalarMappable:
-        _bars(ax, counts(run))
-        return scale
+    title = "Exemplars of each class in memory"
 
-    figure, bar = panels(TITLE, shown, shown, (2.5, 2.2), draw)
-    bar.set_label("class, in order of arrival", fontsize="small")
-    bar.ax.yaxis.set_major_locator(MaxNLocator(integer=True))
-    bar.ax.tick_params(labelsize="x-small")
-    return figure
+    def make(self, runs: Sequence[Run]) -> Figure | None:
+        """Draw the figure; None if no finished run stored an exemplar."""
+        stored = [run for run in with_memory(runs) if float(run.get("exemplars", 0)) > 0]
+        recorded = [run for run in stored if run.memory is not None]
+        candidates = _without_twins(without_sweep_trials(recorded))
+        shown = [run for run in candidates if exemplar_counts(run).any()]
+        if not shown:
+            return None
+        classes = max(exemplar_counts(run).shape[1] for run in shown)
+        scale = ScalarMappable(Normalize(1, max(classes, 2)), COLOURS)
+
+        def draw(ax: Axes, run: Run) -> ScalarMappable:
+            _draw_bars(ax, exemplar_counts(run))
+            return scale
+
+        figure, bar = run_panels(self.title, shown, shown, (2.5, 2.2), draw)
+        bar.set_label("class, in order of arrival", fontsize="small")
+        bar.ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+        bar.ax.tick_params(labelsize="x-small")
+        return figure
 
 
-def counts(run: Run) -> np.ndarray:
-    """Exemplars (T, C) after each experience, classes in order of arrival."""
-    rows = run.memory
-    if rows is None or rows.empty:
+def exemplar_counts(run: Run) -> np.ndarray:
+    """The exemplars (T, C) after each of T experiences, of C classes in order of arrival."""
+    memory = run.memory
+    if memory is None or memory.empty:
         return np.zeros((0, 0), np.int64)
-    held = rows[rows["kind"] == "exemplars"]
-    table = held.pivot(index="experience", columns="name", values="value")
-    return table[held["name"].unique()].to_numpy(np.int64)
+    rows = memory[memory["kind"] == "exemplars"]
+    table = rows.pivot(index="experience", columns="name", values="value")
+    return table[rows["name"].unique()].to_numpy(np.int64)
 
 
-def _one_of_twins(runs: list[Run]) -> list[Run]:
-    """One run of those that differ by learner or strategy and keep the same numbers of exemplars; the first seed of each."""
-    first: dict[tuple[object, ...], Run] = {}
-    for run in sorted(runs, key=lambda r: (r.get("seed", 0), r.run_id)):
-        first.setdefault((setting_of(run), series_of(run), budget_of(run)), run)
-    kept: dict[tuple[object, ...], Run] = {}
-    for run in first.values():
-        series, size = series_of(run)._replace(learner=""), budget_of(run)
-        kept.setdefault((setting_of(run)[:2], series, size, counts(run).tobytes()), run)
-    return list(kept.values())
+def _without_twins(runs: Sequence[Run]) -> list[Run]:
+    """The first seeds of runs, without repetitions of the same counts.
 
-
-def _bars(ax: Axes, table: np.ndarray) -> None:
-    """One run's bars (T, C)."""
-    steps, classes = table.shape
-    x = np.arange(1, steps + 1)
-    top = table.cumsum(1)
-    low = top - table
-    left, right = (
-        np.broadcast_to(x[:, None] - 0.45, top.shape),
-        np.broadcast_to(x[:, None] + 0.45, top.shape),
-    )
-    corners = np.stack(
-        [np.stack([a, b], -1) for a, b in ((left, low), (right, low), (right, top), (left, top))], 2
-    )
-    colours = MAP(np.tile(np.arange(classes) / max(classes - 1, 1), steps))
-    width = 0.3 if classes <= LINED else 0
-    ax.add_collection(
-        PolyCollection(
-            list(corners.reshape(-1, 4, 2)),
-            facecolors=colours,
-            edgecolors="white",
-            linewidths=width,
+    Runs that differ by learner or strategy alone often store the same numbers of exemplars.
+    """
+    first_seeds: dict[tuple[object, ...], Run] = {}
+    for run in sorted(runs, key=lambda run: (run.get("seed", 0), run.run_id)):
+        first_seeds.setdefault((setting_of(run), series_of(run), budget_of(run)), run)
+    different: dict[tuple[object, ...], Run] = {}
+    for run in first_seeds.values():
+        setting = setting_of(run)
+        content = (
+            (setting.dataset, setting.scenario),
+            series_of(run)._replace(learner=""),
+            budget_of(run),
+            exemplar_counts(run).tobytes(),
         )
+        different.setdefault(content, run)
+    return list(different.values())
+
+
+def _draw_bars(ax: Axes, counts: np.ndarray) -> None:
+    """Draw the exemplars (T, C) of one run as a bar per experience, with a part per class."""
+    experiences, classes = counts.shape
+    x = np.arange(1, experiences + 1)
+    top = counts.cumsum(axis=1)
+    bottom = top - counts
+    left = np.broadcast_to(x[:, None] - HALF_BAR, top.shape)
+    right = np.broadcast_to(x[:, None] + HALF_BAR, top.shape)
+    xs = np.stack([left, right, right, left], axis=-1)
+    ys = np.stack([bottom, bottom, top, top], axis=-1)
+    corners = np.stack([xs, ys], axis=-1)  # (T, C, 4, 2)
+    shades = np.arange(classes) / max(classes - 1, 1)
+    bars = PolyCollection(
+        list(corners.reshape(-1, 4, 2)),
+        facecolors=COLOURS(np.tile(shades, experiences)),
+        edgecolors="white",
+        linewidths=0.3 if classes <= MAX_OUTLINED else 0,
     )
-    ax.set_xlim(0.4, steps + 0.6)
+    ax.add_collection(bars)
+    ax.set_xlim(0.4, experiences + 0.6)
     ax.set_ylim(0, 1.05 * max(int(top[:, -1].max()), 1))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=1))
     ax.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
@@ -106,4 +116,4 @@ def _bars(ax: Axes, table: np.ndarray) -> None:
     ax.set_ylabel("exemplars", fontsize="x-small")
 
 
-REPORT = Report("memory_per_class", TITLE, make)
+REPORT = MemoryPerClass

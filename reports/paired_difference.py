@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -26,46 +26,48 @@ from seit_cl.reporting.pairs import Difference, differences
 from seit_cl.reporting.styles import Style, series_styles
 from seit_cl.results.run_files import Run
 
-TITLE = "Tokens minus other formats: final accuracy at equal bytes"
 NOTE = (
     "against the best option tried of each format; pairs of the same seed; "
     "bars: 95 % intervals by Student's t over seeds, none for a single pair"
 )
 
 
-def make(runs: list[Run]) -> Figure | None:
-    """Draw a panel per setting and series of tokens, with a line per other kind of format and learner.
+class PairedDifference(Report):
+    """A panel per setting and series of tokens, with a line per other kind of format."""
 
-    Returns:
-        None if no run with tokens has a counterpart with another format.
-    """
-    shown = best_runs(without_sweep_trials(at_all_budgets(runs)))
-    series = sorted_series(shown)
-    token_series = [each for each in series if is_tokens(each)]
-    others = [each for each in series if not is_tokens(each)]
-    panels: list[tuple[Setting, Series]] = []
-    for setting in settings_of(shown):
-        for tokens in token_series:
-            if any(differences(shown, setting, tokens, other) for other in others):
-                panels.append((setting, tokens))
-    if not panels:
-        return None
-    settings = sorted({setting for setting, _ in panels})
-    several_tokens = len({tokens for _, tokens in panels}) > 1
-    styles = series_styles(series, runs)
-    figure, axes = setting_panels(TITLE, figure_note(settings, NOTE), len(panels), (5.4, 3.2))
-    for ax, (setting, tokens) in zip(axes, panels, strict=True):
-        for other in others:
-            by_budget = differences(shown, setting, tokens, other)
-            if by_budget:
-                label = series_label(other, runs, _pairs_text(by_budget))
-                _draw_line(ax, by_budget, label, styles[other])
-        memory_axis(ax, shown)
-        ax.axhline(0, color="#222222", linewidth=1)
-        ax.set_ylabel("difference (points)")
-        name = series_label(tokens, runs) if several_tokens else ""
-        ax.set_title(join_parts(setting_label(setting, settings), name), fontsize="small")
-    return finish_figure(figure, axes)
+    title = "Tokens minus other formats: final accuracy at equal bytes"
+
+    def make(self, runs: Sequence[Run]) -> Figure | None:
+        """Draw the figure; None if no run with tokens has a pair with another format."""
+        shown = best_runs(without_sweep_trials(at_all_budgets(runs)))
+        series = sorted_series(shown)
+        token_series = [each for each in series if is_tokens(each)]
+        others = [each for each in series if not is_tokens(each)]
+        panels: list[tuple[Setting, Series]] = []
+        for setting in settings_of(shown):
+            for tokens in token_series:
+                if any(differences(shown, setting, tokens, other) for other in others):
+                    panels.append((setting, tokens))
+        if not panels:
+            return None
+        settings = sorted({setting for setting, _ in panels})
+        several_tokens = len({tokens for _, tokens in panels}) > 1
+        styles = series_styles(series, runs)
+        figure, axes = setting_panels(
+            self.title, figure_note(settings, NOTE), len(panels), (5.4, 3.2)
+        )
+        for ax, (setting, tokens) in zip(axes, panels, strict=True):
+            for other in others:
+                by_budget = differences(shown, setting, tokens, other)
+                if by_budget:
+                    label = series_label(other, runs, _pairs_text(by_budget))
+                    _draw_line(ax, by_budget, label, styles[other])
+            memory_axis(ax, shown)
+            ax.axhline(0, color="#222222", linewidth=1)
+            ax.set_ylabel("difference (points)")
+            name = series_label(tokens, runs) if several_tokens else ""
+            ax.set_title(join_parts(setting_label(setting, settings), name), fontsize="small")
+        return finish_figure(figure, axes)
 
 
 def _pairs_text(by_budget: Mapping[int, Difference]) -> str:
@@ -85,4 +87,4 @@ def _draw_line(ax: Axes, by_budget: Mapping[int, Difference], label: str, style:
     draw_errorbars(ax, budgets, points, bars, label, style)
 
 
-REPORT = Report("paired_difference", TITLE, make)
+REPORT = PairedDifference

@@ -1,6 +1,10 @@
-"""Strategies ranked at each budget: which one a memory of that size serves best, in each format."""
+"""Strategies ranked by final accuracy at each memory budget, in each format."""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,103 +18,149 @@ from seit_cl.reporting.grouping import (
     at_all_budgets,
     budget_of,
     finished,
-    in_order,
     mean_std,
+    of_budget,
     series_of,
     setting_of,
+    sorted_series,
     without_sweep_trials,
 )
-from seit_cl.reporting.labels import figure_note, megabytes, seeds_note, series_label, setting_label
+from seit_cl.reporting.labels import (
+    figure_note,
+    join_parts,
+    megabytes,
+    seeds_note,
+    series_label,
+    setting_label,
+)
 from seit_cl.reporting.presets import preset
 from seit_cl.reporting.styles import Style, series_styles
 from seit_cl.results.metrics import final_accuracy
 from seit_cl.results.run_files import Run
 
-TITLE = "Strategies ranked by final accuracy"
 NOTE = "diamonds: strategies without a memory, lines at the lowest and the highest"
-Points = dict[str, dict[Series, tuple[float, float]]]
+SPREAD = 0.5  # of the markers of one strategy, as a fraction of the distance between strategies
 
 
-def make(runs: list[Run]) -> Figure | None:
-    """A panel per dataset, scenario and budget, a row per strategy; None for less than two strategies with a memory."""
-    shown = best_runs(without_sweep_trials(at_all_budgets(runs)))
-    if len({setting_of(run).strategy for run in shown}) < 2:
-        return None
-    panels = sorted({(*setting_of(run)[:2], budget_of(run)) for run in shown})
-    columns = min(len(panels), 2 if len(panels) in (2, 4) else 3)
-    deepest = max(len(points_of(shown, runs, panel)) for panel in panels)
-    settings = [Setting(dataset, scenario, "") for dataset, scenario, _ in panels]
-    note = figure_note(settings, f"{seeds_note(shown)}; {NOTE}")
-    size = (4.2, 0.7 + 0.24 * deepest)
-    figure = new_figure(TITLE, note, (-(-len(panels) // columns), columns), size)
-    axes = list(
-        figure.subplots(-(-len(panels) // columns), columns, squeeze=False, sharex=True).flat
-    )
-    looks = series_styles(in_order({series_of(run) for run in shown}), runs)
-    for ax, panel, setting in zip(axes, panels, settings, strict=False):
-        _rank(ax, points_of(shown, runs, panel), looks, runs)
-        ax.set_title(
-            ", ".join(filter(None, (setting_label(setting, settings), megabytes(panel[2]))))
-        )
-        ax.set_xlabel("final accuracy (%)")
-    for ax in axes[len(panels) :]:
-        ax.set_axis_off()
-    return finish_figure(figure, axes[: len(panels)])
+class Panel(NamedTuple):
+    """Dataset, scenario and memory budget in bytes."""
+
+    dataset: str
+    scenario: str
+    budget: int
+
+    @property
+    def setting(self) -> Setting:
+        """The setting of the panel, without a strategy."""
+        return Setting(self.dataset, self.scenario, "")
 
 
-def points_of(shown: list[Run], runs: list[Run], panel: tuple[str, str, int]) -> Points:
-    """Mean and standard deviation of final accuracy in percent by strategy and series, lowest strategy first; of a strategy
-    without a memory, the series has no format."""
-    ends: dict[str, dict[Series, list[float]]] = {}
-    for run in [*shown, *(run for run in finished(runs) if budget_of(run) == 0)]:
-        row, size = setting_of(run), budget_of(run)
-        if row[:2] == panel[:2] and size in (0, panel[2]):
-            key = series_of(run) if size else series_of(run)._replace(format="")
-            ends.setdefault(row.strategy, {}).setdefault(key, []).append(
-                100 * final_accuracy(run.accuracy)
-            )
-    points = {
-        name: {key: mean_std(values) for key, values in found.items()}
-        for name, found in ends.items()
-    }
-    return dict(sorted(points.items(), key=lambda item: max(mean for mean, _ in item[1].values())))
+class Point(NamedTuple):
+    """Final accuracy over seeds in percent."""
+
+    mean: float
+    std: float
 
 
-def _rank(ax: Axes, points: Points, looks: dict[Series, Style], runs: list[Run]) -> None:
-    """A row per strategy, a marker per series, apart by a little so that bars do not hide each other."""
+# by strategy, then by series; of a strategy without a memory, the series has no format
+Points = Mapping[str, Mapping[Series, Point]]
+
+
+class Strategies(Report):
+    """A panel per dataset, scenario and budget, with a row per strategy."""
+
+    title = "Strategies ranked by final accuracy"
+
+    def make(self, runs: Sequence[Run]) -> Figure | None:
+        """Draw the figure; None if fewer than two strategies have a memory."""
+        shown = best_runs(without_sweep_trials(at_all_budgets(runs)))
+        if len({setting_of(run).strategy for run in shown}) < 2:
+            return None
+        bounds = of_budget(finished(runs), 0)
+        panels = sorted({_panel_of(run) for run in shown})
+        points = {panel: ranked_points([*shown, *bounds], panel) for panel in panels}
+        settings = [panel.setting for panel in panels]
+        most_rows = max(len(each) for each in points.values())
+        panel_size = (4.2, 0.7 + 0.24 * most_rows)
+        columns = min(len(panels), 2 if len(panels) in (2, 4) else 3)
+        rows = math.ceil(len(panels) / columns)
+        note = figure_note(settings, f"{seeds_note(shown)}; {NOTE}")
+        figure = new_figure(self.title, note, (rows, columns), panel_size)
+        axes = list(figure.subplots(rows, columns, squeeze=False, sharex=True).flat)
+        styles = series_styles(sorted_series(shown), runs)
+        for ax, panel in zip(axes, panels, strict=False):
+            _draw_ranking(ax, points[panel], styles, runs)
+            name = setting_label(panel.setting, settings)
+            ax.set_title(join_parts(name, megabytes(panel.budget)))
+            ax.set_xlabel("final accuracy (%)")
+        for ax in axes[len(panels) :]:
+            ax.set_axis_off()
+        return finish_figure(figure, axes[: len(panels)])
+
+
+def _panel_of(run: Run) -> Panel:
+    setting = setting_of(run)
+    return Panel(setting.dataset, setting.scenario, budget_of(run))
+
+
+def ranked_points(runs: Sequence[Run], panel: Panel) -> Points:
+    """The points of a panel, the strategy with the lowest best mean first.
+
+    Args:
+        runs: finished runs, with and without a memory.
+        panel: runs of other panels are left out; those without a memory are in every panel of
+            their dataset and scenario.
+    """
+    accuracies: dict[str, dict[Series, list[float]]] = {}
+    for run in runs:
+        setting, series = setting_of(run), series_of(run)
+        if budget_of(run) == 0:
+            series = series._replace(format="")
+        in_panel = _panel_of(run) in (panel, panel._replace(budget=0))
+        if in_panel:
+            by_series = accuracies.setdefault(setting.strategy, {})
+            by_series.setdefault(series, []).append(100 * final_accuracy(run.accuracy))
+    points = {}
+    for strategy, by_series in accuracies.items():
+        points[strategy] = {each: Point(*mean_std(by_series[each])) for each in by_series}
+
+    def best_mean(strategy: str) -> float:
+        return max(point.mean for point in points[strategy].values())
+
+    return {strategy: points[strategy] for strategy in sorted(points, key=best_mean)}
+
+
+def _draw_ranking(
+    ax: Axes, points: Points, styles: Mapping[Series, Style], runs: Sequence[Run]
+) -> None:
+    """Draw a row per strategy, with a marker per series and one for strategies without a memory."""
     ax.set_yticks(range(len(points)), list(points))
     ax.set_ylim(-0.6, len(points) - 0.4)
-    for i, (key, style) in enumerate(looks.items()):
-        found = [(y, *line[key]) for y, line in enumerate(points.values()) if key in line]
-        if found:
-            y, means, stds = zip(*found, strict=True)
-            apart = 0.5 * (0.5 - (i + 0.5) / len(looks))
-            ax.errorbar(
-                means,
-                [at + apart for at in y],
-                xerr=stds,
-                label=series_label(key, runs),
-                capsize=0.5 * preset().marker,
-                color=style.color,
-                marker=style.marker,
-                linestyle="none",
-            )
-    free = [
-        (y, *line[key]) for y, line in enumerate(points.values()) for key in line if not key.format
-    ]
-    if free:
-        y, means, stds = zip(*free, strict=True)
-        ax.errorbar(
-            means,
-            y,
-            xerr=stds,
-            label="without memory",
+    for i, (series, style) in enumerate(styles.items()):
+        rows = {y: each[series] for y, each in enumerate(points.values()) if series in each}
+        if rows:
+            offset = SPREAD * (0.5 - (i + 0.5) / len(styles))
+            heights = [y + offset for y in rows]
+            label = series_label(series, runs)
+            _draw_markers(ax, rows.values(), heights, label, color=style.color, marker=style.marker)
+    heights = []
+    without: list[Point] = []
+    for y, by_series in enumerate(points.values()):
+        for series, point in by_series.items():
+            if not series.format:
+                heights.append(y)
+                without.append(point)
+    if without:
+        _draw_markers(
+            ax,
+            without,
+            heights,
+            "without memory",
             color="#222222",
             marker="D",
             markerfacecolor="white",
-            linestyle="none",
-            capsize=0.5 * preset().marker,
         )
+        means = [point.mean for point in without]
         for bound in {min(means), max(means)}:
             ax.axvline(
                 bound,
@@ -121,4 +171,21 @@ def _rank(ax: Axes, points: Points, looks: dict[Series, Style], runs: list[Run])
             )
 
 
-REPORT = Report("strategies", TITLE, make)
+def _draw_markers(
+    ax: Axes, points: Collection[Point], heights: Sequence[float], label: str, **style: Any
+) -> None:
+    """Draw markers with horizontal error bars."""
+    means = [point.mean for point in points]
+    stds = [point.std for point in points]
+    ax.errorbar(
+        means,
+        heights,
+        xerr=stds,
+        label=label,
+        capsize=0.5 * preset().marker,
+        linestyle="none",
+        **style,
+    )
+
+
+REPORT = Strategies

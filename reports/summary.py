@@ -1,9 +1,9 @@
-"""The table of all settings, formats and budgets: means and standard deviations over seeds, the surely best in bold."""
+"""The table of all settings, formats and budgets, with the best results in bold."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -22,7 +22,8 @@ from seit_cl.reporting.grouping import (
     setting_of,
     trained_jointly,
 )
-from seit_cl.reporting.tables import Table, plus_minus
+from seit_cl.reporting.labels import differing_fields
+from seit_cl.reporting.tables import MISSING, Table, plus_minus
 from seit_cl.results.metrics import (
     CONFIDENCE,
     average_incremental_accuracy,
@@ -31,11 +32,11 @@ from seit_cl.results.metrics import (
 )
 from seit_cl.results.run_files import Run
 
-TITLE = "Summary"
 CAPTION = (
-    "Mean ± standard deviation over seeds. Bold: the best mean of a dataset, scenario and budget, where it is above the next "
-    "best by a paired t-test over their common seeds (two-sided, p < 0.05, no correction for the number of rows); with fewer "
-    "than two common seeds nothing is tested. Final and average incremental accuracy in %, forgetting in points."
+    "Mean ± standard deviation over seeds. Bold: the best mean of a dataset, scenario and budget, "
+    "where it is above the next best by a paired t-test over their common seeds (two-sided, "
+    "p < 0.05, no correction for the number of rows); with fewer than two common seeds nothing is "
+    "tested. Final and average incremental accuracy in %, forgetting in points."
 )
 METRICS = {
     "final": final_accuracy,
@@ -43,128 +44,163 @@ METRICS = {
     "forgetting": forgetting,
 }
 TESTED = ("final", "average")
+EQUAL = 1e-12  # differences of fractions up to which they are the same number
 
 
 class Line(NamedTuple):
-    """A row: runs that differ by seed."""
+    """A row of the table: runs that differ by their seed, with a budget in bytes."""
 
-    row: Setting
-    key: Series
-    size: int
+    setting: Setting
+    series: Series
+    budget: int
     runs: list[Run]
 
 
-def make(runs: list[Run]) -> Table | None:
-    """A row per setting, series and budget, bounds last; None where no run has finished."""
-    lines = lines_of(finished(runs))
-    if not lines:
-        return None
-    names = [i for i in (0, 1) if len({line.row[i] for line in lines}) > 1]
-    shown = ["learner"] * (len({line.key.learner for line in lines}) > 1) + ["variant"] * any(
-        line.key.variant for line in lines
-    )
-    headings = [
-        *(Setting._fields[i] for i in names),
-        "strategy",
-        "format",
-        *("options" if s == "variant" else s for s in shown),
-        "memory, MB",
-        "seeds",
-        "exemplars",
-        "bytes each",
-        "final",
-        "average",
-        "forgetting",
-    ]
-    text = []
-    bold = {(i, headings.index(name)) for name in TESTED for i in standing_out(lines, name)}
-    for line in lines:
-        own = [*(line.row[k] for k in names), line.row.strategy, line.key.format or "–"]
-        text.append(own + [getattr(line.key, name) or "–" for name in shown] + _cells(line))
-    numbers = pd.DataFrame([_numbers(line) for line in lines])
-    return Table(CAPTION, headings, text, numbers, len(names) + 2 + len(shown), frozenset(bold))
+class Summary(Report):
+    """A row per setting, series and budget; runs without a memory are last."""
+
+    title = "Summary"
+
+    def make(self, runs: Sequence[Run]) -> Table | None:
+        """Make the table; None if no run has finished."""
+        lines = lines_of(finished(runs))
+        if not lines:
+            return None
+        fields = [i for i in differing_fields([line.setting for line in lines]) if i < 2]
+        several_learners = len({line.series.learner for line in lines}) > 1
+        any_variant = any(line.series.variant for line in lines)
+        names = [Setting._fields[i] for i in fields]
+        names += ["strategy", "format"]
+        if several_learners:
+            names.append("learner")
+        if any_variant:
+            names.append("options")
+        headings = [*names, "memory, MB", "seeds", "exemplars", "bytes each", *METRICS]
+        text = []
+        for line in lines:
+            cells = [line.setting[i] for i in fields]
+            cells += [line.setting.strategy, line.series.format or MISSING]
+            if several_learners:
+                cells.append(line.series.learner or MISSING)
+            if any_variant:
+                cells.append(line.series.variant or MISSING)
+            text.append([*cells, *_number_cells(line)])
+        bold = set()
+        for metric in TESTED:
+            for i in best_lines(lines, metric):
+                bold.add((i, headings.index(metric)))
+        numbers = pd.DataFrame([_numbers(line) for line in lines])
+        return Table(CAPTION, headings, text, numbers, len(names), frozenset(bold))
 
 
 def lines_of(runs: Sequence[Run]) -> list[Line]:
-    """Runs by setting, budget and series, in this order; those without memory at the end."""
-    groups: dict[tuple[Setting, int, Series], list[Run]] = {}
+    """Group runs by dataset and scenario, budget, strategy and series, in this order.
+
+    Those without a memory are the last of their dataset and scenario.
+    """
+    groups: dict[tuple[Setting, Series, int], list[Run]] = {}
     for run in runs:
-        groups.setdefault((setting_of(run), budget_of(run), series_of(run)), []).append(run)
-    order = {key: i for i, key in enumerate(in_order({key for _, _, key in groups}))}
-    keys = sorted(groups, key=lambda key: (key[0][:2], key[1] == 0, key[1], key[0], order[key[2]]))
-    return [Line(row, key, size, groups[row, size, key]) for row, size, key in keys]
+        place = setting_of(run), series_of(run), budget_of(run)
+        groups.setdefault(place, []).append(run)
+    lines = [Line(*place, group) for place, group in groups.items()]
+    rank = {series: i for i, series in enumerate(in_order({line.series for line in lines}))}
+
+    def place_in_table(line: Line) -> tuple[Any, ...]:
+        setting = line.setting
+        data = setting.dataset, setting.scenario
+        return data, line.budget == 0, line.budget, setting, rank[line.series]
+
+    return sorted(lines, key=place_in_table)
 
 
-def values(line: Line, name: str) -> dict[Any, float]:
-    """A metric by seed; a joint run, tested once, has no average to compare."""
-    if name == "average" and all(trained_jointly(run) for run in line.runs):
+def metric_by_seed(line: Line, metric: str) -> dict[Any, float]:
+    """A metric of METRICS by seed.
+
+    Returns:
+        {} for the average accuracy of joint runs, which are tested once only: there is nothing to
+        compare it with.
+    """
+    if metric == "average" and all(trained_jointly(run) for run in line.runs):
         return {}
-    return {run.get("seed", 0): METRICS[name](run.accuracy) for run in line.runs}
+    return {run.get("seed", 0): METRICS[metric](run.accuracy) for run in line.runs}
 
 
-def standing_out(lines: Sequence[Line], name: str) -> list[int]:
-    """The lines that surely have the best mean of a metric at their dataset, scenario and budget: see CAPTION."""
-    groups: dict[tuple[Any, ...], list[tuple[float, int, dict[Any, float]]]] = {}
+def best_lines(lines: Sequence[Line], metric: str) -> list[int]:
+    """Indices of the lines that are significantly the best of their dataset, scenario and budget.
+
+    The caption of the table has the test.
+    """
+    rivals: dict[tuple[str, str, int], list[tuple[float, int]]] = {}
     for i, line in enumerate(lines):
-        found = values(line, name) if line.size else {}
-        mean = mean_std(list(found.values()))[0]
-        if not math.isnan(mean):
-            groups.setdefault((*line.row[:2], line.size), []).append((mean, i, found))
+        if line.budget > 0:
+            mean, _ = mean_std(list(metric_by_seed(line, metric).values()))
+            if not math.isnan(mean):
+                place = line.setting.dataset, line.setting.scenario, line.budget
+                rivals.setdefault(place, []).append((mean, i))
     best = []
-    for rivals in groups.values():
-        ranked = sorted(rivals, key=lambda rival: rival[0], reverse=True)
-        if len(ranked) > 1 and surely_apart(ranked[0][2], ranked[1][2]):
-            best.append(ranked[0][1])
+    for candidates in rivals.values():
+        candidates.sort(key=lambda candidate: candidate[0], reverse=True)
+        if len(candidates) > 1:
+            (_, first), (_, second), *_ = candidates
+            first_values = metric_by_seed(lines[first], metric)
+            second_values = metric_by_seed(lines[second], metric)
+            if differ_significantly(first_values, second_values):
+                best.append(first)
     return best
 
 
-def surely_apart(ours: dict[Any, float], theirs: dict[Any, float]) -> bool:
-    """Whether values by seed differ by a paired t-test over their common seeds, two at least; a difference that is the same at
-    every seed is sure."""
-    apart = [ours[seed] - theirs[seed] for seed in ours.keys() & theirs.keys()]
-    if len(apart) < 2:
+def differ_significantly(first: Mapping[Any, float], second: Mapping[Any, float]) -> bool:
+    """Tell whether values by seed differ by a paired t-test over at least two common seeds.
+
+    A difference that is the same at every seed is significant unless it is zero.
+    """
+    differences = [first[seed] - second[seed] for seed in first.keys() & second.keys()]
+    if len(differences) < 2:
         return False
-    if max(apart) - min(apart) < 1e-12:
-        return abs(apart[0]) > 1e-12
-    return bool(stats.ttest_1samp(apart, 0).pvalue < 1 - CONFIDENCE)
+    if max(differences) - min(differences) < EQUAL:
+        return abs(differences[0]) > EQUAL
+    return bool(stats.ttest_1samp(differences, 0).pvalue < 1 - CONFIDENCE)
 
 
-def _cells(line: Line) -> list[str]:
+def _number_cells(line: Line) -> list[str]:
     """The numbers of a row as text, from the budget on."""
     several = len(line.runs) > 1
-    kept = mean_std([float(run.get("exemplars")) for run in line.runs])
-    each = mean_std([float(run.get("bytes_per_exemplar")) for run in line.runs])
-    memory = (
-        [plus_minus(*kept, several and kept[1] > 0, 0), f"{each[0]:,.0f}"]
-        if line.size
-        else ["–", "–"]
-    )
-    scores = [mean_std([100 * value for value in values(line, name).values()]) for name in METRICS]
-    return [
-        f"{line.size / MB:g}",
-        str(len(line.runs)),
-        *memory,
-        *(plus_minus(*score, several) for score in scores),
-    ]
+    cells = [f"{line.budget / MB:g}", str(len(line.runs))]
+    if line.budget:
+        count, count_std = _mean_std_of(line.runs, "exemplars")
+        size, _ = _mean_std_of(line.runs, "bytes_per_exemplar")
+        cells += [plus_minus(count, count_std, several and count_std > 0, 0), f"{size:,.0f}"]
+    else:
+        cells += [MISSING, MISSING]
+    for metric in METRICS:
+        percent = [100 * value for value in metric_by_seed(line, metric).values()]
+        mean, std = mean_std(percent)
+        cells.append(plus_minus(mean, std, several))
+    return cells
+
+
+def _mean_std_of(runs: Sequence[Run], name: str) -> tuple[float, float]:
+    """Mean and standard deviation of a number in the metadata of runs."""
+    return mean_std([float(run.get(name)) for run in runs])
 
 
 def _numbers(line: Line) -> dict[str, Any]:
-    """The row of the CSV file: fractions and bytes."""
-    known = {
-        **line.row._asdict(),
-        **line.key._asdict(),
-        "memory_bytes": line.size,
+    """A row of the CSV file, as fractions and bytes; standard deviations of one seed are nan."""
+    statistics = {}
+    for name in ("exemplars", "bytes_per_exemplar"):
+        statistics[name] = _mean_std_of(line.runs, name)
+    for metric in METRICS:
+        statistics[metric] = mean_std(list(metric_by_seed(line, metric).values()))
+    row: dict[str, Any] = {
+        **line.setting._asdict(),
+        **line.series._asdict(),
+        "memory_bytes": line.budget,
         "seeds": len(line.runs),
     }
-    for name in ("exemplars", "bytes_per_exemplar"):
-        known[f"{name}_mean"], known[f"{name}_sd"] = mean_std(
-            [float(run.get(name)) for run in line.runs]
-        )
-    for name in METRICS:
-        known[f"{name}_mean"], known[f"{name}_sd"] = mean_std(list(values(line, name).values()))
-    return known | (
-        {name: math.nan for name in known if name.endswith("_sd")} if len(line.runs) == 1 else {}
-    )
+    for name, (mean, std) in statistics.items():
+        row[f"{name}_mean"] = mean
+        row[f"{name}_sd"] = std if len(line.runs) > 1 else math.nan
+    return row
 
 
-REPORT = Report("summary", TITLE, make)
+REPORT = Summary

@@ -1,6 +1,10 @@
-"""Where the time of a run goes, and how many images a second each phase takes."""
+"""The time of a run by phase, and the images that each phase processes in a second."""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -17,118 +21,149 @@ from seit_cl.reporting.grouping import (
     setting_of,
     without_sweep_trials,
 )
-from seit_cl.reporting.labels import figure_note, series_label, setting_label
+from seit_cl.reporting.labels import figure_note, join_parts, series_label, setting_label
 from seit_cl.reporting.phases import PHASES, phases
 from seit_cl.reporting.presets import preset
 from seit_cl.results.run_files import Run
 
-TITLE = "Time and throughput of each phase"
 NOTE = (
-    "means over budgets and seeds; test covers all classes seen, after every experience; tokenizing is done once for all runs "
-    "and is no part of a run's time"
+    "means over budgets and seeds; test covers all classes seen, after every experience; "
+    "tokenizing is done once for all runs and is no part of a run's time"
 )
-OLD = "; runs of before phases were noted: train includes remembering"
-LOOKS = {  # greys of different lightness and hatches: colours are formats
-    "tokenize": ("#f2f2f2", "", "P"),
-    "train": ("#4d4d4d", "", "o"),
-    "remember": ("#b3b3b3", "////", "s"),
-    "test": ("#e0e0e0", "....", "^"),
+OLD_NOTE = "; runs of before phases were noted: train includes remembering"
+RUN_PHASES = PHASES[1:]  # without tokenizing, which is done once for all runs
+
+
+class PhaseStyle(NamedTuple):
+    """The bar and the marker of a phase; colours stay free for formats.
+
+    Args:
+        grey: of the bar and the marker.
+        hatch: of the bar.
+        marker: of the throughput.
+        label: of both.
+    """
+
+    grey: str
+    hatch: str
+    marker: str
+    label: str
+
+
+STYLES = {
+    "tokenize": PhaseStyle("#f2f2f2", "", "P", "tokenize"),
+    "train": PhaseStyle("#4d4d4d", "", "o", "train"),
+    "remember": PhaseStyle("#b3b3b3", "////", "s", "remember (bars: hatched)"),
+    "test": PhaseStyle("#e0e0e0", "....", "^", "test (bars: dotted)"),
 }
-BARS = {"////": " (bars: hatched)", "....": " (bars: dotted)"}
-Lines = dict[tuple[Setting, Series], list[Run]]
 
 
-def make(runs: list[Run]) -> Figure | None:
-    """Seconds of a run by phase and images a second, a bar per setting, format and learner; None where no run noted a time."""
-    shown = [run for run in without_sweep_trials(finished(runs)) if phases(run)]
-    lines: Lines = {}
-    for run in shown:
-        key = series_of(run) if budget_of(run) else series_of(run)._replace(format="")
-        lines.setdefault((setting_of(run), key), []).append(run)
-    if not lines:
-        return None
-    order = sorted(
-        lines,
-        key=lambda line: (line[0], in_order({key for _, key in lines}).index(line[1])),
-        reverse=True,
-    )
-    rows = [row for row, _ in order]
-    devices = ", ".join(
-        sorted({str(run.environment.get("device") or run.get("device")) for run in shown})
-    )
-    old = OLD if any("phases" not in run.metadata for run in shown) else ""
-    figure = new_figure(
-        TITLE, figure_note(rows, f"{devices}; {NOTE}{old}"), (1, 2), (4.6, 0.9 + 0.24 * len(order))
-    )
-    left, right = figure.subplots(1, 2, sharey=True)
-    names = [_name(row, key, rows, runs) for row, key in order]
-    left.set_yticks(range(len(order)), names)
-    left.set_ylim(-0.6, len(order) - 0.4)
-    _seconds(left, [lines[line] for line in order])
-    _throughput(right, [lines[line] for line in order])
-    finish_figure(figure, [left, right])
-    return figure
+class TimePerPhase(Report):
+    """Bars of seconds and markers of throughput, a row per setting and series."""
+
+    title = "Time and throughput of each phase"
+
+    def make(self, runs: Sequence[Run]) -> Figure | None:
+        """Draw the figure; None if no run recorded a time."""
+        shown = [run for run in without_sweep_trials(finished(runs)) if phases(run)]
+        groups = _grouped(shown)
+        if not groups:
+            return None
+        settings = [setting for setting, _ in groups]
+        figure = new_figure(
+            self.title, figure_note(settings, _note(shown)), (1, 2), (4.6, 0.9 + 0.24 * len(groups))
+        )
+        left, right = figure.subplots(1, 2, sharey=True)
+        labels = []
+        for setting, series in groups:
+            name = series_label(series._replace(format=series.format or "no memory"), runs)
+            labels.append(join_parts(setting_label(setting, settings), name))
+        left.set_yticks(range(len(groups)), labels)
+        left.set_ylim(-0.6, len(groups) - 0.4)
+        _draw_seconds(left, list(groups.values()))
+        _draw_throughput(right, list(groups.values()))
+        return finish_figure(figure, [left, right])
 
 
-def _name(row: Setting, key: Series, rows: list[Setting], runs: list[Run]) -> str:
-    line = series_label(key._replace(format=key.format or "no memory"), runs)
-    return ", ".join(filter(None, (setting_label(row, rows), line)))
+def _grouped(runs: Sequence[Run]) -> dict[tuple[Setting, Series], list[Run]]:
+    """The runs by setting and series, the last first; without a memory, series have no format."""
+    groups: dict[tuple[Setting, Series], list[Run]] = {}
+    for run in runs:
+        series = series_of(run)
+        if budget_of(run) == 0:
+            series = series._replace(format="")
+        groups.setdefault((setting_of(run), series), []).append(run)
+    rank = {series: i for i, series in enumerate(in_order({series for _, series in groups}))}
+    order = sorted(groups, key=lambda place: (place[0], rank[place[1]]), reverse=True)
+    return {place: groups[place] for place in order}
 
 
-def mean_phase(group: list[Run], name: str) -> tuple[float, float]:
-    """Mean seconds of a phase, and images a second over all its runs; (0, nan) where it was not noted."""
-    found = [phase for run in group if (phase := phases(run).get(name))]
-    seconds = sum(phase.seconds for phase in found)
+def _note(runs: Sequence[Run]) -> str:
+    """The note under the title: devices, and what the numbers cover."""
+    devices = {str(run.environment.get("device") or run.get("device")) for run in runs}
+    note = f"{', '.join(sorted(devices))}; {NOTE}"
+    if any("phases" not in run.metadata for run in runs):
+        note += OLD_NOTE
+    return note
+
+
+def mean_phase(runs: Sequence[Run], name: str) -> tuple[float, float]:
+    """Mean seconds of a phase, and its images a second over all runs.
+
+    Returns:
+        (0, nan) if no run recorded it.
+    """
+    recorded = [phases(run)[name] for run in runs if name in phases(run)]
+    seconds = sum(phase.seconds for phase in recorded)
     if not seconds:
-        return 0.0, float("nan")
-    return seconds / len(found), sum(phase.images for phase in found) / seconds
+        return 0.0, math.nan
+    images = sum(phase.images for phase in recorded)
+    return seconds / len(recorded), images / seconds
 
 
-def _seconds(ax: Axes, groups: list[list[Run]]) -> None:
-    """Stacked bars."""
+def _draw_seconds(ax: Axes, groups: Sequence[Sequence[Run]]) -> None:
+    """Draw the seconds of a run as stacked bars, a bar per group."""
     start = [0.0] * len(groups)
-    for name in PHASES[1:]:
+    for name in RUN_PHASES:
         seconds = [mean_phase(group, name)[0] for group in groups]
+        style = STYLES[name]
         if any(seconds):
-            colour, hatch, _ = LOOKS[name]
             ax.barh(
                 range(len(groups)),
                 seconds,
                 0.7,
                 left=start,
-                color=colour,
-                hatch=hatch,
+                color=style.grey,
+                hatch=style.hatch,
                 edgecolor="#333333",
                 linewidth=0.5,
             )
-        start = [a + b for a, b in zip(start, seconds, strict=True)]
+        start = [before + each for before, each in zip(start, seconds, strict=True)]
     ax.set_xlabel("seconds of a run")
 
 
-def _throughput(ax: Axes, groups: list[list[Run]]) -> None:
-    """A marker per phase; they are the legend of the bars too."""
+def _draw_throughput(ax: Axes, groups: Sequence[Sequence[Run]]) -> None:
+    """Draw a marker per phase and group; the legend of the markers serves the bars too."""
+    all_speeds: list[float] = []
     for name in PHASES:
         speeds = [mean_phase(group, name)[1] for group in groups]
-        if any(speed == speed for speed in speeds):
-            colour, hatch, marker = LOOKS[name]
+        recorded = [speed for speed in speeds if not math.isnan(speed)]
+        all_speeds += recorded
+        style = STYLES[name]
+        if recorded:
             ax.plot(
                 speeds,
                 range(len(groups)),
                 linestyle="none",
-                marker=marker,
+                marker=style.marker,
                 markersize=1.3 * preset().marker,
-                color=colour,
+                color=style.grey,
                 markeredgecolor="#333333",
-                label=name + BARS.get(hatch, ""),
+                label=style.label,
             )
-    known = [
-        speed
-        for name in PHASES
-        for group in groups
-        if (speed := mean_phase(group, name)[1]) == speed
-    ]
-    plain_log(ax, "x", (1,) if max(known) > 30 * min(known) else (1, 2, 5))
+    wide = max(all_speeds) > 30 * min(all_speeds)
+    plain_log(ax, "x", (1,) if wide else (1, 2, 5))
     ax.set_xlabel("images a second (log scale)")
 
 
-REPORT = Report("time_per_phase", TITLE, make)
+REPORT = TimePerPhase

@@ -1,4 +1,7 @@
-"""Figures, tables and report.html of output folders, from result files only: python -m seit_cl.report DIR [DIR …]"""
+"""Figures, tables and report.html of result folders: python -m seit_cl.report DIR [DIR …]
+
+Everything is made from result files; nothing is computed again.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +15,10 @@ from seit_cl.core.errors import UserError
 from seit_cl.core.files import write_atomic
 from seit_cl.reporting.cost import Prices
 from seit_cl.reporting.figures import make_reports
-from seit_cl.reporting.loading import (
-    Gathered,
-    gather,
-    load_summary,
-    mark_variants,
-    write_summary,
-)
+from seit_cl.reporting.loading import Gathered, gather, load_summary, mark_variants, write_summary
 from seit_cl.reporting.page import render_page
 from seit_cl.reporting.presets import PRESETS
-from seit_cl.reporting.summary import NUMBERS, summary_table, terminal_summary
+from seit_cl.reporting.summary import summary_table, terminal_summary
 
 __all__ = [
     "build_report",
@@ -32,16 +29,17 @@ __all__ = [
     "terminal_summary",
 ]
 
-COSTS = {
-    "--cost-per-gb-month": "price of a GB (10^9 bytes) kept for a month, in any currency: says what storing the stream costs",
-    "--images-per-day": "of the stream, all stored",
-    "--retention-months": "how long every image is kept",
-    "--cost-per-core-hour": "price of a core-hour, for tokenizing and encoding; none: storage alone is priced",
+REQUIRED_PRICES = {
+    "--cost-per-gb-month": "price of storing a GB (10^9 bytes) for a month, in any currency; "
+    "adds the cost of storing the stream to the report",
+    "--images-per-day": "images of the stream, all of which are stored",
+    "--retention-months": "time for which every image is stored",
 }
+ENCODING_PRICE = "--cost-per-core-hour"
 
 
 def build_report(out: Path) -> Path:
-    """Writes summary.csv, figures/, captions.md, tables/ and report.html into out, replacing earlier ones.
+    """Write summary.csv, figures/, captions.md, tables/ and report.html into out.
 
     Returns:
         the path of report.html.
@@ -55,60 +53,49 @@ def build_report(out: Path) -> Path:
 def write_report(
     gathered: Gathered, out: Path, style: str = "web", prices: Prices | None = None
 ) -> Path:
-    """The report of gathered runs in the folder out; returns the path of report.html.
+    """Write the report of gathered runs, in place of an earlier one.
 
     Args:
-        gathered: runs, and what is said of them.
-        out: made where it is not there.
+        gathered: runs, and notes about them.
+        out: the folder; it is made if it does not exist.
         style: of the figures, a name in PRESETS.
-        prices: for what storing costs; none: nothing is said of it.
+        prices: of storage; None leaves costs out.
+
+    Returns:
+        the path of report.html.
     """
     out.mkdir(parents=True, exist_ok=True)
-    summary, runs = write_summary(gathered, out), gathered.runs
-    made = make_reports(runs, out, style, prices)
-    html = render_page(
-        out.resolve().name, runs, summary, summary_table(summary), NUMBERS, made, gathered.notes
-    )
-    write_atomic(out / "report.html", html)
-    return out / "report.html"
+    summary = write_summary(gathered, out)
+    made = make_reports(gathered.runs, out, style, prices)
+    name = out.resolve().name
+    page = out / "report.html"
+    write_atomic(page, render_page(name, gathered.runs, summary, made, gathered.notes))
+    return page
 
 
 class _Parser(argparse.ArgumentParser):
-    """Bad arguments become one line, as in the other commands."""
+    """An argument parser whose errors take one line, as in the other commands."""
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message}; give the --out folder of earlier runs")
 
 
-def _prices(options: argparse.Namespace) -> Prices | None:
-    """Prices where the command line has any of them.
-
-    Raises:
-        UserError: one is missing.
-    """
-    given = {name: getattr(options, name.strip("-").replace("-", "_")) for name in COSTS}
-    if all(value is None for value in given.values()):
-        return None
-    missing = [name for name in list(COSTS)[:3] if given[name] is None]
-    if missing:
-        raise UserError(
-            f"{' and '.join(missing)} missing: what storing costs needs {', '.join(list(COSTS)[:3])}"
-        )
-    return Prices(*(float(value or 0) for value in given.values()))
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
-    parser = _Parser(prog="python -m seit_cl.report", description=__doc__.split(":")[0] + ".")
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python -m seit_cl.report",
+        description="Figures, tables and report.html of result folders.",
+    )
     parser.add_argument(
         "dirs",
         type=Path,
         metavar="DIR",
         nargs="+",
-        help="an --out folder of earlier runs; several: compared",
+        help="an --out folder of earlier runs; several are compared",
     )
     parser.add_argument(
-        "--out", type=Path, help="where the report goes; none: the first DIR that holds runs"
+        "--out",
+        type=Path,
+        help="folder of the report; by default the first DIR that holds runs",
     )
     parser.add_argument(
         "--style",
@@ -116,10 +103,45 @@ def main(argv: Sequence[str] | None = None) -> int:
         default="web",
         help="sizes of the figures; paper and slides come as PDF too",
     )
-    for name, text in COSTS.items():
-        parser.add_argument(name, type=float, help=text)
+    for option, text in REQUIRED_PRICES.items():
+        parser.add_argument(option, type=float, help=text)
+    parser.add_argument(
+        ENCODING_PRICE,
+        type=float,
+        help="price of a core-hour of tokenizing and encoding; by default storage alone is priced",
+    )
+    return parser
+
+
+def _prices(options: argparse.Namespace) -> Prices | None:
+    """The prices on the command line; None if it has none of them.
+
+    Raises:
+        UserError: a price is missing, or is none that storage can have.
+    """
+    values = {}
+    for option in (*REQUIRED_PRICES, ENCODING_PRICE):
+        values[option] = getattr(options, option.strip("-").replace("-", "_"))
+    if all(value is None for value in values.values()):
+        return None
+    missing = [option for option in REQUIRED_PRICES if values[option] is None]
+    if missing:
+        raise UserError(
+            f"{' and '.join(missing)} missing: the cost of storage needs "
+            f"{', '.join(REQUIRED_PRICES)}"
+        )
+    per_gb_month, images_per_day, retention_months = (values[each] for each in REQUIRED_PRICES)
+    return Prices(per_gb_month, images_per_day, retention_months, values[ENCODING_PRICE] or 0.0)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Returns:
+        the exit code.
+    """
     try:
-        options = parser.parse_args(argv)
+        options = _parser().parse_args(argv)
         prices = _prices(options)
         gathered = gather(options.dirs)
         out = options.out or gathered.folders[0]

@@ -1,1 +1,1 @@
-"""What python -m seit_cl.report is made of: runs of several folders, summary, figures, tables, what storing costs."""
+"""The library of the report: runs of several folders, groups, figures, tables, costs, the page."""

@@ -1,7 +1,7 @@
 """The area under accuracy against the memory budget: one number for all budgets together.
 
-The area is that of MEMO (Zhou et al., ICLR 2023), on a linear axis in MB. Divided by the span of the budgets it is a mean
-accuracy.
+The area is that of MEMO (Zhou et al., ICLR 2023), on a linear axis in MB. Divided by the span of
+the budgets it is a mean accuracy.
 """
 
 from __future__ import annotations
@@ -32,8 +32,9 @@ def areas(runs: Sequence[Run], metric: Metric, log: bool = False) -> dict[Series
         log: whether the area is over the logarithm of the budget.
 
     Returns:
-        a mean accuracy in percent by series. Only series that have the smallest and the largest budget of the setting
-        are listed, and none where these two are the same: over another span, the mean is another number.
+        a mean accuracy in percent by series. Only series that have the smallest and the largest
+        budget of the setting are listed, and none where these two are the same: over another span,
+        the mean is another number.
     """
     budgets = [budget_of(run) for run in runs]
     values: dict[Series, dict[int, list[float]]] = {}

@@ -1,4 +1,4 @@
-"""Empty figures and their panels, axes with units, the legend, and lines against the memory budget."""
+"""Empty figures and panels, axes with units, the legend, and lines against the memory budget."""
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ def draw_lines(
     styles: Mapping[Series, Style],
     labels: Mapping[Series, str],
 ) -> None:
-    """Draw a metric in percent against the budget: means over seeds, with their standard deviations as error bars.
+    """Draw a metric in percent against the budget.
+
+    Points are means over seeds, error bars their standard deviations.
 
     Args:
         ax: the panel.
@@ -84,9 +86,10 @@ def draw_errorbars(
 
 
 def draw_bounds(ax: Axes, setting: Setting, metric: Metric, runs: Sequence[Run]) -> None:
-    """Draw a metric of the runs without a memory as horizontal lines, with a band of one standard deviation.
+    """Draw a metric of the runs without a memory as horizontal lines and bands.
 
-    Joint runs have no average incremental accuracy to compare: they are tested once only, after all experiences.
+    The bands are of one standard deviation. Joint runs have no average incremental accuracy to
+    compare: they are tested once only, after all experiences.
     """
     bounds = bounds_of(runs, setting)
     styles = bound_styles(bounds)
@@ -111,7 +114,8 @@ def new_figure(
         title: of the figure.
         note: below the title, in the same font.
         panels: numbers of rows and columns.
-        panel_size: width and height of a panel in inches; a preset with widths of its own keeps their proportion.
+        panel_size: width and height of a panel in inches; a preset with widths of its own keeps
+            their proportion.
     """
     sizes = preset()
     rows, columns = panels
@@ -230,7 +234,10 @@ def bytes_axis(ax: Axes, label: str) -> None:
 
 
 def memory_axis(ax: Axes, runs: Sequence[Run]) -> None:
-    """Make the x axis logarithmic in MB, with a tick at each budget of the runs, fewer where they would touch."""
+    """Make the x axis logarithmic in MB, with ticks at the budgets of the runs.
+
+    Budgets whose ticks would touch others have none.
+    """
     budgets = [budget / MB for budget in sorted_budgets(runs)]
     smallest, largest = budgets[0], budgets[-1]
     least_ratio = max((largest / smallest) ** (1 / 8), 1.05)

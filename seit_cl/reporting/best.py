@@ -1,7 +1,8 @@
 """The best option of each kind of format: a sweep over qualities as one line.
 
-At a budget, the best option is the one with the highest mean final accuracy among those tried with the most seeds. A
-choice by the accuracy that is then shown favours the kinds with the most options tried, JPEG in most sweeps.
+At a budget, the best option is the one with the highest mean final accuracy among those tried with
+the most seeds. A choice by the accuracy that is then shown favours the kinds with the most options
+tried, JPEG in most sweeps.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ def best_option(runs: Sequence[Run]) -> tuple[str, float, float]:
         runs: of one kind of format and budget.
 
     Returns:
-        the option, such as "quality=75", and the mean and standard deviation of its final accuracy in percent.
+        the option, such as "quality=75", and the mean and standard deviation of its final accuracy
+        in percent.
     """
     accuracies: dict[str, list[float]] = {}
     for run in runs:
@@ -56,8 +58,9 @@ def runs_with_options(runs: Sequence[Run], options: str) -> list[Run]:
 def best_runs(runs: Sequence[Run]) -> list[Run]:
     """The runs of the best option of each kind of format, at each setting and budget.
 
-    Tokens stay as they are: every option of theirs is a series of its own. Of another kind that was tried with several
-    options, the runs are named after the kind alone, so that they form one series.
+    Tokens stay as they are: every option of theirs is a series of its own. Of another kind that was
+    tried with several options, the runs are named after the kind alone, so that they form one
+    series.
     """
     options_tried: dict[tuple[Setting, Series], set[Series]] = {}
     groups: dict[tuple[Setting, Series, int], list[Run]] = {}

@@ -1,7 +1,7 @@
-"""What storing a stream of images costs in a format: bytes an exemplar takes, the codec's once, and the time it takes to encode.
+"""The cost of storing a stream of images in a format: its bytes, the codec's, and encoding time.
 
-Every image is kept for the retention; the stream starts with an empty store. A month is 365.25 / 12 days, a GB is 10^9 bytes,
-money is in the currency of the price.
+The store is empty when the stream begins, and every image is stored for the retention time. A month
+is 365.25 / 12 days, a GB is 10^9 bytes, and money is in the currency of the prices.
 """
 
 from __future__ import annotations
@@ -13,20 +13,22 @@ from seit_cl.core.errors import UserError
 
 DAYS = 365.25 / 12  # of a month
 GB = 1_000_000_000
+SMALLEST = 1e-9  # of numbers that must be above 0
 
 
 @dataclass(frozen=True)
 class Prices:
-    """What the stream is and what its storage costs.
+    """A stream of images and the prices of its storage.
 
     Args:
-        per_gb_month: price of a GB kept for a month.
-        images_per_day: of the stream.
-        retention_months: how long every image is kept.
-        per_core_hour: price of an hour of a processor core, or of the GPU where the runs encoded on one; 0: encoding is free.
+        per_gb_month: price of storing a GB for a month.
+        images_per_day: number of images that arrive in a day.
+        retention_months: time for which every image is stored.
+        per_core_hour: price of an hour of a processor core, or of the GPU where the runs encoded on
+            one; 0: encoding is free.
 
     Raises:
-        UserError: a number that no price or stream can have.
+        UserError: a number is negative, not finite, or 0 where it must be above.
     """
 
     per_gb_month: float
@@ -35,26 +37,32 @@ class Prices:
     per_core_hour: float = 0.0
 
     def __post_init__(self) -> None:
-        for option, value, least in (
-            ("--cost-per-gb-month", self.per_gb_month, 0.0),
-            ("--images-per-day", self.images_per_day, 1e-9),
-            ("--retention-months", self.retention_months, 1e-9),
-            ("--cost-per-core-hour", self.per_core_hour, 0.0),
-        ):
-            if not least <= value < math.inf:
-                raise UserError(
-                    f"{option} {value:g}: must be {'above 0' if least else '0 or more'}"
-                )
+        _check("--cost-per-gb-month", self.per_gb_month, 0.0)
+        _check("--images-per-day", self.images_per_day, SMALLEST)
+        _check("--retention-months", self.retention_months, SMALLEST)
+        _check("--cost-per-core-hour", self.per_core_hour, 0.0)
+
+
+def _check(option: str, value: float, minimum: float) -> None:
+    """Refuse a value below the minimum, or one that is not finite.
+
+    Raises:
+        UserError: names the option.
+    """
+    if not minimum <= value < math.inf:
+        condition = "above 0" if minimum > 0 else "0 or more"
+        raise UserError(f"{option} {value:g}: must be {condition}")
 
 
 @dataclass(frozen=True)
 class Storage:
-    """A format as it was measured.
+    """The measured storage of a format.
 
     Args:
-        bytes_each: of an exemplar, its share of the file's header included.
-        codec_bytes: kept once, whatever the number of images.
-        core_seconds: of a processor core, to tokenize and encode one image; nan where no run measured it.
+        bytes_each: bytes of an exemplar, with its share of the memory file's header.
+        codec_bytes: bytes stored once, whatever the number of images.
+        core_seconds: seconds of a processor core to tokenize and encode one image; nan if no run
+            measured it.
     """
 
     bytes_each: float
@@ -62,36 +70,42 @@ class Storage:
     core_seconds: float = math.nan
 
 
-def images_kept(prices: Prices, months: float) -> float:
-    """Images in the store `months` after the stream began."""
+def stored_images(prices: Prices, months: float) -> float:
+    """The number of images in the store `months` after the stream began."""
     return prices.images_per_day * DAYS * min(months, prices.retention_months)
 
 
 def gigabytes(storage: Storage, prices: Prices, months: float) -> float:
-    """GB in the store `months` after the stream began, the codec included."""
-    return (images_kept(prices, months) * storage.bytes_each + storage.codec_bytes) / GB
+    """The GB in the store `months` after the stream began, with the codec."""
+    return (stored_images(prices, months) * storage.bytes_each + storage.codec_bytes) / GB
+
+
+def core_hours_a_month(storage: Storage, prices: Prices) -> float:
+    """The core-hours it takes to encode a month of the stream; nan if they were not measured."""
+    return prices.images_per_day * DAYS * storage.core_seconds / 3600
 
 
 def encoding_a_month(storage: Storage, prices: Prices) -> float:
-    """What encoding a month of the stream costs: 0 where a core's hour is free, nan where its time was not measured."""
+    """The cost of encoding a month of the stream.
+
+    Returns:
+        0 if encoding is free, otherwise nan if its time was not measured.
+    """
     if prices.per_core_hour == 0:
         return 0.0
-    return prices.images_per_day * DAYS * storage.core_seconds / 3600 * prices.per_core_hour
+    return core_hours_a_month(storage, prices) * prices.per_core_hour
 
 
 def month_when_full(storage: Storage, prices: Prices) -> float:
-    """What a month costs once images are leaving the store as fast as they arrive."""
-    kept = gigabytes(storage, prices, prices.retention_months) * prices.per_gb_month
-    return kept + encoding_a_month(storage, prices)
+    """The cost of a month once images leave the store as fast as they arrive."""
+    storing = gigabytes(storage, prices, prices.retention_months) * prices.per_gb_month
+    return storing + encoding_a_month(storage, prices)
 
 
 def spent(storage: Storage, prices: Prices, months: float) -> float:
-    """What was spent `months` after the stream began: the integral of the store over time, and encoding."""
+    """The cost of the first `months` of the stream: the growing store, and encoding."""
     growing = min(months, prices.retention_months)
-    image_months = (
-        prices.images_per_day
-        * DAYS
-        * (growing**2 / 2 + prices.retention_months * (months - growing))
-    )
-    stored = (image_months * storage.bytes_each + months * storage.codec_bytes) / GB
-    return stored * prices.per_gb_month + months * encoding_a_month(storage, prices)
+    full = months - growing
+    image_months = prices.images_per_day * DAYS * (growing**2 / 2 + prices.retention_months * full)
+    gb_months = (image_months * storage.bytes_each + months * storage.codec_bytes) / GB
+    return gb_months * prices.per_gb_month + months * encoding_a_month(storage, prices)

@@ -1,79 +1,136 @@
-"""Making every report and saving it: figures as PNG, SVG and, for papers and slides, PDF; tables as CSV, Markdown and LaTeX."""
+"""Every report made and saved: figures as PNG, SVG and PDF, tables as CSV, Markdown and LaTeX."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from matplotlib.figure import Figure
 
 from seit_cl.core import plugins
 from seit_cl.core.files import write_atomic
+from seit_cl.reporting.base import ReportContext
 from seit_cl.reporting.cost import Prices
-from seit_cl.reporting.presets import PRESETS, use_preset
+from seit_cl.reporting.presets import preset, use_preset
 from seit_cl.reporting.tables import Table
 from seit_cl.results.run_files import Run
 
-KINDS = ("png", "svg", "pdf")
+FIGURE_SUFFIXES = ("png", "svg", "pdf")
+TABLE_SUFFIXES = ("csv", "md", "tex")
+# matplotlib writes the time into these files unless it is set to None
+NO_DATE: dict[str, dict[str, None]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+
+
+@dataclass(frozen=True)
+class FigureFiles:
+    """A figure as files.
+
+    Args:
+        name: of the report.
+        title: of the report.
+        caption: title and note of the figure.
+        files: contents by suffix, always with "png" and "svg".
+    """
+
+    name: str
+    title: str
+    caption: str
+    files: Mapping[str, bytes]
+
+
+@dataclass(frozen=True)
+class NamedTable:
+    """A table with the name and the title of its report."""
+
+    name: str
+    title: str
+    table: Table
 
 
 @dataclass
-class Made:
-    """What a page shows: figures (name, title, caption, and the files "png" and "svg"), tables by name, each with its title,
-    and a line for each that failed."""
+class MadeReports:
+    """The figures and tables of a report, and a line for each that could not be made."""
 
-    figures: list[dict[str, Any]] = field(default_factory=list)
-    tables: dict[str, tuple[str, Table]] = field(default_factory=dict)
+    figures: list[FigureFiles] = field(default_factory=list)
+    tables: list[NamedTable] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
 
 def make_reports(
-    runs: list[Run], out: Path, style: str = "web", prices: Prices | None = None
-) -> Made:
-    """Makes and saves every report in out/figures and out/tables; one that fails is named and does not stop the rest.
+    runs: Sequence[Run], out: Path, style: str = "web", prices: Prices | None = None
+) -> MadeReports:
+    """Make every report and save it in out/figures or out/tables, with captions in out/captions.md.
+
+    A report that raises an error is listed in `failures`; the others are made all the same. Files
+    of an earlier report that has nothing to show any more are removed.
 
     Args:
-        runs: to report.
-        out: the folder.
-        style: a name in PRESETS.
-        prices: for the reports that need them; none: these are left out.
+        runs: all runs of the report.
+        out: an existing folder.
+        style: the name of a preset in PRESETS.
+        prices: of storage; None leaves out the reports of costs.
     """
-    made = Made()
+    made = MadeReports()
+    context = ReportContext(prices)
     for name in sorted(plugins.names("report")):
-        report = plugins.load("report", name)
-        files: dict[str, bytes] = {}
+        files: Mapping[str, bytes] = {}
         try:
-            if prices is not None or not report.priced:
-                files = _make(report, (runs, prices) if report.priced else (runs,), style, made)
+            with use_preset(style):
+                files = _make_report(name, runs, context, made)
         except Exception as error:  # a plugin may raise anything
             made.failures.append(f"{name}: {type(error).__name__}: {error}")
-        _save(out / "figures", report.name, files, KINDS)
-        _save(out / "tables", report.name, files, ("csv", "md", "tex"))
-    captions = [f"**{figure['name']}**: {figure['caption']}.\n" for figure in made.figures]
+        _save(out / "figures", name, files, FIGURE_SUFFIXES)
+        _save(out / "tables", name, files, TABLE_SUFFIXES)
+    captions = [f"**{figure.name}**: {figure.caption}.\n" for figure in made.figures]
     write_atomic(out / "captions.md", "\n".join(captions))
     return made
 
 
-def _make(report: Any, arguments: tuple[Any, ...], style: str, made: Made) -> dict[str, bytes]:
-    """Suffix -> content of one report's files; {} where it has nothing to show."""
-    with use_preset(style):
-        result = report.make(*arguments)
-        if isinstance(result, Table):
-            made.tables[report.name] = report.title, result
-            return {suffix: text.encode() for suffix, text in result.files().items()}
-        if result is None:
-            return {}
-        files = render(result, style)
-    shown = {"name": report.name, "title": report.title, "caption": str(result.get_label())}
-    made.figures.append({**shown, "png": files["png"], "svg": files["svg"]})
+def _make_report(
+    name: str, runs: Sequence[Run], context: ReportContext, made: MadeReports
+) -> Mapping[str, bytes]:
+    """Make one report and add it to `made`.
+
+    Returns:
+        the contents of its files by suffix; {} if it has nothing to show.
+    """
+    report = plugins.build("report", name, context)
+    result = report.make(runs)
+    if result is None:
+        return {}
+    if isinstance(result, Table):
+        made.tables.append(NamedTable(name, report.title, result))
+        return {suffix: text.encode() for suffix, text in result.files().items()}
+    files = render(result)
+    made.figures.append(FigureFiles(name, report.title, str(result.get_label()), files))
     return files
 
 
-def _save(folder: Path, name: str, files: dict[str, bytes], suffixes: Sequence[str]) -> None:
-    """Writes the files of these suffixes and removes those of earlier reports."""
+def render(figure: Figure) -> dict[str, bytes]:
+    """Render a figure in every file format of the current preset, by suffix.
+
+    The same runs give the same bytes.
+    """
+    sizes = preset()
+    files = {}
+    for suffix in sizes.suffixes:
+        buffer = io.BytesIO()
+        figure.savefig(
+            buffer,
+            format=suffix,
+            dpi=sizes.dpi,
+            facecolor="white",
+            metadata=NO_DATE.get(suffix, {}),
+        )
+        figure.set_layout_engine("none")  # the layout of the first file serves the others too
+        files[suffix] = buffer.getvalue()
+    return files
+
+
+def _save(folder: Path, name: str, files: Mapping[str, bytes], suffixes: Sequence[str]) -> None:
+    """Write the files with these suffixes and remove those of an earlier report."""
     folder.mkdir(exist_ok=True)
     for suffix in suffixes:
         path = folder / f"{name}.{suffix}"
@@ -81,19 +138,3 @@ def _save(folder: Path, name: str, files: dict[str, bytes], suffixes: Sequence[s
             write_atomic(path, files[suffix])
         else:
             path.unlink(missing_ok=True)
-
-
-def render(figure: Figure, style: str) -> dict[str, bytes]:
-    """The figure as files by suffix; the same bytes for the same runs. To be called where the style is set (`looking`)."""
-    files = {}
-    for kind in PRESETS[style].suffixes:
-        buffer = io.BytesIO()
-        metadata: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(
-            kind, {}
-        )
-        figure.savefig(
-            buffer, format=kind, dpi=PRESETS[style].dpi, facecolor="white", metadata=metadata
-        )
-        figure.set_layout_engine("none")  # the first file has settled the layout
-        files[kind] = buffer.getvalue()
-    return files

@@ -1,8 +1,9 @@
 """Groups of runs that belong together, and their statistics over seeds.
 
-A *setting* is one row of panels in a figure: dataset, scenario and strategy. A *series* is one line in a panel: format,
-learner and variant. Runs of one setting, series and budget differ by their seed and are averaged. A run without a memory
-is a *bound*: joint training, naive fine-tuning, or a strategy that stores no exemplars.
+A *setting* is one row of panels in a figure: dataset, scenario and strategy. A *series* is one line
+in a panel: format, learner and variant. Runs of one setting, series and budget differ by their seed
+and are averaged. A run without a memory is a *bound*: joint training, naive fine-tuning, or a
+strategy that stores no exemplars.
 """
 
 from __future__ import annotations
@@ -101,8 +102,8 @@ def of_budget(runs: Sequence[Run], budget: int) -> list[Run]:
 def budget_binds(run: Run) -> bool:
     """Tell whether the budget made the memory turn samples away or evict exemplars.
 
-    Older results do not record it. For them the budget is taken to bind when less than two exemplars of mean size, or
-    less than 2 % of the budget, are free.
+    Older results do not record it. For them the budget is taken to bind when less than two
+    exemplars of mean size, or less than 2 % of the budget, are free.
     """
     recorded = run.get("memory_full")
     if recorded is not None:
@@ -116,8 +117,9 @@ def budget_binds(run: Run) -> bool:
 def at_all_budgets(runs: Sequence[Run]) -> list[Run]:
     """The finished runs with a memory, repeated at larger budgets where their own did not bind.
 
-    A run that did not fill its memory would be the same run, number for number, with a larger one. Such a run is
-    repeated at every larger budget of its setting at which its series and seed have no run of their own.
+    A run that did not fill its memory would be the same run, number for number, with a larger one.
+    Such a run is repeated at every larger budget of its setting at which its series and seed have
+    no run of their own.
     """
     originals = with_memory(runs)
     budgets: dict[Setting, set[int]] = {}
@@ -139,8 +141,8 @@ def at_all_budgets(runs: Sequence[Run]) -> list[Run]:
 def without_sweep_trials(runs: Sequence[Run]) -> list[Run]:
     """The runs without the trials of a sweep whose best option was then run with more seeds.
 
-    A run is a trial if it is the only one of its series at its setting and budget, while another option of the same
-    kind of format, learner and variant has CONFIRMED seeds or more there.
+    A run is a trial if it is the only one of its series at its setting and budget, while another
+    option of the same kind of format, learner and variant has CONFIRMED seeds or more there.
     """
     counts: dict[tuple[Setting, int, Series], dict[Series, int]] = {}
     for run in runs:
@@ -157,12 +159,12 @@ def without_sweep_trials(runs: Sequence[Run]) -> list[Run]:
 
 
 def _sweep_of(run: Run) -> tuple[Setting, int, Series]:
-    """Setting, budget and series without format options: runs that share them try options of one kind of format."""
+    """The values that runs of one sweep share: they try options of one kind of format."""
     return setting_of(run), budget_of(run), without_options(series_of(run))
 
 
 def bounds_of(runs: Sequence[Run], setting: Setting) -> dict[Series, list[Run]]:
-    """The finished runs without a memory on the dataset and scenario of a setting, by bound (`bound_series`)."""
+    """The finished runs without a memory on a setting's dataset and scenario, by bound."""
     groups: dict[Series, list[Run]] = {}
     for run in finished(runs):
         if budget_of(run) == 0 and setting_of(run)[:2] == setting[:2]:
@@ -229,8 +231,8 @@ def mean_std(values: Sequence[float]) -> tuple[float, float]:
     return float(array.mean()), std
 
 
-def mean_fact(runs: Sequence[Run], name: str, default: float | None = None) -> float:
-    """The mean of a fact over runs."""
+def mean_value(runs: Sequence[Run], name: str, default: float | None = None) -> float:
+    """The mean of a number in the metadata of runs."""
     return mean_std([float(run.get(name, default)) for run in runs])[0]
 
 
@@ -241,7 +243,8 @@ def accuracy_curve(runs: Sequence[Run]) -> tuple[np.ndarray, np.ndarray, np.ndar
         runs: of one series; they may have been tested after different numbers of experiences.
 
     Returns:
-        experiences learnt (n,), mean over runs (n,) and standard deviation (n,), the latter two in percent.
+        experiences learnt (n,), mean over runs (n,) and standard deviation (n,), the latter two in
+        percent.
     """
     curves = [100 * accuracy_seen(run.accuracy) for run in runs]
     length = max(len(curve) for curve in curves)

@@ -1,8 +1,8 @@
-"""The answer at the top of the page: a comparison of tokens with JPEGs at equal bytes that claims no more than the runs show.
+"""The answer at the top of the page: tokens compared with JPEGs at equal bytes.
 
-A claim rests on pairs of finished runs with the same dataset, scenario, strategy, learner, further options, budget and seed.
-It is made if the 95 % confidence interval of the mean difference (Student's t, `seit_cl.results.metrics.mean_interval`)
-excludes zero.
+A claim rests on pairs of finished runs with the same dataset, scenario, strategy, learner, further
+options, budget and seed. It is made if the 95 % confidence interval of the mean difference
+(Student's t, `seit_cl.results.metrics.mean_interval`) excludes zero.
 """
 
 from __future__ import annotations
@@ -34,9 +34,10 @@ from seit_cl.results.metrics import final_accuracy
 from seit_cl.results.run_files import Run
 
 NOTE = (
-    "Pairs are runs of the same dataset, strategy, learner, options, budget and seed. Intervals are 95 % by Student's t, "
-    "each on its own. Tokens are compared with the option that has the most pairs at a budget, of several with the most "
-    "accurate one. The budget of the first sentence is chosen by pairs and size, never by the result."
+    "Pairs are runs of the same dataset, strategy, learner, options, budget and seed. Intervals "
+    "are 95 % by Student's t, each on its own. Tokens are compared with the option that has the "
+    "most pairs at a budget, of several with the most accurate one. The budget of the first "
+    "sentence is chosen by pairs and size, never by the result."
 )
 
 
@@ -64,7 +65,10 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """The accuracy of tokens: "higher", "lower", not significantly different ("same"), or of a single pair ("one")."""
+        """The accuracy of tokens relative to the rival's.
+
+        One of "higher", "lower", "same" (no significant difference) and "one" (a single pair).
+        """
         points, half, _ = self.difference
         if math.isnan(half):
             return "one"
@@ -88,8 +92,8 @@ def answer(runs: Sequence[Run]) -> list[str]:
     candidates = comparisons(runs)
     if not candidates:
         return [
-            "No comparison is possible: no run with tokens shares budget, strategy, learner and seed with a run of "
-            "another format."
+            "No comparison is possible: no run with tokens shares budget, strategy, learner and "
+            "seed with a run of another format."
         ]
     chosen = headline(candidates)
     settings = sorted({each.setting for each in candidates})
@@ -98,7 +102,7 @@ def answer(runs: Sequence[Run]) -> list[str]:
 
 
 def comparisons(runs: Sequence[Run]) -> list[Comparison]:
-    """Compare tokens with their strongest rival, for every setting, series of tokens and budget that has a pair.
+    """Compare tokens with their strongest rival at every setting and budget that has a pair.
 
     Rivals are JPEGs if any finished run stores them, else all other formats.
     """
@@ -129,7 +133,7 @@ def _strongest_rivals(
                 candidates.setdefault(budget, []).append((rival, difference))
     result = []
     for budget, pairs in sorted(candidates.items()):
-        # All have the accuracies of tokens in common: the smallest lead is that over the most accurate rival.
+        # All differences are from the same tokens: the smallest is to the most accurate rival.
         rival, difference = max(pairs, key=lambda pair: (pair[1].pairs, -pair[1].points))
         result.append(_comparison(runs, setting, tokens, rival, budget, difference))
     return result
@@ -168,9 +172,9 @@ def _mean_exemplars(runs: Sequence[Run]) -> float:
 def headline(candidates: Sequence[Comparison]) -> Comparison:
     """Choose the comparison of the first sentence without regard to its result.
 
-    Budgets that were full, with tokens or with the rival, go first if there are any. Among them the setting and series of
-    tokens with the most pairs in all is chosen (the first of several), there the budgets with the most pairs, and of these
-    the middle one (the lower of two).
+    Budgets that were full, with tokens or with the rival, go first if there are any. Among them the
+    setting and series of tokens with the most pairs in all is chosen (the first of several), there
+    the budgets with the most pairs, and of these the middle one (the lower of two).
     """
     pool = [each for each in candidates if any(each.full)] or list(candidates)
     pairs_in_all = Counter[tuple[Setting, Series]]()
@@ -200,7 +204,10 @@ def _missing(runs: Sequence[Run]) -> str:
     if not any(stores_tokens):
         return "No finished run stores tokens, so there is nothing to compare with other formats."
     if all(stores_tokens):
-        return "Every finished run with a memory stores tokens, so there is no JPEG or other format to compare them with."
+        return (
+            "Every finished run with a memory stores tokens, so there is no JPEG or other format "
+            "to compare them with."
+        )
     return ""
 
 
@@ -214,8 +221,8 @@ def _first_sentence(chosen: Comparison, settings: Sequence[Setting]) -> str:
     if any(chosen.full):
         return f"{place}, {name} {_exemplars_clause(chosen)}; {_accuracy_clause(chosen, 'their')}."
     return (
-        f"{place}, every sample fits both as {name} and as {chosen.rival.format}, so these runs do not test storage; "
-        f"{_accuracy_clause(chosen, name)}."
+        f"{place}, every sample fits both as {name} and as {chosen.rival.format}, "
+        f"so these runs do not test storage; {_accuracy_clause(chosen, name)}."
     )
 
 
@@ -248,7 +255,7 @@ def _accuracy_clause(chosen: Comparison, whose: str) -> str:
 
 
 def _second_sentence(candidates: Sequence[Comparison]) -> str:
-    """The results of all comparisons of one series of tokens, so that one budget does not stand for the others."""
+    """The results of all comparisons: one budget must not stand for others that differ."""
     if len(candidates) == 1:
         return "No other budget or setting has such a pair, so this result stands alone."
     counts = Counter(each.verdict for each in candidates)

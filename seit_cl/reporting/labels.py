@@ -58,8 +58,8 @@ def seeds_note(runs: Sequence[Run], candidates: Sequence[Run] = ()) -> str:
 
     Args:
         runs: the runs shown.
-        candidates: the runs of which `runs` were chosen by `grouping.without_sweep_trials`; the note says so where
-            some are left out.
+        candidates: the runs of which `runs` were chosen by `grouping.without_sweep_trials`; the
+            note says so where some are left out.
     """
     seeds: dict[tuple[Setting, Series, int], set[object]] = {}
     for run in runs:

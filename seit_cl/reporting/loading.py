@@ -1,9 +1,13 @@
-"""The runs of one or several result folders as one comparison: what counts twice, what is kept apart, what is named."""
+"""The runs of one or several result folders, collected for a report.
+
+Copies of a run count once, runs that differ by more than their seed are told apart, and every run
+that is left out is named in a note.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +17,14 @@ import pandas as pd
 from seit_cl import __version__
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import write_atomic
+from seit_cl.reporting.labels import join_parts
 from seit_cl.results.run_files import Run, read_runs
 from seit_cl.results.summary import summarise
 
 GROUP = ["dataset", "scenario", "strategy", "learner", "format", "memory_bytes"]
-# Options of which facts.json or environment.json says more, or that name a place or a machine.
-PLACES = {
+# Options that do not make a variant: the metadata or the environment of a run say more about them,
+# or they name a place or a machine.
+NO_VARIANT = {
     "strategy",
     "format",
     "memory_mb",
@@ -30,21 +36,31 @@ PLACES = {
     "compile",
     "tokenizer",
 }
-LISTED = 3  # runs named in a line
-TRACES = ("facts.json", "accuracy.csv", "checkpoint.pt")
+RESULT_FILES = ("facts.json", "accuracy.csv", "checkpoint.pt")  # a run folder has one of these
+MAX_NAMES = 3  # runs named in one note
 
 
 @dataclass
 class Gathered:
-    """Runs to report, and a line each on what was left out, counted once or kept apart."""
+    """The runs of a report.
+
+    Args:
+        folders: that hold runs.
+        runs: each once, `variant` set.
+        notes: a line for everything that was left out, counted once or told apart.
+    """
 
     folders: list[Path]
     runs: list[Run]
     notes: list[str]
 
     def summary(self) -> pd.DataFrame:
-        """SUMMARY_COLUMNS, and "folder" where there are several; attrs["variants"] tells apart what differs by more than the
-        seed (`mark_variants`)."""
+        """The rows of summary.csv.
+
+        Returns:
+            SUMMARY_COLUMNS, and "folder" if there are several folders. `attrs["variants"]` has the
+            variant of every run, by run_id.
+        """
         table = summarise(self.runs)
         if len(self.folders) > 1:
             table["folder"] = [str(run.path.parent) for run in self.runs]
@@ -53,51 +69,49 @@ class Gathered:
 
 
 def gather(folders: Sequence[Path]) -> Gathered:
-    """The runs of result folders, each once.
+    """Collect the runs of result folders.
 
-    A run that is there twice (same options, seed, images and tokenizer) with the same accuracies counts once; with different
-    ones, both are kept and their series are told apart by folder. Runs with other options are told apart by these
-    (`mark_variants`).
+    Two runs with the same options, seed, images and tokenizer count once if they have the same
+    results; otherwise both stay, and their series are told apart by folder. Runs with other options
+    are told apart by these (`mark_variants`).
 
     Raises:
-        UserError: no folder holds a run; it says why of the first. With several folders, those without are only named.
+        UserError: no folder holds a run; the message is about the first. If some do, the others
+            are named in the notes.
     """
-    unique = list(dict.fromkeys(Path(folder).resolve() for folder in folders))
-    shown = {Path(folder).resolve(): Path(folder) for folder in reversed(folders)}
-    runs: list[Run] = []
-    notes: list[str] = []
-    problems = {folder: _no_runs(shown[folder]) for folder in unique}
+    as_typed: dict[Path, Path] = {}
+    for folder in map(Path, folders):
+        as_typed.setdefault(folder.resolve(), folder)
+    problems = {path: _problem_of(folder) for path, folder in as_typed.items()}
     if all(problems.values()):
         raise UserError(next(iter(problems.values())))
-    for folder in unique:
-        if problems[folder]:
-            notes.append(problems[folder])
-            continue
-        for child in sorted(folder.iterdir()):
-            if not (child / "config.yaml").is_file() and any(
-                (child / name).is_file() for name in TRACES
-            ):
-                notes.append(f"{child}: no config.yaml, so it is left out")
-        runs += read_runs(folder)
+    runs: list[Run] = []
+    notes: list[str] = []
+    for path, problem in problems.items():
+        if problem:
+            notes.append(problem)
+        else:
+            notes += _folders_without_config(path)
+            runs += read_runs(path)
     mark_variants(runs)
-    runs, doubles = _once(runs)
-    _rename(runs)
+    runs, duplicate_notes = _merge_duplicates(runs)
+    _make_ids_unique(runs)
     return Gathered(
-        [shown[f] for f in unique if not problems[f]],
-        runs,
-        notes + doubles + _versions(runs) + _damaged(runs),
+        folders=[folder for path, folder in as_typed.items() if not problems[path]],
+        runs=runs,
+        notes=[*notes, *duplicate_notes, *_version_notes(runs), *_failure_notes(runs)],
     )
 
 
 def write_summary(gathered: Gathered, out: Path) -> pd.DataFrame:
-    """Writes out/summary.csv and returns the same table (`Gathered.summary`)."""
+    """Write out/summary.csv and return the same table (`Gathered.summary`)."""
     table = gathered.summary()
     write_atomic(out / "summary.csv", table.to_csv(index=False, lineterminator="\n"))
     return table
 
 
 def load_summary(out: Path) -> pd.DataFrame:
-    """The summary of a folder that must hold runs, written to its summary.csv too.
+    """Summarise the runs of a folder, and write the summary to its summary.csv.
 
     Raises:
         UserError: out is no folder, holds no run, or is a run's own folder.
@@ -105,162 +119,199 @@ def load_summary(out: Path) -> pd.DataFrame:
     return write_summary(gather([out]), out)
 
 
-def _no_runs(out: Path) -> str:
-    """Why a folder has nothing to report, and what to do; "" where it has."""
-    if not out.is_dir():
-        return f"{out}: no such folder; give the --out folder of earlier runs"
-    if (out / "config.yaml").is_file():
-        return (
-            f"{out}: the folder of a single run; give the folder above it, {out.resolve().parent}"
-        )
-    if not any(out.glob("*/config.yaml")):
-        return f"{out}: no runs in this folder; give the --out folder of python -m seit_cl.run"
+def _problem_of(folder: Path) -> str:
+    """The reason why a folder has nothing to report, and the way out; "" if it has runs."""
+    if not folder.is_dir():
+        return f"{folder}: no such folder; give the --out folder of earlier runs"
+    if (folder / "config.yaml").is_file():
+        parent = folder.resolve().parent
+        return f"{folder}: the folder of a single run; give the folder above it, {parent}"
+    if not any(folder.glob("*/config.yaml")):
+        return f"{folder}: no runs in this folder; give the --out folder of python -m seit_cl.run"
     return ""
 
 
-def mark_variants(runs: list[Run]) -> list[Run]:
-    """Sets `variant`, as "epochs=5", where runs of one group (GROUP) differ by more than their seeds.
+def _folders_without_config(folder: Path) -> list[str]:
+    """A note for each folder of results that lacks a config.yaml."""
+    notes = []
+    for child in sorted(folder.iterdir()):
+        has_results = any((child / name).is_file() for name in RESULT_FILES)
+        if has_results and not (child / "config.yaml").is_file():
+            notes.append(f"{child}: no config.yaml, so it is left out")
+    return notes
 
-    Without it, runs of a grid over any further option, of two datasets of one name or of two tokenizers would be averaged as
-    if they were seeds. An option that a run does not note has its default.
+
+# ---------------------------------------------------------------- variants
+def mark_variants(runs: list[Run]) -> list[Run]:
+    """Set `variant`, such as "epochs=5", where runs of one group differ by more than their seeds.
+
+    Without it, runs of a grid over further options, of two datasets with one name or of two
+    tokenizers would be averaged like seeds. An option that a run does not record has its default.
+
+    Args:
+        runs: a group of them has the same values of GROUP.
+
+    Returns:
+        the same runs.
     """
-    groups: dict[tuple[Any, ...], list[Run]] = {}
+    options_of = {id(run): _options_of(run) for run in runs}
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for run in runs:
         if run.status == "finished":
-            groups.setdefault(_group(run), []).append(run)
-    values = {id(run): _options(run) for run in runs}
-    options = set()
+            place = tuple(run.get(name) for name in GROUP)
+            groups.setdefault(place, []).append(options_of[id(run)])
+    differing: set[str] = set()
     for group in groups.values():
-        names = {name for run in group for name in values[id(run)]}
-        options |= {
-            name
-            for name in names
-            if len({repr(_value(values[id(run)], name)) for run in group}) > 1
-        }
+        differing |= _differing_options(group)
     for run in runs:
-        run.variant = ", ".join(
-            f"{name}={_value(values[id(run)], name)}" for name in sorted(options)
-        )
+        options = options_of[id(run)]
+        parts = [f"{name}={_value(options, name)}" for name in sorted(differing)]
+        run.variant = ", ".join(parts)
     return runs
 
 
-def _group(run: Run) -> tuple[Any, ...]:
-    return tuple(run.get(name) for name in GROUP)
-
-
-def _options(run: Run) -> dict[str, Any]:
-    """The options that tell runs apart, and what tells images and tokenizer apart, shortened."""
-    mine = {name: value for name, value in run.config.items() if name not in PLACES}
+def _options_of(run: Run) -> dict[str, Any]:
+    """The options that make a variant, with short identities of the images and the tokenizer."""
+    options = {name: value for name, value in run.config.items() if name not in NO_VARIANT}
     if "dataset_identity" in run.environment:
-        mine["images"] = str(run.environment["dataset_identity"])[:6]
+        options["images"] = str(run.environment["dataset_identity"])[:6]
     if "tokenizer_identity" in run.environment:
         name = Path(str(run.config.get("tokenizer") or "bundled")).stem
-        mine["tokenizer"] = f"{name}-{str(run.environment['tokenizer_identity'])[:6]}"
-    return mine
+        identity = str(run.environment["tokenizer_identity"])[:6]
+        options["tokenizer"] = f"{name}-{identity}"
+    return options
+
+
+def _differing_options(group: Sequence[dict[str, Any]]) -> set[str]:
+    """The names of the options that have several values in a group of runs."""
+    names = {name for options in group for name in options}
+    differing = set()
+    for name in names:
+        values = {repr(_value(options, name)) for options in group}
+        if len(values) > 1:
+            differing.add(name)
+    return differing
 
 
 def _value(options: dict[str, Any], name: str) -> Any:
+    """The value of an option; its default if the run does not record it."""
     if name in options:
         return options[name]
-    from seit_cl.config import RunConfig  # brings torch, which few reports need
+    from seit_cl.config import RunConfig  # imports torch, which few reports need
 
     value = getattr(RunConfig, name, None)
     return list(value) if isinstance(value, tuple) else value
 
 
-def _once(runs: list[Run]) -> tuple[list[Run], list[str]]:
-    """The runs without doubles, series with contradicting ones told apart by folder, and a line on what was done."""
-    twins: dict[tuple[Any, ...], list[Run]] = {}
+# ---------------------------------------------------------------- duplicates
+def _merge_duplicates(runs: list[Run]) -> tuple[list[Run], list[str]]:
+    """Drop copies of runs, and tell contradicting runs of several folders apart.
+
+    Returns:
+        the remaining runs, and notes about the others. The `variant` of all runs of a series with
+        a contradiction names their folder.
+    """
+    duplicates: dict[tuple[Any, ...], list[Run]] = {}
     for run in runs:
         if run.status == "finished":
-            twins.setdefault((*_line(run), run.get("memory_bytes"), run.get("seed", 0)), []).append(
-                run
-            )
+            place = (*_line_of(run), run.get("memory_bytes"), run.get("seed", 0))
+            duplicates.setdefault(place, []).append(run)
     dropped: set[int] = set()
-    same: dict[tuple[str, str], list[str]] = {}
-    apart: dict[tuple[str, str], list[str]] = {}
-    lines = set()
-    for group in twins.values():
-        kept: list[Run] = []
+    contradicting: set[tuple[Any, ...]] = set()
+    copies: dict[str, list[str]] = {}  # text of a note -> the runs it is about
+    contradictions: dict[str, list[str]] = {}
+    for group in duplicates.values():
+        remaining: list[Run] = []
         for run in group:
-            twin = next((other for other in kept if _same_results(run, other)), None)
-            if twin is not None:
-                same.setdefault((_place(twin), _place(run)), []).append(run.run_id)
+            original = _same_results(run, remaining)
+            if original is not None:
+                text = _copy_text(_folder(original), _folder(run))
+                copies.setdefault(text, []).append(run.run_id)
                 dropped.add(id(run))
-            elif kept and run.path.parent == kept[0].path.parent:
-                apart.setdefault(
-                    (f"{_place(run)}, where {kept[0].run_id} is shown", ""), []
-                ).append(run.run_id)
+            elif remaining and run.path.parent == remaining[0].path.parent:
+                text = _left_out_text(_folder(run), remaining[0].run_id)
+                contradictions.setdefault(text, []).append(run.run_id)
                 dropped.add(id(run))
             else:
-                kept.append(run)
-        if len(kept) > 1:
-            apart.setdefault((_place(kept[0]), _place(kept[1])), []).append(kept[0].run_id)
-            lines.add(_line(kept[0]))
+                remaining.append(run)
+        if len(remaining) > 1:
+            first, second, *_ = remaining
+            text = _contradiction_text(_folder(first), _folder(second))
+            contradictions.setdefault(text, []).append(first.run_id)
+            contradicting.add(_line_of(first))
     runs = [run for run in runs if id(run) not in dropped]
-    for run, line in [(run, _line(run)) for run in runs]:
-        if line in lines:
-            run.variant = ", ".join(filter(None, (run.variant, f"in {_place(run)}")))
-    return runs, [_said_same(*key, names) for key, names in same.items()] + [
-        _said_apart(*k, names) for k, names in apart.items()
-    ]
+    for run in runs:
+        if _line_of(run) in contradicting:
+            run.variant = join_parts(run.variant, f"in {_folder(run)}")
+    notes = [*copies.items(), *contradictions.items()]
+    return runs, [f"{_name_runs(names)}: {text}" for text, names in notes]
 
 
-def _line(run: Run) -> tuple[Any, ...]:
-    """What runs of one line of a figure have in common."""
-    return *(run.get(name) for name in GROUP if name != "memory_bytes"), run.variant
+def _line_of(run: Run) -> tuple[Any, ...]:
+    """The values that the runs of one line of a figure have in common."""
+    values = [run.get(name) for name in GROUP if name != "memory_bytes"]
+    return (*values, run.variant)
 
 
-def _same_results(run: Run, other: Run) -> bool:
-    """Whether two runs ended alike: time and machine apart."""
-    facts = ("exemplars", "used_bytes", "steps")
-    return run.accuracy.equals(other.accuracy) and all(
-        run.get(name) == other.get(name) for name in facts
-    )
+def _same_results(run: Run, others: Sequence[Run]) -> Run | None:
+    """The first of some runs with the same results; times and machines may differ."""
+    for other in others:
+        same_counts = all(
+            run.get(name) == other.get(name) for name in ("exemplars", "used_bytes", "steps")
+        )
+        if same_counts and run.accuracy.equals(other.accuracy):
+            return other
+    return None
 
 
-def _place(run: Run) -> str:
+def _folder(run: Run) -> str:
     return run.path.parent.name
 
 
-def _said_same(first: str, second: str, names: list[str]) -> str:
-    where = f"in {first} and in {second}" if first != second else f"twice in {first}"
-    return f"{_few(names)}: the same results {where}; counted once"
+def _copy_text(first: str, second: str) -> str:
+    folders = f"in {first} and in {second}" if first != second else f"twice in {first}"
+    return f"the same results {folders}; counted once"
 
 
-def _said_apart(first: str, second: str, names: list[str]) -> str:
-    if second:
-        return f"{_few(names)}: different results in {first} and in {second}; both kept, told apart by folder"
-    return f"{_few(names)}: left out, with the options and the seed but not the results of another run in {first}; remove one"
+def _left_out_text(folder: str, shown: str) -> str:
+    return (
+        "left out, with the options and the seed but not the results of another run in "
+        f"{folder}, where {shown} is shown; remove one"
+    )
 
 
-def _few(names: Sequence[str]) -> str:
-    """Names of runs: the first LISTED, and how many more."""
-    more = len(names) - LISTED
-    return ", ".join(names[:LISTED]) + (f" and {more} more" if more > 0 else "")
+def _contradiction_text(first: str, second: str) -> str:
+    return f"different results in {first} and in {second}; both kept, told apart by folder"
 
 
-def _rename(runs: list[Run]) -> None:
-    """Runs of different folders with one run_id get their folder's name before it."""
+def _name_runs(names: Sequence[str]) -> str:
+    """The first MAX_NAMES names of runs, and the number of the others."""
+    text = ", ".join(names[:MAX_NAMES])
+    others = len(names) - MAX_NAMES
+    return f"{text} and {others} more" if others > 0 else text
+
+
+def _make_ids_unique(runs: Sequence[Run]) -> None:
+    """Put the folder's name before the run_id of runs in different folders with one run_id."""
     counts = Counter(run.run_id for run in runs)
     for run in runs:
         if counts[run.run_id] > 1:
-            run.run_id = f"{_place(run)}/{run.run_id}"
+            run.run_id = f"{_folder(run)}/{run.run_id}"
 
 
-def _versions(runs: Iterable[Run]) -> list[str]:
-    """A line on each other version that made some of the runs."""
-    made: dict[str, list[str]] = {}
+def _version_notes(runs: Sequence[Run]) -> list[str]:
+    """A note for each other version of seit_cl that made some of the runs."""
+    by_version: dict[str, list[str]] = {}
     for run in runs:
         version = str(run.environment.get("seit_cl", __version__))
         if version != __version__:
-            made.setdefault(version, []).append(run.run_id)
+            by_version.setdefault(version, []).append(run.run_id)
     return [
-        f"{_few(names)}: made by seit_cl {version}, this is {__version__}"
-        for version, names in sorted(made.items())
+        f"{_name_runs(names)}: made by seit_cl {version}, this is {__version__}"
+        for version, names in sorted(by_version.items())
     ]
 
 
-def _damaged(runs: Iterable[Run]) -> list[str]:
-    """A line on each run that cannot be shown."""
+def _failure_notes(runs: Sequence[Run]) -> list[str]:
+    """A note for each run that failed or cannot be read."""
     return [f"{run.run_id}: failed: {run.problem}" for run in runs if run.status == "failed"]

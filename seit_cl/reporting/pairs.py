@@ -27,7 +27,17 @@ class Difference(NamedTuple):
 def differences(
     runs: Sequence[Run], setting: Setting, series: Series, other: Series
 ) -> dict[int, Difference]:
-    """Final accuracy of one series minus that of another, by budget in bytes; only budgets with a pair are listed."""
+    """Final accuracy of one series minus that of another, at every budget that has a pair.
+
+    Args:
+        runs: finished, with a memory.
+        setting: runs of other settings are left out.
+        series: the minuend.
+        other: the subtrahend.
+
+    Returns:
+        differences by budget in bytes, increasing.
+    """
     accuracies: dict[Series, dict[tuple[int, int], float]] = {series: {}, other: {}}
     for run in runs:
         if setting_of(run) == setting and series_of(run) in accuracies:

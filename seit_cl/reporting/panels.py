@@ -1,8 +1,10 @@
-"""Figures that show single runs: which run has which panel, and what its title is."""
+"""Figures with a panel for each single run: the choice of runs, their places and their titles."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import zip_longest
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
@@ -14,7 +16,9 @@ from seit_cl.reporting.best import best_runs
 from seit_cl.reporting.grouping import (
     Series,
     Setting,
+    bound_series,
     budget_of,
+    of_budget,
     series_of,
     setting_of,
     settings_of,
@@ -24,91 +28,111 @@ from seit_cl.reporting.grouping import (
 from seit_cl.reporting.labels import figure_note, megabytes, series_label, setting_label
 from seit_cl.results.run_files import Run
 
-COLUMNS = 5  # panels beside each other where there are many
-MOST = 40  # panels from which on formats tried with several options have the best of them alone
+MAX_COLUMNS = 5  # of a grid with more than FEW_SERIES series
+FEW_SERIES = 3
+MAX_PANELS = 40  # with more, only the best option of each kind of format is drawn
+Grid = list[list[Run | None]]  # rows of panels; None is an empty place
 
 
-def panels(
+def run_panels(
     title: str,
-    shown: list[Run],
-    runs: list[Run],
-    size: tuple[float, float],
+    shown: Sequence[Run],
+    runs: Sequence[Run],
+    panel_size: tuple[float, float],
     draw: Callable[[Axes, Run], ScalarMappable],
 ) -> tuple[Figure, Colorbar]:
-    """A figure with a panel per setting, format and budget, the first seed of each, and a colour bar beside them.
+    """Draw a panel per setting, series and budget, of the first seed, and one colour bar.
 
     Args:
         title: of the figure.
-        shown: runs to draw.
-        runs: all runs, which say what titles must tell apart.
-        size: width and height of a panel in inches.
-        draw: fills a panel and gives what its colours mean.
+        shown: the runs to choose from; at least one.
+        runs: all runs, which decide what the titles must name.
+        panel_size: width and height of a panel in inches.
+        draw: fills a panel and returns the scale of its colours.
     """
-    grid = grid_of(shown)
-    few = best_runs(without_sweep_trials(with_memory(shown)))
-    if sum(run is not None for row in grid for run in row) > MOST and few:
-        grid = grid_of([*few, *(run for run in shown if budget_of(run) == 0)])
-    all_panels = sum(run is not None for row in grid for run in row)
-    grid = _first(grid, MOST)
-    columns = max(len(row) for row in grid)
+    grid = panel_grid(shown)
+    if _count(grid) > MAX_PANELS:
+        best = best_runs(without_sweep_trials(with_memory(shown)))
+        if best:
+            grid = panel_grid([*best, *of_budget(shown, 0)])
+    total = _count(grid)
+    grid = _first_rows(grid, MAX_PANELS)
     drawn = [run for row in grid for run in row if run is not None]
-    seeds = ", ".join(map(str, sorted({run.get("seed", 0) for run in drawn})))
     settings = settings_of(with_memory(drawn) or drawn)
-    note = f"one seed of each: {seeds}" + (
-        f"; the first {len(drawn)} of {all_panels}" if len(drawn) < all_panels else ""
-    )
-    figure = new_figure(title, figure_note(settings, note), (len(grid), columns), size)
-    axes = figure.subplots(len(grid), columns, squeeze=False)
-    colours = None
-    for i, row in enumerate(grid):
-        for j, ax in enumerate(axes[i]):
-            run = row[j] if j < len(row) else None
+    seeds = sorted({run.get("seed", 0) for run in drawn})
+    note = f"one seed of each: {', '.join(map(str, seeds))}"
+    if len(drawn) < total:
+        note += f"; the first {len(drawn)} of {total}"
+    rows = len(grid)
+    columns = max(len(row) for row in grid)
+    figure = new_figure(title, figure_note(settings, note), (rows, columns), panel_size)
+    axes = figure.subplots(rows, columns, squeeze=False)
+    colours: Any = None
+    for ax_row, run_row in zip(axes, grid, strict=True):
+        for ax, run in zip_longest(ax_row, run_row):
             if run is None:
                 ax.set_axis_off()
                 continue
             colours = draw(ax, run)
-            ax.set_title(title_of(run, settings, runs), fontsize="small")
-    assert colours is not None
-    return figure, figure.colorbar(
-        colours, ax=list(axes.flat), aspect=25, fraction=0.06, shrink=min(1.0, 2.2 / len(grid))
+            ax.set_title(panel_title(run, settings, runs), fontsize="small")
+    bar = figure.colorbar(
+        colours, ax=list(axes.flat), aspect=25, fraction=0.06, shrink=min(1.0, 2.2 / rows)
     )
+    return figure, bar
 
 
-def _first(grid: list[list[Run | None]], most: int) -> list[list[Run | None]]:
-    """The first rows of a grid that together have no more than `most` panels, one row at least."""
-    kept, panels = grid[:1], sum(run is not None for run in grid[0])
+def _count(grid: Grid) -> int:
+    """The number of panels in a grid that show a run."""
+    return sum(run is not None for row in grid for run in row)
+
+
+def _first_rows(grid: Grid, most: int) -> Grid:
+    """The first rows of a grid that have at most `most` panels together, one row at least."""
+    rows = grid[:1]
     for row in grid[1:]:
-        panels += sum(run is not None for run in row)
-        if panels > most:
+        if _count([*rows, row]) > most:
             break
-        kept.append(row)
-    return kept
+        rows.append(row)
+    return rows
 
 
-def grid_of(runs: list[Run]) -> list[list[Run | None]]:
-    """Rows of panels: setting and series with a column per budget, several side by side where there are many; then the
-    runs without memory."""
+def panel_grid(runs: Sequence[Run]) -> Grid:
+    """Arrange the first seed of each setting, series and budget in rows of panels.
+
+    A series has a panel per budget, and several series share a row if there are many. The last rows
+    have the runs without a memory.
+    """
     first: dict[tuple[Setting, Series, int], Run] = {}
-    for run in sorted(runs, key=lambda r: (r.get("seed", 0), r.run_id)):
+    for run in sorted(runs, key=lambda run: (run.get("seed", 0), run.run_id)):
         first.setdefault((setting_of(run), series_of(run), budget_of(run)), run)
-    sizes = sorted({size for _, _, size in first if size})
-    lines = sorted({(setting, series) for setting, series, size in first if size})
-    beside = max(1, COLUMNS // max(len(sizes), 1)) if len(lines) > 3 else 1
-    rows: list[list[Run | None]] = [
-        [first.get((*line, size)) for line in lines[i : i + beside] for size in sizes]
-        for i in range(0, len(lines), beside)
-    ]
-    free: list[Run | None] = [first[key] for key in sorted(first) if not key[2]]
-    width = max(max(map(len, rows), default=0), 3)
-    return rows + [free[i : i + width] for i in range(0, len(free), width)]
+    budgets = sorted({budget for _, _, budget in first if budget})
+    lines = sorted({(setting, series) for setting, series, budget in first if budget})
+    per_row = 1
+    if len(lines) > FEW_SERIES:
+        per_row = max(1, MAX_COLUMNS // max(len(budgets), 1))
+    grid: Grid = []
+    for i in range(0, len(lines), per_row):
+        row = []
+        for setting, series in lines[i : i + per_row]:
+            row += [first.get((setting, series, budget)) for budget in budgets]
+        grid.append(row)
+    columns = max([3, *(len(row) for row in grid)])
+    without: list[Run | None] = [first[place] for place in sorted(first) if place[2] == 0]
+    for i in range(0, len(without), columns):
+        grid.append(without[i : i + columns])
+    return grid
 
 
-def title_of(run: Run, settings: list[Setting], runs: list[Run]) -> str:
-    """Setting where there are several, series and budget; strategy for a run without memory."""
-    setting, size = setting_of(run), budget_of(run)
-    line = series_of(run) if size else series_of(run)._replace(format=setting.strategy)
-    head = setting_label(setting, settings) if size else ""
-    name = series_label(line, runs).replace(" (", "\n(")
-    return "\n".join(
-        part for part in (head, name, megabytes(size) if size else "no memory") if part
-    )
+def panel_title(run: Run, settings: Sequence[Setting], runs: Sequence[Run]) -> str:
+    """The title of a run's panel.
+
+    Lines with the setting if there are several, the series and the budget; of a run without a
+    memory, the strategy.
+    """
+    without_memory = budget_of(run) == 0
+    series = bound_series(run) if without_memory else series_of(run)
+    label = series_label(series, runs).replace(" (", "\n(")
+    if without_memory:
+        return f"{label}\nno memory"
+    lines = [setting_label(setting_of(run), settings), label, megabytes(budget_of(run))]
+    return "\n".join(line for line in lines if line)

@@ -16,8 +16,10 @@ class Preset:
     """Sizes of all figures of a report.
 
     Args:
-        font: size of ordinary text in points; legends and titles of panels are "small", ticks of small panels "x-small".
-        widths: width in inches of a figure with one column of panels, and of one with several; None: the panels' own.
+        font: size of ordinary text in points; legends and titles of panels are "small", ticks of
+            small panels "x-small".
+        widths: width in inches of a figure with one column of panels, and of one with several;
+            None: the panels' own.
         titles: whether figures carry their title; a paper has captions instead (captions.md).
         line: width of lines in points.
         marker: size of markers in points.

@@ -1,7 +1,7 @@
 """Colours, markers and dashes of lines.
 
-A kind of format (tokens, jpeg, …) has one colour in all figures; its shades are options and learners. Markers and dashes
-tell lines apart without colour.
+A kind of format (tokens, jpeg, …) has one colour in all figures; its shades are options and
+learners. Markers and dashes tell lines apart without colour.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from seit_cl.reporting.grouping import (
 from seit_cl.reporting.presets import preset
 from seit_cl.results.run_files import Run
 
-# Okabe and Ito, 2008, ordered so that neighbours differ in lightness too; yellow, faint on white, is left out.
+# Okabe and Ito, 2008; neighbours differ in lightness too, and yellow, faint on white, is left out
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 SHADES = (
     0.0,
@@ -62,7 +62,7 @@ def format_colours(runs: Sequence[Run]) -> dict[str, str]:
 
 
 def run_styles(runs: Sequence[Run]) -> dict[Series, Style]:
-    """A style for each series among all runs of a report: first tokens, last the trials of sweeps."""
+    """A style for each series of all runs of a report: first tokens, last trials of sweeps."""
     settled = sorted_series(without_sweep_trials(with_memory(runs)))
     others = {series_of(run) for run in runs if budget_of(run) > 0} - set(settled)
     return series_styles([*settled, *in_order(others)], runs)
@@ -72,7 +72,8 @@ def series_styles(series: Sequence[Series], runs: Sequence[Run]) -> dict[Series,
     """A style for each of some series.
 
     Args:
-        series: in the order in which they get markers, dashes and shades; their formats may lack options.
+        series: in the order in which they get markers, dashes and shades; their formats may lack
+            options.
         runs: all runs of the report, which decide the colours.
     """
     colours = format_colours(runs)
@@ -96,7 +97,7 @@ def shaded(colour: str, amount: float) -> str:
 
 
 def bound_styles(bounds: Collection[Series]) -> dict[Series, dict[str, Any]]:
-    """Properties of the lines of bounds: thin and grey; dashes stand for strategies, shades of grey for learners."""
+    """Properties of the lines of bounds: dashes are strategies, shades of grey learners."""
     strategies = sorted({bound.format for bound in bounds})
     learners = sorted({bound.learner for bound in bounds})
     styles = {}

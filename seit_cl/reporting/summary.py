@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,108 +12,171 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from seit_cl.reporting.grouping import MB
 from seit_cl.reporting.loading import GROUP
+from seit_cl.reporting.tables import MISSING
 
-# column of summary.csv -> heading, factor, decimals
+
+class NumberColumn(NamedTuple):
+    """A column of numbers in the table.
+
+    Args:
+        heading: with the unit.
+        factor: from the value in summary.csv to that in the table.
+        decimals: of the number as text.
+    """
+
+    heading: str
+    factor: float
+    decimals: int
+
+
+# by the name of the column in summary.csv
 NUMBERS = {
-    "exemplars": ("exemplars", 1, 0),
-    "bytes_per_exemplar": ("bytes each", 1, 0),
-    "final_accuracy": ("final %", 100, 1),
-    "average_incremental_accuracy": ("average %", 100, 1),
-    "forgetting": ("forgetting, points", 100, 1),
+    "exemplars": NumberColumn("exemplars", 1, 0),
+    "bytes_per_exemplar": NumberColumn("bytes each", 1, 0),
+    "final_accuracy": NumberColumn("final %", 100, 1),
+    "average_incremental_accuracy": NumberColumn("average %", 100, 1),
+    "forgetting": NumberColumn("forgetting, points", 100, 1),
 }
+OF_EXEMPLARS = ("exemplars", "bytes_per_exemplar")  # missing without a memory
+ALWAYS_SHOWN = ("strategy", "format", "memory_bytes")
 
 
 def summary_table(df: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
-    """Headings and rows of text for people: finished runs, a row per group of seeds, mean ± standard deviation.
+    """Format a summary with a row per group of finished runs that differ by their seed.
 
-    Columns that are the same everywhere (dataset, scenario, learner) are left out, but for strategy, format, memory.
+    Numbers are means ± standard deviations. Columns other than strategy, format and memory are left
+    out if all rows have the same value.
+
+    Args:
+        df: as `loading.load_summary` returns it.
+
+    Returns:
+        headings, and rows of text.
     """
+    variants = df.attrs.get("variants", {})
     done = df[df["status"] == "finished"].copy()
-    done["options"] = [df.attrs.get("variants", {}).get(name, "") for name in done["run_id"]]
-    by = [*GROUP, "options"]
-    done[by] = done[by].astype(object).where(done[by].notna(), "")
-    keep = [c for c in by if c in ("strategy", "format", "memory_bytes") or done[c].nunique() > 1]
-    for column in NUMBERS:
-        done[column] = pd.to_numeric(done[column], errors="coerce")
+    done["options"] = [variants.get(run_id, "") for run_id in done["run_id"]]
+    keys = [*GROUP, "options"]
+    done[keys] = done[keys].astype(object).where(done[keys].notna(), "")
+    shown = [name for name in keys if name in ALWAYS_SHOWN or done[name].nunique() > 1]
+    for name in NUMBERS:
+        done[name] = pd.to_numeric(done[name], errors="coerce")
     rows = []
-    for key, group in done.groupby(by, sort=True):
-        known: dict[str, Any] = dict(zip(by, key, strict=True))
-        known["memory_bytes"] = f"{float(known['memory_bytes'] or 0) / 1e6:.4g}"
-        without = known["memory_bytes"] == "0"
-        cells = [str(known[c]) or "–" for c in keep] + [str(group["seed"].nunique())]
-        for column, (_, factor, digits) in NUMBERS.items():
-            blank = without and column in ("exemplars", "bytes_per_exemplar")
-            cells.append("–" if blank else _number(group[column], factor, digits))
-        rows.append(cells)
-    names = ["memory, MB" if c == "memory_bytes" else c for c in keep]
-    return [*names, "seeds", *(heading for heading, _, _ in NUMBERS.values())], rows
+    for values, group in done.groupby(keys, sort=True):
+        rows.append(_row(dict(zip(keys, values, strict=True)), group, shown))
+    names = ["memory, MB" if name == "memory_bytes" else name for name in shown]
+    return [*names, "seeds", *(column.heading for column in NUMBERS.values())], rows
 
 
-def _number(values: pd.Series, factor: float, digits: int) -> str:
-    """Mean ± standard deviation; the latter is left out for one value, and for counts that are all the same."""
-    numbers = factor * values.to_numpy(dtype=float)
+def _row(values: dict[str, Any], group: pd.DataFrame, shown: Sequence[str]) -> list[str]:
+    """Format a row of the table: the values in the columns shown, the seeds, and the numbers."""
+    budget = float(values["memory_bytes"] or 0)
+    values = {**values, "memory_bytes": f"{budget / MB:.4g}"}
+    cells = [str(values[name]) or MISSING for name in shown]
+    cells.append(str(group["seed"].nunique()))
+    for name, column in NUMBERS.items():
+        if budget == 0 and name in OF_EXEMPLARS:
+            cells.append(MISSING)
+        else:
+            cells.append(_number(group[name], column))
+    return cells
+
+
+def _number(values: pd.Series, column: NumberColumn) -> str:
+    """Format a mean ± standard deviation.
+
+    The latter is left out for a single value, and for counts that are all the same.
+    """
+    numbers = column.factor * values.to_numpy(dtype=float)
     numbers = numbers[~np.isnan(numbers)]
-    if not numbers.size:
-        return "–"
-    text = f"{numbers.mean():,.{digits}f}"
-    spread = len(numbers) > 1 and (digits > 0 or numbers.min() < numbers.max())
-    return f"{text} ± {numbers.std(ddof=1):,.{digits}f}" if spread else text
+    if numbers.size == 0:
+        return MISSING
+    decimals = column.decimals
+    text = f"{numbers.mean():,.{decimals}f}"
+    same_counts = decimals == 0 and numbers.min() == numbers.max()
+    if numbers.size == 1 or same_counts:
+        return text
+    return f"{text} ± {numbers.std(ddof=1):,.{decimals}f}"
 
 
 def terminal_summary(df: pd.DataFrame, console: Console | None = None) -> None:
-    """Prints the table of `summary_table` for 80 columns and up, then which runs are not finished.
+    """Print the table of `summary_table`, then the runs that are not finished.
 
     Args:
-        df: as `load_summary` returns it (`rebuild_summary`'s will do where runs differ by nothing but seeds).
-        console: where to print; standard output by default.
+        df: as `loading.load_summary` returns it; `results.summary.rebuild_summary`'s will do if
+            runs differ by nothing but their seeds.
+        console: with 80 columns or more; standard output by default.
     """
     console = console or Console()
     headings, rows = summary_table(df)
     if rows:
         console.print(_terminal_table(headings, rows, console.width))
         console.print()
-    for status, word in (("running", "not finished"), ("failed", "failed")):
-        ids = df.loc[df["status"] == status, "run_id"].tolist()
+    for status, text in (("running", "not finished"), ("failed", "failed")):
+        ids = [str(run_id) for run_id in df.loc[df["status"] == status, "run_id"]]
         if ids:
-            console.print(
-                f"{len(ids)} {word}: {', '.join(map(str, ids))}", markup=False, highlight=False
-            )
+            line = f"{len(ids)} {text}: {', '.join(ids)}"
+            console.print(line, markup=False, highlight=False)
 
 
 def _terminal_table(headings: list[str], rows: list[list[str]], width: int) -> Table:
-    """The rows without bytes each; where they are wider than `width`, with all text in one column, said once."""
+    """Lay the table out for a terminal.
+
+    Bytes each are left out, and so are the seeds if all rows have as many: they go to the title. If
+    the table is wider than the terminal, names share one column that does not repeat itself.
+    """
     seeds = headings.index("seeds")
     counts = sorted({row[seeds] for row in rows})
-    hidden = {NUMBERS["bytes_per_exemplar"][0], *(["seeds"] if len(counts) == 1 else [])}
-    numeric = [
-        i
-        for i, h in enumerate(headings)
-        if (i >= seeds or h.startswith("memory")) and h not in hidden
-    ]
-    text = [i for i, h in enumerate(headings) if i < seeds and not h.startswith("memory")]
-    if sum(max(len(row[i]) for row in [headings, *rows]) + 2 for i in text + numeric) <= width:
-        columns, body = text + numeric, [[row[i] for i in text + numeric] for row in rows]
-    else:
-        names = [" · ".join(row[i] for i in text if row[i] != "–") for row in rows]
-        first = [name if k == 0 or name != names[k - 1] else "" for k, name in enumerate(names)]
-        columns, body = (
-            [-1, *numeric],
-            [[f, *(row[i] for i in numeric)] for f, row in zip(first, rows, strict=True)],
-        )
-    over = (
-        "" if counts == ["1"] else f" over {counts[0]} seeds" if len(counts) == 1 else " over seeds"
-    )
-    title = f"mean ± standard deviation{over}" if over else None
+    hidden = {NUMBERS["bytes_per_exemplar"].heading}
+    if len(counts) == 1:
+        hidden.add("seeds")
+    names = []
+    numbers = []
+    for i, heading in enumerate(headings):
+        if i < seeds and not heading.startswith("memory"):
+            names.append(i)
+        elif heading not in hidden:
+            numbers.append(i)
     table = Table(
-        title=title, box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True
+        title=_terminal_title(counts),
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        collapse_padding=True,
     )
-    for i in columns:
-        heading = "run" if i < 0 else headings[i].replace(", ", "\n")
-        right = i in numeric
-        table.add_column(
-            heading, justify="right" if right else "left", no_wrap=right, overflow="fold"
-        )
-    for cells in body:
+    fits = _text_width([headings, *rows], names + numbers) <= width
+    for heading in [headings[i] for i in names] if fits else ["run"]:
+        table.add_column(heading.replace(", ", "\n"), overflow="fold")
+    for i in numbers:
+        heading = headings[i].replace(", ", "\n")
+        table.add_column(heading, justify="right", no_wrap=True, overflow="fold")
+    previous = ""
+    for row in rows:
+        if fits:
+            cells = [row[i] for i in names]
+        else:
+            name = " · ".join(row[i] for i in names if row[i] != MISSING)
+            cells = [name if name != previous else ""]
+            previous = name
+        cells += [row[i] for i in numbers]
         table.add_row(*map(escape, cells))
     return table
+
+
+def _text_width(rows: Sequence[Sequence[str]], columns: Sequence[int]) -> int:
+    """The width of some columns in letters, with two spaces after each."""
+    return sum(max(len(row[i]) for row in rows) + 2 for i in columns)
+
+
+def _terminal_title(counts: Sequence[str]) -> str | None:
+    """The title of the terminal's table; None for one seed.
+
+    Args:
+        counts: the numbers of seeds behind the rows, each once.
+    """
+    if counts == ["1"]:
+        return None
+    seeds = f"{counts[0]} seeds" if len(counts) == 1 else "seeds"
+    return f"mean ± standard deviation over {seeds}"

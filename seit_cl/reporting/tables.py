@@ -1,13 +1,15 @@
-"""A table of the report, and its files: CSV with every digit, Markdown, and LaTeX for the booktabs package."""
+"""Tables of a report as CSV with every digit, Markdown, and LaTeX for the booktabs package."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
 
-SPECIAL = {
+MISSING = "–"  # in a cell without a value
+LATEX = {
     "\\": r"\textbackslash{}",
     "&": r"\&",
     "%": r"\%",
@@ -28,14 +30,14 @@ SPECIAL = {
 
 @dataclass(frozen=True)
 class Table:
-    """Text in rows, and the numbers behind it.
+    """Rows of text, and the numbers that they show.
 
     Args:
-        caption: what the numbers are, with their units; plain text.
+        caption: meaning and units of the numbers, in plain text.
         headings: of the columns.
-        rows: a text for every heading.
-        numbers: what the CSV file holds; fractions and bytes.
-        text_columns: how many columns, from the left, are names rather than numbers.
+        rows: a cell of text for every heading.
+        numbers: the content of the CSV file, as fractions and bytes.
+        text_columns: the number of columns, from the left, that hold names and not numbers.
         bold: (row, column) of cells that stand out.
     """
 
@@ -47,7 +49,7 @@ class Table:
     bold: frozenset[tuple[int, int]] = field(default_factory=frozenset)
 
     def files(self) -> dict[str, str]:
-        """Suffix -> content of the files."""
+        """The contents of the table's files, by suffix."""
         return {
             "csv": self.numbers.to_csv(index=False, lineterminator="\n"),
             "md": self.markdown(),
@@ -55,56 +57,65 @@ class Table:
         }
 
     def markdown(self) -> str:
-        """The table, bold cells in asterisks, and the caption under it."""
-        lines = [
-            list(self.headings),
-            [":--" if i < self.text_columns else "--:" for i in range(len(self.headings))],
-        ]
+        """The table in Markdown, with bold cells in asterisks and the caption below."""
+        number_columns = len(self.headings) - self.text_columns
+        alignment = [":--"] * self.text_columns + ["--:"] * number_columns
+        lines = [_markdown_row(self.headings), _markdown_row(alignment)]
         for i, row in enumerate(self.rows):
-            lines.append(
-                [
-                    f"**{cell}**" if (i, j) in self.bold else cell.replace("|", r"\|")
-                    for j, cell in enumerate(row)
-                ]
-            )
-        return "\n".join(f"| {' | '.join(line)} |" for line in lines) + f"\n\n{self.caption}\n"
+            cells = []
+            for j, cell in enumerate(row):
+                bold = (i, j) in self.bold
+                cells.append(f"**{cell}**" if bold else cell.replace("|", r"\|"))
+            lines.append(_markdown_row(cells))
+        return "\n".join(lines) + f"\n\n{self.caption}\n"
 
     def latex(self) -> str:
-        r"""A table environment for \usepackage{booktabs}."""
-        columns = "l" * self.text_columns + "r" * (len(self.headings) - self.text_columns)
-        body = []
+        r"""The table as a LaTeX environment for \usepackage{booktabs}."""
+        rows = []
         for i, row in enumerate(self.rows):
-            cells = [
-                rf"\textbf{{{escaped(cell)}}}" if (i, j) in self.bold else escaped(cell)
-                for j, cell in enumerate(row)
-            ]
-            body.append(" & ".join(cells) + r" \\")
-        head = " & ".join(map(escaped, self.headings)) + r" \\"
-        parts = [
+            cells = []
+            for j, cell in enumerate(row):
+                bold = (i, j) in self.bold
+                cells.append(rf"\textbf{{{latex_text(cell)}}}" if bold else latex_text(cell))
+            rows.append(_latex_row(cells))
+        number_columns = len(self.headings) - self.text_columns
+        columns = "l" * self.text_columns + "r" * number_columns
+        lines = [
             r"\begin{table}",
             r"\centering",
-            rf"\caption{{{escaped(self.caption)}}}",
+            rf"\caption{{{latex_text(self.caption)}}}",
             rf"\begin{{tabular}}{{{columns}}}",
-        ]
-        parts += [
             r"\toprule",
-            head,
+            _latex_row([latex_text(heading) for heading in self.headings]),
             r"\midrule",
-            *body,
+            *rows,
             r"\bottomrule",
             r"\end{tabular}",
             r"\end{table}",
         ]
-        return "\n".join(parts) + "\n"
+        return "\n".join(lines) + "\n"
 
 
-def escaped(text: str) -> str:
-    """Plain text as LaTeX."""
-    return "".join(SPECIAL.get(letter, letter) for letter in text)
+def _markdown_row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
-def plus_minus(mean: float, std: float, several: bool, digits: int = 1) -> str:
-    """Mean ± standard deviation, the latter where there are several values; "–" for nan."""
-    if mean != mean:
-        return "–"
-    return f"{mean:,.{digits}f} ± {std:,.{digits}f}" if several else f"{mean:,.{digits}f}"
+def _latex_row(cells: Sequence[str]) -> str:
+    return " & ".join(cells) + r" \\"
+
+
+def latex_text(text: str) -> str:
+    """Escape plain text for LaTeX."""
+    return "".join(LATEX.get(letter, letter) for letter in text)
+
+
+def plus_minus(mean: float, std: float, several: bool, decimals: int = 1) -> str:
+    """Format a mean, and for several values its standard deviation, such as "12.3 ± 0.4".
+
+    Returns:
+        "–" if the mean is nan.
+    """
+    if math.isnan(mean):
+        return MISSING
+    text = f"{mean:,.{decimals}f}"
+    return f"{text} ± {std:,.{decimals}f}" if several else text

@@ -8,8 +8,7 @@ from seit_cl.core import plugins
 from seit_cl.core.errors import UserError
 from seit_cl.core.specs import argument_label
 
-SHAPED = ("format", "policy", "scenario", "strategy", "tokenizer")
-PLUGINS = [(kind, name) for kind in SHAPED for name in sorted(plugins.names(kind))]
+PLUGINS = [(kind, name) for kind in sorted(plugins.KINDS) for name in sorted(plugins.names(kind))]
 
 
 @pytest.mark.parametrize(("kind", "name"), PLUGINS)

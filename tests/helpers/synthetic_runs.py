@@ -11,6 +11,10 @@ from seit_cl.results import run_files
 
 RECORD_BYTES = {"jpeg:quality=75,size=64": 2350.0, "tokens": 325.0, "raw": 12290.0}
 TRAIN_SAMPLES = 4000
+CLASSES = 3  # of an experience
+TESTED = 40  # samples of a class
+JOINT_LEVEL = 0.85  # accuracy of joint training
+FRESH_LEVEL = 0.8  # accuracy on an experience when it was learnt
 
 
 def write_run(
@@ -24,12 +28,27 @@ def write_run(
     learner: str = "tokens",
     scenario: str = "class-incremental",
     finish: bool = True,
-    **facts: Any,
+    **metadata: Any,
 ) -> Path:
-    """One run of `experiences` experiences with 3 classes of 40 test samples each; strategy "joint" has one step."""
-    run_dir = out / "-".join(
-        [strategy, spec.replace(":", "_") or "none", str(memory), learner, f"s{seed}"]
-    )
+    """Write one run.
+
+    Args:
+        out: folder of the results.
+        strategy: "joint" is tested once, after all experiences.
+        spec: of the format; "" for a run without memory.
+        memory: budget in bytes.
+        seed: of the run.
+        experiences: number of experiences, of CLASSES classes each.
+        learner: tokens or pixels.
+        scenario: name of the scenario.
+        finish: False leaves out the metadata, so that the run counts as unfinished.
+        metadata: values of facts.json that replace the usual ones.
+
+    Returns:
+        the run's folder.
+    """
+    parts = [strategy, spec.replace(":", "_") or "none", str(memory), learner, f"s{seed}"]
+    run_dir = out / "-".join(parts)
     config = {
         "scenario": scenario,
         "strategy": strategy,
@@ -38,63 +57,90 @@ def write_run(
         "seed": seed,
     }
     command = ["python", "-m", "seit_cl.run", "--strategy", strategy, "--seed", str(seed)]
-    run_files.start_run(run_dir, config, {"command": command, "python": "3.12", "torch": "2.9.0"})
+    environment = {"command": command, "python": "3.12", "torch": "2.9.0"}
+    run_files.start_run(run_dir, config, environment)
     record = RECORD_BYTES.get(spec, 0.0)
-    room = int(memory / record) if record else 0
-    kept = min(room, TRAIN_SAMPLES)
+    exemplars = min(int(memory / record), TRAIN_SAMPLES) if record else 0
     random = np.random.default_rng([seed, memory, len(spec), len(strategy)])
-    accuracy: list[dict[str, Any]] = []
-    content: list[dict[str, Any]] = []
-    last = experiences - 1
-    for step in [last] if strategy == "joint" else range(experiences):
-        for j in range(experiences):
-            names = [f"class {3 * j + k}" for k in range(3)]
-            stay = 1.0 if strategy == "joint" else min(0.95, 0.1 * np.log2(1 + kept / 20))
-            level = (
-                0.8 * stay ** (step - j)
-                if j <= step and strategy != "joint"
-                else 0.85 * (j <= step)
-            )
-            correct = {name: int(random.binomial(40, min(level, 1.0))) for name in names}
-            accuracy += run_files.accuracy_rows(step, j, correct, dict.fromkeys(names, 40))
-        if kept:
-            held = {f"class {k}": kept // (3 * (step + 1)) for k in range(3 * (step + 1))}
-            sizes = {"header": 120, "labels": kept, "payload": int(kept * (record - 1))}
-            content += run_files.memory_rows(step, held, sizes)
-    run_files.write_accuracy(run_dir, accuracy)
-    if kept:
-        run_files.write_memory(run_dir, content)
-    known = {
-        "scenario": scenario,
-        "dataset": "fractals",
-        "strategy": strategy,
-        "format": spec,
-        "learner": learner,
-        "model": "vit_tiny",
-        "tokenizer": "bundled",
-        "memory_bytes": memory,
-        "seed": seed,
-        "exemplars": kept,
-        "classes_covered": 3 * experiences if kept else 0,
-        "used_bytes": int(kept * record) + 120 if kept else 0,
-        "payload_bytes": int(kept * (record - 1)),
-        "bytes_per_exemplar": record,
-        "codec_bytes": 900_000,
-        "model_bytes": 22_000_000,
-        "strategy_bytes": 0,
-        "steps": 500,
-        "train_seconds": 61.5,
-        "device": "cpu",
-    }
+    _write_accuracy(run_dir, strategy == "joint", exemplars, experiences, random)
+    if exemplars:
+        _write_memory(run_dir, strategy == "joint", exemplars, experiences, record)
     if finish:
-        run_files.finish_run(run_dir, known | facts)
+        values = {
+            "scenario": scenario,
+            "dataset": "fractals",
+            "strategy": strategy,
+            "format": spec,
+            "learner": learner,
+            "model": "vit_tiny",
+            "tokenizer": "bundled",
+            "memory_bytes": memory,
+            "seed": seed,
+            "exemplars": exemplars,
+            "classes_covered": CLASSES * experiences if exemplars else 0,
+            "used_bytes": int(exemplars * record) + 120 if exemplars else 0,
+            "payload_bytes": int(exemplars * (record - 1)),
+            "bytes_per_exemplar": record,
+            "codec_bytes": 900_000,
+            "model_bytes": 22_000_000,
+            "strategy_bytes": 0,
+            "steps": 500,
+            "train_seconds": 61.5,
+            "device": "cpu",
+        }
+        run_files.finish_run(run_dir, values | metadata)
     return run_dir
+
+
+def _tests(joint: bool, experiences: int) -> range:
+    """Indices of the experiences after which a run is tested."""
+    return range(experiences - 1 if joint else 0, experiences)
+
+
+def _write_accuracy(
+    run_dir: Path, joint: bool, exemplars: int, experiences: int, random: np.random.Generator
+) -> None:
+    """Write accuracies that fall with the age of an experience, less with more exemplars."""
+    retention = min(0.95, 0.1 * np.log2(1 + exemplars / 20))
+    rows: list[dict[str, Any]] = []
+    for learnt in _tests(joint, experiences):
+        for experience in range(experiences):
+            if experience > learnt:
+                level = 0.0
+            elif joint:
+                level = JOINT_LEVEL
+            else:
+                level = FRESH_LEVEL * retention ** (learnt - experience)
+            correct = {}
+            for name in _class_names(experience, experience + 1):
+                correct[name] = int(random.binomial(TESTED, level))
+            total = dict.fromkeys(correct, TESTED)
+            rows += run_files.accuracy_rows(learnt, experience, correct, total)
+    run_files.write_accuracy(run_dir, rows)
+
+
+def _write_memory(
+    run_dir: Path, joint: bool, exemplars: int, experiences: int, record: float
+) -> None:
+    """Write a memory that holds as many exemplars of every class seen."""
+    rows: list[dict[str, Any]] = []
+    for learnt in _tests(joint, experiences):
+        names = _class_names(0, learnt + 1)
+        counts = dict.fromkeys(names, exemplars // len(names))
+        sizes = {"header": 120, "labels": exemplars, "payload": int(exemplars * (record - 1))}
+        rows += run_files.memory_rows(learnt, counts, sizes)
+    run_files.write_memory(run_dir, rows)
+
+
+def _class_names(first: int, end: int) -> list[str]:
+    """The names of the classes of experiences from `first` to before `end`."""
+    return [f"class {i}" for i in range(CLASSES * first, CLASSES * end)]
 
 
 def write_grid(
     out: Path, formats: tuple[str, ...] = ("jpeg:quality=75,size=64", "tokens"), **options: Any
 ) -> None:
-    """Formats x 3 budgets x 2 seeds, and the naive and joint bounds for both seeds."""
+    """Write formats x 3 budgets x 2 seeds, and the naive and joint bounds for both seeds."""
     for seed in (0, 1):
         for spec in formats:
             for memory in (100_000, 500_000, 2_000_000):

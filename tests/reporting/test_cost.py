@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helpers.reports import make_report
 from helpers.synthetic_runs import write_run
 from seit_cl import report
 from seit_cl.core.errors import UserError
@@ -13,12 +14,11 @@ from seit_cl.reporting.cost import (
     Storage,
     encoding_a_month,
     gigabytes,
-    images_kept,
     month_when_full,
     spent,
+    stored_images,
 )
 from seit_cl.reporting.phases import core_seconds, phases
-from seit_cl.reports import cost
 from seit_cl.results.run_files import read_runs
 
 PRICES = Prices(per_gb_month=0.02, images_per_day=1000, retention_months=12)
@@ -27,8 +27,8 @@ positive = st.floats(0.1, 1000)
 
 
 def test_a_full_store_holds_the_retention_and_grows_no_more():
-    assert images_kept(PRICES, 6) == pytest.approx(1000 * DAYS * 6)
-    assert images_kept(PRICES, 12) == images_kept(PRICES, 40) == pytest.approx(365_250)
+    assert stored_images(PRICES, 6) == pytest.approx(1000 * DAYS * 6)
+    assert stored_images(PRICES, 12) == stored_images(PRICES, 40) == pytest.approx(365_250)
 
 
 def test_the_codec_is_stored_once():
@@ -91,7 +91,7 @@ def test_a_cost_that_no_run_timed_is_said_to_be_unknown(tmp_path):
     timed = {"remember": {"seconds": 4.0, "images": 1000, "cores": 1}}
     write_run(tmp_path, spec="raw", memory=100_000, phases=timed)
     write_run(tmp_path, memory=100_000, phases=timed)  # whose tokens came from a cache of before
-    figure = cost.make(read_runs(tmp_path), Prices(0.02, 1000, 12, per_core_hour=0.1))
+    figure = make_report("cost", read_runs(tmp_path), Prices(0.02, 1000, 12, per_core_hour=0.1))
     said = {text.get_text() for text in figure.axes[1].texts}
     assert "encoding not timed" in said and len(said) == 2
 

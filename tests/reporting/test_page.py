@@ -9,7 +9,9 @@ import pytest
 
 from helpers.browser import Page, browser
 from helpers.synthetic_runs import write_grid, write_run
-from seit_cl import report
+from seit_cl.report import build_report
+from seit_cl.reporting.loading import load_summary
+from seit_cl.reporting.summary import summary_table
 
 EVIL = "</script><img src=x onerror=window.evil=1>"
 ROWS = "return [...document.querySelectorAll('#summary tbody tr')].map(r => [...r.cells].map(c => c.textContent))"
@@ -59,7 +61,7 @@ def folder(tmp_path_factory) -> Path:
     write_run(out, seed=8, device=EVIL)
     (out / "broken").mkdir()
     (out / "broken" / "config.yaml").write_text(f"strategy: '{EVIL}'\na: [1, 2")
-    report.build_report(out)
+    build_report(out)
     return out
 
 
@@ -92,7 +94,7 @@ def test_it_loads_without_errors_and_asks_for_nothing_else(page, folder):
 
 
 def test_the_script_draws_the_same_table_as_the_page_was_made_with(page, folder):
-    _, rows = report.summary_table(report.load_summary(folder))
+    _, rows = summary_table(load_summary(folder))
     assert page.run(ROWS) == rows
 
 
@@ -261,6 +263,6 @@ def test_it_can_be_walked_by_landmarks_headings_and_labels(page):
 
 def test_a_page_without_finished_runs_loads_too(chromium, tmp_path):
     write_run(tmp_path, finish=False)
-    chromium.open(report.build_report(tmp_path))
+    chromium.open(build_report(tmp_path))
     assert chromium.complaints() == []
     assert "No run has finished yet" in chromium.run("return document.body.innerText")

@@ -1,17 +1,18 @@
+"""Figures of the report: the values that they show."""
+
 import numpy as np
 import pytest
-from matplotlib.colors import to_rgb
 
+from helpers.reports import legend_labels, lines_by_label, make_report
 from helpers.synthetic_runs import write_grid, write_run
-from seit_cl import report
-from seit_cl.core import plugins
-from seit_cl.reporting.grouping import Series, with_memory
-from seit_cl.reporting.presets import PRESETS, preset, use_preset
-from seit_cl.reporting.styles import format_colours, run_styles, series_styles
-from seit_cl.reports import accuracy_matrix, exemplars, strategies, time_per_phase
-from seit_cl.reports import forgetting as forgetting_report
-from seit_cl.results.metrics import forgetting
+from seit_cl.reporting.areas import areas
+from seit_cl.reporting.grouping import finished
+from seit_cl.reports.accuracy_against_all_bytes import all_bytes
+from seit_cl.reports.exemplars import MAX_IMAGES
+from seit_cl.reports.strategies import Panel, ranked_points
+from seit_cl.results.metrics import final_accuracy, forgetting
 from seit_cl.results.run_files import read_runs
+from seit_cl.results.summary import rebuild_summary
 
 PHASES = {
     "tokenize": {"seconds": 3.0, "images": 4600, "cores": 1},
@@ -19,121 +20,197 @@ PHASES = {
     "remember": {"seconds": 1.5, "images": 4000, "cores": 1},
     "test": {"seconds": 2.0, "images": 1800, "cores": 1},
 }
+JPEGS = ("jpeg:quality=5,size=64", "jpeg:quality=75,size=64")
 
 
-def pictures(run_dir, level):
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory):
+    out = tmp_path_factory.mktemp("grid")
+    write_grid(out)
+    write_run(out, seed=7, finish=False)
+    return out
+
+
+def write_pictures(run_dir, level):
     before = np.full((8, 3, 16, 16), 100, np.uint8)
-    np.savez_compressed(run_dir / "exemplars.npz", before=before, after=np.full_like(before, level))
+    after = np.full_like(before, level)
+    np.savez_compressed(run_dir / "exemplars.npz", before=before, after=after)
 
 
-def test_forgetting_is_in_points_and_starts_at_zero(tmp_path):
-    write_grid(tmp_path)
+# ---------------------------------------------------------------- accuracy against memory
+def test_lines_against_memory_are_means_over_seeds(grid):
+    figure = make_report("accuracy_against_memory", read_runs(grid))
+    ax = figure.axes[0]
+    df = rebuild_summary(grid)
+    tokens = df[(df["format"] == "tokens") & (df["status"] == "finished")]
+    means = 100 * tokens.groupby("memory_bytes")["final_accuracy"].mean().to_numpy()
+    (line,) = [line for label, line in lines_by_label(ax).items() if label.startswith("tokens")]
+    assert line.get_ydata() == pytest.approx(means)
+    assert ax.get_xscale() == "log"
+    assert "2 seeds" in figure.get_suptitle()
+
+
+def test_areas_are_in_the_legend(grid):
+    runs = read_runs(grid)
+    figure = make_report("accuracy_against_memory", runs)
+    assert "AUC" in figure.get_suptitle()
+    finished_runs = [run for run in finished(runs) if run.get("memory_bytes")]
+    by_format = {key.format: area for key, area in areas(finished_runs, final_accuracy).items()}
+    start = f"tokens (AUC {by_format['tokens']:.1f} | "
+    assert any(label.startswith(start) for label in legend_labels(figure))
+
+
+def test_areas_of_several_strategies_are_in_the_table_alone(tmp_path):
+    for strategy in ("er", "er_ace"):
+        for memory in (100_000, 500_000):
+            write_run(tmp_path, strategy=strategy, memory=memory)
     runs = read_runs(tmp_path)
-    ax = forgetting_report.make(runs).axes[0]
-    tokens = [
-        run for run in runs if run.get("format") == "tokens" and run.get("memory_bytes") == 100_000
-    ]
-    want = np.mean([100 * forgetting(run.accuracy) for run in tokens])
-    assert any(
-        container.lines[0].get_ydata()[0] == pytest.approx(want) for container in ax.containers
-    )
+    assert "AUC" not in make_report("accuracy_against_memory", runs).get_suptitle()
+    assert [row[0] for row in make_report("area", runs).rows] == ["er", "er_ace"]
+
+
+def test_a_figure_says_that_trials_of_a_sweep_are_left_out(tmp_path):
+    for seed in (0, 1, 2):
+        for spec in ("tokens", JPEGS[0]):
+            write_run(tmp_path, spec=spec, memory=100_000, seed=seed)
+    write_run(tmp_path, spec=JPEGS[1], memory=100_000)
+    title = make_report("accuracy_against_memory", read_runs(tmp_path)).get_suptitle()
+    assert "tried with one seed alone is left out" in title.replace("\n", " ")
+
+
+def test_variants_have_lines_of_their_own(tmp_path):
+    for epochs in (1, 5):
+        write_run(tmp_path / f"epochs{epochs}")
+    runs = [*read_runs(tmp_path / "epochs1"), *read_runs(tmp_path / "epochs5")]
+    for run, variant in zip(runs, ("epochs=1", "epochs=5"), strict=True):
+        run.variant = variant
+    figure = make_report("accuracy_against_memory", runs)
+    assert legend_labels(figure) == ["tokens (epochs=1)", "tokens (epochs=5)"]
+
+
+# ---------------------------------------------------------------- accuracy against all bytes
+def test_all_bytes_are_those_of_memory_tokenizer_and_strategy(tmp_path):
+    write_run(tmp_path, memory=100_000, strategy_bytes=7)
+    (run,) = read_runs(tmp_path)
+    without_model = run.metadata["used_bytes"] + 900_000 + 7
+    assert all_bytes(run) == without_model
+    assert all_bytes(run, with_model=True) == without_model + run.metadata["model_bytes"]
+    figure = make_report("accuracy_against_all_bytes", [run])
+    (line,) = lines_by_label(figure.axes[0]).values()
+    assert line.get_xdata() == pytest.approx([without_model / 1e6])
+
+
+def test_all_bytes_of_a_sweep_are_one_line_of_the_best_at_each_budget(tmp_path):
+    for spec in JPEGS:
+        for memory in (100_000, 500_000):
+            write_run(tmp_path, spec=spec, memory=memory)
+    write_run(tmp_path, memory=100_000)
+    figure = make_report("accuracy_against_all_bytes", read_runs(tmp_path))
+    lines = lines_by_label(figure.axes[0])
+    assert list(lines) == ["tokens", "jpeg (best option)"]
+    df = rebuild_summary(tmp_path)
+    jpegs = df[df["format"] != "tokens"]
+    best = 100 * jpegs.groupby("memory_bytes")["final_accuracy"].max()
+    assert lines["jpeg (best option)"].get_ydata() == pytest.approx(best.to_numpy())
+
+
+def test_all_bytes_are_not_drawn_where_no_run_needs_a_tokenizer(tmp_path):
+    write_run(tmp_path, codec_bytes=0)
+    assert make_report("accuracy_against_all_bytes", read_runs(tmp_path)) is None
+
+
+# ---------------------------------------------------------------- differences
+def test_a_sweep_is_one_line_of_differences_to_the_best_at_each_budget(tmp_path):
+    for spec in (*JPEGS, "tokens"):
+        for memory in (100_000, 500_000):
+            write_run(tmp_path, spec=spec, memory=memory)
+    figure = make_report("paired_difference", read_runs(tmp_path))
+    ((label, line),) = lines_by_label(figure.axes[0]).items()
+    assert label == "jpeg (1 pair)"
+    df = rebuild_summary(tmp_path).set_index(["format", "memory_bytes"])
+    final = df["final_accuracy"].astype(float)
+    for memory, difference in zip((100_000, 500_000), line.get_ydata(), strict=True):
+        best = max(final[spec, memory] for spec in JPEGS)
+        assert difference == pytest.approx(100 * (final["tokens", memory] - best))
+
+
+# ---------------------------------------------------------------- forgetting
+def test_forgetting_is_in_points_and_starts_at_zero(grid):
+    runs = finished(read_runs(grid))
+    ax = make_report("forgetting", runs).axes[0]
+    values = []
+    for run in runs:
+        if run.get("format") == "tokens" and run.get("memory_bytes") == 100_000:
+            values.append(100 * forgetting(run.accuracy))
+    assert lines_by_label(ax)["tokens"].get_ydata()[0] == pytest.approx(np.mean(values))
     assert ax.get_ylim()[0] == 0
 
 
+# ---------------------------------------------------------------- strategies
 def test_strategies_are_ranked_at_each_budget_with_those_without_memory(tmp_path):
     for strategy in ("er", "er_ace", "derpp"):
         for memory in (100_000, 2_000_000):
             write_run(tmp_path, strategy=strategy, memory=memory)
     write_run(tmp_path, strategy="lwf", spec="", memory=0)
     runs = read_runs(tmp_path)
-    figure = strategies.make(runs)
+    figure = make_report("strategies", runs)
     assert [ax.get_title() for ax in figure.axes] == ["0.1 MB", "2 MB"]
-    points = strategies.points_of(
-        with_memory(runs), runs, ("fractals", "class-incremental", 100_000)
-    )
-    best = [max(mean for mean, _ in line.values()) for line in points.values()]
-    assert best == sorted(best) and set(points) == {"er", "er_ace", "derpp", "lwf"}
+    points = ranked_points(runs, Panel("fractals", "class-incremental", 100_000))
+    best = [max(point.mean for point in each.values()) for each in points.values()]
+    assert best == sorted(best)
+    assert set(points) == {"er", "er_ace", "derpp", "lwf"}
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == list(points)
 
 
-def test_one_strategy_is_no_ranking(tmp_path):
-    write_grid(tmp_path)
-    assert strategies.make(read_runs(tmp_path)) is None
+def test_one_strategy_is_no_ranking(grid):
+    assert make_report("strategies", read_runs(grid)) is None
 
 
+# ---------------------------------------------------------------- exemplars
 def test_exemplars_are_shown_once_for_each_format_under_their_originals(tmp_path):
     for seed in (0, 1):
         for spec, level in (("tokens", 50), ("raw", 100)):
-            pictures(write_run(tmp_path, spec=spec, seed=seed, memory=100_000), level)
-    figure = exemplars.make(read_runs(tmp_path))
-    names = [ax.get_ylabel() for ax in figure.axes if ax.get_ylabel()]
+            write_pictures(write_run(tmp_path, spec=spec, seed=seed, memory=100_000), level)
+    axes = make_report("exemplars", read_runs(tmp_path)).axes
+    names = [ax.get_ylabel() for ax in axes if ax.get_ylabel()]
     assert names == ["original", "tokens\n325 bytes", "raw\n12,290 bytes"]
-    assert len(figure.axes) == 3 * exemplars.SHOWN
-    assert figure.axes[exemplars.SHOWN].images[0].get_array().max() == 50
+    assert len(axes) == 3 * MAX_IMAGES
+    assert axes[MAX_IMAGES].images[0].get_array().max() == 50
 
 
 def test_a_damaged_exemplars_file_is_left_out(tmp_path):
     run_dir = write_run(tmp_path)
     (run_dir / "exemplars.npz").write_bytes(b"PK\x03\x04 half")
-    assert exemplars.make(read_runs(tmp_path)) is None
+    assert make_report("exemplars", read_runs(tmp_path)) is None
 
 
+# ---------------------------------------------------------------- time
 def test_time_is_stacked_by_phase_and_tokenizing_has_throughput_alone(tmp_path):
     write_run(tmp_path, phases=PHASES)
-    left, right = time_per_phase.make(read_runs(tmp_path)).axes
-    assert max(patch.get_x() + patch.get_width() for patch in left.patches) == pytest.approx(63.5)
+    left, right = make_report("time_per_phase", read_runs(tmp_path)).axes
+    ends = [patch.get_x() + patch.get_width() for patch in left.patches]
+    assert max(ends) == pytest.approx(63.5)
     speeds = {line.get_label().split(" ")[0]: line.get_xdata()[0] for line in right.lines}
     assert speeds == pytest.approx(
         {"tokenize": 4600 / 3, "train": 32000 / 60, "remember": 4000 / 1.5, "test": 900}
     )
 
 
-def test_a_format_has_one_colour_in_every_figure_and_its_options_are_shades(tmp_path):
-    specs = ("jpeg:quality=5,size=64", "jpeg:quality=75,size=64", "raw", "tokens")
-    for spec in specs:
-        write_run(tmp_path, spec=spec)
-    runs = read_runs(tmp_path)
-    styles = {key.format: style for key, style in run_styles(runs).items()}
-    assert styles["tokens"].color.upper() == format_colours(runs)["tokens"]
-    assert (
-        len({style.color for style in styles.values()})
-        == len({style.marker for style in styles.values()})
-        == 4
-    )
-    jpeg = [np.array(to_rgb(styles[spec].color)) for spec in specs[:2]]
-    assert all(b <= a for a, b in zip(*jpeg, strict=True))  # the second is darker
-    kinds = series_styles([Series("jpeg", "tokens")], runs)
-    assert next(iter(kinds.values())).color == styles[specs[0]].color
+# ---------------------------------------------------------------- panels
+def test_several_strategies_and_learners_have_panels_and_lines_of_their_own(tmp_path):
+    for strategy in ("er", "er_ace"):
+        write_run(tmp_path, strategy=strategy)
+        write_run(tmp_path, strategy=strategy, learner="pixels", spec="raw")
+    write_run(tmp_path, strategy="lwf", spec="", memory=0)
+    write_run(tmp_path, strategy="derpp", scenario="long-tail")
+    figure = make_report("accuracy_over_experiences", read_runs(tmp_path))
+    assert len(figure.axes) == 3
+    assert any("pixels learner" in label for label in legend_labels(figure))
 
 
-@pytest.mark.parametrize("name", PRESETS)
-def test_figures_have_the_widths_of_their_style(tmp_path, name):
-    write_grid(tmp_path)
-    runs = read_runs(tmp_path)
-    with use_preset(name) as sizes:
-        assert preset() is sizes
-        for report_name, several in (("forgetting", False), ("accuracy_against_memory", True)):
-            figure = plugins.load("report", report_name).make(runs)
-            if sizes.widths:
-                assert figure.get_figwidth() == sizes.widths[several]
-            assert bool(figure.get_suptitle()) == sizes.titles
-            assert "2 seeds" in figure.get_label()
-    assert preset() is PRESETS["web"]
-
-
-def test_a_paper_has_pdf_figures_and_their_captions_in_a_file(tmp_path, capsys):
-    write_run(tmp_path)
-    assert report.main([str(tmp_path), "--style", "paper"]) == 0
-    assert (tmp_path / "figures" / "forgetting.pdf").read_bytes().startswith(b"%PDF")
-    assert "**forgetting**: Forgetting against memory; " in (tmp_path / "captions.md").read_text()
-    assert report.main([str(tmp_path)]) == 0
-    assert not list((tmp_path / "figures").glob("*.pdf"))
-
-
-def test_many_formats_keep_panels_to_what_can_be_read(tmp_path):
+def test_of_many_panels_only_those_of_the_best_options_are_drawn(tmp_path):
     for quality in range(5, 95, 5):
         for memory in (50_000, 100_000, 200_000):
             write_run(tmp_path, spec=f"jpeg:quality={quality},size=64", memory=memory)
-    runs = read_runs(tmp_path)
-    panels = [ax for ax in accuracy_matrix.make(runs).axes if ax.images]
-    assert len(panels) == 3  # the best quality at each budget
+    figure = make_report("accuracy_matrix", read_runs(tmp_path))
+    assert len([ax for ax in figure.axes if ax.images]) == 3  # one for each budget

@@ -1,0 +1,53 @@
+"""The summary of runs as text for the page and the terminal."""
+
+import pytest
+import yaml
+from rich.console import Console
+
+from helpers.reports import figure_names
+from helpers.synthetic_runs import write_grid, write_run
+from seit_cl.report import build_report
+from seit_cl.reporting.loading import load_summary
+from seit_cl.reporting.summary import summary_table, terminal_summary
+from seit_cl.results.summary import rebuild_summary
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory):
+    out = tmp_path_factory.mktemp("grid")
+    write_grid(out)
+    write_run(out, seed=7, finish=False)
+    (out / "broken").mkdir()
+    (out / "broken" / "config.yaml").write_text("a: [1, 2")
+    return out
+
+
+def terminal_text(out, width: int) -> str:
+    console = Console(record=True, width=width)
+    terminal_summary(rebuild_summary(out), console)
+    return console.export_text()
+
+
+def test_the_terminal_has_the_numbers_and_the_runs_that_are_not_finished(grid):
+    text = terminal_text(grid, width=140)
+    assert "±" in text and "tokens" in text and "forgetting" in text
+    assert "1 not finished" in text and "1 failed: broken" in text
+
+
+def test_the_terminal_summary_fits_80_columns(grid):
+    text = terminal_text(grid, width=80)
+    assert "…" not in text and max(len(line) for line in text.splitlines()) <= 80
+
+
+def test_runs_that_differ_by_more_than_the_seed_are_not_averaged(tmp_path):
+    for epochs in (1, 5):
+        for seed in (0, 1):
+            run_dir = write_run(tmp_path, seed=seed)
+            config = yaml.safe_load((run_dir / "config.yaml").read_text())
+            (run_dir / "config.yaml").write_text(yaml.safe_dump(config | {"epochs": epochs}))
+            run_dir.rename(tmp_path / f"epochs{epochs}-seed{seed}")
+    headings, rows = summary_table(load_summary(tmp_path))
+    assert [row[headings.index("options")] for row in rows] == ["epochs=1", "epochs=5"]
+    assert {row[headings.index("seeds")] for row in rows} == {"2"}
+    build_report(tmp_path)
+    assert "accuracy_against_memory" in figure_names(tmp_path)

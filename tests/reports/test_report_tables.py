@@ -1,0 +1,79 @@
+"""Tables of the report: their numbers, and their cells in bold."""
+
+import pandas as pd
+import pytest
+
+from helpers.reports import make_report
+from helpers.synthetic_runs import write_grid, write_run
+from seit_cl.reports.summary import differ_significantly
+from seit_cl.results.run_files import read_runs
+from seit_cl.results.summary import rebuild_summary
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory):
+    out = tmp_path_factory.mktemp("grid")
+    write_grid(out)
+    return out
+
+
+def of_tokens(df: pd.DataFrame) -> pd.DataFrame:
+    return df[(df["format"] == "tokens") & (df["memory_bytes"] == 500_000)]
+
+
+# ---------------------------------------------------------------- summary
+def test_the_summary_has_means_and_standard_deviations_over_seeds(grid):
+    table = make_report("summary", read_runs(grid))
+    (row,) = of_tokens(table.numbers).to_dict("records")
+    values = of_tokens(rebuild_summary(grid))["final_accuracy"].astype(float)
+    assert row["final_mean"] == pytest.approx(values.mean())
+    assert row["final_sd"] == pytest.approx(values.std())
+    assert row["seeds"] == 2
+
+
+def test_a_difference_is_significant_by_the_paired_test_over_common_seeds():
+    first = {0: 0.30, 1: 0.40, 2: 0.50}
+    near = {0: 0.28, 1: 0.379, 2: 0.481}  # 2 points at every seed, much less than seeds differ
+    assert differ_significantly(first, near)
+    assert not differ_significantly(first, {0: 0.10, 1: 0.45, 2: 0.30})
+    assert not differ_significantly(first, first)
+
+
+def test_fewer_than_two_common_seeds_show_no_significant_difference():
+    first = {0: 0.30, 1: 0.40, 2: 0.50}
+    assert not differ_significantly(first, {0: 0.1})
+    assert not differ_significantly({0: 0.9}, {0: 0.1})
+    assert not differ_significantly(first, {7: 0.1, 8: 0.1})
+
+
+def test_bold_needs_more_than_one_seed(tmp_path):
+    for spec in ("tokens", "raw"):
+        write_run(tmp_path, spec=spec, memory=100_000)
+    assert make_report("summary", read_runs(tmp_path)).bold == frozenset()
+
+
+def test_bold_is_at_most_one_row_of_a_metric_and_budget_and_never_a_bound(tmp_path):
+    for seed in range(4):
+        for spec in ("tokens", "raw"):
+            write_run(tmp_path, spec=spec, memory=100_000, seed=seed)
+        write_run(tmp_path, strategy="joint", spec="", memory=0, seed=seed)
+    table = make_report("summary", read_runs(tmp_path))
+    final = table.headings.index("final")
+    assert [table.rows[i][1] for i, j in table.bold if j == final] == ["tokens"]
+    assert f"**{table.rows[0][final]}**" in table.markdown()
+    assert "paired t-test" in table.caption
+
+
+# ---------------------------------------------------------------- differences and areas
+def test_differences_in_bold_have_intervals_that_exclude_zero(grid):
+    table = make_report("differences", read_runs(grid))
+    column = table.headings.index("difference")
+    for i, row in enumerate(table.numbers.itertuples()):
+        assert ((i, column) in table.bold) == (row.low > 0 or row.high < 0)
+
+
+def test_areas_are_of_series_over_the_whole_span(tmp_path):
+    for memory in (100_000, 500_000):
+        write_run(tmp_path, memory=memory)
+    write_run(tmp_path, spec="raw", memory=100_000)
+    assert [row[0] for row in make_report("area", read_runs(tmp_path)).rows] == ["tokens"]
