@@ -1,12 +1,14 @@
-"""The bundled tokenizer: images a second when it is trained, the share of a step spent outside the model, and when it encodes.
+"""Speed of the bundled tokenizer: images per second in training and in encoding.
 
-Training is the real Trainer on fractals; encoding is the shipped tokenizer's, float32, with images ready in memory.
+Training uses the package's Trainer on fractals, and also reports the fraction of a step outside the
+model. Encoding uses the shipped tokenizer in float32 on images that are ready in memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -36,7 +38,7 @@ class Options:
     ] = (64, 256)
     batch: Annotated[int, tyro.conf.arg(help="images of a training step")] = 64
     encode: Annotated[
-        int, tyro.conf.arg(help="images encoded in a call at 64 px; as many pixels at others")
+        int, tyro.conf.arg(help="images per call at 64 px; at other sides, as many pixels")
     ] = 512
     precision: Annotated[tuple[Precision, ...], tyro.conf.arg(help="precisions of training")] = (
         "fp32",
@@ -46,18 +48,19 @@ class Options:
         Literal["cpu", "cuda"], tyro.conf.arg(help="where it is trained and encodes")
     ] = "cpu"
     threads: Annotated[int, tyro.conf.arg(help="CPU threads; 0: torch's own choice")] = 0
-    rounds: Annotated[int, tyro.conf.arg(help="how many times every rival has its turn")] = 5
+    rounds: Annotated[int, tyro.conf.arg(help="interleaved rounds of measurement")] = 5
     write: Annotated[Path | None, tyro.conf.arg(help="Markdown file to write")] = None
 
 
 @dataclass(frozen=True)
 class Result:
-    """What was measured.
+    """Measured speeds.
 
     Args:
-        training: images a second, by precision.
-        outside: fraction of a step outside the model's forward, backward and optimiser, by precision.
-        encoding: images a second, by resolution.
+        training: images per second, by precision.
+        outside: fraction of a step outside the model's forward and backward passes and the
+            optimiser, by precision.
+        encoding: images per second, by resolution.
     """
 
     training: Mapping[str, Spread]
@@ -66,75 +69,93 @@ class Result:
 
 
 def build_trainer(options: Options, precision: Precision) -> Trainer:
-    """A training on a few hundred fractals, resident on the device."""
+    """A training on a few hundred fractals that are on the device."""
     images, labels = render(8, 32, options.resolution[0], 0, "train")
     model = VQAutoencoder().to(choose_device(options.device)).to(memory_format=torch.channels_last)
-    return Trainer(
-        model, images, labels, TrainingSettings(1, batch=options.batch, precision=precision)
-    )
+    settings = TrainingSettings(1, batch=options.batch, precision=precision)
+    return Trainer(model, images, labels, settings)
 
 
 def outside_model(trainer: Trainer) -> float:
-    """Fraction of five steps spent neither in the forward pass nor in the backward pass and the optimiser."""
+    """Fraction of five steps spent on drawing batches and on updating codebooks."""
+    phases = ("draw_batch", "draw_depths", "update_codebooks")
     clock = Clock(trainer.device)
-    with clock.watching(trainer, {"forward": "forward", "descend": "backward"}), clock.total():
+    with clock.watching(trainer, {phase: phase for phase in phases}), clock.total():
         for _ in range(5):
-            trainer.advance()
-    return clock.shares()["rest"] / clock.whole
+            trainer.train_step()
+    return sum(clock.seconds.values()) / clock.whole
+
+
+def encoding_calls(options: Options, device: torch.device) -> dict[int, Callable[[], object]]:
+    """Calls that encode random images, by resolution."""
+    tokenizer = load_tokenizer(WEIGHTS).to(device)
+    calls: dict[int, Callable[[], object]] = {}
+    for side in options.resolution:
+        images = render(1, images_per_call(options, side), side, 0, "val")[0].to(device)
+        calls[side] = partial(tokenizer.encode, images)
+    return calls
+
+
+def images_per_call(options: Options, side: int) -> int:
+    """Images of a side that have as many pixels as options.encode images of 64 px."""
+    return max(1, options.encode * 64 * 64 // side**2)
 
 
 def measure(options: Options) -> Result:
     """Time training in every precision and encoding at every resolution, interleaved.
 
     Raises:
-        UserError: CUDA asked for and absent.
+        UserError: CUDA was requested and is not available.
     """
     device = choose_device(options.device)
     with torch_threads(options.threads):
         trainers = {precision: build_trainer(options, precision) for precision in options.precision}
-        tokenizer = load_tokenizer(WEIGHTS).to(device)
-        images = {side: max(1, options.encode * 64 * 64 // side**2) for side in options.resolution}
-        ready = {
-            side: render(1, count, side, 0, "val")[0].to(device) for side, count in images.items()
-        }
-        calls = {f"train {precision}": trainer.advance for precision, trainer in trainers.items()}
-        calls |= {
-            f"encode {side}": lambda side=side: tokenizer.encode(ready[side]) for side in ready
-        }  # type: ignore[misc]
-        taken = interleave(calls, options.rounds, 1.0, device)
-        outside = {precision: outside_model(trainer) for precision, trainer in trainers.items()}
-    return Result(
-        {
-            p: Spread.of([options.batch / seconds for seconds in taken[f"train {p}"]])
-            for p in trainers
-        },
-        outside,
-        {
-            side: Spread.of([count / seconds for seconds in taken[f"encode {side}"]])
-            for side, count in images.items()
-        },
-    )
+        calls: dict[str, Callable[[], object]] = {}
+        for precision, trainer in trainers.items():
+            calls[f"train {precision}"] = trainer.train_step
+        for side, call in encoding_calls(options, device).items():
+            calls[f"encode {side}"] = call
+        seconds = interleave(calls, options.rounds, 1.0, device)
+        outside: dict[str, float] = {}
+        for precision, trainer in trainers.items():
+            outside[precision] = outside_model(trainer)
+    training: dict[str, Spread] = {}
+    for precision in trainers:
+        training[precision] = _images_per_second(options.batch, seconds[f"train {precision}"])
+    encoding: dict[int, Spread] = {}
+    for side in options.resolution:
+        images = images_per_call(options, side)
+        encoding[side] = _images_per_second(images, seconds[f"encode {side}"])
+    return Result(training, outside, encoding)
+
+
+def _images_per_second(images: int, seconds: list[float]) -> Spread:
+    """Speed of calls that took some seconds for some images each."""
+    return Spread.of([images / call for call in seconds])
 
 
 def report(result: Result, options: Options, typed: str) -> str:
-    """The page of a result, in Markdown."""
-    used = options.threads or torch.get_num_threads()
+    """Write the page of a result, in Markdown."""
+    threads = options.threads or torch.get_num_threads()
     about = (
-        f"{options.device}, {used} threads; {options.rounds} interleaved rounds; images/s, median (10th–90th percentile). "
-        f"Training on {TrainingSettings.crop} px crops of {options.resolution[0]} px images, {options.batch} a step; encoding in float32."
+        f"{options.device}, {threads} threads; {options.rounds} interleaved rounds; images/s, "
+        f"median (10th–90th percentile). Training on {TrainingSettings.crop} px crops of "
+        f"{options.resolution[0]} px images, {options.batch} a step; encoding in float32."
     )
-    trained = [[p, rate.text(), f"{result.outside[p]:.1%}"] for p, rate in result.training.items()]
-    encoded = [[f"{side} px", rate.text()] for side, rate in result.encoding.items()]
+    training = []
+    for precision, speed in result.training.items():
+        training.append([precision, speed.text(), f"{result.outside[precision]:.1%}"])
+    encoding = [[f"{side} px", speed.text()] for side, speed in result.encoding.items()]
     sections = [
         about,
-        table(["training", "images/s", "outside the model"], trained),
-        table(["encoding", "images/s"], encoded),
+        table(["training", "images/s", "outside the model"], training),
+        table(["encoding", "images/s"], encoding),
     ]
     return page("Tokenizer", typed, torch.device(options.device), sections)
 
 
 def main() -> None:
-    """Measure, print, and write where asked."""
+    """Measure, print the page, and write it if asked to."""
     options = tyro.cli(Options, description=__doc__)
     publish(report(measure(options), options, typed_command("benchmarks.tokenizer")), options.write)
 

@@ -170,7 +170,9 @@ def page(rows: pd.DataFrame) -> str:
     """The table, in Markdown; accuracies in percent."""
     lines = []
     for _, line in rows.iterrows():
-        words = "no tokenizer: pixels" if line.variant == PIXELS else VARIANTS[line.variant].words
+        words = (
+            "no tokenizer: pixels" if line.variant == PIXELS else VARIANTS[line.variant].description
+        )
         trained = ["", "", "", ""]
         if line.variant != PIXELS:
             trained = [

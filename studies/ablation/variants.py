@@ -1,6 +1,9 @@
-"""Ways to train a tokenizer that studies.ablation compares: each differs from the package's recipe in one thing.
+"""Ways to train a tokenizer, each different from the package's recipe in one respect.
 
-What won lives in seit_cl/tokenizers; what lost, or gained too little for what it adds, lives here, so that it can be tried again.
+Variants that helped became part of seit_cl/tokenizers. Those that did not, or that gained too
+little for their complexity, stay here, so that they can be tried again.
+
+Symbols: B batch, C image side in pixels, D code dimension, H x W grid.
 """
 
 from __future__ import annotations
@@ -15,125 +18,145 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seit_cl.tokenizers.nets.vqae import VQAutoencoder
+from seit_cl.tokenizers.training.class_head import classification_loss
 from seit_cl.tokenizers.training.codebook import CodebookAverages
-from seit_cl.tokenizers.training.trainer import Trainer, classification
+from seit_cl.tokenizers.training.trainer import Trainer
 from studies.ablation.models import FSQ, Mixed, Product, ViT
 
-KEPT = 0.7  # of the positions, by Masked
+VISIBLE = 0.7  # fraction of the positions that the class head of Masked sees
 TEMPERATURE = 0.2  # of the contrastive loss
+CONTRASTIVE_WEIGHT = 0.3
+FEATURE_WEIGHT = 0.3
 
 
 class Rotated(Trainer):
-    """Gradients turned with the rotation from latent to code (Fifty et al., ICLR 2025)."""
+    """Gradients rotated by the rotation from latent to code (Fifty et al., ICLR 2025)."""
 
-    def through(self, latents: Tensor, codes: Tensor) -> Tensor:
-        """The codes, as the rotation of the latents; both are unit vectors."""
-        still = latents.detach()
-        middle = F.normalize(still + codes, dim=1)
-        along, onto = (
-            (latents * middle).sum(1, keepdim=True),
-            (latents * still).sum(1, keepdim=True),
-        )
-        return latents - 2 * along * middle + 2 * onto * codes
+    def straight_through(self, latents: Tensor, codes: Tensor) -> Tensor:
+        """The codes (B, D, H, W), as rotations of the latents; both are unit vectors."""
+        fixed = latents.detach()
+        middle = F.normalize(fixed + codes, dim=1)
+        along_middle = (latents * middle).sum(1, keepdim=True)
+        along_fixed = (latents * fixed).sum(1, keepdim=True)
+        return latents - 2 * along_middle * middle + 2 * along_fixed * codes
 
 
 class PixelsAlone(Trainer):
-    """Reconstruction in pixels only."""
+    """Reconstruction of pixels only, without the 4 x 4 means."""
 
-    def fidelity(self, restored: Tensor, images: Tensor, latents: Tensor) -> Tensor:
-        """Squared error of pixels."""
+    def reconstruction_loss(self, restored: Tensor, images: Tensor, latents: Tensor) -> Tensor:
+        """Mean squared error between images (B, 3, C, C)."""
         return (restored - images).square().mean()
 
 
 class Features(Trainer):
-    """Reconstruction in feature space as well: what came back has to have the latents of the image again, weight 0.3."""
+    """Reconstruction in feature space too: restored images must have the latents of the images."""
 
-    def fidelity(self, restored: Tensor, images: Tensor, latents: Tensor) -> Tensor:
-        """The loss of the recipe and the squared distance of latents; the encoder that judges does not learn from it."""
-        still = {
-            name: tensor.detach().clone()
-            for name, tensor in self.model.encoder.state_dict().items()
-        }
+    def reconstruction_loss(self, restored: Tensor, images: Tensor, latents: Tensor) -> Tensor:
+        """The recipe's loss plus the squared distance of the latents (B, D, H, W).
+
+        The encoder is frozen for this distance: neither its weights nor its statistics learn
+        from it.
+        """
+        frozen = {}
+        for name, tensor in self.model.encoder.state_dict().items():
+            frozen[name] = tensor.detach().clone()
         with self.autocast():
-            again = torch.func.functional_call(self.model.encoder, still, (restored,))
-        distance = (self.model.project(again.float()) - latents.detach()).square().sum(1).mean()
-        return super().fidelity(restored, images, latents) + 0.3 * distance
+            encoded = torch.func.functional_call(self.model.encoder, frozen, (restored,))
+        difference = self.model.project(encoded.float()) - latents.detach()
+        distance = difference.square().sum(1).mean()
+        pixels = super().reconstruction_loss(restored, images, latents)
+        return pixels + FEATURE_WEIGHT * distance
 
 
 class Masked(Trainer):
-    """The class head sees 70 % of the positions, so that every code has to say something by itself."""
+    """A class head that sees 70 % of the positions, so that each code must be informative."""
 
-    def signal(self, codes: Tensor, labels: Tensor) -> Tensor:
-        """The classification loss on what is left."""
-        kept = torch.rand(codes.shape[0], 1, *codes.shape[2:], generator=self.generator) < KEPT
-        return super().signal(codes * kept.to(codes) / KEPT, labels)
+    def class_loss(self, codes: Tensor, labels: Tensor) -> Tensor:
+        """Classification loss of codes (B, D, H, W) of which some positions are zeroed."""
+        positions = (codes.shape[0], 1, *codes.shape[2:])
+        visible = torch.rand(positions, generator=self.generator) < VISIBLE
+        return super().class_loss(codes * visible.to(codes) / VISIBLE, labels)
 
 
 class Jittered(Trainer):
-    """Brightness, contrast and saturation drawn for every image."""
+    """Random brightness, contrast and saturation of every image."""
 
-    def batch(self) -> tuple[Tensor, Tensor]:
-        """The batch, in other light."""
-        images, labels = super().batch()
-        light, contrast, colour = (
-            0.6 + 0.8 * torch.rand(3, len(images), 1, 1, 1, generator=self.generator)
-        ).to(images.device)
+    def draw_batch(self) -> tuple[Tensor, Tensor]:
+        """Crops (B, 3, C, C) with jittered colours, and labels (B,)."""
+        images, labels = super().draw_batch()
+        factors = 0.6 + 0.8 * torch.rand(3, len(images), 1, 1, 1, generator=self.generator)
+        brightness, contrast, saturation = factors.to(images.device)
         grey = images.mean(1, keepdim=True)
-        images = grey + (images - grey) * colour
+        images = grey + (images - grey) * saturation
         mean = images.mean((1, 2, 3), keepdim=True)
-        images = ((mean + (images - mean) * contrast + 1) * light - 1).clamp(-1, 1)
+        images = mean + (images - mean) * contrast
+        images = ((images + 1) * brightness - 1).clamp(-1, 1)
         return images.contiguous(memory_format=torch.channels_last), labels
 
 
 class CutMixed(Trainer):
-    """Half of the batches mixed by CutMix (Yun et al., ICCV 2019): what is classified, and what is reconstructed."""
+    """CutMix (Yun et al., ICCV 2019) of half of the batches, for both losses.
 
-    def batch(self) -> tuple[Tensor, Tensor]:
-        """The batch, with a box of every image from the next one."""
-        images, labels = super().batch()
-        self.share, self.others = 1.0, labels
+    Attributes:
+        share: fraction of the area that an image keeps in the current batch.
+        other_labels: labels (B,) of the images in the boxes.
+    """
+
+    def draw_batch(self) -> tuple[Tensor, Tensor]:
+        """Crops (B, 3, C, C), each with a box of the next one, and labels (B,)."""
+        images, labels = super().draw_batch()
+        self.share = 1.0
+        self.other_labels = labels
         if torch.rand((), generator=self.generator) < 0.5:
             side = images.shape[-1]
             edge = int(side * math.sqrt(float(torch.rand((), generator=self.generator))))
             top, left = torch.randint(side - edge + 1, (2,), generator=self.generator).tolist()
-            images[..., top : top + edge, left : left + edge] = images.roll(1, 0)[
-                ..., top : top + edge, left : left + edge
-            ]
-            self.share, self.others = 1 - edge**2 / side**2, labels.roll(1)
+            box = (..., slice(top, top + edge), slice(left, left + edge))
+            images[box] = images.roll(1, 0)[box]
+            self.share = 1 - edge**2 / side**2
+            self.other_labels = labels.roll(1)
         return images, labels
 
-    def signal(self, codes: Tensor, labels: Tensor) -> Tensor:
-        """The classification loss, by share of the area."""
-        loss = super().signal(codes, labels)
-        return (
-            loss
-            if self.share == 1
-            else self.share * loss + (1 - self.share) * super().signal(codes, self.others)
-        )
+    def class_loss(self, codes: Tensor, labels: Tensor) -> Tensor:
+        """Classification loss of codes (B, D, H, W) with both labels, weighted by area."""
+        loss = super().class_loss(codes, labels)
+        if self.share == 1:
+            return loss
+        other = super().class_loss(codes, self.other_labels)
+        return self.share * loss + (1 - self.share) * other
 
 
 class Contrastive(Trainer):
-    """Two crops of every image have to find one another (SimCLR: Chen et al., ICML 2020), weight 0.3, beside the classes."""
+    """A contrastive loss in addition to the classes (SimCLR: Chen et al., ICML 2020).
+
+    The features of two crops of an image must be more similar to each other than to others.
+
+    Attributes:
+        classes: add the classification loss.
+    """
 
     classes = True
 
-    def picks(self) -> Tensor:
-        """Half as many images, twice."""
-        return super().picks()[: self.settings.batch // 2].repeat(2)
+    def draw_indices(self) -> Tensor:
+        """Indices (B,) of half as many images, each twice."""
+        return super().draw_indices()[: self.settings.batch // 2].repeat(2)
 
-    def signal(self, codes: Tensor, labels: Tensor) -> Tensor:
-        """The classification loss, if any, and the contrastive one."""
+    def class_loss(self, codes: Tensor, labels: Tensor) -> Tensor:
+        """Contrastive loss of codes (B, D, H, W), with the classification loss if asked for."""
         with self.autocast():
             pooled = self.head.pooled(codes)
             logits = self.head.classify(pooled)
         features = F.normalize(pooled.float(), dim=1)
-        alike = features @ features.T / TEMPERATURE
-        alike = alike.masked_fill(
-            torch.eye(len(alike), dtype=torch.bool, device=alike.device), -1e4
-        )
-        partner = torch.arange(len(alike), device=alike.device).roll(len(alike) // 2)
-        loss = 0.3 * F.cross_entropy(alike, partner)
-        return loss + classification(logits, labels) if self.classes else loss
+        similarity = features @ features.T / TEMPERATURE
+        count = len(similarity)
+        itself = torch.eye(count, dtype=torch.bool, device=similarity.device)
+        similarity = similarity.masked_fill(itself, -1e4)
+        partner = torch.arange(count, device=similarity.device).roll(count // 2)
+        loss = CONTRASTIVE_WEIGHT * F.cross_entropy(similarity, partner)
+        if self.classes:
+            loss = loss + classification_loss(logits, labels)
+        return loss
 
 
 class ContrastiveAlone(Contrastive):
@@ -143,31 +166,32 @@ class ContrastiveAlone(Contrastive):
 
 
 class FixedCodebook(Trainer):
-    """A codebook that nothing moves."""
+    """A codebook that training does not change."""
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self.averages[0].update = lambda latents, indices, step: None  # type: ignore[method-assign]
+    def update_codebooks(self, latents: Tensor, detailed: Tensor, indices: Tensor) -> None:
+        """Leave the codebook as it is; latents (B, D, H, W), indices (B, 1, H, W)."""
 
 
 class ProductTrainer(Trainer):
-    """Two codebooks, each by its own averages."""
+    """A Product model, each of whose two codebooks has averages of its own."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        model: Any = self.model
-        for half in model.halves:
-            half.signs, half.codebook = half.signs.to(self.device), half.codebook.to(self.device)
-        books = [
-            CodebookAverages(half.codebook, half.signs, self.generator) for half in model.halves
-        ]
+        self.product: Product = self.model  # type: ignore[assignment]
+        self.half_averages = []
+        for half in self.product.halves:
+            half.signs = half.signs.to(self.device)
+            half.codebook = half.codebook.to(self.device)
+            averages = CodebookAverages(half.codebook, half.signs, self.generator)
+            self.half_averages.append(averages)
 
-        def update(latents: Tensor, indices: Tensor, step: int) -> None:
-            for book, place, codes in zip(books, model.place, model.split(indices), strict=True):
-                book.update(latents[:, place] * math.sqrt(2), codes, step)
-            model.compose()
-
-        self.averages[0].update = update  # type: ignore[method-assign]
+    def update_codebooks(self, latents: Tensor, detailed: Tensor, indices: Tensor) -> None:
+        """Move both codebooks towards their parts of the latents (B, D, H, W)."""
+        both_indices = self.product.split(indices[:, 0])
+        parts = zip(self.half_averages, self.product.place, both_indices, strict=True)
+        for averages, dimensions, half_indices in parts:
+            averages.update(latents[:, dimensions] * math.sqrt(2), half_indices, self.step)
+        self.product.compose()
 
 
 @dataclass(frozen=True)
@@ -175,15 +199,15 @@ class Variant:
     """One way to train.
 
     Args:
-        words: how it differs, for the table.
+        description: difference from the recipe, for the table.
         options: of the autoencoder.
         settings: fields of seit_cl.tokenizers.training.trainer.TrainingSettings.
-        model: the autoencoder's class.
-        trainer: the trainer's class.
-        minutes: how many times as long it trains.
+        model: class of the autoencoder.
+        trainer: class of the trainer.
+        minutes: factor of the training time.
     """
 
-    words: str
+    description: str
     options: Mapping[str, int] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     model: Callable[..., VQAutoencoder] = VQAutoencoder

@@ -40,8 +40,8 @@ def test_every_variant_moves_its_encoder(name: str) -> None:
     made = trainer(VARIANTS[name])
     before = {name: parameter.clone() for name, parameter in made.model.encoder.named_parameters()}
     for _ in range(2):  # layers behind a norm that starts at zero move from the second step on
-        made._set_rate(0.5)
-        loss, error = made.advance()
+        made.set_learning_rate(0.5)
+        loss, error = made.train_step()
         assert torch.isfinite(loss) and error > 0
     still = [
         key for key, new in made.model.encoder.named_parameters() if torch.equal(before[key], new)
@@ -55,7 +55,7 @@ def test_every_variant_moves_its_encoder(name: str) -> None:
 def test_the_mirror_image_has_partner_codes_whatever_the_variant(name: str) -> None:
     made = trainer(VARIANTS[name])
     for _ in range(2):
-        made.advance()  # codebooks that are learnt stay in pairs
+        made.train_step()  # codebooks that are learnt stay in pairs
     model = made.model.eval()
     assert torch.equal(
         model.codebook[len(model.codebook) // 2 :],
@@ -101,7 +101,7 @@ def test_the_rotation_gives_the_codes_and_keeps_the_length_of_gradients() -> Non
         torch.randn(2, 8, 3, 3, generator=torch.Generator().manual_seed(2)), dim=1
     )
     latents.requires_grad_()
-    turned = made.through(latents, codes)
+    turned = made.straight_through(latents, codes)
     torch.testing.assert_close(turned, codes)
     sent = torch.randn(turned.shape, generator=torch.Generator().manual_seed(3))
     turned.backward(sent)
@@ -112,7 +112,7 @@ def test_the_rotation_gives_the_codes_and_keeps_the_length_of_gradients() -> Non
 def test_contrastive_batches_hold_every_image_twice() -> None:
     made = trainer(VARIANTS["contrastive"])
     assert isinstance(made, Contrastive)
-    first, second = made.picks().chunk(2)
+    first, second = made.draw_indices().chunk(2)
     assert torch.equal(first, second) and len(first) == 4
 
 
@@ -123,7 +123,7 @@ def test_cutmix_shares_follow_the_pixels() -> None:
     made.images = levels[:, None, None, None].expand(16, 3, 32, 32).contiguous()  # of one grey each
     shares = set()
     for _ in range(30):
-        pictures, labels = made.batch()
+        pictures, labels = made.draw_batch()
         greys = ((pictures + 1) * 127.5).round()
         most = torch.stack(
             [(image == image.flatten().mode().values).float().mean() for image in greys]
@@ -131,7 +131,7 @@ def test_cutmix_shares_follow_the_pixels() -> None:
         torch.testing.assert_close(
             most.min(), torch.tensor(max(made.share, 1 - made.share))
         )  # 1 beside one of the same grey
-        assert torch.equal(made.others, labels.roll(1)) or made.share == 1
+        assert torch.equal(made.other_labels, labels.roll(1)) or made.share == 1
         shares.add(round(made.share, 3))
     assert 1.0 in shares and len(shares) > 3
 
@@ -140,7 +140,7 @@ def test_fixed_codebooks_stay_and_products_follow_their_halves() -> None:
     fixed, product = trainer(VARIANTS["fsq"]), trainer(VARIANTS["product"])
     before = [made.model.codebook.clone() for made in (fixed, product)]
     for made in (fixed, product):
-        made.advance()
+        made.train_step()
     assert torch.equal(fixed.model.codebook, before[0]) and not torch.equal(
         product.model.codebook, before[1]
     )
@@ -149,8 +149,8 @@ def test_fixed_codebooks_stay_and_products_follow_their_halves() -> None:
 
 def test_feature_reconstruction_leaves_the_statistics_of_the_encoder_to_real_images() -> None:
     made, plain = trainer(VARIANTS["features"]), trainer(VARIANTS["recipe"])
-    batch = made.batch()
-    losses = [training.losses(*batch)[0] for training in (made, plain)]
+    batch = made.draw_batch()
+    losses = [training.compute_loss(*batch)[0] for training in (made, plain)]
     assert losses[0] > losses[1]
     for ours, theirs in zip(
         made.model.encoder.buffers(), plain.model.encoder.buffers(), strict=True
@@ -161,11 +161,11 @@ def test_feature_reconstruction_leaves_the_statistics_of_the_encoder_to_real_ima
 def test_cutmix_weighs_both_classes_by_their_area() -> None:
     made = trainer(VARIANTS["cutmix"])
     assert isinstance(made, CutMixed)
-    made.share, made.others = 0.25, torch.full((4,), 1)
+    made.share, made.other_labels = 0.25, torch.full((4,), 1)
     codes, labels = torch.randn(4, 32, 4, 4), torch.full((4,), 0)
     made.head.eval()
-    apart = [Trainer.signal(made, codes, torch.full((4,), label)) for label in (0, 1)]
-    torch.testing.assert_close(made.signal(codes, labels), 0.25 * apart[0] + 0.75 * apart[1])
+    apart = [Trainer.class_loss(made, codes, torch.full((4,), label)) for label in (0, 1)]
+    torch.testing.assert_close(made.class_loss(codes, labels), 0.25 * apart[0] + 0.75 * apart[1])
 
 
 def test_classes_that_judge_are_not_trained_on(tmp_path: Path) -> None:
@@ -233,4 +233,6 @@ def test_a_variant_that_does_not_exist_is_named(
 
 
 def test_the_recipe_is_the_package_s() -> None:
-    assert VARIANTS["recipe"] == Variant(VARIANTS["recipe"].words, {}, {}, VQAutoencoder, Trainer)
+    assert VARIANTS["recipe"] == Variant(
+        VARIANTS["recipe"].description, {}, {}, VQAutoencoder, Trainer
+    )

@@ -1,4 +1,4 @@
-"""Fitting a quantiser to the features of a backbone: options, images, card."""
+"""Fitting of a quantiser to the features of a frozen backbone."""
 
 from __future__ import annotations
 
@@ -27,31 +27,33 @@ from seit_cl.tokenizers.nets.quantiser import (
 )
 from seit_cl.tokenizers.training.images import find_images
 
-DEFAULT_CODES = "1024"  # of k-means, where no quantiser is named
+DEFAULT_CODES = "1024"  # of k-means, if no quantiser is named
 FRACTAL_CLASSES = 50
 FRACTAL_SEED = (
-    778  # neither of the built-in data set nor of the fractals that the bundled kind is trained on
+    778  # neither that of the built-in dataset nor that of the bundled tokenizer's images
 )
-WORDS = ("yes", "no")
+YES_NO = ("yes", "no")
 
 
 @dataclass(frozen=True)
 class FitOptions:
-    """How a backbone's features are quantised, and what that is fitted on.
+    """Options of the backbone, of the quantiser, and of the images that it is fitted to.
 
     Args:
         km: codebook size of k-means, e.g. 1024.
         pq: product quantisation, e.g. 8x256: 8 parts of the dimensions, 256 codes each.
         rq: residual quantisation, e.g. 4x256: 4 levels of 256 codes each.
-        dim: principal components kept; 0: the features as they are.
-        whiten: "yes": components are brought to one variance.
-        layer: which of the backbone's blocks or stages gives the features, from 0, or from -1 backwards.
-        stride: pixels of an image per token; images are resized for the backbone so that it comes out. 0: they are not.
-        pretrained: "yes": timm's own weights; "no": random ones.
-        weights: safetensors file of the backbone's state dict, instead.
-        fit: folder of images to fit on, its train/ where it has one; "": fractals.
-        images: how many of them at most.
-        side: pixels that these are resized to.
+        dim: number of principal components; 0 uses the features themselves.
+        whiten: "yes" scales the components to the same variance.
+        layer: index of the backbone's block or stage that gives the features, from 0, or from -1
+            backwards.
+        stride: pixels of an image per token, for which images are resized; 0 leaves them as they
+            are.
+        pretrained: "yes" loads timm's own weights, "no" draws random ones.
+        weights: safetensors file of the backbone's state dict to load instead.
+        fit: folder of images to fit to, or its train/ if it has one; "" takes fractals.
+        images: largest number of images to fit to.
+        side: side in pixels to which these images are resized.
         seed: of the choice of images, of k-means, and of random weights.
     """
 
@@ -70,90 +72,100 @@ class FitOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Raises UserError for values out of range."""
+        """Validate the values.
+
+        Raises:
+            UserError: a value is out of range.
+        """
         rules = (
             ("dim", self.dim >= 0, "must be 0 or more"),
             ("stride", self.stride >= 0, "must be 0 or more"),
             ("images", self.images >= 1, "must be at least 1"),
             ("seed", self.seed >= 0, "must be 0 or more"),
             ("side", 32 <= self.side <= 256, "must be from 32 to 256"),
-            ("whiten", self.whiten in WORDS, "must be yes or no"),
-            ("pretrained", self.pretrained in WORDS, "must be yes or no"),
+            ("whiten", self.whiten in YES_NO, "must be yes or no"),
+            ("pretrained", self.pretrained in YES_NO, "must be yes or no"),
         )
-        for name, holds, words in rules:
-            if not holds:
-                raise UserError(f"timm: {name}={getattr(self, name)}: {words}")
+        for name, valid, rule in rules:
+            if not valid:
+                raise UserError(f"timm: {name}={getattr(self, name)}: {rule}")
         if self.whiten == "yes" and self.dim == 0:
             raise UserError("timm: whiten=yes needs principal components; choose dim= above 0")
         self.quantiser()
 
     def quantiser(self) -> QuantiserSettings:
-        """The quantiser that is asked for.
+        """Settings of the requested quantiser.
 
         Raises:
-            UserError: more than one is named, or its size is written otherwise.
+            UserError: more than one is named, or its size has another syntax.
         """
-        named = {
-            kind: text for kind, text in (("km", self.km), ("pq", self.pq), ("rq", self.rq)) if text
-        }
+        kinds: tuple[Literal["km", "pq", "rq"], ...] = ("km", "pq", "rq")
+        named = [kind for kind in kinds if getattr(self, kind)]
         if len(named) > 1:
             raise UserError(f"timm: {' and '.join(named)} at once; choose one")
-        kinds: dict[str, Literal["km", "pq", "rq"]] = {"km": "km", "pq": "pq", "rq": "rq"}
-        name, text = next(iter(named.items()), ("km", DEFAULT_CODES))
-        groups, codes = parse_sizes(name, text)
-        return QuantiserSettings(
-            kinds[name], groups, codes, self.dim, self.whiten == "yes", self.seed
-        )
+        kind = named[0] if named else "km"
+        groups, codes = parse_sizes(kind, getattr(self, kind) or DEFAULT_CODES)
+        return QuantiserSettings(kind, groups, codes, self.dim, self.whiten == "yes", self.seed)
 
     def key(self, backbone: str, paths: list[Path] | None) -> str:
-        """16 hexadecimal digits over everything that the fitted tokenizer depends on.
+        """16 hexadecimal digits that change with everything that the fitted tokenizer depends on.
 
         Args:
             backbone: timm's name.
-            paths: image files that it is fitted on; None: fractals.
+            paths: image files to fit to; None for fractals.
         """
-        facts = asdict(self) | {
-            "backbone": backbone,
-            "fractals": VERSION,
-            "timm": timm.__version__,
-            "torch": torch.__version__,
-        }
-        digest = hashlib.sha256(
-            json.dumps(facts | {"quantiser": asdict(self.quantiser())}, sort_keys=True).encode()
-        )
-        for path in [*(paths or ()), *([Path(self.weights)] if self.weights else [])]:
+        inputs = asdict(self)
+        inputs["backbone"] = backbone
+        inputs["fractals"] = VERSION
+        inputs["timm"] = timm.__version__
+        inputs["torch"] = torch.__version__
+        inputs["quantiser"] = asdict(self.quantiser())
+        digest = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode())
+        files = list(paths or ())
+        if self.weights:
+            files.append(Path(self.weights))
+        for path in files:
             digest.update(f"{path.resolve()}\n".encode())
             if path.is_file():
-                found = path.stat()
-                digest.update(f"{found.st_size} {found.st_mtime_ns}\n".encode())
+                status = path.stat()
+                digest.update(f"{status.st_size} {status.st_mtime_ns}\n".encode())
         return digest.hexdigest()[:16]
 
 
 def fitting_images(options: FitOptions) -> list[Path] | None:
-    """The image files that a quantiser is fitted on; None: fractals.
+    """Choose the image files that a quantiser is fitted to; None for fractals.
 
     Raises:
-        UserError: no such folder, or no images in it.
+        UserError: the folder does not exist or holds no images.
     """
     if not options.fit:
         return None
     root = Path(options.fit)
     if not root.is_dir():
         raise UserError(f"timm: fit={root}: no such folder")
-    found = find_images(root / "train" if (root / "train").is_dir() else root, "fit")
-    order = torch.randperm(len(found), generator=torch.Generator().manual_seed(options.seed))
-    return [found[place] for place in sorted(order[: options.images].tolist())]
+    train = root / "train"
+    paths = find_images(train if train.is_dir() else root, "fit")
+    chosen = _shuffled(len(paths), options.seed)[: options.images]
+    return [paths[index] for index in sorted(chosen.tolist())]
+
+
+def _shuffled(count: int, seed: int) -> Tensor:
+    """The indices (N,) of `count` images in random order."""
+    return torch.randperm(count, generator=torch.Generator().manual_seed(seed))
 
 
 def fit_features(name: str, options: FitOptions) -> tuple[Backbone, Quantiser, dict[str, str]]:
-    """A backbone, a quantiser fitted to its features, and their card.
+    """Create a backbone and fit a quantiser to its features.
 
     Args:
         name: timm's name of the backbone.
         options: see FitOptions.
 
+    Returns:
+        The backbone, the quantiser, and their card.
+
     Raises:
-        UserError: weights or images that cannot be had, or options that do not fit one another.
+        UserError: weights or images that are not available, or options that contradict each other.
     """
     settings = BackboneSettings(name, options.layer, options.stride)
     weights = Path(options.weights) if options.weights else None
@@ -164,46 +176,66 @@ def fit_features(name: str, options: FitOptions) -> tuple[Backbone, Quantiser, d
         )
     paths = fitting_images(options)
     if paths is None:
-        per_class = -(-options.images // FRACTAL_CLASSES)
-        images = render(FRACTAL_CLASSES, per_class, options.side, FRACTAL_SEED, "train")[0]
-        images = images[
-            torch.randperm(len(images), generator=torch.Generator().manual_seed(options.seed))[
-                : options.images
-            ]
-        ]
+        images = _fractals(options)
+        source = "fractals"
     else:
         images = load_images(paths, options.side)
+        source = f"images of {Path(options.fit).resolve().name}"
     features = features_of(backbone, images)
     quantiser = fit_quantiser(features, options.quantiser())
-    share = 100 * explained(quantiser, features)
-    fitted_on = "fractals" if paths is None else f"images of {Path(options.fit).resolve().name}"
+    explained = 100 * explained_variance(quantiser, features)
     card = {
-        "backbone": f"timm {timm.__version__} {name}, layer {options.layer}, {backbone.width} features a position",
-        "weights": weights.name
-        if weights
-        else "pretrained"
-        if options.pretrained == "yes"
-        else f"random, seed {options.seed}",
-        "data": f"fitted on {len(images)} {fitted_on} at {options.side} px, {len(features):,} positions",
-        "figures": f"codes keep {share:.1f} % of the variance of the {quantiser.matrix.shape[1]} dimensions that are quantised",
+        "backbone": f"timm {timm.__version__} {name}, layer {options.layer}, "
+        f"{backbone.width} features a position",
+        "weights": _weights_source(options),
+        "data": f"fitted on {len(images)} {source} at {options.side} px, "
+        f"{len(features):,} positions",
+        "figures": f"codes keep {explained:.1f} % of the variance of the "
+        f"{quantiser.matrix.shape[1]} dimensions that are quantised",
         "date": date.today().isoformat(),
     }
     return backbone, quantiser, card
 
 
+def _fractals(options: FitOptions) -> Tensor:
+    """Fractals (N, 3, S, S) uint8 to fit to, S being options.side."""
+    per_class = -(-options.images // FRACTAL_CLASSES)
+    images, _ = render(FRACTAL_CLASSES, per_class, options.side, FRACTAL_SEED, "train")
+    return images[_shuffled(len(images), options.seed)[: options.images]]
+
+
+def _weights_source(options: FitOptions) -> str:
+    """Origin of the backbone's weights, for the card."""
+    if options.weights:
+        return Path(options.weights).name
+    if options.pretrained == "yes":
+        return "pretrained"
+    return f"random, seed {options.seed}"
+
+
 @torch.inference_mode()
 def features_of(backbone: Backbone, images: Tensor) -> Tensor:
-    """Features (N * H * W, C) of images (N, 3, S, S)."""
-    console = Console(stderr=True)
-    shown = track(list(images), f"features of {backbone.settings.name}", console)
-    return torch.cat([backbone(image).permute(1, 2, 0).flatten(0, 1) for image in shown]).clone()
+    """Features (N * H * W, C) of images (N, 3, S, S) uint8."""
+    parts = []
+    title = f"features of {backbone.settings.name}"
+    for image in track(list(images), title, Console(stderr=True)):
+        parts.append(backbone(image).permute(1, 2, 0).flatten(0, 1))
+    return torch.cat(parts).clone()
 
 
-def explained(quantiser: Quantiser, features: Tensor) -> float:
-    """Share of the variance of features (N, C), after their reduction, that is left when codes stand for them."""
-    reduced, codes = quantiser.reduce(features), quantiser.codes(features).long()
-    vectors = [book[codes[:, group]] for group, book in enumerate(quantiser.codebook)]
-    restored = (
-        torch.cat(vectors, 1) if quantiser.settings.kind == "pq" else torch.stack(vectors).sum(0)
-    )
-    return 1 - float((reduced - restored).square().sum() / reduced.square().sum().clamp_min(1e-12))
+def explained_variance(quantiser: Quantiser, features: Tensor) -> float:
+    """Fraction of the variance of reduced features that their codes explain.
+
+    Args:
+        quantiser: reduces and codes the features.
+        features: (N, C).
+    """
+    reduced = quantiser.reduce(features)
+    codes = quantiser.codes(features).long()
+    vectors = [codebook[codes[:, g]] for g, codebook in enumerate(quantiser.codebook)]
+    if quantiser.settings.combine == "concat":
+        restored = torch.cat(vectors, 1)
+    else:
+        restored = torch.stack(vectors).sum(0)
+    error = (reduced - restored).square().sum()
+    return 1 - float(error / reduced.square().sum().clamp_min(1e-12))

@@ -16,7 +16,7 @@ from seit_cl.tokenizers.nets.quantiser import (
     parse_sizes,
     projection,
 )
-from seit_cl.tokenizers.training.features import explained
+from seit_cl.tokenizers.training.features import explained_variance
 
 
 def features(count: int = 600, width: int = 12, seed: int = 0) -> Tensor:
@@ -75,9 +75,12 @@ def test_fitting_leaves_the_threads_of_faiss_and_the_global_generator_as_they_we
 
 def test_more_codes_a_position_keep_more_of_the_features() -> None:
     points = features(2000)
-    shares = [explained(fit_quantiser(points, asked("rq", groups)), points) for groups in (1, 2, 4)]
+    shares = [
+        explained_variance(fit_quantiser(points, asked("rq", groups)), points)
+        for groups in (1, 2, 4)
+    ]
     assert 0 < shares[0] < shares[1] < shares[2] < 1
-    assert explained(fit_quantiser(points, asked("pq", 4)), points) > shares[0]
+    assert explained_variance(fit_quantiser(points, asked("pq", 4)), points) > shares[0]
 
 
 @settings(max_examples=20, deadline=None)

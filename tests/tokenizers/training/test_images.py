@@ -8,8 +8,8 @@ import torch
 from seit_cl.core.errors import UserError
 from seit_cl.data.fractals import write_fractals
 from seit_cl.data.images import load_images
+from seit_cl.tokenizers.training.class_head import UNLABELLED
 from seit_cl.tokenizers.training.images import cut_tiles, find_images, training_images
-from seit_cl.tokenizers.training.trainer import UNLABELLED
 
 
 @pytest.fixture(scope="module")

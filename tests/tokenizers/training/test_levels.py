@@ -168,34 +168,34 @@ def test_an_interrupted_training_of_levels_goes_on_as_one_that_was_not(tmp_path:
     whole, cut, resumed = trainer(8), trainer(8), trainer(8)
     for made in (whole, cut):
         for _ in range(3):
-            made.advance()
+            made.train_step()
     cut.save(tmp_path / "x.training")
     resumed.load(tmp_path / "x.training")
     for made in (whole, resumed):
         for _ in range(3):
-            made.advance()
+            made.train_step()
     weights = (made.model.state_dict().values() for made in (whole, resumed))
     assert all(torch.equal(a, b) for a, b in zip(*weights, strict=True))
 
 
 def test_an_image_is_given_back_from_as_many_levels_as_were_drawn() -> None:
     made = trainer(1)
-    depths = torch.cat([made.depths()[0] for _ in range(40)])
+    depths = torch.cat([made.draw_depths() for _ in range(40)])
     assert sorted(set(depths.flatten().tolist())) == [1, 2, 3]
     latents, detailed = torch.randn(3, 8, 2, 2), torch.randn(3, 8, 2, 2)
     indices = made.model.quantise(latents, detailed)
-    codes, _ = made.coded(latents, detailed, indices, torch.tensor([1, 2, 3]).view(3, 1, 1, 1))
+    codes, _ = made.sum_codes(latents, detailed, indices, torch.tensor([1, 2, 3]).view(3, 1, 1, 1))
     for image in range(3):
         expected = made.model.embed_levels(indices[image : image + 1, : image + 1])
         torch.testing.assert_close(codes[image : image + 1], expected)
-    assert trainer(1, levels=1).depths() == ()
+    assert trainer(1, levels=1).draw_depths() is None
 
 
 def test_the_losses_of_levels_compile_whole() -> None:
     made = trainer(1)
-    batch = (*made.batch(), *made.depths())
-    compiled = torch.compile(made.losses, backend="aot_eager", fullgraph=True)
-    for ours, theirs in zip(made.losses(*batch), compiled(*batch), strict=True):
+    batch = (*made.draw_batch(), made.draw_depths())
+    compiled = torch.compile(made.compute_loss, backend="aot_eager", fullgraph=True)
+    for ours, theirs in zip(made.compute_loss(*batch), compiled(*batch), strict=True):
         torch.testing.assert_close(ours, theirs)
 
 

@@ -13,6 +13,7 @@ from seit_cl.core.errors import UserError
 from seit_cl.tokenizers.bundled import BundledTokenizer
 from seit_cl.tokenizers.nets.vqae import VQAutoencoder
 from seit_cl.tokenizers.training import trainer as training
+from seit_cl.tokenizers.training.class_head import UNLABELLED
 from seit_cl.tokenizers.training.trainer import Trainer, TrainingProgress, TrainingSettings
 
 LABELS = torch.arange(16) % 3
@@ -90,10 +91,10 @@ def test_an_interrupted_training_ends_with_the_weights_of_one_that_was_not(tmp_p
     path, stops = tmp_path / "x.training", iter([False] * 7 + [True])
 
     class Interrupted(Trainer):
-        def advance(self) -> tuple[torch.Tensor, torch.Tensor]:
+        def train_step(self) -> tuple[torch.Tensor, torch.Tensor]:
             if next(stops, False):
                 raise KeyboardInterrupt
-            return super().advance()
+            return super().train_step()
 
     whole = trainer(12)
     whole.run()
@@ -125,12 +126,12 @@ def test_training_uses_small_crops_and_whole_sizes_at_the_end() -> None:
     sides = []
     for seconds in (0, 84 * 60, 86 * 60):
         made.seconds = seconds
-        sides.append(made.batch()[0].shape[-1])
+        sides.append(made.draw_batch()[0].shape[-1])
     assert sides == [16, 16, 32]
 
 
 def test_unlabelled_images_are_reconstructed_but_not_classified() -> None:
-    nothing = torch.full((16,), training.UNLABELLED)
+    nothing = torch.full((16,), UNLABELLED)
     nothing[0] = 2  # the head needs a class
     made = Trainer(
         trainer(1).model,
@@ -138,20 +139,20 @@ def test_unlabelled_images_are_reconstructed_but_not_classified() -> None:
         nothing,
         TrainingSettings(1, batch=8, crop=32, supervision=1.0),
     )
-    picture, _ = made.batch()
-    unlabelled = torch.full((8,), training.UNLABELLED)
+    picture, _ = made.draw_batch()
+    unlabelled = torch.full((8,), UNLABELLED)
     with torch.no_grad():
-        supervised = made.losses(picture, unlabelled)[0]
+        supervised = made.compute_loss(picture, unlabelled)[0]
         assert torch.isfinite(supervised)
-        labelled = made.losses(picture, torch.full((8,), 2))[0]
+        labelled = made.compute_loss(picture, torch.full((8,), 2))[0]
     assert labelled > supervised
 
 
 def test_the_losses_compile_whole_and_stay_what_they_are() -> None:
     made = trainer(1)
-    batch = made.batch()
-    compiled = torch.compile(made.losses, backend="aot_eager", fullgraph=True)
-    for ours, theirs in zip(made.losses(*batch), compiled(*batch), strict=True):
+    batch = made.draw_batch()
+    compiled = torch.compile(made.compute_loss, backend="aot_eager", fullgraph=True)
+    for ours, theirs in zip(made.compute_loss(*batch), compiled(*batch), strict=True):
         torch.testing.assert_close(ours, theirs)
 
 

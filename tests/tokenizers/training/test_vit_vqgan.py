@@ -84,10 +84,10 @@ def test_an_interrupted_training_ends_with_the_weights_of_one_that_was_not(tmp_p
     path, stops = tmp_path / "x.training", iter([False] * 4 + [True])
 
     class Interrupted(Trainer):
-        def advance(self) -> tuple[torch.Tensor, torch.Tensor]:
+        def train_step(self) -> tuple[torch.Tensor, torch.Tensor]:
             if next(stops, False):
                 raise KeyboardInterrupt
-            return super().advance()
+            return super().train_step()
 
     whole = trainer(8)
     whole.run()
@@ -133,7 +133,7 @@ def test_the_tokenizer_of_a_trained_model_is_stored_in_half_precision_and_comes_
 
 def test_the_losses_compile_and_stay_what_they_are() -> None:
     made = trainer(1)
-    batch = made.batch()
-    compiled = torch.compile(made.losses, backend="aot_eager")
-    for ours, theirs in zip(made.losses(*batch), compiled(*batch), strict=True):
+    batch = made.draw_batch()
+    compiled = torch.compile(made.compute_loss, backend="aot_eager")
+    for ours, theirs in zip(made.compute_loss(*batch), compiled(*batch), strict=True):
         torch.testing.assert_close(ours, theirs)
