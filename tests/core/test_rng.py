@@ -11,7 +11,7 @@ def test_every_purpose_and_seed_has_its_own_stream() -> None:
     assert len(set(seeds)) == 2 * len(PURPOSES)
 
 
-def test_drawing_for_one_purpose_moves_no_other() -> None:
+def test_drawing_for_one_purpose_changes_no_other() -> None:
     used = Generators(0)
     unused = Generators(0)
     torch.rand(100, generator=used["replay"])

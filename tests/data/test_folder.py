@@ -89,13 +89,13 @@ def test_a_missing_root_is_named(tmp_path: Path) -> None:
     assert "nowhere: no such folder" in message(tmp_path / "nowhere")
 
 
-def test_a_root_without_train_or_val_says_what_is_expected(root: Path, tmp_path: Path) -> None:
+def test_a_root_without_train_or_val_names_the_expected_layout(root: Path, tmp_path: Path) -> None:
     assert "no train/ folder" in message(tmp_path)
     (root / "val").rename(root / "validation")
     assert "no val/ folder" in message(root)
 
 
-def test_a_split_without_class_folders_says_so(tmp_path: Path) -> None:
+def test_a_split_without_class_folders_is_named(tmp_path: Path) -> None:
     put(tmp_path / "train/a.png")
     assert "train: has no class folders" in message(tmp_path)
 
@@ -106,7 +106,7 @@ def test_a_class_without_images_is_named(root: Path) -> None:
     assert "n02" in message(root) and "val" in message(root)
 
 
-def test_classes_that_differ_are_named_a_few(root: Path) -> None:
+def test_some_of_the_classes_that_differ_are_named(root: Path) -> None:
     for i in range(5):
         put(root / "train" / f"n1{i}" / "a.png")
     assert "n10, n11, n12 and 2 more in train/ but not in val/" in message(root)
@@ -153,7 +153,7 @@ def test_a_jpeg_with_bytes_after_its_end_is_readable(root: Path) -> None:
     assert open_folder(root).skipped == ()
 
 
-def test_the_manifest_is_stable_and_moves_with_files_sizes_and_times(root: Path) -> None:
+def test_the_manifest_changes_with_files_sizes_and_times_only(root: Path) -> None:
     seen = [open_folder(root).manifest]
     assert open_folder(root).manifest == seen[0] and len(seen[0]) == 16
     os.utime(root / "val/n01/0.JPEG", (1, 1))

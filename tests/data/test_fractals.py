@@ -60,7 +60,7 @@ def knn(train: Tensor, train_labels: Tensor, val: Tensor, val_labels: Tensor, k:
     return (near.mode(1).values == val_labels).float().mean().item()
 
 
-def test_shape_tells_the_class_well_above_chance_but_not_always_and_colour_tells_less() -> None:
+def test_shape_predicts_the_class_above_chance_and_better_than_colour() -> None:
     train, train_labels = render(10, 100, 64, 0, "train")
     val, val_labels = render(10, 30, 64, 0, "val")
     by_shape = knn(shape_features(train), train_labels, shape_features(val), val_labels)
@@ -97,7 +97,7 @@ def test_an_existing_set_is_not_written_again(tmp_path: Path) -> None:
     assert not (root / "val").exists() and done[-1] == 10
 
 
-def test_a_folder_with_something_else_is_left_alone(tmp_path: Path) -> None:
+def test_a_folder_with_other_contents_is_refused(tmp_path: Path) -> None:
     root = write_fractals(tmp_path / "set", 2, 3, 2, 32)
     with pytest.raises(UserError, match="is not this set"):
         write_fractals(root, 2, 3, 2, 40)
@@ -113,7 +113,7 @@ def test_a_failure_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("sizes", [(0, 1, 32), (1, 0, 32), (1, 1, 16), (1, 1, 512)])
-def test_sizes_that_cannot_be_made_are_refused(sizes: tuple[int, int, int]) -> None:
+def test_sizes_out_of_range_are_refused(sizes: tuple[int, int, int]) -> None:
     with pytest.raises(UserError, match="fractals"):
         render(*sizes, 0, "train")
 

@@ -44,7 +44,7 @@ def test_every_class_is_partitioned_with_the_fraction_held_out_and_one_left_on_e
 
 
 @given(st.integers(2, 40), st.integers(2, 40), st.integers(0, 20))
-def test_images_that_come_to_a_class_move_no_other_class_and_few_of_its_own(
+def test_new_images_in_a_class_change_no_other_split_and_little_of_its_own(
     a: int, b: int, more: int
 ) -> None:
     _, before = split(a=a, b=b)
@@ -53,13 +53,13 @@ def test_images_that_come_to_a_class_move_no_other_class_and_few_of_its_own(
     assert len(set(before["b"]) - set(after["b"])) <= more
 
 
-def test_the_choice_is_a_golden_one() -> None:
+def test_the_choice_is_the_same_on_every_machine() -> None:
     """The least sha256 of "seed NUL class/name": any machine gives these."""
     assert [path.name for path in split(a=10)[1]["a"]] == ["000.jpg", "002.jpg"]
     assert [path.name for path in split(seed=1, a=10)[1]["a"]] == ["002.jpg", "004.jpg"]
 
 
-def test_one_name_in_composed_and_decomposed_letters_is_one_to_the_choice() -> None:
+def test_composed_and_decomposed_letters_give_the_same_choice() -> None:
     def held_out(letter: str) -> list[int]:
         files = [Path("photos/a") / f"{letter}{i}.jpg" for i in range(20)]
         _, val = Holdout().split(Path("photos"), {"a": files})
@@ -99,7 +99,7 @@ def test_another_fraction_or_seed_is_another_dataset(photos: Path) -> None:
     assert len({data.manifest for data in datasets}) == 3
 
 
-def test_a_second_split_of_another_name_is_not_overlooked(photos: Path) -> None:
+def test_a_second_split_of_another_name_is_refused(photos: Path) -> None:
     (photos.parent / "val").rename(photos.parent / "test")
     with pytest.raises(UserError, match=r"no val/ folder, but test/; rename it to val/"):
         open_folder(photos.parent)
@@ -111,7 +111,7 @@ def test_an_empty_class_is_named(photos: Path) -> None:
         open_folder(photos)
 
 
-def test_options_of_the_split_are_refused_where_there_is_one(fractals: Path) -> None:
+def test_options_of_the_holdout_are_refused_for_a_folder_with_val(fractals: Path) -> None:
     with pytest.raises(UserError, match="--val-fraction"):
         open_dataset(RunConfig(data_root=fractals, val_fraction=0.3))
 
@@ -119,12 +119,12 @@ def test_options_of_the_split_are_refused_where_there_is_one(fractals: Path) -> 
 @pytest.mark.parametrize(
     "option", [{"val_fraction": 0.0}, {"val_fraction": 1.0}, {"split_seed": -1}]
 )
-def test_fractions_and_seeds_that_cannot_be_are_refused(option: dict[str, Any]) -> None:
+def test_invalid_fractions_and_seeds_are_refused(option: dict[str, Any]) -> None:
     with pytest.raises(UserError, match="must be"):
         RunConfig(**option)
 
 
-def test_a_run_on_a_plain_folder_says_how_it_was_split_and_writes_it_down(tmp_path: Path) -> None:
+def test_a_run_on_a_plain_folder_prints_and_records_its_holdout(tmp_path: Path) -> None:
     images = torch.randint(
         0, 256, (8, 3, 32, 32), generator=torch.Generator().manual_seed(0), dtype=torch.uint8
     )

@@ -81,7 +81,7 @@ def test_an_unpacked_devkit_beside_train_and_val_gives_the_classes(root: Path) -
     assert val(root) == RIGHT
 
 
-def test_the_devkits_archive_does_as_well(root: Path) -> None:
+def test_the_devkits_archive_gives_the_classes(root: Path) -> None:
     folder = devkit(root)
     with tarfile.open(root / f"{DEVKIT}.tar.gz", "w:gz") as archive:
         archive.add(folder, DEVKIT)
@@ -89,7 +89,7 @@ def test_the_devkits_archive_does_as_well(root: Path) -> None:
     assert val(root) == RIGHT
 
 
-def test_kaggles_table_does_as_well_beside_train_or_where_its_archive_has_it(root: Path) -> None:
+def test_kaggles_table_gives_the_classes_beside_train_or_in_its_archive(root: Path) -> None:
     solution(root / "LOC_val_solution.csv")
     assert val(root) == RIGHT
     inside = root.parent / "kaggle/ILSVRC/Data/CLS-LOC"
@@ -112,7 +112,7 @@ def message(root: Path) -> str:
     return str(caught.value)
 
 
-def test_without_labels_it_is_said_what_to_put_where(root: Path) -> None:
+def test_missing_labels_are_named_with_a_remedy(root: Path) -> None:
     said = message(root)
     assert (
         str(root / "val") in said and f"{DEVKIT}.tar.gz" in said and "LOC_val_solution.csv" in said
@@ -126,7 +126,7 @@ def test_a_devkit_with_a_wrong_number_of_lines_is_named(lines: int, root: Path) 
     assert str(root / DEVKIT) in said and f"{lines} lines" in said and "9 images" in said
 
 
-def test_an_image_that_no_label_is_for_is_named(root: Path) -> None:
+def test_an_image_without_a_label_is_named(root: Path) -> None:
     devkit(root)
     (root / "val/ILSVRC2012_val_00000003.JPEG").rename(root / "val/ILSVRC2012_val_00000012.JPEG")
     assert "ILSVRC2012_val_00000012" in message(root)

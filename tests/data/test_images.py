@@ -61,7 +61,7 @@ def test_an_image_of_the_right_size_is_untouched(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [(100, 50), (50, 100), (20, 10), (1, 300)])
-def test_the_centre_is_kept_whole_on_the_shorter_side(
+def test_the_shorter_side_is_complete_and_the_centre_cropped(
     tmp_path: Path, size: tuple[int, int]
 ) -> None:
     colours(*size).save(tmp_path / "a.png")
@@ -73,14 +73,14 @@ def test_the_centre_is_kept_whole_on_the_shorter_side(
     assert difference(out, crop.resize((32, 32), Image.Resampling.BICUBIC)) < 1.5
 
 
-def test_a_big_jpeg_looks_the_same_as_without_the_shortcut(tmp_path: Path) -> None:
+def test_a_large_jpeg_decoded_at_reduced_size_looks_the_same(tmp_path: Path) -> None:
     colours(1600, 1200).save(tmp_path / "a.jpg", quality=95)
     out = load_images([tmp_path / "a.jpg"], 64)[0].float()
     crop = colours(1600, 1200).crop((200, 0, 1400, 1200)).resize((64, 64), Image.Resampling.BICUBIC)
     assert difference(out, crop) < 2
 
 
-def test_an_image_beyond_pils_limit_loads_and_the_limit_is_put_back(
+def test_an_image_beyond_pils_limit_loads_and_the_limit_is_restored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     colours(200, 200).save(tmp_path / "a.png")

@@ -81,7 +81,7 @@ def test_tokens_of_a_token_file_are_cut_with_the_labels(
 
 
 @pytest.mark.parametrize("kind", ["folder", "tokens"])
-def test_no_two_subsets_have_one_identity_or_manifest(
+def test_all_subsets_have_different_identities_and_manifests(
     kind: str, fractals: Path, tokens: Path
 ) -> None:
     data = open_folder(fractals) if kind == "folder" else open_token_dataset(tokens)

@@ -70,7 +70,7 @@ def write(
     mirrored=st.booleans(),
     text=st.text(max_size=8),
 )
-def test_what_was_written_comes_back(
+def test_a_file_is_read_as_it_was_written(
     grid: tuple[int, int, int],
     train: int,
     val: int,
@@ -99,7 +99,7 @@ def test_what_was_written_comes_back(
     assert file.digest() == file.identity and (file.grid == grid)
 
 
-def test_the_identity_is_that_of_the_contents_not_of_the_blocks(tmp_path: Path) -> None:
+def test_the_identity_depends_on_the_contents_and_not_on_the_blocks(tmp_path: Path) -> None:
     grid = (1, 4, 4)
     identities = [
         open_token_file(write(tmp_path / f"{i}.safetensors", grid, described, train=part)).identity
@@ -127,7 +127,7 @@ def test_any_reader_of_safetensors_can_read_and_slice_it(tmp_path: Path) -> None
         assert file.metadata()["kind"] == "tokens"
 
 
-def test_tokens_stay_on_the_disk_until_they_are_asked_for(tmp_path: Path) -> None:
+def test_tokens_stay_on_the_disk_until_they_are_used(tmp_path: Path) -> None:
     def blocks() -> Iterator[Tensor]:
         for _ in range(100):
             yield torch.zeros(1000, 1, 32, 32, dtype=torch.int16)
@@ -157,7 +157,7 @@ def test_a_code_outside_the_codebook_is_named_and_nothing_is_left(tmp_path: Path
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_error_of_the_source_leaves_the_old_file(tmp_path: Path) -> None:
+def test_an_error_while_writing_leaves_the_old_file(tmp_path: Path) -> None:
     path = write(tmp_path / "x.safetensors")
     before = path.read_bytes()
 
@@ -176,7 +176,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("what", ["absent", "text", "truncated", "weights", "labels", "groups"])
-def test_what_is_no_token_file_is_one_line(what: str, tmp_path: Path) -> None:
+def test_other_files_and_damaged_ones_are_refused_in_one_line(what: str, tmp_path: Path) -> None:
     path = tmp_path / "x.safetensors"
     if what == "text":
         path.write_text("tokens")
@@ -202,7 +202,7 @@ def test_a_dataset_of_a_token_file_has_labels_and_tokens_and_no_images(tmp_path:
     assert dataset.tokens()[0].shape == (9, 1, 4, 4)
 
 
-def test_a_damaged_token_is_found_when_tokens_are_asked_for(tmp_path: Path) -> None:
+def test_a_damaged_token_is_named_when_tokens_are_used(tmp_path: Path) -> None:
     path = write(tmp_path / "x.safetensors")
     path.write_bytes(path.read_bytes()[:-2] + (999).to_bytes(2, "little"))
     dataset = open_token_dataset(path)
@@ -219,7 +219,7 @@ def test_a_damaged_token_is_found_when_tokens_are_asked_for(tmp_path: Path) -> N
         ((1, 4, 4), {"train": 9, "val": 2}, "val has no images of class 2"),
     ],
 )
-def test_what_no_run_can_use_is_one_line(
+def test_files_that_no_run_can_use_are_refused(
     grid: tuple[int, int, int], splits: dict[str, int], words: str, tmp_path: Path
 ) -> None:
     path = write(

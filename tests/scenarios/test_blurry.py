@@ -56,7 +56,7 @@ def test_every_experience_has_a_class_and_blurry_ones_are_even(
 @given(
     st.lists(st.integers(0, 20), min_size=1, max_size=6), st.floats(0, 1), st.integers(0, 2**32 - 1)
 )
-def test_blurring_keeps_sizes_and_moves_no_more_than_it_was_told(
+def test_blurring_preserves_sizes_and_moves_no_more_samples_than_requested(
     sizes: list[int], share: float, seed: int
 ) -> None:
     parts = np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])
@@ -87,7 +87,7 @@ def test_half_of_the_classes_are_in_one_experience_and_a_tenth_of_the_others_ima
     assert len({len(ids) for ids in scenario.train}) > 1  # random numbers of classes
 
 
-def test_what_cannot_be_is_refused() -> None:
+def test_invalid_options_are_refused() -> None:
     for spec, word in (("blurry:disjoint=101", "disjoint=101"), ("blurry:level=-1", "level=-1")):
         with pytest.raises(UserError, match=word):
             build_recipe(spec)

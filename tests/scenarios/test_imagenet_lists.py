@@ -62,7 +62,7 @@ def test_imagenet1k_begins_with_classes_54_7_894(imagenet: Dataset) -> None:
     assert [len(part) for part in cut.classes] == [100] * 10
 
 
-def test_a_folder_of_the_wanted_classes_alone_gives_the_same_stream(imagenet: Dataset) -> None:
+def test_a_folder_of_the_listed_classes_alone_gives_the_same_stream(imagenet: Dataset) -> None:
     selected = build_recipe("imagenet100-u").select(imagenet)
     assert (
         build_recipe("imagenet100-u").select(dataset_of_classes(selected.classes)).classes
@@ -85,7 +85,9 @@ def test_missing_classes_are_counted_and_a_few_named() -> None:
     )
 
 
-def test_base_and_phases_are_one_large_experience_and_so_many_after_it(imagenet: Dataset) -> None:
+def test_base_and_phases_are_one_large_experience_and_equal_ones_after_it(
+    imagenet: Dataset,
+) -> None:
     for spec in ("imagenet100-u:base=50,phases=5", "imagenet100-u:phases=5,base=50"):
         _, cut = stream(spec, imagenet)
         assert [len(part) for part in cut.classes] == [50, 10, 10, 10, 10, 10]
@@ -131,7 +133,7 @@ def tiny(root: Path, classes: int) -> list[str]:
     return names
 
 
-def test_tiny_imagenet_is_read_where_its_archive_was_unpacked(tmp_path: Path) -> None:
+def test_tiny_imagenet_is_read_as_unpacked_from_its_archive(tmp_path: Path) -> None:
     names = tiny(tmp_path, 200)
     selected, cut = stream("tiny-imagenet", open_folder(tmp_path))
     assert selected.classes == names and [len(part) for part in cut.classes] == [20] * 10

@@ -29,7 +29,7 @@ def test_sizes_fall_from_the_largest_and_no_class_is_empty(
 
 
 @given(st.sampled_from(["shuffled", "ordered"]), st.integers(2, 8), st.integers(0, 2**32 - 1))
-def test_classes_have_the_sizes_and_no_image_is_there_twice(
+def test_classes_have_the_sizes_and_no_image_occurs_twice(
     order: str, classes: int, seed: int
 ) -> None:
     images = dataset(*[40] * classes)
@@ -45,7 +45,7 @@ def test_classes_have_the_sizes_and_no_image_is_there_twice(
     check_labels(scenario, images)
 
 
-def test_a_class_with_fewer_images_than_its_size_keeps_all_of_them() -> None:
+def test_a_class_with_fewer_images_than_its_size_uses_all_of_them() -> None:
     images = dataset(40, 3, 40)
     scenario = stream("long-tailed:ratio=2,order=ordered", images, StreamSettings(3))
     ids = torch.cat(scenario.train)
@@ -60,7 +60,7 @@ def test_sizes_and_images_follow_the_class_order_seed() -> None:
     assert torch.cat(first.train).tolist() != torch.cat(second.train).tolist()
 
 
-def test_what_cannot_be_is_refused() -> None:
+def test_invalid_options_are_refused() -> None:
     with pytest.raises(UserError, match=r"ratio=0\.01"):
         build_recipe("long-tailed:ratio=0.01")
     with pytest.raises(UserError, match="order"):

@@ -32,7 +32,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> RunData:
     st.integers(1, 9),
     st.integers(0, 2**32 - 1),
 )
-def test_every_image_is_in_one_experience_of_the_size_asked_for(
+def test_every_image_is_in_one_experience_of_the_requested_size(
     counts: list[int], size: int, seed: int
 ) -> None:
     images = dataset(*counts)
@@ -44,7 +44,7 @@ def test_every_image_is_in_one_experience_of_the_size_asked_for(
     check_labels(scenario, images)
 
 
-def test_the_groups_of_classes_follow_one_another_each_in_an_order_of_its_own() -> None:
+def test_groups_of_classes_follow_one_another_each_in_random_order() -> None:
     images = dataset(*[10] * 6)
     scenario = stream("online:size=7", images, StreamSettings(3))
     shown = scenario.labels(images.train.labels)[torch.cat(scenario.train)]
@@ -77,7 +77,7 @@ def test_more_than_one_pass_is_refused_where_fresh_images_are_trained_on(
 
 
 @pytest.mark.parametrize("strategy", ["er", "agem", "gdumb"])
-def test_an_interrupted_run_without_boundaries_ends_with_the_numbers_of_one_that_was_not(
+def test_an_interrupted_run_without_boundaries_has_the_numbers_of_an_uninterrupted_one(
     data: RunData, tmp_path: Path, strategy: str
 ) -> None:
     whole = run(data, tmp_path / "whole", strategy=strategy, **OPTIONS)
@@ -91,7 +91,7 @@ def test_an_interrupted_run_without_boundaries_ends_with_the_numbers_of_one_that
 
 
 @pytest.mark.parametrize("strategy", ["joint", "cumulative"])
-def test_what_is_tested_every_few_experiences_makes_a_report(
+def test_a_run_tested_every_few_experiences_has_a_report(
     data: RunData, tmp_path: Path, strategy: str
 ) -> None:
     ended = run(data, tmp_path / "runs" / "run", strategy=strategy, **OPTIONS)

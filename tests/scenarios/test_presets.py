@@ -27,12 +27,12 @@ def test_a_preset_fills_every_option_that_is_not_given() -> None:
     }
 
 
-def test_without_preset_nothing_of_it_is_taken() -> None:
+def test_without_the_option_no_preset_is_applied() -> None:
     (run,) = grid("--scenario", "imagenet100-u")
     assert (run.memory_mb, run.epochs, run.model) == (1.0, 10, "micro")
 
 
-def test_the_command_line_and_a_file_go_before_the_preset_in_any_order(tmp_path: Path) -> None:
+def test_the_command_line_and_a_file_override_the_preset_in_any_order(tmp_path: Path) -> None:
     path = tmp_path / "options.yaml"
     path.write_text("epochs: 3\nscenario: imagenet100-u\n")
     for words in (["--preset", "--memory-mb", "1"], ["--memory-mb", "1", "--preset"]):
@@ -40,7 +40,7 @@ def test_the_command_line_and_a_file_go_before_the_preset_in_any_order(tmp_path:
         assert (run.epochs, run.memory_mb, run.batch) == (3, 1.0, PRESET["batch"])
 
 
-def test_a_default_that_is_given_stands_too() -> None:
+def test_a_default_on_the_command_line_overrides_the_preset() -> None:
     assert {
         run.epochs for run in grid("--scenario", "imagenet100-u", "--preset", "--epochs", "10")
     } == {10}
@@ -64,7 +64,7 @@ def test_a_scenario_without_a_preset_refuses_it(monkeypatch: pytest.MonkeyPatch)
         (("--scenario", "imagenet100_u:base=50,phases=10"), (11, 50)),
     ],
 )
-def test_experiences_are_the_scenarios_own_unless_given(
+def test_the_number_of_experiences_is_the_scenarios_unless_given(
     arguments: tuple[str, ...], expected: tuple[int, int]
 ) -> None:
     (run,) = grid(*arguments)
@@ -77,13 +77,15 @@ def test_experiences_are_the_scenarios_own_unless_given(
 
 
 @pytest.mark.parametrize("scenario", ["class-incremental", "imagenet100-u:base=50,phases=5"])
-def test_what_a_run_wrote_back_means_the_same_run(scenario: str, tmp_path: Path) -> None:
+def test_the_configuration_that_a_run_writes_describes_the_same_run(
+    scenario: str, tmp_path: Path
+) -> None:
     (run,) = grid("--scenario", scenario)
     run_files.start_run(tmp_path / "run", run.plain(), {})
     assert grid("--config", str(tmp_path / "run/config.yaml")) == [run]
 
 
-def test_results_from_before_scenarios_had_numbers_of_their_own_still_count(tmp_path: Path) -> None:
+def test_older_configurations_without_holdout_options_are_still_read(tmp_path: Path) -> None:
     (run,) = grid("--strategy", "naive")
     older = {
         key: value

@@ -49,7 +49,7 @@ def randomness() -> tuple[Any, ...]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_its_stream_is_made_of_its_datasets_samples_and_of_the_classes_that_it_says(
+def test_its_stream_has_samples_of_the_dataset_and_of_the_listed_classes(
     name: str,
 ) -> None:
     data, scenario = stream(name)
@@ -68,7 +68,7 @@ def test_its_stream_is_made_of_its_datasets_samples_and_of_the_classes_that_it_s
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_same_options_give_the_same_stream_and_no_global_random_state_moves(name: str) -> None:
+def test_its_stream_is_reproducible_and_leaves_global_random_states_alone(name: str) -> None:
     before = randomness()
     _, one = stream(name)
     _, other = stream(name)
@@ -81,7 +81,7 @@ def test_the_same_options_give_the_same_stream_and_no_global_random_state_moves(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_it_says_what_it_is_and_where_from(name: str) -> None:
+def test_it_describes_itself_and_its_source(name: str) -> None:
     recipe = build_recipe(name)
     assert (
         recipe.name == name and recipe.stream and recipe.source and recipe.classes and recipe.images
@@ -90,20 +90,20 @@ def test_it_says_what_it_is_and_where_from(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_an_option_that_it_does_not_have_is_refused(name: str) -> None:
+def test_an_unknown_option_is_refused(name: str) -> None:
     with pytest.raises(UserError, match="no_such_option"):
         build_recipe(f"{name}:no_such_option=1")
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_options_of_its_own_come_with_values_and_keep_out_of_the_learners(name: str) -> None:
+def test_its_options_have_names_that_no_option_of_a_run_has(name: str) -> None:
     recipe = build_recipe(name)
     if recipe.Options is not NoOptions:
         assert not {field.name for field in fields(recipe.Options)} & set(option_names())
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if build_recipe(name).preset])
-def test_its_preset_is_made_of_a_runs_options_and_can_be_run(name: str) -> None:
+def test_its_preset_has_valid_options_of_a_run(name: str) -> None:
     assert set(preset_options(name)) <= set(option_names()) - {
         "scenario",
         "data_root",

@@ -32,7 +32,7 @@ def test_every_scenario_has_a_line_with_its_classes_experiences_images_and_sourc
     )
 
 
-def test_of_a_folder_the_images_are_counted_or_it_is_said_in_a_line_why_it_does_not_fit(
+def test_images_of_a_folder_are_counted_or_a_line_explains_why_it_does_not_fit(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], fractals: Path
 ) -> None:
     lines = listed(monkeypatch, capsys, "--data-root", str(fractals))
@@ -42,7 +42,7 @@ def test_of_a_folder_the_images_are_counted_or_it_is_said_in_a_line_why_it_does_
     assert "does not fit" in other and "1000 of the 1000" in other
 
 
-def test_a_folder_that_is_not_there_is_named(
+def test_a_missing_folder_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match="nowhere"):

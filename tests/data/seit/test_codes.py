@@ -14,7 +14,7 @@ SIX = st.lists(st.integers(0, LARGEST), min_size=6, max_size=6)
 
 
 @given(codes=SIX, images=st.integers(1, 5), height=st.sampled_from([1, 2, 3, 6]))
-def test_grids_become_the_bytes_that_the_format_says(
+def test_grids_are_written_in_the_bytes_of_the_format(
     codes: list[int], images: int, height: int
 ) -> None:
     tokens = (
@@ -27,7 +27,7 @@ def test_grids_become_the_bytes_that_the_format_says(
 
 
 @given(codes=CODES)
-def test_what_was_written_is_read(codes: list[int]) -> None:
+def test_codes_are_read_as_they_were_written(codes: list[int]) -> None:
     data = np.frombuffer(b"".join(map(spell, codes)), np.uint8)
     decoded = decode(data)
     assert decoded.codes.tolist() == codes
@@ -39,9 +39,7 @@ def test_what_was_written_is_read(codes: list[int]) -> None:
 
 @settings(max_examples=50)
 @given(codes=CODES, cut=st.integers(0, 130))
-def test_bytes_may_be_cut_anywhere_also_between_an_escape_and_its_rest(
-    codes: list[int], cut: int
-) -> None:
+def test_bytes_may_be_cut_anywhere_even_after_an_escape(codes: list[int], cut: int) -> None:
     data = np.frombuffer(b"".join(map(spell, codes)), np.uint8)
     first = decode(data[:cut])
     second = decode(data[cut:], first.escaped)
@@ -51,7 +49,7 @@ def test_bytes_may_be_cut_anywhere_also_between_an_escape_and_its_rest(
 @pytest.mark.parametrize(
     ("data", "escaped", "at"), [(b"\x01\xff\xff\x00", False, 2), (b"\xff\x00", True, 0)]
 )
-def test_an_escape_after_an_escape_is_named_with_its_place(
+def test_an_escape_after_an_escape_is_reported_with_its_position(
     data: bytes, escaped: bool, at: int
 ) -> None:
     with pytest.raises(TwoEscapes) as refused:
@@ -65,6 +63,6 @@ def test_larger_codes_have_several_escapes_for_the_comparison_of_sizes() -> None
     assert offsets.tolist() == [0, 11]
 
 
-def test_no_images_are_no_bytes() -> None:
+def test_no_images_give_no_bytes() -> None:
     data, offsets = to_bytes(torch.zeros(0, 1, 2, 2, dtype=torch.int16))
     assert len(data) == 0 and offsets.tolist() == [0]

@@ -34,7 +34,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_tokens_labels_codebook_and_synonyms_come_over(tmp_path: Path) -> None:
+def test_tokens_labels_codebook_and_synonyms_are_imported(tmp_path: Path) -> None:
     tokens = write_release(tmp_path / "release")
     file = open_token_file(converted(tmp_path / "release", tmp_path / "x.safetensors"))
     assert all(torch.equal(file.tokens[split], tokens[split]) for split in ("train", "val"))
@@ -64,7 +64,7 @@ def test_tokens_labels_codebook_and_synonyms_come_over(tmp_path: Path) -> None:
     dtype=st.sampled_from(["<i8", "<i4", "<u4", ">i8"]),
     block=st.integers(1, 40),
 )
-def test_the_format_comes_back_byte_for_byte_compressed_bytes_included(
+def test_an_exported_release_equals_the_imported_one_byte_for_byte(
     codes: int,
     height: int,
     width: int,
@@ -82,7 +82,9 @@ def test_the_format_comes_back_byte_for_byte_compressed_bytes_included(
     assert contents(folder / "a") == contents(folder / "b")
 
 
-def test_one_split_alone_and_labels_without_a_last_line_end_come_back_too(tmp_path: Path) -> None:
+def test_a_single_split_and_labels_without_a_last_line_end_are_exported_alike(
+    tmp_path: Path,
+) -> None:
     write_release(tmp_path / "a")
     for path in (tmp_path / "a").glob("*-train-*"):
         path.unlink()
@@ -94,7 +96,7 @@ def test_one_split_alone_and_labels_without_a_last_line_end_come_back_too(tmp_pa
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
-def test_what_is_laid_out_otherwise_is_read_and_said(tmp_path: Path) -> None:
+def test_files_in_another_layout_are_read_and_listed(tmp_path: Path) -> None:
     write_release(tmp_path / "a")
     labels = tmp_path / "a" / f"{NAME}-val-label.txt"
     table = tmp_path / "a" / "synonyms.json"
@@ -107,7 +109,7 @@ def test_what_is_laid_out_otherwise_is_read_and_said(tmp_path: Path) -> None:
     )
 
 
-def test_synonyms_of_unequal_number_come_back(tmp_path: Path) -> None:
+def test_synonyms_of_unequal_number_are_exported_alike(tmp_path: Path) -> None:
     write_release(tmp_path / "a", codes=3)
     (tmp_path / "a" / "synonyms.json").write_text(json.dumps({"0": [1, 2], "1": [], "2": [0]}))
     export_release(
@@ -236,7 +238,7 @@ def test_a_code_outside_the_codebook_is_named_with_its_image(tmp_path: Path) -> 
     assert not (tmp_path / "x.safetensors").exists()
 
 
-def test_a_pickled_tokenizer_is_refused_with_the_way_around_it(tmp_path: Path) -> None:
+def test_a_pickled_tokenizer_is_refused_with_a_remedy(tmp_path: Path) -> None:
     write_release(tmp_path / "release")
     torch.save(torch.nn.Linear(2, 2), tmp_path / "release" / "codebook.ckpt")
     with pytest.raises(UserError, match=r"pickled object.*not opened.*state_dict\(\)") as refused:
@@ -252,14 +254,14 @@ def test_a_state_dict_of_one_matrix_is_a_codebook_too(tmp_path: Path) -> None:
     assert torch.equal(read_release(tmp_path / "release").metadata.codebook[0], weight)
 
 
-def test_grids_that_are_no_squares_need_their_sides(tmp_path: Path) -> None:
+def test_grids_that_are_not_square_need_their_sides(tmp_path: Path) -> None:
     write_release(tmp_path / "release", grid=(2, 3))
     with pytest.raises(UserError, match="6 tokens, which are no square; give --grid H W"):
         read_release(tmp_path / "release")
     assert read_release(tmp_path / "release", (2, 3)).grid == (1, 2, 3)
 
 
-def test_a_folder_is_a_release_where_token_data_are_in_it(tmp_path: Path, fractals: Path) -> None:
+def test_a_folder_with_token_data_is_a_release(tmp_path: Path, fractals: Path) -> None:
     write_release(tmp_path / "release")
     assert (
         is_release(tmp_path / "release")
@@ -272,7 +274,7 @@ def test_a_folder_is_a_release_where_token_data_are_in_it(tmp_path: Path, fracta
         read_release(tmp_path / "absent")
 
 
-def test_what_the_format_cannot_hold_is_not_exported(tmp_path: Path) -> None:
+def test_tokens_that_the_format_cannot_represent_are_not_exported(tmp_path: Path) -> None:
     write_release(tmp_path / "release")
     file = open_token_file(converted(tmp_path / "release", tmp_path / "x.safetensors"))
     (tmp_path / "there").mkdir()

@@ -1,24 +1,16 @@
 """Class-incremental experiences partition the classes."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helpers.label_streams import dataset
 from seit_cl.core.errors import UserError
-from seit_cl.data.base import Dataset, Split
 from seit_cl.data.class_incremental import class_order, split_sizes
 from seit_cl.data.scenario import StreamSettings
 from seit_cl.data.scenario_recipe import build_recipe
-
-
-def dataset(classes: int) -> Dataset:
-    labels = torch.arange(classes).repeat_interleave(3)
-    split = Split([Path(str(i)) for i in range(len(labels))], labels)
-    return Dataset("test", Path("."), [f"c{i:03d}" for i in range(classes)], split, split)
 
 
 @given(st.integers(1, 120), st.integers(1, 20), st.integers(0, 60))
@@ -37,11 +29,13 @@ def test_sizes_add_up_to_the_classes_or_are_refused(
 
 
 def test_experiences_partition_samples_and_classes_when_they_do_not_divide_evenly() -> None:
-    scenario = build_recipe("class-incremental").cut(dataset(11), StreamSettings(4, 0, 1993, ()))
+    scenario = build_recipe("class-incremental").cut(
+        dataset(*[3] * 11), StreamSettings(4, 0, 1993, ())
+    )
     assert [len(c) for c in scenario.classes] == [3, 3, 3, 2]
     assert torch.cat(scenario.train).sort().values.tolist() == list(range(33))
     for ids, labels in zip(scenario.train, scenario.classes, strict=True):
-        assert set(scenario.labels(dataset(11).train.labels)[ids].tolist()) == set(labels)
+        assert set(scenario.labels(dataset(*[3] * 11).train.labels)[ids].tolist()) == set(labels)
 
 
 def test_the_default_order_of_100_classes_is_the_published_one_of_seed_1993() -> None:
@@ -58,16 +52,16 @@ def test_the_order_leaves_the_global_random_state_alone() -> None:
 def test_an_explicit_order_is_followed_and_checked() -> None:
     names = ("c002", "c000", "c001")
     assert build_recipe("class-incremental").cut(
-        dataset(3), StreamSettings(3, 0, 1993, names)
+        dataset(*[3] * 3), StreamSettings(3, 0, 1993, names)
     ).class_order == (2, 0, 1)
     with pytest.raises(UserError, match="c009"):
         build_recipe("class-incremental").cut(
-            dataset(3), StreamSettings(3, 0, 1993, ("c002", "c000", "c009"))
+            dataset(*[3] * 3), StreamSettings(3, 0, 1993, ("c002", "c000", "c009"))
         )
 
 
 def test_the_avalanche_benchmark_has_the_same_experiences() -> None:
-    data = dataset(7)
+    data = dataset(*[3] * 7)
     scenario = build_recipe("class-incremental").cut(data, StreamSettings(3, 0, 1993, ()))
     benchmark = scenario.benchmark(data)
     assert len(benchmark.train_stream) == 3
