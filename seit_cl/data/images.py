@@ -22,7 +22,9 @@ from seit_cl.data.base import Dataset
 # Exceptions that PIL raises for files that are not images or are damaged.
 BAD_IMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError)
 CHUNK = 1024  # images between two reports of progress
-SMALLEST, LARGEST, STEP = 32, 256, 8  # pixels
+SMALLEST = 32  # pixels, as the next two
+LARGEST = 256
+STEP = 8
 RESOLUTION_SAMPLE = 64  # files that `native_resolution` reads
 
 _limit_lock = threading.Lock()

@@ -29,13 +29,12 @@ def test_sizes_add_up_to_the_classes_or_are_refused(
 
 
 def test_experiences_partition_samples_and_classes_when_they_do_not_divide_evenly() -> None:
-    scenario = build_recipe("class-incremental").cut(
-        dataset(*[3] * 11), StreamSettings(4, 0, 1993, ())
-    )
+    data = dataset(*[3] * 11)
+    scenario = build_recipe("class-incremental").cut(data, StreamSettings(4, 0, 1993, ()))
     assert [len(c) for c in scenario.classes] == [3, 3, 3, 2]
     assert torch.cat(scenario.train).sort().values.tolist() == list(range(33))
     for ids, labels in zip(scenario.train, scenario.classes, strict=True):
-        assert set(scenario.labels(dataset(*[3] * 11).train.labels)[ids].tolist()) == set(labels)
+        assert set(scenario.labels(data.train.labels)[ids].tolist()) == set(labels)
 
 
 def test_the_default_order_of_100_classes_is_the_published_one_of_seed_1993() -> None:
