@@ -24,7 +24,7 @@ from seit_cl.data.images import load_images
 from seit_cl.reporting.markdown import page, publish, table, typed_command
 from seit_cl.tokenizers import DEFAULT_TOKENIZER, Tokenizer, open_tokenizer
 from seit_cl.tokenizers._encoding import check_resolution
-from seit_cl.tokenizers.commands.entropy import grids_of
+from seit_cl.tokenizers.training.entropy import encode_grids
 from seit_cl.tokenizers.training.images import find_images
 from studies.entropy_limit.coding import Coded, rivals
 from studies.entropy_limit.model import GridTransformer, Size
@@ -115,9 +115,9 @@ def tokens_of(options: Options, tokenizer: Tokenizer) -> dict[str, Tensor]:
     found = {
         "train": windows_of(tokenizer, train, side, options.windows, generator)
         if options.windows
-        else grids_of(tokenizer, train, side, mirrored=True),
-        "held": grids_of(tokenizer, held, side),
-        "test": grids_of(tokenizer, test, side),
+        else encode_grids(tokenizer, train, side, mirrored=True),
+        "held": encode_grids(tokenizer, held, side),
+        "test": encode_grids(tokenizer, test, side),
         "images": torch.tensor(len(train)),
     }
     with atomic_file(path) as file:

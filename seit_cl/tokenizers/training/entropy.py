@@ -1,7 +1,9 @@
-"""Fitting an EntropyModel to token grids: the network with its weights rounded as they will be stored, then the tables.
+"""Fit an EntropyModel to token grids: first the network, then the tables.
 
-The network is trained with the arithmetic that it will have, rounded forward and passed straight through backward (Bengio et
-al., 2013). Neighbours are grouped by what they tell its first layer (k-means); the scores of the tables are fitted by descent.
+The network is trained with the arithmetic that it will be used with: numbers are rounded in the
+forward pass, and gradients pass the rounding unchanged (Bengio et al., 2013). For the tables,
+neighbours are grouped by their terms in the network's first layer (k-means); the tables' scores are
+fitted by gradient descent.
 """
 
 from __future__ import annotations
@@ -9,42 +11,46 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import faiss
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seit_cl.data.images import load_images
 from seit_cl.formats.entropy.model import (
-    ACTIVATION_BITS,
     HIDDEN_SHIFT,
+    MAX_ACTIVATION,
     NEIGHBOURS,
     SCORE_BITS,
     TABLE_SHIFT,
     EntropyModel,
     neighbours_of,
 )
+from seit_cl.tokenizers.base import Tokenizer
 
-WEIGHT_BITS = 6  # weights and embeddings are in units of 2**-6, up to 127 of them
-MOST = (1 << ACTIVATION_BITS) - 1
-LARGEST = 127
-RARE = 1e-6  # probability of a code that was never seen
-Report = Callable[
-    [str, int, int, float], None
-]  # what is fitted, steps done, steps in all, mean bits a token
+WEIGHT_BITS = 6  # weights and embeddings are in units of 2**-6
+MAX_WEIGHT = 127  # in these units
+UNSEEN_PROBABILITY = 1e-6  # of a code that does not occur
+IMAGES_AT_ONCE = 256  # loaded and tokenized together
+
+# Called after every step with the name of the part, steps done, all steps, and mean bits per token.
+ProgressCallback = Callable[[str, int, int, float], None]
+Draw = Callable[[], tuple[Tensor, Tensor]]  # a batch: neighbours (B, 10) and tokens (B,)
 
 
 @dataclass(frozen=True)
-class Fit:
-    """How a model is fitted.
+class EntropyFitOptions:
+    """Options of fitting an EntropyModel.
 
     Args:
         steps: of the network, and of the tables after it.
-        batch: tokens a step.
-        learning_rate: peak of AdamW, falling to zero in a line.
-        width: units of both hidden layers M.
-        embedding: dimensions of a neighbour E.
-        groups: of neighbours T, the border's included.
+        batch: tokens per step.
+        learning_rate: peak of AdamW, falling linearly to zero.
+        width: units M of both hidden layers.
+        embedding: dimensions E of a neighbour.
+        groups: number of groups T of neighbours, one of them for the border.
         seed: of weights and batches.
     """
 
@@ -57,72 +63,77 @@ class Fit:
     seed: int = 0
 
 
-def whole(values: Tensor) -> Tensor:
-    """Rounded to whole numbers; the gradient passes."""
-    return values + (values.round() - values).detach()
+def encode_grids(
+    tokenizer: Tokenizer, paths: Sequence[Path], side: int, mirrored: bool = False
+) -> Tensor:
+    """Tokenize image files with a tokenizer of one code per position.
+
+    Args:
+        tokenizer: encodes the images.
+        paths: N image files.
+        side: of the images in pixels.
+        mirrored: encode mirror images too, after each batch of images.
+
+    Returns:
+        (N, H, W) int16, or (2 N, H, W).
+    """
+    grids = []
+    for start in range(0, len(paths), IMAGES_AT_ONCE):
+        images = load_images(list(paths[start : start + IMAGES_AT_ONCE]), side)
+        grids.append(tokenizer.encode(images))
+        if mirrored:
+            grids.append(tokenizer.encode(images.flip(3)))
+    return torch.cat(grids)[:, 0]
 
 
-def down(values: Tensor) -> Tensor:
-    """Rounded down; the gradient passes."""
-    return values + (values.floor() - values).detach()
+def fit_entropy(
+    tokenizer: str,
+    codes: int,
+    grids: Sequence[tuple[Tensor, float]],
+    options: EntropyFitOptions,
+    progress: ProgressCallback,
+) -> EntropyModel:
+    """Fit network and tables to grids of several sizes.
 
+    Args:
+        tokenizer: identity of the tokenizer that the grids are from.
+        codes: its codebook size K.
+        grids: (B, H, W) each, with its share of every batch.
+        options: of the fit.
+        progress: called after every step.
+    """
+    generator = torch.Generator().manual_seed(options.seed)
+    corpora = [(Corpus.of(grid, codes), share) for grid, share in grids]
+    log_frequencies = _log_frequencies(corpora, codes)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(options.seed)
+        network = Network(codes, options, log_frequencies)
 
-def weight(values: Tensor) -> Tensor:
-    """Stored weights, whole numbers -127..127, of the trained ones."""
-    return whole(values * (1 << WEIGHT_BITS)).clamp(-LARGEST, LARGEST)
+    def draw() -> tuple[Tensor, Tensor]:
+        parts = []
+        for corpus, share in corpora:
+            parts.append(corpus.draw(math.ceil(share * options.batch), generator))
+        neighbours, tokens = zip(*parts, strict=True)
+        return torch.cat(neighbours), torch.cat(tokens)
 
+    def network_loss(neighbours: Tensor, tokens: Tensor) -> Tensor:
+        return mean_bits(network(neighbours), tokens)
 
-class Network(nn.Module):
-    """The network of an EntropyModel while it is trained: every number that it computes is the one that will be computed."""
-
-    def __init__(self, codes: int, fit: Fit, first_scores: Tensor) -> None:
-        super().__init__()
-        self.embedding = nn.Embedding(codes + 1, fit.embedding)
-        self.first = nn.Linear(len(NEIGHBOURS) * fit.embedding, fit.width)
-        self.second = nn.Linear(fit.width, fit.width)
-        self.last = nn.Linear(fit.width, codes)
-        nn.init.normal_(self.embedding.weight, std=0.3)
-        self.last.bias.data = first_scores.clone()
-
-    def stored(self) -> dict[str, Tensor]:
-        """Weights and biases as whole numbers, in float32."""
-        # Sums of products of activations (2**-6) and weights (2**-6) are in units of 2**-12; scores are read in 2**-11.
-        unit = 1 << 2 * WEIGHT_BITS
-        return {
-            "embedding": weight(self.embedding.weight),
-            "first": weight(self.first.weight),
-            "second": weight(self.second.weight),
-            "last": weight(self.last.weight),
-            "first_bias": whole(self.first.bias * unit),
-            "second_bias": whole(self.second.bias * unit),
-            "last_bias": whole(self.last.bias * (1 << SCORE_BITS)),
-        }
-
-    def forward(self, neighbours: Tensor) -> Tensor:
-        """Scores (B, K), whole numbers, after neighbours (B, 10)."""
-        w = self.stored()
-        hidden = _squash(
-            F.linear(
-                F.embedding(neighbours, w["embedding"]).flatten(1), w["first"], w["first_bias"]
-            )
-        )
-        hidden = (hidden + _squash(F.linear(hidden, w["second"], w["second_bias"]))).clamp_max(MOST)
-        return F.linear(hidden, w["last"], w["last_bias"])
-
-
-def _squash(sums: Tensor) -> Tensor:
-    return down(sums / (1 << HIDDEN_SHIFT)).clamp(0, MOST)
-
-
-def bits(scores: Tensor, tokens: Tensor) -> Tensor:
-    """Mean bits a token of tokens (B,) under scores (B, K), with the coder's power of two: linear between whole exponents."""
-    exponent = scores / (1 << SCORE_BITS)
-    exponent = exponent - exponent.detach().amax(1, keepdim=True)
-    low = exponent.detach().floor()
-    weights = (1 + exponent - low) * torch.exp2(low)
-    return (
-        weights.sum(1).log2() - weights.gather(1, tokens[:, None])[:, 0].clamp_min(2.0**-30).log2()
-    ).mean()
+    _descend(
+        "network",
+        list(network.parameters()),
+        network_loss,
+        draw,
+        options.steps,
+        options.learning_rate,
+        progress,
+    )
+    stored = {name: tensor.detach() for name, tensor in network.stored().items()}
+    tables = _fit_tables(stored, log_frequencies, options, draw, progress)
+    integers = {}
+    for name, tensor in stored.items():
+        integers[name] = tensor.to(torch.int32 if "bias" in name else torch.int8)
+    return EntropyModel(tokenizer, **tables, **integers)
 
 
 @dataclass(frozen=True)
@@ -130,7 +141,8 @@ class Corpus:
     """Tokens with their neighbours.
 
     Args:
-        neighbours: (N, 10) int16; tokens: (N,) int16.
+        neighbours: (N, 10) int16.
+        tokens: (N,) int16.
     """
 
     neighbours: Tensor
@@ -138,75 +150,115 @@ class Corpus:
 
     @staticmethod
     def of(grids: Tensor, codes: int) -> Corpus:
-        """The tokens of grids (B, H, W)."""
+        """Tokens of grids (B, H, W)."""
         return Corpus(neighbours_of(grids, codes).flatten(0, 2).short(), grids.flatten().short())
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Neighbours (count, 10) and tokens (count,), int64."""
+        """Draw neighbours (count, 10) and tokens (count,), int64."""
         chosen = torch.randint(len(self.tokens), (count,), generator=generator)
         return self.neighbours[chosen].long(), self.tokens[chosen].long()
 
 
-def fit_entropy(
-    tokenizer: str, codes: int, grids: Sequence[tuple[Tensor, float]], fit: Fit, progress: Report
-) -> EntropyModel:
-    """Fit both models to grids of several sizes.
+def _log_frequencies(corpora: Sequence[tuple[Corpus, float]], codes: int) -> Tensor:
+    """Binary logarithms (K,) of the codes' frequencies, by the corpora's shares."""
+    parts = []
+    for corpus, share in corpora:
+        counts = torch.bincount(corpus.tokens.long(), minlength=codes)
+        parts.append(share * counts / len(corpus.tokens))
+    frequencies = torch.stack(parts).sum(0)
+    return (frequencies / frequencies.sum() + UNSEEN_PROBABILITY).log2()
+
+
+class Network(nn.Module):
+    """Network of an EntropyModel in training, which computes the numbers of the stored one.
 
     Args:
-        tokenizer: identity of the tokenizer that the grids are from.
-        codes: its codebook size K.
-        grids: (B, H, W) each, with its share of every batch.
-        fit: how.
-        progress: called after every step.
+        codes: codebook size K.
+        options: width and embedding.
+        first_scores: (K,), the first scores of all codes.
     """
-    generator = torch.Generator().manual_seed(fit.seed)
-    corpora = [(Corpus.of(grid, codes), share) for grid, share in grids]
-    seen = torch.stack(
-        [
-            share * torch.bincount(c.tokens.long(), minlength=codes) / len(c.tokens)
-            for c, share in corpora
-        ]
-    ).sum(0)
-    alone = (seen / seen.sum() + RARE).log2()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(fit.seed)
-        network = Network(codes, fit, alone)
 
-    def draw() -> tuple[Tensor, Tensor]:
-        parts = [corpus.draw(math.ceil(share * fit.batch), generator) for corpus, share in corpora]
-        return torch.cat([near for near, _ in parts]), torch.cat([tokens for _, tokens in parts])
+    def __init__(self, codes: int, options: EntropyFitOptions, first_scores: Tensor) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(codes + 1, options.embedding)
+        self.first = nn.Linear(len(NEIGHBOURS) * options.embedding, options.width)
+        self.second = nn.Linear(options.width, options.width)
+        self.last = nn.Linear(options.width, codes)
+        nn.init.normal_(self.embedding.weight, std=0.3)
+        self.last.bias.data = first_scores.clone()
 
-    def lossless(near: Tensor, tokens: Tensor) -> Tensor:
-        return bits(network(near), tokens)
+    def stored(self) -> dict[str, Tensor]:
+        """Weights and biases as integers, in float32."""
+        # Sums of products of activations and weights, 2**-6 each, are in units of 2**-12; scores
+        # are in units of 2**-11.
+        unit = 1 << 2 * WEIGHT_BITS
+        return {
+            "embedding": _stored_weights(self.embedding.weight),
+            "first": _stored_weights(self.first.weight),
+            "second": _stored_weights(self.second.weight),
+            "last": _stored_weights(self.last.weight),
+            "first_bias": _rounded(self.first.bias * unit),
+            "second_bias": _rounded(self.second.bias * unit),
+            "last_bias": _rounded(self.last.bias * (1 << SCORE_BITS)),
+        }
 
-    descend(
-        "network",
-        list(network.parameters()),
-        lossless,
-        draw,
-        fit.steps,
-        fit.learning_rate,
-        progress,
-    )
-    stored = {name: tensor.detach() for name, tensor in network.stored().items()}
-    tables = fit_tables(stored, alone, fit, draw, progress)
-    small = {
-        name: tensor.to(torch.int32 if "bias" in name else torch.int8)
-        for name, tensor in stored.items()
-    }
-    return EntropyModel(tokenizer, **tables, **small)
+    def forward(self, neighbours: Tensor) -> Tensor:
+        """Scores (B, K), integers in float32, after neighbours (B, 10)."""
+        stored = self.stored()
+        embedded = F.embedding(neighbours, stored["embedding"]).flatten(1)
+        hidden = _activation(F.linear(embedded, stored["first"], stored["first_bias"]))
+        residual = _activation(F.linear(hidden, stored["second"], stored["second_bias"]))
+        hidden = (hidden + residual).clamp_max(MAX_ACTIVATION)
+        return F.linear(hidden, stored["last"], stored["last_bias"])
 
 
-def descend(
+def _rounded(values: Tensor) -> Tensor:
+    """Round to integers; the gradient passes unchanged."""
+    return values + (values.round() - values).detach()
+
+
+def _rounded_down(values: Tensor) -> Tensor:
+    """Round down; the gradient passes unchanged."""
+    return values + (values.floor() - values).detach()
+
+
+def _stored_weights(values: Tensor) -> Tensor:
+    """Trained weights as they are stored, integers -127..127."""
+    return _rounded(values * (1 << WEIGHT_BITS)).clamp(-MAX_WEIGHT, MAX_WEIGHT)
+
+
+def _activation(sums: Tensor) -> Tensor:
+    """Activations of sums of products, integers 0..255."""
+    return _rounded_down(sums / (1 << HIDDEN_SHIFT)).clamp(0, MAX_ACTIVATION)
+
+
+def mean_bits(scores: Tensor, tokens: Tensor) -> Tensor:
+    """Mean bits per token under scores, with the coder's power of two.
+
+    The power is linear between whole exponents.
+
+    Args:
+        scores: (B, K), in units of 2**-SCORE_BITS.
+        tokens: (B,) int64.
+    """
+    exponent = scores / (1 << SCORE_BITS)
+    exponent = exponent - exponent.detach().amax(1, keepdim=True)
+    whole = exponent.detach().floor()
+    weights = (1 + exponent - whole) * torch.exp2(whole)
+    own_weights = weights.gather(1, tokens[:, None])[:, 0].clamp_min(2.0**-30)
+    return (weights.sum(1).log2() - own_weights.log2()).mean()
+
+
+def _descend(
     name: str,
     parameters: list[Tensor],
     loss_of: Callable[[Tensor, Tensor], Tensor],
-    draw: Callable[[], tuple[Tensor, Tensor]],
+    draw: Draw,
     steps: int,
     rate: float,
-    progress: Report,
+    progress: ProgressCallback,
 ) -> None:
-    """Lower a loss of neighbours and tokens by AdamW, its rate falling to zero in a line."""
+    """Minimise a loss of neighbours and tokens with AdamW, whose rate falls linearly to zero."""
     optimizer = torch.optim.AdamW(parameters, lr=rate, weight_decay=0.0)
     mean = math.nan
     for step in range(steps):
@@ -221,49 +273,76 @@ def descend(
         progress(name, step + 1, steps, mean)
 
 
-def fit_tables(
+def _fit_tables(
     stored: dict[str, Tensor],
-    alone: Tensor,
-    fit: Fit,
-    draw: Callable[[], tuple[Tensor, Tensor]],
-    progress: Report,
+    log_frequencies: Tensor,
+    options: EntropyFitOptions,
+    draw: Draw,
+    progress: ProgressCallback,
 ) -> dict[str, Tensor]:
-    """Groups of left and upper neighbours and the scores after them, as an EntropyModel has them.
+    """Fit the tables of an EntropyModel.
 
     Args:
-        stored: the network's whole numbers; alone: (K,) binary logarithms of the codes' frequencies.
+        stored: the network's weights as integers.
+        log_frequencies: (K,), binary logarithms.
+        options: of the fit.
+        draw: a batch.
+        progress: called after every step.
+
+    Returns:
+        left_groups, upper_groups, left and upper.
     """
-    size = stored["embedding"].shape[1]
-    said = [
-        stored["embedding"] @ stored["first"][:, i * size : (i + 1) * size].T for i in range(2)
-    ]  # left, then upper
-    groups = [group(values[:-1], fit.groups - 1, fit.seed) for values in said]
-    half = (alone / 2)[None].repeat(fit.groups, 1)
-    scores = [half.clone().requires_grad_(), half.clone().requires_grad_()]
+    # The left neighbour is the first of NEIGHBOURS, the upper one the second.
+    left_groups = _group_neighbours(stored, 0, options)
+    upper_groups = _group_neighbours(stored, 1, options)
+    half = (log_frequencies / 2)[None].repeat(options.groups, 1)
+    left = half.clone().requires_grad_()
+    upper = half.clone().requires_grad_()
     unit = 1 << SCORE_BITS - TABLE_SHIFT
 
-    def loss(near: Tensor, tokens: Tensor) -> Tensor:
-        rounded = [whole(table * unit).clamp(-LARGEST - 1, LARGEST) for table in scores]
-        left, upper = (
-            table[which[near[:, i]]]
-            for i, (table, which) in enumerate(zip(rounded, groups, strict=True))
-        )
-        return bits((left + upper) * (1 << TABLE_SHIFT), tokens)
+    def tables_loss(neighbours: Tensor, tokens: Tensor) -> Tensor:
+        left_scores = _rounded(left * unit).clamp(-MAX_WEIGHT - 1, MAX_WEIGHT)
+        upper_scores = _rounded(upper * unit).clamp(-MAX_WEIGHT - 1, MAX_WEIGHT)
+        from_left = left_scores[left_groups[neighbours[:, 0]]]
+        from_upper = upper_scores[upper_groups[neighbours[:, 1]]]
+        return mean_bits((from_left + from_upper) * (1 << TABLE_SHIFT), tokens)
 
-    descend("tables", scores, loss, draw, fit.steps, 10 * fit.learning_rate, progress)
-    kept = [
-        (table.detach() * unit).round().clamp(-LARGEST - 1, LARGEST).to(torch.int8)
-        for table in scores
-    ]
-    return dict(
-        zip(("left_groups", "upper_groups", "left", "upper"), (*groups, *kept), strict=True)
-    )
+    rate = 10 * options.learning_rate
+    _descend("tables", [left, upper], tables_loss, draw, options.steps, rate, progress)
+    return {
+        "left_groups": left_groups,
+        "upper_groups": upper_groups,
+        "left": _stored_scores(left, unit),
+        "upper": _stored_scores(upper, unit),
+    }
 
 
-def group(values: Tensor, count: int, seed: int) -> Tensor:
-    """Groups (K + 1,) int64 of values (K, M) by k-means; the border has the last one to itself."""
+def _stored_scores(table: Tensor, unit: int) -> Tensor:
+    """Scores of a table (T, K) as they are stored, int8."""
+    scores = (table.detach() * unit).round()
+    return scores.clamp(-MAX_WEIGHT - 1, MAX_WEIGHT).to(torch.int8)
+
+
+def _group_neighbours(stored: dict[str, Tensor], index: int, options: EntropyFitOptions) -> Tensor:
+    """Group codes by their terms in the network's first layer as neighbour number `index`.
+
+    Returns:
+        Groups (K + 1,) int64; the border has the last one to itself.
+    """
+    size = stored["embedding"].shape[1]
+    weights = stored["first"][:, index * size : (index + 1) * size]
+    terms = (stored["embedding"] @ weights.T)[:-1]
+    groups = cluster(terms, options.groups - 1, options.seed)
+    return torch.cat([groups, torch.tensor([options.groups - 1])])
+
+
+def cluster(values: Tensor, count: int, seed: int) -> Tensor:
+    """Cluster values (K, M) by k-means.
+
+    Returns:
+        Clusters (K,) int64, 0..count-1.
+    """
     points = values.float().contiguous().numpy()
     means = faiss.Kmeans(points.shape[1], count, niter=50, seed=seed + 1, min_points_per_centroid=1)
     means.train(points)
-    found = torch.from_numpy(means.index.search(points, 1)[1][:, 0])
-    return torch.cat([found, torch.tensor([count])])
+    return torch.from_numpy(means.index.search(points, 1)[1][:, 0])

@@ -1,4 +1,4 @@
-"""`python -m seit_cl.tokenize entropy`: a file that coders read, measured on images held out, or one line that says why not."""
+"""`python -m seit_cl.tokenize entropy`: writes a model, measures it, and names bad options."""
 
 import sys
 from pathlib import Path
@@ -25,14 +25,13 @@ def test_the_file_is_of_the_tokenizer_and_measured_on_val(
     out = tmp_path / "m.safetensors"
     folders = ["--data-root", str(fractals), "--photos", str(fractals / "train"), "--sizes", "96"]
     call(monkeypatch, *folders, "--out", str(out), "--steps", "30")
-    model, said = load_entropy(out), capsys.readouterr().out
+    model = load_entropy(out)
+    printed = capsys.readouterr().out
     assert model.tokenizer == bundled().identity and model.codes == 1024
-    assert (
-        "fitting to 28,160 tokens" in said
-    )  # 80 images of 8 x 8, and of 12 x 12 with their mirror images
-    assert (
-        "bytes a record of 30 val images at 64 px: table" in said and "network: step 30 of 30" in said
-    )
+    # 80 images of 8 x 8 tokens, and of 12 x 12 with their mirror images.
+    assert "fitting to 28,160 tokens" in printed
+    assert "network: step 30 of 30" in printed
+    assert "bytes per record of 30 val images at 64 px: table" in printed
 
 
 @pytest.mark.parametrize(

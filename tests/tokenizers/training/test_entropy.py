@@ -1,4 +1,4 @@
-"""Fitting: what neighbours tell is learnt, by both models, and stored as it was learnt."""
+"""Fitting an entropy model: both parts learn from neighbours and are stored as they were fitted."""
 
 import math
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from seit_cl.formats.entropy.grids import CODERS
 from seit_cl.formats.entropy.model import EntropyModel
-from seit_cl.tokenizers.training.entropy import Fit, fit_entropy
+from seit_cl.tokenizers.training.entropy import EntropyFitOptions, fit_entropy
 
 CODES = 32
 
@@ -23,12 +23,11 @@ def grids(count: int, seed: int) -> Tensor:
 
 
 def fitted(seed: int = 0) -> EntropyModel:
-    fit = Fit(
+    options = EntropyFitOptions(
         steps=300, batch=512, learning_rate=1e-2, width=32, embedding=8, groups=CODES + 1, seed=seed
     )
-    return fit_entropy(
-        "made up", CODES, [(grids(200, 0), 0.5), (grids(100, 1), 0.5)], fit, lambda *_: None
-    )
+    shares = [(grids(200, 0), 0.5), (grids(100, 1), 0.5)]
+    return fit_entropy("made up", CODES, shares, options, lambda *_: None)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +36,7 @@ def model() -> EntropyModel:
 
 
 @pytest.mark.parametrize("name", sorted(CODERS))
-def test_coders_save_what_the_neighbours_tell(model: EntropyModel, name: str) -> None:
+def test_records_are_short_where_neighbours_predict_tokens(model: EntropyModel, name: str) -> None:
     fresh = grids(300, 2)
     coder = CODERS[name](model, 6, 6)
     records = coder.encode(fresh)
@@ -47,12 +46,10 @@ def test_coders_save_what_the_neighbours_tell(model: EntropyModel, name: str) ->
 
 def test_the_same_seed_fits_the_same_model(model: EntropyModel) -> None:
     state = torch.get_rng_state()
-    again, other = fitted(), fitted(seed=1)
-    assert (
-        torch.equal(again.last, model.last)
-        and torch.equal(again.left, model.left)
-        and not torch.equal(other.last, model.last)
-    )
+    again = fitted()
+    other = fitted(seed=1)
+    assert torch.equal(again.last, model.last) and torch.equal(again.left, model.left)
+    assert not torch.equal(other.last, model.last)
     assert torch.equal(torch.get_rng_state(), state)
 
 
