@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import torch
 from avalanche.training.storage_policy import ExemplarsBuffer
-from numpy.typing import NDArray
 from torch import Tensor
 
 from seit_cl.core.errors import UserError
 from seit_cl.data.samples import Samples
 from seit_cl.formats import ExemplarFormat, FormatContext, build_format
+from seit_cl.formats._records import Records
 from seit_cl.formats.base import FittedFormat
 from seit_cl.formats.entropy.model import EntropyModel
 from seit_cl.memory.avalanche import DatasetSource, snapshot
@@ -193,29 +193,17 @@ class ByteBudgetBuffer(ExemplarsBuffer):
             raise ValueError(
                 f"labels {min(labels)}..{max(labels)} of {self.context.classes} classes"
             )
-        extras = extras or {}
-        if set(extras) != set(self.exemplar_fields):
-            raise ValueError(
-                f"extras {sorted(extras)}, but the memory stores {sorted(self.exemplar_fields)}"
-            )
-        fields = field_arrays(extras, self.exemplar_fields, len(samples))
+        fields = field_arrays(extras or {}, self.exemplar_fields, len(samples), complete=True)
         if not labels:
             return
-        if isinstance(self.fmt, FittedFormat) and self.fmt.unfitted:
-            raise ValueError(f"{self.fmt.spec} has to be fitted before the first offer")
-        records = self.fmt.encode(samples)
-        lengths = records.lengths.tolist()
-        if self.fmt.fixed_length is not None and set(lengths) != {self.fmt.fixed_length}:
-            raise ValueError(
-                f"{self.fmt.spec}: records differ from the fixed length {self.fmt.fixed_length}"
-            )
+        records = self._encode(samples)
         self._accounting.require(self.budget_bytes)
         self._invalidate()
         data = records.data.cpu().numpy()
         capacity = self._capacity()
         self.selection.shrink(capacity)  # side_info may have grown
         self.selection.begin(len(labels))
-        rows = zip(labels, records.offsets.tolist(), lengths, strict=True)
+        rows = zip(labels, records.offsets.tolist(), records.lengths.tolist(), strict=True)
         for index, (label, start, length) in enumerate(rows):
             cost = self._accounting.exemplar_bytes(length)
             if self.selection.admit(label, cost, capacity):
@@ -340,29 +328,36 @@ class ByteBudgetBuffer(ExemplarsBuffer):
                 transform,
                 device,
             )
-            memory._restore(header, np.frombuffer(rest, np.uint8))
+            exemplars = read_exemplars(
+                np.frombuffer(rest, np.uint8),
+                header.count,
+                context.classes,
+                memory.exemplar_fields,
+                fmt.fixed_length,
+            )
+            memory._store.fill(exemplars, memory._accounting.exemplar_bytes)
+            memory.selection.restore(header.offered, header.skipped, header.full, header.counters)
         except (ValueError, IndexError, struct.error) as error:
             raise UserError(
                 f"{path}: the memory file is inconsistent ({error}); write it again"
             ) from None
         return memory
 
-    def _restore(self, header: FileHeader, data: NDArray[np.uint8]) -> None:
-        """Fill an empty memory with a file's exemplars and the state of its policy.
+    def _encode(self, samples: Samples) -> Records:
+        """Encode samples (B,), at least one.
 
         Raises:
-            ValueError: the data is of another size than the header says.
+            ValueError: a format that is not fitted yet, or records of other than the fixed length.
         """
-        classes, fixed_length = self.context.classes, self.fmt.fixed_length
-        exemplars = read_exemplars(data, header.count, classes, self.exemplar_fields, fixed_length)
-        start = 0
-        rows = zip(exemplars.labels.tolist(), exemplars.lengths.tolist(), strict=True)
-        for index, (label, length) in enumerate(rows):
-            record = exemplars.payload[start : start + length]
-            values = {name: array[index] for name, array in exemplars.fields.items()}
-            self._store.append(record, label, self._accounting.exemplar_bytes(length), values)
-            start += length
-        self.selection.restore(header.offered, header.skipped, header.full, header.counters)
+        if isinstance(self.fmt, FittedFormat) and self.fmt.unfitted:
+            raise ValueError(f"{self.fmt.spec} has to be fitted before the first offer")
+        records = self.fmt.encode(samples)
+        fixed_length = self.fmt.fixed_length
+        if fixed_length is not None and set(records.lengths.tolist()) != {fixed_length}:
+            raise ValueError(
+                f"{self.fmt.spec}: records differ from the fixed length {fixed_length}"
+            )
+        return records
 
     def _header(self) -> FileHeader:
         """Return the file's header for the present state."""

@@ -74,7 +74,10 @@ def read_fields(text: str) -> dict[str, TensorSpec]:
 
 
 def field_arrays(
-    extras: Mapping[str, Tensor], fields: Mapping[str, TensorSpec], count: int
+    extras: Mapping[str, Tensor],
+    fields: Mapping[str, TensorSpec],
+    count: int,
+    complete: bool = False,
 ) -> dict[str, NDArray[np.generic]]:
     """Convert values of fields to arrays of the fields' dtypes.
 
@@ -82,14 +85,15 @@ def field_arrays(
         extras: values (B, *shape) by field.
         fields: the specs.
         count: number of exemplars B.
+        complete: True if every field needs values.
 
     Raises:
-        ValueError: values of an unknown field or of another shape.
+        ValueError: an unknown field, values of another shape, or a missing field if `complete`.
     """
+    if set(extras) - set(fields) or (complete and set(fields) - set(extras)):
+        raise ValueError(f"extras {sorted(extras)}, but the memory stores {sorted(fields)}")
     arrays: dict[str, NDArray[np.generic]] = {}
     for name, values in extras.items():
-        if name not in fields:
-            raise ValueError(f"extra {name!r}, but the memory stores {sorted(fields)}")
         expected = (count, *fields[name].shape)
         if tuple(values.shape) != expected:
             raise ValueError(f"extra {name!r} has shape {tuple(values.shape)}, not {expected}")

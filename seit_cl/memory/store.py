@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -71,6 +71,24 @@ class ExemplarStore:
         slot = self.arena.append(record, label, cost)
         for name, value in fields.items():
             self.slots.set(slot, self._columns[name], value)
+
+    def fill(self, exemplars: FileExemplars, cost: Callable[[int], int]) -> None:
+        """Store the exemplars of a file.
+
+        Args:
+            exemplars: those of the file.
+            cost: maps the length of a record to the bytes of its exemplar in the file.
+
+        Raises:
+            ValueError: the records exceed the capacity.
+        """
+        start = 0
+        rows = zip(exemplars.labels.tolist(), exemplars.lengths.tolist(), strict=True)
+        for index, (label, length) in enumerate(rows):
+            record = exemplars.payload[start : start + length]
+            values = {name: array[index] for name, array in exemplars.fields.items()}
+            self.append(record, label, cost(length), values)
+            start += length
 
     def read(self, ids: Tensor) -> Exemplars:
         """Return the exemplars of ids (B,), on the CPU."""

@@ -33,5 +33,12 @@ def test_values_take_the_dtype_of_their_field():
 
 
 def test_values_of_an_unknown_field_are_refused():
-    with pytest.raises(ValueError, match="'depth', but the memory stores"):
+    with pytest.raises(ValueError, match=r"'depth'\], but the memory stores"):
         field_arrays({"depth": torch.ones(3)}, FIELDS, 3)
+
+
+def test_fields_may_be_missing_unless_all_are_required():
+    values = {"logits": torch.ones(3, 5)}
+    assert set(field_arrays(values, FIELDS, 3)) == {"logits"}
+    with pytest.raises(ValueError, match="'step'"):
+        field_arrays(values, FIELDS, 3, complete=True)

@@ -13,7 +13,8 @@ def draws(words: RandomWords, count: int) -> list[int]:
 
 
 def test_the_words_of_a_sample_do_not_depend_on_the_batches():
-    whole, pieces = RandomWords(7), RandomWords(7)
+    whole = RandomWords(7)
+    pieces = RandomWords(7)
     whole.prepare(0, 6)
     for sample in range(1, 7):
         if sample % 2:
@@ -24,7 +25,8 @@ def test_the_words_of_a_sample_do_not_depend_on_the_batches():
 
 
 def test_samples_seeds_and_shrinking_have_words_of_their_own():
-    words, other = RandomWords(7), RandomWords(8)
+    words = RandomWords(7)
+    other = RandomWords(8)
     words.prepare(0, 2)
     other.prepare(0, 2)
     seen = []
