@@ -1,11 +1,12 @@
-"""Short runs on the CPU whose results must never change, and the command that records their digests.
+"""Short runs on the CPU whose results must never change, and a command that records their digests.
 
-    OMP_NUM_THREADS=1 python tests/golden/golden_runs.py            compare this tree with digests.json
-    OMP_NUM_THREADS=1 python tests/golden/golden_runs.py --record   write this machine's digests into it
+    python tests/golden/golden_runs.py            compare the results with digests.json
+    python tests/golden/golden_runs.py --record   write this machine's digests to digests.json
 
-A digest is the SHA-256 of a run's accuracy.csv without its header line (columns may be renamed, rows may not change) and
-of its memory.bin. Floating-point sums depend on torch and on the processor, so digests.json keeps one table for each of
-these; another torch or processor has none until it is recorded from a tree that is known to be good.
+The digests of a run are the SHA-256 of its accuracy.csv without the header line (columns may be
+renamed, rows may not change) and of its memory.bin. Floating-point sums depend on the version of
+torch and on the processor, so digests.json has one table for each of them. Record a new table only
+from a commit whose results are known to be right.
 """
 
 from __future__ import annotations
@@ -26,22 +27,9 @@ import torch
 from seit_cl.data.fractals import write_fractals
 
 DIGESTS = Path(__file__).with_name("digests.json")
-COMMON = [
-    "--device",
-    "cpu",
-    "--precision",
-    "fp32",
-    "--experiences",
-    "2",
-    "--epochs",
-    "2",
-    "--batch",
-    "16",
-    "--replay-batch",
-    "8",
-    "--seed",
-    "3",
-]
+COMMON = (
+    "--device cpu --precision fp32 --seed 3 --experiences 2 --epochs 2 --batch 16 --replay-batch 8"
+)
 STRATEGIES = [
     "er",
     "er_ace",
@@ -75,119 +63,42 @@ IMAGE_FORMATS = [
     "avif",
     "jxl",
 ]
-GROUPS: dict[str, list[str]] = {
-    "strategies": ["--memory-mb", "0.003", "--strategy", *STRATEGIES],
-    "head": [
-        "--memory-mb",
-        "0.003",
-        "--strategy",
-        "er",
-        "derpp",
-        "icarl",
-        "--head",
-        "fixed",
-        "--cutmix-p",
-        "0",
-    ],
-    "augmented": [
-        "--memory-mb",
-        "0.003",
-        "--strategy",
-        "er",
-        "--cutmix-p",
-        "1",
-        "--cutmix-alpha",
-        "0.5",
-        "--noise-p",
-        "1",
-        "--flip-p",
-        "1",
-        "--synonym-p",
-        "0.5",
-        "--swap-p",
-        "0.5",
-    ],
-    "token formats": ["--memory-mb", "0.0045", "--format", *TOKEN_FORMATS],
-    "image formats": ["--memory-mb", "0.03", "--format", *IMAGE_FORMATS],
-    "pixel learner": [
-        "--memory-mb",
-        "0.03",
-        "--learner",
-        "pixels",
-        "--format",
-        "jpeg",
-        "raw",
-        "--strategy",
-        "er",
-        "derpp",
-        "gdumb",
-    ],
-    "class-balanced-count": [
-        "--memory-mb",
-        "0.03",
-        "--format",
-        "jpeg",
-        "--policy",
-        "class-balanced-count",
-    ],
-    "reservoir": ["--memory-mb", "0.03", "--format", "tokens", "jpeg", "--policy", "reservoir"],
-    "herding": ["--memory-mb", "0.002", "--format", "tokens", "--policy", "herding"],
-    "online": [
-        "--memory-mb",
-        "0.002",
-        "--scenario",
-        "online:size=20",
-        "--epochs",
-        "1",
-        "--strategy",
-        "er",
-        "agem",
-        "--eval-every",
-        "2",
-    ],
-    "blurry": [
-        "--memory-mb",
-        "0.002",
-        "--scenario",
-        "blurry",
-        "--epochs",
-        "1",
-        "--strategy",
-        "er",
-        "er_ace",
-    ],
-    "long-tailed": ["--memory-mb", "0.002", "--scenario", "long-tailed:ratio=4"],
-    "domains": [
-        "--memory-mb",
-        "0.002",
-        "--scenario",
-        "domain-incremental:corruptions=gaussian_noise+contrast",
-        "--experiences",
-        "0",
-        "--strategy",
-        "er",
-        "joint",
-    ],
-    "levels": [
-        "--memory-mb",
-        "0.002",
-        "--class-order-seed",
-        "7",
-        "--first-classes",
-        "3",
-        "--model",
-        "tiny",
-    ],
+GROUPS: dict[str, str] = {
+    "strategies": f"--memory-mb 0.003 --strategy {' '.join(STRATEGIES)}",
+    "head": "--memory-mb 0.003 --strategy er derpp icarl --head fixed --cutmix-p 0",
+    "augmented": (
+        "--memory-mb 0.003 --strategy er --cutmix-p 1 --cutmix-alpha 0.5 "
+        "--noise-p 1 --flip-p 1 --synonym-p 0.5 --swap-p 0.5"
+    ),
+    "token formats": f"--memory-mb 0.0045 --format {' '.join(TOKEN_FORMATS)}",
+    "image formats": f"--memory-mb 0.03 --format {' '.join(IMAGE_FORMATS)}",
+    "pixel learner": (
+        "--memory-mb 0.03 --learner pixels --format jpeg raw --strategy er derpp gdumb"
+    ),
+    "class-balanced-count": "--memory-mb 0.03 --format jpeg --policy class-balanced-count",
+    "reservoir": "--memory-mb 0.03 --format tokens jpeg --policy reservoir",
+    "herding": "--memory-mb 0.002 --format tokens --policy herding",
+    "online": (
+        "--memory-mb 0.002 --scenario online:size=20 --epochs 1 --strategy er agem --eval-every 2"
+    ),
+    "blurry": "--memory-mb 0.002 --scenario blurry --epochs 1 --strategy er er_ace",
+    "long-tailed": "--memory-mb 0.002 --scenario long-tailed:ratio=4",
+    "domains": (
+        "--memory-mb 0.002 --scenario domain-incremental:corruptions=gaussian_noise+contrast "
+        "--experiences 0 --strategy er joint"
+    ),
+    "class order": "--memory-mb 0.002 --class-order-seed 7 --first-classes 3 --model tiny",
 }
-RESUMED = ["--memory-mb", "0.003", "--strategy", "derpp", "--experiences", "5", "--epochs", "4"]
+RESUMED = "--memory-mb 0.003 --strategy derpp --experiences 5 --epochs 4"
 
 
 def machine() -> str:
-    """The torch version and processor on which digests were recorded."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    wanted = ("vendor_id", "cpu family", "model\t", "model name")
-    parts = dict.fromkeys(line.split(":")[1].strip() for line in lines if line.startswith(wanted))
-    processor = " ".join(parts) or platform.processor()
+    """Return the torch version and the processor, the key of a table of digests."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    fields = ("vendor_id", "cpu family", "model\t", "model name")
+    values = [line.split(":")[1].strip() for line in lines if line.startswith(fields)]
+    processor = " ".join(dict.fromkeys(values)) or platform.processor()
     version = torch.__version__.split("+")[0]
     return f"torch {version}, {torch.backends.cpu.get_cpu_capability()}, {processor}"
 
@@ -203,13 +114,29 @@ def run_group(group: str, data: Path, out: Path) -> dict[str, str]:
     Returns:
         Digests by "group/run/file".
     """
-    _run([*COMMON, *GROUPS[group], "--data-root", str(data), "--out", str(out / group)])
+    _run(
+        [
+            *COMMON.split(),
+            *GROUPS[group].split(),
+            "--data-root",
+            str(data),
+            "--out",
+            str(out / group),
+        ]
+    )
     return digests(out, group)
 
 
 def run_resumed(data: Path, out: Path) -> dict[str, str]:
-    """Kill a run after its first commit, resume it, and return the digests of what it ended with."""
-    options = [*COMMON, *RESUMED, "--data-root", str(data), "--out", str(out / "resumed")]
+    """Kill a run after its first commit, resume it, and return the digests of its results."""
+    options = [
+        *COMMON.split(),
+        *RESUMED.split(),
+        "--data-root",
+        str(data),
+        "--out",
+        str(out / "resumed"),
+    ]
     _kill_after_first_commit(options, out / "resumed")
     _run(options)
     return digests(out, "resumed")
@@ -270,27 +197,24 @@ def main() -> int:
         os.environ["SEIT_CL_CACHE"] = f"{folder}/cache"
         data = write_fractals(Path(folder) / "fractals", 5, 16, 6, 64)
         out = Path(folder) / "out"
-        now = run_resumed(data, out)
+        current = run_resumed(data, out)
         for group in GROUPS:
-            now |= run_group(group, data, out)
+            current |= run_group(group, data, out)
     tables = json.loads(DIGESTS.read_text()) if DIGESTS.exists() else {}
     if "--record" in sys.argv:
-        tables[machine()] = now
+        tables[machine()] = current
         DIGESTS.write_text(json.dumps(tables, indent=1, sort_keys=True) + "\n")
-        print(f"{machine()}: {len(now)} digests recorded")
+        print(f"{machine()}: {len(current)} digests recorded")
         return 0
     if machine() not in tables:
-        print(
-            f"{machine()}: no digests; record them from a tree that is known to be good, with --record"
-        )
+        print(f"{machine()}: no digests; use --record on a commit whose results are right")
         return 2
-    wanted = tables[machine()]
-    changed = sorted(
-        name for name in wanted.keys() | now.keys() if wanted.get(name) != now.get(name)
-    )
+    recorded = tables[machine()]
+    names = sorted(recorded.keys() | current.keys())
+    changed = [name for name in names if recorded.get(name) != current.get(name)]
     for name in changed:
         print(f"changed: {name}")
-    print(f"{machine()}: {len(wanted)} digests, {len(changed)} changed")
+    print(f"{machine()}: {len(recorded)} digests, {len(changed)} changed")
     return 1 if changed else 0
 
 

@@ -19,7 +19,7 @@ from seit_cl.core import plugins
 
 TABLES: dict[str, dict[str, str]] = json.loads(DIGESTS.read_text())
 KNOWN = machine() in TABLES
-NO_TABLE = f"no digests for {machine()}: python tests/golden/golden_runs.py --record from a tree known to be good"
+NO_TABLE = f"no digests recorded for {machine()}"
 
 
 def recorded(group: str) -> dict[str, str]:
@@ -43,8 +43,11 @@ def test_a_killed_and_resumed_run_gives_the_recorded_numbers(
     assert run_resumed(fractals, tmp_path) == recorded("resumed")
 
 
-def test_every_strategy_and_every_format_is_recorded() -> None:
+def test_every_strategy_format_and_policy_is_recorded() -> None:
     strategies = {spec.partition(":")[0] for spec in STRATEGIES}
     formats = {spec.partition(":")[0] for spec in (*TOKEN_FORMATS, *IMAGE_FORMATS)}
+    options = " ".join(GROUPS.values())
     assert strategies == set(plugins.names("strategy"))
     assert formats | {"jpeg_original"} == set(plugins.names("format"))
+    for policy in set(plugins.names("policy")) - {"class_balanced"}:  # the default
+        assert f"--policy {policy.replace('_', '-')}" in options
