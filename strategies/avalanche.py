@@ -46,7 +46,7 @@ def parse_value(text: str) -> Any:
 
 
 @dataclass(frozen=True)
-class Options:
+class PluginOptions:
     """A plugin of Avalanche's.
 
     Args:
@@ -62,12 +62,12 @@ class AvalanchePlugin(Strategy):
     """Cross-entropy of the fresh samples, changed by a plugin."""
 
     paper = "Carta et al., JMLR 2023"
-    Options = Options
+    Options = PluginOptions
     state_attributes = ("plugin",)
     needs_boundaries = True
     disable_cutmix = True
 
-    def __init__(self, options: Options, context: StrategyContext) -> None:
+    def __init__(self, options: PluginOptions, context: StrategyContext) -> None:
         super().__init__(options, context)
         plugin_class = getattr(library, options.plugin)
         parameters = inspect.signature(plugin_class).parameters
@@ -81,7 +81,7 @@ class AvalanchePlugin(Strategy):
         self.avalanche_plugins = (self.plugin,)
 
     @classmethod
-    def build(cls, options: Options, context: StrategyContext) -> Self:
+    def build(cls, options: PluginOptions, context: StrategyContext) -> Self:
         """Build the strategy around the plugin that the options name.
 
         Raises:

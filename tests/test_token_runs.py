@@ -124,7 +124,7 @@ def test_the_data_say_what_they_are(tokens: Path, own_tokens: Path, own: Path) -
     )
     assert not stored.decodes and given.decodes
     for refused, words in (
-        (stored.encode, "images need it"),
+        (stored.encode, "encoding images needs it"),
         (stored.decode, "does not decode to images"),
     ):
         with pytest.raises(UserError, match=words):

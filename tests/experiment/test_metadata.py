@@ -1,6 +1,7 @@
 """Metadata of a run from its parts, without running one."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,7 +21,8 @@ PHASES = {"train": Phase(1.0, 64), "remember": Phase(0.5, 0)}
 
 def config_of(fractals: Path, learner: str = "tokens") -> RunConfig:
     spec = "tokens" if learner == "tokens" else "raw"
-    return RunConfig(data_root=fractals, learner=learner, format=spec, memory_mb=1)  # type: ignore[arg-type]
+    options: dict[str, Any] = {"learner": learner, "format": spec, "memory_mb": 1}
+    return RunConfig(data_root=fractals, **options)
 
 
 def metadata_of(config: RunConfig, memory: ByteBudgetBuffer | None) -> dict[str, object]:

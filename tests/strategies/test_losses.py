@@ -241,7 +241,9 @@ def test_lucir_holds_features_by_angle_and_ranks_exemplars_above_new_classes() -
     head = nn.Linear(8, CLASSES)
     assert fresh.features is not None and replay.features is not None
     features = torch.cat([fresh.features, replay.features])
-    cosines = [[cosine(f, w) for w in head.weight[:SEEN]] for f in features]
+    cosines = []
+    for feature in features:
+        cosines.append([cosine(feature, vector) for vector in head.weight[:SEEN]])
     hard = []
     for row, label in zip(cosines, [3, 4, 0, 4], strict=True):
         hard.append(entropy_loss([4.0 * value for value in row], label))
