@@ -60,7 +60,7 @@ def counted_rows(root: Path) -> tuple[list[tuple[str, ...]], dict[str, UserError
     Raises:
         UserError: none fits.
     """
-    rows = []
+    rows: list[tuple[str, ...]] = []
     problems: dict[str, UserError] = {}
     # Most scenarios share one layout, and listing a large folder takes seconds.
     datasets: dict[Any, Dataset] = {}
