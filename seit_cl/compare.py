@@ -21,10 +21,10 @@ from seit_cl.comparison.plan import STAGES_AFTER_SWEEP, ComparisonOptions, Plan
 from seit_cl.comparison.pool import finished_run, open_pool, run_all
 from seit_cl.core.cli import parse_line, run_command
 from seit_cl.core.errors import UserError
+from seit_cl.core.files import make_writable_folder
 from seit_cl.grid import parse, run_id
 from seit_cl.report import build_report
 from seit_cl.reporting.markdown import publish, typed_command
-from seit_cl.run import make_folder
 
 CHOSEN_BY_STAGES = ("strategy", "format", "learner", "seed")
 
@@ -86,7 +86,7 @@ def main() -> None:
     options, run_options = parse_options(sys.argv[1:])
     out = run_options.out
     if not options.dry_run:
-        make_folder(out)
+        make_writable_folder(out, "--out")
     with open_pool(options.jobs) as pool:
         run_stages(Plan(options, run_options, out), pool, Console(soft_wrap=True))
     if options.dry_run:

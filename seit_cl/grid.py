@@ -1,10 +1,11 @@
-"""What a command line means: options, YAML files of options, the grid's runs, and the folder of each."""
+"""The grid of runs that a command line means: its options, its runs, and the folder of each run."""
 
 from __future__ import annotations
 
 import argparse
 import itertools
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields, make_dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
@@ -15,43 +16,71 @@ import yaml
 from seit_cl.config import GRID, RunConfig, option_names
 from seit_cl.core.cli import hint, parse_line
 from seit_cl.core.errors import UserError, nearest
-from seit_cl.core.options import help_line
+from seit_cl.core.options import flag, help_line
 from seit_cl.data.scenario_recipe import build_recipe
 from seit_cl.experiment import checkpoint
 from seit_cl.experiment.build import build_strategy, canonical_strategy
+from seit_cl.experiment.modality import MODALITIES
 from seit_cl.experiment.tracking import Kind
-from seit_cl.formats import canonical_spec
+from seit_cl.formats import canonical_spec, format_domain
 from seit_cl.results import run_files
 from seit_cl.results.renamed import present_spec, spellings
 
+PROGRAM = "python -m seit_cl.run"
+DESCRIPTION = (
+    "Continual learning with a replay memory of a fixed number of bytes; "
+    "several values make a grid."
+)
+
 
 @dataclass(frozen=True)
-class _Extra:
-    out: Annotated[
-        Path | None, tyro.conf.arg(help="folder of the results; none: runs/<time>-<dataset>")
-    ] = None
+class _CommandOptions:
+    """Options of the command that are no options of a run."""
+
+    out: Annotated[Path | None, hint("folder of the results; none: runs/<time>-<dataset>")] = None
     config: Annotated[
-        Path | None, tyro.conf.arg(help="YAML file of options; the command line overrides it")
+        Path | None, hint("YAML file of options, which the command line overrides")
     ] = None
-    tracker: Annotated[
-        Kind, tyro.conf.arg(help="show the run's course in TensorBoard or Weights & Biases")
-    ] = "none"
+    tracker: Annotated[Kind, hint("show the run's course in TensorBoard or Weights & Biases")] = (
+        "none"
+    )
     preset: Annotated[
         bool,
-        tyro.conf.arg(
-            help="take what the scenario recommends (python -m seit_cl.scenarios) for every option that is not given"
+        hint(
+            "take what the scenario recommends (python -m seit_cl.scenarios) for every option that "
+            "is not given"
         ),
     ] = False
-    debug: Annotated[bool, tyro.conf.arg(help="show tracebacks of user errors")] = False
+    debug: Annotated[bool, hint("show tracebacks of user errors")] = False
 
 
-def _annotated(value_type: Any, note: Any) -> Any:
-    """`Annotated[value_type, note]`, for types that are known at run time only."""
-    return Annotated.__class_getitem__((value_type, note))  # type: ignore[attr-defined]
+def parse(arguments: Sequence[str]) -> Any:
+    """Read a command line, and the YAML file and the preset that it names.
+
+    Args:
+        arguments: words of the command line, without the program's name.
+
+    Returns:
+        The options of `RunConfig`, with tuples for the dimensions of the grid, and those of the
+        command itself.
+
+    Raises:
+        UserError: an unknown option, or a value of the wrong type.
+    """
+    options_type = _options_type()
+    _refuse_unknown_options(arguments, [flag(option.name) for option in fields(options_type)])
+    finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    finder.add_argument("--config", nargs="?", type=Path)
+    config_path = finder.parse_known_args(arguments)[0].config
+    options = _read(options_type(), config_path, arguments)
+    if options.preset:
+        preset = replace(options_type(), **preset_options(options.scenario))
+        options = _read(preset, config_path, arguments)
+    return options
 
 
-def _command_type() -> type[Any]:
-    """RunConfig with tuples in the grid's dimensions, and the options of the command itself."""
+def _options_type() -> type[Any]:
+    """The dataclass of all options on the command line, where the grid's dimensions are tuples."""
     types = get_type_hints(RunConfig)
     members: list[Any] = []
     for name in option_names():
@@ -62,91 +91,86 @@ def _command_type() -> type[Any]:
             default = (default,)
         annotation = _annotated(value_type, hint(help_line(RunConfig, name)))
         members.append((name, annotation, field(default=default)))
-    extra = get_type_hints(_Extra, include_extras=True)
-    members += [(f.name, extra[f.name], field(default=f.default)) for f in fields(_Extra)]
+    command_types = get_type_hints(_CommandOptions, include_extras=True)
+    for option in fields(_CommandOptions):
+        members.append((option.name, command_types[option.name], field(default=option.default)))
     return make_dataclass("Run", members, frozen=True)
 
 
-def yaml_arguments(path: Path) -> list[str]:
-    """The options of a YAML file as words of a command line, so that they are checked as such.
+def _annotated(value_type: Any, note: Any) -> Any:
+    """`Annotated[value_type, note]`, for types that are known at run time only."""
+    return Annotated.__class_getitem__((value_type, note))  # type: ignore[attr-defined]
+
+
+def _refuse_unknown_options(arguments: Sequence[str], flags: Sequence[str]) -> None:
+    """Name an unknown option with the nearest ones; tyro would list all of them.
 
     Raises:
-        UserError: unreadable, not a mapping, or with unknown keys.
+        UserError: a word that starts like an option and is none.
+    """
+    for word in arguments:
+        option = word.partition("=")[0].replace("_", "-")
+        if not option.startswith("--") or option == "--help":
+            continue
+        positive = option.replace("--no-", "--", 1)
+        if option not in flags and positive not in flags:
+            raise UserError(f"unknown option {option}; {nearest(option, flags)}")
+
+
+def _read(defaults: Any, config_path: Path | None, arguments: Sequence[str]) -> Any:
+    """The options of a YAML file, where there is one, and of a command line, on top of defaults.
+
+    Raises:
+        UserError: an option or a value that tyro refuses.
+    """
+    if config_path is not None:
+        try:
+            defaults = _read_words(defaults, yaml_arguments(config_path))
+        except UserError as error:
+            if "--config" in str(error):
+                raise
+            raise UserError(f"--config {config_path}: {error}") from error
+    return _read_words(defaults, arguments)
+
+
+def _read_words(defaults: Any, words: Sequence[str]) -> Any:
+    """Parse the words of a command line on top of defaults."""
+    return parse_line(
+        lambda: tyro.cli(
+            type(defaults), args=words, default=defaults, prog=PROGRAM, description=DESCRIPTION
+        )
+    )
+
+
+def yaml_arguments(path: Path) -> list[str]:
+    """Turn a YAML file of options into words of a command line, which are checked as such.
+
+    Raises:
+        UserError: the file is unreadable, is no mapping, or has unknown keys.
     """
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        options = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not YAML"
         raise UserError(f"--config {path}: {reason}; give a YAML file of options") from error
-    if not isinstance(found, dict):
+    if not isinstance(options, dict):
         raise UserError(f"--config {path}: holds no options; write lines like 'epochs: 10'")
     words: list[str] = []
-    for key, value in found.items():
-        if key not in option_names():
-            raise UserError(
-                f"--config {path}: unknown option {key!r}; {nearest(str(key), option_names())}"
-            )
-        option = str(key).replace("_", "-")
+    for name, value in options.items():
+        if name not in option_names():
+            advice = nearest(str(name), option_names())
+            raise UserError(f"--config {path}: unknown option {name!r}; {advice}")
         if isinstance(value, bool):
-            words.append(f"--{option}" if value else f"--no-{option}")
-        else:
-            words += [
-                f"--{option}",
-                *(str(v) for v in (value if isinstance(value, list) else [value])),
-            ]
+            words.append(flag(name) if value else flag(f"no_{name}"))
+            continue
+        values = value if isinstance(value, list) else [value]
+        words.append(flag(name))
+        words += [str(v) for v in values]
     return words
 
 
-def parse(arguments: list[str]) -> Any:
-    """The command line as options; what tyro refuses becomes one line.
-
-    Raises:
-        UserError: an unknown option or a value of the wrong type.
-    """
-    kind = _command_type()
-    known = [f"--{f.name.replace('_', '-')}" for f in fields(kind)]
-    for word in arguments:
-        option = word.partition("=")[0].replace("_", "-")
-        if (
-            option.startswith("--")
-            and option.removeprefix("--no-") not in [k.removeprefix("--") for k in known]
-            and option not in (*known, "--help")
-        ):
-            raise UserError(f"unknown option {option}; {nearest(option, known)}")
-    description = "Continual learning with a replay memory of a fixed number of bytes; several values make a grid."
-
-    def read(words: list[str], default: Any) -> Any:
-        return parse_line(
-            lambda: tyro.cli(
-                kind,
-                args=words,
-                default=default,
-                prog="python -m seit_cl.run",
-                description=description,
-            )
-        )
-
-    finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    finder.add_argument("--config", nargs="?", type=Path)
-    path = finder.parse_known_args(arguments)[0].config
-
-    def given(default: Any) -> Any:
-        """The options of --config's file and the command line, on top of a default."""
-        if path is not None:
-            try:
-                default = read(yaml_arguments(path), default)
-            except UserError as error:
-                raise (
-                    error if "--config" in str(error) else UserError(f"--config {path}: {error}")
-                ) from error
-        return read(arguments, default)
-
-    options = given(kind())
-    return given(replace(kind(), **preset_options(options.scenario))) if options.preset else options
-
-
 def preset_options(scenario: str) -> dict[str, Any]:
-    """What a scenario recommends, as values of the command's options.
+    """The options that a scenario recommends, as the command line would hold them.
 
     Args:
         scenario: its spec.
@@ -157,61 +181,90 @@ def preset_options(scenario: str) -> dict[str, Any]:
     preset = build_recipe(scenario).preset
     if not preset:
         raise UserError(f"--preset: --scenario {scenario} recommends nothing; leave --preset out")
-    return {
-        name: tuple(value)
-        if isinstance(value, list | tuple)
-        else (value,)
-        if name in GRID
-        else value
-        for name, value in preset.items()
-    }
+    options: dict[str, Any] = {}
+    for name, value in preset.items():
+        if isinstance(value, list | tuple):
+            options[name] = tuple(value)
+        elif name in GRID:
+            options[name] = (value,)
+        else:
+            options[name] = value
+    return options
 
 
 def expand(options: Any) -> list[RunConfig]:
-    """The grid's runs, each once; a dimension that cannot change a run is left at one value.
+    """Expand options into the runs of their grid, each once.
+
+    A dimension that cannot change a run is left at one value: a run without memory has no format
+    and no budget.
+
+    Args:
+        options: as `parse` returns them.
 
     Raises:
-        UserError: no runs are left, an option outside its range, or none given for a dimension.
+        UserError: an option outside its range, a dimension without values, or no runs at all.
     """
-    for name in GRID:
-        if not getattr(options, name):
-            raise UserError(f"--{name.replace('_', '-')}: give one value or several")
-    plain = {name: getattr(options, name) for name in option_names() if name not in GRID}
     runs: dict[RunConfig, RunConfig] = {}
-    for values in itertools.product(*(getattr(options, name) for name in GRID)):
-        config = RunConfig(**plain, **dict(zip(GRID, values, strict=True)))
+    for config in _combinations(options):
         if build_strategy(config).exemplar_free or config.memory_mb == 0:
             config = replace(config, format="", memory_mb=0.0)
-        elif config.learner == "pixels" and config.format.startswith("tokens"):
+        elif format_domain(config.format) not in MODALITIES[config.learner].replays:
             continue
-        same = replace(config, strategy=canonical_strategy(config))
-        runs.setdefault(
-            replace(same, format=canonical_spec(config.format)) if config.format else same, config
-        )
+        runs.setdefault(_canonical(config), config)
     if not runs:
         raise UserError(
-            "--learner pixels cannot learn from tokens; add --format jpeg or raw, or use --learner tokens"
+            "--learner pixels cannot learn from tokens; add --format jpeg or raw, or use "
+            "--learner tokens"
         )
     return list(runs.values())
 
 
+def _combinations(options: Any) -> Iterator[RunConfig]:
+    """One configuration for every combination of the grid's values.
+
+    Raises:
+        UserError: an option outside its range, or a dimension without values.
+    """
+    for name in GRID:
+        if not getattr(options, name):
+            raise UserError(f"{flag(name)}: give one value or several")
+    others = {name: getattr(options, name) for name in option_names() if name not in GRID}
+    dimensions = [getattr(options, name) for name in GRID]
+    for values in itertools.product(*dimensions):
+        yield RunConfig(**others, **dict(zip(GRID, values, strict=True)))
+
+
+def _canonical(config: RunConfig) -> RunConfig:
+    """The configuration with canonical specs: equal for runs whose specs only differ in writing."""
+    canonical = replace(config, strategy=canonical_strategy(config))
+    if not config.format:
+        return canonical
+    return replace(canonical, format=canonical_spec(config.format))
+
+
 def run_id(config: RunConfig) -> str:
-    """A folder name that tells the grid's dimensions."""
-    parts = [config.strategy, config.learner, f"seed{config.seed}"]
+    """Name the folder of a run after the dimensions of the grid."""
+    parts = [config.strategy, config.learner]
     if config.memory_mb:
-        parts[2:2] = [config.format, f"{config.memory_mb:.12g}MB"]
+        parts += [config.format, f"{config.memory_mb:.12g}MB"]
+    parts.append(f"seed{config.seed}")
     return "_".join(re.sub(r"[^A-Za-z0-9.+-]+", "-", part).strip("-") for part in parts)
 
 
 def run_folder(out: Path, config: RunConfig) -> Path:
-    """The folder of a run in `out`: an existing one, whose format may have an earlier spelling, or that of `run_id`."""
+    """The folder of a run in the folder of the results.
+
+    An existing folder is taken, even if its name has an earlier spelling of the format.
+    """
     folders = [out / run_id(replace(config, format=spec)) for spec in spellings(config.format)]
-    existing = [folder for folder in folders if folder.exists()]
-    return existing[0] if existing else folders[0]
+    for folder in folders:
+        if folder.exists():
+            return folder
+    return folders[0]
 
 
 def is_finished(config: RunConfig, run_dir: Path) -> bool:
-    """Whether the run stands finished in its folder.
+    """True if the folder holds the finished run of a configuration.
 
     Raises:
         UserError: the folder holds a run of another configuration.
@@ -219,13 +272,13 @@ def is_finished(config: RunConfig, run_dir: Path) -> bool:
     if not (run_dir / "config.yaml").exists():
         return False
     stored = yaml.safe_load((run_dir / "config.yaml").read_text()) or {}
-    before = RunConfig().plain()  # what options that came later stood for
-    stored["format"] = present_spec(str(stored.get("format", before["format"])))
-    asked = config.plain() | {"format": present_spec(config.format)}
-    for key, value in asked.items():
-        if stored.get(key, before[key]) != value:
+    defaults = RunConfig().plain()  # of options that are younger than the folder
+    stored["format"] = present_spec(str(stored.get("format", defaults["format"])))
+    requested = config.plain() | {"format": present_spec(config.format)}
+    for name, value in requested.items():
+        if stored.get(name, defaults[name]) != value:
             raise UserError(
-                f"--out {run_dir.parent}: {run_dir.name} was made with {key} {stored.get(key)!r}, not {value!r}; "
-                "choose another --out"
+                f"--out {run_dir.parent}: {run_dir.name} was made with {name} "
+                f"{stored.get(name)!r}, not {value!r}; choose another --out"
             )
     return run_files.read_run(run_dir).status == "finished" and not checkpoint.pending(run_dir)

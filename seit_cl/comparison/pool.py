@@ -20,12 +20,13 @@ from seit_cl.config import RunConfig
 from seit_cl.core.devices import allowed_cores, limit_threads
 from seit_cl.core.errors import UserError
 from seit_cl.experiment.experiment import Experiment
+from seit_cl.experiment.memory_notes import memory_notes
 from seit_cl.experiment.run_data import RunData
-from seit_cl.grid import is_finished, run_id
+from seit_cl.experiment.shared_data import open_data
+from seit_cl.grid import is_finished, run_folder, run_id
 from seit_cl.reporting.grouping import budget_binds
 from seit_cl.results.metrics import final_accuracy
 from seit_cl.results.run_files import Run, read_run
-from seit_cl.run import open_data, say_of_memory
 
 _DATA: dict[str, RunData] = {}  # of this process, by the learner that it was prepared for
 
@@ -83,7 +84,7 @@ def finished_run(config: RunConfig, out: Path) -> Run | None:
         config: of the run.
         out: folder of the results.
     """
-    own = out / run_id(config)
+    own = run_folder(out, config)
     if is_finished(config, own):
         return read_run(own)
     at_any_budget = run_id(config).replace(f"_{config.memory_mb:.12g}MB_", "_*MB_")
@@ -114,19 +115,13 @@ def _run(config: RunConfig, out: Path, command: str) -> str:
         hidden = Progress(disable=True, console=Console(file=io.StringIO()))
         # Opening the data checks that earlier results in `out` are of the same images.
         _DATA[config.learner] = open_data([config], out, hidden)
-    experiment = Experiment(config, _DATA[config.learner], out / run_id(config), command)
+    experiment = Experiment(config, _DATA[config.learner], run_folder(out, config), command)
     experiment.run()
     run = read_run(experiment.run_dir)
     accuracy = f"{100 * final_accuracy(run.accuracy):.1f} %"
     seconds = f"{float(run.get('train_seconds')):.0f} s of training"
-    return ", ".join([accuracy, seconds, *_memory_notes(experiment)])
-
-
-def _memory_notes(experiment: Experiment) -> list[str]:
-    """Return the notes that a run prints on its memory, without its name."""
-    printed = io.StringIO()
-    say_of_memory(experiment, Console(file=printed, width=1000))
-    return [line.partition(": ")[2] for line in printed.getvalue().splitlines()]
+    notes = memory_notes(experiment.memory, len(experiment.class_names))
+    return ", ".join([accuracy, seconds, *notes])
 
 
 def _outcome(future: Future[str]) -> str:

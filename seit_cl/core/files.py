@@ -1,12 +1,15 @@
-"""Atomic writes: a file is replaced as a whole or not at all."""
+"""Atomic writes, which replace a file as a whole or not at all, and folders that can be written."""
 
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+from seit_cl.core.errors import UserError
 
 
 @contextmanager
@@ -40,3 +43,23 @@ def write_atomic(path: str | os.PathLike[str], data: bytes | str) -> None:
     """
     with atomic_file(path) as file:
         file.write(data.encode() if isinstance(data, str) else data)
+
+
+def make_writable_folder(folder: Path, option: str) -> None:
+    """Make a folder and try to write in it, before any work is done.
+
+    Args:
+        folder: made with its parents, where it does not exist.
+        option: that names it, for the message.
+
+    Raises:
+        UserError: the folder is a file or cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"{option} {folder}: cannot be written ({error.strerror}); choose another folder"
+        ) from error

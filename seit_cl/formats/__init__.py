@@ -7,7 +7,7 @@ from seit_cl.core.specs import Spec, canonical_text
 from seit_cl.formats.base import ExemplarFormat, FormatContext
 from seit_cl.results.renamed import present_spec
 
-__all__ = ["ExemplarFormat", "FormatContext", "build_format", "canonical_spec"]
+__all__ = ["ExemplarFormat", "FormatContext", "build_format", "canonical_spec", "format_domain"]
 
 
 def canonical_spec(spec: str) -> str:
@@ -33,6 +33,15 @@ def build_format(spec: str, context: FormatContext) -> ExemplarFormat:
     """
     built: ExemplarFormat = plugins.build("format", _parse(spec), context)
     return built
+
+
+def format_domain(spec: str) -> str:
+    """Domain of a format's decoded exemplars, "pixels" or "tokens", without building it.
+
+    Raises:
+        UserError: an unknown format.
+    """
+    return str(plugins.load("format", _parse(spec).name).domain)
 
 
 def _parse(text: str) -> Spec:

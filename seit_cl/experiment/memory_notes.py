@@ -1,0 +1,35 @@
+"""Notes on a finished run's memory: a budget that was too large to matter, or too small."""
+
+from __future__ import annotations
+
+from seit_cl.memory.buffer import ByteBudgetBuffer
+
+
+def memory_notes(memory: ByteBudgetBuffer | None, classes: int) -> list[str]:
+    """Describe how the budget fitted a run, each note with an advice.
+
+    Args:
+        memory: of the finished run; None gives no notes.
+        classes: number of classes C of the stream.
+    """
+    if memory is None:
+        return []
+    notes = []
+    used_mb = memory.used_bytes / 1e6
+    budget_mb = memory.budget_bytes / 1e6
+    if not memory.full and not memory.skipped:
+        notes.append(
+            f"the budget did not bind: {used_mb:.3g} of {budget_mb:g} MB used; "
+            f"try --memory-mb {used_mb / 5:.1g}"
+        )
+    if memory.skipped:
+        notes.append(
+            f"warning: {memory.skipped} samples had records larger than the whole memory; "
+            "raise --memory-mb"
+        )
+    if memory.classes_covered < classes:
+        notes.append(
+            f"warning: the memory covers {memory.classes_covered} of {classes} classes; "
+            "raise --memory-mb"
+        )
+    return notes

@@ -1,0 +1,90 @@
+"""Data shared by all runs of a grid: opened once, described, checked against earlier results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+
+from seit_cl.config import RunConfig
+from seit_cl.core.errors import UserError
+from seit_cl.core.progress import ImageBar
+from seit_cl.data.base import Dataset
+from seit_cl.experiment.modality import MODALITIES, build_modality
+from seit_cl.experiment.run_data import RunData
+from seit_cl.results import run_files
+
+LISTED_IMAGES = 3  # names of unreadable images in the warning
+
+
+def open_data(configs: Sequence[RunConfig], out: Path, bars: Progress) -> RunData:
+    """Open the data of a grid and load the inputs of all its learners.
+
+    Args:
+        configs: the grid's runs, which differ in nothing that decides on the data.
+        out: folder of the results; earlier ones there must be of the same data.
+        bars: show the loading; their console gets a description of the dataset.
+
+    Raises:
+        UserError: bad data, or results of other images or another tokenizer in `out`.
+    """
+    data = RunData(configs[0], _loading_bars(bars))
+    _describe(data.dataset, data.resolution, bars.console)
+    learners = list(dict.fromkeys(config.learner for config in configs))
+    _check_earlier_results(out, data, learners)
+    for learner in learners:
+        build_modality(learner, data).prepare()
+    return data
+
+
+def _loading_bars(bars: Progress) -> Callable[[str, int, int], None]:
+    """Show one bar for each action on images, until all are done."""
+    image_bars: dict[tuple[str, int], ImageBar] = {}
+
+    def report(action: str, done: int, total: int) -> None:
+        key = (action, total)
+        if key not in image_bars:
+            image_bars[key] = ImageBar(bars, action, total)
+        image_bars[key].set(done)
+        if done == total:
+            image_bars.pop(key).remove()
+
+    return report
+
+
+def _describe(dataset: Dataset, resolution: int, console: Console) -> None:
+    """Print the dataset's size, its held-out split and its unreadable images."""
+    line = (
+        f"dataset {dataset.name}: {len(dataset.classes)} classes, {len(dataset.train)} train and "
+        f"{len(dataset.val)} val images at {resolution} px"
+    )
+    console.print(f"{line}; {dataset.held_out}" if dataset.held_out else line)
+    if dataset.skipped:
+        names = [str(path) for path in dataset.skipped[:LISTED_IMAGES]]
+        if len(dataset.skipped) > LISTED_IMAGES:
+            names.append("…")
+        count = len(dataset.skipped)
+        console.print(
+            f"warning: {count} unreadable images are left out: {', '.join(names)}", markup=False
+        )
+
+
+def _check_earlier_results(out: Path, data: RunData, learners: Sequence[str]) -> None:
+    """Refuse a folder with results of other images, or of another tokenizer where runs use it.
+
+    Raises:
+        UserError: naming the run and what differs.
+    """
+    runs_use_tokenizer = any(MODALITIES[learner].uses_tokenizer for learner in learners)
+    for run in run_files.read_runs(out) if out.is_dir() else []:
+        modality = MODALITIES.get(str(run.config.get("learner")))
+        used_tokenizer = modality is not None and modality.uses_tokenizer
+        for name, value in data.identity.items():
+            if name == "tokenizer_identity" and not (runs_use_tokenizer and used_tokenizer):
+                continue
+            if run.environment.get(name, value) != value:
+                raise UserError(
+                    f"--out {out}: {run.run_id} was made with another {name}; choose another --out"
+                )
