@@ -22,11 +22,13 @@ def picture() -> np.ndarray:
 @pytest.mark.parametrize("name", sorted(CORRUPTIONS))
 def test_a_more_severe_corruption_changes_more(name: str, side: int, picture: np.ndarray) -> None:
     image = np.asarray(Image.fromarray(picture).resize((side, side), Image.Resampling.BICUBIC))
-    made = [corrupt(image, name, severity, 1) for severity in range(1, 6)]
-    errors = [float(np.abs(out.astype(float) - image).mean()) for out in made]
-    assert made[0].shape == image.shape and made[0].dtype == np.uint8
+    outputs = [corrupt(image, name, severity, 1) for severity in range(1, 6)]
+    errors = [float(np.abs(out.astype(float) - image).mean()) for out in outputs]
+    assert outputs[0].shape == image.shape
+    assert outputs[0].dtype == np.uint8
     assert errors[0] > 0
-    assert errors == sorted(errors) and errors[4] > errors[0]
+    assert errors == sorted(errors)
+    assert errors[4] > errors[0]
 
 
 @pytest.mark.parametrize("name", sorted(CORRUPTIONS))

@@ -1,4 +1,4 @@
-"""Image folders: what is found, and what a user reads where something is wrong."""
+"""Image folders: the files that are listed, and the messages about damaged folders."""
 
 from __future__ import annotations
 
@@ -32,9 +32,8 @@ def root(tmp_path: Path) -> Path:
 def test_classes_files_and_labels_are_sorted(root: Path) -> None:
     data = open_folder(root)
     assert (data.name, data.root, data.classes, data.skipped) == ("set", root, ["n01", "n02"], ())
-    assert (
-        data.train.labels.tolist() == [0, 0, 0, 1, 1, 1] and data.train.labels.dtype == torch.int64
-    )
+    assert data.train.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    assert data.train.labels.dtype == torch.int64
     assert [p.relative_to(root).as_posix() for p in data.val.paths] == [
         "val/n01/0.JPEG",
         "val/n01/1.JPEG",
@@ -103,7 +102,8 @@ def test_a_split_without_class_folders_is_named(tmp_path: Path) -> None:
 def test_a_class_without_images_is_named(root: Path) -> None:
     for path in (root / "val/n02").iterdir():
         path.unlink()
-    assert "n02" in message(root) and "val" in message(root)
+    assert "n02" in message(root)
+    assert "val" in message(root)
 
 
 def test_some_of_the_classes_that_differ_are_named(root: Path) -> None:
@@ -155,7 +155,8 @@ def test_a_jpeg_with_bytes_after_its_end_is_readable(root: Path) -> None:
 
 def test_the_manifest_changes_with_files_sizes_and_times_only(root: Path) -> None:
     seen = [open_folder(root).manifest]
-    assert open_folder(root).manifest == seen[0] and len(seen[0]) == 16
+    assert open_folder(root).manifest == seen[0]
+    assert len(seen[0]) == 16
     os.utime(root / "val/n01/0.JPEG", (1, 1))
     seen.append(open_folder(root).manifest)
     put(root / "train/n02/new.png")

@@ -46,7 +46,7 @@ def test_every_image_has_a_shape_in_it(side: int) -> None:
 
 
 def shape_features(images: Tensor) -> Tensor:
-    """Blurred gradient strengths (N, F): what a shape leaves when its colour is ignored."""
+    """Blurred gradient strengths (N, F): features of shapes without their colour."""
     grey = images.float().mean(1, keepdim=True)
     across = grey[..., :-1, 1:] - grey[..., :-1, :-1]
     down = grey[..., 1:, :-1] - grey[..., :-1, :-1]
@@ -73,7 +73,8 @@ def test_the_written_set_reads_back_as_rendered(tmp_path: Path) -> None:
     data = open_fractals(tmp_path, 3, 4, 2, 32)
     assert (data.name, data.classes) == ("fractals", ["fractal0000", "fractal0001", "fractal0002"])
     images, labels = render(3, 4, 32, 0, "train")
-    assert torch.equal(data.train.labels, labels) and len(data.val) == 6
+    assert torch.equal(data.train.labels, labels)
+    assert len(data.val) == 6
     for path, image in zip(data.train.paths, images, strict=True):
         assert np.array_equal(np.asarray(Image.open(path)), image.permute(1, 2, 0).numpy())
 
@@ -87,14 +88,16 @@ def test_the_manifest_is_the_same_wherever_and_whenever_it_is_written(tmp_path: 
 def test_an_existing_set_is_not_written_again(tmp_path: Path) -> None:
     done: list[int] = []
     root = write_fractals(tmp_path / "set", 2, 3, 2, 32, progress=done.append)
-    assert done[-1] == 10 and sorted(p.name for p in root.iterdir()) == [
+    assert done[-1] == 10
+    assert sorted(p.name for p in root.iterdir()) == [
         "fractals.json",
         "train",
         "val",
     ]
     shutil.rmtree(root / "val")
     write_fractals(root, 2, 3, 2, 32, progress=done.append)
-    assert not (root / "val").exists() and done[-1] == 10
+    assert not (root / "val").exists()
+    assert done[-1] == 10
 
 
 def test_a_folder_with_other_contents_is_refused(tmp_path: Path) -> None:

@@ -38,7 +38,8 @@ def test_every_class_is_partitioned_with_the_fraction_held_out_and_one_left_on_e
     train, val = split(fraction, seed, a=a, b=b)
     for name, count in (("a", a), ("b", b)):
         assert sorted(train[name] + val[name]) == paths(name, count)
-        assert train[name] == sorted(train[name]) and val[name] == sorted(val[name])
+        assert train[name] == sorted(train[name])
+        assert val[name] == sorted(val[name])
         assert 1 <= len(val[name]) <= count - 1
         assert abs(len(val[name]) - fraction * count) <= 0.5 or len(val[name]) in (1, count - 1)
 
@@ -142,12 +143,12 @@ def test_a_run_on_a_plain_folder_prints_and_records_its_holdout(tmp_path: Path) 
     )
     console = Console(record=True, width=200, file=(tmp_path / "log").open("w"))
     assert run_grid([config], tmp_path / "out", console) == []
-    said = "no val/: 20 % of every class held out, --split-seed 0"
+    description = "no val/: 20 % of every class held out, --split-seed 0"
     assert (
-        f"dataset my_photos: 2 classes, 6 train and 2 val images at 32 px; {said}"
+        f"dataset my_photos: 2 classes, 6 train and 2 val images at 32 px; {description}"
         in console.export_text()
     )
     (environment,) = (
         json.loads(path.read_text()) for path in (tmp_path / "out").glob("*/environment.json")
     )
-    assert environment["held_out"] == said
+    assert environment["held_out"] == description

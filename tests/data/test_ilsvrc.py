@@ -113,17 +113,19 @@ def message(root: Path) -> str:
 
 
 def test_missing_labels_are_named_with_a_remedy(root: Path) -> None:
-    said = message(root)
-    assert (
-        str(root / "val") in said and f"{DEVKIT}.tar.gz" in said and "LOC_val_solution.csv" in said
-    )
+    text = message(root)
+    assert str(root / "val") in text
+    assert f"{DEVKIT}.tar.gz" in text
+    assert "LOC_val_solution.csv" in text
 
 
 @pytest.mark.parametrize("lines", [8, 10])
 def test_a_devkit_with_a_wrong_number_of_lines_is_named(lines: int, root: Path) -> None:
     devkit(root, (TRUTH + TRUTH)[:lines])
-    said = message(root)
-    assert str(root / DEVKIT) in said and f"{lines} lines" in said and "9 images" in said
+    text = message(root)
+    assert str(root / DEVKIT) in text
+    assert f"{lines} lines" in text
+    assert "9 images" in text
 
 
 def test_an_image_without_a_label_is_named(root: Path) -> None:
@@ -149,7 +151,8 @@ def test_a_damaged_devkit_is_named(harm: str, root: Path) -> None:
     else:
         shutil.rmtree(root / DEVKIT)
         (root / f"{DEVKIT}.tar.gz").write_bytes(b"no archive")
-    assert DEVKIT in message(root) and "download it again" in message(root)
+    assert DEVKIT in message(root)
+    assert "download it again" in message(root)
 
 
 def test_a_table_that_is_not_kaggles_is_named_with_its_line(root: Path) -> None:

@@ -57,7 +57,8 @@ def test_an_image_of_the_right_size_is_untouched(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (48, 48, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "a.png")
     out = load_images([tmp_path / "a.png"], 48)
-    assert out.dtype == torch.uint8 and np.array_equal(out[0].permute(1, 2, 0).numpy(), pixels)
+    assert out.dtype == torch.uint8
+    assert np.array_equal(out[0].permute(1, 2, 0).numpy(), pixels)
 
 
 @pytest.mark.parametrize("size", [(100, 50), (50, 100), (20, 10), (1, 300)])

@@ -29,10 +29,10 @@ def metadata(
 ) -> TokenMetadata:
     """Metadata of a file."""
     codebook = torch.randn(groups, codes, 4, generator=torch.Generator().manual_seed(0))
-    made = TokenMetadata(
+    default = TokenMetadata(
         "things", [f"class {i}" for i in range(classes)], codebook, "sum", 8, "f" * 16, 1234
     )
-    return replace(made, **changes)  # type: ignore[arg-type]
+    return replace(default, **changes)  # type: ignore[arg-type]
 
 
 def split(
@@ -87,16 +87,15 @@ def test_a_file_is_read_as_it_was_written(
     )
     for name, expected in splits.items():
         tokens = torch.cat([torch.zeros(0, *grid, dtype=torch.int16), *expected.tokens])
-        assert torch.equal(file.tokens[name], tokens) and torch.equal(
-            file.labels[name], expected.labels
-        )
-    assert torch.equal(file.metadata.codebook, described.codebook) and (mirror is None) == (
-        file.metadata.mirror is None
-    )
+        assert torch.equal(file.tokens[name], tokens)
+        assert torch.equal(file.labels[name], expected.labels)
+    assert torch.equal(file.metadata.codebook, described.codebook)
+    assert (mirror is None) == (file.metadata.mirror is None)
     assert mirror is None or torch.equal(file.metadata.mirror, mirror)  # type: ignore[arg-type]
     for field in ("name", "classes", "combine", "stride", "tokenizer", "codec_bytes", "notes"):
         assert getattr(file.metadata, field) == getattr(described, field)
-    assert file.digest() == file.identity and (file.grid == grid)
+    assert file.digest() == file.identity
+    assert file.grid == grid
 
 
 def test_the_identity_depends_on_the_contents_and_not_on_the_blocks(tmp_path: Path) -> None:
@@ -113,7 +112,8 @@ def test_the_identity_depends_on_the_contents_and_not_on_the_blocks(tmp_path: Pa
             ]
         )
     ]
-    assert identities[0] == identities[1] and len(set(identities)) == 4
+    assert identities[0] == identities[1]
+    assert len(set(identities)) == 4
 
 
 def test_any_reader_of_safetensors_can_read_and_slice_it(tmp_path: Path) -> None:
@@ -122,7 +122,8 @@ def test_any_reader_of_safetensors_can_read_and_slice_it(tmp_path: Path) -> None
     write(path)
     with safe_open(path, framework="pt") as file:
         part = file.get_slice("train.tokens")
-        assert part.get_shape() == [9, *grid] and part[2:5].dtype == torch.int16
+        assert part.get_shape() == [9, *grid]
+        assert part[2:5].dtype == torch.int16
         assert torch.equal(part[2:5], open_token_file(path).tokens["train"][2:5])
         assert file.metadata()["kind"] == "tokens"
 
@@ -143,7 +144,8 @@ def test_tokens_stay_on_the_disk_until_they_are_used(tmp_path: Path) -> None:
     file = open_token_file(path)
     assert file.tokens["train"][[5, 99_999]].shape == (2, 1, 32, 32)
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
-    assert path.stat().st_size > 200_000_000 and grown < 50_000_000
+    assert path.stat().st_size > 200_000_000
+    assert grown < 50_000_000
 
 
 def test_a_code_outside_the_codebook_is_named_and_nothing_is_left(tmp_path: Path) -> None:
@@ -167,7 +169,8 @@ def test_an_error_while_writing_leaves_the_old_file(tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         write(path, train=TokenSplit(torch.zeros(9, dtype=torch.int64), broken()))
-    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
@@ -190,15 +193,16 @@ def test_other_files_and_damaged_ones_are_refused_in_one_line(what: str, tmp_pat
         write(path, (1, 4, 4), metadata(2))
     with pytest.raises(UserError, match=r"x\.safetensors: not a") as refused:
         open_token_file(path)
-    assert "\n" not in str(refused.value) and is_token_file(path) == (what in ("labels", "groups"))
+    assert "\n" not in str(refused.value)
+    assert is_token_file(path) == (what in ("labels", "groups"))
 
 
 def test_a_dataset_of_a_token_file_has_labels_and_tokens_and_no_images(tmp_path: Path) -> None:
     dataset = open_token_dataset(write(tmp_path / "x.safetensors"))
-    assert not dataset.has_images and (len(dataset.train), len(dataset.val)) == (9, 6)
-    assert (
-        dataset.name == "things" and dataset.identity == dataset.manifest == dataset.file.identity
-    )
+    assert not dataset.has_images
+    assert (len(dataset.train), len(dataset.val)) == (9, 6)
+    assert dataset.name == "things"
+    assert dataset.identity == dataset.manifest == dataset.file.identity
     assert dataset.tokens()[0].shape == (9, 1, 4, 4)
 
 

@@ -28,8 +28,8 @@ def packed(data: bytes) -> bytes:
 def write_split(
     folder: Path, split: str, tokens: Tensor, labels: list[int], dtype: str = "<i8"
 ) -> None:
-    """Data, index and labels of grids (N, 1, H, W)."""
-    images = [b"".join(spell(code) for code in image) for image in tokens.flatten(1).tolist()]
+    """Write data, index and labels of grids (N, 1, H, W)."""
+    images = [b"".join(map(spell, image)) for image in tokens.flatten(1).tolist()]
     offsets = np.cumsum([0, *map(len, images)]).astype(dtype)
     index = io.BytesIO()
     np.save(index, offsets)
@@ -46,7 +46,7 @@ def write_release(
     classes: int = 4,
     dtype: str = "<i8",
 ) -> dict[str, Tensor]:
-    """A release of random codes; gives the tokens (N, 1, H, W) of train and of val."""
+    """Write a release of random codes and return the tokens (N, 1, H, W) of both splits."""
     folder.mkdir(parents=True, exist_ok=True)
     generator = torch.Generator().manual_seed(codes)
     tokens = {}
@@ -59,7 +59,6 @@ def write_release(
     codebook = torch.randn(codes, 8, generator=generator)
     torch.save(codebook, folder / "codebook.ckpt")
     nearest = torch.cdist(codebook, codebook).argsort(1)[:, 1:6]
-    (folder / "synonyms.json").write_text(
-        json.dumps({str(code): row for code, row in enumerate(nearest.tolist())})
-    )
+    synonyms = {str(code): row for code, row in enumerate(nearest.tolist())}
+    (folder / "synonyms.json").write_text(json.dumps(synonyms))
     return tokens

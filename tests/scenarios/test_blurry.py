@@ -33,7 +33,8 @@ def test_every_image_is_in_one_experience(
         StreamSettings(parts, class_order_seed=seed),
     )
     assert torch.cat(scenario.train).sort().values.tolist() == list(range(sum(counts)))
-    assert len(scenario) == parts and min(map(len, scenario.train)) >= 1
+    assert len(scenario) == parts
+    assert min(map(len, scenario.train)) >= 1
     assert not scenario.boundaries
     check_labels(scenario, images)
 
@@ -64,25 +65,21 @@ def test_blurring_preserves_sizes_and_moves_no_more_samples_than_requested(
     mixed = blur(parts, moving, np.random.RandomState(seed))
     assert [len(part) for part in mixed] == sizes
     assert sorted(np.concatenate(mixed).tolist()) == list(range(sum(sizes)))
-    strangers = sum(
-        len(set(now.tolist()) - set(before.tolist()))
-        for now, before in zip(mixed, parts, strict=True)
-    )
-    assert strangers <= moving
+    moved = 0
+    for after, before in zip(mixed, parts, strict=True):
+        moved += len(set(after.tolist()) - set(before.tolist()))
+    assert moved <= moving
 
 
 def test_half_of_the_classes_are_in_one_experience_and_a_tenth_of_the_others_images_move() -> None:
     images = dataset(*[200] * 20)
     scenario = stream("blurry", images, StreamSettings(5))
-    where = torch.empty(len(images.train), dtype=torch.int64)
-    for step, ids in enumerate(scenario.train):
-        where[ids] = step
-    counts = torch.stack(
-        [torch.bincount(where[images.train.labels == c], minlength=5) for c in range(20)]
-    )
-    spread = (counts > 0).sum(1)
-    assert int((spread == 1).sum()) == 10
-    away = 200 - counts[spread > 1].max(1).values
+    counts = torch.zeros(20, 5, dtype=torch.int64)  # images of each class in each experience
+    for experience, ids in enumerate(scenario.train):
+        counts[:, experience] = torch.bincount(images.train.labels[ids], minlength=20)
+    experiences_of_class = (counts > 0).sum(1)
+    assert int((experiences_of_class == 1).sum()) == 10
+    away = 200 - counts[experiences_of_class > 1].max(1).values
     assert 0 < int(away.sum()) <= 0.1 * 10 * 200
     assert len({len(ids) for ids in scenario.train}) > 1  # random numbers of classes
 

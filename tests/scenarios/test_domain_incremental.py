@@ -34,16 +34,20 @@ def opened(root: Path, spec: str = SPEC) -> DomainDataset:
 def test_a_train_image_is_in_one_domain_and_a_val_image_in_every_one(clean: Path) -> None:
     dataset = opened(clean)
     scenario = build_recipe(SPEC).cut(dataset, StreamSettings(0))
-    assert dataset.domains == ("clean", "contrast", "gaussian_noise") and dataset.name == "colours"
+    assert dataset.domains == ("clean", "contrast", "gaussian_noise")
+    assert dataset.name == "colours"
     assert torch.cat(scenario.train).sort().values.tolist() == list(range(48))
     assert [len(ids) for ids in scenario.train] == [16, 16, 16]
     assert [len(ids) for ids in scenario.test] == [40, 40, 40]
     names = [path.name.removesuffix(".png") for path in dataset.train.paths]
     assert len({name.removesuffix(".png") for name in names}) == 48
-    for step, ids in enumerate(scenario.train):
-        assert {dataset.train.paths[i].parts[-4] for i in ids.tolist()} == {dataset.domains[step]}
+    for experience, ids in enumerate(scenario.train):
+        assert {dataset.train.paths[i].parts[-4] for i in ids.tolist()} == {
+            dataset.domains[experience]
+        }
         assert set(dataset.train.labels[ids].tolist()) == {0, 1, 2, 3}
-    assert scenario.classes == ((0, 1, 2, 3),) * 3 and scenario.boundaries
+    assert scenario.classes == ((0, 1, 2, 3),) * 3
+    assert scenario.boundaries
 
 
 def test_clean_files_are_the_originals_and_corrupted_ones_are_made_once(clean: Path) -> None:
@@ -51,7 +55,8 @@ def test_clean_files_are_the_originals_and_corrupted_ones_are_made_once(clean: P
     first = next(path for path in dataset.val.paths if "clean" in path.parts)
     assert first.read_bytes() == (clean / "val" / "colour0" / "00.png").read_bytes()
     again = opened(clean)
-    assert again.manifest == dataset.manifest and again.root == dataset.root
+    assert again.manifest == dataset.manifest
+    assert again.root == dataset.root
     assert not [path for path in dataset.root.parent.iterdir() if path.name.startswith(".")]
     other = opened(clean, SPEC.replace("severity=5", "severity=4"))
     assert other.root != dataset.root
@@ -162,7 +167,8 @@ def test_an_unreadable_image_stops_the_corruption_or_is_skipped(
     with pytest.raises(UserError, match=r"val/colour0/00\.png: not a readable image"):
         opened(copy)
     dataset = open_dataset(RunConfig(data_root=copy, scenario=SPEC, skip_bad_images=True))
-    assert len(dataset.val) == 3 * 39 and dataset.skipped == (copy / "val" / "colour0" / "00.png",)
+    assert len(dataset.val) == 3 * 39
+    assert dataset.skipped == (copy / "val" / "colour0" / "00.png",)
 
 
 def test_an_unreadable_image_in_a_folder_of_domains_can_be_skipped(

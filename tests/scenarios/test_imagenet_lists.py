@@ -52,8 +52,10 @@ def test_the_first_100_list_is_the_first_100_wnids_and_shares_nine_with_the_othe
 ) -> None:
     first = set().union(*shown("imagenet100-first", imagenet))
     drawn = set().union(*shown("imagenet100-u", imagenet))
-    assert first == set(imagenet_wnids()[:100]) and {"n01440764", "n01443537"} <= first
-    assert len(drawn) == 100 and len(first & drawn) == 9
+    assert first == set(imagenet_wnids()[:100])
+    assert {"n01440764", "n01443537"} <= first
+    assert len(drawn) == 100
+    assert len(first & drawn) == 9
 
 
 def test_imagenet1k_begins_with_classes_54_7_894(imagenet: Dataset) -> None:
@@ -76,13 +78,11 @@ def test_a_folder_of_the_listed_classes_alone_gives_the_same_stream(imagenet: Da
 def test_missing_classes_are_counted_and_a_few_named() -> None:
     with pytest.raises(UserError) as caught:
         build_recipe("imagenet100-first").select(dataset_of_classes(imagenet_wnids()[5:]))
-    said = str(caught.value)
-    assert (
-        "lacks 5 of the 100 classes" in said
-        and imagenet_wnids()[0] in said
-        and "and 2 more" in said
-        and "\n" not in said
-    )
+    message = str(caught.value)
+    assert "lacks 5 of the 100 classes" in message
+    assert imagenet_wnids()[0] in message
+    assert "and 2 more" in message
+    assert "\n" not in message
 
 
 def test_base_and_phases_are_one_large_experience_and_equal_ones_after_it(
@@ -107,8 +107,9 @@ def test_base_and_phases_are_one_large_experience_and_equal_ones_after_it(
 def test_options_that_contradict_base_and_phases_are_refused(
     options: dict[str, int], named: str
 ) -> None:
+    spec = "class-incremental:base=50,phases=5"
     with pytest.raises(UserError, match=named):
-        RunConfig(scenario="class-incremental:base=50,phases=5", **options)  # type: ignore[arg-type]
+        RunConfig(scenario=spec, **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("spec", ["base=50", "phases=5", "base=-1,phases=5", "base=50,phases=0"])
@@ -136,7 +137,8 @@ def tiny(root: Path, classes: int) -> list[str]:
 def test_tiny_imagenet_is_read_as_unpacked_from_its_archive(tmp_path: Path) -> None:
     names = tiny(tmp_path, 200)
     selected, cut = stream("tiny-imagenet", open_folder(tmp_path))
-    assert selected.classes == names and [len(part) for part in cut.classes] == [20] * 10
+    assert selected.classes == names
+    assert [len(part) for part in cut.classes] == [20] * 10
     assert cut.class_order == tuple(np.random.RandomState(1993).permutation(200))
 
 

@@ -24,7 +24,8 @@ def test_sizes_fall_from_the_largest_and_no_class_is_empty(
     largest: int, classes: int, ratio: float
 ) -> None:
     sizes = tail_sizes(largest, classes, ratio)
-    assert sizes[0] == largest and min(sizes) >= 1
+    assert sizes[0] == largest
+    assert min(sizes) >= 1
     assert sizes == sorted(sizes, reverse=True)
 
 

@@ -58,8 +58,10 @@ def test_its_stream_has_samples_of_the_dataset_and_of_the_listed_classes(
     labels = scenario.labels(data.train.labels)
     test_labels = scenario.labels(data.val.labels)
     for train, test, classes in zip(scenario.train, scenario.test, scenario.classes, strict=True):
-        assert train.dtype == test.dtype == torch.int64 and len(train)
-        assert len(train.unique()) == len(train) and len(test.unique()) == len(test)
+        assert train.dtype == test.dtype == torch.int64
+        assert len(train)
+        assert len(train.unique()) == len(train)
+        assert len(test.unique()) == len(test)
         assert set(labels[train].tolist()) <= set(classes)
         assert set(test_labels[test].tolist()) <= set(classes)
     assert len(torch.cat(scenario.test).unique()) == len(torch.cat(scenario.test)), (
@@ -73,7 +75,8 @@ def test_its_stream_is_reproducible_and_leaves_global_random_states_alone(name: 
     _, one = stream(name)
     _, other = stream(name)
     assert randomness() == before
-    assert one.class_order == other.class_order and one.classes == other.classes
+    assert one.class_order == other.class_order
+    assert one.classes == other.classes
     assert all(
         torch.equal(a, b)
         for a, b in zip((*one.train, *one.test), (*other.train, *other.test), strict=True)
@@ -83,10 +86,13 @@ def test_its_stream_is_reproducible_and_leaves_global_random_states_alone(name: 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_describes_itself_and_its_source(name: str) -> None:
     recipe = build_recipe(name)
-    assert (
-        recipe.name == name and recipe.stream and recipe.source and recipe.classes and recipe.images
-    )
-    assert recipe.__doc__ and RunConfig(scenario=name).experiences == recipe.experiences
+    assert recipe.name == name
+    assert recipe.stream
+    assert recipe.source
+    assert recipe.classes
+    assert recipe.images
+    assert recipe.__doc__
+    assert RunConfig(scenario=name).experiences == recipe.experiences
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,4 +1,4 @@
-"""The SeiT release's bytes: whatever codes were written come back, wherever the bytes are cut."""
+"""Bytes of the SeiT release are decoded to the codes written, wherever they are cut."""
 
 import numpy as np
 import pytest
@@ -65,4 +65,5 @@ def test_larger_codes_have_several_escapes_for_the_comparison_of_sizes() -> None
 
 def test_no_images_give_no_bytes() -> None:
     data, offsets = to_bytes(torch.zeros(0, 1, 2, 2, dtype=torch.int16))
-    assert len(data) == 0 and offsets.tolist() == [0]
+    assert len(data) == 0
+    assert offsets.tolist() == [0]

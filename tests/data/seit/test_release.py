@@ -38,7 +38,8 @@ def test_tokens_labels_codebook_and_synonyms_are_imported(tmp_path: Path) -> Non
     tokens = write_release(tmp_path / "release")
     file = open_token_file(converted(tmp_path / "release", tmp_path / "x.safetensors"))
     assert all(torch.equal(file.tokens[split], tokens[split]) for split in ("train", "val"))
-    assert file.labels["val"].tolist() == [0, 1, 2, 3] * 3 and file.metadata.classes == [
+    assert file.labels["val"].tolist() == [0, 1, 2, 3] * 3
+    assert file.metadata.classes == [
         "0",
         "1",
         "2",
@@ -49,7 +50,8 @@ def test_tokens_labels_codebook_and_synonyms_are_imported(tmp_path: Path) -> Non
         torch.load(tmp_path / "release" / "codebook.ckpt", weights_only=True),
     )
     table = json.loads((tmp_path / "release" / "synonyms.json").read_text())
-    assert file.metadata.synonyms is not None and file.metadata.synonyms[7].tolist() == table["7"]
+    assert file.metadata.synonyms is not None
+    assert file.metadata.synonyms[7].tolist() == table["7"]
     assert (file.metadata.stride, file.metadata.combine, file.grid) == (8, "sum", (1, 4, 4))
 
 
@@ -103,10 +105,8 @@ def test_files_in_another_layout_are_read_and_listed(tmp_path: Path) -> None:
     labels.write_bytes(labels.read_bytes().replace(b"\n", b"\r\n"))
     table.write_text(json.dumps(json.loads(table.read_text()), indent=1))
     release = read_release(tmp_path / "a")
-    assert (
-        release.remarks == ["val labels", "synonyms.json"]
-        and release.splits["val"].labels.tolist() == [0, 1, 2, 3] * 3
-    )
+    assert release.remarks == ["val labels", "synonyms.json"]
+    assert release.splits["val"].labels.tolist() == [0, 1, 2, 3] * 3
 
 
 def test_synonyms_of_unequal_number_are_exported_alike(tmp_path: Path) -> None:
@@ -224,7 +224,8 @@ def test_damage_is_named_and_nothing_is_left(what: str, tmp_path: Path) -> None:
     out.mkdir()
     with pytest.raises(UserError, match=words) as refused:
         converted(tmp_path / "release", out / "x.safetensors")
-    assert "\n" not in str(refused.value) and list(out.iterdir()) == []
+    assert "\n" not in str(refused.value)
+    assert list(out.iterdir()) == []
 
 
 def test_a_code_outside_the_codebook_is_named_with_its_image(tmp_path: Path) -> None:
@@ -263,11 +264,9 @@ def test_grids_that_are_not_square_need_their_sides(tmp_path: Path) -> None:
 
 def test_a_folder_with_token_data_is_a_release(tmp_path: Path, fractals: Path) -> None:
     write_release(tmp_path / "release")
-    assert (
-        is_release(tmp_path / "release")
-        and not is_release(fractals)
-        and not is_release(tmp_path / "absent")
-    )
+    assert is_release(tmp_path / "release")
+    assert not is_release(fractals)
+    assert not is_release(tmp_path / "absent")
     with pytest.raises(UserError, match="no file NAME-train-token"):
         read_release(fractals)
     with pytest.raises(UserError, match="no such folder"):
@@ -293,4 +292,5 @@ def test_the_data_are_streamed_in_blocks(tmp_path: Path, monkeypatch: pytest.Mon
     write_release(tmp_path / "release", each=50)
     monkeypatch.setattr(stream, "BLOCK", 64)
     sizes = [len(block) for block in read_release(tmp_path / "release").splits["train"].tokens]
-    assert sum(sizes) == 200 and max(sizes) <= 4
+    assert sum(sizes) == 200
+    assert max(sizes) <= 4
