@@ -1,4 +1,4 @@
-"""How many exemplars fit in each format, what they cost and what is decoded; no training."""
+"""Compare formats without training: exemplars in a budget, bytes, fidelity and speed."""
 
 from __future__ import annotations
 

@@ -139,7 +139,7 @@ class Material:
 
     @property
     def has_images(self) -> bool:
-        """Whether there are images besides tokens."""
+        """True where there are images besides tokens."""
         return isinstance(self.source, ImageSource)
 
     @property

@@ -102,7 +102,7 @@ class ImageFileFormat:
         self.set_quality(saved[0] or CANDIDATES[0])
 
     def _is_quality(self, value: int) -> bool:
-        """Whether `side_info` may hold a value: 0, or one of the library's qualities."""
+        """True for values that `side_info` may hold: 0 and the library's qualities."""
         low, high = self.qualities
         return value == 0 or low <= value <= high
 

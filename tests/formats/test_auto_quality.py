@@ -1,4 +1,4 @@
-"""quality=auto: chosen once, for a budget, from what comes back; kept with the memory."""
+"""quality=auto: chosen once for a budget from decoded images, and stored with the memory."""
 
 import os
 from dataclasses import replace
@@ -23,7 +23,7 @@ NAMES = ["jpeg", "jpeg_scan", "webp", "avif", "jxl"]
 
 
 def shrunk(images: Tensor) -> Tensor:
-    """Features of images (B, 3, S, S): what is left of them at 4 x 4 pixels."""
+    """Features of images (B, 3, S, S): their 4 x 4 pixel averages, of unit length."""
     small = torch.nn.functional.adaptive_avg_pool2d(images.float() - 127.5, 4)
     return torch.nn.functional.normalize(small.flatten(1), dim=1)
 
@@ -49,16 +49,14 @@ def test_auto_is_written_in_the_spec_and_refused_for_encoding_before_it_is_chose
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_was_chosen_is_counted_saved_and_given_back(name: str, tmp_path: Path) -> None:
+def test_the_chosen_quality_is_counted_saved_and_restored(name: str, tmp_path: Path) -> None:
     memory = ByteBudgetBuffer(20_000, build_format(f"{name}:quality=auto", CONTEXT), CONTEXT)
     memory.fit(samples(30), shrunk)
     assert memory.fmt.chosen == f"quality={memory.fmt.quality}" and memory.fmt.quality in CANDIDATES
     memory.offer(samples(60))
     memory.save(tmp_path / "memory.bin")
-    assert (
-        os.path.getsize(tmp_path / "memory.bin") == memory.used_bytes
-        and memory.bytes_by_kind()["side_info"] == 1
-    )
+    assert os.path.getsize(tmp_path / "memory.bin") == memory.used_bytes
+    assert memory.bytes_by_kind()["side_info"] == 1
     loaded = ByteBudgetBuffer.load(tmp_path / "memory.bin")
     assert loaded.fmt.chosen == memory.fmt.chosen and loaded.fmt.spec == memory.fmt.spec
     named = build_format(f"{name}:{memory.fmt.chosen}", CONTEXT)
@@ -88,26 +86,21 @@ def test_other_words_are_refused(text: str) -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(1, 39), st.floats(0.1, 2.0))
-def test_more_exemplars_of_every_class_are_worth_more(fits: int, noise: float) -> None:
+def test_more_exemplars_of_every_class_are_worth_more(count: int, noise: float) -> None:
     features, labels = clusters(noise)
-    few, many = (
-        held_out_error(features, features, labels, 1),
-        held_out_error(features, features, labels, 40),
-    )
+    few = held_out_error(features, features, labels, 1)
+    many = held_out_error(features, features, labels, 40)
     assert many < few
-    assert held_out_error(features, features, labels, fits + 0.5) == held_out_error(
-        features, features, labels, fits
-    )
+    whole = held_out_error(features, features, labels, count)
+    assert held_out_error(features, features, labels, count + 0.5) == whole
 
 
 def test_images_that_have_moved_away_are_worth_less_than_ones_that_have_not() -> None:
     features, labels = clusters(0.5)
-    moved = torch.nn.functional.normalize(
-        features + 0.5 * torch.randn(40, generator=torch.Generator().manual_seed(1)), dim=1
-    )
-    assert held_out_error(moved, features, labels, 10) > held_out_error(
-        features, features, labels, 10
-    )
+    shift = 0.5 * torch.randn(40, generator=torch.Generator().manual_seed(1))
+    moved = torch.nn.functional.normalize(features + shift, dim=1)
+    unmoved_error = held_out_error(features, features, labels, 10)
+    assert held_out_error(moved, features, labels, 10) > unmoved_error
 
 
 @settings(max_examples=20, deadline=None)

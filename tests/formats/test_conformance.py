@@ -1,4 +1,4 @@
-"""What every registered format must do, built-in or plugged in."""
+"""Contract of every registered format, built-in or installed."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ from seit_cl.formats import FormatContext, build_format, canonical_spec
 
 SPECS = [*sorted(plugins.names("format")), "tokens:coder=table", "tokens:coder=context"]
 LOSSLESS = {"raw", "png", "jpeg_original"}
-LEAST_PSNR = 30  # dB, of every other format at its defaults on smooth images
+MIN_PSNR = 30  # dB, of every other format at its defaults on smooth images
 pytestmark = pytest.mark.parametrize("spec", SPECS)
 
 
@@ -61,11 +61,12 @@ def test_tokens_lose_nothing(fmt, samples):
         assert torch.equal(fmt.decode(fmt.encode(samples(9))), samples(9).tokens())
 
 
-def test_pixels_come_back_exact_or_within_the_stated_fidelity(spec, fmt, samples):
+def test_pixels_are_decoded_exactly_or_within_the_stated_fidelity(spec, fmt, samples):
     if fmt.domain == "pixels":
-        back, given = fmt.decode(fmt.encode(samples(9))).double(), samples(9).pixels().double()
-        error = float((back - given).square().mean())
-        assert error == 0 if spec in LOSSLESS else error < 255**2 / 10 ** (LEAST_PSNR / 10)
+        pixels = samples(9).pixels().double()
+        decoded = fmt.decode(fmt.encode(samples(9))).double()
+        error = float((decoded - pixels).square().mean())
+        assert error == 0 if spec in LOSSLESS else error < 255**2 / 10 ** (MIN_PSNR / 10)
 
 
 def test_lengths_are_as_declared(fmt, samples):

@@ -1,4 +1,4 @@
-"""Raw and JPEG exemplars."""
+"""Formats of images: raw pixels, files of the data set, and image files of several kinds."""
 
 import io
 import sys
@@ -10,8 +10,15 @@ from PIL import Image
 from helpers.random_samples import CONTEXT, RandomSource, samples
 from seit_cl.core.errors import UserError
 from seit_cl.data.samples import Samples
-from seit_cl.formats import FormatContext, build_format
+from seit_cl.formats import ExemplarFormat, FormatContext, build_format
 from seit_cl.formats.jpeg_scan import JpegScanFormat
+
+
+def size_and_error(fmt: ExemplarFormat, count: int) -> tuple[int, float]:
+    """Bytes of the records of `count` samples, and the mean absolute error of their pixels."""
+    records = fmt.encode(samples(count))
+    difference = fmt.decode(records).float() - samples(count).pixels().float()
+    return int(records.lengths.sum()), float(difference.abs().mean())
 
 
 def test_raw_is_lossless_and_three_bytes_a_pixel():
@@ -34,64 +41,48 @@ def test_jpeg_refuses_bad_options(option):
 
 
 def test_jpeg_is_close_and_lower_quality_is_shorter():
-    sizes, errors = [], []
-    for quality in (10, 50, 95):
-        fmt = build_format(f"jpeg:quality={quality}", CONTEXT)
-        records = fmt.encode(samples(20))
-        sizes.append(int(records.lengths.sum()))
-        errors.append(
-            float((fmt.decode(records).float() - samples(20).pixels().float()).abs().mean())
-        )
-    assert sizes == sorted(sizes) and errors == sorted(errors, reverse=True) and errors[-1] < 6
+    formats = [build_format(f"jpeg:quality={quality}", CONTEXT) for quality in (10, 50, 95)]
+    sizes, errors = zip(*[size_and_error(fmt, 20) for fmt in formats], strict=True)
+    assert list(sizes) == sorted(sizes)
+    assert list(errors) == sorted(errors, reverse=True) and errors[-1] < 6
 
 
-def test_jpeg_stored_smaller_comes_back_at_the_learners_side():
-    small, large = build_format("jpeg:size=16", CONTEXT), build_format("jpeg", CONTEXT)
-    records = small.encode(samples(8))
-    assert records.lengths.sum() < large.encode(samples(8)).lengths.sum()
-    assert (small.decode(records).float() - samples(8).pixels().float()).abs().mean() < 20
+def test_jpeg_stored_at_a_smaller_side_is_decoded_to_the_learners_side():
+    small_size, error = size_and_error(build_format("jpeg:size=16", CONTEXT), 8)
+    large_size, _ = size_and_error(build_format("jpeg", CONTEXT), 8)
+    assert small_size < large_size and error < 20
 
 
 def test_jpeg_files_carry_no_metadata_and_are_420():
     record = build_format("jpeg", CONTEXT).encode(samples(1)).to_bytes()[0]
     assert record[:2] == b"\xff\xd8" and record[-2:] == b"\xff\xd9"
-    for marker in (
-        b"\xff\xe1",
-        b"\xff\xe2",
-        b"\xff\xed",
-        b"\xff\xfe",
-    ):  # Exif, ICC, Photoshop, comment
-        assert marker not in record[: record.index(b"\xff\xda")]
+    header = record[: record.index(b"\xff\xda")]
+    exif, icc, photoshop, comment = b"\xff\xe1", b"\xff\xe2", b"\xff\xed", b"\xff\xfe"
+    for marker in (exif, icc, photoshop, comment):
+        assert marker not in header
     frame = record.index(b"\xff\xc0")
     assert record[frame + 11] == 0x22  # luma sampled 2x2 against chroma
 
 
 @pytest.mark.parametrize("name", ["jpeg", "jpeg_scan"])
-def test_more_chroma_is_longer_nearer_and_named(name):
-    sizes, errors = [], []
-    for chroma in (420, 422, 444):
-        fmt = build_format(f"{name}:chroma={chroma}", CONTEXT)
-        records = fmt.encode(samples(20))
-        sizes.append(int(records.lengths.sum()))
-        errors.append(
-            float((fmt.decode(records).float() - samples(20).pixels().float()).abs().mean())
-        )
-        assert fmt.spec == f"{name}:quality=75,size=32" + (
-            f",chroma={chroma}" if chroma != 420 else ""
-        )
-    assert sizes == sorted(sizes) and errors == sorted(errors, reverse=True)
+def test_more_chroma_is_longer_and_closer_and_is_in_the_spec(name):
+    formats = [build_format(f"{name}:chroma={chroma}", CONTEXT) for chroma in (420, 422, 444)]
+    sizes, errors = zip(*[size_and_error(fmt, 20) for fmt in formats], strict=True)
+    assert list(sizes) == sorted(sizes) and list(errors) == sorted(errors, reverse=True)
+    default = f"{name}:quality=75,size=32"
+    specs = [fmt.spec for fmt in formats]
+    assert specs == [default, f"{default},chroma=422", f"{default},chroma=444"]
 
 
-def test_originals_are_the_files_and_come_back_as_the_run_read_them():
+def test_originals_are_the_files_and_are_decoded_to_the_data_sets_pixels():
     fmt = build_format("jpeg:original", CONTEXT)
     records = fmt.encode(samples(6))
     assert fmt.spec == "jpeg:original" == build_format("jpeg-original", CONTEXT).spec
-    assert records.to_bytes() == samples(6).files() and torch.equal(
-        fmt.decode(records), samples(6).pixels()
-    )
+    assert records.to_bytes() == samples(6).files()
+    assert torch.equal(fmt.decode(records), samples(6).pixels())
 
 
-def test_a_bare_word_that_names_no_format_is_refused():
+def test_an_argument_that_names_no_format_is_refused():
     with pytest.raises(UserError, match="'orignal' is not key=value"):
         build_format("jpeg:orignal", CONTEXT)
 
@@ -129,10 +120,10 @@ def test_jpeg_writes_incompressible_images(quality):
     ],
 )
 def test_a_jpeg_scan_gives_the_pixels_of_the_jpeg_it_was_cut_from(spec):
-    scan, whole = build_format(f"jpeg_scan:{spec}", CONTEXT), build_format(f"jpeg:{spec}", CONTEXT)
-    assert torch.equal(
-        scan.decode(scan.encode(samples(12))), whole.decode(whole.encode(samples(12)))
-    )
+    scan = build_format(f"jpeg_scan:{spec}", CONTEXT)
+    whole = build_format(f"jpeg:{spec}", CONTEXT)
+    pixels = whole.decode(whole.encode(samples(12)))
+    assert torch.equal(scan.decode(scan.encode(samples(12))), pixels)
 
 
 def test_a_jpeg_scan_is_a_jpeg_file_without_its_header():
@@ -169,16 +160,11 @@ def test_lossless_files_are_exact_and_smaller_than_raw(spec):
 
 
 @pytest.mark.parametrize("name", ["webp", "avif", "jxl"])
-def test_lossy_files_are_shorter_and_farther_off_at_lower_quality(name):
-    sizes, errors = [], []
-    for quality in (5, 50, 95):
-        fmt = build_format(f"{name}:quality={quality}", CONTEXT)
-        records = fmt.encode(samples(12))
-        sizes.append(int(records.lengths.sum()))
-        errors.append(
-            float((fmt.decode(records).float() - samples(12).pixels().float()).abs().mean())
-        )
-    assert sizes == sorted(sizes) and errors == sorted(errors, reverse=True) and errors[-1] < 6
+def test_lossy_files_are_shorter_and_less_exact_at_lower_quality(name):
+    formats = [build_format(f"{name}:quality={quality}", CONTEXT) for quality in (5, 50, 95)]
+    sizes, errors = zip(*[size_and_error(fmt, 12) for fmt in formats], strict=True)
+    assert list(sizes) == sorted(sizes)
+    assert list(errors) == sorted(errors, reverse=True) and errors[-1] < 6
 
 
 @pytest.mark.parametrize("name", ["webp", "avif", "png", "jxl"])
@@ -186,10 +172,10 @@ def test_files_name_their_kind_and_carry_no_metadata(name):
     fmt = build_format(f"{name}:size=16", CONTEXT)
     image = Image.open(io.BytesIO(fmt.encode(samples(1)).to_bytes()[0]))
     assert (image.format, image.size) == (name.upper(), (16, 16))
-    made_up = (
-        {"icc_profile"} if name == "jxl" else set()
-    )  # its decoder writes one of the colour space's name
-    assert not image.getexif() and not {"icc_profile", "exif", "xmp"} & image.info.keys() - made_up
+    metadata = {"icc_profile", "exif", "xmp"}
+    if name == "jxl":
+        metadata.remove("icc_profile")  # its decoder makes a profile from the colour space
+    assert not image.getexif() and not metadata & image.info.keys()
 
 
 @pytest.mark.parametrize(

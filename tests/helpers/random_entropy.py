@@ -1,4 +1,4 @@
-"""An EntropyModel of random weights: any of them codes without loss, as well as it happens to foretell."""
+"""An EntropyModel of random weights: it codes any grid without loss, but predicts nothing."""
 
 import torch
 from torch import Tensor
@@ -9,12 +9,21 @@ from seit_cl.formats.entropy.model import NEIGHBOURS, EntropyModel
 def random_model(
     codes: int, seed: int = 0, groups: int = 3, width: int = 16, tokenizer: str = "random"
 ) -> EntropyModel:
+    """An EntropyModel of K codes.
+
+    Args:
+        codes: K.
+        seed: of the weights.
+        groups: T of the tables.
+        width: M of the network.
+        tokenizer: identity.
+    """
     generator = torch.Generator().manual_seed(seed)
 
-    def numbers(most: int, *shape: int) -> Tensor:
-        return torch.randint(-most, most + 1, shape, generator=generator)
+    def numbers(limit: int, *shape: int) -> Tensor:
+        return torch.randint(-limit, limit + 1, shape, generator=generator)
 
-    small = {
+    weights = {
         "left": (groups, codes),
         "upper": (groups, codes),
         "embedding": (codes + 1, 4),
@@ -27,6 +36,6 @@ def random_model(
         tokenizer,
         left_groups=torch.randint(groups, (codes + 1,), generator=generator),
         upper_groups=torch.randint(groups, (codes + 1,), generator=generator),
-        **{name: numbers(127, *shape).to(torch.int8) for name, shape in small.items()},
+        **{name: numbers(127, *shape).to(torch.int8) for name, shape in weights.items()},
         **{name: numbers(5000, size).int() for name, size in biases.items()},
     )

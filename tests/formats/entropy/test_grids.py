@@ -1,4 +1,4 @@
-"""Entropy-coded grids: every one comes back, alone or in a batch, at the size that its probabilities say."""
+"""Entropy-coded grids: decoded exactly, alone or in a batch, at the size of their information."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ coders = pytest.mark.parametrize("name", sorted(CODERS))
     st.integers(0, 5),
 )
 @settings(max_examples=25, deadline=None)
-def test_grids_come_back_whatever_the_model(
+def test_grids_are_decoded_exactly_for_any_model(
     name: str, seed: int, codes: int, height: int, width: int, count: int
 ) -> None:
     coder = CODERS[name](random_model(codes, seed), height, width)
@@ -94,6 +94,7 @@ def test_records_written_on_another_machine_are_read_and_written_alike(name: str
 def test_both_devices_write_and_read_the_same_records(name: str) -> None:
     coder = CODERS[name](random_model(1000, width=128), 8, 8)
     grids = torch.randint(1000, (50, 8, 8), generator=torch.Generator().manual_seed(0))
-    here, there = coder.encode(grids), coder.encode(grids.cuda())
-    assert here.to_bytes() == there.to_bytes()
-    assert torch.equal(coder.decode(there).cpu(), grids.short())
+    on_cpu = coder.encode(grids)
+    on_cuda = coder.encode(grids.cuda())
+    assert on_cpu.to_bytes() == on_cuda.to_bytes()
+    assert torch.equal(coder.decode(on_cuda).cpu(), grids.short())

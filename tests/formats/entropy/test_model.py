@@ -1,4 +1,4 @@
-"""Probabilities of tokens: integers that sum to the coder's total, the same however they are computed."""
+"""Probabilities of tokens: integers that sum to the coder's total on every machine."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +28,7 @@ def test_intervals_leave_no_token_out_and_fill_the_total(values: list[int], shif
     starts = intervals(scores)
     widths = starts.diff(dim=1)
     assert int(starts[0, 0]) == 0 and int(starts[0, -1]) == TOTAL and int(widths.min()) >= 1
-    order = scores[0, :-1].argsort()  # the last one's interval has what is left over
+    order = scores[0, :-1].argsort()  # the last interval takes the rest
     assert bool((widths[0, :-1][order].diff() >= 0).all())
 
 
@@ -61,14 +61,14 @@ def test_neighbours_are_those_around_and_before_a_token() -> None:
     near = neighbours_of(tokens, 99)
     for y in range(3):
         for x in range(4):
-            want = [
+            expected = [
                 int(tokens[0, y + v, x + u]) if y + v >= 0 and 0 <= x + u < 4 else 99
                 for v, u in NEIGHBOURS
             ]
-            assert near[0, y, x].tolist() == want
+            assert near[0, y, x].tolist() == expected
 
 
-def test_a_model_comes_back_from_its_file(tmp_path: Path) -> None:
+def test_a_model_is_read_back_from_its_file(tmp_path: Path) -> None:
     model = random_model(codes=20)
     model.save(tmp_path / "m.safetensors")
     again = load_entropy(tmp_path / "m.safetensors")

@@ -1,4 +1,4 @@
-"""Entropy-coded messages: what goes in comes out, whatever the probabilities, at the cost of its information."""
+"""Range coder: messages are decoded as they were encoded, at the cost of their information."""
 
 import torch
 from hypothesis import given, settings
@@ -11,18 +11,15 @@ from seit_cl.formats.entropy.range_coder import BITS, TOTAL
 
 def model(symbols: int, generator: torch.Generator, spread: float) -> torch.Tensor:
     """Starts (symbols + 1,) of intervals of random widths, the narrowest 1."""
-    widths = (
-        1
-        + (
-            (TOTAL - symbols) * (spread * torch.randn(symbols, generator=generator)).softmax(0)
-        ).long()
-    )
+    shares = (spread * torch.randn(symbols, generator=generator)).softmax(0)
+    widths = 1 + ((TOTAL - symbols) * shares).long()
     widths[0] += TOTAL - widths.sum()
     return torch.cat([torch.zeros(1, dtype=torch.int64), widths.cumsum(0)])
 
 
 def decode(records: Records, starts: torch.Tensor, positions: int) -> torch.Tensor:
-    decoder, symbols = range_coder.Decoder(records), []
+    decoder = range_coder.Decoder(records)
+    symbols = []
     for _ in range(positions):
         symbol = torch.searchsorted(starts, decoder.peek(), right=True) - 1
         decoder.take(starts[symbol], starts[symbol + 1] - starts[symbol])
@@ -32,7 +29,7 @@ def decode(records: Records, starts: torch.Tensor, positions: int) -> torch.Tens
 
 @given(st.integers(0, 2**31), st.integers(1, 300), st.integers(1, 40), st.floats(0, 9))
 @settings(max_examples=60, deadline=None)
-def test_messages_come_back_whatever_their_probabilities(
+def test_messages_are_decoded_for_any_probabilities(
     seed: int, symbols: int, positions: int, spread: float
 ) -> None:
     generator = torch.Generator().manual_seed(seed)
@@ -51,10 +48,9 @@ def test_a_message_costs_its_information_and_less_than_a_byte() -> None:
     )
     records = range_coder.encode(starts[sent], widths[sent])
     information = (BITS - widths[sent].double().log2()).sum(1) / 8
-    over = records.lengths - information
-    assert (
-        float(over.mean()) < 0.5 and float(over.max()) < 1.1
-    )  # now and then zeros at the end save a byte
+    excess = records.lengths - information
+    assert float(excess.mean()) < 0.5  # some messages save zero bytes at their end
+    assert float(excess.max()) < 1.1
 
 
 def test_a_selection_of_records_decodes_alone() -> None:

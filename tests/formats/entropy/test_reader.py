@@ -50,7 +50,7 @@ def test_the_model_of_a_token_file_is_in_the_same_folder(fractals: Path, tmp_pat
 def test_a_tokenizer_without_a_model_is_named(beside: str, tmp_path: Path) -> None:
     if beside != "none":
         random_model(codes=64).save(tmp_path / "mine.entropy.safetensors")
-    with pytest.raises(UserError, match="tokenizer abc; fit them with .*tokenize entropy"):
+    with pytest.raises(UserError, match=r"tokenizer abc; fit them with .*tokenize entropy"):
         EntropyReader("abc", tmp_path / "mine.safetensors")()
 
 
