@@ -1,5 +1,7 @@
-"""How long a report of many runs takes. The runs are made from real ones: other seeds, some budgets doubled, answers drawn again
-at the measured accuracies; environment.json says so.
+"""Time that a report of many runs takes.
+
+The runs are made from real ones: with other seeds, at every third turn with twice the memory, and
+with test answers drawn again at the measured accuracies. Their environment.json says so.
 
     python -m benchmarks.report --source DIR --runs 500
 """
@@ -15,81 +17,82 @@ import time
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from seit_cl.core.machine import processor_name
 from seit_cl.results import run_files
 from seit_cl.results.run_files import Run, read_runs
 
-FIRST_SEED = 100
-LIMIT = 30  # seconds, that a report of 500 runs may take on two cores
-SCALED = ("memory_bytes", "exemplars", "used_bytes", "payload_bytes")
+FIRST_SEED = 100  # of the runs made; real ones have smaller seeds
+REPEATS = 3
+MAX_RUNS = 500
+MAX_SECONDS = 30  # that a report of MAX_RUNS runs may take on two cores
+SCALED = ("memory_bytes", "exemplars", "used_bytes", "payload_bytes")  # with the memory
+ORIGIN = "by benchmarks.report from a run's results; nothing was trained"
 
 
 def make_runs(source: Path, out: Path, count: int) -> None:
-    """Writes `count` runs into the folder out, made from the finished ones of source in turns."""
+    """Write `count` runs into the folder out, made from the finished ones of source in turns."""
     real = [run for run in read_runs(source) if run.status == "finished"]
     if not real:
         sys.exit(f"error: {source}: no finished runs; give a folder of results")
     for number in range(count):
-        make_run(real[number % len(real)], out, number // len(real), np.random.default_rng(number))
+        random = np.random.default_rng(number)
+        make_run(real[number % len(real)], out, number // len(real), random)
 
 
 def make_run(run: Run, out: Path, turn: int, random: np.random.Generator) -> None:
-    """One run like another, with a seed of its own; at every third turn with twice the memory."""
+    """Write one run that is like another.
+
+    Args:
+        run: the real run.
+        out: folder of the results.
+        turn: number of runs already made from this one; it decides the seed and the memory.
+        random: draws the answers.
+    """
     seed = FIRST_SEED * (turn + 1) + int(run.get("seed", 0))
     scale = 2 if turn % 3 == 2 and run.get("memory_bytes") else 1
-    target = out / f"{run.run_id.rpartition('_seed')[0]}_x{scale}_seed{seed}"
-    made = {
-        **run.environment,
-        "made": "by benchmarks.report from a run's results; nothing was trained",
-    }
-    run_files.start_run(
-        target, {**run.config, "seed": seed, "memory_mb": scale * run.config["memory_mb"]}, made
-    )
+    run_dir = out / f"{run.run_id.rpartition('_seed')[0]}_x{scale}_seed{seed}"
+    config = {**run.config, "seed": seed, "memory_mb": scale * run.config["memory_mb"]}
+    run_files.start_run(run_dir, config, {**run.environment, "made": ORIGIN})
     accuracy = run.accuracy.copy()
     share = (accuracy["correct"] / accuracy["total"].clip(lower=1)).clip(0, 1)
     accuracy["correct"] = random.binomial(accuracy["total"], share)
-    run_files.write_accuracy(target, accuracy.to_dict("records"))
+    run_files.write_accuracy(run_dir, accuracy.to_dict("records"))
     if run.memory is not None:
-        run_files.write_memory(target, _scaled(run.memory, scale).to_dict("records"))
-    facts = {**run.metadata, "seed": seed, **{name: scale * run.metadata[name] for name in SCALED}}
-    shown = run.path / "exemplars.npz"
-    if shown.is_file():
-        (target / shown.name).write_bytes(shown.read_bytes())
-    run_files.finish_run(target, facts)
+        memory = run.memory.assign(value=run.memory["value"] * scale)
+        run_files.write_memory(run_dir, memory.to_dict("records"))
+    pictures = run.path / "exemplars.npz"
+    if pictures.is_file():
+        (run_dir / pictures.name).write_bytes(pictures.read_bytes())
+    scaled = {name: scale * run.metadata[name] for name in SCALED}
+    run_files.finish_run(run_dir, {**run.metadata, "seed": seed, **scaled})
 
 
-def _scaled(memory: pd.DataFrame, scale: int) -> pd.DataFrame:
-    return memory.assign(value=memory["value"] * scale)
-
-
-def timed_report(folder: Path) -> float:
-    """Seconds of the command, from its start to its end, in a process of its own."""
-    began = time.perf_counter()
+def time_report(folder: Path) -> float:
+    """Measure the seconds of the report command, in a process of its own."""
     command = [sys.executable, "-m", "seit_cl.report", str(folder)]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=os.getcwd())
-    return time.perf_counter() - began
+    start = time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - start
 
 
 def main() -> None:
-    """The command."""
-    parser = argparse.ArgumentParser(description=__doc__.split(".")[0])
+    """Make the runs, time their report, and exit with 1 if it takes too long."""
+    parser = argparse.ArgumentParser(description="Time that a report of many runs takes.")
     parser.add_argument("--source", type=Path, required=True, help="folder of real results")
-    parser.add_argument("--runs", type=int, default=500, help="runs to make")
+    parser.add_argument("--runs", type=int, default=MAX_RUNS, help="number of runs to make")
     parser.add_argument(
-        "--out", type=Path, help="where they and the report stay; none: a temporary folder"
+        "--out", type=Path, help="folder of the runs and the report; by default a temporary one"
     )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         out = options.out or Path(temporary)
         make_runs(options.source, out, options.runs)
-        seconds = [timed_report(out) for _ in range(3)]
-    said = ", ".join(f"{value:.1f}" for value in sorted(seconds))
-    print(
-        f"{processor_name()}, {os.cpu_count()} cores\n{options.runs} runs: {said} s (limit {LIMIT} s)"
-    )
-    if options.runs <= 500 and min(seconds) > LIMIT:
+        seconds = sorted(time_report(out) for _ in range(REPEATS))
+    times = ", ".join(f"{value:.1f}" for value in seconds)
+    print(f"{processor_name()}, {os.cpu_count()} cores")
+    print(f"{options.runs} runs: {times} s (limit {MAX_SECONDS} s)")
+    if options.runs <= MAX_RUNS and seconds[0] > MAX_SECONDS:
         sys.exit(1)
 
 

@@ -18,13 +18,14 @@ from seit_cl.reporting.base import Report
 from seit_cl.reporting.best import best_option, runs_with_options
 from seit_cl.reporting.grouping import (
     MB,
-    in_order,
     mean_std,
     of_budget,
+    of_kind,
     of_setting,
-    series_of,
     settings_of,
     sorted_budgets,
+    sorted_kinds,
+    sorted_series,
     with_memory,
     without_options,
     without_sweep_trials,
@@ -57,8 +58,7 @@ class AccuracyAgainstAllBytes(Report):
         shown = without_sweep_trials(candidates)
         if not any(int(run.get("codec_bytes", 0)) for run in shown):
             return None
-        kinds = in_order({without_options(series_of(run)) for run in candidates})
-        styles = series_styles(kinds, runs)
+        styles = series_styles(sorted_kinds(candidates), runs)
         settings = settings_of(shown)
         note = figure_note(settings, seeds_note(shown, candidates))
         figure = new_figure(self.title, note, (len(settings), 2), (4.2, 3.0))
@@ -67,7 +67,7 @@ class AccuracyAgainstAllBytes(Report):
             group = of_setting(shown, setting)
             for ax, (name, with_model) in zip(row, PANELS, strict=True):
                 for kind, style in styles.items():
-                    members = [run for run in group if without_options(series_of(run)) == kind]
+                    members = of_kind(group, kind)
                     if members:
                         _draw_line(ax, members, runs, style, with_model)
                 bytes_axis(ax, "all of it (MB, log scale)")
@@ -107,11 +107,11 @@ def _draw_line(
         sizes.append(mean_std([all_bytes(run, with_model) / MB for run in best])[0])
         means.append(mean)
         stds.append(std)
-    series = {series_of(run) for run in members}
-    if len(series) == 1:
-        label = series_label(series.pop(), runs)
+    first, *others = sorted_series(members)
+    if others:
+        label = series_label(without_options(first), runs, "best option")
     else:
-        label = series_label(without_options(series.pop()), runs, "best option")
+        label = series_label(first, runs)
     draw_errorbars(ax, sizes, means, stds, label, style)
 
 

@@ -11,7 +11,6 @@ from seit_cl.reporting.areas import ACCURACIES, areas
 from seit_cl.reporting.base import Report
 from seit_cl.reporting.grouping import (
     MB,
-    Setting,
     at_all_budgets,
     in_order,
     of_setting,
@@ -19,7 +18,7 @@ from seit_cl.reporting.grouping import (
     sorted_budgets,
     without_sweep_trials,
 )
-from seit_cl.reporting.labels import differing_fields, series_label
+from seit_cl.reporting.labels import differing_fields, field_values, series_label
 from seit_cl.reporting.tables import Table
 from seit_cl.results.run_files import Run
 
@@ -56,7 +55,7 @@ class Area(Report):
                 columns[f"{column}_log_mb"] = areas(group, metric, log=True)
             for series in in_order(columns["final_accuracy_mb"]):
                 values = {name: column[series] for name, column in columns.items()}
-                names = [setting[i] for i in fields]
+                names = field_values(setting, fields)
                 cells = [f"{value:.1f}" for value in values.values()]
                 text.append([*names, series_label(series, runs), span, *cells])
                 row: dict[str, Any] = {**setting._asdict(), **series._asdict(), "span_mb": span}
@@ -65,9 +64,8 @@ class Area(Report):
                 numbers.append(row)
         if not text:
             return None
-        names = [Setting._fields[i] for i in fields]
-        headings = [*names, "format", "span, MB", *HEADINGS]
-        return Table(CAPTION, headings, text, pd.DataFrame(numbers), text_columns=len(names) + 1)
+        headings = [*fields, "format", "span, MB", *HEADINGS]
+        return Table(CAPTION, headings, text, pd.DataFrame(numbers), text_columns=len(fields) + 1)
 
 
 REPORT = Area

@@ -20,13 +20,14 @@ from seit_cl.reporting.grouping import (
     MB,
     at_all_budgets,
     format_options,
-    in_order,
     of_budget,
+    of_kind,
     of_setting,
     series_of,
     settings_of,
     sorted_budgets,
-    without_options,
+    sorted_kinds,
+    sorted_series,
 )
 from seit_cl.reporting.labels import figure_note, seeds_note, series_label, setting_label
 from seit_cl.reporting.styles import Style, series_styles
@@ -42,9 +43,8 @@ class BestAgainstMemory(Report):
     def make(self, runs: Sequence[Run]) -> Figure | None:
         """Draw the figure; None if no kind of format was tried with two options."""
         shown = at_all_budgets(runs)
-        series = {series_of(run) for run in shown}
-        kinds = in_order({without_options(each) for each in series})
-        if len(kinds) == len(series):
+        kinds = sorted_kinds(shown)
+        if len(kinds) == len(sorted_series(shown)):
             return None
         styles = series_styles(kinds, runs)
         settings = settings_of(shown)
@@ -53,7 +53,7 @@ class BestAgainstMemory(Report):
         for ax, setting in zip(axes, settings, strict=True):
             group = of_setting(shown, setting)
             for kind, style in styles.items():
-                members = [run for run in group if without_options(series_of(run)) == kind]
+                members = of_kind(group, kind)
                 if members:
                     _draw_line(ax, members, series_label(kind, runs), style)
             draw_bounds(ax, setting, final_accuracy, runs)

@@ -31,7 +31,7 @@ from seit_cl.reporting.labels import (
     significant,
 )
 from seit_cl.reporting.presets import preset
-from seit_cl.reporting.storage import MeasuredSeries, describe_stream, measured_series
+from seit_cl.reporting.storage import MeasuredSeries, budgets_of, describe_stream, measured_series
 from seit_cl.reporting.styles import Style, run_styles
 from seit_cl.results.run_files import Run
 
@@ -145,7 +145,8 @@ def _draw_month(
         )
     priced = [cost for cost in costs if not math.isnan(cost)]
     if priced and min(priced) > 0:
-        low, high = min(priced), max(priced)
+        low = min(priced)
+        high = max(priced)
         plain_log(ax, "x", (1,) if high > 50 * low else (1, 2, 5))
         ax.set_xlim(low / 1.5, high * max(2.0, (high / low) ** 0.35))
     ax.set_yticks(np.arange(len(measured)), labels)
@@ -157,7 +158,7 @@ def _draw_accuracy(
     ax: Axes, measured: Sequence[MeasuredSeries], styles: Mapping[Series, Style]
 ) -> None:
     """Draw final accuracy in the rows of the costs: a circle per budget, larger for more bytes."""
-    budgets = sorted({budget for each in measured for budget in each.accuracy})
+    budgets = budgets_of(measured)
     last = max(len(budgets) - 1, 1)
     for y, each in enumerate(measured):
         for budget, accuracy in each.accuracy.items():

@@ -11,15 +11,13 @@ from seit_cl.reporting.base import Report
 from seit_cl.reporting.best import best_runs
 from seit_cl.reporting.grouping import (
     MB,
-    Series,
-    Setting,
     at_all_budgets,
-    is_tokens,
     settings_of,
     sorted_series,
+    split_tokens,
     without_sweep_trials,
 )
-from seit_cl.reporting.labels import differing_fields, series_label
+from seit_cl.reporting.labels import differing_fields, field_values, series_label
 from seit_cl.reporting.pairs import differences
 from seit_cl.reporting.tables import MISSING, Table
 from seit_cl.results.run_files import Run
@@ -41,21 +39,22 @@ class Differences(Report):
     def make(self, runs: Sequence[Run]) -> Table | None:
         """Make the table; None if no run with tokens has a pair with another format."""
         shown = best_runs(without_sweep_trials(at_all_budgets(runs)))
-        series = sorted_series(shown)
+        token_series, others = split_tokens(sorted_series(shown))
         settings = settings_of(shown)
         fields = differing_fields(settings)
-        headings = [*(Setting._fields[i] for i in fields), *HEADINGS]
+        headings = [*fields, *HEADINGS]
         difference_column = headings.index("difference")
         text: list[list[str]] = []
         numbers = []
         bold = set()
         for setting in settings:
-            names = [setting[i] for i in fields]
-            for tokens, other in _pairs_of_series(series):
+            names = field_values(setting, fields)
+            for tokens, other in product(token_series, others):
                 labels = [series_label(tokens, runs), series_label(other, runs)]
                 by_budget = differences(shown, setting, tokens, other)
                 for budget, (points, half, pairs) in by_budget.items():
-                    low, high = points - half, points + half
+                    low = points - half
+                    high = points + half
                     interval = f"{low:+.1f} to {high:+.1f}" if pairs > 1 else MISSING
                     if pairs > 1 and abs(points) > half:
                         bold.add((len(text), difference_column))
@@ -79,13 +78,6 @@ class Differences(Report):
         return Table(
             CAPTION, headings, text, pd.DataFrame(numbers), text_columns, bold=frozenset(bold)
         )
-
-
-def _pairs_of_series(series: Sequence[Series]) -> list[tuple[Series, Series]]:
-    """Every series of tokens with every other one."""
-    token_series = [each for each in series if is_tokens(each)]
-    others = [each for each in series if not is_tokens(each)]
-    return list(product(token_series, others))
 
 
 REPORT = Differences

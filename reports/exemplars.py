@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -59,8 +59,8 @@ class Exemplars(Report):
         height = 0.92 / LOW_PANEL if len(rows) > MANY_ROWS else 0.92  # never low
         figure = new_figure(self.title, NOTE, (len(rows), columns), (1.05, height))
         axes = figure.subplots(len(rows), columns, squeeze=False)
-        layout = figure.get_layout_engine()
-        layout.set(w_pad=0.02, h_pad=0.02, wspace=0.0, hspace=0.0)  # type: ignore[union-attr, call-arg]
+        layout: Any = figure.get_layout_engine()
+        layout.set(w_pad=0.02, h_pad=0.02, wspace=0.0, hspace=0.0)
         for row, (name, images) in zip(axes, rows, strict=True):
             for ax in row:
                 ax.set_xticks([])

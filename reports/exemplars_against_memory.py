@@ -22,6 +22,7 @@ from seit_cl.reporting.grouping import (
     series_of,
     settings_of,
     sorted_budgets,
+    with_exemplars,
     with_memory,
 )
 from seit_cl.reporting.labels import figure_note, seeds_note, series_label, setting_label
@@ -38,7 +39,7 @@ class ExemplarsAgainstMemory(Report):
 
     def make(self, runs: Sequence[Run]) -> Figure | None:
         """Draw the figure; None if no finished run stored an exemplar."""
-        shown = [run for run in with_memory(runs) if float(run.get("exemplars", 0)) > 0]
+        shown = with_exemplars(with_memory(runs))
         if not shown:
             return None
         settings = settings_of(shown)

@@ -18,6 +18,7 @@ from seit_cl.reporting.grouping import (
     budget_of,
     series_of,
     setting_of,
+    with_exemplars,
     with_memory,
     without_sweep_trials,
 )
@@ -36,7 +37,7 @@ class MemoryPerClass(Report):
 
     def make(self, runs: Sequence[Run]) -> Figure | None:
         """Draw the figure; None if no finished run stored an exemplar."""
-        stored = [run for run in with_memory(runs) if float(run.get("exemplars", 0)) > 0]
+        stored = with_exemplars(with_memory(runs))
         recorded = [run for run in stored if run.memory is not None]
         candidates = _without_twins(without_sweep_trials(recorded))
         shown = [run for run in candidates if exemplar_counts(run).any()]

@@ -16,9 +16,9 @@ from seit_cl.reporting.grouping import (
     Series,
     Setting,
     at_all_budgets,
-    is_tokens,
     settings_of,
     sorted_series,
+    split_tokens,
     without_sweep_trials,
 )
 from seit_cl.reporting.labels import figure_note, join_parts, series_label, setting_label
@@ -41,8 +41,7 @@ class PairedDifference(Report):
         """Draw the figure; None if no run with tokens has a pair with another format."""
         shown = best_runs(without_sweep_trials(at_all_budgets(runs)))
         series = sorted_series(shown)
-        token_series = [each for each in series if is_tokens(each)]
-        others = [each for each in series if not is_tokens(each)]
+        token_series, others = split_tokens(series)
         panels: list[tuple[Setting, Series]] = []
         for setting in settings_of(shown):
             for tokens in token_series:
@@ -73,7 +72,8 @@ class PairedDifference(Report):
 def _pairs_text(by_budget: Mapping[int, Difference]) -> str:
     """The numbers of pairs behind the points of a line, such as "2–5 pairs"."""
     counts = [difference.pairs for difference in by_budget.values()]
-    fewest, most = min(counts), max(counts)
+    fewest = min(counts)
+    most = max(counts)
     number = str(most) if fewest == most else f"{fewest}–{most}"
     return f"{number} pairs" if most > 1 else f"{number} pair"
 

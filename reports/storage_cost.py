@@ -17,8 +17,14 @@ from seit_cl.reporting.grouping import (
     settings_of,
     without_sweep_trials,
 )
-from seit_cl.reporting.labels import differing_fields, series_label, significant
-from seit_cl.reporting.storage import Accuracy, MeasuredSeries, describe_stream, measured_series
+from seit_cl.reporting.labels import differing_fields, field_values, series_label, significant
+from seit_cl.reporting.storage import (
+    Accuracy,
+    MeasuredSeries,
+    budgets_of,
+    describe_stream,
+    measured_series,
+)
 from seit_cl.reporting.tables import MISSING, Table, plus_minus
 from seit_cl.results.run_files import Run
 
@@ -49,11 +55,11 @@ class StorageCost(Report):
         if not lines:
             return None
         fields = differing_fields([setting for setting, _ in lines])
-        budgets = sorted({budget for _, measured in lines for budget in measured.accuracy})
+        budgets = budgets_of(measured for _, measured in lines)
         text = []
         numbers = []
         for setting, measured in lines:
-            names = [setting[i] for i in fields]
+            names = field_values(setting, fields)
             label = series_label(measured.series, runs)
             costs = _costs(measured, prices)
             accuracies = _accuracy_cells(measured, budgets)
@@ -64,7 +70,7 @@ class StorageCost(Report):
                     row[f"final_accuracy_{budget}"] = measured.accuracy[budget].mean / 100
             numbers.append(row)
         headings = [
-            *(Setting._fields[i] for i in fields),
+            *fields,
             "format",
             "bytes each",
             "GB, full",

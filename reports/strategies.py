@@ -113,7 +113,8 @@ def ranked_points(runs: Sequence[Run], panel: Panel) -> Points:
     """
     accuracies: dict[str, dict[Series, list[float]]] = {}
     for run in runs:
-        setting, series = setting_of(run), series_of(run)
+        setting = setting_of(run)
+        series = series_of(run)
         if budget_of(run) == 0:
             series = series._replace(format="")
         in_panel = _panel_of(run) in (panel, panel._replace(budget=0))

@@ -16,13 +16,13 @@ from seit_cl.reporting.grouping import (
     Setting,
     budget_of,
     finished,
-    in_order,
     mean_std,
+    rank_in_order,
     series_of,
     setting_of,
     trained_jointly,
 )
-from seit_cl.reporting.labels import differing_fields
+from seit_cl.reporting.labels import differing_fields, field_values
 from seit_cl.reporting.tables import MISSING, Table, plus_minus
 from seit_cl.results.metrics import (
     CONFIDENCE,
@@ -66,19 +66,19 @@ class Summary(Report):
         lines = lines_of(finished(runs))
         if not lines:
             return None
-        fields = [i for i in differing_fields([line.setting for line in lines]) if i < 2]
+        fields = differing_fields([line.setting for line in lines])
+        names = [name for name in fields if name != "strategy"]
         several_learners = len({line.series.learner for line in lines}) > 1
         any_variant = any(line.series.variant for line in lines)
-        names = [Setting._fields[i] for i in fields]
-        names += ["strategy", "format"]
+        name_headings = [*names, "strategy", "format"]
         if several_learners:
-            names.append("learner")
+            name_headings.append("learner")
         if any_variant:
-            names.append("options")
-        headings = [*names, "memory, MB", "seeds", "exemplars", "bytes each", *METRICS]
+            name_headings.append("options")
+        headings = [*name_headings, "memory, MB", "seeds", "exemplars", "bytes each", *METRICS]
         text = []
         for line in lines:
-            cells = [line.setting[i] for i in fields]
+            cells = field_values(line.setting, names)
             cells += [line.setting.strategy, line.series.format or MISSING]
             if several_learners:
                 cells.append(line.series.learner or MISSING)
@@ -90,7 +90,7 @@ class Summary(Report):
             for i in best_lines(lines, metric):
                 bold.add((i, headings.index(metric)))
         numbers = pd.DataFrame([_numbers(line) for line in lines])
-        return Table(CAPTION, headings, text, numbers, len(names), frozenset(bold))
+        return Table(CAPTION, headings, text, numbers, len(name_headings), frozenset(bold))
 
 
 def lines_of(runs: Sequence[Run]) -> list[Line]:
@@ -103,7 +103,7 @@ def lines_of(runs: Sequence[Run]) -> list[Line]:
         place = setting_of(run), series_of(run), budget_of(run)
         groups.setdefault(place, []).append(run)
     lines = [Line(*place, group) for place, group in groups.items()]
-    rank = {series: i for i, series in enumerate(in_order({line.series for line in lines}))}
+    rank = rank_in_order({line.series for line in lines})
 
     def place_in_table(line: Line) -> tuple[Any, ...]:
         setting = line.setting

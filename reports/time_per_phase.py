@@ -16,7 +16,7 @@ from seit_cl.reporting.grouping import (
     Setting,
     budget_of,
     finished,
-    in_order,
+    rank_in_order,
     series_of,
     setting_of,
     without_sweep_trials,
@@ -93,7 +93,7 @@ def _grouped(runs: Sequence[Run]) -> dict[tuple[Setting, Series], list[Run]]:
         if budget_of(run) == 0:
             series = series._replace(format="")
         groups.setdefault((setting_of(run), series), []).append(run)
-    rank = {series: i for i, series in enumerate(in_order({series for _, series in groups}))}
+    rank = rank_in_order({series for _, series in groups})
     order = sorted(groups, key=lambda place: (place[0], rank[place[1]]), reverse=True)
     return {place: groups[place] for place in order}
 

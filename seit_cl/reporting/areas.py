@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from seit_cl.reporting.axes import Metric
-from seit_cl.reporting.grouping import Series, budget_of, mean_std, series_of
+from seit_cl.reporting.grouping import Metric, Series, budget_of, mean_std, series_of
 from seit_cl.results.metrics import (
     area_under_curve,
     average_incremental_accuracy,
@@ -43,7 +42,8 @@ def areas(runs: Sequence[Run], metric: Metric, log: bool = False) -> dict[Series
         by_budget.setdefault(budget_of(run), []).append(100 * metric(run.accuracy))
     result = {}
     for series, by_budget in values.items():
-        smallest, largest = min(budgets), max(budgets)
+        smallest = min(budgets)
+        largest = max(budgets)
         if smallest < largest and smallest in by_budget and largest in by_budget:
             x = sorted(by_budget)
             means = [mean_std(by_budget[budget])[0] for budget in x]

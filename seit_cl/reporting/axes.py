@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
@@ -15,12 +14,14 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from seit_cl.reporting.grouping import (
     MB,
+    Metric,
     Series,
     Setting,
     bounds_of,
     mean_std,
     of_budget,
     of_series,
+    percentages,
     sorted_budgets,
     trained_jointly,
 )
@@ -35,7 +36,6 @@ LOW_PANEL = 0.72  # height of these, as a fraction
 SMALL_FONT = 10 / 12  # matplotlib's "small", as a fraction of the font size
 POINTS_PER_INCH = 72
 NARROWEST = 4.8  # inches of a figure whose preset has no widths
-Metric = Callable[[pd.DataFrame], float]  # of a run's accuracy.csv; gives a fraction
 
 
 def draw_lines(
@@ -62,8 +62,7 @@ def draw_lines(
         stds = []
         group = of_series(runs, series)
         for budget in sorted_budgets(group):
-            values = [100 * metric(run.accuracy) for run in of_budget(group, budget)]
-            mean, std = mean_std(values)
+            mean, std = mean_std(percentages(of_budget(group, budget), metric))
             if not math.isnan(mean):
                 budgets.append(budget / MB)
                 means.append(mean)
@@ -96,7 +95,7 @@ def draw_bounds(ax: Axes, setting: Setting, metric: Metric, runs: Sequence[Run])
     for bound, group in bounds.items():
         if metric is average_incremental_accuracy and all(trained_jointly(run) for run in group):
             continue
-        mean, std = mean_std([100 * metric(run.accuracy) for run in group])
+        mean, std = mean_std(percentages(group, metric))
         if math.isnan(mean):
             continue
         style = styles[bound]
@@ -239,7 +238,8 @@ def memory_axis(ax: Axes, runs: Sequence[Run]) -> None:
     Budgets whose ticks would touch others have none.
     """
     budgets = [budget / MB for budget in sorted_budgets(runs)]
-    smallest, largest = budgets[0], budgets[-1]
+    smallest = budgets[0]
+    largest = budgets[-1]
     least_ratio = max((largest / smallest) ** (1 / 8), 1.05)
     ticks = [smallest]
     for budget in budgets[1:]:

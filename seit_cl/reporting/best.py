@@ -65,7 +65,8 @@ def best_runs(runs: Sequence[Run]) -> list[Run]:
     options_tried: dict[tuple[Setting, Series], set[Series]] = {}
     groups: dict[tuple[Setting, Series, int], list[Run]] = {}
     for run in runs:
-        series, setting = series_of(run), setting_of(run)
+        series = series_of(run)
+        setting = setting_of(run)
         kind = series if is_tokens(series) else without_options(series)
         options_tried.setdefault((setting, kind), set()).add(series)
         groups.setdefault((setting, kind, budget_of(run)), []).append(run)

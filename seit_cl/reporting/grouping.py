@@ -9,16 +9,18 @@ strategy that stores no exemplars.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from seit_cl.results.metrics import accuracy_seen
 from seit_cl.results.run_files import Run
 
 MB = 1_000_000
+Metric = Callable[[pd.DataFrame], float]  # of a run's accuracy.csv; gives a fraction
 CONFIRMED = (
     3  # seeds of an option that make other options with a single seed mere trials of a sweep
 )
@@ -69,6 +71,11 @@ def sorted_series(runs: Sequence[Run]) -> list[Series]:
     return in_order({series_of(run) for run in runs})
 
 
+def sorted_kinds(runs: Sequence[Run]) -> list[Series]:
+    """The series of the runs without the options of their formats, in the order of `in_order`."""
+    return in_order({without_options(series_of(run)) for run in runs})
+
+
 def sorted_budgets(runs: Sequence[Run]) -> list[int]:
     """The memory budgets of the runs in bytes, increasing."""
     return sorted({budget_of(run) for run in runs})
@@ -84,6 +91,11 @@ def with_memory(runs: Sequence[Run]) -> list[Run]:
     return [run for run in finished(runs) if budget_of(run) > 0]
 
 
+def with_exemplars(runs: Sequence[Run]) -> list[Run]:
+    """The runs whose memory holds an exemplar."""
+    return [run for run in runs if float(run.get("exemplars", 0)) > 0]
+
+
 def of_setting(runs: Sequence[Run], setting: Setting) -> list[Run]:
     """The runs of one setting."""
     return [run for run in runs if setting_of(run) == setting]
@@ -97,6 +109,11 @@ def of_series(runs: Sequence[Run], series: Series) -> list[Run]:
 def of_budget(runs: Sequence[Run], budget: int) -> list[Run]:
     """The runs with one memory budget, in bytes."""
     return [run for run in runs if budget_of(run) == budget]
+
+
+def of_kind(runs: Sequence[Run], kind: Series) -> list[Run]:
+    """The runs of one kind of series (`without_options`)."""
+    return [run for run in runs if without_options(series_of(run)) == kind]
 
 
 def budget_binds(run: Run) -> bool:
@@ -202,6 +219,18 @@ def in_order(series: Collection[Series]) -> list[Series]:
     return sorted(series, key=_rank)
 
 
+def rank_in_order(series: Collection[Series]) -> dict[Series, int]:
+    """The place of each series in the order of `in_order`."""
+    return {each: place for place, each in enumerate(in_order(series))}
+
+
+def split_tokens(series: Sequence[Series]) -> tuple[list[Series], list[Series]]:
+    """Separate the series that store tokens from the others, in their order."""
+    tokens = [each for each in series if is_tokens(each)]
+    others = [each for each in series if not is_tokens(each)]
+    return tokens, others
+
+
 def _rank(series: Series) -> tuple[bool, list[tuple[int, str]]]:
     """The sorting key of `in_order`."""
     parts: list[tuple[int, str]] = []
@@ -215,6 +244,11 @@ def trained_jointly(run: Run) -> bool:
     """Tell whether the run learnt several experiences at once, as joint training does."""
     steps = run.accuracy["after_experience"].unique()
     return len(steps) == 1 and int(steps[0]) > 0
+
+
+def percentages(runs: Sequence[Run], metric: Metric) -> list[float]:
+    """A metric of each run's accuracies, in percent."""
+    return [100 * metric(run.accuracy) for run in runs]
 
 
 def mean_std(values: Sequence[float]) -> tuple[float, float]:

@@ -26,6 +26,7 @@ from seit_cl.reporting.grouping import (
     series_of,
     settings_of,
     sorted_series,
+    split_tokens,
     with_memory,
 )
 from seit_cl.reporting.labels import megabytes, setting_label
@@ -108,13 +109,12 @@ def comparisons(runs: Sequence[Run]) -> list[Comparison]:
     """
     shown = [run for run in at_all_budgets(runs) if not math.isnan(final_accuracy(run.accuracy))]
     series = sorted_series(shown)
-    rivals = [each for each in series if is_jpeg(each)]
-    if not rivals:
-        rivals = [each for each in series if not is_tokens(each)]
+    token_series, others = split_tokens(series)
+    rivals = [each for each in series if is_jpeg(each)] or others
     result = []
     for setting in settings_of(shown):
         group = of_setting(shown, setting)
-        for tokens in filter(is_tokens, series):
+        for tokens in token_series:
             result += _strongest_rivals(group, setting, tokens, rivals)
     return result
 
@@ -276,7 +276,8 @@ def _second_sentence(candidates: Sequence[Comparison]) -> str:
 def _span(budgets: Iterable[int]) -> str:
     """The smallest and the largest budget, such as "0.02 to 2 MB"."""
     ordered = sorted(budgets)
-    smallest, largest = megabytes(ordered[0]), megabytes(ordered[-1])
+    smallest = megabytes(ordered[0])
+    largest = megabytes(ordered[-1])
     if smallest == largest:
         return largest
     return f"{smallest.removesuffix(' MB')} to {largest}"

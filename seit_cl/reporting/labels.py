@@ -32,13 +32,21 @@ def series_label(series: Series, runs: Sequence[Run], *details: str) -> str:
 
 def setting_label(setting: Setting, settings: Sequence[Setting]) -> str:
     """The parts of a setting in which several settings differ; "" for a single setting."""
-    parts = [setting[i] for i in differing_fields(settings)]
-    return ", ".join(parts)
+    return ", ".join(field_values(setting, differing_fields(settings)))
 
 
-def differing_fields(settings: Sequence[Setting]) -> list[int]:
-    """Indices of the fields of `Setting` in which settings differ."""
-    return [i for i in range(len(Setting._fields)) if len({each[i] for each in settings}) > 1]
+def differing_fields(settings: Sequence[Setting]) -> list[str]:
+    """The names of the fields of `Setting` in which settings differ."""
+    fields = []
+    for name, values in zip(Setting._fields, zip(*settings, strict=True), strict=False):
+        if len(set(values)) > 1:
+            fields.append(name)
+    return fields
+
+
+def field_values(setting: Setting, fields: Sequence[str]) -> list[str]:
+    """The values of some fields of a setting."""
+    return [getattr(setting, name) for name in fields]
 
 
 def join_parts(*parts: str) -> str:
@@ -49,8 +57,9 @@ def join_parts(*parts: str) -> str:
 def figure_note(settings: Sequence[Setting], tail: str) -> str:
     """The line under a title: what all settings have in common, then the tail."""
     differing = differing_fields(settings)
-    common = [part for i, part in enumerate(settings[0]) if part and i not in differing]
-    return f"{', '.join(common)}; {tail}" if common else tail
+    same = [name for name in Setting._fields if name not in differing]
+    common = join_parts(*field_values(settings[0], same))
+    return f"{common}; {tail}" if common else tail
 
 
 def seeds_note(runs: Sequence[Run], candidates: Sequence[Run] = ()) -> str:

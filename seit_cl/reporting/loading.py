@@ -184,7 +184,7 @@ def _options_of(run: Run) -> dict[str, Any]:
 
 def _differing_options(group: Sequence[dict[str, Any]]) -> set[str]:
     """The names of the options that have several values in a group of runs."""
-    names = {name for options in group for name in options}
+    names = set().union(*group)
     differing = set()
     for name in names:
         values = {repr(_value(options, name)) for options in group}

@@ -86,7 +86,8 @@ def _tokenizer_note(runs: Sequence[Run]) -> str:
             sizes.add(size)
     if not sizes:
         return ""
-    smallest, largest = megabytes(min(sizes)), megabytes(max(sizes))
+    smallest = megabytes(min(sizes))
+    largest = megabytes(max(sizes))
     span = smallest if smallest == largest else f"{smallest} to {largest}"
     return f"The tokenizer and the coder, {span}, do not count against the budget."
 

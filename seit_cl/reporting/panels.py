@@ -51,13 +51,13 @@ def run_panels(
         draw: fills a panel and returns the scale of its colours.
     """
     grid = panel_grid(shown)
-    if _count(grid) > MAX_PANELS:
+    if len(_runs_in(grid)) > MAX_PANELS:
         best = best_runs(without_sweep_trials(with_memory(shown)))
         if best:
             grid = panel_grid([*best, *of_budget(shown, 0)])
-    total = _count(grid)
+    total = len(_runs_in(grid))
     grid = _first_rows(grid, MAX_PANELS)
-    drawn = [run for row in grid for run in row if run is not None]
+    drawn = _runs_in(grid)
     settings = settings_of(with_memory(drawn) or drawn)
     seeds = sorted({run.get("seed", 0) for run in drawn})
     note = f"one seed of each: {', '.join(map(str, seeds))}"
@@ -81,16 +81,19 @@ def run_panels(
     return figure, bar
 
 
-def _count(grid: Grid) -> int:
-    """The number of panels in a grid that show a run."""
-    return sum(run is not None for row in grid for run in row)
+def _runs_in(grid: Grid) -> list[Run]:
+    """The runs in a grid, row by row."""
+    runs = []
+    for row in grid:
+        runs += [run for run in row if run is not None]
+    return runs
 
 
 def _first_rows(grid: Grid, most: int) -> Grid:
     """The first rows of a grid that have at most `most` panels together, one row at least."""
     rows = grid[:1]
     for row in grid[1:]:
-        if _count([*rows, row]) > most:
+        if len(_runs_in([*rows, row])) > most:
             break
         rows.append(row)
     return rows

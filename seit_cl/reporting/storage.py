@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from seit_cl.reporting.cost import Prices, Storage
@@ -13,8 +13,10 @@ from seit_cl.reporting.grouping import (
     mean_value,
     of_budget,
     of_series,
+    percentages,
     sorted_budgets,
     sorted_series,
+    with_exemplars,
 )
 from seit_cl.reporting.phases import core_seconds
 from seit_cl.results.metrics import final_accuracy
@@ -43,13 +45,13 @@ def measured_series(runs: Sequence[Run]) -> list[MeasuredSeries]:
     Args:
         runs: of one setting.
     """
-    with_exemplars = [run for run in runs if float(run.get("exemplars", 0)) > 0]
+    stored = with_exemplars(runs)
     result = []
-    for series in sorted_series(with_exemplars):
-        group = of_series(with_exemplars, series)
+    for series in sorted_series(stored):
+        group = of_series(stored, series)
         accuracy = {}
         for budget in sorted_budgets(group):
-            values = [100 * final_accuracy(run.accuracy) for run in of_budget(group, budget)]
+            values = percentages(of_budget(group, budget), final_accuracy)
             accuracy[budget] = Accuracy(*mean_std(values), len(values))
         storage = Storage(
             bytes_each=mean_value(group, "bytes_per_exemplar"),
@@ -58,6 +60,14 @@ def measured_series(runs: Sequence[Run]) -> list[MeasuredSeries]:
         )
         result.append(MeasuredSeries(series, storage, accuracy))
     return result
+
+
+def budgets_of(measured: Iterable[MeasuredSeries]) -> list[int]:
+    """The memory budgets of some series in bytes, increasing."""
+    budgets: set[int] = set()
+    for each in measured:
+        budgets.update(each.accuracy)
+    return sorted(budgets)
 
 
 def describe_stream(prices: Prices) -> str:

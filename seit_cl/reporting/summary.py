@@ -167,7 +167,10 @@ def _terminal_table(headings: list[str], rows: list[list[str]], width: int) -> T
 
 def _text_width(rows: Sequence[Sequence[str]], columns: Sequence[int]) -> int:
     """The width of some columns in letters, with two spaces after each."""
-    return sum(max(len(row[i]) for row in rows) + 2 for i in columns)
+    width = 0
+    for i in columns:
+        width += max(len(row[i]) for row in rows) + 2
+    return width
 
 
 def _terminal_title(counts: Sequence[str]) -> str | None:

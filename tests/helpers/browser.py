@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-BROWSERS, DRIVERS = ("chromium", "chromium-browser", "google-chrome"), ("chromedriver",)
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+DRIVERS = ("chromedriver",)
 FLAGS = (
     "--headless=new",
     "--no-sandbox",
@@ -29,7 +30,13 @@ class Page:
         self.driver = driver
 
     def open(self, path: Path, width: int = 1024, scheme: str = "light") -> None:
-        """Loads a file at a window width in pixels, in the light or the dark scheme."""
+        """Load a file.
+
+        Args:
+            path: of the file.
+            width: of the window in pixels.
+            scheme: of colours, light or dark.
+        """
         self.command(
             "Emulation.setEmulatedMedia",
             features=[{"name": "prefers-color-scheme", "value": scheme}],
@@ -46,40 +53,46 @@ class Page:
         self.driver.get(path.resolve().as_uri())
 
     def command(self, name: str, **arguments: Any) -> Any:
-        """A command of the DevTools protocol."""
+        """Run a command of the DevTools protocol and return its result."""
         return self.driver.execute_cdp_cmd(name, arguments)
 
     def run(self, script: str, *arguments: Any) -> Any:
-        """What the script returns."""
+        """Run a script and return its result."""
         return self.driver.execute_script(script, *arguments)
 
     def complaints(self) -> list[str]:
-        """Errors and warnings of the console since `open`."""
+        """The errors and warnings of the console since `open`."""
         return [entry["message"] for entry in self.driver.get_log("browser")]
 
     def requests(self) -> list[str]:
-        """Addresses asked for since `open`."""
-        messages = [
-            json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")
-        ]
-        return [
-            each["params"]["request"]["url"]
-            for each in messages
-            if each["method"] == "Network.requestWillBeSent"
-        ]
+        """The addresses requested since `open`."""
+        urls = []
+        for entry in self.driver.get_log("performance"):
+            message = json.loads(entry["message"])["message"]
+            if message["method"] == "Network.requestWillBeSent":
+                urls.append(message["params"]["request"]["url"])
+        return urls
+
+
+def _first_installed(names: Sequence[str]) -> str | None:
+    """The path of the first program of some names that is installed."""
+    for name in names:
+        path = shutil.which(name)
+        if path is not None:
+            return path
+    return None
 
 
 @contextmanager
 def browser() -> Iterator[Page]:
-    """Starts Chromium; without one the tests that ask for it are skipped, or fail in CI.
-
-    The driver is named, so that selenium looks for none to download.
-    """
-    program = next(filter(None, map(shutil.which, BROWSERS)), None)
-    driver = next(filter(None, map(shutil.which, DRIVERS)), None)
+    """Start Chromium. Without it, tests that need it are skipped, in CI they fail."""
+    program = _first_installed(BROWSERS)
+    driver = _first_installed(DRIVERS)
     if program is None or driver is None:
         message = "no Chromium with its driver: apt-get install chromium chromium-driver"
-        pytest.fail(message) if os.environ.get("CI") == "true" else pytest.skip(message)
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
 
@@ -88,6 +101,7 @@ def browser() -> Iterator[Page]:
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     for flag in FLAGS:
         options.add_argument(flag)
+    # With a named driver, selenium does not look for one to download.
     session = webdriver.Chrome(options=options, service=Service(driver))
     try:
         yield Page(session)

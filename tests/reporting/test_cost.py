@@ -1,3 +1,5 @@
+"""The cost of storing a stream."""
+
 import math
 
 import pytest
@@ -55,7 +57,8 @@ def test_encoding_is_priced_by_the_core_hour_and_unknown_where_it_was_not_measur
 def test_what_is_spent_grows_by_what_a_month_costs_once_the_store_is_full(
     price, images, retention, size
 ):
-    prices, storage = Prices(price, images, retention, 1.0), Storage(size, 1000 * size, 0.01)
+    prices = Prices(price, images, retention, per_core_hour=1.0)
+    storage = Storage(size, 1000 * size, core_seconds=0.01)
     month = spent(storage, prices, retention + 3) - spent(storage, prices, retention + 2)
     assert month == pytest.approx(month_when_full(storage, prices), rel=1e-6)
 
@@ -68,7 +71,7 @@ def test_prices_that_cannot_be_are_refused(values):
         Prices(*values)
 
 
-def test_without_prices_nothing_is_said_of_costs(tmp_path, capsys):
+def test_without_prices_the_report_has_no_costs(tmp_path, capsys):
     write_run(tmp_path)
     assert report.main([str(tmp_path)]) == 0
     assert not list(tmp_path.glob("*/cost*")) and not list(tmp_path.glob("*/storage_cost*"))
@@ -87,13 +90,13 @@ def test_with_prices_there_are_a_figure_and_a_table_of_measured_bytes(tmp_path, 
     assert not (tmp_path / "figures" / "cost.svg").exists()
 
 
-def test_a_cost_that_no_run_timed_is_said_to_be_unknown(tmp_path):
+def test_a_cost_that_no_run_timed_is_marked_as_unknown(tmp_path):
     timed = {"remember": {"seconds": 4.0, "images": 1000, "cores": 1}}
     write_run(tmp_path, spec="raw", memory=100_000, phases=timed)
-    write_run(tmp_path, memory=100_000, phases=timed)  # whose tokens came from a cache of before
+    write_run(tmp_path, memory=100_000, phases=timed)  # its tokens came from a cache
     figure = make_report("cost", read_runs(tmp_path), Prices(0.02, 1000, 12, per_core_hour=0.1))
-    said = {text.get_text() for text in figure.axes[1].texts}
-    assert "encoding not timed" in said and len(said) == 2
+    texts = {text.get_text() for text in figure.axes[1].texts}
+    assert "encoding not timed" in texts and len(texts) == 2
 
 
 def test_prices_come_together(tmp_path, capsys):
@@ -103,18 +106,18 @@ def test_prices_come_together(tmp_path, capsys):
 
 
 def test_tokens_are_tokenized_before_they_are_stored(tmp_path):
-    noted = {
+    recorded = {
         "tokenize": {"seconds": 10.0, "images": 1000, "cores": 2},
         "remember": {"seconds": 4.0, "images": 1000, "cores": 1},
     }
-    write_run(tmp_path, phases=noted)
+    write_run(tmp_path, phases=recorded)
     runs = read_runs(tmp_path)
     assert phases(runs[0])["tokenize"].seconds == 10
     assert core_seconds(runs, tokenized=True) == pytest.approx(0.024)
     assert core_seconds(runs, tokenized=False) == pytest.approx(0.004)
 
 
-def test_of_older_results_only_training_is_known(tmp_path):
+def test_older_results_have_the_time_of_training_alone(tmp_path):
     write_run(tmp_path)
     (run,) = read_runs(tmp_path)
     assert phases(run) == {} and math.isnan(core_seconds([run], tokenized=False))

@@ -78,7 +78,8 @@ def test_a_memory_that_is_not_full_stands_for_larger_ones_of_its_series_and_seed
 
 
 def test_trials_of_a_sweep_are_left_out_where_the_best_option_has_more_seeds(tmp_path):
-    best, trial = "jpeg:quality=5,size=64", "jpeg:quality=25,size=64"
+    best = "jpeg:quality=5,size=64"
+    trial = "jpeg:quality=25,size=64"
     for seed in (0, 1, 2):
         for memory in (100_000, 500_000):
             write_run(tmp_path, memory=memory, seed=seed)

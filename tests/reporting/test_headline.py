@@ -1,3 +1,5 @@
+"""The answer at the top of the page."""
+
 from typing import Any
 
 import pandas as pd
@@ -18,16 +20,14 @@ def run(
     exemplars: int = 100,
     full: bool = True,
     status: str = "finished",
-    **facts: Any,
+    **metadata: Any,
 ) -> Run:
-    """A run of two experiences that ends at `final` tenths of a percent."""
-    rows = [
-        row
-        for step in (0, 1)
-        for j in range(step + 1)
-        for row in accuracy_rows(step, j, {f"class {j}": final}, {f"class {j}": TESTED})
-    ]
-    known = {
+    """A run of two experiences with a final accuracy of `final` tenths of a percent."""
+    rows = []
+    for learnt, tested in ((0, 0), (1, 0), (1, 1)):
+        name = f"class {tested}"
+        rows += accuracy_rows(learnt, tested, {name: final}, {name: TESTED})
+    values = {
         "dataset": "bench",
         "scenario": "class-incremental",
         "strategy": "er",
@@ -39,41 +39,45 @@ def run(
         "memory_full": full,
         "status": status,
     }
-    name = "-".join(map(str, (spec, memory, seed, facts)))
-    return Run(name, {}, {}, pd.DataFrame(rows), None, known | facts, status)
+    name = "-".join(map(str, (spec, memory, seed, metadata)))
+    return Run(name, {}, {}, pd.DataFrame(rows), None, values | metadata, status)
 
 
 def pairs(
-    memory: int, tokens: list[int], jpegs: list[int], spec: str = "jpeg:quality=75", **facts: Any
+    memory: int,
+    tokens: list[int],
+    jpegs: list[int],
+    spec: str = "jpeg:quality=75",
+    **metadata: Any,
 ) -> list[Run]:
-    """Tokens, 240 of them, and JPEGs, 10, with seeds from 0."""
-    found = [
-        run("tokens", memory, seed, final, exemplars=240, **facts)
-        for seed, final in enumerate(tokens)
-    ]
-    return found + [
-        run(spec, memory, seed, final, exemplars=10, **facts) for seed, final in enumerate(jpegs)
-    ]
+    """Runs with 240 tokens and with 10 JPEGs, of the seeds from 0, by their final accuracies."""
+    runs = []
+    for seed, final in enumerate(tokens):
+        runs.append(run("tokens", memory, seed, final, exemplars=240, **metadata))
+    for seed, final in enumerate(jpegs):
+        runs.append(run(spec, memory, seed, final, exemplars=10, **metadata))
+    return runs
 
 
-def test_a_difference_beyond_its_interval_is_said_with_the_exemplars_that_fit():
+def test_a_significant_difference_is_stated_with_the_exemplars_that_fit():
     first, second = answer(pairs(1_000_000, [390, 400, 410], [300, 309, 318]))
     # differences 9.0, 9.1, 9.2: standard error 0.1 / sqrt(3), times 4.303 of two degrees of freedom
-    assert (
-        first
-        == "At 1 MB, tokens store 24 x as many exemplars as jpeg:quality=75; their final accuracy is 9.1 ± 0.2 points higher (3 seeds)."
+    assert first == (
+        "At 1 MB, tokens store 24 x as many exemplars as jpeg:quality=75; "
+        "their final accuracy is 9.1 ± 0.2 points higher (3 seeds)."
     )
     assert second == "No other budget or setting has such a pair, so this result stands alone."
 
 
-def test_where_jpegs_win_that_is_said_as_plainly():
+def test_a_loss_of_tokens_is_stated_like_a_gain():
     first, _ = answer(pairs(1_000_000, [300, 309, 318], [390, 400, 410]))
     assert first.endswith(
-        "store 24 x as many exemplars as jpeg:quality=75; their final accuracy is 9.1 ± 0.2 points lower (3 seeds)."
+        "tokens store 24 x as many exemplars as jpeg:quality=75; "
+        "their final accuracy is 9.1 ± 0.2 points lower (3 seeds)."
     )
 
 
-def test_a_difference_within_its_interval_is_none():
+def test_a_difference_within_its_interval_is_not_significant():
     first, _ = answer(pairs(1_000_000, [300, 330, 360], [330, 310, 340]))
     assert "higher" not in first and "lower" not in first
     assert first.endswith(
@@ -81,35 +85,36 @@ def test_a_difference_within_its_interval_is_none():
     )
 
 
-def test_one_seed_has_no_interval_and_is_no_finding():
+def test_one_seed_has_no_interval_and_is_no_evidence():
     first, _ = answer(pairs(1_000_000, [390], [300]))
     assert first.endswith(
-        "; their final accuracy is 9.0 points higher (one seed: no interval, so this is no evidence)."
+        "; their final accuracy is 9.0 points higher "
+        "(one seed: no interval, so this is no evidence)."
     )
 
 
-def test_equal_ends_of_every_seed_are_no_difference():
+def test_equal_accuracies_of_every_seed_are_no_significant_difference():
     first, _ = answer(pairs(1_000_000, [300, 310], [300, 310]))
     assert (
         "the difference in final accuracy is not significant (+0.0 ± 0.0 points, 2 seeds)" in first
     )
 
 
-def test_all_budgets_are_counted_and_the_middle_one_is_spoken_of_whatever_its_result():
+def test_all_budgets_are_counted_and_the_middle_one_is_the_headline():
     runs = pairs(20_000, [390, 400], [300, 310]) + pairs(100_000, [300, 340], [330, 310])
     runs += pairs(500_000, [300, 310], [390, 400]) + pairs(2_000_000, [400], [300])
     first, second = answer(runs)
     assert first.startswith("At 0.1 MB, ") and "not significant" in first
     assert second == (
-        "Of all 4 comparisons (0.02 to 2 MB), tokens are more accurate in 1, tokens are less accurate in 1, "
-        "the difference is not significant in 1 and there is a single seed in 1."
+        "Of all 4 comparisons (0.02 to 2 MB), tokens are more accurate in 1, "
+        "tokens are less accurate in 1, the difference is not significant in 1 "
+        "and there is a single seed in 1."
     )
 
 
-def test_budgets_that_nothing_filled_are_not_spoken_of_where_others_were():
-    runs = pairs(20_000, [390, 400], [300, 311]) + pairs(
-        9_000_000, [400, 410, 420], [400, 411, 422], full=False
-    )
+def test_budgets_that_no_run_filled_are_no_headline_where_others_were_filled():
+    runs = pairs(20_000, [390, 400], [300, 311])
+    runs += pairs(9_000_000, [400, 410, 420], [400, 411, 422], full=False)
     assert answer(runs)[0].startswith("At 0.02 MB, ")
 
 
@@ -123,23 +128,20 @@ def test_budgets_that_nothing_filled_are_not_spoken_of_where_others_were():
         ),
     ],
 )
-def test_where_no_budget_was_filled_nothing_is_said_of_storage(jpegs, end):
+def test_budgets_that_no_run_filled_do_not_test_storage(jpegs, end):
     first, _ = answer(pairs(9_000_000, [390, 400, 410], jpegs, full=False))
     assert first == (
-        "At 9 MB, every sample fits both as tokens and as jpeg:quality=75, so these runs do not test storage; "
-        + end
+        "At 9 MB, every sample fits both as tokens and as jpeg:quality=75, "
+        f"so these runs do not test storage; {end}"
     )
 
 
 def test_the_strongest_of_the_jpegs_with_the_most_pairs_is_the_rival():
-    runs = pairs(1_000_000, [390, 400], [300, 310]) + [
-        run("jpeg:quality=25", 1_000_000, seed, 350 + seed) for seed in (0, 1)
-    ]
-    runs += [
-        run("jpeg_scan:quality=10", 1_000_000, 0, 389),
-        run("raw", 1_000_000, 0, 399),
-        run("raw", 1_000_000, 1, 399),
-    ]
+    runs = pairs(1_000_000, [390, 400], [300, 310])
+    for seed in (0, 1):
+        runs.append(run("jpeg:quality=25", 1_000_000, seed, 350 + seed))
+        runs.append(run("raw", 1_000_000, seed, 399))
+    runs.append(run("jpeg_scan:quality=10", 1_000_000, 0, 389))
     (only,) = comparisons(runs)
     assert (only.rival.format, only.difference.pairs) == ("jpeg:quality=25", 2)
 
@@ -180,7 +182,7 @@ def test_without_jpegs_the_other_formats_are_rivals():
 
 
 @pytest.mark.parametrize(
-    ("mine", "theirs", "words"),
+    ("tokens", "jpegs", "clause"),
     [
         (100, 100, "store as many exemplars as jpeg"),
         (150, 100, "store 1.5 x as many exemplars as jpeg"),
@@ -189,13 +191,13 @@ def test_without_jpegs_the_other_formats_are_rivals():
         (50, 0, "store 50 exemplars and jpeg none"),
     ],
 )
-def test_exemplars_are_said_as_a_ratio(mine, theirs, words):
-    runs = [run("tokens", 1_000_000, seed, 390, exemplars=mine) for seed in (0, 1)]
-    runs += [run("jpeg", 1_000_000, seed, 300, exemplars=theirs) for seed in (0, 1)]
-    assert f"tokens {words}; " in answer(runs)[0]
+def test_numbers_of_exemplars_are_compared_as_a_ratio(tokens, jpegs, clause):
+    runs = [run("tokens", 1_000_000, seed, 390, exemplars=tokens) for seed in (0, 1)]
+    runs += [run("jpeg", 1_000_000, seed, 300, exemplars=jpegs) for seed in (0, 1)]
+    assert f"tokens {clause}; " in answer(runs)[0]
 
 
-def test_what_is_missing_is_said():
+def test_the_answer_names_what_is_missing():
     assert answer([]) == ["No run has finished yet, so there is no answer yet."]
     assert answer([run("tokens", 1, 0, 300, status="running")]) == [
         "No run has finished yet, so there is no answer yet."
@@ -211,19 +213,17 @@ def test_what_is_missing_is_said():
 
 def test_unfinished_runs_are_no_evidence():
     runs = pairs(1_000_000, [390, 400, 410], [300, 309, 318])
-    late = (
-        run("tokens", 1_000_000, 3, 0, status="running"),
-        run("jpeg:quality=75", 1_000_000, 3, 999),
-    )
-    assert answer([*runs, *late]) == answer(runs)
+    unfinished = run("tokens", 1_000_000, 3, 0, status="running")
+    without_pair = run("jpeg:quality=75", 1_000_000, 3, 999)
+    assert answer([*runs, unfinished, without_pair]) == answer(runs)
 
 
-def test_the_headline_does_not_look_at_results():
-    won, even, lost = ([390, 400], [300, 310]), ([300, 340], [330, 310]), ([300, 310], [390, 400])
+def test_the_headline_is_chosen_whatever_the_results():
+    won = ([390, 400], [300, 310])
+    even = ([300, 340], [330, 310])
+    lost = ([300, 310], [390, 400])
     for order in ((won, even, lost), (lost, won, even), (even, lost, won)):
-        runs = [
-            each
-            for size, ends in zip((20_000, 100_000, 500_000), order, strict=True)
-            for each in pairs(size, *ends)
-        ]
+        runs = []
+        for budget, (tokens, jpegs) in zip((20_000, 100_000, 500_000), order, strict=True):
+            runs += pairs(budget, tokens, jpegs)
         assert headline(comparisons(runs)).budget == 100_000

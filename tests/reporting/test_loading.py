@@ -1,3 +1,5 @@
+"""Runs of one or several result folders."""
+
 import shutil
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from seit_cl.results.run_files import read_run
 
 
 def change(run_dir: Path, name: str, old: str, new: str) -> None:
+    """Replace a text in a file of a run."""
     path = run_dir / name
     text = path.read_text()
     assert old in text
@@ -19,7 +22,7 @@ def change(run_dir: Path, name: str, old: str, new: str) -> None:
 
 
 def other_answers(run_dir: Path) -> None:
-    """The run with one correct answer less in its last row."""
+    """Remove one correct answer from a run."""
     lines = (run_dir / "accuracy.csv").read_text().splitlines()
     row = next(i for i, line in enumerate(lines) if i and int(line.split(",")[3]) > 0)
     cells = lines[row].split(",")
@@ -59,15 +62,15 @@ def test_a_run_that_is_in_two_folders_with_the_same_results_counts_once(tmp_path
         '"train_seconds": 61.5',
         '"train_seconds": 50.0',
     )  # another machine
-    found = gather([tmp_path / "a", tmp_path / "b"])
-    assert len(found.runs) == 1
-    assert found.notes == [f"{run_dir.name}: the same results in a and in b; counted once"]
+    gathered = gather([tmp_path / "a", tmp_path / "b"])
+    assert len(gathered.runs) == 1
+    assert gathered.notes == [f"{run_dir.name}: the same results in a and in b; counted once"]
 
 
 def test_the_same_folder_twice_is_one_folder(tmp_path):
     write_run(tmp_path / "a")
-    found = gather([tmp_path / "a", tmp_path / "b" / ".." / "a"])
-    assert len(found.runs) == 1 and found.notes == [] and len(found.folders) == 1
+    gathered = gather([tmp_path / "a", tmp_path / "b" / ".." / "a"])
+    assert len(gathered.runs) == 1 and gathered.notes == [] and len(gathered.folders) == 1
 
 
 def test_runs_of_the_same_options_and_seed_with_different_results_are_kept_apart_by_folder(
@@ -79,32 +82,27 @@ def test_runs_of_the_same_options_and_seed_with_different_results_are_kept_apart
         write_run(tmp_path / name, spec="raw")
     for run_dir in (tmp_path / "b").glob("er-tokens-*-s0"):
         other_answers(run_dir)
-    found = gather([tmp_path / "a", tmp_path / "b"])
-    tokens = [run for run in found.runs if run.get("format") == "tokens"]
+    gathered = gather([tmp_path / "a", tmp_path / "b"])
+    tokens = [run for run in gathered.runs if run.get("format") == "tokens"]
     assert sorted((run.variant, run.run_id) for run in tokens) == [
         ("in a", "a/er-tokens-500000-tokens-s0"),
         ("in a", "er-tokens-500000-tokens-s1"),
         ("in b", "b/er-tokens-500000-tokens-s0"),
     ]
-    (raw,) = [run for run in found.runs if run.get("format") == "raw"]
+    (raw,) = [run for run in gathered.runs if run.get("format") == "raw"]
     assert raw.variant == ""
-    assert (
-        "er-tokens-500000-tokens-s0: different results in a and in b; both kept, told apart by folder"
-        in found.notes
-    )
+    note = "different results in a and in b; both kept, told apart by folder"
+    assert f"er-tokens-500000-tokens-s0: {note}" in gathered.notes
 
 
 def test_a_contradicting_copy_in_one_folder_is_left_out_and_named(tmp_path):
     run_dir = write_run(tmp_path)
     shutil.copytree(run_dir, tmp_path / "zz-copy")
     other_answers(tmp_path / "zz-copy")
-    found = gather([tmp_path])
-    assert [run.run_id for run in found.runs] == [run_dir.name]
-    assert (
-        len(found.notes) == 1
-        and found.notes[0].startswith("zz-copy: left out")
-        and run_dir.name in found.notes[0]
-    )
+    gathered = gather([tmp_path])
+    assert [run.run_id for run in gathered.runs] == [run_dir.name]
+    (note,) = gathered.notes
+    assert note.startswith("zz-copy: left out") and run_dir.name in note
 
 
 def test_runs_of_other_options_are_told_apart_by_them_even_with_other_seeds(tmp_path):
@@ -120,7 +118,7 @@ def test_runs_of_other_options_are_told_apart_by_them_even_with_other_seeds(tmp_
     ]
 
 
-def test_an_option_that_older_runs_did_not_note_has_its_default(tmp_path):
+def test_an_option_that_older_runs_did_not_record_has_its_default(tmp_path):
     write_run(tmp_path / "a", seed=0)
     run_dir = write_run(tmp_path / "b", seed=1)
     config = yaml.safe_load((run_dir / "config.yaml").read_text())
@@ -141,11 +139,11 @@ def test_two_datasets_of_one_name_are_told_apart(tmp_path):
 def test_bad_folders_are_named_and_the_rest_is_reported(tmp_path):
     write_run(tmp_path / "a")
     (tmp_path / "empty").mkdir()
-    found = gather(
+    gathered = gather(
         [tmp_path / "a", tmp_path / "empty", tmp_path / "absent", next((tmp_path / "a").iterdir())]
     )
-    assert len(found.runs) == 1 and len(found.notes) == 3
-    assert all("\n" not in note for note in found.notes)
+    assert len(gathered.runs) == 1 and len(gathered.notes) == 3
+    assert all("\n" not in note for note in gathered.notes)
     with pytest.raises(UserError, match="empty: no runs"):
         gather([tmp_path / "empty", tmp_path / "absent"])
 
@@ -153,9 +151,9 @@ def test_bad_folders_are_named_and_the_rest_is_reported(tmp_path):
 def test_results_of_another_version_are_named_and_shown(tmp_path):
     run_dir = write_run(tmp_path)
     change(run_dir, "environment.json", "{", '{"seit_cl": "9.9",')
-    found = gather([tmp_path])
-    assert [run.status for run in found.runs] == ["finished"]
-    assert found.notes[0].startswith(f"{run_dir.name}: made by seit_cl 9.9, this is ")
+    gathered = gather([tmp_path])
+    assert [run.status for run in gathered.runs] == ["finished"]
+    assert gathered.notes[0].startswith(f"{run_dir.name}: made by seit_cl 9.9, this is ")
 
 
 def test_facts_of_another_version_make_a_failed_run_with_a_line(tmp_path):
@@ -169,18 +167,18 @@ def test_facts_of_another_version_make_a_failed_run_with_a_line(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["accuracy.csv", "memory.csv"])
-@pytest.mark.parametrize("kept", [0.5, 0.93, 0.999])
-def test_a_half_written_table_makes_a_failed_run_and_the_rest_is_reported(tmp_path, name, kept):
+@pytest.mark.parametrize("share", [0.5, 0.93, 0.999])
+def test_a_half_written_table_makes_a_failed_run_and_the_rest_is_reported(tmp_path, name, share):
     damaged = write_run(tmp_path, seed=1)
     write_run(tmp_path, seed=0)
     written = (damaged / name).read_bytes()
-    (damaged / name).write_bytes(written[: int(kept * len(written))])
+    (damaged / name).write_bytes(written[: int(share * len(written))])
     page = report.build_report(tmp_path).read_text()
     assert "1 failed" in page and name in page
     assert "| er | tokens | 0.5 | 1 |" in (tmp_path / "tables" / "summary.md").read_text()
 
 
-def test_a_table_cut_between_two_lines_is_noticed(tmp_path):
+def test_a_table_cut_between_two_lines_is_detected(tmp_path):
     run_dir = write_run(tmp_path)
     lines = (run_dir / "accuracy.csv").read_text().splitlines(keepends=True)
     (run_dir / "accuracy.csv").write_text("".join(lines[:-13]))

@@ -14,36 +14,82 @@ from seit_cl.reporting.loading import load_summary
 from seit_cl.reporting.summary import summary_table
 
 EVIL = "</script><img src=x onerror=window.evil=1>"
-ROWS = "return [...document.querySelectorAll('#summary tbody tr')].map(r => [...r.cells].map(c => c.textContent))"
+ROWS = """
+const rows = [...document.querySelectorAll('#summary tbody tr')];
+return rows.map((row) => [...row.cells].map((cell) => cell.textContent));
+"""
+SHOWN_RUNS = """
+const runs = [...document.querySelectorAll('details.run')];
+return runs.filter((run) => !run.hidden).map((run) => run.innerText);
+"""
+OPEN_RUNS = """
+const runs = [...document.querySelectorAll('details.run')];
+return runs.filter((run) => run.open).length;
+"""
 OVERFLOWING = """
-const wide = document.documentElement.clientWidth, found = [];
-if (document.documentElement.scrollWidth > wide) found.push('the document');
+const width = document.documentElement.clientWidth;
+const result = [];
+if (document.documentElement.scrollWidth > width) result.push('the document');
 for (const node of document.querySelectorAll('body *')) {
-  if (node.closest('.sr, .skip, #tip, [hidden]') || getComputedStyle(node).position === 'fixed') continue;
+  if (node.closest('.sr, .skip, #tip, [hidden]')) continue;
+  if (getComputedStyle(node).position === 'fixed') continue;
   let scrolls = false;
-  for (let up = node.parentElement; up; up = up.parentElement) scrolls ||= /auto|scroll/.test(getComputedStyle(up).overflowX);
+  for (let up = node.parentElement; up; up = up.parentElement) {
+    scrolls ||= /auto|scroll/.test(getComputedStyle(up).overflowX);
+  }
   const box = node.getBoundingClientRect();
-  if (!scrolls && box.width && (box.right > wide + 1 || box.left < -1)) found.push(node.outerHTML.slice(0, 120));
+  const outside = box.width && (box.right > width + 1 || box.left < -1);
+  if (outside && !scrolls) result.push(node.outerHTML.slice(0, 120));
 }
-return found;
+return result;
 """
 CONTRAST = """
-const light = (text) => {
-  const [r, g, b] = text.match(/[\\d.]+/g).map(v => v / 255).map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+const linear = (v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+const luminance = (text) => {
+  const [r, g, b] = text.match(/[\\d.]+/g).map((v) => linear(v / 255));
   return 0.2126 * r + 0.7152 * g + 0.0722 * b;
 };
-const shown = (node) => {
+const background = (node) => {
   for (let up = node; up; up = up.parentElement) {
     const colour = getComputedStyle(up).backgroundColor;
     if (colour !== 'rgba(0, 0, 0, 0)') return colour;
   }
 };
 return arguments[0].map((name) => {
-  const node = document.querySelector(name), style = getComputedStyle(node);
-  const pair = [light(node.ownerSVGElement ? style.fill : style.color), light(shown(node))].sort((a, b) => b - a);
-  return [name, (pair[0] + 0.05) / (pair[1] + 0.05)];
+  const node = document.querySelector(name);
+  const style = getComputedStyle(node);
+  const text = luminance(node.ownerSVGElement ? style.fill : style.color);
+  const behind = luminance(background(node));
+  const [dark, light] = [text, behind].sort((a, b) => a - b);
+  return [name, (light + 0.05) / (dark + 0.05)];
 });
 """
+TABLE_LINKS = """
+const links = [...document.querySelectorAll('#tables .downloads a')];
+return links.map((link) => [link.download, link.href]);
+"""
+FIGURE_LINKS = """
+const links = [...document.querySelectorAll('#figures .downloads a')];
+const ready = links.filter((link) => /^(blob|data):/.test(link.href) && !link.hidden);
+return ready.map((link) => link.download);
+"""
+IMAGES_LOADED = """
+const loaded = (image) => image.complete && image.naturalWidth > 100 && image.alt.length > 10;
+return [...document.images].every(loaded);
+"""
+HEADING_LEVELS = """
+const headings = [...document.querySelectorAll('h1,h2,h3,h4')];
+return headings.filter((each) => each.offsetParent).map((each) => +each.tagName[1]);
+"""
+ONE_OF_EACH_LANDMARK = """
+const count = (name) => document.querySelectorAll(name).length;
+return ['header', 'nav', 'main'].every((name) => count(name) === 1);
+"""
+ALL_INPUTS_LABELLED = """
+const labelled = (each) => each.labels.length && each.labels[0].textContent.trim();
+return [...document.querySelectorAll('input,select')].every(labelled);
+"""
+TAB_STOPS = "return document.querySelectorAll('#memory-chart .mark[tabindex=\"0\"]').length"
 
 
 @pytest.fixture(scope="module")
@@ -72,81 +118,72 @@ def page(chromium, folder) -> Page:
 
 
 def tick(page: Page, facet: str, value: str, on: bool = True) -> None:
-    """Clicks a filter's box unless it is as wanted already."""
+    """Check a filter's box, or clear it."""
     box = page.driver.find_element("css selector", f'input[name="{facet}"][value="{value}"]')
     if box.is_selected() != on:
         box.click()
 
 
-def lines(page: Page, chart: str) -> int:
+def marks(page: Page, chart: str) -> int:
+    """The number of marks in a chart."""
     return len(page.driver.find_elements("css selector", f"#{chart} svg .mark"))
 
 
-def test_it_loads_without_errors_and_asks_for_nothing_else(page, folder):
+def test_it_loads_without_errors_and_requests_nothing_else(page, folder):
+    path = folder / "report.html"
     assert page.complaints() == []
-    assert [url for url in page.requests() if not url.startswith(("data:", "blob:"))] == [
-        (folder / "report.html").as_uri()
-    ]
-    assert (folder / "report.html").stat().st_size < 5_000_000
-    assert page.run(
-        "return [document.documentElement.lang, document.title.length > 10, window.evil]"
-    ) == ["en", True, None]
+    urls = [url for url in page.requests() if not url.startswith(("data:", "blob:"))]
+    assert urls == [path.as_uri()]
+    assert path.stat().st_size < 5_000_000
+    assert page.run("return document.documentElement.lang") == "en"
+    assert len(page.run("return document.title")) > 10
+    assert page.run("return window.evil") is None
 
 
-def test_the_script_draws_the_same_table_as_the_page_was_made_with(page, folder):
+def test_the_script_draws_the_table_that_the_page_was_made_with(page, folder):
     _, rows = summary_table(load_summary(folder))
     assert page.run(ROWS) == rows
 
 
-def test_the_answer_and_unfinished_runs_stand_on_top(page):
+def test_the_answer_and_unfinished_runs_are_at_the_top(page):
     text = page.run("return document.querySelector('#answer').innerText")
-    assert re.search(
-        r"At 0\.5 MB.*, tokens store [\d.]+ x as many exemplars as jpeg:quality=75,size=64; ", text
-    )
+    sentence = r"At 0\.5 MB.*, tokens store [\d.]+ x as many exemplars as jpeg:quality=75,size=64; "
+    assert re.search(sentence, text)
     assert "1 not finished" in text and "1 failed" in text and "config.yaml" in text
 
 
 def test_a_link_to_an_unfinished_run_opens_it(page):
     page.driver.find_element("css selector", ".problems a").click()
-    assert (
-        page.run("return [...document.querySelectorAll('details.run')].filter(d => d.open).length")
-        == 1
-    )
+    assert page.run(OPEN_RUNS) == 1
 
 
 def test_filters_change_table_charts_and_runs(page):
-    before = page.run(ROWS), lines(page, "memory-chart"), lines(page, "time-chart")
+    all_rows = page.run(ROWS)
+    all_marks = marks(page, "memory-chart")
+    all_time_marks = marks(page, "time-chart")
     tick(page, "format", "jpeg:quality=75,size=64", on=False)
     rows = page.run(ROWS)
-    assert (
-        rows
-        and len(rows) < len(before[0])
-        and not any("jpeg:quality=75,size=64" in row for row in rows)
-    )
-    assert 0 < lines(page, "memory-chart") < before[1] and 0 < lines(page, "time-chart") < before[2]
-    assert not any(
-        "jpeg" in name
-        for name in page.run("return document.querySelector('#legend').innerText").splitlines()
-    )
+    assert 0 < len(rows) < len(all_rows)
+    assert not any("jpeg:quality=75,size=64" in row for row in rows)
+    assert 0 < marks(page, "memory-chart") < all_marks
+    assert 0 < marks(page, "time-chart") < all_time_marks
+    assert "jpeg" not in page.run("return document.querySelector('#legend').innerText")
     tick(page, "memory_bytes", "100000", on=False)
     assert not any("0.1" in row for row in page.run(ROWS))
-    runs = page.run(
-        "return [...document.querySelectorAll('details.run')].filter(d => !d.hidden).map(d => d.innerText)"
-    )
-    assert runs and not any("jpeg" in name or "-100000-" in name for name in runs)
-    page.driver.find_element(
-        "css selector", 'fieldset[data-facet="memory_bytes"] button[data-all=""]'
-    ).click()
+    names = page.run(SHOWN_RUNS)
+    assert names and not any("jpeg" in name or "-100000-" in name for name in names)
+    none = 'fieldset[data-facet="memory_bytes"] button[data-all=""]'
+    page.driver.find_element("css selector", none).click()
     assert page.run(ROWS) == [] and page.complaints() == []
     page.driver.find_element("css selector", "#filters button[data-reset]").click()
-    assert page.run(ROWS) == before[0]
+    assert page.run(ROWS) == all_rows
 
 
 def test_a_seed_alone_has_no_deviation(page):
     tick(page, "seed", "1", on=False)
     tick(page, "seed", "8", on=False)
-    cells = [cell for row in page.run(ROWS) for cell in row]
-    assert cells and not any("±" in cell for cell in cells)
+    text = "\n".join(map(" ".join, page.run(ROWS)))
+    assert text and "±" not in text
 
 
 def test_the_table_sorts_by_keyboard(page):
@@ -214,51 +251,30 @@ def test_text_can_be_read_in_both_schemes(chromium, folder, scheme):
 
 
 def test_every_table_can_be_downloaded_as_the_files_that_were_written(page, folder):
-    links = page.run(
-        "return [...document.querySelectorAll('#tables .downloads a')].map(a => [a.download, a.href])"
-    )
-    files = {name: base64.b64decode(href.partition("base64,")[2]) for name, href in links}
-    assert files and files == {
-        path.name: path.read_bytes() for path in (folder / "tables").iterdir()
-    }
+    files = {}
+    for name, href in page.run(TABLE_LINKS):
+        files[name] = base64.b64decode(href.partition("base64,")[2])
+    written = {path.name: path.read_bytes() for path in (folder / "tables").iterdir()}
+    assert files == written != {}
 
 
-def test_every_figure_can_be_downloaded_in_both_kinds(page, folder):
+def test_every_figure_can_be_downloaded_as_png_and_svg(page, folder):
     from selenium.webdriver.support.ui import WebDriverWait
 
-    count = len(list((folder / "figures").glob("*.svg")))
-    links = "[...document.querySelectorAll('#figures .downloads a')]"
-    ready = f"return {links}.filter(a => /^(blob|data):/.test(a.href) && !a.hidden)"
-    WebDriverWait(page.driver, 10).until(
-        lambda _: len(page.run(f"{ready}.filter(a => !a.download.endsWith('z'))")) == 2 * count
-    )
-    names = page.run(f"{ready}.map(a => a.download)")
-    assert sorted(names) == sorted(
-        path.name for path in (folder / "figures").iterdir() if path.suffix != ".md"
-    )
-    assert page.run(
-        "return [...document.images].every(i => i.complete && i.naturalWidth > 100 && i.alt.length > 10)"
-    )
+    written = sorted(path.name for path in (folder / "figures").iterdir())
+    # the script unpacks compressed SVG files, which changes their names, after the page is loaded
+    WebDriverWait(page.driver, 10).until(lambda _: sorted(page.run(FIGURE_LINKS)) == written)
+    assert page.run(IMAGES_LOADED)
 
 
-def test_it_can_be_walked_by_landmarks_headings_and_labels(page):
-    levels = page.run(
-        "return [...document.querySelectorAll('h1,h2,h3,h4')].filter(h => h.offsetParent).map(h => +h.tagName[1])"
-    )
+def test_it_can_be_navigated_by_landmarks_headings_and_labels(page):
+    levels = page.run(HEADING_LEVELS)
     assert levels[0] == 1 and levels.count(1) == 1
     assert all(later <= earlier + 1 for earlier, later in pairwise(levels))
-    assert page.run(
-        "return ['header', 'nav', 'main'].every(n => document.querySelectorAll(n).length === 1)"
-    )
-    inputs = "[...document.querySelectorAll('input,select')]"
-    assert page.run(
-        f"return {inputs}.every(i => i.labels.length && i.labels[0].textContent.trim())"
-    )
+    assert page.run(ONE_OF_EACH_LANDMARK)
+    assert page.run(ALL_INPUTS_LABELLED)
     assert page.run("return [...document.querySelectorAll('table')].every(t => t.caption)")
-    assert (
-        page.run("return document.querySelectorAll('#memory-chart .mark[tabindex=\"0\"]').length")
-        == 2
-    )  # one stop a panel
+    assert page.run(TAB_STOPS) == 2  # one for each panel
 
 
 def test_a_page_without_finished_runs_loads_too(chromium, tmp_path):
