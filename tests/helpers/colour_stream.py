@@ -1,4 +1,7 @@
-"""A stream that is learnt in a second: four classes told apart by colour. Fractals of this size need far longer."""
+"""A stream that is learnt in a second: four classes of one colour each.
+
+Fractals of this size take far longer to learn.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +33,10 @@ OPTIONS: dict[str, Any] = {
 
 
 def write_colours(root: Path) -> Path:
-    """An image folder of 4 x 12 train and 4 x 10 val images of 32 px: a colour each class, and noise."""
+    """Write an image folder of 4 classes at 32 px, each of one colour and noise.
+
+    A class has 12 train and 10 val images.
+    """
     generator = torch.Generator().manual_seed(0)
     for split, per_class in (("train", TRAIN), ("val", VAL)):
         for label, colour in enumerate(COLOURS):
@@ -50,7 +56,16 @@ def write_colours(root: Path) -> Path:
 
 @dataclass
 class Outcome:
-    """A finished run: its folder as read back, its row of summary.csv, every step's loss and fresh samples, its strategy."""
+    """A finished run.
+
+    Args:
+        folder: of the run.
+        run: the folder as read back.
+        row: its row of summary.csv.
+        losses: of each step.
+        fresh: ids of the fresh samples of each step.
+        strategy: as it is after the run.
+    """
 
     folder: Path
     run: Run
@@ -61,24 +76,24 @@ class Outcome:
 
     @property
     def numbers(self) -> tuple[list[float], dict[str, str], pd.DataFrame]:
-        """Everything about the run that its seed must fix."""
+        """Everything about the run that its seed must determine."""
         row = {name: str(value) for name, value in self.row.items() if name != "train_seconds"}
         return self.losses, row, self.run.accuracy
 
 
 def colours(folder: Path) -> RunData:
-    """The data of runs on the colours, written into a new folder."""
+    """Write the colours into a new folder, and return the data of runs on them."""
     return RunData(RunConfig(data_root=write_colours(folder)))
 
 
 def run(
     data: RunData, folder: Path, stop_at: tuple[int, int] | None = None, **options: Any
 ) -> Outcome:
-    """One run on the colours, with OPTIONS where nothing else is said.
+    """Run on the colours, with OPTIONS and any others.
 
     Args:
         data: from `colours`.
-        folder: of the run; what it holds of an interrupted run is continued.
+        folder: of the run; an interrupted run in it is resumed.
         stop_at: experience and step (from 1) at which the run is interrupted.
         options: of RunConfig.
 

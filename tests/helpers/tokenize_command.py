@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pytest
@@ -12,6 +13,14 @@ from seit_cl.core.cli import run_command
 def command_line(*words: object) -> list[str]:
     """The command with its subcommand and options."""
     return [sys.executable, "-m", "seit_cl.tokenize", *map(str, words)]
+
+
+def flattened(options: Mapping[str, object]) -> list[object]:
+    """The words of options and their values."""
+    words: list[object] = []
+    for name, value in options.items():
+        words += [name, value]
+    return words
 
 
 def run_tokenize(*words: object, timeout: float = 120) -> str:

@@ -76,7 +76,7 @@ def vqgan_shapes(
     blocks: int = 2,
     gumbel: bool = False,
 ) -> dict[str, tuple[int, ...]]:
-    """Names and shapes in a checkpoint of taming-transformers, as its configurations come to.
+    """List the names and shapes of a checkpoint of taming-transformers for a configuration.
 
     Args:
         channels: of each resolution, the largest first.
@@ -85,15 +85,15 @@ def vqgan_shapes(
         dim: D.
         features: channels between encoder and codebook.
         blocks: of each resolution of the encoder; the decoder has one more.
-        gumbel: whether a map chooses the code.
+        gumbel: True where a linear map chooses the code.
     """
-    found: dict[str, tuple[int, ...]] = {}
+    shapes: dict[str, tuple[int, ...]] = {}
 
     def conv(name: str, inputs: int, outputs: int, side: int) -> None:
-        found.update({f"{name}.weight": (outputs, inputs, side, side), f"{name}.bias": (outputs,)})
+        shapes.update({f"{name}.weight": (outputs, inputs, side, side), f"{name}.bias": (outputs,)})
 
     def norm(name: str, width: int) -> None:
-        found.update({f"{name}.weight": (width,), f"{name}.bias": (width,)})
+        shapes.update({f"{name}.weight": (width,), f"{name}.bias": (width,)})
 
     def resnet(name: str, inputs: int, outputs: int) -> None:
         norm(f"{name}.norm1", inputs)
@@ -137,15 +137,15 @@ def vqgan_shapes(
     conv("decoder.conv_out", channels[0], 3, 3)
     conv("quant_conv", features, dim, 1)
     conv("post_quant_conv", dim, features, 1)
-    found[f"quantize.{'embed' if gumbel else 'embedding'}.weight"] = (codes, dim)
+    shapes[f"quantize.{'embed' if gumbel else 'embedding'}.weight"] = (codes, dim)
     if gumbel:
         conv("quantize.proj", dim, codes, 1)
-    return found
+    return shapes
 
 
 @cache
 def vqgan_f8(gumbel: bool = False) -> PublishedTokenizer:
-    """A small VQGAN of stride 8 and 60 codes with random weights, with attention at the lowest resolution."""
+    """A small VQGAN of stride 8 and 60 codes with random weights; attention at its last stage."""
     generator = torch.Generator().manual_seed(0)
     state = {}
     for name, shape in vqgan_shapes(
@@ -158,7 +158,7 @@ def vqgan_f8(gumbel: bool = False) -> PublishedTokenizer:
 
 @cache
 def vq_model() -> Tokenizer:
-    """A small VQModel of diffusers with random weights; the test is skipped where the package is missing."""
+    """A small VQModel of diffusers with random weights; skips the test without the package."""
     package = pytest.importorskip("diffusers", reason="needs the package diffusers")
     with TemporaryDirectory() as folder, torch.random.fork_rng():
         torch.manual_seed(0)
@@ -175,14 +175,14 @@ def vq_model() -> Tokenizer:
 
 @cache
 def frozen(name: str = "mobilenetv3_small_050", **options: str | int) -> TimmTokenizer:
-    """A backbone with random weights, and a quantiser of 16 codes fitted to its features of a few fractals."""
+    """A backbone with random weights, and a quantiser of 16 codes fitted on a few fractals."""
     sizes: dict[str, Any] = {"km": "16"} if not {"pq", "rq"} & set(options) else {}
     return fit_timm(
         name, FitOptions(**({"pretrained": "no", "images": 20, "dim": 8} | sizes | options))
     )
 
 
-# Every kind has a sample here, "kind" or "kind:variant", which the conformance tests run over.
+# Samples of every kind, "kind" or "kind:variant", for the conformance tests.
 SAMPLES: dict[str, Callable[[], Tokenizer]] = {
     "bundled": bundled,
     "bundled:file": from_file,

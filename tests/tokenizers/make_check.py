@@ -1,4 +1,7 @@
-"""Writes check.npz anew, after the shipped weights have changed on purpose: python tests/tokenizers/make_check.py"""
+"""Write check.npz again after an intended change of the shipped weights.
+
+Command: PYTHONPATH=tests python tests/tokenizers/make_check.py
+"""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What tokenizers of the bundled kind do beyond every tokenizer's contract."""
+"""Tokenizers of the bundled kind, beyond every tokenizer's contract."""
 
 import pytest
 import torch
@@ -30,7 +30,7 @@ def test_codec_bytes_are_half_precision_weights_and_the_codebook(
 
 
 def mirror_tokens(tokenizer: BundledTokenizer, tokens: Tensor) -> Tensor:
-    """Tokens (B, G, H, W) of the mirror images of the images that these are of."""
+    """Turn the tokens (B, G, H, W) of images into those of their mirror images."""
     assert tokenizer.mirror is not None
     groups = torch.arange(tokens.shape[1])[:, None, None]
     return tokenizer.mirror[groups, tokens.long()].flip(-1)
@@ -56,9 +56,8 @@ def test_a_blank_image_has_the_same_codes_alone_and_in_a_batch(
     tokenizer: BundledTokenizer, level: int
 ) -> None:
     blank = torch.full((1, 3, 64, 64), level, dtype=torch.uint8)
-    assert torch.equal(
-        tokenizer.encode(torch.cat([images(5, 64), blank]))[5:], tokenizer.encode(blank)
-    )
+    batch = torch.cat([images(5, 64), blank])
+    assert torch.equal(tokenizer.encode(batch)[5:], tokenizer.encode(blank))
 
 
 def test_a_batch_beyond_the_working_chunk_is_encoded_whole(tokenizer: BundledTokenizer) -> None:

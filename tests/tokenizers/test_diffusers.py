@@ -1,4 +1,4 @@
-"""The diffusers kind: VQModel folders through the package, and a clear word where it is missing."""
+"""The diffusers kind: VQModel folders through the package, and the error where it is missing."""
 
 import json
 import sys
@@ -32,7 +32,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "model"
 
 
-def test_without_the_package_the_way_to_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_package_the_error_says_how_to_install_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setitem(sys.modules, "diffusers", None)
     with pytest.raises(
         UserError, match=r"diffusers.*pip install 'seit_cl\[diffusers\]'"
@@ -44,7 +46,8 @@ def test_without_the_package_the_way_to_it_is_said(monkeypatch: pytest.MonkeyPat
 def test_codes_and_images_are_those_of_the_package(folder: Path) -> None:
     package = pytest.importorskip("diffusers")
     theirs: Any = package.VQModel.from_pretrained(folder, subfolder="vqvae").eval()
-    ours, batch = open_tokenizer(f"diffusers:{folder},subfolder=vqvae"), images(2, 40)
+    ours = open_tokenizer(f"diffusers:{folder},subfolder=vqvae")
+    batch = images(2, 40)
     assert (ours.stride, ours.codebook.shape, ours.card["source"]) == (4, (1, 30, 5), "model/vqvae")
     with torch.no_grad():
         latents = theirs.encode(batch.float() / 127.5 - 1).latents
@@ -56,7 +59,8 @@ def test_codes_and_images_are_those_of_the_package(folder: Path) -> None:
 
 
 def test_a_pruned_model_is_a_file_that_opens_by_its_path(tmp_path: Path) -> None:
-    whole, batch = vq_model(), images(2, 32)
+    whole = vq_model()
+    batch = images(2, 32)
     assert isinstance(whole, PublishedTokenizer)
     tokens = whole.encode(batch)
     whole.pruned(torch.bincount(tokens.flatten().long(), minlength=40)).save(

@@ -1,8 +1,7 @@
-"""Frozen timm features: what they are of, files, the cache, options, and what cannot be had."""
+"""Frozen timm features: values, files, the cache, options, and errors."""
 
 import os
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +10,8 @@ import timm
 import torch
 from safetensors.torch import save_file
 
+from helpers.tokenize_command import TokenizeHere, command_line
 from helpers.tokenizer_samples import frozen, images
-from seit_cl import tokenize
 from seit_cl.core.errors import UserError
 from seit_cl.tokenizers import kind_of_file, open_tokenizer
 from seit_cl.tokenizers.nets.backbone import Backbone, BackboneSettings
@@ -24,7 +23,8 @@ WORDS = "km=16,dim=8,pretrained=no,images=20"
 
 
 def test_features_are_those_that_timm_gives() -> None:
-    backbone, image = Backbone(BackboneSettings("test_vit", -1, 0)), images(1, 64)
+    backbone = Backbone(BackboneSettings("test_vit", -1, 0))
+    image = images(1, 64)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = (
@@ -76,22 +76,18 @@ def test_backbones_of_many_kinds_give_features(name: str) -> None:
 
 
 def test_a_file_gives_back_the_tokenizer_and_says_its_kind(tmp_path: Path) -> None:
-    made, path = frozen("test_resnet", pq="2x16"), tmp_path / "features.safetensors"
+    made = frozen("test_resnet", pq="2x16")
+    path = tmp_path / "features.safetensors"
     made.save(path)
     assert kind_of_file(path) == "timm" and os.listdir(tmp_path) == [path.name]
     for opened in (open_tokenizer(str(path)), open_tokenizer(f"timm:{path}"), load_timm(path)):
-        assert (
-            opened.identity == made.identity
-            and opened.codec_bytes == made.codec_bytes
-            and opened.card == made.card
-        )
-        assert opened.combine == "concat" and torch.equal(
-            opened.encode(images(3, 64)), made.encode(images(3, 64))
-        )
-    assert (
-        path.stat().st_size
-        < 2 * sum(t.numel() for t in made.backbone.model.state_dict().values()) + 40_000
-    )  # half precision
+        assert opened.identity == made.identity
+        assert opened.codec_bytes == made.codec_bytes
+        assert opened.card == made.card
+        assert opened.combine == "concat"
+        assert torch.equal(opened.encode(images(3, 64)), made.encode(images(3, 64)))
+    numbers = sum(tensor.numel() for tensor in made.backbone.model.state_dict().values())
+    assert path.stat().st_size < 2 * numbers + 40_000  # half precision
     with pytest.raises(UserError, match="the file states the options"):
         open_tokenizer(f"timm:{path},pq=2x16")
 
@@ -140,12 +136,10 @@ def test_a_spec_is_fitted_once_and_then_taken_from_the_cache(
 ) -> None:
     monkeypatch.setenv("SEIT_CL_CACHE", str(tmp_path))
     made = open_tokenizer(f"timm:test_resnet,{WORDS}")
-    (kept,) = (tmp_path / "tokenizers").iterdir()
-    written = kept.stat().st_mtime_ns
-    assert (
-        open_tokenizer(f"timm:test_resnet,{WORDS}").identity == made.identity
-        and kept.stat().st_mtime_ns == written
-    )
+    (cached,) = (tmp_path / "tokenizers").iterdir()
+    written = cached.stat().st_mtime_ns
+    assert open_tokenizer(f"timm:test_resnet,{WORDS}").identity == made.identity
+    assert cached.stat().st_mtime_ns == written
     open_tokenizer(f"timm:test_resnet,{WORDS},seed=2")
     assert len(list((tmp_path / "tokenizers").iterdir())) == 2
 
@@ -153,15 +147,14 @@ def test_a_spec_is_fitted_once_and_then_taken_from_the_cache(
 def test_it_is_fitted_on_the_folder_that_is_named(fractals: Path) -> None:
     options = replace(SMALL, fit=str(fractals), images=12)
     paths = fitting_images(options)
-    assert (
-        paths is not None and len(set(paths)) == 12 and all("train" in path.parts for path in paths)
-    )
-    assert fitting_images(replace(options, seed=1)) != paths and fitting_images(SMALL) is None
+    assert paths is not None
+    assert len(set(paths)) == 12
+    assert all("train" in path.parts for path in paths)
+    assert fitting_images(replace(options, seed=1)) != paths
+    assert fitting_images(SMALL) is None
     card = fit_timm("test_resnet", options).card
-    assert (
-        card["data"] == "fitted on 12 images of fractals at 64 px, 768 positions"
-        and "random" in card["weights"]
-    )
+    assert card["data"] == "fitted on 12 images of fractals at 64 px, 768 positions"
+    assert "random" in card["weights"]
     assert options.key("test_resnet", paths) != options.key("test_resnet", paths[1:])
 
 
@@ -196,25 +189,21 @@ def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_without_a_hub_one_line_says_how_to_go_on() -> None:
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "seit_cl.tokenize",
-            "inspect",
-            "--tokenizer",
-            "timm:vit_small_patch14_dinov2,pq=8x256",
-        ],
+def test_without_a_hub_one_line_names_the_alternatives() -> None:
+    spec = "timm:vit_small_patch14_dinov2,pq=8x256"
+    ended = subprocess.run(
+        command_line("inspect", "--tokenizer", spec),
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
         env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": "/nonexistent"},
     )
-    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
-    assert "pretrained weights of vit_small_patch14_dinov2 are not available" in done.stderr
-    assert "weights=FILE.safetensors" in done.stderr and "pretrained=no" in done.stderr
+    assert ended.returncode == 2
+    assert len(ended.stderr.splitlines()) == 1
+    assert "pretrained weights of vit_small_patch14_dinov2 are not available" in ended.stderr
+    assert "weights=FILE.safetensors" in ended.stderr
+    assert "pretrained=no" in ended.stderr
 
 
 @pytest.mark.parametrize(
@@ -239,19 +228,16 @@ def test_bad_specs_are_one_line_that_says_what_to_do(spec: str, words: str) -> N
     assert len(str(refused.value).splitlines()) == 1
 
 
-def test_fit_writes_a_file(
-    fractals: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_fit_writes_a_file(fractals: Path, tmp_path: Path, tokenize: TokenizeHere) -> None:
     out = tmp_path / "new" / "features.safetensors"
     spec = "timm:test_vit,rq=2x16,pretrained=no,images=20"
-    words = ["fit", "--tokenizer", spec, "--data-root", str(fractals), "--out", str(out)]
-    monkeypatch.setattr(sys, "argv", ["tokenize", *words])
-    tokenize.main()
-    assert "% of the variance" in capsys.readouterr().out
+    ended = tokenize("fit", "--tokenizer", spec, "--data-root", fractals, "--out", out)
+    assert ended.code == 0, ended.err
+    assert "% of the variance" in ended.out
     assert open_tokenizer(str(out)).card["data"].startswith("fitted on 20 images of fractals")
-    monkeypatch.setattr(sys, "argv", ["tokenize", *words[:2], "bundled", *words[3:]])
-    with pytest.raises(UserError, match="only frozen features are fitted"):
-        tokenize.main()
+
+
+def test_fit_refuses_other_kinds(tmp_path: Path, tokenize: TokenizeHere) -> None:
+    ended = tokenize("fit", "--tokenizer", "bundled", "--out", tmp_path / "x.safetensors")
+    assert ended.is_one_line_error
+    assert "only frozen features are fitted" in ended.err

@@ -1,4 +1,4 @@
-"""What every registered kind of tokenizer must do."""
+"""The contract of a tokenizer, for every registered kind."""
 
 import pytest
 import torch
@@ -34,12 +34,8 @@ def test_the_stride_is_the_pixels_of_one_token(tokenizer: Tokenizer) -> None:
 
 def test_codes_are_int16_grids_within_the_codebook(tokenizer: Tokenizer) -> None:
     tokens = tokenizer.encode(images(3, 64))
-    assert tokens.shape == (
-        3,
-        len(tokenizer.codebook),
-        64 // tokenizer.stride,
-        64 // tokenizer.stride,
-    )
+    side = 64 // tokenizer.stride
+    assert tokens.shape == (3, len(tokenizer.codebook), side, side)
     assert tokens.dtype == torch.int16
     assert 0 <= int(tokens.min()) <= int(tokens.max()) < tokenizer.codebook.shape[1]
 
@@ -54,9 +50,8 @@ def test_codes_are_int16_grids_within_the_codebook(tokenizer: Tokenizer) -> None
 def test_a_batch_is_its_images_one_by_one(name: str, side: int, count: int, seed: int) -> None:
     tokenizer = SAMPLES[name]()
     batch = images(count, tokenizer.stride * side, seed)
-    assert torch.equal(
-        tokenizer.encode(batch), torch.cat([tokenizer.encode(image[None]) for image in batch])
-    )
+    one_by_one = [tokenizer.encode(image[None]) for image in batch]
+    assert torch.equal(tokenizer.encode(batch), torch.cat(one_by_one))
 
 
 def test_the_same_image_has_the_same_tokens_again(tokenizer: Tokenizer) -> None:
@@ -65,13 +60,11 @@ def test_the_same_image_has_the_same_tokens_again(tokenizer: Tokenizer) -> None:
 
 def test_no_images_are_no_tokens(tokenizer: Tokenizer) -> None:
     tokens = tokenizer.encode(images(1, 64)[:0])
-    assert (
-        tokens.shape == (0, *tokenizer.encode(images(1, 64)).shape[1:])
-        and tokens.dtype == torch.int16
-    )
+    assert tokens.shape == (0, *tokenizer.encode(images(1, 64)).shape[1:])
+    assert tokens.dtype == torch.int16
 
 
-def test_what_decodes_gives_images_of_the_same_shape(tokenizer: Tokenizer) -> None:
+def test_decoding_gives_images_of_the_same_shape_or_is_refused(tokenizer: Tokenizer) -> None:
     tokens = tokenizer.encode(images(2, 64))
     if tokenizer.decodes:
         restored = tokenizer.decode(tokens)
@@ -108,7 +101,7 @@ def test_encoding_and_decoding_draw_no_random_numbers(tokenizer: Tokenizer) -> N
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_identity_and_bytes_are_known(tokenizer: Tokenizer) -> None:
+def test_identity_and_bytes_are_given(tokenizer: Tokenizer) -> None:
     assert len(tokenizer.identity) == 16 and int(tokenizer.identity, 16) >= 0
     assert tokenizer.codec_bytes >= tokenizer.codebook.numel() * 2
 
@@ -122,7 +115,8 @@ def test_a_mirror_swaps_codes(tokenizer: Tokenizer) -> None:
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_cuda_gives_the_codes_of_the_cpu_and_leaves_tf32_as_it_was(tokenizer: Tokenizer) -> None:
-    batch, before = images(64, 64), torch.backends.cudnn.allow_tf32
+    batch = images(64, 64)
+    before = torch.backends.cudnn.allow_tf32
     expected = tokenizer.encode(batch)
     try:
         codes = tokenizer.to("cuda").encode(batch.cuda())

@@ -1,4 +1,4 @@
-"""Tokenizer files: what comes back, what identity means, and what a bad file gets."""
+"""Tokenizer files: saving and loading, identity, and errors for bad files."""
 
 import json
 import os
@@ -26,25 +26,25 @@ def path(tmp_path: Path) -> Path:
 def test_a_loaded_tokenizer_is_the_saved_one(path: Path) -> None:
     made = untrained(card=CARD)
     made.save(path)
-    loaded, batch = load_tokenizer(path), images(4, 64)
-    assert loaded.identity == made.identity and loaded.codec_bytes == made.codec_bytes
-    assert torch.equal(loaded.codebook, made.codebook) and torch.equal(
-        loaded.encode(batch), made.encode(batch)
-    )
+    loaded = load_tokenizer(path)
+    batch = images(4, 64)
+    assert loaded.identity == made.identity
+    assert loaded.codec_bytes == made.codec_bytes
+    assert torch.equal(loaded.codebook, made.codebook)
+    assert torch.equal(loaded.encode(batch), made.encode(batch))
     assert os.listdir(path.parent) == [path.name]
 
 
-def test_levels_come_back_and_a_spec_says_how_many_are_used(path: Path) -> None:
-    made, batch = untrained(levels=3), images(4, 64)
+def test_levels_come_back_and_a_spec_sets_how_many_are_used(path: Path) -> None:
+    made = untrained(levels=3)
+    batch = images(4, 64)
     made.save(path)
     tokens = made.encode(batch)
     for levels, used in ((0, 3), (1, 1), (2, 2), (3, 3)):
         opened = open_tokenizer(f"bundled:{path},levels={levels}")
         assert torch.equal(opened.encode(batch), tokens[:, :used])
-        assert (
-            opened.identity == made.first(used).identity
-            and opened.codec_bytes == made.first(used).codec_bytes
-        )
+        assert opened.identity == made.first(used).identity
+        assert opened.codec_bytes == made.first(used).codec_bytes
     assert open_tokenizer(str(path)).identity == made.identity
     for spec in (f"bundled:{path},levels=4", f"bundled:{path},levels=-1", "bundled:levels=2"):
         with pytest.raises(UserError, match=r"levels=-?\d, but it has \d"):
@@ -90,13 +90,11 @@ def test_identity_changes_with_the_preprocessing(monkeypatch: pytest.MonkeyPatch
     assert untrained().identity != before
 
 
-def test_identity_does_not_know_the_memory_format_or_the_card() -> None:
+def test_identity_does_not_depend_on_the_memory_format_or_the_card() -> None:
     made = untrained()
     before = identity_of("x", made.model.state_dict())
-    assert (
-        identity_of("x", made.model.to(memory_format=torch.contiguous_format).state_dict())
-        == before
-    )
+    contiguous = made.model.to(memory_format=torch.contiguous_format)
+    assert identity_of("x", contiguous.state_dict()) == before
     assert BundledTokenizer(made.model, CARD).identity == made.identity
 
 

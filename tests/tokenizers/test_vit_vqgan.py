@@ -1,4 +1,4 @@
-"""ViT-VQGAN: every block against an independent computation, checkpoints key for key, any side, files."""
+"""ViT-VQGAN: every block against an independent computation, checkpoints, image sides, files."""
 
 from pathlib import Path
 
@@ -23,30 +23,28 @@ CLOSE = {"rtol": 1e-4, "atol": 1e-5}
 def numpy_positions(height: int, width: int, dim: int) -> np.ndarray:
     """The formula, position by position and dimension by dimension."""
     quarter = dim // 4
-    found = np.zeros((height, width, dim))
+    positions = np.zeros((height, width, dim))
     for row in range(height):
         for column in range(width):
             for i in range(quarter):
                 for half, place in enumerate((column, row)):
                     angle = place / 10000 ** (i / quarter)
-                    found[row, column, 2 * half * quarter + i] = np.sin(angle)
-                    found[row, column, (2 * half + 1) * quarter + i] = np.cos(angle)
-    return found.reshape(1, height * width, dim)
+                    positions[row, column, 2 * half * quarter + i] = np.sin(angle)
+                    positions[row, column, (2 * half + 1) * quarter + i] = np.cos(angle)
+    return positions.reshape(1, height * width, dim)
 
 
 def numpy_norm(x: np.ndarray, state: dict[str, np.ndarray], name: str) -> np.ndarray:
     """Layer normalisation over the last dimension."""
     centred = x - x.mean(-1, keepdims=True)
-    return (
-        centred / np.sqrt((centred**2).mean(-1, keepdims=True) + 1e-5) * state[f"{name}.weight"]
-        + state[f"{name}.bias"]
-    )
+    normed = centred / np.sqrt((centred**2).mean(-1, keepdims=True) + 1e-5)
+    return normed * state[f"{name}.weight"] + state[f"{name}.bias"]
 
 
 def numpy_transformer(
     x: np.ndarray, state: dict[str, np.ndarray], prefix: str, depth: int
 ) -> np.ndarray:
-    """Pre-norm attention with heads of 64 and a Tanh network, in float64 and without torch: (N, E) -> (N, E)."""
+    """Pre-norm attention with heads of 64 and a Tanh network, in float64: (N, E) -> (N, E)."""
     for layer in (f"{prefix}.layers.{i}" for i in range(depth)):
         queries, keys, values = np.split(
             numpy_norm(x, state, f"{layer}.0.norm") @ state[f"{layer}.0.fn.to_qkv.weight"].T, 3, 1
@@ -85,15 +83,12 @@ def test_positions_are_sines_and_cosines_of_column_and_row(
 def test_attention_is_torchs_multi_head_attention_with_the_same_weights(
     width: int, heads: int
 ) -> None:
-    ours, inner = Attention(width, heads), 64 * heads
-    theirs, x = (
-        nn.MultiheadAttention(inner, heads, bias=False, batch_first=True),
-        torch.randn(2, 9, width),
-    )
+    ours = Attention(width, heads)
+    inner = 64 * heads
+    theirs = nn.MultiheadAttention(inner, heads, bias=False, batch_first=True)
+    x = torch.randn(2, 9, width)
     with torch.no_grad():
-        theirs.in_proj_weight.copy_(
-            torch.eye(inner).repeat(3, 1)
-        )  # what it attends to is mapped beforehand
+        theirs.in_proj_weight.copy_(torch.eye(inner).repeat(3, 1))  # inputs are mapped before it
         theirs.out_proj.weight.copy_(torch.eye(inner))
         mapped = [F.linear(x, weight) for weight in ours.to_qkv.weight.chunk(3)]
         expected = ours.to_out(theirs(*mapped, need_weights=False)[0])
@@ -102,18 +97,20 @@ def test_attention_is_torchs_multi_head_attention_with_the_same_weights(
 
 
 def test_feed_forward_is_two_maps_with_a_tanh_between() -> None:
-    block, x = FeedForward(16, 24), torch.randn(2, 3, 16)
+    block = FeedForward(16, 24)
+    x = torch.randn(2, 3, 16)
     state = state64(block)
     hidden = np.tanh(x.double().numpy() @ state["net.0.weight"].T + state["net.0.bias"])
-    np.testing.assert_allclose(
-        block(x).detach().numpy(), hidden @ state["net.2.weight"].T + state["net.2.bias"], atol=1e-5
-    )
+    expected = hidden @ state["net.2.weight"].T + state["net.2.bias"]
+    np.testing.assert_allclose(block(x).detach().numpy(), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("side", [32, 64, 72])
 def test_encoding_and_decoding_are_the_published_arithmetic_in_numpy(side: int) -> None:
-    tokenizer, batch = vit(), images(2, side)
-    state, grid = state64(tokenizer.model), side // 8  # type: ignore[arg-type]
+    tokenizer = vit()
+    batch = images(2, side)
+    state = state64(tokenizer.model)  # type: ignore[arg-type]
+    grid = side // 8
     book = state["quantizer.embedding.weight"]
     book = book / np.linalg.norm(book, axis=1, keepdims=True)
     tokens = tokenizer.encode(batch)
@@ -153,11 +150,16 @@ SMALL, BASE, LARGE = (512, 8, 8, 2048), (768, 12, 12, 3072), (1280, 32, 16, 5120
 
 
 def count(width: int, depth: int, heads: int, hidden: int) -> int:
-    """Numbers in a transformer, its positions on a 32 x 32 grid, and a convolution to or from patches without its bias."""
-    attention, network = 4 * 64 * heads * width + width, 2 * width * hidden + hidden + width
-    return (
-        depth * (attention + network + 4 * width) + 2 * width + 32 * 32 * width + 8 * 8 * 3 * width
-    )
+    """Count the weights of a transformer and its convolution to or from patches, without its bias.
+
+    Its positions on a 32 x 32 grid are counted as well.
+    """
+    attention = 4 * 64 * heads * width + width
+    network = 2 * width * hidden + hidden + width
+    blocks = depth * (attention + network + 4 * width)
+    positions = 32 * 32 * width
+    patches = 8 * 8 * 3 * width
+    return blocks + 2 * width + positions + patches
 
 
 @pytest.mark.parametrize(("encoder", "decoder"), [(SMALL, SMALL), (BASE, BASE), (SMALL, LARGE)])
@@ -189,21 +191,21 @@ def checkpoint(path: Path, state: dict[str, Tensor]) -> str:
 
 def test_a_lightning_checkpoint_is_loaded_key_for_key_without_its_loss(tmp_path: Path) -> None:
     state = {**vit().state, "loss.discriminator.blocks.0.weight": torch.zeros(3)}
-    opened, batch = open_tokenizer(checkpoint(tmp_path / "base.ckpt", state)), images(2, 64)
-    assert opened.identity == vit().identity and torch.equal(
-        opened.encode(batch), vit().encode(batch)
-    )
+    opened = open_tokenizer(checkpoint(tmp_path / "base.ckpt", state))
+    batch = images(2, 64)
+    assert opened.identity == vit().identity
+    assert torch.equal(opened.encode(batch), vit().encode(batch))
     assert opened.card == {"ignored": "1 tensors of loss.*"}
 
 
 def test_bare_tensors_and_safetensors_are_loaded_as_well(tmp_path: Path) -> None:
     torch.save(vit().state, tmp_path / "bare.pt")
     save_file(vit().state, tmp_path / "plain.safetensors", metadata={"format": "pt"})
-    found = {open_tokenizer(f"vit_vqgan:{path}").identity for path in tmp_path.iterdir()}
-    assert found == {vit().identity}
+    identities = {open_tokenizer(f"vit_vqgan:{path}").identity for path in tmp_path.iterdir()}
+    assert identities == {vit().identity}
 
 
-def test_half_precision_checkpoints_count_half_the_bytes_and_keep_any_side() -> None:
+def test_half_precision_checkpoints_count_half_the_bytes_and_take_any_side() -> None:
     half = from_state("half", {name: tensor.half() for name, tensor in vit().state.items()})
     assert 2 * half.codec_bytes == vit().codec_bytes and half.codebook.dtype == torch.float32
     assert (half.encode(images(2, 40)) == vit().encode(images(2, 40))).float().mean() > 0.9
@@ -232,7 +234,7 @@ def test_left_over_tensors_and_other_shapes_are_named() -> None:
         )
 
 
-def test_what_would_have_to_be_unpickled_is_refused_with_the_way_around_it(tmp_path: Path) -> None:
+def test_a_pickled_object_is_refused_with_the_alternative(tmp_path: Path) -> None:
     path = tmp_path / "epoch.ckpt"
     torch.save({"state_dict": vit().state, "callbacks": {"best": tmp_path}}, path)
     with pytest.raises(UserError, match=r"epoch\.ckpt: holds a pickled object.*weights_only=False"):
@@ -260,7 +262,7 @@ def test_a_file_without_a_state_dict_is_refused(content: object, tmp_path: Path)
         open_tokenizer(f"vit-vqgan:{tmp_path / 'x.pt'}")
 
 
-def test_the_source_must_be_there_and_must_be_said(tmp_path: Path) -> None:
+def test_the_source_must_exist_and_must_be_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"absent\.ckpt: no such checkpoint"):
         open_tokenizer(f"vit-vqgan:{tmp_path}/absent.ckpt")
     with pytest.raises(UserError, match="vit-vqgan:CHECKPOINT"):
@@ -295,7 +297,8 @@ def test_learnt_positions_serve_the_trained_side_alone() -> None:
 
 
 def test_a_saved_tokenizer_opens_by_its_path_alone(tmp_path: Path) -> None:
-    path, batch = tmp_path / "vit.safetensors", images(3, 64)
+    path = tmp_path / "vit.safetensors"
+    batch = images(3, 64)
     vit().save(path)
     opened = open_tokenizer(str(path))
     assert (opened.identity, opened.card, opened.codec_bytes) == (

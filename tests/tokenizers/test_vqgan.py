@@ -1,4 +1,4 @@
-"""VQGAN: its arithmetic against a plain one, the published configurations, checkpoints key for key, any side."""
+"""VQGAN: arithmetic against a plain implementation, published configurations, checkpoints."""
 
 from pathlib import Path
 
@@ -42,11 +42,9 @@ def plain_resnet(x: Tensor, state: State, name: str) -> Tensor:
     for i in (1, 2):
         y = plain_norm(y, state, f"{name}.norm{i}")
         y = plain_conv(y * torch.sigmoid(y), state, f"{name}.conv{i}")
-    return y + (
-        plain_conv(x, state, f"{name}.nin_shortcut")
-        if f"{name}.nin_shortcut.weight" in state
-        else x
-    )
+    if f"{name}.nin_shortcut.weight" in state:
+        x = plain_conv(x, state, f"{name}.nin_shortcut")
+    return y + x
 
 
 def plain_attention(x: Tensor, state: State, name: str) -> Tensor:
@@ -108,7 +106,8 @@ def plain_image(codes: Tensor, state: State) -> Tensor:
 def test_encoding_and_decoding_are_the_published_arithmetic_done_plainly(
     gumbel: bool, side: int
 ) -> None:
-    tokenizer, batch = vqgan_f8(gumbel), images(2, side)
+    tokenizer = vqgan_f8(gumbel)
+    batch = images(2, side)
     state = {name: tensor.double() for name, tensor in tokenizer.state.items()}
     tokens = tokenizer.encode(batch)
     for image, codes, restored in zip(
@@ -134,10 +133,8 @@ def test_the_nearest_code_is_the_one_at_the_smallest_distance(
     seed: int, codes: int, dim: int
 ) -> None:
     generator = torch.Generator().manual_seed(seed)
-    latents, book = (
-        torch.randn(2, dim, 3, 4, generator=generator),
-        torch.randn(codes, dim, generator=generator),
-    )
+    latents = torch.randn(2, dim, 3, 4, generator=generator)
+    book = torch.randn(codes, dim, generator=generator)
     distances = torch.cdist(latents.permute(0, 2, 3, 1).reshape(-1, dim).double(), book.double())
     taken = nearest(latents, book).reshape(-1, 1)
     assert (distances.gather(1, taken)[:, 0] - distances.min(1).values).max() < 1e-4
@@ -173,9 +170,8 @@ def test_a_lightning_checkpoint_is_loaded_without_its_loss_and_averages(tmp_path
     }
     torch.save({"state_dict": {**vqgan_f8().state, **more}, "epoch": 1}, tmp_path / "last.ckpt")
     opened = open_tokenizer(f"vqgan:{tmp_path}/last.ckpt")
-    assert opened.identity == vqgan_f8().identity and torch.equal(
-        opened.encode(images(1, 32)), vqgan_f8().encode(images(1, 32))
-    )
+    assert opened.identity == vqgan_f8().identity
+    assert torch.equal(opened.encode(images(1, 32)), vqgan_f8().encode(images(1, 32)))
     assert opened.card == {"ignored": "1 tensors of loss.*, 2 tensors of model_ema.*"}
 
 
@@ -208,7 +204,8 @@ def test_a_vit_vqgan_is_no_vqgan(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("gumbel", [False, True])
 def test_a_saved_tokenizer_opens_by_its_path_alone(gumbel: bool, tmp_path: Path) -> None:
-    path, made = tmp_path / "vqgan.safetensors", vqgan_f8(gumbel)
+    path = tmp_path / "vqgan.safetensors"
+    made = vqgan_f8(gumbel)
     made.save(path)
     opened = open_tokenizer(str(path))
     assert (opened.identity, opened.card, opened.stride) == (made.identity, made.card, 8)

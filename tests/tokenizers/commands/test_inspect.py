@@ -1,5 +1,6 @@
-"""`tokenize inspect` says what a thing is, whatever it is, and what it cannot read it names in one line."""
+"""`tokenize inspect`: token files, releases, tokenizers and checkpoints; errors in one line."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -25,97 +26,99 @@ def tokens(fractals: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def said(capsys: pytest.CaptureFixture[str]):  # type: ignore[no-untyped-def]
-    def inspect(what: object, **options: object) -> str:
+def inspect(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """The output of the command for a file, folder or spec."""
+
+    def run(what: object, **options: object) -> str:
         inspect_command(Inspect(str(what), **options))  # type: ignore[arg-type]
         return capsys.readouterr().out
 
-    return inspect
+    return run
 
 
-def test_a_token_file(said, tokens: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    words, file = said(tokens, picture=tmp_path / "x.png"), open_token_file(tokens)
+def test_a_token_file(inspect: Callable[..., str], tokens: Path, tmp_path: Path) -> None:
+    printed = inspect(tokens, picture=tmp_path / "x.png")
+    file = open_token_file(tokens)
     counts = Counts(1024)
     counts.add(file.tokens["train"])
-    assert (
-        "token file of fractals, 5 classes" in words
-        and file.identity in words
-        and bundled().identity in words
-    )
-    assert (
-        "train: 80 images of 1 x 8 x 8 tokens, 80 bytes of 10 bits each" in words
-        and "DAMAGED" not in words
-    )
-    assert f"{counts.used} of 1024 codes in use, {counts.entropy:.2f} bits per token" in words
+    assert "token file of fractals, 5 classes" in printed
+    assert file.identity in printed
+    assert bundled().identity in printed
+    assert "train: 80 images of 1 x 8 x 8 tokens, 80 bytes of 10 bits each" in printed
+    assert "DAMAGED" not in printed
+    assert f"{counts.used} of 1024 codes in use, {counts.entropy:.2f} bits per token" in printed
     assert counts.used == len(file.tokens["train"].unique())
     with Image.open(tmp_path / "x.png") as picture:
         assert picture.width > 4 * picture.height
 
 
-def test_a_damaged_token_file_is_called_so(said, tokens: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_damaged_token_file_is_called_so(
+    inspect: Callable[..., str], tokens: Path, tmp_path: Path
+) -> None:
     data = bytearray(tokens.read_bytes())
     data[-1:] = bytes([data[-1] ^ 1])
     (tmp_path / "x.safetensors").write_bytes(bytes(data))
-    assert "DAMAGED" in said(tmp_path / "x.safetensors")
+    assert "DAMAGED" in inspect(tmp_path / "x.safetensors")
 
 
-def test_a_release_and_what_becomes_of_it(said, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_release_and_what_becomes_of_it(inspect: Callable[..., str], tmp_path: Path) -> None:
     write_release(tmp_path / "release")
-    words = said(tmp_path / "release")
-    assert (
-        "SeiT release tiny, 391 codes of 8 dimensions, 5 synonyms each" in words
-        and "import-seit" in words
-    )
-    assert "train: 12 images of 1 x 4 x 4 tokens, 18 bytes of 9 bits each" in words
+    printed = inspect(tmp_path / "release")
+    assert "SeiT release tiny, 391 codes of 8 dimensions, 5 synonyms each" in printed
+    assert "import-seit" in printed
+    assert "train: 12 images of 1 x 4 x 4 tokens, 18 bytes of 9 bits each" in printed
     release = read_release(tmp_path / "release")
     write_token_file(tmp_path / "x.safetensors", release.metadata, release.grid, release.splits)
-    assert "release: 'tiny'" in said(tmp_path / "x.safetensors")
+    assert "release: 'tiny'" in inspect(tmp_path / "x.safetensors")
     with pytest.raises(UserError, match="does not decode to images"):
-        said(tmp_path / "x.safetensors", picture=tmp_path / "x.png")
+        inspect(tmp_path / "x.safetensors", picture=tmp_path / "x.png")
 
 
-def test_a_tokenizer_by_name_by_file_or_by_option(said, tmp_path: Path, fractals: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_tokenizer_by_name_by_file_or_by_option(
+    inspect: Callable[..., str], tmp_path: Path, fractals: Path
+) -> None:
     untrained().save(tmp_path / "own.safetensors")
-    assert f"identity: {bundled().identity}" in said("") and said("bundled").startswith(
-        "bundled: 1024 codes"
-    )
-    words = said(tmp_path / "own.safetensors", images=fractals / "val", picture=tmp_path / "x.png")
-    assert "50 codes of 8 dimensions" in words and "measured on 30 images at 64 px: PSNR" in words
-    assert "an image of 64 px: 1 x 8 x 8 tokens, 48 bytes of 6 bits each" in words
+    assert f"identity: {bundled().identity}" in inspect("")
+    assert inspect("bundled").startswith("bundled: 1024 codes")
+    options = {"images": fractals / "val", "picture": tmp_path / "x.png"}
+    printed = inspect(tmp_path / "own.safetensors", **options)
+    assert "50 codes of 8 dimensions" in printed
+    assert "measured on 30 images at 64 px: PSNR" in printed
+    assert "an image of 64 px: 1 x 8 x 8 tokens, 48 bytes of 6 bits each" in printed
     with Image.open(tmp_path / "x.png") as picture:
         assert picture.format == "PNG"
 
 
-def test_a_checkpoint_is_told_by_its_keys(said, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_checkpoint_is_told_by_its_keys(inspect: Callable[..., str], tmp_path: Path) -> None:
     names = [
         "encoder.transformer.layers.0.0.norm.weight",
         "decoder.transformer.norm.weight",
         "quantizer.embedding.weight",
     ]
     torch.save({"state_dict": {name: torch.zeros(3, 4) for name in names}}, tmp_path / "a.ckpt")
-    words = said(tmp_path / "a.ckpt")
-    assert (
-        "3 tensors, 36 numbers: ViT-VQGAN" in words and "quantizer.embedding.weight (3, 4)" in words
-    )
+    printed = inspect(tmp_path / "a.ckpt")
+    assert "3 tensors, 36 numbers: ViT-VQGAN" in printed
+    assert "quantizer.embedding.weight (3, 4)" in printed
     torch.save(torch.zeros(391, 32), tmp_path / "b.ckpt")
-    assert "codebook of 391 codes of 32 dimensions" in said(tmp_path / "b.ckpt")
+    assert "codebook of 391 codes of 32 dimensions" in inspect(tmp_path / "b.ckpt")
     torch.save({f"layer{i}": torch.zeros(2) for i in range(12)}, tmp_path / "c.pt")
-    assert "of an unknown kind" in said(tmp_path / "c.pt") and "and 4 more" in said(
-        tmp_path / "c.pt"
-    )
+    printed = inspect(tmp_path / "c.pt")
+    assert "of an unknown kind" in printed
+    assert "and 4 more" in printed
 
 
-def test_the_kinds_of_checkpoints_are_told_apart() -> None:
-    assert model_of(
-        ["encoder.down.0.block", "decoder.up.0", "quantize.embedding.weight"]
-    ).startswith("VQGAN")
-    assert model_of(
-        ["encoder.down_blocks.0", "decoder.up_blocks.0", "quantize.embedding.weight"]
-    ).startswith("VQModel")
-    assert model_of(["encoder.down.0.block"]) == model_of([]) == ""
+def test_the_models_of_checkpoints_are_told_apart() -> None:
+    vqgan = ["encoder.down.0.block", "decoder.up.0", "quantize.embedding.weight"]
+    vq_model = ["encoder.down_blocks.0", "decoder.up_blocks.0", "quantize.embedding.weight"]
+    assert model_of(vqgan).startswith("VQGAN")
+    assert model_of(vq_model).startswith("VQModel")
+    assert model_of(["encoder.down.0.block"]) == ""
+    assert model_of([]) == ""
 
 
-def test_what_cannot_be_read_is_one_line(said, tmp_path: Path, tokens: Path) -> None:  # type: ignore[no-untyped-def]
+def test_what_cannot_be_read_is_one_line(
+    inspect: Callable[..., str], tmp_path: Path, tokens: Path
+) -> None:
     torch.save(torch.nn.Linear(2, 2), tmp_path / "tokenizer.ckpt")
     (tmp_path / "text.ckpt").write_text("no checkpoint")
     untrained().save(tmp_path / "own.safetensors")
@@ -135,5 +138,5 @@ def test_what_cannot_be_read_is_one_line(said, tmp_path: Path, tokens: Path) -> 
     ]
     for what, options, words in cases:
         with pytest.raises(UserError, match=words) as refused:
-            said(what, **options)
+            inspect(what, **options)
         assert "\n" not in str(refused.value)

@@ -1,6 +1,5 @@
-"""Pruning: unused codes go, what the data set uses stays as it was, and the file opens like any other."""
+"""Pruning: unused codes are removed, used ones do not change, and the file opens like any other."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,13 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
 
+from helpers.tokenize_command import TokenizeHere, flattened
 from helpers.tokenizer_samples import images, vit, vqgan_f8
-from seit_cl.core.cli import run_command
 from seit_cl.core.errors import UserError
 from seit_cl.data.folder import open_folder
 from seit_cl.data.fractals import write_fractals
 from seit_cl.data.images import load_images
-from seit_cl.tokenize import main
 from seit_cl.tokenizers import open_tokenizer
 from seit_cl.tokenizers._published import PublishedTokenizer
 
@@ -38,13 +36,13 @@ def counts(tokenizer: PublishedTokenizer, batch: torch.Tensor) -> torch.Tensor:
 def test_images_of_the_data_set_keep_their_codes_under_new_numbers(
     name: str, seed: int, count: int
 ) -> None:
-    whole, batch = MADE[name](), images(count, 48, seed)
+    whole = MADE[name]()
+    batch = images(count, 48, seed)
     uses = counts(whole, batch)
     left = whole.pruned(uses)
     old = left.state["pruned.codes"]
-    assert torch.equal(old, uses.nonzero()[:, 0]) and torch.equal(
-        left.state["pruned.uses"], uses[old]
-    )
+    assert torch.equal(old, uses.nonzero()[:, 0])
+    assert torch.equal(left.state["pruned.uses"], uses[old])
     assert torch.equal(old[left.encode(batch).long()], whole.encode(batch).long())
     assert torch.equal(left.codebook, whole.codebook[:, old])
     assert torch.equal(left.decode(left.encode(batch)), whole.decode(whole.encode(batch)))
@@ -55,7 +53,8 @@ def test_images_of_the_data_set_keep_their_codes_under_new_numbers(
 def test_other_images_get_the_nearest_of_the_codes_left(living: set[int], seed: int) -> None:
     uses = torch.zeros(100, dtype=torch.int64)
     uses[list(living)] = 1
-    left, batch = vit().pruned(uses), images(2, 32, seed)
+    left = vit().pruned(uses)
+    batch = images(2, 32, seed)
     latents = vit().model.latents(batch.float() / 127.5 - 1).permute(0, 2, 3, 1)
     similar = latents @ vit().codebook[0].T
     similar[..., uses == 0] = -2
@@ -64,7 +63,7 @@ def test_other_images_get_the_nearest_of_the_codes_left(living: set[int], seed: 
 
 
 @pytest.mark.parametrize("name", MADE)
-def test_pruning_twice_still_tells_the_first_tokenizers_codes(name: str) -> None:
+def test_pruning_twice_still_gives_the_first_tokenizers_codes(name: str) -> None:
     whole = MADE[name]()
     once = whole.pruned(torch.arange(whole.codebook.shape[1]) % 3)
     twice = once.pruned(torch.arange(once.codebook.shape[1]) % 2)
@@ -83,39 +82,27 @@ def test_a_tokenizer_needs_two_codes(used: int) -> None:
         vit().pruned((torch.arange(100) < used).long())
 
 
-def prune(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> None:
-    monkeypatch.setattr(sys, "argv", ["tokenize", "prune", *map(str, arguments)])
-    run_command(main)
-
-
 def test_the_command_writes_a_file_that_opens_by_its_path(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, tokenize: TokenizeHere
 ) -> None:
     root = write_fractals(tmp_path / "data", 2, 3, 2, 32)
-    vit().save(tmp_path / "whole.safetensors")
-    out = tmp_path / "left.safetensors"
-    prune(
-        monkeypatch,
-        "--tokenizer",
-        tmp_path / "whole.safetensors",
-        "--data-root",
-        root,
-        "--out",
-        out,
-        "--resolution",
-        32,
-    )
-    left, batch = open_tokenizer(str(out)), load_images(open_folder(root).train.paths, 32)
+    whole = tmp_path / "whole.safetensors"
+    out = tmp_path / "pruned.safetensors"
+    vit().save(whole)
+    options = {"--tokenizer": whole, "--data-root": root, "--out": out, "--resolution": 32}
+    assert tokenize("prune", *flattened(options)).code == 0
+    pruned = open_tokenizer(str(out))
+    batch = load_images(open_folder(root).train.paths, 32)
     used = int((counts(vit(), batch) > 0).sum())
-    assert left.codebook.shape[1] == used < 100 and left.identity != vit().identity
-    assert (
-        left.card["pruned"]
-        == f"{used} of 100 codes, those that 6 images of data/train use at 32 px"
+    assert pruned.codebook.shape[1] == used < 100
+    assert pruned.identity != vit().identity
+    assert pruned.card["pruned"] == (
+        f"{used} of 100 codes, those that 6 images of data/train use at 32 px"
     )
     with safe_open(str(out), framework="pt") as file:
         old = file.get_tensor("pruned.codes")
         assert int(file.get_tensor("pruned.uses").sum()) == 6 * 16
-    assert torch.equal(old[left.encode(batch).long()], vit().encode(batch).long())
+    assert torch.equal(old[pruned.encode(batch).long()], vit().encode(batch).long())
 
 
 @pytest.mark.parametrize(
@@ -133,16 +120,11 @@ def test_bad_input_is_one_line(
     words: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    tokenize: TokenizeHere,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     vit().save(Path("whole.safetensors"))
-    options = {
-        "--tokenizer": "whole.safetensors",
-        "--data-root": ".",
-        "--out": "left.safetensors",
-    } | changes
-    with pytest.raises(SystemExit, match="2"):
-        prune(monkeypatch, *(word for pair in options.items() for word in pair))
-    said = capsys.readouterr().err
-    assert words in said and len(said.splitlines()) == 1
+    options = {"--tokenizer": "whole.safetensors", "--data-root": ".", "--out": "x.safetensors"}
+    ended = tokenize("prune", *flattened(options | changes))
+    assert ended.is_one_line_error
+    assert words in ended.err
