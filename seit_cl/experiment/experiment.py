@@ -95,7 +95,7 @@ class Experiment:
         self.generators = Generators(config.seed, self.device)
         self.memory = build_memory(config, data, self.strategy, len(self.class_names))
         if self.memory is not None:
-            self.memory.require_room(self._samples(self.stream.train[0][:1]))
+            self.memory.require_budget_for(self._samples(self.stream.train[0][:1]))
         self.accuracy: list[dict[str, Any]] = []
         self.memory_rows: list[dict[str, Any]] = []
         self.train_seconds = 0.0

@@ -146,7 +146,7 @@ class ByteBudgetBuffer(ExemplarsBuffer):
         """Split `used_bytes` by purpose: header, side_info, labels, lengths, extras, payload."""
         return self._accounting.by_kind(len(self), self.payload_bytes, self.used_bytes)
 
-    def require_room(self, samples: Samples) -> None:
+    def require_budget_for(self, samples: Samples) -> None:
         """Check that the budget holds the longest record of samples (B,).
 
         Raises:
@@ -186,7 +186,7 @@ class ByteBudgetBuffer(ExemplarsBuffer):
         Raises:
             ValueError: a label outside 0..C-1, extras that differ from `exemplar_fields`, or a
                 format that is not fitted yet.
-            BudgetTooSmall: what the format fitted to the samples leaves no room for a record.
+            BudgetTooSmall: side_info that grew with the samples leaves no room for a record.
         """
         labels = samples.labels.tolist()
         if labels and not 0 <= min(labels) <= max(labels) < self.context.classes:

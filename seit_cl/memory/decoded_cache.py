@@ -19,7 +19,7 @@ _BATCH = 256  # exemplars decoded and transformed at a time
 class DecodedCache:
     """The inputs of exemplars.
 
-    Transformed inputs are kept in columns of the slot table, as working memory: "transformed" has
+    Transformed inputs are stored in columns of the slot table, as working memory: "transformed" has
     the values, and "is_transformed" tells which slots have one.
 
     Args:
@@ -47,7 +47,7 @@ class DecodedCache:
         return torch.from_numpy(self.slots.column("transformed")[slots])
 
     def _add(self, slots: NDArray[np.int64], transform: Transform) -> None:
-        """Decode and transform the inputs of distinct slots (B,), and keep them."""
+        """Decode and transform the inputs of distinct slots (B,), and store them."""
         with torch.no_grad():
             values = transform(self.fmt.decode(self.arena.records(slots))).cpu().numpy()
         if not self.slots.has_column("transformed"):

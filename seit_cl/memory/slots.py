@@ -103,10 +103,10 @@ class SlotTable:
         """Remove a row; the last row takes its slot, and its group's last member its place.
 
         Raises:
-            IndexError: there is no such slot.
+            IndexError: a slot outside 0..N-1.
         """
         if not 0 <= slot < self._count:
-            raise IndexError(f"slot {slot} of {self._count}")
+            raise IndexError(f"slot {slot} of {self._count} exemplars")
         cost = self._costs[slot]
         group = self._labels[slot] if self.by_class else 0
         members = self.groups[group]

@@ -136,9 +136,9 @@ def test_the_smallest_budget_holds_the_longest_record_and_a_byte_less_is_refused
     longest = max(JPEG_LENGTHS.values())
     smallest = memory(5000, "jpeg").used_bytes + longest + LABEL + LENGTH
     buffer = memory(smallest, "jpeg")
-    buffer.require_room(offered)
+    buffer.require_budget_for(offered)
     buffer.offer(offered)
     assert len(buffer) >= 1
     assert buffer.skipped == 0
     with pytest.raises(BudgetTooSmall, match=f"at least {smallest} bytes"):
-        memory(smallest - 1, "jpeg").require_room(offered)
+        memory(smallest - 1, "jpeg").require_budget_for(offered)

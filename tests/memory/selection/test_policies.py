@@ -1,13 +1,21 @@
 """Selection policies: the properties that every registered one has."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 import torch
 
-from helpers.memory_samples import budget_for, memory, samples, stored_ids
+from helpers.memory_samples import budget_for, load, memory, samples, stored_ids
 from helpers.policy_streams import POLICIES, RANDOM, offer_stream, stored
+from seit_cl.core import plugins
 from seit_cl.core.errors import UserError
-from seit_cl.memory.selection import PolicyContext, build_policy, canonical_policy
+from seit_cl.memory.selection import (
+    PolicyContext,
+    SelectionPolicy,
+    build_policy,
+    canonical_policy,
+)
 
 every_policy = pytest.mark.parametrize("policy", POLICIES)
 every_random_policy = pytest.mark.parametrize("policy", RANDOM)
@@ -83,3 +91,44 @@ def test_a_name_has_one_canonical_spelling(policy):
 def test_an_unknown_policy_is_refused_with_the_nearest_name():
     with pytest.raises(UserError, match="unknown policy 'reservoirs'; did you mean 'reservoir'"):
         build_policy("reservoirs", PolicyContext(classes=1, seed=0))
+
+
+@dataclass(frozen=True)
+class FirstOptions:
+    share: float = 1.0
+
+
+class First(SelectionPolicy):
+    """Stores the first samples, and refuses all others; its option has no effect."""
+
+    Options = FirstOptions
+    paper = "none"
+
+    def __init__(self, context, share):
+        super().__init__(context)
+        self.share = share
+
+    @classmethod
+    def build(cls, options, context):
+        return cls(context, options.share)
+
+    def decide(self, label, cost, capacity):
+        return False
+
+    def group_to_shrink(self):
+        return 0
+
+
+def test_a_policy_with_options_is_stored_with_them_and_rebuilt(tmp_path, monkeypatch):
+    load_plugin = plugins.load
+    monkeypatch.setattr(
+        plugins, "load", lambda kind, name: First if kind == "policy" else load_plugin(kind, name)
+    )
+    buffer = memory(budget_for(5), policy="first_come:share=0.5")
+    assert buffer.policy == "first-come:share=0.5"
+    buffer.offer(samples(0, [0] * 20))
+    buffer.save(tmp_path / "memory.bin")
+    loaded = load(tmp_path / "memory.bin")
+    assert loaded.policy == buffer.policy
+    assert loaded.selection.share == 0.5
+    assert stored_ids(loaded) == stored_ids(buffer) == list(range(len(buffer)))
