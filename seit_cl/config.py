@@ -46,8 +46,8 @@ class RunConfig(
 
     data_root: Path | None = option(
         None,
-        "folder with train/<class>/* and val/<class>/*, or with a folder of images for every class, "
-        "or a token file, or a SeiT release's folder; none: built-in fractals",
+        "folder with train/<class>/* and val/<class>/*, or with a folder of images for every "
+        "class, or a token file, or a SeiT release's folder; none: built-in fractals",
     )
     scenario: str = option(
         "class-incremental",

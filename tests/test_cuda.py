@@ -1,4 +1,4 @@
-"""Whole runs on CUDA: as good as on the CPU, with the same samples and the same memory, and resumed alike."""
+"""Runs on CUDA: as good as on the CPU, with the same samples and memory, and resumed alike."""
 
 from dataclasses import replace
 from pathlib import Path

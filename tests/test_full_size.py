@@ -1,4 +1,4 @@
-"""The paper's size, on a few images: 256 px, 32 x 32 token grids, 28 x 28 crops, ViT-tiny behind the 4 x 4 stem."""
+"""SeiT's size on a few images: 256 px, 32 x 32 token grids, 28 x 28 crops, 4 x 4 stem."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What a command line means: options, YAML files, the grid's runs and their folders; in one process."""
+"""Command lines and their grids of runs: options, YAML files, and the folders of runs."""
 
 import shutil
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Budgets at the edge, on the command line: none, too small, exactly one record, fewer records than classes."""
+"""Budgets at the edge: none, too small, exactly one record, fewer records than classes."""
 
 import subprocess
 import sys
@@ -45,7 +45,7 @@ def header(fractals: Path) -> int:
 
 @dataclass
 class Grid:
-    """What one command with a grid of budgets wrote and printed."""
+    """Results and output of one command with a grid of budgets."""
 
     out: Path
     stdout: str
@@ -133,7 +133,7 @@ def refused(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Refused:
-    """Runs the command in this process; it must end with one line, exit code 2 and no run finished. Gives the line."""
+    """Run a command that must end with one line, exit code 2 and no run; returns the line."""
 
     def refused(*arguments: str) -> str:
         monkeypatch.setattr(

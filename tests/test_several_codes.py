@@ -58,19 +58,17 @@ def test_a_run_learns_and_remembers_them(
     wide = tokenizer.codebook.shape[2] * (2 if tokenizer.combine == "concat" else 1)
     assert made.learner.model.patch_embed.proj.in_channels == wide
     row = made.metadata()
-    assert (
-        row["exemplars"] > 0
-        and row["used_bytes"] <= row["memory_bytes"]
-        and row["tokenizer"] == tokenizer.identity
-    )
-    kept = ByteBudgetBuffer.load(tmp_path / "run" / "memory.bin")
+    assert row["exemplars"] > 0
+    assert row["used_bytes"] <= row["memory_bytes"]
+    assert row["tokenizer"] == tokenizer.identity
+    memory = ByteBudgetBuffer.load(tmp_path / "run" / "memory.bin")
     if format == "tokens":
         bits = (tokenizer.codebook.shape[1] - 1).bit_length()
         assert row["payload_bytes"] == row["exemplars"] * 2 * 64 * bits // 8
         every = data.tokens(torch.arange(len(data.dataset.train)))
-        stored = kept.by_ids(torch.arange(len(kept))).inputs
+        stored = memory.by_ids(torch.arange(len(memory))).inputs
         assert all(bool((grid == every).flatten(1).all(1).any()) for grid in stored)
-    assert len(kept) == row["exemplars"]
+    assert len(memory) == row["exemplars"]
     assert pd.read_csv(tmp_path / "run" / "accuracy.csv").total.sum() > 0
 
 
@@ -133,9 +131,9 @@ def test_inspect_measures_them(
         ["tokenize", "inspect", "--tokenizer", str(file), "--images", str(fractals / "val")],
     )
     tokenize.main()
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     assert (
-        ", 2 a position, stride 8" in said
-        and f"of {2 * tokenizer.codebook.shape[1]} codes in use" in said
+        ", 2 a position, stride 8" in output
+        and f"of {2 * tokenizer.codebook.shape[1]} codes in use" in output
     )
-    assert ("PSNR" if tokenizer.decodes else "does not decode to images") in said
+    assert ("PSNR" if tokenizer.decodes else "does not decode to images") in output

@@ -1,4 +1,4 @@
-"""A run from tokens alone: the numbers of the run on the images, and one line for what needs images."""
+"""Runs from tokens alone give the numbers of runs on images, and refuse what needs images."""
 
 import json
 from pathlib import Path

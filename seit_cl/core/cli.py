@@ -1,4 +1,4 @@
-"""Shared parts of all commands: help lines, one-line errors with exit code 2, quiet interruption."""
+"""Shared parts of all commands: help lines, one-line errors with exit code 2, quiet endings."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
-"""Options of a command: name, type, default, help line and range are declared once, beside their use.
+"""Options of a command, each declared once: name, type, default, help line and range.
 
 An option is a field of a frozen dataclass that subclasses `CheckedOptions`:
 
     @dataclass(frozen=True)
     class Optimisation(CheckedOptions):
-        warmup: float = option(0.1, "share of the steps that warm up", PROBABILITY)
+        warmup: float = option(0.1, "share of steps for the warm-up", PROBABILITY)
 
-A run's configuration inherits from all such dataclasses. So it is flat, on the command line, in YAML
-and in Python, and a new option is one new field.
+A run's configuration inherits from all such dataclasses. So it is flat, on the command line, in
+YAML and in Python, and a new option is one new field.
 """
 
 from __future__ import annotations

@@ -67,7 +67,8 @@ def names(kind: str) -> dict[str, str]:
     for entry in entry_points(group=package):
         if entry.name in places:
             raise UserError(
-                f"{kind} {entry.name!r} exists twice: {places[entry.name]} and {entry.value}; rename one"
+                f"{kind} {entry.name!r} exists twice: {places[entry.name]} and {entry.value}; "
+                "rename one"
             )
         places[entry.name] = entry.value
     return places

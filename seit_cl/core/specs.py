@@ -1,8 +1,8 @@
 """Specs: the text that names a plugin and sets its options, e.g. "jpeg:quality=30,size=64".
 
-A spec is a name and, after a colon, an optional argument and options: "avalanche:MASPlugin,alpha=0.5"
-has the argument "MASPlugin". Options fill a frozen dataclass; a field made by `argument` takes the
-argument, and one made by `other_options` takes every option that no other field has.
+A spec is a name and, after a colon, an optional argument and options. For example, the argument of
+"avalanche:MASPlugin,alpha=0.5" is "MASPlugin". Options fill a frozen dataclass; a field made by
+`argument` takes the argument, and one made by `other_options` takes all options without a field.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Spec:
         """Build a frozen dataclass of options from the text of this spec.
 
         Args:
-            options_type: every field but that of `argument` has a default, whose type reads the text.
+            options_type: every field set by "key=value" has a default, whose type reads the text.
 
         Raises:
             UserError: an unknown option, a value of the wrong type, or an argument that is missing

@@ -1,6 +1,7 @@
-"""The learners' network: one timm VisionTransformer behind a stem adapter for tokens or a patch embedding for pixels.
+"""The learner's network: a timm VisionTransformer behind a stem for tokens or for pixels.
 
-SeiT (Park et al., ICCV 2023) puts a 4 x 4 convolution of stride 2 in front of ViT blocks, with global average pooling.
+SeiT (Park et al., ICCV 2023) puts a 4 x 4 convolution of stride 2 in front of ViT blocks, with
+global average pooling.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from timm.models import register_model
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-SIZES = {  # width, depth, heads; tiny, small and base as in DeiT (Touvron et al., ICML 2021), micro is ours, for CPUs
+# Width, depth, heads; tiny, small and base are DeiT's (Touvron et al., ICML 2021), micro is ours.
+SIZES = {
     "micro": (128, 4, 4),
     "tiny": (192, 12, 3),
     "small": (384, 12, 6),
@@ -24,7 +26,7 @@ SIZES = {  # width, depth, heads; tiny, small and base as in DeiT (Touvron et al
 
 @dataclass(frozen=True)
 class StemSettings:
-    """How a learner sees its input.
+    """Crop and convolution in front of the ViT's blocks.
 
     Args:
         crop: side of the crop that the learner sees, in token positions or pixels.
@@ -45,8 +47,11 @@ class StemSettings:
 
 
 def token_stem(grid: int) -> StemSettings:
-    """Settings for a token grid of side `grid`: SeiT's at 32 (a 28 x 28 crop gives 14 x 14 patches), and 8 x 8 patches
-    for 16 x 16 and 8 x 8 grids, as many as the pixel learner's."""
+    """Choose the stem for a token grid of side `grid`.
+
+    At 32 it is SeiT's: a 28 x 28 crop gives 14 x 14 patches. Grids of 16 x 16 and 8 x 8 give 8 x 8
+    patches, as many as the pixel learner has.
+    """
     if grid >= 28:
         return StemSettings(crop=grid * 7 // 8, kernel=4, stride=2, padding=1)
     if grid >= 12:
@@ -55,7 +60,10 @@ def token_stem(grid: int) -> StemSettings:
 
 
 def pixel_stem(resolution: int) -> StemSettings:
-    """Settings for images of side `resolution` px: as many patches as token_stem gives for the grid at stride 8."""
+    """Choose the stem for images of side `resolution` in pixels.
+
+    There are as many patches as `token_stem` gives for the token grid at stride 8.
+    """
     if resolution >= 224:
         return StemSettings(crop=resolution * 7 // 8, kernel=16, stride=16, padding=0)
     patch = 16 if resolution >= 96 else 8
@@ -63,7 +71,7 @@ def pixel_stem(resolution: int) -> StemSettings:
 
 
 class StemAdapter(nn.Module):
-    """Convolution from token embeddings or pixels (B, D, H, W) to a sequence (B, N, width), as timm's patch embeddings.
+    """Convolution from inputs (B, D, H, W) to a sequence (B, N, width), as timm's patch embeddings.
 
     Args:
         img_size: side of the input.
@@ -91,8 +99,8 @@ class StemAdapter(nn.Module):
         self.grid_size, self.num_patches = (side, side), side * side
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, D, H, W) -> (B, N, width)."""
-        # Contiguous: the residual stream keeps this layout, and every norm would copy a transposed one.
+        """Embed inputs (B, D, H, W) as a sequence (B, N, width)."""
+        # The residual stream has the layout of this tensor, and norms copy a transposed one.
         return self.proj(x).flatten(2).transpose(1, 2).contiguous()
 
 
@@ -105,7 +113,7 @@ def build_vit(
         size: key of SIZES.
         stem: from token_stem or pixel_stem.
         channels: D of the embeddings, 3 for pixels.
-        classes: width of the head; the head starts at zero, so that a row of an unseen class has no effect.
+        classes: width of the head, which starts at zero: rows of unseen classes have no effect.
         drop_path: stochastic depth rate.
     """
     width, depth, heads = SIZES[size]
@@ -133,7 +141,9 @@ def build_vit(
 
 
 def initialise(model: VisionTransformer, generator: torch.Generator) -> VisionTransformer:
-    """Draw every weight anew from a generator, as timm initialises a ViT (truncated normal 0.02; LeCun for the stem).
+    """Draw every weight anew, as timm initialises a ViT.
+
+    Blocks get a truncated normal of deviation 0.02, the stem LeCun's initialisation.
 
     Args:
         model: from build_vit; its head stays zero.

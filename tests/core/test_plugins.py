@@ -8,7 +8,9 @@ from seit_cl.core import plugins
 from seit_cl.core.errors import UserError
 from seit_cl.core.specs import argument_label
 
-PLUGINS = [(kind, name) for kind in sorted(plugins.KINDS) for name in sorted(plugins.names(kind))]
+PLUGINS: list[tuple[str, str]] = []
+for plugin_kind in plugins.KINDS:
+    PLUGINS += [(plugin_kind, name) for name in sorted(plugins.names(plugin_kind))]
 
 
 @pytest.mark.parametrize(("kind", "name"), PLUGINS)

@@ -1,7 +1,8 @@
 """Random crop boxes and batched crop-and-resize, shared by token and pixel augmentation.
 
-Everything works on whole batches, on the device of its input. Convention of the package: a generator lives on the
-device of the tensors it augments (:func:`check_generator`), so no draw ever forces a device synchronisation.
+Everything works on whole batches, on the device of its input. By convention of the package a
+generator lives on the device of the tensors that it augments (`check_generator`), so that no draw
+forces a device synchronisation.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def check_generator(generator: torch.Generator, device: torch.device) -> None:
     own = generator.device
     if own.type != device.type or (own.index or 0) != (device.index or 0):
         raise ValueError(
-            f"the generator is on {own}, the data on {device}; make the generator on the data's device"
+            f"the generator is on {own}, the data on {device}; make it on the data's device"
         )
 
 
@@ -65,9 +66,9 @@ def random_resized_boxes(
 ) -> Tensor:
     """Draw one random-resized-crop box for each sample of a batch of square images.
 
-    The distribution is torchvision's ``RandomResizedCrop`` without its rounding to whole pixels: area uniform in
-    ``scale``, aspect ratio log-uniform in ``ratio``, the first of 10 tries that fits in the image, else the largest
-    centred box of an allowed ratio; the position is uniform.
+    The distribution is torchvision's `RandomResizedCrop` without its rounding to whole pixels: area
+    uniform in `scale`, aspect ratio log-uniform in `ratio`, the first of 10 tries that fits in the
+    image, else the largest centred box of an allowed ratio; the position is uniform.
 
     Args:
         batch: number of boxes B, >= 0.
@@ -76,10 +77,10 @@ def random_resized_boxes(
         ratio: smallest and largest width / height.
 
     Returns:
-        (B, 4) float32 ``(x0, y0, w, h)``, fractions of the image side, inside the image.
+        (B, 4) float32 `(x0, y0, w, h)`, fractions of the image side, inside the image.
 
     Raises:
-        ValueError: if ``batch``, ``scale`` or ``ratio`` is out of range.
+        ValueError: if `batch`, `scale` or `ratio` is out of range.
     """
     if batch < 0:
         raise ValueError(f"batch must not be negative, got {batch}")
@@ -101,9 +102,9 @@ def random_resized_boxes(
         torch.full_like(area[:, 0], min(1.0, side)) for side in (aspect, 1.0 / aspect)
     )
     fallback = torch.stack([widest, highest], dim=1)
-    found = fits.any(dim=1, keepdim=True)
-    size = torch.where(found, chosen, fallback)
-    place = torch.where(found, draws[2:, :, 0].T, torch.full_like(size, 0.5))
+    any_fits = fits.any(dim=1, keepdim=True)
+    size = torch.where(any_fits, chosen, fallback)
+    place = torch.where(any_fits, draws[2:, :, 0].T, torch.full_like(size, 0.5))
     return torch.cat([(1.0 - size) * place, size], dim=1)
 
 
@@ -126,8 +127,9 @@ def resize_matrix(
 ) -> Tensor:
     """Build the per-sample matrices that crop and resize one axis.
 
-    Row i of a matrix holds the weights of the ``side`` input positions in output position i, as ``F.interpolate`` with
-    ``align_corners=False`` and no antialiasing computes them on the crop: positions outside the crop count as its edge.
+    Row i of a matrix holds the weights of the `side` input positions in output position i, as
+    `F.interpolate` with `align_corners=False` and no antialiasing computes them on the crop:
+    positions outside the crop count as its edge.
 
     Args:
         start: (B,) float32, start of the crop as a fraction of the axis.
@@ -141,13 +143,14 @@ def resize_matrix(
         (B, out, side) float32; every row sums to 1.
 
     Raises:
-        ValueError: if ``mode`` is unknown or a length is not positive.
+        ValueError: if `mode` is unknown or a length is not positive.
     """
     if mode not in ("bicubic", "bilinear"):
         raise ValueError(f"mode must be 'bicubic' or 'bilinear', got {mode!r}")
     if side < 1 or out < 1:
         raise ValueError(f"side and out must be positive, got {side} and {out}")
-    begin, length = start[:, None] * side, size[:, None] * side  # (B, 1), in input positions
+    begin = start[:, None] * side  # (B, 1), in input positions
+    length = size[:, None] * side
     low = (begin + EDGE_EPS).floor().clamp(0, side - 1)
     high = torch.maximum(((begin + length - EDGE_EPS).ceil() - 1.0).clamp(0, side - 1), low)
     steps = torch.arange(out, device=start.device, dtype=torch.float32)[None] + 0.5
@@ -170,7 +173,7 @@ def resize_matrix(
 
 
 def blocks(batch: int, elements: int, device: torch.device) -> list[slice]:
-    """Slices of a batch that fit in a CPU's cache together (and spare it fresh pages); one slice on any other device.
+    """Cut a batch into slices that fit in a CPU's cache; other devices get one slice.
 
     Args:
         batch: number of samples B.
@@ -187,7 +190,7 @@ def blocks(batch: int, elements: int, device: torch.device) -> list[slice]:
 def _resize_matrices(
     boxes: Tensor, sides: tuple[int, int], outs: tuple[int, int], mode: Mode, flip: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """The vertical and the horizontal matrices of boxes (B, 4); where both axes are alike, made in one go."""
+    """The vertical and horizontal matrices of boxes (B, 4), in one call for equal axes."""
     left, top, wide, high = boxes.unbind(1)
     if sides[0] == sides[1] and outs[0] == outs[1]:
         both = None if flip is None else torch.cat([torch.zeros_like(flip), flip])
@@ -202,9 +205,14 @@ def _resize_matrices(
 
 
 def _resample(x: Tensor, vertical: Tensor, horizontal: Tensor) -> Tensor:
-    """Apply (B, rows, H) and (B, columns, W) matrices to (B, C, H, W): a (B, C, rows, columns) float32 view."""
+    """Apply (B, rows, H) and (B, columns, W) matrices to (B, C, H, W).
+
+    Returns:
+        (B, C, rows, columns) float32, a view.
+    """
     batch, channels, height, width = x.shape
-    rows, columns = vertical.shape[1], horizontal.shape[1]
+    rows = vertical.shape[1]
+    columns = horizontal.shape[1]
     with torch.autocast(x.device.type, enabled=False):
         if channels > 1 and x.is_contiguous(memory_format=torch.channels_last):
             half = vertical @ x.float().permute(0, 2, 3, 1).reshape(batch, height, width * channels)
@@ -228,18 +236,19 @@ def crop_resize_from(
     mode: Mode = "bicubic",
     flip: Tensor | None = None,
 ) -> Tensor:
-    """Do :func:`crop_resize` on samples that are made block by block, so that a CPU keeps them in its cache.
+    """Crop and resize samples that are made block by block, in a CPU's cache (see `crop_resize`).
 
     Args:
-        load: gives the samples of a slice of the batch, (b, C, H, W) float or uint8, on the device of ``boxes``.
+        load: makes the samples of a slice of the batch, (b, C, H, W) float or uint8, on the device
+            of `boxes`.
         shape: (B, C, H, W) of the whole batch.
-        boxes: as in :func:`crop_resize`, and so are the rest.
+        boxes: as in `crop_resize`, and so are the rest.
         out: output side, or (height, width).
         mode: "bicubic" or "bilinear".
         flip: (B,) bool or None.
 
     Returns:
-        (B, C, out, out) float32 on the device of ``boxes``.
+        (B, C, out, out) float32 on the device of `boxes`.
 
     Raises:
         ValueError: if a shape or the mode is wrong.
@@ -265,19 +274,20 @@ def crop_resize(
 ) -> Tensor:
     """Crop a box of its own out of every sample and resize it, in two batched matrix products.
 
-    Equal to ``F.interpolate(crop, out, mode=mode, align_corners=False, antialias=False)`` for boxes on whole positions,
-    and its continuation between them. Computed in float32, autocast or not. A channels-last input is taken without a
-    copy. There is no antialiasing: shrinking by much aliases.
+    Equal to `F.interpolate(crop, out, mode=mode, align_corners=False, antialias=False)` for boxes
+    on whole positions, and its continuation between them. Computed in float32, autocast or not. A
+    channels-last input is taken without a copy. Strong shrinking aliases.
 
     Args:
         x: (B, C, H, W) floating point or uint8.
-        boxes: (B, 4) ``(x0, y0, w, h)``, fractions of width and height, inside the image, on the device of ``x``.
+        boxes: (B, 4) `(x0, y0, w, h)`, fractions of width and height, inside the image, on the
+            device of `x`.
         out: output side, or (height, width).
         mode: "bicubic" or "bilinear".
         flip: (B,) bool, samples to mirror left to right; None for no sample.
 
     Returns:
-        (B, C, out, out) on the device of ``x``, of its dtype; float32, unclamped, for uint8.
+        (B, C, out, out) on the device of `x`, of its dtype; float32, unclamped, for uint8.
 
     Raises:
         ValueError: if a shape, the dtype or the mode is wrong.
@@ -301,13 +311,14 @@ def center_crop(x: Tensor, side: int) -> Tensor:
         side: side of the square in positions.
 
     Returns:
-        (..., side, side), a view; ``x`` itself where it has that size already.
+        (..., side, side), a view; `x` itself where it has that size already.
 
     Raises:
-        ValueError: if ``x`` is smaller than the square.
+        ValueError: if `x` is smaller than the square.
     """
     height, width = x.shape[-2:]
     if height < side or width < side:
         raise ValueError(f"cannot crop {side} x {side} out of {height} x {width}")
-    top, left = (height - side) // 2, (width - side) // 2
+    top = (height - side) // 2
+    left = (width - side) // 2
     return x[..., top : top + side, left : left + side]

@@ -48,9 +48,9 @@ def cutmix(
     """Paste a box of another sample of the batch into every sample, and mix the labels by area.
 
     Every sample has a box and a lambda of its own; partners come from one random permutation of the
-    batch, so that mixing stays within the batch given. Box sides are `floor(side * sqrt(1 - lambda))`
-    about a uniform centre, clipped to the image; lambda is then the true share of the area, as in
-    the paper.
+    batch, so that mixing stays within the batch given. A box has sides of
+    `floor(side * sqrt(1 - lambda))` about a uniform centre, clipped to the image; lambda is then
+    the true share of the area, as in the paper.
 
     Args:
         inputs: (B, D, H, W), embeddings or pixels.

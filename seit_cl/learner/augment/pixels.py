@@ -59,7 +59,7 @@ class PixelAugment(nn.Module):
         self.register_buffer("std", std, persistent=False)
 
     def normalise(self, pixels: Tensor) -> Tensor:
-        """Normalise (B, 3, S, S) in [0, 255] to ImageNet's mean 0 and deviation 1 per channel, float32."""
+        """Normalise (B, 3, S, S) in [0, 255] to ImageNet's mean and deviation per channel."""
         return (pixels.float() - self.mean) / self.std
 
     def forward(

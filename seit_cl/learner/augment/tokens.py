@@ -156,7 +156,7 @@ class TokenAugment(nn.Module):
         constants: strengths of the augmentations.
 
     Raises:
-        ValueError: the codebook's shape or values, `combine`, `crop` or the mirror's shape is wrong.
+        ValueError: codebook, `combine`, `crop` or the shape of the mirror is wrong.
     """
 
     mean: Tensor

@@ -49,8 +49,9 @@ def test_lambda_distribution() -> None:
     inputs, labels = inputs.expand(4000, 3, 64, 64)[:, :1], torch.arange(4000)
     _, targets = cutmix(inputs, labels, 4000, 1.0, gen())
     pasted = 1 - targets.diagonal()
-    # E[cut area] for a uniform lambda is 1/2; clipping at the edges loses part: with s = sqrt(1 - lambda) of a side,
-    # a clipped side is s - s * s / 4 on average, so E = E[(s - s^2 / 4)^2] = 1/2 - 1/5 + 1/48
+    # E[cut area] for a uniform lambda is 1/2, less a part that is clipped at the edges. With
+    # s = sqrt(1 - lambda) of a side, a clipped side is s - s * s / 4 on average, so
+    # E = E[(s - s^2 / 4)^2] = 1/2 - 1/5 + 1/48.
     assert abs(float(pasted.mean()) - (1 / 2 - 1 / 5 + 1 / 48)) < 0.02
 
 
