@@ -3,6 +3,7 @@
 import os
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from helpers.random_entropy import random_model
 from seit_cl.core.errors import UserError
 from seit_cl.data.samples import Samples
 from seit_cl.experiment import checkpoint
@@ -29,7 +31,8 @@ class Grids:
 
 def grown(memory: ByteBudgetBuffer | None = None) -> ByteBudgetBuffer:
     """A memory with four more samples in it."""
-    memory = memory or ByteBudgetBuffer(1000, build_format("tokens", CONTEXT), CONTEXT)
+    if memory is None:
+        memory = ByteBudgetBuffer(1000, build_format("tokens", CONTEXT), CONTEXT)
     ids = torch.arange(4) + memory.selection.offered
     memory.offer(Samples(ids, ids % 4, Grids()))  # type: ignore[arg-type]  # no pixels are read
     return memory
@@ -56,6 +59,17 @@ def committed(tmp_path: Path) -> Path:
 def test_a_commit_comes_back_with_its_memory(committed: Path) -> None:
     state, memory = restored(committed)
     assert (state["experience"], state["number"], content(memory)) == (0, 7, [0, 1, 2, 3])
+
+
+def test_an_entropy_coded_memory_is_restored_with_the_tokenizers_model(tmp_path: Path) -> None:
+    model = random_model(CONTEXT.codes, tokenizer=CONTEXT.tokenizer)
+    context = replace(CONTEXT, entropy_model=lambda: model)
+    fmt = build_format("tokens:coder=context", context)
+    checkpoint.commit(tmp_path, 0, grown(ByteBudgetBuffer(1000, fmt, context)), {})
+    commit = checkpoint.restore(tmp_path, None, CPU, lambda: model)
+    assert commit is not None and content(commit[1]) == [0, 1, 2, 3]
+    with pytest.raises(UserError, match="no probabilities of the codes of tokenizer test"):
+        checkpoint.restore(tmp_path, None, CPU)
 
 
 def test_a_folder_without_a_commit_restores_nothing(tmp_path: Path) -> None:

@@ -46,9 +46,9 @@ def test_the_model_of_a_token_file_is_in_the_same_folder(fractals: Path, tmp_pat
     assert stored.entropy_model().identity != bundled().entropy_model().identity
 
 
-@pytest.mark.parametrize("beside", ["none", "another tokenizer's"])
-def test_a_tokenizer_without_a_model_is_named(beside: str, tmp_path: Path) -> None:
-    if beside != "none":
+@pytest.mark.parametrize("has_file", [False, True])
+def test_a_tokenizer_without_a_model_of_its_own_is_named(has_file: bool, tmp_path: Path) -> None:
+    if has_file:  # of another tokenizer
         random_model(codes=64).save(tmp_path / "mine.entropy.safetensors")
     with pytest.raises(UserError, match=r"tokenizer abc; fit them with .*tokenize entropy"):
         EntropyReader("abc", tmp_path / "mine.safetensors")()
