@@ -1,7 +1,8 @@
-"""Accuracy after every epoch of joint training, tokens against pixels: how much a tokenizer leaves for a learner to learn from.
+"""Compare joint training on tokens and on pixels by the accuracy after every epoch.
 
-Every curve is a real run of the suite, tested on the whole test set after each epoch. Rows are added to a CSV file, and
-curves that it holds already are not run again.
+The curves show how much a tokenizer leaves for a learner. Every curve is a run of the suite that
+is tested on the whole test set after each epoch. Rows are added to a CSV file; curves that it
+already holds are not run again.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from seit_cl.config import RunConfig
-from seit_cl.core.cli import run_command
+from seit_cl.core.cli import parse_line, run_command
 from seit_cl.core.devices import choose_device
 from seit_cl.core.files import write_atomic
 from seit_cl.core.machine import machine_line, torch_threads
@@ -33,11 +34,11 @@ from seit_cl.experiment.run_data import RunData
 from seit_cl.reporting.markdown import table
 from seit_cl.tokenizers._picture import save_png
 
-LOOKS: dict[str, dict[str, Any]] = {
+STYLES: dict[str, dict[str, Any]] = {
     "tokens": {"color": "#0072B2", "marker": "o", "linestyle": "-"},
     "pixels": {"color": "#D55E00", "marker": "s", "linestyle": "--"},
 }
-SHOWN = (1, 2, 5, 10, 15)  # epochs of the table, besides the last
+TABLE_EPOCHS = (1, 2, 5, 10, 15)  # besides the last one
 KEY = [
     "dataset",
     "tokenizer",
@@ -53,7 +54,7 @@ KEY = [
 
 @dataclass(frozen=True)
 class Options:
-    """Options of the curves; every combination is a curve."""
+    """Options of the curves: every combination of values is one curve."""
 
     data_root: Annotated[Path, tyro.conf.arg(help="image folder, train/ and val/")]
     out: Annotated[Path, tyro.conf.arg(help="CSV file to add rows to")]
@@ -65,10 +66,10 @@ class Options:
     ] = "micro"
     epochs: Annotated[tuple[int, ...], tyro.conf.arg(help="lengths of training")] = (5, 20)
     token_crop: Annotated[
-        tuple[float, ...], tyro.conf.arg(help="smallest areas of Token-RRC's crop")
+        tuple[float, ...], tyro.conf.arg(help="smallest crop areas of the token learner")
     ] = (0.6,)
     pixel_crop: Annotated[
-        tuple[float, ...], tyro.conf.arg(help="smallest areas of the pixel learner's crop")
+        tuple[float, ...], tyro.conf.arg(help="smallest crop areas of the pixel learner")
     ] = (0.3,)
     cutmix_p: Annotated[
         tuple[float, ...], tyro.conf.arg(help="probabilities that a batch is mixed")
@@ -76,7 +77,7 @@ class Options:
     learning_rate: Annotated[tuple[float, ...], tyro.conf.arg(help="peak learning rates")] = (5e-4,)
     seed: Annotated[tuple[int, ...], tyro.conf.arg(help="seeds")] = (0,)
     tokenizer: Annotated[
-        Path | None, tyro.conf.arg(help="tokenizer file; none: the bundled one")
+        str | None, tyro.conf.arg(help="tokenizer file; none: the bundled one")
     ] = None
     figure: Annotated[
         Path | None, tyro.conf.arg(help="PNG file to draw all curves of the CSV file into")
@@ -88,8 +89,8 @@ class Options:
 
 
 def configs(options: Options) -> list[RunConfig]:
-    """The runs of every combination."""
-    found = []
+    """Configurations of the runs, one for every combination of values."""
+    runs = []
     for learner, epochs, cutmix_p, rate, seed in itertools.product(
         options.learner, options.epochs, options.cutmix_p, options.learning_rate, options.seed
     ):
@@ -108,55 +109,60 @@ def configs(options: Options) -> list[RunConfig]:
             device=options.device,
         )
         crops = options.token_crop if learner == "tokens" else options.pixel_crop
-        crop_option = MODALITIES[learner].crop_option
-        found += [replace(base, **{crop_option: crop}) for crop in crops]
-    return found
+        for crop in crops:
+            changed: dict[str, Any] = {MODALITIES[learner].crop_option: crop}
+            runs.append(replace(base, **changed))
+    return runs
 
 
 def curve(config: RunConfig, data: RunData, after: Container[int] | None = None) -> list[float]:
-    """Accuracy (fractions) on the test set after each epoch of a joint run, or only after those epochs (from 1 on)."""
-    accuracy: list[float] = []
+    """Test accuracies (fractions) after the epochs of a joint run.
 
-    def watch(now: StepInfo) -> None:
-        if now.step == now.steps and (after is None or now.epoch + 1 in after):
+    Args:
+        config: of the run.
+        data: of the run.
+        after: numbers of the epochs, from 1, after which to test; None tests after all.
+    """
+    accuracies: list[float] = []
+
+    def test_after_epoch(info: StepInfo) -> None:
+        epoch_ended = info.step == info.steps
+        if epoch_ended and (after is None or info.epoch + 1 in after):
             predicted = run.learner.predict(run.modality.test_inputs())
-            accuracy.append(float((predicted == run.test_labels).float().mean()))
+            accuracies.append(float((predicted == run.test_labels).float().mean()))
             run.learner.model.train()
 
     with TemporaryDirectory() as folder:
         run = Experiment(config, data, Path(folder) / "run")
-        run.run(on_step=watch)
-    return accuracy
+        run.run(on_step=test_after_epoch)
+    return accuracies
 
 
 def key(config: RunConfig, data: RunData) -> dict[str, Any]:
-    """What tells a curve from others."""
+    """Columns that distinguish a curve from others."""
     modality = MODALITIES[config.learner]
-    crop = getattr(config, modality.crop_option)
-    identity = data.tokenizer.identity if modality.uses_tokenizer else ""
-    values = (
-        data.dataset.name,
-        identity,
-        config.learner,
-        config.model,
-        config.epochs,
-        crop,
-        config.cutmix_p,
-        config.learning_rate,
-        config.seed,
-    )
-    return dict(zip(KEY, values, strict=True))
+    return {
+        "dataset": data.dataset.name,
+        "tokenizer": data.tokenizer.identity if modality.uses_tokenizer else "",
+        "learner": config.learner,
+        "model": config.model,
+        "epochs": config.epochs,
+        "crop": getattr(config, modality.crop_option),
+        "cutmix_p": config.cutmix_p,
+        "learning_rate": config.learning_rate,
+        "seed": config.seed,
+    }
 
 
-def held(path: Path) -> pd.DataFrame:
-    """The rows of a CSV file, none where it does not exist."""
+def read_rows(path: Path) -> pd.DataFrame:
+    """Rows of a CSV file; none if it does not exist."""
     if not path.exists():
         return pd.DataFrame(columns=[*KEY, "epoch", "accuracy", "precision", "machine"])
     return pd.read_csv(path, dtype={"tokenizer": str}, keep_default_na=False)
 
 
 def draw(rows: pd.DataFrame) -> Figure:
-    """A panel for each data set and length: every curve of tokens, solid, and of pixels, dashed."""
+    """Draw the curves of tokens (solid) and pixels (dashed), a panel per dataset and length."""
     panels = list(rows.groupby(["dataset", "epochs"]))
     figure = Figure(figsize=(3.2 * len(panels), 3.2), layout="constrained")
     axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
@@ -164,96 +170,121 @@ def draw(rows: pd.DataFrame) -> Figure:
         for learner, group in panel.groupby("learner"):
             for number, (_, line) in enumerate(group.groupby(KEY)):
                 label = None if number else f"learner on {learner}"
-                ax.plot(
-                    line["epoch"],
-                    100 * line["accuracy"].astype(float),
-                    label=label,
-                    markersize=4,
-                    **LOOKS[str(learner)],
-                )
+                percent = 100 * line["accuracy"].astype(float)
+                style = STYLES[str(learner)]
+                ax.plot(line["epoch"], percent, label=label, markersize=4, **style)
         ax.set(title=f"{dataset}, {epochs} epochs", xlabel="epoch")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.grid(alpha=0.3)
     axes[0].set_ylabel("test accuracy, joint training (%)")
-    axes[0].set_ylim(bottom=0)  # of all: they share the axis
+    axes[0].set_ylim(bottom=0)  # of all panels, which share the axis
     axes[0].legend(fontsize=8)
     return figure
 
 
 def differences(rows: pd.DataFrame) -> str:
-    """Tokens against pixels at equal epochs, means over the seeds that both have, in percent and points: a Markdown table of
-    some epochs, its last column the smallest difference of any epoch so far. Curves of one data set and length that differ by
-    more than the seed, as in a sweep over crops, are left out: no mean may mix them."""
+    """Compare tokens and pixels at equal epochs, in a Markdown table.
+
+    Accuracies are means in percent over the seeds that both have; differences are in points, and
+    the last column has the smallest difference of any epoch so far. A dataset and length whose
+    curves differ in more than the seed, as in a sweep over crops, is left out, as a mean must not
+    mix them.
+    """
     lines = []
     for (dataset, epochs), panel in rows.groupby(["dataset", "epochs"]):
-        if (
-            panel.groupby([name for name in KEY if name != "seed"], dropna=False).ngroups
-            > panel["learner"].nunique()
-        ):
+        settings = panel.groupby([name for name in KEY if name != "seed"], dropna=False)
+        if settings.ngroups > panel["learner"].nunique():
             continue
-        by_seed = panel.pivot_table(
-            index=["epoch", "seed"], columns="learner", values="accuracy"
-        ).dropna()
+        by_seed = panel.pivot_table(index=["epoch", "seed"], columns="learner", values="accuracy")
+        by_seed = by_seed.dropna()
         if by_seed.empty or not {"tokens", "pixels"} <= set(by_seed.columns):
             continue
         means = 100 * by_seed.groupby("epoch").mean()
-        apart = means["tokens"] - means["pixels"]
-        for epoch in [e for e in SHOWN if e < int(str(epochs))] + [int(str(epochs))]:
-            shown = [f"{means.loc[epoch, name]:.1f}" for name in ("tokens", "pixels")]
-            what = [f"{dataset}, {epochs} epochs", str(epoch), str(len(by_seed.loc[epoch]))]
-            lines.append([*what, *shown, f"{apart[epoch]:+.1f}", f"{apart.loc[:epoch].min():+.1f}"])
-    return table(
-        [
-            "data, length",
-            "epoch",
-            "seeds",
-            "tokens, %",
-            "pixels, %",
-            "difference",
-            "smallest so far",
-        ],
-        lines,
-    )
+        difference = means["tokens"] - means["pixels"]
+        last = int(str(epochs))
+        for epoch in [*(early for early in TABLE_EPOCHS if early < last), last]:
+            lines.append(
+                [
+                    f"{dataset}, {epochs} epochs",
+                    str(epoch),
+                    str(len(by_seed.loc[epoch])),
+                    f"{means['tokens'][epoch]:.1f}",
+                    f"{means['pixels'][epoch]:.1f}",
+                    f"{difference[epoch]:+.1f}",
+                    f"{difference.loc[:epoch].min():+.1f}",
+                ]
+            )
+    heads = ["data, length", "epoch", "seeds", "tokens, %", "pixels, %"]
+    return table([*heads, "difference", "smallest so far"], lines)
+
+
+def holds(rows: pd.DataFrame, curve_key: dict[str, Any]) -> bool:
+    """True if rows hold the curve of a key."""
+    same = pd.Series(True, index=rows.index)
+    for name in KEY:
+        same &= rows[name].map(str) == str(curve_key[name])
+    return bool(same.any())
+
+
+def add_curve(config: RunConfig, data: RunData, out: Path, machine: str) -> list[float]:
+    """Run a curve and add its rows to a CSV file.
+
+    Args:
+        config: of the run.
+        data: of the run.
+        out: CSV file.
+        machine: description of the machine.
+
+    Returns:
+        Accuracies (fractions) after each epoch.
+    """
+    accuracies = curve(config, data)
+    added = []
+    for epoch, accuracy in enumerate(accuracies, 1):
+        added.append(
+            {
+                **key(config, data),
+                "epoch": epoch,
+                "accuracy": round(accuracy, 5),
+                "precision": choose_precision(config),
+                "machine": machine,
+            }
+        )
+    rows = read_rows(out)
+    new_rows = pd.DataFrame(added)
+    if len(rows):
+        new_rows = pd.concat([rows, new_rows])
+    write_atomic(out, new_rows.to_csv(index=False).encode())
+    return accuracies
 
 
 def main() -> None:
-    """Run the curves that are missing, and print how tokens and pixels compare."""
-    options = tyro.cli(Options, description=__doc__)
-    todo = configs(options)
-    data = RunData(todo[0])
+    """Run the missing curves, and compare tokens with pixels."""
+    options = parse_line(
+        lambda: tyro.cli(Options, prog="python -m studies.curves", description=__doc__)
+    )
+    runs = configs(options)
+    data = RunData(runs[0])
     device = choose_device(options.device)
     with torch_threads(options.threads):
-        where = f"{machine_line(device)}; {torch.get_num_threads()} threads"
-        for number, config in enumerate(todo, 1):
-            rows, this = held(options.out), key(config, data)
-            same = [
-                all(str(row[name]) == str(this[name]) for name in KEY) for _, row in rows.iterrows()
-            ]
-            if any(same):
+        machine = f"{machine_line(device)}; {torch.get_num_threads()} threads"
+        for number, config in enumerate(runs, 1):
+            curve_key = key(config, data)
+            if holds(read_rows(options.out), curve_key):
                 continue
-            accuracy = curve(config, data)
-            more = [
-                {
-                    **this,
-                    "epoch": epoch,
-                    "accuracy": round(value, 5),
-                    "precision": choose_precision(config),
-                    "machine": where,
-                }
-                for epoch, value in enumerate(accuracy, 1)
-            ]
-            together = (
-                pd.concat([held(options.out), pd.DataFrame(more)])
-                if len(rows)
-                else pd.DataFrame(more)
+            accuracies = add_curve(config, data, options.out, machine)
+            first = accuracies[0]
+            final = accuracies[-1]
+            error = math.sqrt(final * (1 - final) / len(data.dataset.val))
+            print(
+                f"{number}/{len(runs)} {curve_key}: {100 * first:.1f} % after epoch 1, "
+                f"{100 * final:.1f} ± {100 * error:.1f} % at the end",
+                flush=True,
             )
-            write_atomic(options.out, together.to_csv(index=False).encode())
-            error = 100 * math.sqrt(accuracy[-1] * (1 - accuracy[-1]) / len(data.dataset.val))
-            ends = f"{100 * accuracy[0]:.1f} % after epoch 1, {100 * accuracy[-1]:.1f} ± {error:.1f} % at the end"
-            print(f"{number}/{len(todo)} {this}: {ends}", flush=True)
+    rows = read_rows(options.out)
     if options.figure is not None:
-        save_png(draw(held(options.out)), options.figure)
-    print(differences(held(options.out)))
+        save_png(draw(rows), options.figure)
+    print(differences(rows))
 
 
 if __name__ == "__main__":

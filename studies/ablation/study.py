@@ -1,8 +1,8 @@
-"""What helps the learner: tokenizers trained in many ways on some of the tokenizer classes, each judged by what a learner
-makes of its codes on the others. No benchmark class has a say.
+"""Compare ways to train a tokenizer by what a learner makes of the codes.
 
-Every fifth class is left out of training and judged on: the learner trains jointly on 200 images of each and is tested on
-the rest. Rows are added to a CSV file, and those that it holds already are not made again.
+Tokenizers are trained on four fifths of the classes of the tokenizer's images. The learner is
+trained jointly on 200 images of each remaining class and tested on the rest. No benchmark class
+takes part. Rows are added to a CSV file; rows that it already holds are not made again.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import tyro
 from torch import Tensor
 
 from seit_cl.config import RunConfig
+from seit_cl.core.cli import parse_line
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import write_atomic
 from seit_cl.core.machine import machine_line, torch_threads
@@ -32,9 +33,10 @@ from seit_cl.tokenizers.training.trainer import TrainingSettings
 from studies.ablation.variants import VARIANTS, Variant
 from studies.curves import curve
 
-FRACTALS = 2000  # trained on beside the images
-JUDGED = 5  # every fifth class
-LEARNT_FROM = 200  # images of each judged class
+RESOLUTION = 64  # pixels
+FRACTALS = 2000  # added to the images that tokenizers are trained on
+JUDGED = 5  # every fifth class is left to the learner
+LEARNT_FROM = 200  # images of each judged class that the learner is trained on
 PIXELS = "pixels"  # the row without a tokenizer
 
 
@@ -48,76 +50,98 @@ class Options:
         PIXELS,
         *VARIANTS,
     )
-    minutes: Annotated[float, tyro.conf.arg(help="of training of each")] = 4.0
-    epochs: Annotated[int, tyro.conf.arg(help="of the learner")] = 8
+    minutes: Annotated[float, tyro.conf.arg(help="training time of each tokenizer, minutes")] = 4.0
+    epochs: Annotated[int, tyro.conf.arg(help="epochs of the learner")] = 8
     seed: Annotated[tuple[int, ...], tyro.conf.arg(help="seeds of the learner")] = (0, 1)
     photos: Annotated[
-        Path | None, tyro.conf.arg(help="folder of larger images, tiles of which are trained on")
+        Path | None, tyro.conf.arg(help="folder of larger images to train on tiles of")
     ] = None
     precision: Annotated[
-        Literal["fp32", "bf16"], tyro.conf.arg(help="of the tokenizer's training")
+        Literal["fp32", "bf16"], tyro.conf.arg(help="precision of the tokenizers' training")
     ] = "bf16"
-    device: Annotated[Literal["cpu", "cuda"], tyro.conf.arg(help="where all is trained")] = "cpu"
+    device: Annotated[Literal["cpu", "cuda"], tyro.conf.arg(help="device of all training")] = "cpu"
     threads: Annotated[int, tyro.conf.arg(help="CPU threads; 0: torch's own choice")] = 1
 
 
 def split(root: Path, folder: Path) -> tuple[Path, Path]:
-    """Link the images of a folder of train/ and val/ into one to train tokenizers on and one to judge them on.
+    """Link the images of a folder into one to train tokenizers on and one to judge them on.
 
     Args:
-        root: image folder.
-        folder: where to make `learn` and `judge`.
+        root: image folder with train/<class>/* and val/<class>/*.
+        folder: parent of the two new folders, `learn` and `judge`.
 
     Returns:
         Both, each with train/<class>/* and val/<class>/*.
     """
     classes = sorted(path.name for path in (root / "train").iterdir() if path.is_dir())
     for number, name in enumerate(classes):
-        images = {part: sorted((root / part / name).iterdir()) for part in ("train", "val")}
-        kind = "learn"
+        train = sorted((root / "train" / name).iterdir())
+        val = sorted((root / "val" / name).iterdir())
+        target = folder / "learn"
         if number % JUDGED == JUDGED - 1:
-            kind, together = "judge", images["train"] + images["val"]
-            images = {"train": together[:LEARNT_FROM], "val": together[LEARNT_FROM:]}
-        for part, files in images.items():
-            place = folder / kind / part / name
-            place.mkdir(parents=True)
-            for file in files:
-                (place / f"{file.parent.parent.name}-{file.name}").symlink_to(file.resolve())
+            target = folder / "judge"
+            images = train + val
+            train = images[:LEARNT_FROM]
+            val = images[LEARNT_FROM:]
+        _link(train, target / "train" / name)
+        _link(val, target / "val" / name)
     return folder / "learn", folder / "judge"
+
+
+def _link(files: list[Path], folder: Path) -> None:
+    """Link files of train/<class> and val/<class> into one new folder."""
+    folder.mkdir(parents=True)
+    for file in files:
+        part = file.parent.parent.name
+        (folder / f"{part}-{file.name}").symlink_to(file.resolve())
 
 
 def train(
     variant: Variant, options: Options, data: tuple[Tensor, Tensor, Tensor]
 ) -> tuple[BundledTokenizer, dict[str, Any]]:
-    """Train a variant; the tokenizer, and its steps, PSNR in dB and codes in use on the val images of its own classes."""
-    torch.compiler.reset()  # the variants' compiled losses are as many recompilations of one function to torch
-    images, labels, held_out = data
+    """Train a variant.
+
+    Args:
+        variant: see Variant.
+        options: see Options.
+        data: images (N, 3, S, S) uint8 and labels (N,) to train on, and val images (M, 3, S, S) of
+            the same classes.
+
+    Returns:
+        The tokenizer, and its columns of the CSV file, with PSNR in dB on the val images.
+    """
+    # Otherwise torch counts the variants' compiled losses as recompilations of one function.
+    torch.compiler.reset()
+    images, labels, val_images = data
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = variant.model(**variant.options)
     model = model.to(options.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     minutes = options.minutes * variant.minutes
-    settings = replace(TrainingSettings(minutes, precision=options.precision), **variant.settings)
-    trainer = variant.trainer(model, images, labels, settings)
+    settings = TrainingSettings(minutes, precision=options.precision)
+    trainer = variant.trainer(model, images, labels, replace(settings, **variant.settings))
     trainer.run()
     tokenizer = BundledTokenizer(model)
-    found = quality(tokenizer, held_out)
-    share = found.used / len(model.codebook)
-    return tokenizer, {
+    measured = quality(tokenizer, val_images)
+    columns = {
         "trained_minutes": minutes,
         "steps": trainer.step,
-        "psnr": round(found.psnr, 2),
-        "codes_in_use": share,
+        "psnr": round(measured.psnr, 2),
+        "codes_in_use": measured.used / len(model.codebook),
     }
+    return tokenizer, columns
 
 
 def judge(options: Options, folder: Path, tokenizer: BundledTokenizer | None) -> dict[str, float]:
-    """Accuracies (fractions) of the learner on the judged classes, and their standard deviation over seeds.
+    """Accuracies (fractions) of the learner on the judged classes, over seeds.
 
     Args:
         options: epochs and seeds.
-        folder: the judged classes' images.
-        tokenizer: whose codes it learns from; None: from pixels.
+        folder: images of the judged classes.
+        tokenizer: whose codes the learner is trained on; None for pixels.
+
+    Returns:
+        Means after the first and the last epoch, and the standard deviation of the last.
     """
     config = RunConfig(
         data_root=folder,
@@ -127,68 +151,65 @@ def judge(options: Options, folder: Path, tokenizer: BundledTokenizer | None) ->
         epochs=options.epochs,
         cutmix_p=0,
         token_rrc=0.6,
-        learner=PIXELS if tokenizer is None else "tokens",
+        learner="pixels" if tokenizer is None else "tokens",
         device=options.device,
     )
     data = RunData(config)
     if tokenizer is not None:
         data.tokenizer = tokenizer
-    curves = [curve(replace(config, seed=seed), data, (1, options.epochs)) for seed in options.seed]
-    final = [line[-1] for line in curves]
+    first = []
+    final = []
+    for seed in options.seed:
+        accuracies = curve(replace(config, seed=seed), data, (1, options.epochs))
+        first.append(accuracies[0])
+        final.append(accuracies[-1])
     spread = stdev(final) if len(final) > 1 else 0.0
-    return {"first": mean(line[0] for line in curves), "final": mean(final), "spread": spread}
+    return {"first": mean(first), "final": mean(final), "spread": spread}
 
 
 def add_rows(names: list[str], options: Options, folder: Path) -> None:
-    """Train and judge variants; a row is written as soon as it is there."""
+    """Train and judge variants, and write each row as soon as it is made.
+
+    Args:
+        names: of variants, or "pixels".
+        options: see Options.
+        folder: temporary folder for links to the images.
+    """
     learn, judged = split(options.data_root, folder)
-    where = machine_line(torch.device(options.device))
-    data = training_images(learn, 64, FRACTALS, options.photos)
+    machine = machine_line(torch.device(options.device))
+    data = training_images(learn, RESOLUTION, FRACTALS, options.photos)
     for name in names:
-        if name == PIXELS:
-            tokenizer, trained = (
-                None,
-                {"trained_minutes": 0.0, "steps": 0, "psnr": math.nan, "codes_in_use": math.nan},
-            )
-        else:
+        tokenizer = None
+        trained = {"trained_minutes": 0.0, "steps": 0, "psnr": math.nan, "codes_in_use": math.nan}
+        if name != PIXELS:
             tokenizer, trained = train(VARIANTS[name], options, data)
-        found = {
-            "variant": name,
-            **key(options),
-            **trained,
-            **judge(options, judged, tokenizer),
-            "machine": where,
-        }
-        rows = [pd.read_csv(options.out)] if options.out.exists() else []
-        write_atomic(
-            options.out, pd.concat([*rows, pd.DataFrame([found])]).to_csv(index=False).encode()
-        )
-        print(found, flush=True)
+        accuracies = judge(options, judged, tokenizer)
+        row = {"variant": name, **key(options), **trained, **accuracies, "machine": machine}
+        rows = pd.DataFrame([row])
+        if options.out.exists():
+            rows = pd.concat([pd.read_csv(options.out), rows])
+        write_atomic(options.out, rows.to_csv(index=False).encode())
+        print(row, flush=True)
 
 
 def page(rows: pd.DataFrame) -> str:
-    """The table, in Markdown; accuracies in percent."""
+    """A Markdown table of the rows, with accuracies in percent."""
     lines = []
-    for _, line in rows.iterrows():
-        words = (
-            "no tokenizer: pixels" if line.variant == PIXELS else VARIANTS[line.variant].description
-        )
-        trained = ["", "", "", ""]
-        if line.variant != PIXELS:
-            trained = [
-                f"{line.trained_minutes:g}",
-                f"{line.steps:,}",
-                f"{line.psnr:.2f}",
-                f"{100 * line.codes_in_use:.1f}",
-            ]
-        lines.append(
-            [
-                words,
-                *trained,
-                f"{100 * line['first']:.1f}",
-                f"{100 * line.final:.1f} ± {100 * line.spread:.1f}",
-            ]
-        )
+    for _, row in rows.iterrows():
+        accuracies = [
+            f"{100 * row['first']:.1f}",
+            f"{100 * row.final:.1f} ± {100 * row.spread:.1f}",
+        ]
+        if row.variant == PIXELS:
+            lines.append(["no tokenizer: pixels", "", "", "", "", *accuracies])
+            continue
+        trained = [
+            f"{row.trained_minutes:g}",
+            f"{row.steps:,}",
+            f"{row.psnr:.2f}",
+            f"{100 * row.codes_in_use:.1f}",
+        ]
+        lines.append([VARIANTS[row.variant].description, *trained, *accuracies])
     return table(
         ["tokenizer", "minutes", "steps", "PSNR, dB", "codes in use, %", "epoch 1, %", "end, %"],
         lines,
@@ -196,7 +217,7 @@ def page(rows: pd.DataFrame) -> str:
 
 
 def key(options: Options) -> dict[str, Any]:
-    """What rows must have in common to be compared."""
+    """Columns in which rows must agree to be compared."""
     seeds = " ".join(str(seed) for seed in options.seed)
     return {
         "minutes": options.minutes,
@@ -208,33 +229,33 @@ def key(options: Options) -> dict[str, Any]:
     }
 
 
-def held(options: Options) -> pd.DataFrame:
-    """The rows of the CSV file that were made with the same options."""
+def read_rows(options: Options) -> pd.DataFrame:
+    """Rows of the CSV file that were made with the same options."""
     if not options.out.exists():
         return pd.DataFrame(columns=["variant"])
     rows = pd.read_csv(options.out)
-    return rows[
-        [
-            all(str(row[name]) == str(value) for name, value in key(options).items())
-            for _, row in rows.iterrows()
-        ]
-    ]
+    same = pd.Series(True, index=rows.index)
+    for name, value in key(options).items():
+        same &= rows[name].map(str) == str(value)
+    return rows[same]
 
 
 def main() -> None:
     """Make the rows that are missing, and print the table.
 
     Raises:
-        UserError: a variant that does not exist.
+        UserError: an unknown variant.
     """
-    options = tyro.cli(Options, prog="python -m studies.ablation", description=__doc__)
+    options = parse_line(
+        lambda: tyro.cli(Options, prog="python -m studies.ablation", description=__doc__)
+    )
     for name in options.variants:
         if name != PIXELS and name not in VARIANTS:
-            raise UserError(
-                f"--variants {name}: no such variant; there are {', '.join([PIXELS, *VARIANTS])}"
-            )
-    todo = [name for name in options.variants if name not in set(held(options)["variant"])]
-    if todo:
+            names = ", ".join([PIXELS, *VARIANTS])
+            raise UserError(f"--variants {name}: no such variant; there are {names}")
+    finished = set(read_rows(options)["variant"])
+    missing = [name for name in options.variants if name not in finished]
+    if missing:
         with torch_threads(options.threads), TemporaryDirectory() as folder:
-            add_rows(todo, options, Path(folder))
-    print(page(held(options)))
+            add_rows(missing, options, Path(folder))
+    print(page(read_rows(options)))

@@ -77,7 +77,7 @@ def test_curves_that_the_file_holds_are_not_run_again(
         )
         curves.main()
         assert len(capsys.readouterr().out.splitlines()) == lines + 4
-    rows = curves.held(out)
+    rows = curves.read_rows(out)
     assert [len(ax.lines) for ax in curves.draw(rows).axes] == [4] and (
         tmp_path / "x.png"
     ).stat().st_size > 1000

@@ -15,7 +15,7 @@ from seit_cl.formats.entropy.range_coder import TOTAL
 from seit_cl.reporting.markdown import publish
 from seit_cl.tokenizers import DEFAULT_TOKENIZER, open_tokenizer
 from studies.entropy_limit import study
-from studies.entropy_limit.coding import coded, edges_of, network, order0, rivals
+from studies.entropy_limit.coding import bounds_of, coded, network, order0, rivals
 from studies.entropy_limit.model import GridTransformer, Size
 from studies.entropy_limit.training import Recipe, Training, bits
 
@@ -89,7 +89,7 @@ def test_training_reaches_the_entropy_of_a_source_and_goes_on_from_its_checkpoin
     assert bits(model, held) == pytest.approx(first.best) == pytest.approx(entropy, abs=0.06)
     assert (
         lines
-        and coded(lambda part: edges_of(model(part).flatten(0, 1).softmax(1).detach()), held).bits
+        and coded(lambda part: bounds_of(model(part).flatten(0, 1).softmax(1).detach()), held).bits
         > entropy - 0.06
     )
     again = training()
@@ -108,7 +108,10 @@ def test_an_untrained_correction_is_the_shipped_network_and_is_coded_like_it() -
         found["context"].record
         == CODERS["context"](shipped, 8, 8).encode(grids).lengths.double().mean()
     )
-    assert found["table"].record == CODERS["table"](shipped, 8, 8).encode(grids).lengths.double().mean()
+    assert (
+        found["table"].record
+        == CODERS["table"](shipped, 8, 8).encode(grids).lengths.double().mean()
+    )
     edges = torch.cat([starts(grids[:1]) for starts in (order0(grids, 1024), network(shipped))])
     assert (edges.diff(dim=1) >= 1).all() and (edges[:, -1] <= TOTAL).all()
 
