@@ -103,6 +103,8 @@ def _draw_over_time(
     ax.axvline(prices.retention_months, color="#999999", linestyle=(0, (1, 2)), linewidth=1)
     if priced:
         plain_log(ax, "y", (1,))
+    else:
+        ax.set_yticks([])
     ax.set_xlim(0, end)
     ax.set_xlabel("months")
     ax.set_ylabel("spent so far (log)")
@@ -149,6 +151,8 @@ def _draw_month(
         high = max(priced)
         plain_log(ax, "x", (1,) if high > 50 * low else (1, 2, 5))
         ax.set_xlim(low / 1.5, high * max(2.0, (high / low) ** 0.35))
+    elif not priced:
+        ax.set_xticks([])
     ax.set_yticks(np.arange(len(measured)), labels)
     ax.set_ylim(-0.6, len(measured) - 0.4)
     ax.set_xlabel("cost a month (log)")

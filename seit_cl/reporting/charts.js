@@ -1,4 +1,5 @@
-// The charts of report.html: lines over memory and over experiences, with values on hover and focus. Goes on from report.js.
+// Charts of report.html: lines over memory and experiences, with values on hover and focus.
+// The script continues report.js.
 // ---------------------------------------------------------------- charts
 function setting(run) { return [run.dataset, run.scenario, run.strategy]; }
 function panelsOf(runs) {
@@ -22,10 +23,10 @@ function memoryLines(runs, metric) {
     }
     const sizes = distinct(group.map((run) => run.memory_bytes)).sort(compare);
     const points = sizes.map((size) => {
-      const there = group.filter((run) => run.memory_bytes === size);
-      const kept = moments(there.map((run) => run.values.exemplars));
-      const ends = there.map((run) => (run.values[metric] === null ? null : 100 * run.values[metric]));
-      return { x: size, ...moments(ends), more: `, ${number(kept.mean, 0)} exemplars` };
+      const sameSize = group.filter((run) => run.memory_bytes === size);
+      const exemplars = moments(sameSize.map((run) => run.values.exemplars));
+      const ends = sameSize.map((run) => (run.values[metric] === null ? null : 100 * run.values[metric]));
+      return { x: size, ...moments(ends), more: `, ${number(exemplars.mean, 0)} exemplars` };
     }).filter((point) => point.n);
     if (points.length) lines.push({ line, points });
   }
@@ -35,9 +36,9 @@ function timeLines(runs) {
   const lines = [];
   for (const [key, group] of grouped(runs, (run) => run.line)) {
     const line = data.lines[+key];
-    const steps = Math.max(...group.map((run) => run.curve.length));
+    const experiences = Math.max(...group.map((run) => run.curve.length));
     const points = [];
-    for (let t = 0; t < steps; t++) {
+    for (let t = 0; t < experiences; t++) {
       const m = moments(group.map((run) => run.curve[t]));
       if (m.n) points.push({ x: t + 1, ...m, more: "" });
     }
@@ -54,12 +55,12 @@ function drawCharts(runs) {
   const memory = byId("memory-chart"), time = byId("time-chart");
   const panels = [], later = [];
   for (const row of rows) {
-    const mine = runs.filter((run) => within(run, row));
-    const sizes = distinct(mine.map((run) => run.memory_bytes).filter((size) => size)).sort(compare);
-    if (sizes.length) panels.push({ title: title(row, rows), sizes, lines: memoryLines(mine, metric) });
+    const inRow = runs.filter((run) => within(run, row));
+    const sizes = distinct(inRow.map((run) => run.memory_bytes).filter((size) => size)).sort(compare);
+    if (sizes.length) panels.push({ title: title(row, rows), sizes, lines: memoryLines(inRow, metric) });
     for (const size of sizes.length ? sizes : [0]) {
       const name = [title(row, rows), megabytes(size)].filter((part) => part).join(", ");
-      later.push({ title: name, lines: timeLines(mine.filter((run) => !run.memory_bytes || run.memory_bytes === size)) });
+      later.push({ title: name, lines: timeLines(inRow.filter((run) => !run.memory_bytes || run.memory_bytes === size)) });
     }
   }
   const word = byId("metric").selectedOptions[0].text;
@@ -99,7 +100,7 @@ function fill(parent, panels, axes, place) {
     if (panel.title) html(box, "h4", {}, panel.title);
     return box;
   });
-  boxes.forEach((box, i) => drawPanel(box, panels[i], axes, top, place)); // all are there first: their number makes their width
+  boxes.forEach((box, i) => drawPanel(box, panels[i], axes, top, place)); // boxes are made first, since their number decides their width
 }
 function scaleTop(high) {
   const step = high > 50 ? 20 : high > 20 ? 10 : high > 8 ? 5 : high > 4 ? 2 : 1;
@@ -198,7 +199,7 @@ function show(entry) {
 }
 function explain(picture, marks, width) {
   if (!marks.length) return;
-  marks[0].node.setAttribute("tabindex", 0); // one stop for Tab; arrows go on from there
+  marks[0].node.setAttribute("tabindex", 0); // one stop for Tab; arrow keys go to the others
   const nearest = (event) => {
     const box = picture.getBoundingClientRect(), scale = width / box.width;
     const x = (event.clientX - box.left) * scale, y = (event.clientY - box.top) * scale;
@@ -229,8 +230,8 @@ function neighbour(marks, i, key) {
   if (key !== "ArrowDown" && key !== "ArrowUp") return null;
   const lines = distinct(marks.map((each) => each.line));
   const line = lines[lines.indexOf(marks[i].line) + (key === "ArrowDown" ? 1 : -1)];
-  const there = marks.filter((each) => each.line === line);
-  return there.length ? there.reduce((a, b) => (Math.abs(b.x - marks[i].x) < Math.abs(a.x - marks[i].x) ? b : a)) : null;
+  const onLine = marks.filter((each) => each.line === line);
+  return onLine.length ? onLine.reduce((a, b) => (Math.abs(b.x - marks[i].x) < Math.abs(a.x - marks[i].x) ? b : a)) : null;
 }
 function drawValues() {
   const box = byId("time-values").querySelector("div");
@@ -247,9 +248,9 @@ function drawValues() {
       const row = html(body, "tr");
       html(row, "td", {}, panel.title || "all");
       html(row, "th", { scope: "row" }, entry.line.label);
-      const known = new Map(entry.level ? [[steps, entry.level]] : entry.points.map((point) => [point.x, point]));
+      const values = new Map(entry.level ? [[steps, entry.level]] : entry.points.map((point) => [point.x, point]));
       for (let t = 1; t <= steps; t++) {
-        html(row, "td", { class: "number" }, known.has(t) ? percent(known.get(t)).slice(0, -2) : "–");
+        html(row, "td", { class: "number" }, values.has(t) ? percent(values.get(t)).slice(0, -2) : "–");
       }
     }
   }

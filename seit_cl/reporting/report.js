@@ -1,11 +1,12 @@
-// report.html: filters, table and downloads. The data are in the page; nothing is fetched. charts.js follows in the same script.
+// report.html: filters, table and downloads. The data are in the page; nothing is fetched.
+// charts.js follows in the same script.
 const byId = (id) => document.getElementById(id);
 const data = JSON.parse(byId("data").textContent);
 const space = byId("drawing").namespaceURI;
 const form = byId("filters");
 const MB = 1e6;
 const HEIGHT = 250, TALL = 340, WIDEST = 880, LEFT = 44, RIGHT = 14, TOP = 10, BOTTOM = 42, REACH = 36, NARROW = 768; // pixels
-const INK = { "#000000": "var(--ink)", "#222222": "var(--ink)", "#999999": "var(--grey)" }; // shades that a dark page turns
+const INK = { "#000000": "var(--ink)", "#222222": "var(--ink)", "#999999": "var(--grey)" }; // shades that a dark page inverts
 const SHAPES = { // in a square of side 10
   o: "M-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0 -9 0z", s: "M-4 -4h8v8h-8z", "^": "M0 -5L5 4H-5z", v: "M0 5L5 -4H-5z",
   D: "M0 -5.5L5.5 0L0 5.5L-5.5 0z", P: "M-1.7 -5h3.4v3.3h3.3v3.4h-3.3v3.3h-3.4v-3.3h-3.3v-3.4h3.3z",
@@ -45,11 +46,11 @@ function grouped(items, key) {
   return groups;
 }
 function moments(values) {
-  const known = values.filter((value) => value !== null && value !== undefined);
-  const n = known.length;
-  const mean = known.reduce((sum, value) => sum + value, 0) / n;
-  const squares = known.reduce((sum, value) => sum + (value - mean) ** 2, 0);
-  return { n, mean, std: n > 1 ? Math.sqrt(squares / (n - 1)) : 0, known };
+  const present = values.filter((value) => value !== null && value !== undefined);
+  const n = present.length;
+  const mean = present.reduce((sum, value) => sum + value, 0) / n;
+  const squares = present.reduce((sum, value) => sum + (value - mean) ** 2, 0);
+  return { n, mean, std: n > 1 ? Math.sqrt(squares / (n - 1)) : 0, present };
 }
 function number(value, digits) {
   const [whole, rest] = value.toFixed(digits).split(".");
@@ -69,11 +70,11 @@ function chosen() {
 function passes(run, sets) {
   return Object.entries(sets).every(([facet, values]) => {
     const value = run[facet];
-    const lacks = value === "" && facet !== "options"; // a run without memory has no format, a damaged run nothing
+    const lacks = value === "" && facet !== "options"; // a run without memory has no format, a damaged run may lack any value
     return lacks || values.has(String(value));
   });
 }
-const carried = data.also.map(([i, size, tried]) => ({ ...data.runs[i], memory_bytes: size, tried }));
+const copies = data.also.map(([i, size, tried]) => ({ ...data.runs[i], memory_bytes: size, tried }));
 
 // ---------------------------------------------------------------- table
 function tableRows(runs) {
@@ -113,7 +114,7 @@ function cell(column, group, first) {
   const m = moments(blank ? [] : group.map((run) => run.values[column.key]));
   if (!m.n) return { value: null, text: "–" };
   const f = column.factor;
-  const spread = m.n > 1 && (column.digits > 0 || distinct(m.known).length > 1);
+  const spread = m.n > 1 && (column.digits > 0 || distinct(m.present).length > 1);
   const text = number(m.mean * f, column.digits) + (spread ? ` ± ${number(m.std * f, column.digits)}` : "");
   return { value: m.mean, text };
 }
@@ -152,7 +153,7 @@ function draw() {
   const sets = chosen(), tried = byId("tried").checked;
   const done = data.runs.filter((run) => run.done);
   const runs = done.filter((run) => passes(run, sets));
-  const drawn = [...runs, ...carried.filter((run) => passes(run, sets))].filter((run) => tried || !run.tried);
+  const drawn = [...runs, ...copies.filter((run) => passes(run, sets))].filter((run) => tried || !run.tried);
   const rows = drawTable(runs);
   drawCharts(drawn);
   const words = [`${runs.length} of ${plural(done.length, "finished run")} chosen`, `${plural(rows, "row")} in the table.`];
@@ -188,7 +189,7 @@ function startCharts() {
   form.hidden = false;
   form.querySelector("details").open = innerWidth >= NARROW;
   byId("charts").hidden = false;
-  byId("tried-label").hidden = ![...data.runs, ...carried].some((run) => run.tried);
+  byId("tried-label").hidden = ![...data.runs, ...copies].some((run) => run.tried);
   sortable();
   form.addEventListener("change", draw);
   form.addEventListener("submit", (event) => event.preventDefault());
