@@ -114,49 +114,35 @@ def run_group(group: str, data: Path, out: Path) -> dict[str, str]:
     Returns:
         Digests by "group/run/file".
     """
-    _run(
-        [
-            *COMMON.split(),
-            *GROUPS[group].split(),
-            "--data-root",
-            str(data),
-            "--out",
-            str(out / group),
-        ]
-    )
+    _run(_options(GROUPS[group], data, out / group))
     return digests(out, group)
 
 
 def run_resumed(data: Path, out: Path) -> dict[str, str]:
     """Kill a run after its first commit, resume it, and return the digests of its results."""
-    options = [
-        *COMMON.split(),
-        *RESUMED.split(),
-        "--data-root",
-        str(data),
-        "--out",
-        str(out / "resumed"),
-    ]
+    options = _options(RESUMED, data, out / "resumed")
     _kill_after_first_commit(options, out / "resumed")
     _run(options)
     return digests(out, "resumed")
 
 
 def digests(out: Path, group: str) -> dict[str, str]:
-    """Digests of a group's finished runs, by "group/run/file"."""
-    found = {}
+    """Return the digests of a group's runs by "group/run/file"."""
+    values = {}
     for run in sorted((out / group).iterdir()):
         table = run / "accuracy.csv"
-        if not table.exists():
-            continue
-        rows = table.read_bytes().partition(b"\n")[2]
-        found[f"{group}/{run.name}/accuracy.csv"] = hashlib.sha256(rows).hexdigest()
         memory = run / "memory.bin"
+        if table.exists():
+            rows = table.read_bytes().partition(b"\n")[2]
+            values[f"{group}/{run.name}/accuracy.csv"] = hashlib.sha256(rows).hexdigest()
         if memory.exists():
-            found[f"{group}/{run.name}/memory.bin"] = hashlib.sha256(
-                memory.read_bytes()
-            ).hexdigest()
-    return found
+            content = memory.read_bytes()
+            values[f"{group}/{run.name}/memory.bin"] = hashlib.sha256(content).hexdigest()
+    return values
+
+
+def _options(own: str, data: Path, out: Path) -> list[str]:
+    return f"{COMMON} {own}".split() + ["--data-root", str(data), "--out", str(out)]
 
 
 def _command(options: list[str]) -> list[str]:
