@@ -142,7 +142,7 @@ def digests(out: Path, group: str) -> dict[str, str]:
 
 
 def _options(own: str, data: Path, out: Path) -> list[str]:
-    return f"{COMMON} {own}".split() + ["--data-root", str(data), "--out", str(out)]
+    return [*COMMON.split(), *own.split(), "--data-root", str(data), "--out", str(out)]
 
 
 def _command(options: list[str]) -> list[str]:
