@@ -26,13 +26,12 @@ from seit_cl.experiment.memory_notes import memory_notes
 from seit_cl.experiment.run_data import RunData
 from seit_cl.experiment.shared_data import open_data
 from seit_cl.experiment.tracking import Kind, open_tracker
-from seit_cl.grid import expand, is_finished, parse, preset_options, run_folder
+from seit_cl.grid import PROGRAM, expand, is_finished, parse, preset_options, run_folder
 from seit_cl.report import build_report
 from seit_cl.reporting.loading import load_summary
 from seit_cl.reporting.summary import terminal_summary
 from seit_cl.results import run_files
 
-COMMAND = "python -m seit_cl.run"
 INTERRUPTED = 130  # exit code, as shells report SIGINT
 
 
@@ -80,7 +79,7 @@ def _build_experiments(configs: list[RunConfig], data: RunData, out: Path) -> li
     Raises:
         UserError: options that do not fit the data.
     """
-    command = f"{COMMAND} {shlex.join(sys.argv[1:])}"
+    command = f"{PROGRAM} {shlex.join(sys.argv[1:])}"
     experiments: dict[RunConfig, Experiment] = {}
     for config in configs:
         experiment = Experiment(config, data, run_folder(out, config), command)
@@ -160,7 +159,7 @@ def main() -> None:
         failures = run_grid(configs, out, console, options.tracker)
     except KeyboardInterrupt:
         arguments = sys.argv[1:] if options.out else [*sys.argv[1:], "--out", str(out)]
-        console.print(f"interrupted; this resumes: {COMMAND} {shlex.join(arguments)}")
+        console.print(f"interrupted; this resumes: {PROGRAM} {shlex.join(arguments)}")
         sys.exit(INTERRUPTED)
     finally:
         with contextlib.suppress(OSError):

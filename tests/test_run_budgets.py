@@ -173,7 +173,8 @@ def test_a_budget_that_is_no_size_is_refused(refused: Refused, budget: str) -> N
 def test_a_run_that_herds_keeps_the_same_bytes_of_other_exemplars(
     fractals: Path, header: int, tmp_path: Path
 ) -> None:
-    budget, kept = megabytes(header + 20 * RECORD), {}
+    budget = megabytes(header + 20 * RECORD)
+    memories = {}
     command = [
         sys.executable,
         "-m",
@@ -191,6 +192,6 @@ def test_a_run_that_herds_keeps_the_same_bytes_of_other_exemplars(
             [*command, *rest], capture_output=True, text=True, timeout=280, check=False
         )
         assert done.returncode == 0, done.stderr
-        kept[policy] = next(out.glob("*/memory.bin")).read_bytes()
+        memories[policy] = next(out.glob("*/memory.bin")).read_bytes()
         assert pd.read_csv(out / "summary.csv").exemplars.item() == 20
-    assert kept["herding"] != kept["class-balanced"]
+    assert memories["herding"] != memories["class-balanced"]

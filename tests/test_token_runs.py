@@ -98,31 +98,26 @@ def test_so_it_does_where_the_tokenizer_is_not_at_hand_and_then_shows_no_exempla
 
 def test_the_data_say_what_they_are(tokens: Path, own_tokens: Path, own: Path) -> None:
     data = RunData(RunConfig(data_root=tokens))
-    assert (
-        data.resolution == 64
-        and data.grid == (1, 8, 8)
-        and data.tokenizer.identity == bundled().identity
-    )
-    assert (
-        data.dataset.name == "fractals"
-        and data.identity["dataset_identity"] == data.dataset.identity
-    )
-    stored, given = (
-        RunData(RunConfig(data_root=own_tokens, tokenizer=spec)).tokenizer
-        for spec in (None, str(own))
-    )
-    assert stored.identity == given.identity and torch.equal(stored.codebook, given.codebook)
+    assert data.resolution == 64
+    assert data.grid == (1, 8, 8)
+    assert data.tokenizer.identity == bundled().identity
+    assert data.dataset.name == "fractals"
+    assert data.identity["dataset_identity"] == data.dataset.identity
+    stored = RunData(RunConfig(data_root=own_tokens)).tokenizer
+    opened = RunData(RunConfig(data_root=own_tokens, tokenizer=str(own))).tokenizer
+    assert stored.identity == opened.identity
+    assert torch.equal(stored.codebook, opened.codebook)
     assert (stored.stride, stored.combine, stored.codec_bytes) == (
-        given.stride,
-        given.combine,
-        given.codec_bytes,
+        opened.stride,
+        opened.combine,
+        opened.codec_bytes,
     )
     assert (
         stored.mirror is not None
-        and given.mirror is not None
-        and torch.equal(stored.mirror, given.mirror)
+        and opened.mirror is not None
+        and torch.equal(stored.mirror, opened.mirror)
     )
-    assert not stored.decodes and given.decodes
+    assert not stored.decodes and opened.decodes
     for refused, words in (
         (stored.encode, "encoding images needs it"),
         (stored.decode, "does not decode to images"),
@@ -164,17 +159,18 @@ def test_what_needs_images_is_one_line_before_any_training(
     options: dict[str, Any], words: str, tokens: Path, own: Path, tmp_path: Path
 ) -> None:
     paths = {"OWN": str(own), "TOKENS": str(tokens)}
-    given = {
-        key: paths.get(value, value) if isinstance(value, str) else value
-        for key, value in options.items()
-    }
+    filled = dict(options)
+    for name, value in options.items():
+        if isinstance(value, str):
+            filled[name] = paths.get(value, value)
     with pytest.raises(UserError, match=words) as refused:
-        run(tmp_path / "run", data_root=tokens, **given)
+        run(tmp_path / "run", data_root=tokens, **filled)
     assert "\n" not in str(refused.value) and not (tmp_path / "run").exists()
 
 
 def test_pixels_and_files_are_refused_by_name(tokens: Path) -> None:
-    data, ids = RunData(RunConfig(data_root=tokens)), torch.tensor([0])
+    data = RunData(RunConfig(data_root=tokens))
+    ids = torch.tensor([0])
     for call in (data.pixels, data.read, data.files, lambda ids: data.test_pixels):
         with pytest.raises(UserError, match="pixels: needs images"):
             call(ids)

@@ -92,4 +92,5 @@ def select(options: Any, part: type[T]) -> T:
         options: a dataclass with at least the part's options.
         part: the dataclass to build.
     """
-    return part(**{own.name: getattr(options, own.name) for own in fields(part)})  # type: ignore[arg-type]
+    names = [declared.name for declared in fields(part)]  # type: ignore[arg-type]
+    return part(**{name: getattr(options, name) for name in names})

@@ -95,8 +95,10 @@ class StemAdapter(nn.Module):
         super().__init__()
         self.proj = nn.Conv2d(in_chans, embed_dim, kernel, stride=patch_size, padding=padding)
         side = (img_size + 2 * padding - kernel) // patch_size + 1
-        self.img_size, self.patch_size = (img_size, img_size), (patch_size, patch_size)
-        self.grid_size, self.num_patches = (side, side), side * side
+        self.img_size = (img_size, img_size)
+        self.patch_size = (patch_size, patch_size)
+        self.grid_size = (side, side)
+        self.num_patches = side * side
 
     def forward(self, x: Tensor) -> Tensor:
         """Embed inputs (B, D, H, W) as a sequence (B, N, width)."""

@@ -36,14 +36,9 @@ def grid(
 
 
 def test_token_rrc_equals_one_hot_interpolation() -> None:
-    tokens, module = (
-        grid(),
-        TokenAugment(
-            codebook(),
-            "concat",
-            TokenAugmentOptions(synonym_p=0, swap_p=0, noise_p=0, token_rrc=0.08),
-        ),
-    )
+    tokens = grid()
+    options = TokenAugmentOptions(synonym_p=0, swap_p=0, noise_p=0, token_rrc=0.08)
+    module = TokenAugment(codebook(), "concat", options)
     got = module(tokens, gen(1))
     boxes = random_resized_boxes(6, gen_after_choice(6), (0.08, 1.0))
     maps = F.one_hot(tokens[:, 0].long(), 50).permute(0, 3, 1, 2).float()
@@ -71,7 +66,8 @@ def gen_after_choice(batch: int) -> torch.Generator:
 
 @pytest.mark.parametrize(("combine", "dim"), [("sum", 8), ("concat", 24)])
 def test_embed_and_unit_variance(combine: Combine, dim: int) -> None:
-    book, tokens = codebook(3), grid(40, 3)
+    book = codebook(3)
+    tokens = grid(40, 3)
     module = TokenAugment(book, combine)
     got = module.embed(tokens)
     parts = [book[g][tokens[:, g].long()] for g in range(3)]  # (B, H, W, D)
@@ -104,7 +100,8 @@ def test_synonym_rate_and_membership(groups: int) -> None:
     assert abs(float(touched.float().mean()) - 0.25) < 0.03
     assert abs(float(changed[touched].float().mean()) - 0.25) < 0.01
     for g in range(groups):
-        before, after = tokens[:, g][changed[:, g]].long(), out[:, g][changed[:, g]].long()
+        before = tokens[:, g][changed[:, g]].long()
+        after = out[:, g][changed[:, g]].long()
         ranks = (module.synonyms[g, before] == after[:, None]).float()
         assert bool((ranks.sum(1) == 1).all())
         torch.testing.assert_close(ranks.mean(0), torch.full((5,), 0.2), atol=0.02, rtol=0)
@@ -174,15 +171,18 @@ def test_noise_statistics() -> None:
 @pytest.mark.parametrize("dtype", [torch.int16, torch.int32, torch.int64])
 @pytest.mark.parametrize("combine", ["sum", "concat"])
 def test_shapes_dtypes_seeds(dtype: torch.dtype, combine: Combine) -> None:
-    module, tokens = TokenAugment(codebook(2), combine), grid(6, 2, 32, dtype)
-    eda, y = module.eda(tokens, gen()), module(tokens, gen())
+    module = TokenAugment(codebook(2), combine)
+    tokens = grid(6, 2, 32, dtype)
+    eda = module.eda(tokens, gen())
+    y = module(tokens, gen())
     assert eda.shape == tokens.shape and eda.dtype == dtype
     assert y.shape == (6, module.dim, 28, 28) and y.dtype == torch.float32 and y.is_contiguous()
     assert torch.equal(y, module(tokens, gen())) and not torch.equal(y, module(tokens, gen(1)))
 
 
 def test_off_is_identity_and_eval_the_centre() -> None:
-    module, tokens = TokenAugment(codebook(), "concat", OFF), grid()
+    module = TokenAugment(codebook(), "concat", OFF)
+    tokens = grid()
     assert torch.equal(module.eda(tokens, gen()), tokens)
     inputs = module.embed(tokens)
     assert torch.equal(module.noise(inputs, gen()), inputs)
@@ -246,14 +246,16 @@ def test_errors() -> None:
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_cuda() -> None:
-    host, tokens = TokenAugment(codebook(2), "concat"), grid(64, 2)
-    module, there = TokenAugment(codebook(2), "concat").cuda(), tokens.cuda()
-    torch.testing.assert_close(module(there, train=False).cpu(), host(tokens, train=False))
-    y = module(there, gen(0, "cuda"))
-    assert y.is_cuda and torch.equal(y, module(there, gen(0, "cuda")))
+    tokens = grid(64, 2)
+    on_cpu = TokenAugment(codebook(2), "concat")
+    module = TokenAugment(codebook(2), "concat").cuda()
+    cuda_tokens = tokens.cuda()
+    torch.testing.assert_close(module(cuda_tokens, train=False).cpu(), on_cpu(tokens, train=False))
+    y = module(cuda_tokens, gen(0, "cuda"))
+    assert y.is_cuda and torch.equal(y, module(cuda_tokens, gen(0, "cuda")))
     torch.cuda.set_sync_debug_mode("error")
     try:
-        module(there, gen(0, "cuda"))
+        module(cuda_tokens, gen(0, "cuda"))
     finally:
         torch.cuda.set_sync_debug_mode("default")
 
@@ -272,22 +274,20 @@ def test_a_flip_mirrors_grid_and_codes_of_about_that_share_of_images() -> None:
 
 
 def test_every_group_has_its_own_mirror_images() -> None:
-    tokens, mirrors = (
-        grid(20, 2),
-        torch.stack([torch.arange(50).roll(25), torch.arange(49, -1, -1)]),
-    )
+    tokens = grid(20, 2)
+    mirrors = torch.stack([torch.arange(50).roll(25), torch.arange(49, -1, -1)])
     options = TokenAugmentOptions(flip_p=1.0)
     out = TokenAugment(codebook(2), "concat", options, 28, mirrors).flip(tokens, gen(3))
-    assert torch.equal(out[:, 0], ((tokens[:, 0] + 25) % 50).flip(-1)) and torch.equal(
-        out[:, 1], (49 - tokens[:, 1]).flip(-1)
-    )
+    assert torch.equal(out[:, 0], ((tokens[:, 0] + 25) % 50).flip(-1))
+    assert torch.equal(out[:, 1], (49 - tokens[:, 1]).flip(-1))
 
 
 @pytest.mark.parametrize(("mirror", "options"), [(None, FLIPS), (MIRROR, OFF)])
 def test_without_mirror_images_or_at_probability_0_nothing_flips(
     mirror: torch.Tensor | None, options: TokenAugmentOptions
 ) -> None:
-    module, draws = TokenAugment(codebook(), "sum", options, 28, mirror), gen(3)
+    module = TokenAugment(codebook(), "sum", options, 28, mirror)
+    draws = gen(3)
     before = draws.get_state()
     assert module.flip(grid(), draws) is not None and torch.equal(
         module.flip(grid(), draws), grid()
@@ -304,14 +304,9 @@ def test_a_mirror_of_another_size_is_refused() -> None:
 def test_several_codes_a_position_are_cropped_as_their_embedding(
     combine: Combine, dim: int
 ) -> None:
-    module, tokens = (
-        TokenAugment(
-            codebook(2),
-            combine,
-            TokenAugmentOptions(synonym_p=0, swap_p=0, noise_p=0, token_rrc=0.08),
-        ),
-        grid(6, 2),
-    )
+    tokens = grid(6, 2)
+    options = TokenAugmentOptions(synonym_p=0, swap_p=0, noise_p=0, token_rrc=0.08)
+    module = TokenAugment(codebook(2), combine, options)
     got = module(tokens, gen(1))
     boxes = random_resized_boxes(6, gen_after_choice(6), (0.08, 1.0))
     maps = F.one_hot(tokens.long(), 50).permute(1, 0, 4, 2, 3).float()  # (G, B, K, H, W)
