@@ -70,7 +70,7 @@ class AccuracyAgainstAllBytes(Report):
                     members = of_kind(group, kind)
                     if members:
                         _draw_line(ax, members, runs, style, with_model)
-                bytes_axis(ax, "all of it (MB, log scale)")
+                bytes_axis(ax, "all bytes counted (MB, log scale)")
                 ax.set_title(join_parts(setting_label(setting, settings), name), fontsize="small")
             row[0].set_ylabel("final accuracy (%)")
         axes[0, 0].set_ylim(bottom=0)

@@ -29,7 +29,7 @@ from seit_cl.reporting.labels import figure_note, seeds_note, series_label, sett
 from seit_cl.reporting.styles import Style, run_styles
 from seit_cl.results.run_files import Run
 
-CAPACITY_LABEL = "open, dotted: would fit, had the stream as many"
+CAPACITY_LABEL = "open, dotted: would fit with enough samples"
 
 
 class ExemplarsAgainstMemory(Report):

@@ -32,7 +32,8 @@ CAPTION = (
     "Bytes each: of an exemplar in the memory's file, as measured. GB, full: the store once images "
     "leave it as fast as they arrive. Core-hours: of one processor core, to tokenize, where the "
     "format stores tokens, and to encode a month of the stream, as measured; a dash where no run "
-    "noted it. Final %: mean ± standard deviation over seeds, of a replay memory of that many MB."
+    "recorded it. Final %: mean ± standard deviation over seeds, of a replay memory of that many "
+    "MB."
 )
 NO_RUN = Accuracy(math.nan, 0.0, 0)
 

@@ -30,7 +30,7 @@ NOTE = (
     "means over budgets and seeds; test covers all classes seen, after every experience; "
     "tokenizing is done once for all runs and is no part of a run's time"
 )
-OLD_NOTE = "; runs of before phases were noted: train includes remembering"
+OLD_NOTE = "; in results without recorded phases, train includes remember"
 RUN_PHASES = PHASES[1:]  # without tokenizing, which is done once for all runs
 
 
