@@ -41,7 +41,7 @@ def test_a_run_at_256_px_stores_1024_tokens_and_trains_vit_tiny_on_14_x_14_patch
     run = read_run(tmp_path / "run")
     assert run.status == "finished"
     # An exemplar takes 1,280 bytes and a label, so that four fit in 6,000 bytes.
-    assert run.facts["exemplars"] == 4
+    assert run.metadata["exemplars"] == 4
     memory = ByteBudgetBuffer.load(tmp_path / "run" / "memory.bin")
     stored = memory.by_ids(torch.arange(4)).inputs
     originals = data.tokens(torch.arange(24))
