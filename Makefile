@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: run test lint setup browser
+.PHONY: run test lint installed setup browser
 
 setup: $(VENV)/.done
 
@@ -34,3 +34,8 @@ lint: setup
 	rm -rf build .lint
 	$(VENV)/bin/pip install --quiet --no-deps --target .lint .
 	MYPYPATH=.lint $(VENV)/bin/mypy -p seit_cl
+
+# A run from the installed copy that `make lint` makes, in a folder without the sources.
+installed: lint
+	cd "$$(mktemp -d)" && PYTHONPATH="$(CURDIR)/.lint" "$(CURDIR)/$(RUN)" -m seit_cl.run \
+		--memory-mb 0.002 --experiences 2 --epochs 1 --format tokens jpeg --out installed
