@@ -4,6 +4,7 @@ import warnings
 
 __version__ = "0.1.0"
 
-# Avalanche imports qpsolvers, which warns about solvers that nothing here uses, and warns where it is given no logger.
+# Avalanche imports qpsolvers, which warns about solvers that are not used here, and Avalanche warns
+# when it is given no logger.
 warnings.filterwarnings("ignore", message="no QP solver found")
 warnings.filterwarnings("ignore", message="No loggers specified")

@@ -23,7 +23,7 @@ from seit_cl.core.cli import parse_line, run_command
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import make_writable_folder
 from seit_cl.grid import parse, run_id
-from seit_cl.report import build_report
+from seit_cl.reporting.build import build_report
 from seit_cl.reporting.markdown import publish, typed_command
 
 CHOSEN_BY_STAGES = ("strategy", "format", "learner", "seed")

@@ -12,22 +12,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from seit_cl.core.errors import UserError
-from seit_cl.core.files import write_atomic
+from seit_cl.reporting.build import write_report
 from seit_cl.reporting.cost import Prices
-from seit_cl.reporting.figures import make_reports
-from seit_cl.reporting.loading import Gathered, gather, load_summary, mark_variants, write_summary
-from seit_cl.reporting.page import render_page
+from seit_cl.reporting.loading import gather
 from seit_cl.reporting.presets import PRESETS
-from seit_cl.reporting.summary import summary_table, terminal_summary
-
-__all__ = [
-    "build_report",
-    "load_summary",
-    "main",
-    "mark_variants",
-    "summary_table",
-    "terminal_summary",
-]
+from seit_cl.reporting.summary import terminal_summary
 
 REQUIRED_PRICES = {
     "--cost-per-gb-month": "price of storing a GB (10^9 bytes) for a month, in any currency; "
@@ -36,41 +25,6 @@ REQUIRED_PRICES = {
     "--retention-months": "time for which every image is stored",
 }
 ENCODING_PRICE = "--cost-per-core-hour"
-
-
-def build_report(out: Path) -> Path:
-    """Write summary.csv, figures/, captions.md, tables/ and report.html into out.
-
-    Returns:
-        the path of report.html.
-
-    Raises:
-        UserError: out is no folder, holds no run, or is a run's own folder.
-    """
-    return write_report(gather([out]), out)
-
-
-def write_report(
-    gathered: Gathered, out: Path, style: str = "web", prices: Prices | None = None
-) -> Path:
-    """Write the report of gathered runs, in place of an earlier one.
-
-    Args:
-        gathered: runs, and notes about them.
-        out: the folder; it is made if it does not exist.
-        style: of the figures, a name in PRESETS.
-        prices: of storage; None leaves costs out.
-
-    Returns:
-        the path of report.html.
-    """
-    out.mkdir(parents=True, exist_ok=True)
-    summary = write_summary(gathered, out)
-    made = make_reports(gathered.runs, out, style, prices)
-    name = out.resolve().name
-    page = out / "report.html"
-    write_atomic(page, render_page(name, gathered.runs, summary, made, gathered.notes))
-    return page
 
 
 class _Parser(argparse.ArgumentParser):

@@ -27,7 +27,7 @@ from seit_cl.experiment.run_data import RunData
 from seit_cl.experiment.shared_data import open_data
 from seit_cl.experiment.tracking import Kind, open_tracker
 from seit_cl.grid import PROGRAM, expand, is_finished, parse, preset_options, run_folder
-from seit_cl.report import build_report
+from seit_cl.reporting.build import build_report
 from seit_cl.reporting.loading import load_summary
 from seit_cl.reporting.summary import terminal_summary
 from seit_cl.results import run_files

@@ -103,10 +103,9 @@ def layer_of(module: str) -> tuple[int, str]:
     name, *rest = module.split(".")
     if name == "seit_cl":
         name = rest[0] if rest else "__init__"
-    if name in COMMANDS:
-        name = "commands"
+    layer = "commands" if name in COMMANDS else name
     for number, names in enumerate(LAYERS):
-        if name in names:
+        if layer in names:
             return number, name
     raise AssertionError(f"{module} belongs to no layer; add it to LAYERS")
 

@@ -6,8 +6,9 @@ import pytest
 
 from helpers.reports import figure_names
 from helpers.synthetic_runs import write_grid, write_run
-from seit_cl.report import build_report, main
+from seit_cl.report import main
 from seit_cl.reporting.base import Report
+from seit_cl.reporting.build import build_report
 
 FIGURES = {
     "accuracy_over_experiences",

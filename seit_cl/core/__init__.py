@@ -1,1 +1,1 @@
-"""Foundations without knowledge of the domain: errors, plugins, files, devices, random numbers, progress."""
+"""Code without knowledge of the domain: errors, plugins, files, devices, random numbers, progress."""

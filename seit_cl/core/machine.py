@@ -1,4 +1,4 @@
-"""The machine that numbers were measured on, and the number of CPU threads they were measured with."""
+"""Description of the machine for pages of measurements, and its number of CPU threads."""
 
 from __future__ import annotations
 

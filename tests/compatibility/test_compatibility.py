@@ -21,7 +21,7 @@ from torch import Tensor
 from seit_cl.data.fractals import write_fractals
 from seit_cl.data.token_file import open_token_file
 from seit_cl.memory import ByteBudgetBuffer
-from seit_cl.report import build_report
+from seit_cl.reporting.build import build_report
 from seit_cl.results.summary import rebuild_summary
 from seit_cl.tokenizers import open_tokenizer
 

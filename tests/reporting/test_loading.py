@@ -9,6 +9,7 @@ import yaml
 from helpers.synthetic_runs import write_run
 from seit_cl import report
 from seit_cl.core.errors import UserError
+from seit_cl.reporting.build import build_report
 from seit_cl.reporting.loading import gather
 from seit_cl.results.run_files import read_run
 
@@ -173,7 +174,7 @@ def test_a_half_written_table_makes_a_failed_run_and_the_rest_is_reported(tmp_pa
     write_run(tmp_path, seed=0)
     written = (damaged / name).read_bytes()
     (damaged / name).write_bytes(written[: int(share * len(written))])
-    page = report.build_report(tmp_path).read_text()
+    page = build_report(tmp_path).read_text()
     assert "1 failed" in page and name in page
     assert "| er | tokens | 0.5 | 1 |" in (tmp_path / "tables" / "summary.md").read_text()
 

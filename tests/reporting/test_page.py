@@ -9,7 +9,7 @@ import pytest
 
 from helpers.browser import Page, browser
 from helpers.synthetic_runs import write_grid, write_run
-from seit_cl.report import build_report
+from seit_cl.reporting.build import build_report
 from seit_cl.reporting.loading import load_summary
 from seit_cl.reporting.summary import summary_table
 

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from helpers.reports import figure_names
 from helpers.synthetic_runs import write_grid, write_run
-from seit_cl.report import build_report
+from seit_cl.reporting.build import build_report
 from seit_cl.reporting.loading import load_summary
 from seit_cl.reporting.summary import summary_table, terminal_summary
 from seit_cl.results.summary import rebuild_summary

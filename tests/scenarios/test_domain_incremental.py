@@ -15,7 +15,7 @@ from seit_cl.data.domains import DomainDataset, list_domains
 from seit_cl.data.scenario import StreamSettings
 from seit_cl.data.scenario_recipe import build_recipe
 from seit_cl.experiment.run_data import RunData, open_dataset
-from seit_cl.report import build_report
+from seit_cl.reporting.build import build_report
 
 SPEC = "domain-incremental:corruptions=contrast+gaussian_noise,severity=5"
 

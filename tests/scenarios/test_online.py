@@ -17,7 +17,7 @@ from seit_cl.data.scenario import StreamSettings
 from seit_cl.data.scenario_recipe import build_recipe
 from seit_cl.experiment.experiment import Experiment
 from seit_cl.experiment.run_data import RunData
-from seit_cl.report import build_report
+from seit_cl.reporting.build import build_report
 
 OPTIONS: dict[str, Any] = {"scenario": "online:size=10", "eval_every": 2, "format": "tokens"}
 
