@@ -1,1 +1,1 @@
-"""Code without knowledge of the domain: errors, plugins, files, devices, random numbers, progress."""
+"""Domain-free code: errors, plugins, files, devices, random numbers, progress."""
