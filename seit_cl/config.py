@@ -12,6 +12,7 @@ from seit_cl.core.options import (
     CheckedOptions,
     Range,
     option,
+    select,
 )
 from seit_cl.data.holdout import DEFAULT_HOLDOUT, Holdout
 from seit_cl.data.scenario import StreamSettings
@@ -24,7 +25,6 @@ from seit_cl.memory.selection import canonical_policy, policy_names
 from seit_cl.tokenizers import resolved_spec
 
 GRID = ("strategy", "format", "memory_mb", "learner", "seed")
-_LEGACY_SEED = Range(lambda value: 0 <= value < 2**32, "from 0 to 4294967295")
 _SEED = Range(lambda value: 0 <= value < 2**63, "0 or more")
 _BUDGET = Range(
     lambda value: value == 0 or 1e-6 <= value <= 1e12,
@@ -36,7 +36,12 @@ _FRACTION = Range(lambda value: 0 < value < 1, "a fraction above 0 and below 1")
 
 @dataclass(frozen=True)
 class RunConfig(
-    CutMixOptions, PixelAugmentOptions, TokenAugmentOptions, Optimisation, CheckedOptions
+    CutMixOptions,
+    PixelAugmentOptions,
+    TokenAugmentOptions,
+    Optimisation,
+    StreamSettings,
+    CheckedOptions,
 ):
     """Options of one run: those below, and those of training and augmentation that it inherits.
 
@@ -53,16 +58,6 @@ class RunConfig(
         "class-incremental",
         "how the dataset is cut into experiences (python -m seit_cl.scenarios lists them)",
     )
-    experiences: int = option(0, "number of experiences; 0: the scenario's own", NOT_NEGATIVE)
-    first_classes: int = option(
-        0,
-        "classes in the first experience; 0: the scenario's own number, mostly an even split",
-        NOT_NEGATIVE,
-    )
-    class_order_seed: int = option(
-        1993, "seed of the class order, which --seed leaves alone", _LEGACY_SEED
-    )
-    class_order: tuple[str, ...] = option((), "explicit class order: every class name once")
     strategy: str = option("er", "method against forgetting, e.g. er, naive, cumulative, joint")
     format: str = option("tokens", "how exemplars are stored, e.g. tokens, jpeg:quality=75, raw")
     memory_mb: float = option(
@@ -132,9 +127,7 @@ class RunConfig(
     @property
     def stream_settings(self) -> StreamSettings:
         """The options that every scenario understands."""
-        return StreamSettings(
-            self.experiences, self.first_classes, self.class_order_seed, self.class_order
-        )
+        return select(self, StreamSettings)
 
     @property
     def holdout(self) -> Holdout:

@@ -41,6 +41,7 @@ AT_LEAST_1 = Range(lambda value: value >= 1, "at least 1")
 NOT_NEGATIVE = Range(lambda value: 0 <= value < math.inf, "0 or more")
 POSITIVE = Range(lambda value: 0 < value < math.inf, "above 0")
 PROBABILITY = Range(lambda value: 0 <= value <= 1, "from 0 to 1")
+NUMPY_SEED = Range(lambda value: 0 <= value < 2**32, "from 0 to 4294967295")
 AREA = Range(lambda value: 0 < value <= 1, "a fraction above 0 and up to 1")
 
 

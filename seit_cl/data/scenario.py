@@ -13,25 +13,24 @@ from avalanche.benchmarks.utils import as_classification_dataset
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
+from seit_cl.core.options import NOT_NEGATIVE, NUMPY_SEED, CheckedOptions, option
 from seit_cl.data.base import Dataset
 
 
 @dataclass(frozen=True)
-class StreamSettings:
-    """The options of a run that every scenario understands.
+class StreamSettings(CheckedOptions):
+    """The options of a run that every scenario understands."""
 
-    Args:
-        experiences: number of experiences; 0: not given, `ScenarioRecipe.resolve` fills it in.
-        first_classes: classes in the first experience; 0 for an even split.
-        class_order_seed: seed of the class order where `class_order` is empty, and of every other
-            random choice of a scenario.
-        class_order: all class names in the requested order, or empty.
-    """
-
-    experiences: int = 5
-    first_classes: int = 0
-    class_order_seed: int = 1993
-    class_order: tuple[str, ...] = ()
+    experiences: int = option(0, "number of experiences; 0: the scenario's own", NOT_NEGATIVE)
+    first_classes: int = option(
+        0,
+        "classes in the first experience; 0: the scenario's own number, mostly an even split",
+        NOT_NEGATIVE,
+    )
+    class_order_seed: int = option(
+        1993, "seed of the class order, which --seed leaves alone", NUMPY_SEED
+    )
+    class_order: tuple[str, ...] = option((), "explicit class order: every class name once")
 
 
 @dataclass(frozen=True)
