@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from seit_cl.core.errors import UserError
-from seit_cl.formats.jpeg import JpegFormat
+from seit_cl.formats._jpeg import BaselineJpegFormat
 
 # Quantisation tables of quality 50, in zigzag order (ITU-T T.81, Annex K.1).
 QUANTISATION = (
@@ -52,7 +52,7 @@ END = b"\xff\xd9"
 JFIF = b"\xff\xe0"  # marker of a segment that decoders do not need
 
 
-class JpegScanFormat(JpegFormat):
+class JpegScanFormat(BaselineJpegFormat):
     """JPEG scans with the standard's tables, decoded to the learner's side S.
 
     Args:
@@ -60,7 +60,8 @@ class JpegScanFormat(JpegFormat):
         context: the learner's resolution S in pixels.
 
     Raises:
-        UserError: quality outside 1..100, size outside 0..S, or a chroma that is not in CHROMA.
+        UserError: quality outside 1..100, size outside 0..S, or a chroma that is not 420, 422 or
+            444.
     """
 
     name = "jpeg_scan"

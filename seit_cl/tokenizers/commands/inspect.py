@@ -23,7 +23,7 @@ from seit_cl.data.token_file import (
     is_token_file,
     open_token_file,
 )
-from seit_cl.formats.tokens import code_bits
+from seit_cl.formats._packing import code_bits
 from seit_cl.tokenizers import DEFAULT_TOKENIZER, Tokenizer, _picture, open_tokenizer
 from seit_cl.tokenizers._checkpoint import find_tensors, model_of
 from seit_cl.tokenizers._encoding import check_resolution
