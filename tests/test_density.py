@@ -41,7 +41,8 @@ def test_formats_and_baselines_are_measured_and_drawn(call: Call, tmp_path: Path
     assert list(table.index[:2]) == ["raw", "png:size=64"]
     assert set(BASELINES) <= set(table.index)
     page = (tmp_path / "out" / "density.md").read_text()
-    assert "| tokens | 81.0 | 80.0 |" in page and "20 images of fractals at 64 px" in page
+    assert "| tokens | 81.0 | 80.0 |" in page
+    assert "20 images of fractals at 64 px" in page
     for name in ("bytes.png", "images.png"):
         assert (tmp_path / "out" / name).stat().st_size > 1000
 
@@ -65,8 +66,10 @@ def test_a_token_file_is_measured_without_images(
     tokens = tmp_path / "x.safetensors"
     encode_command(Encode(fractals, tokens, workers=1))
     table = call("--data-root", str(tokens), "--images", "20")
-    assert table.loc["tokens", "bytes_each"] == 81 and table.loc["tokens", "tokens_kept"] == 1
-    assert "original files" not in table.index and "SeiT release, one gzip" in table.index
+    assert table.loc["tokens", "bytes_each"] == 81
+    assert table.loc["tokens", "tokens_kept"] == 1
+    assert "original files" not in table.index
+    assert "SeiT release, one gzip" in table.index
     assert not (tmp_path / "out" / "images.png").exists()
     assert "nan" not in (tmp_path / "out" / "density.md").read_text()
     dense = call("--data-root", str(tokens), "--images", "20", "--format", "tokens:coder=context")

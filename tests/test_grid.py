@@ -230,7 +230,8 @@ def test_a_run_that_fails_leaves_the_others_to_run(fractals: Path, tmp_path: Pat
     failures = run_grid(
         [*bad, *grid(*options, "--seed", "1")], tmp_path / "out", Console(quiet=True)
     )
-    assert len(failures) == 1 and "--learning-rate 1e+30" in failures[0]
+    assert len(failures) == 1
+    assert "--learning-rate 1e+30" in failures[0]
     statuses = {run.run_id: run.status for run in run_files.read_runs(tmp_path / "out")}
     assert sorted(statuses.values()) == ["failed", "finished"]
 

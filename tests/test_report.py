@@ -56,8 +56,11 @@ def test_the_page_is_self_contained_and_names_unfinished_runs(grid):
         assert source.startswith("data:image/png;base64,")
     assert page.count("data:image/png") == len(FIGURES)
     assert page.count("data:image/svg+xml-compressed") == len(FIGURES)
-    assert "prefers-color-scheme: dark" in page and "@media print" in page
-    assert "1 not finished" in page and "1 failed" in page and "broken" in page
+    assert "prefers-color-scheme: dark" in page
+    assert "@media print" in page
+    assert "1 not finished" in page
+    assert "1 failed" in page
+    assert "broken" in page
     assert "python -m seit_cl.run --strategy naive --seed 0" in page
 
 
@@ -83,7 +86,8 @@ def test_joint_runs_alone_have_no_figures_and_no_forgetting(tmp_path):
     write_run(tmp_path, strategy="joint", spec="", memory=0)
     page = build_report(tmp_path).read_text()
     assert figure_names(tmp_path) == set()
-    assert "joint" in page and "–" in page
+    assert "joint" in page
+    assert "–" in page
 
 
 def test_unfinished_runs_alone_have_a_page_without_figures(tmp_path):
@@ -144,4 +148,5 @@ def test_a_folder_without_runs_gets_one_line_and_code_2(tmp_path, kind, capsys):
     assert main([str(folder)]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert str(folder) in captured.err and captured.err.count("\n") == 1
+    assert str(folder) in captured.err
+    assert captured.err.count("\n") == 1

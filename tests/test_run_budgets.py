@@ -92,7 +92,8 @@ def grid(fractals: Path, header: int, tmp_path_factory: pytest.TempPathFactory) 
 def test_no_megabytes_are_no_memory_and_no_file(grid: Grid) -> None:
     row = grid.row(0)
     assert (row.status, row.exemplars, row.used_bytes, row.format) == ("finished", 0, 0, "")
-    assert not (grid.out / row.run_id / "memory.bin").exists() and grid.said(0) == ""
+    assert not (grid.out / row.run_id / "memory.bin").exists()
+    assert grid.said(0) == ""
 
 
 @pytest.mark.slow
@@ -144,11 +145,9 @@ def refused(
         with pytest.raises(SystemExit) as end:
             run_command(main)
         line = capsys.readouterr().err
-        assert (
-            end.value.code == 2
-            and len(line.splitlines()) == 1
-            and not list(tmp_path.glob("*/facts.json"))
-        )
+        assert end.value.code == 2
+        assert len(line.splitlines()) == 1
+        assert not list(tmp_path.glob("*/facts.json"))
         return line
 
     return refused

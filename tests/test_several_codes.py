@@ -53,7 +53,8 @@ def test_a_run_learns_and_remembers_them(
     data = RunData(config)
     made = Experiment(config, data, tmp_path / "run")
     made.run()
-    assert data.grid == (2, 8, 8) and data.tokens(torch.arange(3)).shape == (3, 2, 8, 8)
+    assert data.grid == (2, 8, 8)
+    assert data.tokens(torch.arange(3)).shape == (3, 2, 8, 8)
     assert data.tokens(torch.arange(3)).dtype == torch.int16
     wide = tokenizer.codebook.shape[2] * (2 if tokenizer.combine == "concat" else 1)
     assert made.learner.model.patch_embed.proj.in_channels == wide
@@ -109,10 +110,8 @@ def test_a_density_table_counts_their_bytes(
         torch.set_num_threads(threads)
     table = pd.read_csv(tmp_path / "out" / "density.csv").set_index("format")
     bits = (tokenizer.codebook.shape[1] - 1).bit_length()
-    assert (
-        table.loc["tokens", "payload"] == 2 * 64 * bits / 8
-        and table.loc["tokens", "tokens_kept"] == 1
-    )
+    assert table.loc["tokens", "payload"] == 2 * 64 * bits / 8
+    assert table.loc["tokens", "tokens_kept"] == 1
     assert bool(table.loc["tokens", ["psnr", "ssim"]].isna().all()) is not tokenizer.decodes
     assert "nan" not in (tmp_path / "out" / "density.md").read_text()
     assert (tmp_path / "out" / "images.png").stat().st_size > 1000
@@ -132,8 +131,6 @@ def test_inspect_measures_them(
     )
     tokenize.main()
     output = capsys.readouterr().out
-    assert (
-        ", 2 a position, stride 8" in output
-        and f"of {2 * tokenizer.codebook.shape[1]} codes in use" in output
-    )
+    assert ", 2 a position, stride 8" in output
+    assert f"of {2 * tokenizer.codebook.shape[1]} codes in use" in output
     assert ("PSNR" if tokenizer.decodes else "does not decode to images") in output

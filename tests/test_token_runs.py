@@ -68,7 +68,8 @@ def same_numbers(one: Path, other: Path) -> None:
         json.loads((folder / "facts.json").read_text()) | {"train_seconds": 0, "phases": {}}
         for folder in (one, other)
     ]
-    assert facts[0] == facts[1] and read_run(one).status == "finished"
+    assert facts[0] == facts[1]
+    assert read_run(one).status == "finished"
 
 
 def test_the_token_file_gives_the_numbers_of_its_images(
@@ -90,7 +91,8 @@ def test_so_it_does_where_the_tokenizer_is_not_at_hand_and_then_shows_no_exempla
     from_images = run(tmp_path / "images", data_root=fractals, tokenizer=str(own))
     from_tokens = run(tmp_path / "tokens", data_root=own_tokens)
     same_numbers(from_images, from_tokens)
-    assert (from_images / "exemplars.npz").exists() and not (from_tokens / "exemplars.npz").exists()
+    assert (from_images / "exemplars.npz").exists()
+    assert not (from_tokens / "exemplars.npz").exists()
     with_both = run(tmp_path / "both", data_root=own_tokens, tokenizer=str(own))
     same_numbers(from_images, with_both)
     assert (with_both / "exemplars.npz").exists()
@@ -112,12 +114,11 @@ def test_the_data_say_what_they_are(tokens: Path, own_tokens: Path, own: Path) -
         opened.combine,
         opened.codec_bytes,
     )
-    assert (
-        stored.mirror is not None
-        and opened.mirror is not None
-        and torch.equal(stored.mirror, opened.mirror)
-    )
-    assert not stored.decodes and opened.decodes
+    assert stored.mirror is not None
+    assert opened.mirror is not None
+    assert torch.equal(stored.mirror, opened.mirror)
+    assert not stored.decodes
+    assert opened.decodes
     for refused, words in (
         (stored.encode, "encoding images needs it"),
         (stored.decode, "does not decode to images"),
@@ -134,13 +135,16 @@ def test_a_release_folder_is_converted_into_the_cache_once(
     reported: list[tuple[str, int, int]] = []
     config = RunConfig(data_root=tmp_path / "release", **SHORT)
     data = RunData(config, lambda what, done, total: reported.append((what, done, total)))
-    assert reported[0] == ("converting", 0, 96) and reported[-1] == ("converting", 96, 96)
-    assert data.dataset.name == "release" and data.resolution == 32
+    assert reported[0] == ("converting", 0, 96)
+    assert reported[-1] == ("converting", 96, 96)
+    assert data.dataset.name == "release"
+    assert data.resolution == 32
     Experiment(config, data, tmp_path / "run").run()
     assert read_run(tmp_path / "run").status == "finished"
     reported.clear()
     again = RunData(config, lambda what, done, total: reported.append((what, done, total)))
-    assert reported == [] and again.dataset.identity == data.dataset.identity
+    assert reported == []
+    assert again.dataset.identity == data.dataset.identity
 
 
 @pytest.mark.parametrize(
@@ -165,7 +169,8 @@ def test_what_needs_images_is_one_line_before_any_training(
             filled[name] = paths.get(value, value)
     with pytest.raises(UserError, match=words) as refused:
         run(tmp_path / "run", data_root=tokens, **filled)
-    assert "\n" not in str(refused.value) and not (tmp_path / "run").exists()
+    assert "\n" not in str(refused.value)
+    assert not (tmp_path / "run").exists()
 
 
 def test_pixels_and_files_are_refused_by_name(tokens: Path) -> None:

@@ -51,7 +51,8 @@ def test_a_comparison_makes_its_runs_once_and_writes_its_page(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    out, page = tmp_path / "out", tmp_path / "page.md"
+    out = tmp_path / "out"
+    page = tmp_path / "page.md"
     monkeypatch.setattr(sys, "argv", ["compare", *words, "--write", str(page)])
     compare.main()
     printed = capsys.readouterr().out
@@ -119,7 +120,8 @@ def test_a_memory_that_is_not_full_gives_the_same_run_at_larger_budgets(
     assert outcomes[1].run.accuracy.equals(outcomes[2].run.accuracy)
     (tmp_path / run_id(large) / "facts.json").unlink()
     equal = finished_run(large, tmp_path)
-    assert equal is not None and equal.run_id == run_id(small)
+    assert equal is not None
+    assert equal.run_id == run_id(small)
     (tmp_path / run_id(small) / "facts.json").unlink()
     assert finished_run(large, tmp_path) is None  # a full memory stands for no other budget
 

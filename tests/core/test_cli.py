@@ -16,7 +16,8 @@ def test_a_closed_pipe_ends_a_command_without_a_traceback(command: str) -> None:
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert process.stdout is not None and process.stderr is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
     process.stdout.close()
     assert process.stderr.read() == ""
     assert process.wait() in (0, 1, 141)

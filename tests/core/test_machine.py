@@ -8,7 +8,9 @@ from seit_cl.core.machine import machine_line, processor_name, torch_threads
 
 def test_the_machine_line_names_processor_and_version() -> None:
     line = machine_line(torch.device("cpu"))
-    assert processor_name() in line and f"torch {torch.__version__}" in line and "\n" not in line
+    assert processor_name() in line
+    assert f"torch {torch.__version__}" in line
+    assert "\n" not in line
 
 
 @pytest.mark.parametrize(("count", "inside"), [(1, 1), (3, 3), (0, 2)])

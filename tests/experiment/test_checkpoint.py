@@ -67,7 +67,8 @@ def test_an_entropy_coded_memory_is_restored_with_the_tokenizers_model(tmp_path:
     fmt = build_format("tokens:coder=context", context)
     checkpoint.commit(tmp_path, 0, grown(ByteBudgetBuffer(1000, fmt, context)), {})
     commit = checkpoint.restore(tmp_path, None, CPU, lambda: model)
-    assert commit is not None and content(commit[1]) == [0, 1, 2, 3]
+    assert commit is not None
+    assert content(commit[1]) == [0, 1, 2, 3]
     with pytest.raises(UserError, match="no probabilities of the codes of tokenizer test"):
         checkpoint.restore(tmp_path, None, CPU)
 
@@ -79,11 +80,9 @@ def test_a_folder_without_a_commit_restores_nothing(tmp_path: Path) -> None:
 def test_a_run_without_memory_commits_its_state_alone(tmp_path: Path) -> None:
     checkpoint.commit(tmp_path, 2, None, {"weights": torch.arange(3)})
     state, memory = restored(tmp_path)
-    assert (
-        memory is None
-        and state["experience"] == 2
-        and torch.equal(state["weights"], torch.arange(3))
-    )
+    assert memory is None
+    assert state["experience"] == 2
+    assert torch.equal(state["weights"], torch.arange(3))
     assert os.listdir(tmp_path) == [checkpoint.NAME]
 
 
@@ -216,4 +215,5 @@ def test_a_file_that_is_no_checkpoint_is_named_and_runs_no_code(
         UserError, match=r"checkpoint\.pt: not a .*checkpoint.*delete .* to start over"
     ) as error:
         checkpoint.restore(committed, None, CPU)
-    assert len(str(error.value).splitlines()) == 1 and not (committed / "made").exists()
+    assert len(str(error.value).splitlines()) == 1
+    assert not (committed / "made").exists()

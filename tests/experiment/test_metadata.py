@@ -65,5 +65,6 @@ def test_the_environment_names_the_data_and_the_tokenizer_if_it_is_used(fractals
     for learner in ("tokens", "pixels"):
         config = config_of(fractals, learner)
         values = environment(config, RunData(config), CPU, "typed", ["a", "b"])
-        assert values["command"] == "typed" and values["classes"] == ["a", "b"]
+        assert values["command"] == "typed"
+        assert values["classes"] == ["a", "b"]
         assert ("tokenizer_identity" in values) == (learner == "tokens")

@@ -49,7 +49,8 @@ def test_the_second_run_on_the_same_data_tokenizes_nothing(data: RunData, fracta
     reported: list[str] = []
     again = RunData(RunConfig(data_root=fractals), lambda what, done, total: reported.append(what))
     build_modality("tokens", again).prepare()
-    assert torch.equal(again.tokens(IDS), data.tokens(IDS)) and reported == []
+    assert torch.equal(again.tokens(IDS), data.tokens(IDS))
+    assert reported == []
 
 
 def test_progress_ends_at_all_images(

@@ -65,7 +65,8 @@ def test_the_second_time_nothing_is_tokenized(root: Path) -> None:
     read = cached_tokens(open_folder(root), second, 32)
     assert (first.images, second.images) == (8, 0)
     for expected, tokens in zip(written, read, strict=True):
-        assert torch.equal(tokens, expected) and tokens.dtype == expected.dtype
+        assert torch.equal(tokens, expected)
+        assert tokens.dtype == expected.dtype
 
 
 def test_a_changed_image_makes_a_new_file(root: Path) -> None:
@@ -73,7 +74,8 @@ def test_a_changed_image_makes_a_new_file(root: Path) -> None:
     os.utime(open_folder(root).val.paths[0], (1, 1))
     counting = Counting(from_file())
     cached_tokens(open_folder(root), counting, 32)
-    assert counting.images == 8 and len(files(root)) == 2
+    assert counting.images == 8
+    assert len(files(root)) == 2
 
 
 def test_another_tokenizer_or_resolution_makes_a_new_file(root: Path) -> None:
@@ -128,7 +130,8 @@ def test_a_damaged_file_is_made_again(root: Path, damage: str) -> None:
     (file,) = files(root)
     file.write_bytes(DAMAGE[damage](file.read_bytes()))
     again = cached_tokens(open_folder(root), from_file(), 32)
-    assert torch.equal(again[0], train) and torch.equal(again[1], val)
+    assert torch.equal(again[0], train)
+    assert torch.equal(again[1], val)
     counting = Counting(from_file())
     cached_tokens(open_folder(root), counting, 32)
     assert counting.images == 0

@@ -43,7 +43,9 @@ def test_auto_is_written_in_the_spec_and_refused_for_encoding_before_it_is_chose
 ) -> None:
     assert canonical_spec(f"{name}:quality=auto").partition("quality=")[2].startswith("auto")
     fmt = build_format(f"{name}:quality=auto", CONTEXT)
-    assert fmt.unfitted and fmt.spec.startswith(f"{name}:quality=auto") and fmt.side_info == b"\0"
+    assert fmt.unfitted
+    assert fmt.spec.startswith(f"{name}:quality=auto")
+    assert fmt.side_info == b"\0"
     with pytest.raises(ValueError, match="fitted before the first offer"):
         ByteBudgetBuffer(100_000, fmt, CONTEXT).offer(samples(20))
 
@@ -52,13 +54,15 @@ def test_auto_is_written_in_the_spec_and_refused_for_encoding_before_it_is_chose
 def test_the_chosen_quality_is_counted_saved_and_restored(name: str, tmp_path: Path) -> None:
     memory = ByteBudgetBuffer(20_000, build_format(f"{name}:quality=auto", CONTEXT), CONTEXT)
     memory.fit(samples(30), shrunk)
-    assert memory.fmt.chosen == f"quality={memory.fmt.quality}" and memory.fmt.quality in CANDIDATES
+    assert memory.fmt.chosen == f"quality={memory.fmt.quality}"
+    assert memory.fmt.quality in CANDIDATES
     memory.offer(samples(60))
     memory.save(tmp_path / "memory.bin")
     assert os.path.getsize(tmp_path / "memory.bin") == memory.used_bytes
     assert memory.bytes_by_kind()["side_info"] == 1
     loaded = ByteBudgetBuffer.load(tmp_path / "memory.bin")
-    assert loaded.fmt.chosen == memory.fmt.chosen and loaded.fmt.spec == memory.fmt.spec
+    assert loaded.fmt.chosen == memory.fmt.chosen
+    assert loaded.fmt.spec == memory.fmt.spec
     named = build_format(f"{name}:{memory.fmt.chosen}", CONTEXT)
     assert torch.equal(named.encode(samples(5)).data, loaded.fmt.encode(samples(5)).data)
 
@@ -73,7 +77,9 @@ def test_choosing_twice_changes_nothing() -> None:
 
 def test_a_quality_that_is_named_is_not_chosen() -> None:
     fmt = build_format("jpeg:quality=30", CONTEXT)
-    assert not fmt.unfitted and fmt.chosen == "" and fmt.side_info == b""
+    assert not fmt.unfitted
+    assert fmt.chosen == ""
+    assert fmt.side_info == b""
     with pytest.raises(ValueError, match="is no quality"):
         fmt.side_info = b"\x1e"
 

@@ -49,10 +49,8 @@ def test_canonical_spec_rebuilds_the_format(spec, fmt, context, samples):
     again = build_format(fmt.spec, context)
     again.side_info = fmt.side_info
     records = fmt.encode(samples(5))
-    assert (
-        again.spec == fmt.spec
-        and canonical_spec(fmt.spec).partition(":")[0] == Spec.parse(spec).key
-    )
+    assert again.spec == fmt.spec
+    assert canonical_spec(fmt.spec).partition(":")[0] == Spec.parse(spec).key
     assert torch.equal(again.decode(records), fmt.decode(records))
 
 
@@ -71,7 +69,8 @@ def test_pixels_are_decoded_exactly_or_within_the_stated_fidelity(spec, fmt, sam
 
 def test_lengths_are_as_declared(fmt, samples):
     records = fmt.encode(samples(7))
-    assert len(records) == 7 and int(records.lengths.sum()) == len(records.data)
+    assert len(records) == 7
+    assert int(records.lengths.sum()) == len(records.data)
     if fmt.fixed_length is not None:
         assert set(records.lengths.tolist()) == {fmt.fixed_length}
     assert fmt.codec_bytes >= 0

@@ -20,7 +20,8 @@ def test_unpack_inverts_pack(codes, count, positions, seed):
         codes, (count, positions), generator=torch.Generator().manual_seed(seed)
     ).to(torch.int16)
     rows = pack(tokens, bits)
-    assert rows.dtype == torch.uint8 and rows.shape == (count, packed_bytes(positions, bits))
+    assert rows.dtype == torch.uint8
+    assert rows.shape == (count, packed_bytes(positions, bits))
     assert torch.equal(unpack(rows, bits, positions), tokens)
 
 

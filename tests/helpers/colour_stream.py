@@ -20,7 +20,8 @@ from seit_cl.results.run_files import Run, read_run
 from seit_cl.results.summary import rebuild_summary
 
 COLOURS = torch.tensor([(200, 60, 60), (60, 200, 60), (60, 60, 200), (200, 200, 60)])
-TRAIN, VAL = 12, 10  # images a class
+TRAIN = 12  # images of each class
+VAL = 10
 OPTIONS: dict[str, Any] = {
     "experiences": 2,
     "epochs": 1,

@@ -109,7 +109,8 @@ def test_a_joint_forward_pass_is_split_into_the_two_batches_again() -> None:
     inputs, labels = joined_inputs(fresh, replay)
     features = inputs.flatten(1)
     fresh_outputs, replay_outputs = split_outputs(fresh, replay, features * 2, features)
-    assert replay is not None and replay_outputs is not None
+    assert replay is not None
+    assert replay_outputs is not None
     for batch, outputs in ((fresh, fresh_outputs), (replay, replay_outputs)):
         assert torch.equal(outputs.labels, batch.labels)
         assert outputs.features is not None

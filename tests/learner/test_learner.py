@@ -69,7 +69,8 @@ def test_the_rate_warms_up_to_its_peak_and_falls_without_reaching_zero_early() -
         learner.optimizer.step()
         learner.schedule.step()
     assert rates[:3] == pytest.approx([1e-3 / 3, 2e-3 / 3, 1e-3])
-    assert rates[3] == 1e-3 and rates[3] > rates[4] > rates[5] > 0
+    assert rates[3] == 1e-3
+    assert rates[3] > rates[4] > rates[5] > 0
 
 
 def test_the_head_maps_features_to_the_predicted_logits() -> None:

@@ -131,12 +131,16 @@ def test_batches_forward_loss_and_tests_read_nothing_back(
         loader = ReplayLoader(maker, raw.__getitem__, ids, labels, 8, 4, memory)
         learner.begin_experience(loader, classes_seen=4)
         for step, (fresh, replay) in enumerate(loader):
-            assert replay is not None and fresh.inputs.device == GPU and fresh.targets is not None
+            assert replay is not None
+            assert fresh.inputs.device == GPU
+            assert fresh.targets is not None
             assert replay.extras["logits"].device == (GPU if step else replay.labels.device)
             logits, features = learner.run_model(joined_inputs(fresh, replay)[0])
             outputs = split_outputs(fresh, replay, logits, features)
             loss = learner.strategy.loss(*outputs, learner)
-        assert step == 2 and loss.device == GPU and loss.shape == ()
+        assert step == 2
+        assert loss.device == GPU
+        assert loss.shape == ()
         assert learner.predict(raw).shape == (SAMPLES,)
 
 

@@ -74,7 +74,8 @@ def test_prices_that_cannot_be_are_refused(values):
 def test_without_prices_the_report_has_no_costs(tmp_path, capsys):
     write_run(tmp_path)
     assert report.main([str(tmp_path)]) == 0
-    assert not list(tmp_path.glob("*/cost*")) and not list(tmp_path.glob("*/storage_cost*"))
+    assert not list(tmp_path.glob("*/cost*"))
+    assert not list(tmp_path.glob("*/storage_cost*"))
     assert "storing" not in (tmp_path / "report.html").read_text()
 
 
@@ -96,7 +97,8 @@ def test_a_cost_that_no_run_timed_is_marked_as_unknown(tmp_path):
     write_run(tmp_path, memory=100_000, phases=timed)  # its tokens came from a cache
     figure = make_report("cost", read_runs(tmp_path), Prices(0.02, 1000, 12, per_core_hour=0.1))
     texts = {text.get_text() for text in figure.axes[1].texts}
-    assert "encoding not timed" in texts and len(texts) == 2
+    assert "encoding not timed" in texts
+    assert len(texts) == 2
 
 
 def test_prices_come_together(tmp_path, capsys):
@@ -120,6 +122,7 @@ def test_tokens_are_tokenized_before_they_are_stored(tmp_path):
 def test_older_results_have_the_time_of_training_alone(tmp_path):
     write_run(tmp_path)
     (run,) = read_runs(tmp_path)
-    assert phases(run) == {} and math.isnan(core_seconds([run], tokenized=False))
+    assert phases(run) == {}
+    assert math.isnan(core_seconds([run], tokenized=False))
     run.config |= {"batch": 32, "replay_batch": 32}
     assert phases(run)["train"].images == 500 * 64

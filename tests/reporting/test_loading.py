@@ -41,7 +41,8 @@ def test_several_folders_become_one_comparison(tmp_path, capsys):
         == 0
     )
     summary = (tmp_path / "both" / "summary.csv").read_text().splitlines()
-    assert len(summary) == 4 and summary[0].endswith(",folder")
+    assert len(summary) == 4
+    assert summary[0].endswith(",folder")
     assert not (tmp_path / "a" / "report.html").exists()
     assert "| er | tokens | 0.5 | 2 |" in (tmp_path / "both" / "tables" / "summary.md").read_text()
 
@@ -50,7 +51,8 @@ def test_without_out_the_report_goes_to_the_first_folder_with_runs(tmp_path, cap
     (tmp_path / "empty").mkdir()
     write_run(tmp_path / "a")
     assert report.main([str(tmp_path / "empty"), str(tmp_path / "a")]) == 0
-    assert (tmp_path / "a" / "report.html").is_file() and not list((tmp_path / "empty").iterdir())
+    assert (tmp_path / "a" / "report.html").is_file()
+    assert not list((tmp_path / "empty").iterdir())
     assert "note: " in capsys.readouterr().out
 
 
@@ -71,7 +73,9 @@ def test_a_run_that_is_in_two_folders_with_the_same_results_counts_once(tmp_path
 def test_the_same_folder_twice_is_one_folder(tmp_path):
     write_run(tmp_path / "a")
     gathered = gather([tmp_path / "a", tmp_path / "b" / ".." / "a"])
-    assert len(gathered.runs) == 1 and gathered.notes == [] and len(gathered.folders) == 1
+    assert len(gathered.runs) == 1
+    assert gathered.notes == []
+    assert len(gathered.folders) == 1
 
 
 def test_runs_of_the_same_options_and_seed_with_different_results_are_kept_apart_by_folder(
@@ -103,7 +107,8 @@ def test_a_contradicting_copy_in_one_folder_is_left_out_and_named(tmp_path):
     gathered = gather([tmp_path])
     assert [run.run_id for run in gathered.runs] == [run_dir.name]
     (note,) = gathered.notes
-    assert note.startswith("zz-copy: left out") and run_dir.name in note
+    assert note.startswith("zz-copy: left out")
+    assert run_dir.name in note
 
 
 def test_runs_of_other_options_are_told_apart_by_them_even_with_other_seeds(tmp_path):
@@ -143,7 +148,8 @@ def test_bad_folders_are_named_and_the_rest_is_reported(tmp_path):
     gathered = gather(
         [tmp_path / "a", tmp_path / "empty", tmp_path / "absent", next((tmp_path / "a").iterdir())]
     )
-    assert len(gathered.runs) == 1 and len(gathered.notes) == 3
+    assert len(gathered.runs) == 1
+    assert len(gathered.notes) == 3
     assert all("\n" not in note for note in gathered.notes)
     with pytest.raises(UserError, match="empty: no runs"):
         gather([tmp_path / "empty", tmp_path / "absent"])
@@ -161,10 +167,8 @@ def test_facts_of_another_version_make_a_failed_run_with_a_line(tmp_path):
     run_dir = write_run(tmp_path)
     change(run_dir, "facts.json", '"bytes_per_exemplar"', '"size_of_record"')
     run = read_run(run_dir)
-    assert (
-        run.status == "failed"
-        and run.problem == "facts.json: no bytes_per_exemplar; results of another version?"
-    )
+    assert run.status == "failed"
+    assert run.problem == "facts.json: no bytes_per_exemplar; results of another version?"
 
 
 @pytest.mark.parametrize("name", ["accuracy.csv", "memory.csv"])
@@ -175,7 +179,8 @@ def test_a_half_written_table_makes_a_failed_run_and_the_rest_is_reported(tmp_pa
     written = (damaged / name).read_bytes()
     (damaged / name).write_bytes(written[: int(share * len(written))])
     page = build_report(tmp_path).read_text()
-    assert "1 failed" in page and name in page
+    assert "1 failed" in page
+    assert name in page
     assert "| er | tokens | 0.5 | 1 |" in (tmp_path / "tables" / "summary.md").read_text()
 
 

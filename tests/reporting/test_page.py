@@ -149,7 +149,9 @@ def test_the_answer_and_unfinished_runs_are_at_the_top(page):
     text = page.run("return document.querySelector('#answer').innerText")
     sentence = r"At 0\.5 MB.*, tokens store [\d.]+ x as many exemplars as jpeg:quality=75,size=64; "
     assert re.search(sentence, text)
-    assert "1 not finished" in text and "1 failed" in text and "config.yaml" in text
+    assert "1 not finished" in text
+    assert "1 failed" in text
+    assert "config.yaml" in text
 
 
 def test_a_link_to_an_unfinished_run_opens_it(page):
@@ -171,10 +173,12 @@ def test_filters_change_table_charts_and_runs(page):
     tick(page, "memory_bytes", "100000", on=False)
     assert not any("0.1" in row for row in page.run(ROWS))
     names = page.run(SHOWN_RUNS)
-    assert names and not any("jpeg" in name or "-100000-" in name for name in names)
+    assert names
+    assert not any("jpeg" in name or "-100000-" in name for name in names)
     none = 'fieldset[data-facet="memory_bytes"] button[data-all=""]'
     page.driver.find_element("css selector", none).click()
-    assert page.run(ROWS) == [] and page.complaints() == []
+    assert page.run(ROWS) == []
+    assert page.complaints() == []
     page.driver.find_element("css selector", "#filters button[data-reset]").click()
     assert page.run(ROWS) == all_rows
 
@@ -183,18 +187,21 @@ def test_a_seed_alone_has_no_deviation(page):
     tick(page, "seed", "1", on=False)
     tick(page, "seed", "8", on=False)
     text = "\n".join(map(" ".join, page.run(ROWS)))
-    assert text and "±" not in text
+    assert text
+    assert "±" not in text
 
 
 def test_the_table_sorts_by_keyboard(page):
     from selenium.webdriver.common.keys import Keys
 
     heading = page.driver.find_elements("css selector", "#summary th")[-3]
-    assert heading.text.startswith("final %") and heading.get_attribute("aria-sort") == "none"
+    assert heading.text.startswith("final %")
+    assert heading.get_attribute("aria-sort") == "none"
     for key, state in ((Keys.ENTER, "ascending"), (Keys.SPACE, "descending")):
         heading.find_element("css selector", "button").send_keys(key)
         values = [float(row[-3].split(" ")[0]) for row in page.run(ROWS)]
-        assert values == sorted(values, reverse=state == "descending") and len(set(values)) > 1
+        assert values == sorted(values, reverse=state == "descending")
+        assert len(set(values)) > 1
         assert heading.get_attribute("aria-sort") == state
 
 
@@ -217,7 +224,8 @@ def test_hover_and_focus_show_values(page):
     page.run("arguments[0].focus()", first)
     shown = tip.text
     first.send_keys(Keys.ARROW_RIGHT)
-    assert "after 1 experience:" in shown and "after 2 experiences:" in tip.text
+    assert "after 1 experience:" in shown
+    assert "after 2 experiences:" in tip.text
     page.driver.switch_to.active_element.send_keys(Keys.ESCAPE)
     assert not tip.is_displayed()
 
@@ -269,7 +277,8 @@ def test_every_figure_can_be_downloaded_as_png_and_svg(page, folder):
 
 def test_it_can_be_navigated_by_landmarks_headings_and_labels(page):
     levels = page.run(HEADING_LEVELS)
-    assert levels[0] == 1 and levels.count(1) == 1
+    assert levels[0] == 1
+    assert levels.count(1) == 1
     assert all(later <= earlier + 1 for earlier, later in pairwise(levels))
     assert page.run(ONE_OF_EACH_LANDMARK)
     assert page.run(ALL_INPUTS_LABELLED)

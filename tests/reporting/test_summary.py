@@ -30,13 +30,17 @@ def terminal_text(out, width: int) -> str:
 
 def test_the_terminal_has_the_numbers_and_the_runs_that_are_not_finished(grid):
     text = terminal_text(grid, width=140)
-    assert "±" in text and "tokens" in text and "forgetting" in text
-    assert "1 not finished" in text and "1 failed: broken" in text
+    assert "±" in text
+    assert "tokens" in text
+    assert "forgetting" in text
+    assert "1 not finished" in text
+    assert "1 failed: broken" in text
 
 
 def test_the_terminal_summary_fits_80_columns(grid):
     text = terminal_text(grid, width=80)
-    assert "…" not in text and max(len(line) for line in text.splitlines()) <= 80
+    assert "…" not in text
+    assert max(len(line) for line in text.splitlines()) <= 80
 
 
 def test_runs_that_differ_by_more_than_the_seed_are_not_averaged(tmp_path):

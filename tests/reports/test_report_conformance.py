@@ -29,7 +29,8 @@ def grid(tmp_path_factory):
 def test_a_report_is_a_class_with_a_title_a_source_and_options(name):
     report = plugins.load("report", name)
     assert issubclass(report, Report)
-    assert report.title and report.source
+    assert report.title
+    assert report.source
     assert report.Options.__dataclass_params__.frozen
     assert report.__module__ == f"seit_cl.reports.{name}"
 
@@ -42,14 +43,16 @@ def test_without_runs_there_is_nothing_to_show(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_unfinished_runs_have_nothing_to_show(name, grid):
     unfinished = [run for run in grid if run.status != "finished"]
-    assert unfinished and make_report(name, unfinished, PRICES) is None
+    assert unfinished
+    assert make_report(name, unfinished, PRICES) is None
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_report_of_a_grid_is_a_figure_with_a_caption_or_a_table_with_its_numbers(name, grid):
     result = make_report(name, grid, PRICES)
     if isinstance(result, Table):
-        assert result.caption and len(result.rows) == len(result.numbers) > 0
+        assert result.caption
+        assert len(result.rows) == len(result.numbers) > 0
         assert all(len(row) == len(result.headings) for row in result.rows)
         assert 0 < result.text_columns < len(result.headings)
     elif result is not None:
@@ -74,5 +77,6 @@ def test_a_report_leaves_its_runs_as_they_are(name, grid):
     before = [(dict(run.metadata), run.variant, run.accuracy.copy()) for run in grid]
     make_report(name, grid, PRICES)
     for run, (metadata, variant, accuracy) in zip(grid, before, strict=True):
-        assert run.metadata == metadata and run.variant == variant
+        assert run.metadata == metadata
+        assert run.variant == variant
         assert run.accuracy.equals(accuracy)

@@ -74,7 +74,8 @@ def test_several_classes_of_one_experience_are_weighed_by_samples():
 def test_joint_run_has_accuracy_but_no_forgetting(cells):
     df = table(cells)
     assert metrics.final_accuracy(df) == metrics.average_incremental_accuracy(df) == 0.75
-    assert math.isnan(metrics.forgetting(df)) and math.isnan(metrics.backward_transfer(df))
+    assert math.isnan(metrics.forgetting(df))
+    assert math.isnan(metrics.backward_transfer(df))
 
 
 def test_steps_that_were_not_tested_are_left_out():
@@ -109,13 +110,12 @@ def test_round_trip(tmp_path):
     names = {"nan": 1, "null": 2, 'a, "b"': 3, "007": 4, "ü": 5}
     rows = run_files.accuracy_rows(0, 0, names, dict.fromkeys(names, 9))
     run = run_files.read_run(write(tmp_path / "r", rows=rows))
-    assert (
-        run.run_id == "r"
-        and run.status == "finished"
-        and run.problem == ""
-        and run.metadata == FACTS
-    )
-    assert run.config == {"seed": 3, "strategy": "er"} and run.environment == {"command": "x"}
+    assert run.run_id == "r"
+    assert run.status == "finished"
+    assert run.problem == ""
+    assert run.metadata == FACTS
+    assert run.config == {"seed": 3, "strategy": "er"}
+    assert run.environment == {"command": "x"}
     assert run.accuracy.to_dict("records") == rows
     assert run.memory.set_index(["kind", "name"])["value"].to_dict() == {
         ("exemplars", "null"): 2,
@@ -147,7 +147,8 @@ def test_summary_columns_and_values(tmp_path):
         "used_bytes,payload_bytes,bytes_per_exemplar,codec_bytes,model_bytes,strategy_bytes,steps,final_accuracy,"
         "average_incremental_accuracy,forgetting,backward_transfer,train_seconds,device,status"
     )
-    assert df.loc[0, "final_accuracy"] == pytest.approx(0.63) and df.loc[0, "status"] == "finished"
+    assert df.loc[0, "final_accuracy"] == pytest.approx(0.63)
+    assert df.loc[0, "status"] == "finished"
 
 
 def test_summary_is_rebuilt_the_same_and_never_appended_to(tmp_path):
@@ -178,7 +179,8 @@ def test_a_damaged_folder_is_listed_with_its_problem(tmp_path, name):
     df = summary.rebuild_summary(tmp_path).set_index("run_id")
     assert df["status"].to_dict() == {"bad": "failed", "good": "finished"}
     run = run_files.read_run(tmp_path / "bad")
-    assert DAMAGE[name][1] in run.problem and "\n" not in run.problem
+    assert DAMAGE[name][1] in run.problem
+    assert "\n" not in run.problem
 
 
 def test_binary_rubbish_and_missing_results_are_tolerated(tmp_path):
@@ -190,7 +192,9 @@ def test_binary_rubbish_and_missing_results_are_tolerated(tmp_path):
 def test_unfinished_run_takes_what_is_known_from_its_configuration(tmp_path):
     write(tmp_path / "r", facts=None)
     row = summary.rebuild_summary(tmp_path).iloc[0]
-    assert row["status"] == "running" and row["strategy"] == "er" and row["seed"] == 3
+    assert row["status"] == "running"
+    assert row["strategy"] == "er"
+    assert row["seed"] == 3
     assert math.isnan(row["final_accuracy"])
     run_files.write_metadata(tmp_path / "r", {"status": "failed", "scenario": "s"})
     assert summary.rebuild_summary(tmp_path)["status"].tolist() == ["failed"]
@@ -225,7 +229,8 @@ def test_write_atomic_keeps_the_old_file_when_it_fails(tmp_path, monkeypatch):
         m.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError("full")))
         with pytest.raises(OSError, match="full"):
             run_files.write_atomic(path, b"new")
-    assert path.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["f"]
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["f"]
 
 
 def test_intervals_are_students_and_a_single_value_has_none():
@@ -234,4 +239,5 @@ def test_intervals_are_students_and_a_single_value_has_none():
     assert half == pytest.approx(
         4.3027 * np.std([1.0, 2.0, 4.5], ddof=1) / math.sqrt(3), rel=1e-4
     )  # t of 2 degrees, 97.5 %
-    assert metrics.mean_interval([2.0])[0] == 2.0 and math.isnan(metrics.mean_interval([2.0])[1])
+    assert metrics.mean_interval([2.0])[0] == 2.0
+    assert math.isnan(metrics.mean_interval([2.0])[1])

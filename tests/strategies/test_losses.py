@@ -157,7 +157,8 @@ def test_derpp_compares_stored_logits_and_no_others() -> None:
     loss = strategy.loss(fresh, replay, NO_LEARNER)
     assert float(loss.detach()) == pytest.approx(expected, rel=1e-5)
     loss.backward()
-    assert replay.logits.grad is not None and replay.logits.grad.isfinite().all()
+    assert replay.logits.grad is not None
+    assert replay.logits.grad.isfinite().all()
 
 
 def test_derpp_stores_two_bytes_a_class() -> None:
@@ -239,7 +240,8 @@ def test_lucir_holds_features_by_angle_and_ranks_exemplars_above_new_classes() -
     strategy = strategy_of("lucir", distillation=2.0, scale=4.0)
     strategy.teacher = FixedTeacher(4)
     head = nn.Linear(8, CLASSES)
-    assert fresh.features is not None and replay.features is not None
+    assert fresh.features is not None
+    assert replay.features is not None
     features = torch.cat([fresh.features, replay.features])
     cosines = []
     for feature in features:

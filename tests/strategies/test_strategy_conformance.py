@@ -94,7 +94,8 @@ def test_a_run_ends_with_finite_losses_and_all_its_rows(
 ) -> None:
     ended = outcome(strategy, spec)
     assert ended.run.status == "finished"
-    assert len(ended.losses) == ended.row["steps"] > 0 and all(map(math.isfinite, ended.losses))
+    assert len(ended.losses) == ended.row["steps"] > 0
+    assert all(map(math.isfinite, ended.losses))
     last = ended.run.accuracy[ended.run.accuracy.after_experience == 1]
     assert sorted(last["class"]) == ["colour0", "colour1", "colour2", "colour3"]
     assert last.total.tolist() == [10] * 4
@@ -111,7 +112,8 @@ def test_the_memory_file_is_within_its_budget_and_nothing_else_remains(
     if strategy in REPLAYS:
         assert files["memory.bin"] == ended.row["used_bytes"] <= ended.row["memory_bytes"] == 10_000
         assert ended.row["exemplars"] > 0
-        assert ended.run.memory is not None and (ended.run.memory.experience == 1).any()
+        assert ended.run.memory is not None
+        assert (ended.run.memory.experience == 1).any()
 
 
 @every_strategy
@@ -150,7 +152,8 @@ def test_one_seed_gives_one_set_of_numbers(
     torch.manual_seed(7)  # whatever the global generator holds
     state = torch.random.get_rng_state()
     again = run(data, tmp_path / "run", strategy=strategy, format="tokens").numbers
-    assert again[0] == losses and again[1] == row
+    assert again[0] == losses
+    assert again[1] == row
     pd.testing.assert_frame_equal(again[2], accuracy)
     assert torch.equal(torch.random.get_rng_state(), state)
 
@@ -195,7 +198,8 @@ def test_without_memory_a_run_ends_too_or_says_that_it_needs_one(
             run(data, tmp_path / "run", strategy=strategy, memory_mb=0.0)
         return
     ended = run(data, tmp_path / "run", strategy=strategy, memory_mb=0.0)
-    assert ended.run.status == "finished" and all(map(math.isfinite, ended.losses))
+    assert ended.run.status == "finished"
+    assert all(map(math.isfinite, ended.losses))
     assert ended.row["exemplars"] == ended.row["memory_bytes"] == 0
     assert not (ended.folder / "memory.bin").exists()
 
@@ -205,7 +209,8 @@ def test_experiences_of_one_class_and_last_batches_of_one_sample_are_a_stream(
     data: RunData, tmp_path: Path, strategy: str
 ) -> None:
     ended = run(data, tmp_path / "run", strategy=strategy, experiences=4, batch=TRAIN - 1)
-    assert ended.run.status == "finished" and all(map(math.isfinite, ended.losses))
+    assert ended.run.status == "finished"
+    assert all(map(math.isfinite, ended.losses))
     assert len(ended.run.accuracy[ended.run.accuracy.after_experience == 3]) == 4
     assert ended.row["steps"] == len(ended.losses)
 
@@ -228,7 +233,8 @@ def test_a_memory_of_one_exemplar_is_enough(
 @every_strategy_slowly
 def test_the_pixel_learner_runs_it_too(data: RunData, tmp_path: Path, strategy: str) -> None:
     ended = run(data, tmp_path / "run", strategy=strategy, learner="pixels", format="raw")
-    assert ended.run.status == "finished" and all(map(math.isfinite, ended.losses))
+    assert ended.run.status == "finished"
+    assert all(map(math.isfinite, ended.losses))
 
 
 @every_strategy_slowly

@@ -84,9 +84,12 @@ def test_the_list_names_every_strategy_with_its_settings(
             name = line.split()[0].partition(":")[0]
             lines[name] = line
     assert set(plugins.names("strategy")) <= set(lines)
-    assert "records + 200 B each" in lines["derpp"] and "alpha=0.2, beta=0.5" in lines["derpp"]
-    assert "teacher, means" in lines["icarl"] and "NeurIPS 2020" in lines["derpp"]
-    assert "none" in lines["lwf"] and "teacher" in lines["lwf"]
+    assert "records + 200 B each" in lines["derpp"]
+    assert "alpha=0.2, beta=0.5" in lines["derpp"]
+    assert "teacher, means" in lines["icarl"]
+    assert "NeurIPS 2020" in lines["derpp"]
+    assert "none" in lines["lwf"]
+    assert "teacher" in lines["lwf"]
 
 
 def documented_example() -> str:
@@ -118,5 +121,6 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
 def test_an_installed_package_provides_the_documented_strategy(tmp_path: Path) -> None:
     spec = "weighted:replay_weight=0.5"
     ended = run(colours(tmp_path / "colours"), tmp_path / "run", strategy=spec)
-    assert ended.run.status == "finished" and ended.row["strategy"] == spec
+    assert ended.run.status == "finished"
+    assert ended.row["strategy"] == spec
     assert "unknown option 'replay_wait'" in refusal("weighted:replay_wait=1")

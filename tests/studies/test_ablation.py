@@ -42,7 +42,8 @@ def test_every_variant_moves_its_encoder(name: str) -> None:
     for _ in range(2):  # layers behind a norm that starts at zero move from the second step on
         made.set_learning_rate(0.5)
         loss, error = made.train_step()
-        assert torch.isfinite(loss) and error > 0
+        assert torch.isfinite(loss)
+        assert error > 0
     still = [
         key for key, new in made.model.encoder.named_parameters() if torch.equal(before[key], new)
     ]
@@ -63,7 +64,8 @@ def test_the_mirror_image_has_partner_codes_whatever_the_variant(name: str) -> N
     )
     images = pictures().float() / 127.5 - 1
     with torch.no_grad():
-        latents, mirrored = model.latents(images), model.latents(images.flip(-1))
+        latents = model.latents(images)
+        mirrored = model.latents(images.flip(-1))
         torch.testing.assert_close(
             mirrored, latents.flip(-1) * model.signs[:, None, None], atol=1e-5, rtol=1e-4
         )
@@ -113,7 +115,8 @@ def test_contrastive_batches_hold_every_image_twice() -> None:
     made = trainer(VARIANTS["contrastive"])
     assert isinstance(made, Contrastive)
     first, second = made.draw_indices().chunk(2)
-    assert torch.equal(first, second) and len(first) == 4
+    assert torch.equal(first, second)
+    assert len(first) == 4
 
 
 def test_cutmix_shares_follow_the_pixels() -> None:
@@ -133,22 +136,24 @@ def test_cutmix_shares_follow_the_pixels() -> None:
         )  # 1 beside one of the same grey
         assert torch.equal(made.other_labels, labels.roll(1)) or made.share == 1
         shares.add(round(made.share, 3))
-    assert 1.0 in shares and len(shares) > 3
+    assert 1.0 in shares
+    assert len(shares) > 3
 
 
 def test_fixed_codebooks_stay_and_products_follow_their_halves() -> None:
-    fixed, product = trainer(VARIANTS["fsq"]), trainer(VARIANTS["product"])
+    fixed = trainer(VARIANTS["fsq"])
+    product = trainer(VARIANTS["product"])
     before = [made.model.codebook.clone() for made in (fixed, product)]
     for made in (fixed, product):
         made.train_step()
-    assert torch.equal(fixed.model.codebook, before[0]) and not torch.equal(
-        product.model.codebook, before[1]
-    )
+    assert torch.equal(fixed.model.codebook, before[0])
+    assert not torch.equal(product.model.codebook, before[1])
     assert torch.allclose(product.model.codebook.norm(dim=1), torch.ones(1024), atol=1e-5)
 
 
 def test_feature_reconstruction_leaves_the_statistics_of_the_encoder_to_real_images() -> None:
-    made, plain = trainer(VARIANTS["features"]), trainer(VARIANTS["recipe"])
+    made = trainer(VARIANTS["features"])
+    plain = trainer(VARIANTS["recipe"])
     batch = made.draw_batch()
     losses = [training.compute_loss(*batch)[0] for training in (made, plain)]
     assert losses[0] > losses[1]
@@ -161,8 +166,10 @@ def test_feature_reconstruction_leaves_the_statistics_of_the_encoder_to_real_ima
 def test_cutmix_weighs_both_classes_by_their_area() -> None:
     made = trainer(VARIANTS["cutmix"])
     assert isinstance(made, CutMixed)
-    made.share, made.other_labels = 0.25, torch.full((4,), 1)
-    codes, labels = torch.randn(4, 32, 4, 4), torch.full((4,), 0)
+    made.share = 0.25
+    made.other_labels = torch.full((4,), 1)
+    codes = torch.randn(4, 32, 4, 4)
+    labels = torch.full((4,), 0)
     made.head.eval()
     apart = [Trainer.class_loss(made, codes, torch.full((4,), label)) for label in (0, 1)]
     torch.testing.assert_close(made.class_loss(codes, labels), 0.25 * apart[0] + 0.75 * apart[1])
@@ -183,14 +190,16 @@ def test_classes_that_judge_are_not_trained_on(tmp_path: Path) -> None:
     parts = [
         {file.resolve() for file in (judge / part / "e").iterdir()} for part in ("train", "val")
     ]
-    assert [len(part) for part in parts] == [200, 120] and not parts[0] & parts[1]
+    assert [len(part) for part in parts] == [200, 120]
+    assert not parts[0] & parts[1]
     assert len(os.listdir(learn / "train" / "a")) == 300
 
 
 def test_rows_are_made_once_for_the_same_options_and_printed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    root, out = write_fractals(tmp_path / "fractals", 5, 12, 4, 64), tmp_path / "x.csv"
+    root = write_fractals(tmp_path / "fractals", 5, 12, 4, 64)
+    out = tmp_path / "x.csv"
     monkeypatch.setattr(study, "FRACTALS", 4)
     monkeypatch.setattr(study, "LEARNT_FROM", 8)
     typed = [
@@ -210,12 +219,12 @@ def test_rows_are_made_once_for_the_same_options_and_printed(
         )
         study.main()
         said = capsys.readouterr().out
-        assert said.count("{'variant'") == rows and "| no tokenizer: pixels |" in said
+        assert said.count("{'variant'") == rows
+        assert "| no tokenizer: pixels |" in said
         assert sum(line.startswith("| ") for line in said.splitlines()) == 4
     found = pd.read_csv(out)
-    assert (
-        found["variant"].tolist() == ["pixels", "recipe"] * 2 and found["final"].between(0, 1).all()
-    )
+    assert found["variant"].tolist() == ["pixels", "recipe"] * 2
+    assert found["final"].between(0, 1).all()
 
 
 def test_a_variant_that_does_not_exist_is_named(

@@ -31,9 +31,8 @@ def test_the_last_point_is_the_accuracy_of_the_same_run_without_curves(
     accuracy = curves.curve(config, data)
     run = Experiment(config, data, tmp_path / "run")
     run.run()
-    assert len(accuracy) == 3 and accuracy[-1] == pytest.approx(
-        final_accuracy(pd.DataFrame(run.accuracy))
-    )
+    assert len(accuracy) == 3
+    assert accuracy[-1] == pytest.approx(final_accuracy(pd.DataFrame(run.accuracy)))
 
 
 def test_every_combination_is_a_curve_with_crops_of_its_own_learner(
@@ -49,10 +48,10 @@ def test_every_combination_is_a_curve_with_crops_of_its_own_learner(
     )
     found = curves.configs(options)
     tokens = [c for c in found if c.learner == "tokens"]
-    assert len(tokens) == 8 and len(found) == 12
-    assert {c.token_rrc for c in tokens} == {0.6, 1.0} and {
-        c.pixel_rrc for c in found if c.learner == "pixels"
-    } == {0.3}
+    assert len(tokens) == 8
+    assert len(found) == 12
+    assert {c.token_rrc for c in tokens} == {0.6, 1.0}
+    assert {c.pixel_rrc for c in found if c.learner == "pixels"} == {0.3}
     assert all(isinstance(c, RunConfig) and c.strategy == "joint" for c in found)
 
 
@@ -78,10 +77,10 @@ def test_curves_that_the_file_holds_are_not_run_again(
         curves.main()
         assert len(capsys.readouterr().out.splitlines()) == lines + 4
     rows = curves.read_rows(out)
-    assert [len(ax.lines) for ax in curves.draw(rows).axes] == [4] and (
-        tmp_path / "x.png"
-    ).stat().st_size > 1000
-    assert len(rows) == 8 and set(rows["learner"]) == {"tokens", "pixels"}
+    assert [len(ax.lines) for ax in curves.draw(rows).axes] == [4]
+    assert (tmp_path / "x.png").stat().st_size > 1000
+    assert len(rows) == 8
+    assert set(rows["learner"]) == {"tokens", "pixels"}
     assert rows.groupby(["learner", "seed"])["epoch"].apply(list).tolist() == [[1, 2]] * 4
 
 

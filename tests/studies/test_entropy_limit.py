@@ -45,10 +45,12 @@ def test_a_token_changes_what_follows_and_nothing_before(
 ) -> None:
     model = untrained(18, shipped)
     grid = torch.randint(1023, (1, height, width), generator=torch.Generator().manual_seed(place))
-    at, changed = place % (height * width), grid.clone()
+    at = place % (height * width)
+    changed = grid.clone()
     changed.view(-1)[at] = 1023 if token == grid.view(-1)[at] else token
     with torch.no_grad():
-        before, after = model(grid)[0], model(changed)[0]
+        before = model(grid)[0]
+        after = model(changed)[0]
     torch.testing.assert_close(before[: at + 1], after[: at + 1], rtol=0, atol=1e-5)
     if at + 1 < height * width:
         assert (before[at + 1] - after[at + 1]).abs().max() > 1e-4
@@ -66,14 +68,13 @@ def test_training_reaches_the_entropy_of_a_source_and_goes_on_from_its_checkpoin
 ) -> None:
     generator = torch.Generator().manual_seed(0)
     entropy = (4 + 15 * (-0.75 * math.log2(0.75) - 0.25 * math.log2(0.25))) / 16
-    grids, held = walks(4096, generator), walks(128, generator)
+    grids = walks(4096, generator)
+    held = walks(128, generator)
 
     def training() -> Training:
         torch.manual_seed(0)
-        model, recipe = (
-            GridTransformer(torch.randn(16, 4), 4, SMALL),
-            Recipe(minutes=1.0, batch=512, rate=2e-2),
-        )
+        model = GridTransformer(torch.randn(16, 4), 4, SMALL)
+        recipe = Recipe(minutes=1.0, batch=512, rate=2e-2)
         return Training(
             model,
             grids,
@@ -87,9 +88,9 @@ def test_training_reaches_the_entropy_of_a_source_and_goes_on_from_its_checkpoin
     first = training()
     model = first.run(lines.append)
     assert bits(model, held) == pytest.approx(first.best) == pytest.approx(entropy, abs=0.06)
+    assert lines
     assert (
-        lines
-        and coded(lambda part: bounds_of(model(part).flatten(0, 1).softmax(1).detach()), held).bits
+        coded(lambda part: bounds_of(model(part).flatten(0, 1).softmax(1).detach()), held).bits
         > entropy - 0.06
     )
     again = training()
@@ -113,7 +114,8 @@ def test_an_untrained_correction_is_the_shipped_network_and_is_coded_like_it() -
         == CODERS["table"](shipped, 8, 8).encode(grids).lengths.double().mean()
     )
     edges = torch.cat([starts(grids[:1]) for starts in (order0(grids, 1024), network(shipped))])
-    assert (edges.diff(dim=1) >= 1).all() and (edges[:, -1] <= TOTAL).all()
+    assert (edges.diff(dim=1) >= 1).all()
+    assert (edges[:, -1] <= TOTAL).all()
 
 
 def test_images_are_measured_and_a_page_is_written(tmp_path: Path) -> None:
@@ -126,13 +128,9 @@ def test_images_are_measured_and_a_page_is_written(tmp_path: Path) -> None:
     folders = [tmp_path / name for name in ("train", "test", "out")]
     options = study.Options(*folders, minutes=0.01, windows=2, resolution=32)
     result = study.measure(options)
-    assert (
-        result.facts["training grids"] == 2 * result.facts["training images"] == 16
-        and result.facts["test images"] == 3
-    )
+    assert result.facts["training grids"] == 2 * result.facts["training images"] == 16
+    assert result.facts["test images"] == 3
     assert 0 < result.rivals["transformer"].bits < 20
     publish(study.report(result, options, "typed"), tmp_path / "limit.md")
-    assert (
-        "of the way" in (tmp_path / "limit.md").read_text()
-        and (tmp_path / "out" / "limit.json").exists()
-    )
+    assert "of the way" in (tmp_path / "limit.md").read_text()
+    assert (tmp_path / "out" / "limit.json").exists()

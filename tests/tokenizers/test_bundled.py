@@ -17,7 +17,9 @@ def tokenizer(request: pytest.FixtureRequest) -> BundledTokenizer:
 
 def test_the_first_codebook_is_float32_unit_vectors(tokenizer: BundledTokenizer) -> None:
     groups, codes, dim = tokenizer.codebook.shape
-    assert groups == tokenizer.model.levels and codes > 1 and dim > 1
+    assert groups == tokenizer.model.levels
+    assert codes > 1
+    assert dim > 1
     assert tokenizer.codebook.dtype == torch.float32
     assert torch.allclose(tokenizer.codebook[0].norm(dim=-1), torch.ones(codes), atol=1e-5)
 
@@ -70,4 +72,5 @@ def test_every_side_that_the_stride_divides_comes_back(
     tokenizer: BundledTokenizer, side: int
 ) -> None:
     restored = tokenizer.decode(tokenizer.encode(images(1, side)))
-    assert restored.shape == (1, 3, side, side) and restored.dtype == torch.uint8
+    assert restored.shape == (1, 3, side, side)
+    assert restored.dtype == torch.uint8

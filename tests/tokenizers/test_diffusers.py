@@ -67,7 +67,8 @@ def test_a_pruned_model_is_a_file_that_opens_by_its_path(tmp_path: Path) -> None
         tmp_path / "x.safetensors"
     )
     left = open_tokenizer(str(tmp_path / "x.safetensors"))
-    assert isinstance(left, PublishedTokenizer) and left.identity != whole.identity
+    assert isinstance(left, PublishedTokenizer)
+    assert left.identity != whole.identity
     assert torch.equal(left.state["pruned.codes"][left.encode(batch).long()], tokens.long())
     assert torch.equal(left.decode(left.encode(batch)), whole.decode(tokens))
 

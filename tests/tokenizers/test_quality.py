@@ -47,7 +47,8 @@ def test_the_shipped_weights_have_the_figures_of_their_card() -> None:
     pattern = r"PSNR ([\d.]+) dB, (\d+) codes on 20 fractals"
     on_card = re.match(pattern, bundled().card["check"])
     measured = re.match(pattern, check_figures(bundled(), torch.from_numpy(STORED["images"])))
-    assert on_card and measured
+    assert on_card
+    assert measured
     assert float(measured[1]) == pytest.approx(float(on_card[1]), abs=0.02)
     assert int(measured[2]) == pytest.approx(int(on_card[2]), abs=3)
 

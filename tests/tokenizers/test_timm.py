@@ -40,7 +40,8 @@ def test_features_are_those_that_timm_gives() -> None:
         patches = model.forward_features((image.float() / 255 - mean) / std)[
             :, model.num_prefix_tokens :
         ]
-    assert backbone.stride == 16 and backbone.width == model.num_features
+    assert backbone.stride == 16
+    assert backbone.width == model.num_features
     torch.testing.assert_close(
         backbone(image[0]), patches[0].T.view(-1, 4, 4), atol=1e-4, rtol=1e-4
     )
@@ -79,7 +80,8 @@ def test_a_file_gives_back_the_tokenizer_and_says_its_kind(tmp_path: Path) -> No
     made = frozen("test_resnet", pq="2x16")
     path = tmp_path / "features.safetensors"
     made.save(path)
-    assert kind_of_file(path) == "timm" and os.listdir(tmp_path) == [path.name]
+    assert kind_of_file(path) == "timm"
+    assert os.listdir(tmp_path) == [path.name]
     for opened in (open_tokenizer(str(path)), open_tokenizer(f"timm:{path}"), load_timm(path)):
         assert opened.identity == made.identity
         assert opened.codec_bytes == made.codec_bytes

@@ -22,8 +22,11 @@ def test_every_kind_is_tested_here() -> None:
 
 def test_the_codebook_is_finite_float32(tokenizer: Tokenizer) -> None:
     groups, codes, dim = tokenizer.codebook.shape
-    assert groups >= 1 and codes > 1 and dim >= 1
-    assert tokenizer.codebook.dtype == torch.float32 and bool(tokenizer.codebook.isfinite().all())
+    assert groups >= 1
+    assert codes > 1
+    assert dim >= 1
+    assert tokenizer.codebook.dtype == torch.float32
+    assert bool(tokenizer.codebook.isfinite().all())
     assert tokenizer.combine in ("sum", "concat")
 
 
@@ -68,7 +71,8 @@ def test_decoding_gives_images_of_the_same_shape_or_is_refused(tokenizer: Tokeni
     tokens = tokenizer.encode(images(2, 64))
     if tokenizer.decodes:
         restored = tokenizer.decode(tokens)
-        assert restored.shape == (2, 3, 64, 64) and restored.dtype == torch.uint8
+        assert restored.shape == (2, 3, 64, 64)
+        assert restored.dtype == torch.uint8
     else:
         with pytest.raises(UserError, match="does not decode to images"):
             tokenizer.decode(tokens)
@@ -102,7 +106,8 @@ def test_encoding_and_decoding_draw_no_random_numbers(tokenizer: Tokenizer) -> N
 
 
 def test_identity_and_bytes_are_given(tokenizer: Tokenizer) -> None:
-    assert len(tokenizer.identity) == 16 and int(tokenizer.identity, 16) >= 0
+    assert len(tokenizer.identity) == 16
+    assert int(tokenizer.identity, 16) >= 0
     assert tokenizer.codec_bytes >= tokenizer.codebook.numel() * 2
 
 
@@ -120,7 +125,8 @@ def test_cuda_gives_the_codes_of_the_cpu_and_leaves_tf32_as_it_was(tokenizer: To
     expected = tokenizer.encode(batch)
     try:
         codes = tokenizer.to("cuda").encode(batch.cuda())
-        assert codes.is_cuda and torch.backends.cudnn.allow_tf32 == before
+        assert codes.is_cuda
+        assert torch.backends.cudnn.allow_tf32 == before
     finally:
         tokenizer.to("cpu")
     assert (codes.cpu() != expected).float().mean() < 1e-3

@@ -55,7 +55,8 @@ def test_identity_survives_a_second_save_and_load(path: Path) -> None:
     untrained(card=CARD).save(path)
     load_tokenizer(path).save(path)
     again = load_tokenizer(path)
-    assert again.identity == untrained().identity and again.card == CARD
+    assert again.identity == untrained().identity
+    assert again.card == CARD
 
 
 @given(card=st.dictionaries(st.text(min_size=1), st.text()))
@@ -108,7 +109,8 @@ def refused(path: Path) -> None:
         UserError, match=r"tokenizer\.safetensors: not a readable tokenizer file"
     ) as error:
         load_tokenizer(path)
-    assert len(str(error.value).splitlines()) == 1 and "tokenize train" in str(error.value)
+    assert len(str(error.value).splitlines()) == 1
+    assert "tokenize train" in str(error.value)
 
 
 @settings(max_examples=20, deadline=None)

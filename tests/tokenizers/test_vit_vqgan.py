@@ -146,7 +146,9 @@ def test_the_codebook_is_the_checkpoints_on_the_unit_sphere() -> None:
     )
 
 
-SMALL, BASE, LARGE = (512, 8, 8, 2048), (768, 12, 12, 3072), (1280, 32, 16, 5120)
+SMALL = (512, 8, 8, 2048)
+BASE = (768, 12, 12, 3072)
+LARGE = (1280, 32, 16, 5120)
 
 
 def count(width: int, depth: int, heads: int, hidden: int) -> int:
@@ -207,7 +209,8 @@ def test_bare_tensors_and_safetensors_are_loaded_as_well(tmp_path: Path) -> None
 
 def test_half_precision_checkpoints_count_half_the_bytes_and_take_any_side() -> None:
     half = from_state("half", {name: tensor.half() for name, tensor in vit().state.items()})
-    assert 2 * half.codec_bytes == vit().codec_bytes and half.codebook.dtype == torch.float32
+    assert 2 * half.codec_bytes == vit().codec_bytes
+    assert half.codebook.dtype == torch.float32
     assert (half.encode(images(2, 40)) == vit().encode(images(2, 40))).float().mean() > 0.9
     assert half.identity != vit().identity
 
@@ -218,7 +221,8 @@ def test_every_missing_tensor_is_named(name: str) -> None:
     state = {other: tensor for other, tensor in vit().state.items() if other != name}
     with pytest.raises(UserError, match=r"file\.ckpt: .*missing ") as refused:
         from_state("file.ckpt", state)
-    assert name in str(refused.value) and len(str(refused.value).splitlines()) == 1
+    assert name in str(refused.value)
+    assert len(str(refused.value).splitlines()) == 1
 
 
 def test_left_over_tensors_and_other_shapes_are_named() -> None:
@@ -306,7 +310,8 @@ def test_a_saved_tokenizer_opens_by_its_path_alone(tmp_path: Path) -> None:
         CARD,
         vit().codec_bytes,
     )
-    assert torch.equal(opened.encode(batch), vit().encode(batch)) and opened.mirror is None
+    assert torch.equal(opened.encode(batch), vit().encode(batch))
+    assert opened.mirror is None
 
 
 @settings(max_examples=10, deadline=None)

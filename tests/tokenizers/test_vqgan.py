@@ -159,7 +159,8 @@ def test_published_configurations_are_read_from_names_and_shapes(name: str) -> N
     with torch.device("meta"):
         model = VQGAN(shapes)
     assert {key: tensor.shape for key, tensor in model.state_dict().items()} == shapes
-    assert model.stride == stride and model.vectors.shape == (codes, dim)
+    assert model.stride == stride
+    assert model.vectors.shape == (codes, dim)
 
 
 def test_a_lightning_checkpoint_is_loaded_without_its_loss_and_averages(tmp_path: Path) -> None:
@@ -181,7 +182,8 @@ def test_every_missing_tensor_is_named(name: str) -> None:
     state = {other: tensor for other, tensor in vqgan_f8().state.items() if other != name}
     with pytest.raises(UserError, match=r"file\.ckpt: ") as refused:
         from_state("file.ckpt", state)
-    assert name in str(refused.value) and len(str(refused.value).splitlines()) == 1
+    assert name in str(refused.value)
+    assert len(str(refused.value).splitlines()) == 1
 
 
 def test_left_over_tensors_and_shapes_that_no_vqgan_has_are_named() -> None:

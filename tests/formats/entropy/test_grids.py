@@ -35,7 +35,8 @@ def test_grids_are_decoded_exactly_for_any_model(
         codes, (count, height, width), generator=torch.Generator().manual_seed(seed)
     )
     records = coder.encode(grids)
-    assert len(records) == count and torch.equal(coder.decode(records), grids.short())
+    assert len(records) == count
+    assert torch.equal(coder.decode(records), grids.short())
 
 
 @coders
@@ -71,7 +72,8 @@ def test_damaged_records_give_codes_and_no_error(name: str) -> None:
     lengths = torch.tensor([0, 3, 40])
     data = torch.randint(256, (43,), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
     grids = coder.decode(Records(data, lengths.cumsum(0) - lengths, lengths))
-    assert grids.shape == (3, 4, 6) and 0 <= int(grids.min()) <= int(grids.max()) < 100
+    assert grids.shape == (3, 4, 6)
+    assert 0 <= int(grids.min()) <= int(grids.max()) < 100
 
 
 @coders

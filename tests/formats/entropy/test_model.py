@@ -27,7 +27,9 @@ def test_intervals_leave_no_token_out_and_fill_the_total(values: list[int], shif
     scores = torch.tensor([values]).float().div(2**shift).floor()
     starts = intervals(scores)
     widths = starts.diff(dim=1)
-    assert int(starts[0, 0]) == 0 and int(starts[0, -1]) == TOTAL and int(widths.min()) >= 1
+    assert int(starts[0, 0]) == 0
+    assert int(starts[0, -1]) == TOTAL
+    assert int(widths.min()) >= 1
     order = scores[0, :-1].argsort()  # the last interval takes the rest
     assert bool((widths[0, :-1][order].diff() >= 0).all())
 
@@ -72,7 +74,8 @@ def test_a_model_is_read_back_from_its_file(tmp_path: Path) -> None:
     model = random_model(codes=20)
     model.save(tmp_path / "m.safetensors")
     again = load_entropy(tmp_path / "m.safetensors")
-    assert again.tokenizer == model.tokenizer and again.nbytes == model.nbytes
+    assert again.tokenizer == model.tokenizer
+    assert again.nbytes == model.nbytes
     assert torch.equal(again.table_starts, model.table_starts)
     near = torch.zeros((1, len(NEIGHBOURS)), dtype=torch.int64)
     assert torch.equal(again.network_starts(near), model.network_starts(near))

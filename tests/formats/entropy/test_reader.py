@@ -19,7 +19,8 @@ from seit_cl.tokenizers.nets.vqae import VQAutoencoder
 
 def test_the_bundled_tokenizers_model_is_in_the_package() -> None:
     model = bundled().entropy_model()
-    assert model.tokenizer == bundled().identity and model.codes == 1024
+    assert model.tokenizer == bundled().identity
+    assert model.codes == 1024
 
 
 def test_the_model_of_a_tokenizer_file_is_in_the_same_folder(tmp_path: Path) -> None:

@@ -90,13 +90,15 @@ def test_rows_sum_to_one_and_stay_inside_the_box() -> None:
 def test_keeps_dtype_and_gradient() -> None:
     x = torch.randn(2, 4, 8, 8, dtype=torch.bfloat16, requires_grad=True)
     y = crop_resize(x, random_resized_boxes(2, gen()), 6)
-    assert y.shape == (2, 4, 6, 6) and y.dtype == torch.bfloat16
+    assert y.shape == (2, 4, 6, 6)
+    assert y.dtype == torch.bfloat16
     y.sum().backward()
     assert x.grad is not None
 
 
 def test_autocast_does_not_lower_precision() -> None:
-    x, boxes = torch.randn(2, 4, 8, 8), random_resized_boxes(2, gen())
+    x = torch.randn(2, 4, 8, 8)
+    boxes = random_resized_boxes(2, gen())
     with torch.autocast("cpu", dtype=torch.bfloat16):
         inside = crop_resize(x, boxes, 6)
     assert torch.equal(inside, crop_resize(x, boxes, 6))
@@ -105,14 +107,16 @@ def test_autocast_does_not_lower_precision() -> None:
 def test_box_distribution() -> None:
     boxes = random_resized_boxes(40_000, gen())
     x0, y0, w, h = boxes.unbind(1)
-    assert boxes.shape == (40_000, 4) and boxes.dtype == torch.float32
-    assert (
-        bool((boxes >= 0).all())
-        and bool((x0 + w <= 1 + 1e-6).all())
-        and bool((y0 + h <= 1 + 1e-6).all())
-    )
-    area, ratio = w * h, w / h
-    assert area.min() >= 0.08 - 1e-5 and ratio.min() >= 0.75 - 1e-4 and ratio.max() <= 4 / 3 + 1e-4
+    assert boxes.shape == (40_000, 4)
+    assert boxes.dtype == torch.float32
+    assert bool((boxes >= 0).all())
+    assert bool((x0 + w <= 1 + 1e-6).all())
+    assert bool((y0 + h <= 1 + 1e-6).all())
+    area = w * h
+    ratio = w / h
+    assert area.min() >= 0.08 - 1e-5
+    assert ratio.min() >= 0.75 - 1e-4
+    assert ratio.max() <= 4 / 3 + 1e-4
     # areas up to 3/4 fit whatever the ratio: uniform there, and rarer above
     shares = torch.histc(area, bins=6, min=0.08, max=0.74) / 40_000
     assert shares.max() / shares.min() < 1.1
@@ -172,19 +176,22 @@ def test_errors() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("mode", ["bicubic", "bilinear"])
 def test_cuda_equals_cpu(mode: Mode) -> None:
-    x, boxes = torch.randn(16, 32, 32, 32, generator=gen()), random_resized_boxes(16, gen())
+    x = torch.randn(16, 32, 32, 32, generator=gen())
+    boxes = random_resized_boxes(16, gen())
     flip = torch.arange(16) % 2 == 0
     got = crop_resize(x.cuda(), boxes.cuda(), 28, mode, flip.cuda())
     torch.testing.assert_close(
         got.cpu(), crop_resize(x, boxes, 28, mode, flip), atol=2e-4, rtol=1e-3
     )
     on_device = random_resized_boxes(16, gen(1, "cuda"))
-    assert on_device.is_cuda and torch.equal(on_device, random_resized_boxes(16, gen(1, "cuda")))
+    assert on_device.is_cuda
+    assert torch.equal(on_device, random_resized_boxes(16, gen(1, "cuda")))
 
 
 @pytest.mark.parametrize("channels_last", [False, True])
 def test_blocks_give_what_one_sample_gives(channels_last: bool) -> None:
-    x, boxes = torch.randn(23, 32, 32, 32, generator=gen()), random_resized_boxes(23, gen())
+    x = torch.randn(23, 32, 32, 32, generator=gen())
+    boxes = random_resized_boxes(23, gen())
     if channels_last:
         x = x.contiguous(memory_format=torch.channels_last)
     got = crop_resize(x, boxes, 28)
@@ -193,12 +200,11 @@ def test_blocks_give_what_one_sample_gives(channels_last: bool) -> None:
             got[i : i + 1], crop_resize(x[i : i + 1], boxes[i : i + 1], 28), atol=1e-5, rtol=1e-5
         )
     assert [(p.start, p.stop) for p in blocks(9, 2**30, x.device)] == [(0, 4), (4, 8), (8, 9)]
-    assert blocks(9, 1, torch.device("cuda")) == [slice(0, 9)] and blocks(0, 1, x.device) == []
+    assert blocks(9, 1, torch.device("cuda")) == [slice(0, 9)]
+    assert blocks(0, 1, x.device) == []
 
 
 def test_uint8_gives_float() -> None:
-    x, boxes = (
-        torch.randint(0, 256, (5, 3, 16, 16), dtype=torch.uint8),
-        random_resized_boxes(5, gen()),
-    )
+    x = torch.randint(0, 256, (5, 3, 16, 16), dtype=torch.uint8)
+    boxes = random_resized_boxes(5, gen())
     assert torch.equal(crop_resize(x, boxes, 8), crop_resize(x.float(), boxes, 8))

@@ -25,11 +25,9 @@ def test_target_mass_equals_pasted_area(alpha: float) -> None:
     area = torch.stack([(mixed[:, 0] == label).float().mean((1, 2)) for label in range(64)], dim=1)
     torch.testing.assert_close(targets, area, atol=1e-6, rtol=0)
     torch.testing.assert_close(targets.sum(1), torch.ones(64))
-    assert (
-        mixed.shape == inputs.shape
-        and mixed.dtype == inputs.dtype
-        and targets.dtype == torch.float32
-    )
+    assert mixed.shape == inputs.shape
+    assert mixed.dtype == inputs.dtype
+    assert targets.dtype == torch.float32
 
 
 def test_pasted_region_is_one_box_at_its_place() -> None:
@@ -37,7 +35,8 @@ def test_pasted_region_is_one_box_at_its_place() -> None:
     mixed, targets = cutmix(inputs, torch.arange(32), 32, 1.0, gen(1))
     for i in range(32):
         changed = (mixed[i] != inputs[i]).all(0)
-        rows, columns = changed.any(1), changed.any(0)
+        rows = changed.any(1)
+        columns = changed.any(0)
         assert int(changed.sum()) == int(rows.sum()) * int(columns.sum())
         if changed.any():
             partner = int(targets[i].masked_fill(torch.arange(32) == i, 0).argmax())
@@ -46,7 +45,8 @@ def test_pasted_region_is_one_box_at_its_place() -> None:
 
 def test_lambda_distribution() -> None:
     inputs, labels = marked(1, 64)
-    inputs, labels = inputs.expand(4000, 3, 64, 64)[:, :1], torch.arange(4000)
+    inputs = inputs.expand(4000, 3, 64, 64)[:, :1]
+    labels = torch.arange(4000)
     _, targets = cutmix(inputs, labels, 4000, 1.0, gen())
     pasted = 1 - targets.diagonal()
     # E[cut area] for a uniform lambda is 1/2, less a part that is clipped at the edges. With
@@ -58,15 +58,15 @@ def test_lambda_distribution() -> None:
 def test_single_sample_tiny_alpha_and_seed() -> None:
     inputs, labels = marked(1)
     mixed, targets = cutmix(inputs, labels, 1, 1.0, gen())
-    assert torch.equal(mixed, inputs) and targets.item() == 1.0
+    assert torch.equal(mixed, inputs)
+    assert targets.item() == 1.0
     inputs, labels = marked(256)
     _, targets = cutmix(inputs, labels, 256, 1e-3, gen())
     assert torch.isfinite(targets).all()
-    first, second = (
-        cutmix(inputs, labels, 256, 0.5, gen(7)),
-        cutmix(inputs, labels, 256, 0.5, gen(7)),
-    )
-    assert torch.equal(first[0], second[0]) and torch.equal(first[1], second[1])
+    first = cutmix(inputs, labels, 256, 0.5, gen(7))
+    second = cutmix(inputs, labels, 256, 0.5, gen(7))
+    assert torch.equal(first[0], second[0])
+    assert torch.equal(first[1], second[1])
 
 
 def test_errors() -> None:

@@ -41,12 +41,18 @@ def test_everything_off_is_eval() -> None:
 
 
 def test_train_shape_range_and_seed() -> None:
-    module, x = PixelAugment(28), images()
+    module = PixelAugment(28)
+    x = images()
     y = module(x, gen(1))
-    assert y.shape == (8, 3, 28, 28) and y.dtype == torch.float32 and y.is_contiguous()
-    assert torch.equal(y, module(x, gen(1))) and not torch.equal(y, module(x, gen(2)))
-    low, high = reference(torch.zeros(1, 3, 1, 1)), reference(torch.full((1, 3, 1, 1), 255.0))
-    assert bool((y >= low - 1e-5).all()) and bool((y <= high + 1e-5).all())
+    assert y.shape == (8, 3, 28, 28)
+    assert y.dtype == torch.float32
+    assert y.is_contiguous()
+    assert torch.equal(y, module(x, gen(1)))
+    assert not torch.equal(y, module(x, gen(2)))
+    low = reference(torch.zeros(1, 3, 1, 1))
+    high = reference(torch.full((1, 3, 1, 1), 255.0))
+    assert bool((y >= low - 1e-5).all())
+    assert bool((y <= high + 1e-5).all())
 
 
 def test_train_is_crop_resize_without_flip() -> None:
@@ -67,8 +73,10 @@ def test_flip_rate() -> None:
     x = images(1).expand(2000, 3, 32, 32)
     y = PixelAugment(32, PixelAugmentOptions(pixel_rrc=1.0))(x, gen())
     plain = PixelAugment(32)(x[:1], train=False)
-    flipped, same = (y == plain.flip(-1)).flatten(1).all(1), (y == plain).flatten(1).all(1)
-    assert bool((flipped ^ same).all()) and abs(float(flipped.float().mean()) - 0.5) < 0.04
+    flipped = (y == plain.flip(-1)).flatten(1).all(1)
+    same = (y == plain).flatten(1).all(1)
+    assert bool((flipped ^ same).all())
+    assert abs(float(flipped.float().mean()) - 0.5) < 0.04
 
 
 def test_always_flip() -> None:
@@ -103,9 +111,11 @@ def test_errors() -> None:
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_cuda() -> None:
-    module, x = PixelAugment(28).cuda(), images().cuda()
+    module = PixelAugment(28).cuda()
+    x = images().cuda()
     torch.testing.assert_close(
         module(x, train=False).cpu(), PixelAugment(28)(images(), train=False)
     )
     y = module(x, gen(0, "cuda"))
-    assert y.is_cuda and torch.equal(y, module(x, gen(0, "cuda")))
+    assert y.is_cuda
+    assert torch.equal(y, module(x, gen(0, "cuda")))

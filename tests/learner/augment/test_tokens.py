@@ -75,8 +75,11 @@ def test_embed_and_unit_variance(combine: Combine, dim: int) -> None:
     torch.testing.assert_close(
         got, ((raw - module.mean) / module.std).permute(0, 3, 1, 2), atol=1e-4, rtol=1e-4
     )
-    assert got.shape == (40, dim, 32, 32) and module.dim == dim and got.dtype == torch.float32
-    assert abs(float(got.mean())) < 0.05 and abs(float(got.var()) - 1.0) < 0.05
+    assert got.shape == (40, dim, 32, 32)
+    assert module.dim == dim
+    assert got.dtype == torch.float32
+    assert abs(float(got.mean())) < 0.05
+    assert abs(float(got.var()) - 1.0) < 0.05
 
 
 def test_nearest_codes() -> None:
@@ -119,7 +122,9 @@ def test_swap_permutes_two_squares() -> None:
     touched = changed.flatten(1).any(1)
     assert abs(float(touched.float().mean()) - 0.25) < 0.035
     sides = (changed.flatten(1).sum(1)[touched] / 2).sqrt()
-    assert torch.equal(sides, sides.round()) and sides.min() == 1 and sides.max() == 8
+    assert torch.equal(sides, sides.round())
+    assert sides.min() == 1
+    assert sides.max() == 8
     twice = out.flatten(2).gather(2, out.flatten(2).long())  # swapping is its own inverse
     assert torch.equal(twice, tokens.flatten(2))
 
@@ -143,9 +148,8 @@ def test_eda_is_exclusive() -> None:
     changed = (out != tokens).flatten(1).float().mean(1)
     assert abs(float((changed == 1).float().mean()) - 0.25) < 0.03
     swapped = (changed > 0) & (changed < 1)
-    assert (
-        changed[swapped].max() <= 2 * 16 / 256 and abs(float(swapped.float().mean()) - 0.25) < 0.03
-    )
+    assert changed[swapped].max() <= 2 * 16 / 256
+    assert abs(float(swapped.float().mean()) - 0.25) < 0.03
     assert torch.equal(
         tokens[swapped].flatten(1).sort(1).values, out[swapped].flatten(1).sort(1).values
     )
@@ -175,9 +179,13 @@ def test_shapes_dtypes_seeds(dtype: torch.dtype, combine: Combine) -> None:
     tokens = grid(6, 2, 32, dtype)
     eda = module.eda(tokens, gen())
     y = module(tokens, gen())
-    assert eda.shape == tokens.shape and eda.dtype == dtype
-    assert y.shape == (6, module.dim, 28, 28) and y.dtype == torch.float32 and y.is_contiguous()
-    assert torch.equal(y, module(tokens, gen())) and not torch.equal(y, module(tokens, gen(1)))
+    assert eda.shape == tokens.shape
+    assert eda.dtype == dtype
+    assert y.shape == (6, module.dim, 28, 28)
+    assert y.dtype == torch.float32
+    assert y.is_contiguous()
+    assert torch.equal(y, module(tokens, gen()))
+    assert not torch.equal(y, module(tokens, gen(1)))
 
 
 def test_off_is_identity_and_eval_the_centre() -> None:
@@ -252,7 +260,8 @@ def test_cuda() -> None:
     cuda_tokens = tokens.cuda()
     torch.testing.assert_close(module(cuda_tokens, train=False).cpu(), on_cpu(tokens, train=False))
     y = module(cuda_tokens, gen(0, "cuda"))
-    assert y.is_cuda and torch.equal(y, module(cuda_tokens, gen(0, "cuda")))
+    assert y.is_cuda
+    assert torch.equal(y, module(cuda_tokens, gen(0, "cuda")))
     torch.cuda.set_sync_debug_mode("error")
     try:
         module(cuda_tokens, gen(0, "cuda"))
@@ -270,7 +279,8 @@ def test_a_flip_mirrors_grid_and_codes_of_about_that_share_of_images() -> None:
     mirrored = ((tokens + 25) % 50).flip(-1)
     flipped = (out == mirrored).flatten(1).all(1)
     assert torch.equal(flipped, ~(out == tokens).flatten(1).all(1))
-    assert 70 < int(flipped.sum()) < 130 and out.dtype == tokens.dtype
+    assert 70 < int(flipped.sum()) < 130
+    assert out.dtype == tokens.dtype
 
 
 def test_every_group_has_its_own_mirror_images() -> None:
@@ -289,9 +299,8 @@ def test_without_mirror_images_or_at_probability_0_nothing_flips(
     module = TokenAugment(codebook(), "sum", options, 28, mirror)
     draws = gen(3)
     before = draws.get_state()
-    assert module.flip(grid(), draws) is not None and torch.equal(
-        module.flip(grid(), draws), grid()
-    )
+    assert module.flip(grid(), draws) is not None
+    assert torch.equal(module.flip(grid(), draws), grid())
     assert torch.equal(draws.get_state(), before)
 
 
@@ -323,7 +332,8 @@ def test_residual_codes_of_falling_size_keep_their_proportions_and_unit_variance
     book = codebook(3) * torch.tensor([1.0, 0.3, 0.1])[:, None, None]
     module = TokenAugment(book, "sum", OFF)
     got = module.embed(grid(60, 3))
-    assert abs(float(got.mean())) < 0.05 and abs(float(got.var()) - 1.0) < 0.05
+    assert abs(float(got.mean())) < 0.05
+    assert abs(float(got.var()) - 1.0) < 0.05
     sizes = module.table.view(3, 50, 8).var(1).mean(1).sqrt()
     torch.testing.assert_close(
         sizes / sizes[0], book.var(1).mean(1).sqrt() / book[0].var(0).mean().sqrt()

@@ -27,7 +27,8 @@ def test_the_file_is_of_the_tokenizer_and_measured_on_val(
     call(monkeypatch, *folders, "--out", str(out), "--steps", "30")
     model = load_entropy(out)
     printed = capsys.readouterr().out
-    assert model.tokenizer == bundled().identity and model.codes == 1024
+    assert model.tokenizer == bundled().identity
+    assert model.codes == 1024
     # 80 images of 8 x 8 tokens, and of 12 x 12 with their mirror images.
     assert "fitting to 28,160 tokens" in printed
     assert "network: step 30 of 30" in printed

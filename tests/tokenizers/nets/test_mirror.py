@@ -63,12 +63,14 @@ def test_the_norm_standardises_both_of_a_pair_together() -> None:
     y = PairNorm(4)(x).detach()
     for channel in range(2):
         both = y[:, [channel, channel + 2]]
-        assert abs(float(both.mean())) < 1e-4 and abs(float(both.var()) - 1) < 0.01
+        assert abs(float(both.mean())) < 1e-4
+        assert abs(float(both.var()) - 1) < 0.01
     assert abs(float(y[:, 0].mean())) > 0.1  # not each alone
 
 
 def test_a_layer_remembers_statistics_for_single_images() -> None:
-    layer, x = ToPairs("image", 3, 8, 8, 4), torch.randn(64, 3, 16, 16) * 2 + 1
+    layer = ToPairs("image", 3, 8, 8, 4)
+    x = torch.randn(64, 3, 16, 16) * 2 + 1
     with torch.no_grad():
         for _ in range(100):
             layer(x)

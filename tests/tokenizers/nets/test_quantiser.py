@@ -34,8 +34,10 @@ def asked(
 
 @pytest.mark.parametrize(("kind", "groups"), [("km", 1), ("pq", 4), ("rq", 3)])
 def test_codes_are_the_nearest_ones_that_faiss_finds(kind: str, groups: int) -> None:
-    made, points = fit_quantiser(features(), asked(kind, groups)), features(seed=1)
-    reduced, codes = made.reduce(points), made.codes(points).long()
+    made = fit_quantiser(features(), asked(kind, groups))
+    points = features(seed=1)
+    reduced = made.reduce(points)
+    codes = made.codes(points).long()
     for group, book in enumerate(made.codebook):
         target = reduced.chunk(groups, 1)[group] if kind == "pq" else reduced
         index = faiss.IndexFlatL2(book.shape[1])
@@ -59,16 +61,16 @@ def test_one_seed_gives_one_codebook_and_another_seed_another(
         fit_quantiser(features(), asked(kind, groups, seed=seed)) for seed in (3, 3, 4)
     )
     assert first.codebook.shape == shape
-    assert torch.equal(first.codebook, again.codebook) and not torch.equal(
-        first.codebook, other.codebook
-    )
+    assert torch.equal(first.codebook, again.codebook)
+    assert not torch.equal(first.codebook, other.codebook)
 
 
 def test_fitting_leaves_the_threads_of_faiss_and_the_global_generator_as_they_were() -> None:
     faiss.omp_set_num_threads(2)
     before = torch.get_rng_state()
     fit_quantiser(features(), asked("km"))
-    assert faiss.omp_get_max_threads() == 2 and torch.equal(torch.get_rng_state(), before)
+    assert faiss.omp_get_max_threads() == 2
+    assert torch.equal(torch.get_rng_state(), before)
     with one_thread():
         assert faiss.omp_get_max_threads() == 1
 
@@ -86,7 +88,8 @@ def test_more_codes_a_position_keep_more_of_the_features() -> None:
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 999), split=st.integers(1, 59))
 def test_features_have_the_same_codes_whatever_comes_with_them(seed: int, split: int) -> None:
-    made, points = fit_quantiser(features(), asked("rq", 2)), features(60, seed=seed)
+    made = fit_quantiser(features(), asked("rq", 2))
+    points = features(60, seed=seed)
     apart = torch.cat([made.codes(points[:split]), made.codes(points[split:])])
     assert (apart == made.codes(points)).float().mean() > 0.99  # all but rounding's choice
 
@@ -102,9 +105,8 @@ def test_components_are_those_of_most_variance_and_of_one_where_whitened() -> No
         assert float(reduced.square().mean()) == pytest.approx(1, abs=1e-3)
         assert torch.allclose(covariance.diag(), torch.ones(5), atol=0.01) == whiten
     plain = projection(points, asked("km", dim=0))[1]
-    assert torch.equal(plain, torch.diag(plain.diag())) and bool(
-        (plain.diag() == plain[0, 0]).all()
-    )
+    assert torch.equal(plain, torch.diag(plain.diag()))
+    assert bool((plain.diag() == plain[0, 0]).all())
 
 
 def test_components_are_dealt_to_parts_of_like_variance() -> None:

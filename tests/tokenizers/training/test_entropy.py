@@ -48,7 +48,8 @@ def test_the_same_seed_fits_the_same_model(model: EntropyModel) -> None:
     state = torch.get_rng_state()
     again = fitted()
     other = fitted(seed=1)
-    assert torch.equal(again.last, model.last) and torch.equal(again.left, model.left)
+    assert torch.equal(again.last, model.last)
+    assert torch.equal(again.left, model.left)
     assert not torch.equal(other.last, model.last)
     assert torch.equal(torch.get_rng_state(), state)
 
@@ -56,5 +57,6 @@ def test_the_same_seed_fits_the_same_model(model: EntropyModel) -> None:
 def test_weights_are_within_the_bounds_that_keep_sums_exact(model: EntropyModel) -> None:
     for name in ("embedding", "first", "second", "last"):
         weights = getattr(model, name).long()
-        assert getattr(model, name).dtype == torch.int8 and int(weights.abs().max()) <= 127
+        assert getattr(model, name).dtype == torch.int8
+        assert int(weights.abs().max()) <= 127
     assert int(255 * model.last.long().abs().sum(1).max() + model.last_bias.abs().max()) < 2**24

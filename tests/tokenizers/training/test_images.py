@@ -19,8 +19,10 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_fractals_count_their_classes_after_the_folders_and_tiles_have_none(root: Path) -> None:
     images, labels, held_out = training_images(root, 32, 3, root / "val")
-    assert images.shape == (8 + 3 + 4 * 20, 3, 32, 32) and held_out.shape == (4, 3, 32, 32)
-    assert labels[:8].tolist() == [0] * 4 + [1] * 4 and labels[8:11].tolist() == [2, 3, 4]
+    assert images.shape == (8 + 3 + 4 * 20, 3, 32, 32)
+    assert held_out.shape == (4, 3, 32, 32)
+    assert labels[:8].tolist() == [0] * 4 + [1] * 4
+    assert labels[8:11].tolist() == [2, 3, 4]
     assert (labels[11:] == UNLABELLED).all()
     assert training_images(root, 32, 0, None)[0].shape == (8, 3, 32, 32)
 

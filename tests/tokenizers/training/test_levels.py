@@ -43,7 +43,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 999), scale=st.floats(0.05, 3))
 def test_each_level_takes_the_nearest_code_to_what_is_left(seed: int, scale: float) -> None:
-    made, generator = model(4), torch.Generator().manual_seed(seed)
+    made = model(4)
+    generator = torch.Generator().manual_seed(seed)
     latents = torch.nn.functional.normalize(torch.randn(2, 8, 3, 3, generator=generator), dim=1)
     detailed = latents + scale * torch.randn(2, 8, 3, 3, generator=generator)
     tokens = made.quantise(latents, detailed)
@@ -60,7 +61,8 @@ def test_each_level_takes_the_nearest_code_to_what_is_left(seed: int, scale: flo
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 999))
 def test_a_level_with_a_code_at_zero_never_adds_to_the_error(seed: int) -> None:
-    made, generator = model(4, seed), torch.Generator().manual_seed(seed)
+    made = model(4, seed)
+    generator = torch.Generator().manual_seed(seed)
     made.residuals[:, 0] = made.residuals[:, 16] = 0
     latents = torch.nn.functional.normalize(torch.randn(2, 8, 4, 4, generator=generator), dim=1)
     detailed = latents + 0.3 * torch.randn(2, 8, 4, 4, generator=generator)
@@ -72,16 +74,16 @@ def test_a_level_with_a_code_at_zero_never_adds_to_the_error(seed: int) -> None:
 
 
 def test_the_first_levels_give_the_first_codes_and_nothing_else_is_kept() -> None:
-    whole, batch = residual(3), images(4, 64)
+    whole = residual(3)
+    batch = images(4, 64)
     tokens = whole.encode(batch)
     for levels in (1, 2):
         part = whole.first(levels)
         assert torch.equal(part.encode(batch), tokens[:, :levels])
-        assert (
-            torch.equal(part.codebook, whole.codebook[:levels])
-            and part.codec_bytes < whole.codec_bytes
-        )
-        assert part.identity != whole.identity and part.card["levels"] == f"the first {levels} of 3"
+        assert torch.equal(part.codebook, whole.codebook[:levels])
+        assert part.codec_bytes < whole.codec_bytes
+        assert part.identity != whole.identity
+        assert part.card["levels"] == f"the first {levels} of 3"
     assert whole.first(3) is whole
     assert not [
         name
@@ -93,7 +95,8 @@ def test_the_first_levels_give_the_first_codes_and_nothing_else_is_kept() -> Non
 def test_one_level_is_what_it_was_before_there_were_levels() -> None:
     made = model(1)
     assert made.config == {"codes": 32, "dim": 8, "width": 16, "depth": 1}
-    assert not {"residuals"} & set(made.state_dict()) and not hasattr(made, "detail")
+    assert not {"residuals"} & set(made.state_dict())
+    assert not hasattr(made, "detail")
     latents = made.eval().latents(images(2, 32).float() / 127.5 - 1)
     assert torch.equal(made.quantise(latents, latents)[:, 0], nearest_pair(latents, made.codebook))
     assert all(
@@ -165,7 +168,9 @@ def test_levels_that_are_added_leave_encoder_and_first_codes_as_they_were() -> N
 
 @pytest.mark.usefixtures("clock")
 def test_an_interrupted_training_of_levels_goes_on_as_one_that_was_not(tmp_path: Path) -> None:
-    whole, cut, resumed = trainer(8), trainer(8), trainer(8)
+    whole = trainer(8)
+    cut = trainer(8)
+    resumed = trainer(8)
     for made in (whole, cut):
         for _ in range(3):
             made.train_step()
@@ -182,7 +187,8 @@ def test_an_image_is_given_back_from_as_many_levels_as_were_drawn() -> None:
     made = trainer(1)
     depths = torch.cat([made.draw_depths() for _ in range(40)])
     assert sorted(set(depths.flatten().tolist())) == [1, 2, 3]
-    latents, detailed = torch.randn(3, 8, 2, 2), torch.randn(3, 8, 2, 2)
+    latents = torch.randn(3, 8, 2, 2)
+    detailed = torch.randn(3, 8, 2, 2)
     indices = made.model.quantise(latents, detailed)
     codes, _ = made.sum_codes(latents, detailed, indices, torch.tensor([1, 2, 3]).view(3, 1, 1, 1))
     for image in range(3):
@@ -201,6 +207,5 @@ def test_the_losses_of_levels_compile_whole() -> None:
 
 def test_levels_have_partners_too() -> None:
     tokenizer = untrained(levels=4)
-    assert tokenizer.mirror.shape == (4, 50) and torch.equal(
-        tokenizer.mirror[3], torch.arange(50).roll(25)
-    )
+    assert tokenizer.mirror.shape == (4, 50)
+    assert torch.equal(tokenizer.mirror[3], torch.arange(50).roll(25))

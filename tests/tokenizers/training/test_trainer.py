@@ -50,8 +50,10 @@ def test_the_loss_falls_and_the_picture_clears() -> None:
     reports: list[TrainingProgress] = []
     trainer(151, supervision=0).run(reports.append)
     assert [r.step for r in reports] == [0, 50, 100, 150]
-    assert reports[-1].loss < 0.8 * reports[0].loss and reports[-1].psnr > reports[0].psnr
-    assert 0 < reports[-1].codes_alive <= 32 and 0.9 < reports[-1].fraction < 1
+    assert reports[-1].loss < 0.8 * reports[0].loss
+    assert reports[-1].psnr > reports[0].psnr
+    assert 0 < reports[-1].codes_alive <= 32
+    assert 0.9 < reports[-1].fraction < 1
 
 
 def test_supervision_makes_the_codes_tell_the_training_classes_apart() -> None:
@@ -88,7 +90,8 @@ def test_one_seed_gives_one_tokenizer_and_another_seed_another() -> None:
 
 
 def test_an_interrupted_training_ends_with_the_weights_of_one_that_was_not(tmp_path: Path) -> None:
-    path, stops = tmp_path / "x.training", iter([False] * 7 + [True])
+    path = tmp_path / "x.training"
+    stops = iter([False] * 7 + [True])
 
     class Interrupted(Trainer):
         def train_step(self) -> tuple[torch.Tensor, torch.Tensor]:

@@ -49,7 +49,8 @@ def trainer(steps: int, supervision: float = 0.03, crop: int = 32) -> Trainer:
 def test_the_loss_falls_and_the_picture_clears() -> None:
     reports: list[TrainingProgress] = []
     trainer(151, supervision=0, crop=16).run(reports.append)
-    assert reports[-1].loss < 0.8 * reports[0].loss and reports[-1].psnr > reports[0].psnr + 3
+    assert reports[-1].loss < 0.8 * reports[0].loss
+    assert reports[-1].psnr > reports[0].psnr + 3
     assert 0 < reports[-1].codes_alive <= 33
 
 
@@ -72,7 +73,8 @@ def test_a_code_moves_toward_the_mean_of_its_own_latents(seed: int, codes: int) 
     latents = F.normalize(torch.randn(3, 4, 2, 2, generator=generator), dim=1)
     indices = made.nearest(latents)
     CodebookAverages(made.codebook, made.signs, generator).update(latents, indices, step=1)
-    flat, taken = latents.permute(0, 2, 3, 1).reshape(-1, 4), indices.flatten()
+    flat = latents.permute(0, 2, 3, 1).reshape(-1, 4)
+    taken = indices.flatten()
     for code in range(codes):
         expected = DECAY * before[code] + (1 - DECAY) * flat[taken == code].sum(0)
         torch.testing.assert_close(
@@ -81,7 +83,8 @@ def test_a_code_moves_toward_the_mean_of_its_own_latents(seed: int, codes: int) 
 
 
 def test_an_interrupted_training_ends_with_the_weights_of_one_that_was_not(tmp_path: Path) -> None:
-    path, stops = tmp_path / "x.training", iter([False] * 4 + [True])
+    path = tmp_path / "x.training"
+    stops = iter([False] * 4 + [True])
 
     class Interrupted(Trainer):
         def train_step(self) -> tuple[torch.Tensor, torch.Tensor]:
@@ -97,7 +100,8 @@ def test_an_interrupted_training_ends_with_the_weights_of_one_that_was_not(tmp_p
     resumed = trainer(8)
     resumed.run(checkpoint=path)
     assert (cut.step, resumed.step) == (4, 8)
-    assert isinstance(resumed.model, ViTVQGAN) and isinstance(whole.model, ViTVQGAN)
+    assert isinstance(resumed.model, ViTVQGAN)
+    assert isinstance(whole.model, ViTVQGAN)
     assert of_model(resumed.model).identity == of_model(whole.model).identity
 
 
@@ -114,16 +118,15 @@ def test_the_tokenizer_of_a_trained_model_is_stored_in_half_precision_and_comes_
     made = trainer(5)
     made.run()
     assert isinstance(made.model, ViTVQGAN)
-    tokenizer, batch = of_model(made.model), images(4, 32)
+    tokenizer = of_model(made.model)
+    batch = images(4, 32)
     tokenizer.card = {"note": "small"}
     tokenizer.save(tmp_path / "vit.safetensors")
     opened = open_tokenizer(str(tmp_path / "vit.safetensors"))
-    assert torch.equal(opened.encode(batch), tokenizer.encode(batch)) and opened.card == {
-        "note": "small"
-    }
-    assert (
-        torch.equal(opened.codebook, tokenizer.codebook) and opened.identity == tokenizer.identity
-    )
+    assert torch.equal(opened.encode(batch), tokenizer.encode(batch))
+    assert opened.card == {"note": "small"}
+    assert torch.equal(opened.codebook, tokenizer.codebook)
+    assert opened.identity == tokenizer.identity
     numbers = {name: tensor.numel() for name, tensor in made.model.state_dict().items()}
     whole = sum(
         size for name, size in numbers.items() if "pos_embedding" in name or "quantizer" in name
