@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from helpers.generators import generator
 from helpers.memory_samples import (
     FIELDS,
     budget_for,
@@ -16,10 +17,6 @@ from seit_cl.core.errors import BudgetTooSmall, UserError
 from seit_cl.memory import policy_names
 
 every_policy = pytest.mark.parametrize("policy", policy_names())
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 @pytest.mark.parametrize("spec", ["tokens", "raw", "jpeg"])

@@ -106,7 +106,7 @@ def write(run_dir, facts=FACTS, rows=None):
     return run_dir
 
 
-def test_round_trip(tmp_path):
+def test_a_run_is_read_as_it_was_written(tmp_path):
     names = {"nan": 1, "null": 2, 'a, "b"': 3, "007": 4, "ü": 5}
     rows = run_files.accuracy_rows(0, 0, names, dict.fromkeys(names, 9))
     run = run_files.read_run(write(tmp_path / "r", rows=rows))
@@ -139,7 +139,7 @@ def test_tables_with_the_old_names_of_columns_are_read_as_the_new_ones(tmp_path)
     pd.testing.assert_frame_equal(old.memory, run.memory)
 
 
-def test_summary_columns_and_values(tmp_path):
+def test_the_summary_has_the_documented_columns_and_the_values_of_the_run(tmp_path):
     write(tmp_path / "r")
     df = summary.rebuild_summary(tmp_path)
     assert ",".join(df.columns) == (
@@ -215,7 +215,7 @@ def test_facts_must_be_complete_and_may_be_numpy(tmp_path):
     assert json.loads((tmp_path / "r" / "facts.json").read_text())["exemplars"] == 5
 
 
-def test_not_a_run(tmp_path):
+def test_a_folder_without_a_run_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"no config\.yaml"):
         run_files.read_run(tmp_path)
     with pytest.raises(UserError, match="no such folder"):

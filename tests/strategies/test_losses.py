@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from helpers.generators import generator
 from seit_cl.config import RunConfig
 from seit_cl.core import plugins
 from seit_cl.core.rng import Generators
@@ -25,10 +26,6 @@ CLASSES = 6
 SEEN = 5
 OLD = 3
 NO_LEARNER: Any = None  # for losses that need none
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def strategy_of(name: str, smoothing: float = 0.0, **options: Any) -> Any:

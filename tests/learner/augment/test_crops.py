@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from helpers.generators import generator
 from seit_cl.learner.augment.crops import (
     Mode,
     blocks,
@@ -18,10 +21,6 @@ from seit_cl.learner.augment.crops import (
 )
 
 
-def gen(seed: int = 0, device: str = "cpu") -> torch.Generator:
-    return torch.Generator(device).manual_seed(seed)
-
-
 def full_boxes(batch: int) -> Tensor:
     return torch.tensor([[0.0, 0.0, 1.0, 1.0]]).expand(batch, 4)
 
@@ -29,55 +28,57 @@ def full_boxes(batch: int) -> Tensor:
 @pytest.mark.parametrize("mode", ["bicubic", "bilinear"])
 @pytest.mark.parametrize("channels_last", [False, True])
 @pytest.mark.parametrize("out", [32, 45, (28, 40), 9])
-def test_full_box_equals_interpolate(
+def test_a_box_of_the_whole_image_equals_torch_interpolation(
     mode: Mode, channels_last: bool, out: int | tuple[int, int]
 ) -> None:
-    x = torch.randn(3, 5, 20, 24, generator=gen())
+    x = torch.randn(3, 5, 20, 24, generator=generator())
     if channels_last:
         x = x.contiguous(memory_format=torch.channels_last)
-    got = crop_resize(x, full_boxes(3), out, mode)
+    resized = crop_resize(x, full_boxes(3), out, mode)
     torch.testing.assert_close(
-        got, F.interpolate(x, out, mode=mode, align_corners=False), atol=1e-4, rtol=1e-4
+        resized, F.interpolate(x, out, mode=mode, align_corners=False), atol=1e-4, rtol=1e-4
     )
-    assert got.is_contiguous()
+    assert resized.is_contiguous()
 
 
 @pytest.mark.parametrize("mode", ["bicubic", "bilinear"])
-def test_integer_boxes_equal_interpolate_of_the_slice(mode: Mode) -> None:
-    x = torch.randn(4, 3, 30, 26, generator=gen())
-    whole = [(0, 0, 26, 30), (3, 7, 11, 13), (25, 29, 1, 1), (19, 1, 7, 28)]  # x0, y0, w, h
-    boxes = torch.tensor([[a / 26, b / 30, c / 26, d / 30] for a, b, c, d in whole])
+def test_a_box_of_whole_pixels_equals_torch_interpolation_of_the_slice(mode: Mode) -> None:
+    x = torch.randn(4, 3, 30, 26, generator=generator())
+    corners_and_sizes = [(0, 0, 26, 30), (3, 7, 11, 13), (25, 29, 1, 1), (19, 1, 7, 28)]
+    boxes = torch.tensor(corners_and_sizes) / torch.tensor([26, 30, 26, 30])
     flip = torch.tensor([False, True, False, True])
-    got = crop_resize(x, boxes, (28, 24), mode, flip)
-    for i, (a, b, c, d) in enumerate(whole):
-        want = F.interpolate(
-            x[i : i + 1, :, b : b + d, a : a + c], (28, 24), mode=mode, align_corners=False
-        )[0]
-        torch.testing.assert_close(got[i], want.flip(-1) if flip[i] else want, atol=2e-4, rtol=1e-3)
+    resized = crop_resize(x, boxes, (28, 24), mode, flip)
+    for i, (left, top, width, height) in enumerate(corners_and_sizes):
+        region = x[i : i + 1, :, top : top + height, left : left + width]
+        expected = F.interpolate(region, (28, 24), mode=mode, align_corners=False)[0]
+        if flip[i]:
+            expected = expected.flip(-1)
+        torch.testing.assert_close(resized[i], expected, atol=2e-4, rtol=1e-3)
 
 
-def test_random_boxes_every_integer_placement_of_one_axis() -> None:
-    places = [(a, b) for a in range(32) for b in range(a + 1, 33)]
-    line = torch.randn(32, generator=gen())
-    start = torch.tensor([a / 32 for a, _ in places])
-    size = torch.tensor([(b - a) / 32 for a, b in places])
-    got = resize_matrix(start, size, 32, 28) @ line
+def test_every_whole_number_placement_on_one_axis_equals_torch_interpolation() -> None:
+    places = list(itertools.combinations(range(33), 2))
+    line = torch.randn(32, generator=generator())
+    ends = torch.tensor(places) / 32
+    start = ends[:, 0]
+    size = ends[:, 1] - ends[:, 0]
+    resized = resize_matrix(start, size, 32, 28) @ line
     for i, (a, b) in enumerate(places[::7]):
         crop = line[a:b].expand(1, 1, 4, b - a)
-        want = F.interpolate(crop, (4, 28), mode="bicubic", align_corners=False)[0, 0, 0]
-        torch.testing.assert_close(got[7 * i], want, atol=2e-4, rtol=1e-3)
+        expected = F.interpolate(crop, (4, 28), mode="bicubic", align_corners=False)[0, 0, 0]
+        torch.testing.assert_close(resized[7 * i], expected, atol=2e-4, rtol=1e-3)
 
 
-def test_fractional_box_shifts_a_ramp() -> None:
+def test_a_fractional_box_shifts_a_ramp_by_its_fraction() -> None:
     ramp = torch.arange(32.0).expand(1, 1, 32, 32)
-    got = crop_resize(ramp, torch.tensor([[8.3 / 32, 0.25, 14 / 32, 14 / 32]]), 14)[0, 0, 7]
+    resized = crop_resize(ramp, torch.tensor([[8.3 / 32, 0.25, 14 / 32, 14 / 32]]), 14)[0, 0, 7]
     torch.testing.assert_close(
-        got[2:-2], 8.3 + torch.arange(14.0)[2:-2], atol=0.06, rtol=0
+        resized[2:-2], 8.3 + torch.arange(14.0)[2:-2], atol=0.06, rtol=0
     )  # cubic a = -0.75 is near linear
 
 
-def test_rows_sum_to_one_and_stay_inside_the_box() -> None:
-    boxes = random_resized_boxes(500, gen())
+def test_resize_weights_sum_to_one_and_stay_inside_the_box() -> None:
+    boxes = random_resized_boxes(500, generator())
     matrix = resize_matrix(boxes[:, 0], boxes[:, 2], 32, 28)
     torch.testing.assert_close(matrix.sum(2), torch.ones(500, 28), atol=1e-4, rtol=0)
     position = torch.arange(32)
@@ -87,25 +88,25 @@ def test_rows_sum_to_one_and_stay_inside_the_box() -> None:
     assert not matrix.abs().amax(1)[outside].any()
 
 
-def test_keeps_dtype_and_gradient() -> None:
+def test_a_crop_has_the_dtype_of_its_input_and_passes_gradients() -> None:
     x = torch.randn(2, 4, 8, 8, dtype=torch.bfloat16, requires_grad=True)
-    y = crop_resize(x, random_resized_boxes(2, gen()), 6)
+    y = crop_resize(x, random_resized_boxes(2, generator()), 6)
     assert y.shape == (2, 4, 6, 6)
     assert y.dtype == torch.bfloat16
     y.sum().backward()
     assert x.grad is not None
 
 
-def test_autocast_does_not_lower_precision() -> None:
+def test_autocast_does_not_lower_the_precision_of_a_crop() -> None:
     x = torch.randn(2, 4, 8, 8)
-    boxes = random_resized_boxes(2, gen())
+    boxes = random_resized_boxes(2, generator())
     with torch.autocast("cpu", dtype=torch.bfloat16):
         inside = crop_resize(x, boxes, 6)
     assert torch.equal(inside, crop_resize(x, boxes, 6))
 
 
-def test_box_distribution() -> None:
-    boxes = random_resized_boxes(40_000, gen())
+def test_boxes_have_uniform_areas_ratios_around_one_and_centred_positions() -> None:
+    boxes = random_resized_boxes(40_000, generator())
     x0, y0, w, h = boxes.unbind(1)
     assert boxes.shape == (40_000, 4)
     assert boxes.dtype == torch.float32
@@ -127,27 +128,29 @@ def test_box_distribution() -> None:
     assert abs(float((x0 / (1 - w).clamp_min(1e-6)).mean()) - 0.5) < 0.02
 
 
-def test_box_fallback_and_fixed_scale() -> None:
-    assert torch.equal(random_resized_boxes(5, gen(), (1.0, 1.0), (1.0, 1.0)), full_boxes(5))
+def test_a_box_that_never_fits_becomes_the_widest_centred_one() -> None:
+    assert torch.equal(random_resized_boxes(5, generator(), (1.0, 1.0), (1.0, 1.0)), full_boxes(5))
     wide = random_resized_boxes(
-        5, gen(), (1.0, 1.0), (2.0, 2.0)
+        5, generator(), (1.0, 1.0), (2.0, 2.0)
     )  # never fits: the widest centred box
     torch.testing.assert_close(wide, torch.tensor([[0.0, 0.25, 1.0, 0.5]]).expand(5, 4))
-    assert random_resized_boxes(0, gen()).shape == (0, 4)
+    assert random_resized_boxes(0, generator()).shape == (0, 4)
 
 
-def test_boxes_are_reproducible() -> None:
-    assert torch.equal(random_resized_boxes(9, gen(3)), random_resized_boxes(9, gen(3)))
-    assert not torch.equal(random_resized_boxes(9, gen(3)), random_resized_boxes(9, gen(4)))
+def test_the_same_seed_draws_the_same_boxes_and_another_seed_others() -> None:
+    assert torch.equal(random_resized_boxes(9, generator(3)), random_resized_boxes(9, generator(3)))
+    assert not torch.equal(
+        random_resized_boxes(9, generator(3)), random_resized_boxes(9, generator(4))
+    )
 
 
-def test_center_crop() -> None:
+def test_a_centre_crop_takes_the_middle() -> None:
     x = torch.arange(36).view(1, 6, 6)
     assert torch.equal(center_crop(x, 6), x)
     assert center_crop(x, 2).flatten().tolist() == [14, 15, 20, 21]
 
 
-def test_errors() -> None:
+def test_invalid_arguments_are_refused() -> None:
     x = torch.zeros(2, 1, 4, 4)
     for scale, ratio in [
         ((0.0, 1.0), (1.0, 1.0)),
@@ -155,9 +158,9 @@ def test_errors() -> None:
         ((0.1, 1.0), (2.0, 1.0)),
     ]:
         with pytest.raises(ValueError):
-            random_resized_boxes(2, gen(), scale, ratio)
+            random_resized_boxes(2, generator(), scale, ratio)
     with pytest.raises(ValueError):
-        random_resized_boxes(-1, gen())
+        random_resized_boxes(-1, generator())
     with pytest.raises(ValueError):
         crop_resize(x, full_boxes(3), 4)
     with pytest.raises(ValueError):
@@ -169,42 +172,45 @@ def test_errors() -> None:
     with pytest.raises(ValueError):
         center_crop(x, 5)
     with pytest.raises(ValueError):
-        check_generator(gen(), torch.device("meta"))
+        check_generator(generator(), torch.device("meta"))
 
 
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("mode", ["bicubic", "bilinear"])
-def test_cuda_equals_cpu(mode: Mode) -> None:
-    x = torch.randn(16, 32, 32, 32, generator=gen())
-    boxes = random_resized_boxes(16, gen())
+def test_a_crop_on_the_gpu_equals_one_on_the_cpu(mode: Mode) -> None:
+    x = torch.randn(16, 32, 32, 32, generator=generator())
+    boxes = random_resized_boxes(16, generator())
     flip = torch.arange(16) % 2 == 0
-    got = crop_resize(x.cuda(), boxes.cuda(), 28, mode, flip.cuda())
+    resized = crop_resize(x.cuda(), boxes.cuda(), 28, mode, flip.cuda())
     torch.testing.assert_close(
-        got.cpu(), crop_resize(x, boxes, 28, mode, flip), atol=2e-4, rtol=1e-3
+        resized.cpu(), crop_resize(x, boxes, 28, mode, flip), atol=2e-4, rtol=1e-3
     )
-    on_device = random_resized_boxes(16, gen(1, "cuda"))
+    on_device = random_resized_boxes(16, generator(1, "cuda"))
     assert on_device.is_cuda
-    assert torch.equal(on_device, random_resized_boxes(16, gen(1, "cuda")))
+    assert torch.equal(on_device, random_resized_boxes(16, generator(1, "cuda")))
 
 
 @pytest.mark.parametrize("channels_last", [False, True])
-def test_blocks_give_what_one_sample_gives(channels_last: bool) -> None:
-    x = torch.randn(23, 32, 32, 32, generator=gen())
-    boxes = random_resized_boxes(23, gen())
+def test_samples_cropped_in_blocks_equal_samples_cropped_alone(channels_last: bool) -> None:
+    x = torch.randn(23, 32, 32, 32, generator=generator())
+    boxes = random_resized_boxes(23, generator())
     if channels_last:
         x = x.contiguous(memory_format=torch.channels_last)
-    got = crop_resize(x, boxes, 28)
+    resized = crop_resize(x, boxes, 28)
     for i in (0, 7, 8, 22):
         torch.testing.assert_close(
-            got[i : i + 1], crop_resize(x[i : i + 1], boxes[i : i + 1], 28), atol=1e-5, rtol=1e-5
+            resized[i : i + 1],
+            crop_resize(x[i : i + 1], boxes[i : i + 1], 28),
+            atol=1e-5,
+            rtol=1e-5,
         )
     assert [(p.start, p.stop) for p in blocks(9, 2**30, x.device)] == [(0, 4), (4, 8), (8, 9)]
     assert blocks(9, 1, torch.device("cuda")) == [slice(0, 9)]
     assert blocks(0, 1, x.device) == []
 
 
-def test_uint8_gives_float() -> None:
+def test_a_crop_of_bytes_equals_a_crop_of_floats() -> None:
     x = torch.randint(0, 256, (5, 3, 16, 16), dtype=torch.uint8)
-    boxes = random_resized_boxes(5, gen())
+    boxes = random_resized_boxes(5, generator())
     assert torch.equal(crop_resize(x, boxes, 8), crop_resize(x.float(), boxes, 8))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from helpers.generators import generator
 from seit_cl.core.errors import UserError
 from seit_cl.learner.augment.crops import crop_resize, random_resized_boxes
 from seit_cl.learner.augment.pixels import (
@@ -15,51 +16,48 @@ from seit_cl.learner.augment.pixels import (
 )
 
 
-def gen(seed: int = 0, device: str = "cpu") -> torch.Generator:
-    return torch.Generator(device).manual_seed(seed)
-
-
 def images(batch: int = 8, side: int = 32) -> torch.Tensor:
-    return torch.randint(0, 256, (batch, 3, side, side), generator=gen(9), dtype=torch.uint8)
+    return torch.randint(0, 256, (batch, 3, side, side), generator=generator(9), dtype=torch.uint8)
 
 
 def reference(pixels: torch.Tensor) -> torch.Tensor:
-    return (pixels / 255 - torch.tensor(IMAGENET_MEAN)[:, None, None]) / torch.tensor(IMAGENET_STD)[
-        :, None, None
-    ]
+    mean = torch.tensor(IMAGENET_MEAN)[:, None, None]
+    std = torch.tensor(IMAGENET_STD)[:, None, None]
+    return (pixels / 255 - mean) / std
 
 
-def test_eval_is_the_normalised_centre() -> None:
+def test_evaluation_gives_the_normalised_centre() -> None:
     x = images()
     torch.testing.assert_close(PixelAugment(32)(x, train=False), reference(x))
     torch.testing.assert_close(PixelAugment(24)(x, train=False), reference(x[..., 4:28, 4:28]))
 
 
-def test_everything_off_is_eval() -> None:
+def test_training_with_every_augmentation_off_equals_evaluation() -> None:
     module = PixelAugment(28, PixelAugmentOptions(pixel_rrc=1.0, flip_p=0.0))
-    assert torch.equal(module(images(), gen()), module(images(), train=False))
+    assert torch.equal(module(images(), generator()), module(images(), train=False))
 
 
-def test_train_shape_range_and_seed() -> None:
+def test_training_gives_normalised_pixels_in_range_that_the_seed_decides() -> None:
     module = PixelAugment(28)
     x = images()
-    y = module(x, gen(1))
+    y = module(x, generator(1))
     assert y.shape == (8, 3, 28, 28)
     assert y.dtype == torch.float32
     assert y.is_contiguous()
-    assert torch.equal(y, module(x, gen(1)))
-    assert not torch.equal(y, module(x, gen(2)))
+    assert torch.equal(y, module(x, generator(1)))
+    assert not torch.equal(y, module(x, generator(2)))
     low = reference(torch.zeros(1, 3, 1, 1))
     high = reference(torch.full((1, 3, 1, 1), 255.0))
     assert bool((y >= low - 1e-5).all())
     assert bool((y <= high + 1e-5).all())
 
 
-def test_train_is_crop_resize_without_flip() -> None:
+def test_training_without_flips_is_a_random_resized_crop() -> None:
     x = images()
-    y = PixelAugment(28, PixelAugmentOptions(flip_p=0.0))(x, gen(1))
-    want = crop_resize(x.float(), random_resized_boxes(8, gen(1), (0.3, 1.0)), 28).clamp(0, 255)
-    torch.testing.assert_close(y, reference(want))
+    y = PixelAugment(28, PixelAugmentOptions(flip_p=0.0))(x, generator(1))
+    boxes = random_resized_boxes(8, generator(1), (0.3, 1.0))
+    expected = crop_resize(x.float(), boxes, 28).clamp(0, 255)
+    torch.testing.assert_close(y, reference(expected))
 
 
 def test_a_crop_of_the_whole_image_can_be_flipped() -> None:
@@ -69,9 +67,9 @@ def test_a_crop_of_the_whole_image_can_be_flipped() -> None:
     torch.testing.assert_close(y, x.flip(-1).float())
 
 
-def test_flip_rate() -> None:
+def test_half_of_the_images_are_flipped() -> None:
     x = images(1).expand(2000, 3, 32, 32)
-    y = PixelAugment(32, PixelAugmentOptions(pixel_rrc=1.0))(x, gen())
+    y = PixelAugment(32, PixelAugmentOptions(pixel_rrc=1.0))(x, generator())
     plain = PixelAugment(32)(x[:1], train=False)
     flipped = (y == plain.flip(-1)).flatten(1).all(1)
     same = (y == plain).flatten(1).all(1)
@@ -79,28 +77,23 @@ def test_flip_rate() -> None:
     assert abs(float(flipped.float().mean()) - 0.5) < 0.04
 
 
-def test_always_flip() -> None:
+def test_a_flip_probability_of_one_flips_every_crop() -> None:
     x = images()
-    flipped = PixelAugment(28, PixelAugmentOptions(flip_p=1.0))
-    boxes_seed = gen(1)
-    y = flipped(x, boxes_seed)
-    draws = gen(1)
-    torch.rand(8, generator=draws)
-    want = (
-        crop_resize(x.float(), random_resized_boxes(8, draws, (0.3, 1.0)), 28)
-        .clamp(0, 255)
-        .flip(-1)
-    )
-    torch.testing.assert_close(y, reference(want), atol=1e-4, rtol=1e-4)
+    y = PixelAugment(28, PixelAugmentOptions(flip_p=1.0))(x, generator(1))
+    draws = generator(1)
+    torch.rand(8, generator=draws)  # the flips
+    boxes = random_resized_boxes(8, draws, (0.3, 1.0))
+    expected = crop_resize(x.float(), boxes, 28).clamp(0, 255).flip(-1)
+    torch.testing.assert_close(y, reference(expected), atol=1e-4, rtol=1e-4)
 
 
-def test_errors() -> None:
+def test_invalid_arguments_are_refused() -> None:
     with pytest.raises(ValueError):
         PixelAugment(0)
     with pytest.raises(ValueError):
         PixelAugment(28)(images())
     with pytest.raises(ValueError):
-        PixelAugment(28)(images().float(), gen())
+        PixelAugment(28)(images().float(), generator())
     with pytest.raises(ValueError):
         PixelAugment(40)(images(), train=False)
     for bad in ({"flip_p": 1.5}, {"pixel_rrc": 0.0}):
@@ -110,12 +103,12 @@ def test_errors() -> None:
 
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_cuda() -> None:
+def test_augmentation_on_the_gpu_stays_there_and_the_seed_decides() -> None:
     module = PixelAugment(28).cuda()
     x = images().cuda()
     torch.testing.assert_close(
         module(x, train=False).cpu(), PixelAugment(28)(images(), train=False)
     )
-    y = module(x, gen(0, "cuda"))
+    y = module(x, generator(0, "cuda"))
     assert y.is_cuda
-    assert torch.equal(y, module(x, gen(0, "cuda")))
+    assert torch.equal(y, module(x, generator(0, "cuda")))
