@@ -116,7 +116,8 @@ def train(
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = variant.model(**variant.options)
-    model = model.to(options.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = model.to(options.device)
+    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     minutes = options.minutes * variant.minutes
     settings = TrainingSettings(minutes, precision=options.precision)
     trainer = variant.trainer(model, images, labels, replace(settings, **variant.settings))

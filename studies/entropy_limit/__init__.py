@@ -1,1 +1,1 @@
-"""How few bits a token could take if the speed of the entropy coder did not matter."""
+"""The smallest number of bits per token that entropy coding could reach at any speed."""

@@ -1,4 +1,4 @@
-"""What tokenizers train on: the folder with its labels, fractals with theirs, tiles of larger images without."""
+"""Training images of tokenizers: a labelled folder, fractals, unlabelled tiles."""
 
 from pathlib import Path
 
