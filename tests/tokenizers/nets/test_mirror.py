@@ -1,4 +1,4 @@
-"""Layers that commute with mirroring: a mirrored input gives the mirrored output."""
+"""Layers that commute with mirroring: what they make of a mirror image is the mirror image of what they make."""
 
 from collections.abc import Callable
 
@@ -34,11 +34,12 @@ LAYERS: dict[str, tuple[Callable[[], nn.Module], str, int, str]] = {
 
 
 def shaken(module: nn.Module) -> nn.Module:
-    """The module with noise added to every weight, so that no layer is initialised as identity."""
+    """The module with every weight moved, norms included, so that no layer is the identity by its start."""
     with torch.no_grad():
         for parameter in module.parameters():
-            generator = torch.Generator().manual_seed(1)
-            parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
+            parameter.add_(
+                0.3 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1))
+            )
     return module
 
 
@@ -49,9 +50,12 @@ def test_a_layer_commutes_with_mirroring(name: str, training: bool) -> None:
     layer = shaken(make()).train(training)
     x = torch.randn(5, channels, 16, 16, generator=torch.Generator().manual_seed(2))
     with torch.no_grad():
-        output = mirrored(layer(x), target)
-        torch.testing.assert_close(layer(mirrored(x, source)), output, atol=1e-4, rtol=1e-4)
-        assert (layer(x) - output).abs().max() > 0.01  # x itself is not symmetric
+        torch.testing.assert_close(
+            layer(mirrored(x, source)), mirrored(layer(x), target), atol=1e-4, rtol=1e-4
+        )
+        assert (
+            layer(x) - mirrored(layer(x), target)
+        ).abs().max() > 0.01  # x itself is no mirror image
 
 
 def test_the_norm_standardises_both_of_a_pair_together() -> None:

@@ -1,4 +1,4 @@
-"""Training images of tokenizers: a labelled folder, fractals, unlabelled tiles."""
+"""What tokenizers train on: the folder with its labels, fractals with theirs, tiles of larger images without."""
 
 from pathlib import Path
 

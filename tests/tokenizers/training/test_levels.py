@@ -1,6 +1,8 @@
-"""Residual levels: each codes what the levels before it left, and codes come in mirrored pairs."""
+"""Residual levels: each codes what the ones before left, the first stay what they are, and pairs keep mirroring."""
 
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -8,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.tokenizer_samples import images, residual, untrained
-from helpers.training_clock import make_minutes_count_steps
 from seit_cl.tokenizers.nets.vqae import VQAutoencoder, first_levels, nearest_pair
+from seit_cl.tokenizers.training import trainer as training
 from seit_cl.tokenizers.training.codebook import CodebookAverages
 from seit_cl.tokenizers.training.trainer import Trainer, TrainingSettings
 
@@ -34,8 +36,8 @@ def trainer(steps: int, start: str = "", levels: int = 3) -> Trainer:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the minutes of a training count its steps."""
-    make_minutes_count_steps(monkeypatch)
+    ticks = count(0, 60)
+    monkeypatch.setattr(training, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
 
 
 @settings(max_examples=25, deadline=None)

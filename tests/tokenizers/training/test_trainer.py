@@ -1,15 +1,18 @@
-"""Training of the autoencoder: it learns, is reproducible, and resumes."""
+"""Training the autoencoder: it learns, its codes stay on the sphere, its seed decides, and it goes on where it stopped."""
 
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from helpers.tokenizer_samples import images
-from helpers.training_clock import make_minutes_count_steps
 from seit_cl.core.errors import UserError
 from seit_cl.tokenizers.bundled import BundledTokenizer
 from seit_cl.tokenizers.nets.vqae import VQAutoencoder
+from seit_cl.tokenizers.training import trainer as training
 from seit_cl.tokenizers.training.class_head import UNLABELLED
 from seit_cl.tokenizers.training.trainer import Trainer, TrainingProgress, TrainingSettings
 
@@ -17,9 +20,11 @@ LABELS = torch.arange(16) % 3
 
 
 @pytest.fixture(autouse=True)
-def clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the minutes of a training count its steps."""
-    make_minutes_count_steps(monkeypatch)
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """Training is by wall clock; a clock that moves a minute at every look makes `minutes` a number of steps."""
+    ticks = count(0, 60)
+    monkeypatch.setattr(training, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
+    return ticks
 
 
 def trainer(steps: int, seed: int = 0, supervision: float = 0.03) -> Trainer:

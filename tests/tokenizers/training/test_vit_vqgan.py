@@ -1,6 +1,9 @@
-"""Training of a ViT-VQGAN: it learns, resumes, and its file gives the tokenizer back."""
+"""The trainer on a ViT-VQGAN: it learns, its codes are averages without partners, it resumes, and its file gives it back."""
 
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,11 +12,11 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from helpers.tokenizer_samples import images
-from helpers.training_clock import make_minutes_count_steps
 from seit_cl.core.errors import UserError
 from seit_cl.tokenizers import open_tokenizer
 from seit_cl.tokenizers.nets.vit_vqgan import ViTVQGAN, sincos_positions
 from seit_cl.tokenizers.nets.vqae import VQAutoencoder
+from seit_cl.tokenizers.training import trainer as training
 from seit_cl.tokenizers.training.codebook import DECAY, CodebookAverages
 from seit_cl.tokenizers.training.trainer import Trainer, TrainingProgress, TrainingSettings
 from seit_cl.tokenizers.vit_vqgan import of_model
@@ -23,9 +26,11 @@ BLOCKS = (64, 1, 1, 96)
 
 
 @pytest.fixture(autouse=True)
-def clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the minutes of a training count its steps."""
-    make_minutes_count_steps(monkeypatch)
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """Training is by wall clock; a clock that moves a minute at every look makes `minutes` a number of steps."""
+    ticks = count(0, 60)
+    monkeypatch.setattr(training, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
+    return ticks
 
 
 def model() -> ViTVQGAN:
