@@ -1,9 +1,9 @@
 """Compare tokens with JPEGs at equal bytes: run what the comparison needs, then write its tables.
 
-Takes every option of `python -m seit_cl.run` beside its own, except strategy, format, learner and
-seed, which the stages choose. Each stage is a grid of that command in the same --out. Finished runs
-are skipped and interrupted ones resume, so the same command resumes the comparison. Stages may run
-on different machines and be copied together.
+Takes every option of `python -m seit_cl.run` in addition to its own, except strategy, format,
+learner and seed, which the stages choose. Each stage is a grid of runs in the same --out. Finished
+runs are skipped and interrupted ones resume, so the same command resumes the comparison. Stages may
+run on different machines; copy their folders into one --out.
 """
 
 from __future__ import annotations

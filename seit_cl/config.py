@@ -45,8 +45,8 @@ class RunConfig(
 ):
     """Options of one run: those below, and those of training and augmentation that it inherits.
 
-    The inherited dataclasses stand beside the code that uses them and are passed to it as they are,
-    so that every option has one name, one help line and one range check.
+    Each inherited dataclass is defined next to the code that uses it, which receives an instance of
+    it, so that every option has one name, one help line and one range check.
     """
 
     data_root: Path | None = option(
@@ -78,26 +78,26 @@ class RunConfig(
     replay_batch: int = option(32, "exemplars per step", NOT_NEGATIVE)
     label_smoothing: float = option(0.1, "label smoothing of the cross-entropy", _SMOOTHING)
     eval_every: int = option(
-        1, "test after every so many experiences, and after the last", AT_LEAST_1
+        1, "number of experiences between tests; the last one is always tested", AT_LEAST_1
     )
     seed: int = option(0, "seed of the run's generators", _SEED)
     device: Literal["auto", "cpu", "cuda"] = option("auto", "where the learner runs")
     compile: bool = option(
-        False, "compile the model, on a GPU into CUDA graphs: steps are faster, the start is slow"
+        False, "compile the model (CUDA graphs on a GPU): a slower start, then faster steps"
     )
     tokenizer: str | None = option(
         None,
-        "a file of tokenize train, or kind:SOURCE,option=value (tokenize list shows kinds); "
+        "a file from tokenize train, or kind:SOURCE,option=value (tokenize list shows kinds); "
         "none: the bundled one",
     )
     skip_bad_images: bool = option(False, "leave unreadable images out and count them")
     val_fraction: float = option(
         DEFAULT_HOLDOUT.fraction,
-        "part of every class held out for tests where the data has no val/",
+        "fraction of every class held out for tests if the data has no val/",
         _FRACTION,
     )
     split_seed: int = option(
-        DEFAULT_HOLDOUT.seed, "seed of the held-out part, which --seed leaves alone", NOT_NEGATIVE
+        DEFAULT_HOLDOUT.seed, "seed of the held-out part, independent of --seed", NOT_NEGATIVE
     )
 
     def __post_init__(self) -> None:
@@ -110,7 +110,7 @@ class RunConfig(
         object.__setattr__(self, "policy", canonical_policy(self.policy))
         settings = build_recipe(self.scenario).resolve(self.stream_settings)
         for name in ("experiences", "first_classes"):
-            object.__setattr__(self, name, getattr(settings, name))  # frozen for everybody else
+            object.__setattr__(self, name, getattr(settings, name))  # the dataclass is frozen
 
     def plain(self) -> dict[str, Any]:
         """Convert to values that YAML can store, with absolute paths and canonical specs."""

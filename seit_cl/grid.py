@@ -1,4 +1,4 @@
-"""The grid of runs that a command line means: its options, its runs, and the folder of each run."""
+"""The grid of runs that a command line describes: options, runs, and the folder of each run."""
 
 from __future__ import annotations
 
@@ -35,20 +35,18 @@ DESCRIPTION = (
 
 @dataclass(frozen=True)
 class _CommandOptions:
-    """Options of the command that are no options of a run."""
+    """Options of the command that do not belong to a single run."""
 
     out: Annotated[Path | None, hint("folder of the results; none: runs/<time>-<dataset>")] = None
     config: Annotated[
         Path | None, hint("YAML file of options, which the command line overrides")
     ] = None
-    tracker: Annotated[Kind, hint("show the run's course in TensorBoard or Weights & Biases")] = (
-        "none"
-    )
+    tracker: Annotated[Kind, hint("log the run to TensorBoard or Weights & Biases")] = "none"
     preset: Annotated[
         bool,
         hint(
-            "take what the scenario recommends (python -m seit_cl.scenarios) for every option that "
-            "is not given"
+            "use the value that the scenario recommends (python -m seit_cl.scenarios) for every "
+            "option that is not given"
         ),
     ] = False
     debug: Annotated[bool, hint("show tracebacks of user errors")] = False
@@ -103,10 +101,10 @@ def _annotated(value_type: Any, note: Any) -> Any:
 
 
 def _refuse_unknown_options(arguments: Sequence[str], flags: Sequence[str]) -> None:
-    """Name an unknown option with the nearest ones; tyro would list all of them.
+    """Report an unknown option with the nearest names; tyro would list all options.
 
     Raises:
-        UserError: a word that starts like an option and is none.
+        UserError: an argument that starts with "--" and is not an option.
     """
     for word in arguments:
         option = word.partition("=")[0].replace("_", "-")
@@ -170,7 +168,7 @@ def yaml_arguments(path: Path) -> list[str]:
 
 
 def preset_options(scenario: str) -> dict[str, Any]:
-    """The options that a scenario recommends, as the command line would hold them.
+    """Return the options that a scenario recommends, as the command line would give them.
 
     Args:
         scenario: its spec.
@@ -195,8 +193,8 @@ def preset_options(scenario: str) -> dict[str, Any]:
 def expand(options: Any) -> list[RunConfig]:
     """Expand options into the runs of their grid, each once.
 
-    A dimension that cannot change a run is left at one value: a run without memory has no format
-    and no budget.
+    A dimension that cannot change a run has one value: a run without memory has no format and no
+    budget.
 
     Args:
         options: as `parse` returns them.
@@ -235,7 +233,7 @@ def _combinations(options: Any) -> Iterator[RunConfig]:
 
 
 def _canonical(config: RunConfig) -> RunConfig:
-    """The configuration with canonical specs: equal for runs whose specs only differ in writing."""
+    """The configuration with canonical specs: equal for runs whose specs are equivalent."""
     canonical = replace(config, strategy=canonical_strategy(config))
     if not config.format:
         return canonical
@@ -254,7 +252,7 @@ def run_id(config: RunConfig) -> str:
 def run_folder(out: Path, config: RunConfig) -> Path:
     """The folder of a run in the folder of the results.
 
-    An existing folder is taken, even if its name has an earlier spelling of the format.
+    An existing folder is used, even if its name has an earlier spelling of the format.
     """
     folders = [out / run_id(replace(config, format=spec)) for spec in spellings(config.format)]
     for folder in folders:

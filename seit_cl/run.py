@@ -44,10 +44,10 @@ def run_grid(
         configs: the grid's runs.
         out: folder of the results, with a folder for each run.
         console: gets messages and, if it is a terminal, progress bars.
-        tracker: sends the course of each run to TensorBoard or Weights & Biases.
+        tracker: logs each run to TensorBoard or Weights & Biases.
 
     Returns:
-        One line for each run that failed by a user's error; the others went on.
+        One line for each run that failed with a UserError; the other runs continue.
 
     Raises:
         UserError: options that do not fit the data, or results of other options or data in `out`.
@@ -74,7 +74,7 @@ def run_grid(
 
 
 def _build_experiments(configs: list[RunConfig], data: RunData, out: Path) -> list[Experiment]:
-    """Build and so check all runs; those that the data make equal are built once.
+    """Build all runs, which checks their options; runs that are equal on this data are built once.
 
     Raises:
         UserError: options that do not fit the data.
@@ -98,7 +98,7 @@ def run_one(
         bars: where its bar is drawn.
         number: of the run in its grid, from 1.
         grid_task: the bar of the whole grid, which counts runs.
-        tracker_kind: where the run's course is sent.
+        tracker_kind: where the run is logged.
     """
     title = f"run {number}"
     console = bars.console

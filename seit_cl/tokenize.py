@@ -49,7 +49,9 @@ def main() -> None:
     functions = {options: function for options, function in COMMANDS.values()}
     options = parse_line(
         lambda: tyro.extras.subcommand_cli_from_dict(
-            option_types, prog="python -m seit_cl.tokenize"
+            option_types,
+            prog="python -m seit_cl.tokenize",
+            description="Train, inspect, prune and apply tokenizers.",
         )
     )
     functions[type(options)](options)

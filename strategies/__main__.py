@@ -36,7 +36,7 @@ def row(name: str) -> tuple[str, str, str, str, str]:
     state = ", ".join(kind.state_attributes).replace("_", " ")
     argument = argument_label(kind.Options)
     if argument:
-        of_argument = f"the {argument}'s"
+        of_argument = f"as the {argument}"
         return f"{name}:<{argument}>", kind.paper, of_argument, state, of_argument
     return name, kind.paper, exemplars(kind), state, settings(kind)
 

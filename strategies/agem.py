@@ -25,9 +25,9 @@ class AveragedGEM(Strategy):
         return self.cross_entropy(fresh).mean()
 
     def after_backward(self, fresh: Batch, replay: Batch | None, learner: LearnerView) -> None:
-        """Project the fresh samples' gradient g by the exemplars' r: equation 11.
+        """Project the fresh samples' gradient g with the exemplars' gradient r (equation 11).
 
-        g - (g . r / r . r) r where g . r < 0.
+        The result is g - (g . r / r . r) r where g . r < 0.
         """
         if replay is None:
             return

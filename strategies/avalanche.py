@@ -129,10 +129,10 @@ def check_plugin(spec: str, name: str) -> None:
             names.append(candidate)
     if name not in names:
         usable = sorted(set(names) - set(REFUSED))
-        raise UserError(f"--strategy {spec}: no plugin of Avalanche's; {nearest(name, usable)}")
+        raise UserError(f"--strategy {spec}: Avalanche has no such plugin; {nearest(name, usable)}")
     if name in REFUSED:
         raise UserError(
-            f"--strategy {spec}: {name} stores samples or a loader of them beside the memory; "
+            f"--strategy {spec}: {name} stores samples or a loader of them outside the memory; "
             f"use {REFUSED[name]}"
         )
 

@@ -12,7 +12,7 @@ class Cumulative(Strategy):
     may_repeat_samples = True
 
     def training_stream(self, scenario: Scenario) -> Scenario:
-        """The stream accumulated."""
+        """The scenario with every experience extended by all earlier ones."""
         return scenario.accumulated()
 
 

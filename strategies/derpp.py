@@ -35,7 +35,7 @@ class DarkExperienceReplay(Strategy):
     disable_cutmix = True
 
     def exemplar_fields(self, classes: int) -> Mapping[str, TensorSpec]:
-        """Two bytes a class and exemplar."""
+        """Logits in float16: two bytes per class."""
         return {"logits": TensorSpec("float16", (classes,))}
 
     def extras(self, raw: Tensor, learner: LearnerView) -> dict[str, Tensor]:

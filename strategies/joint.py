@@ -12,7 +12,7 @@ class Joint(Strategy):
     may_repeat_samples = True
 
     def training_stream(self, scenario: Scenario) -> Scenario:
-        """The stream as one experience."""
+        """The scenario as one experience."""
         return scenario.joined()
 
 

@@ -43,9 +43,9 @@ class MaximallyInterfered(Strategy):
         generator: torch.Generator,
         learner: LearnerView,
     ) -> Exemplars:
-        """The `count` candidates of largest L(virtual step) - L(now).
+        """Return the `count` candidates whose loss the virtual step raises most.
 
-        Drawn uniformly where there are no more candidates than that.
+        With at most `count` candidates, exemplars are drawn uniformly.
         """
         candidates = min(max(self.options.candidates, count), len(memory))
         if candidates <= count:
@@ -57,10 +57,10 @@ class MaximallyInterfered(Strategy):
         virtual = self.virtual_step(fresh, learner)
         with torch.no_grad():
             after = learner.logits(inputs, virtual, precision)
-            now = learner.logits(inputs, learner.model.forward, precision)
+            before = learner.logits(inputs, learner.model.forward, precision)
             loss_after = F.cross_entropy(after, labels, reduction="none")
-            loss_now = F.cross_entropy(now, labels, reduction="none")
-        chosen = (loss_after - loss_now).topk(count).indices
+            loss_before = F.cross_entropy(before, labels, reduction="none")
+        chosen = (loss_after - loss_before).topk(count).indices
         return drawn[chosen.to(drawn.inputs.device)]
 
     def virtual_step(self, fresh: Batch, learner: LearnerView) -> Any:

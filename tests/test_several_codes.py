@@ -79,7 +79,7 @@ def test_the_entropy_coders_refuse_them_in_one_line(
     config = RunConfig(
         data_root=fractals, tokenizer=str(file), format="tokens:coder=table", experiences=2
     )
-    with pytest.raises(UserError, match="codes one token a position, not 2; use coder=fixed"):
+    with pytest.raises(UserError, match="takes one code per position, not 2; use coder=fixed"):
         Experiment(config, RunData(config), tmp_path / "run")
 
 

@@ -22,13 +22,13 @@ LEARNERS = ("tokens", "pixels")
 
 @dataclass(frozen=True)
 class ComparisonOptions:
-    """Options of a comparison beside those of its runs."""
+    """Options of a comparison other than those of its runs."""
 
     kind: Annotated[str, hint("JPEG format whose quality is swept")] = "jpeg_scan"
     quality: Annotated[tuple[int, ...], hint("qualities of the sweep")] = (5, 10, 25, 50, 75, 90)
-    baseline: Annotated[str, hint("format that people use without a sweep")] = "jpeg:quality=75"
-    claim_seeds: Annotated[int, hint("seeds of tokens and of the best JPEG")] = 5
-    seeds: Annotated[int, hint("seeds of everything else; the sweep has one")] = 3
+    baseline: Annotated[str, hint("format to use without a sweep")] = "jpeg:quality=75"
+    claim_seeds: Annotated[int, hint("number of seeds of tokens and of the best JPEG")] = 5
+    seeds: Annotated[int, hint("number of seeds of all other runs; the sweep has one")] = 3
     stages: Annotated[tuple[Stage, ...], hint("stages to run; claim and pixels need the sweep")] = (
         ALL_STAGES
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -17,10 +18,17 @@ T = TypeVar("T")
 _USER_ERROR = 2
 _INTERRUPTED = 130  # as shells report SIGINT
 _BROKEN_PIPE = 141  # as shells report SIGPIPE
+# Patterns of tyro's messages, and how they are reported.
+_PLAIN_MESSAGES = (
+    (r"Error parsing (\S+): invalid literal for int\(\).*: '(.*)'", r"\1 '\2': not a whole number"),
+    (r"Error parsing (\S+): could not convert string to float: '(.*)'", r"\1 '\2': not a number"),
+    (r"Missing value for argument '(.*)'\. .*", r"\1: a value is missing"),
+    (r"Missing from [^:]*: (--\S+) .*\(required\)", r"\1 is required"),
+)
 
 
 def hint(text: str) -> Any:
-    """Give an option its line of --help, as part of its annotation."""
+    """Return an option's line of --help, for the metadata of its annotation."""
     return tyro.conf.arg(help=text)
 
 
@@ -40,12 +48,12 @@ def parse_line(parse: Callable[[], T]) -> T:
     except SystemExit as stop:
         if stop.code != _USER_ERROR:
             raise
-        message = _text_of_box(messages.getvalue())
+        message = _plain_message(_text_of_box(messages.getvalue()))
         raise UserError(f"{message}; --help lists the options") from None
 
 
 def _text_of_box(box: str) -> str:
-    """The message in a box that tyro draws, up to the rule above its advice, as one line."""
+    """Extract the message from a box that tyro draws, without the advice below it, as one line."""
     words: list[str] = []
     for line in box.splitlines()[1:]:
         text = line.strip("│╭╮╰╯ \n")
@@ -55,8 +63,17 @@ def _text_of_box(box: str) -> str:
     return " ".join(words).rstrip(".")
 
 
+def _plain_message(message: str) -> str:
+    """Replace Python's wording in one of tyro's messages, and drop the help text within it."""
+    for pattern, replacement in _PLAIN_MESSAGES:
+        match = re.fullmatch(pattern, message)
+        if match:
+            return match.expand(replacement)
+    return message
+
+
 def run_command(command: Callable[[], None]) -> None:
-    """Run a command's body, and print what users can mend as one line on standard error.
+    """Run a command's body, and print a UserError as one line on standard error.
 
     A reader of standard output that closes early, such as `head`, ends the command quietly.
 
@@ -83,7 +100,7 @@ def run_command(command: Callable[[], None]) -> None:
 
 
 def _stdout_is_closed() -> bool:
-    """Tell whether nobody reads standard output; if so, discard what is written from here on."""
+    """Return True if the reader of standard output is gone; if so, discard all further output."""
     try:
         print(flush=True)
     except BrokenPipeError:

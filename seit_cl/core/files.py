@@ -39,7 +39,7 @@ def write_atomic(path: str | os.PathLike[str], data: bytes | str) -> None:
     """Write data (text as UTF-8) to a file that readers see whole or not at all.
 
     Raises:
-        OSError: the folder cannot be written; an existing file stays as it was.
+        OSError: the folder cannot be written; an existing file is left unchanged.
     """
     with atomic_file(path) as file:
         file.write(data.encode() if isinstance(data, str) else data)
@@ -49,8 +49,8 @@ def make_writable_folder(folder: Path, option: str) -> None:
     """Make a folder and try to write in it, before any work is done.
 
     Args:
-        folder: made with its parents, where it does not exist.
-        option: that names it, for the message.
+        folder: created with its parents if it does not exist.
+        option: the command-line option that names the folder, for the message.
 
     Raises:
         UserError: the folder is a file or cannot be written.

@@ -29,8 +29,8 @@ class Range:
     """The values that an option may have.
 
     Args:
-        contains: tells whether a value may be taken.
-        text: continues "must be", e.g. "at least 1".
+        contains: returns True for an allowed value.
+        text: completes "must be", e.g. "at least 1".
     """
 
     contains: Callable[[float], bool]
@@ -49,9 +49,9 @@ def option(default: Any, help: str, within: Range | None = None) -> Any:
     """Declare an option, as a field of a frozen dataclass.
 
     Args:
-        default: its value where none is given.
+        default: its default value.
         help: its line of --help.
-        within: its range; None for options whose type says enough.
+        within: its range; None if every value of its type is allowed.
     """
     return field(default=default, metadata={_HELP: help, _RANGE: within})
 
@@ -79,7 +79,11 @@ def flag(name: str) -> str:
 
 
 def help_line(options_type: type[Any], name: str) -> str:
-    """The help of one of the options of a dataclass."""
+    """Return the help line of an option of a dataclass.
+
+    Raises:
+        KeyError: the dataclass has no such option.
+    """
     for declared in fields(options_type):
         if declared.name == name:
             return str(declared.metadata[_HELP])

@@ -1,8 +1,9 @@
 """Plugins: formats, policies, tokenizers, strategies, scenarios and reports, built from specs.
 
 A plugin is a file in the folder of its kind, named after the plugin ("er_ace.py" is "er-ace" and
-"er_ace"), or an installed package's entry point. The file holds the plugin, a class of the shape of
-`Plugin`, under one module-level name, e.g. FORMAT or STRATEGY. Nothing imports a plugin by name.
+"er_ace"), or an installed package's entry point. The file holds the plugin, a class with the
+interface `Plugin`, under one module-level name, e.g. FORMAT or STRATEGY. Nothing imports a plugin
+by name.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ KINDS = {
 
 
 class Plugin(Protocol):
-    """The shape of every plugin; a further attribute `paper` or `source` says where it comes from.
+    """The interface of every plugin; a further attribute `paper` or `source` names its origin.
 
     Attributes:
         Options: frozen dataclass of its options (`NoOptions` where it has none).

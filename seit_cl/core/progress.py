@@ -81,11 +81,11 @@ def images_bar(action: str, total: int | None, console: Console) -> Iterator[Cal
 
 
 def track(items: Sequence[T], action: str, console: Console) -> Iterator[T]:
-    """Go through items under a bar that counts them.
+    """Iterate over items while a bar counts them.
 
     Args:
         items: yielded one after the other.
-        action: shown beside the bar, e.g. "measuring".
+        action: shown next to the bar, e.g. "measuring".
         console: where the bar is drawn.
     """
     with progress_bars(console) as bars:

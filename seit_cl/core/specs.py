@@ -24,8 +24,8 @@ class Spec:
     """A parsed spec.
 
     Args:
-        name: the plugin's name as typed; hyphens and underscores are alike.
-        argument: the text before the first option that is not "key=value"; "" where there is none.
+        name: the plugin's name as typed; hyphens and underscores are equivalent.
+        argument: the first part after the colon if it is not "key=value"; "" if there is none.
         options: values as text, by option name with underscores.
     """
 
@@ -90,7 +90,7 @@ class Spec:
         return options_type(**values)
 
     def _argument_value(self, options_type: type[Any]) -> dict[str, Any]:
-        """The argument by the name of the field that takes it.
+        """Return the argument, as a mapping from the name of the field that takes it.
 
         Raises:
             UserError: the argument is missing, or no field takes one.
@@ -107,10 +107,10 @@ class Spec:
         return {taken_by.name: self.argument} if taken_by is not None and self.argument else {}
 
     def _read(self, key: str, text: str, read: Callable[[str], Any]) -> Any:
-        """The value that a text stands for.
+        """Convert the text of an option to its value.
 
         Raises:
-            UserError: the text is no value of that type.
+            UserError: the text is not a value of the option's type.
         """
         try:
             return read(text)
@@ -144,8 +144,8 @@ def other_options(read: Callable[[str], Any] = str) -> Any:
 
 def argument_label(options_type: type[Any]) -> str:
     """The placeholder of the argument that options take; "" where they take none."""
-    taken = _marked_field(options_type, _ARGUMENT)
-    return "" if taken is None else str(taken.metadata[_ARGUMENT])
+    argument_field = _marked_field(options_type, _ARGUMENT)
+    return "" if argument_field is None else str(argument_field.metadata[_ARGUMENT])
 
 
 def option_fields(options_type: type[Any]) -> list[Field[Any]]:
@@ -155,10 +155,10 @@ def option_fields(options_type: type[Any]) -> list[Field[Any]]:
 
 
 def canonical_text(name: str, options: Any, only_changed: bool = False) -> str:
-    """The one spec that stands for all ways to write the same plugin and options.
+    """Write a plugin and its options as a spec that is the same for all equivalent spellings.
 
     Args:
-        name: written as it is.
+        name: the plugin's name, used unchanged.
         options: a filled dataclass of options.
         only_changed: leave out options that have their defaults.
     """
@@ -167,11 +167,11 @@ def canonical_text(name: str, options: Any, only_changed: bool = False) -> str:
         value = getattr(options, option.name)
         if not only_changed or value != option.default:
             values[option.name] = value
-    taken = _marked_field(type(options), _ARGUMENT)
+    argument_field = _marked_field(type(options), _ARGUMENT)
     others = _marked_field(type(options), _OTHERS)
     if others is not None:
         values |= getattr(options, others.name)
-    argument_text = "" if taken is None else getattr(options, taken.name)
+    argument_text = "" if argument_field is None else getattr(options, argument_field.name)
     return spec_text(name, argument_text, dict(sorted(values.items())))
 
 
@@ -184,7 +184,7 @@ def spec_text(name: str, argument_text: str, options: Mapping[str, Any]) -> str:
 
 
 def _marked_field(options_type: type[Any], mark: str) -> Field[Any] | None:
-    """The field that `argument` or `other_options` made, where there is one."""
+    """Return the field made by `argument` or `other_options`; None if there is none."""
     for candidate in fields(options_type):
         if mark in candidate.metadata:
             return candidate

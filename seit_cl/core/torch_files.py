@@ -10,7 +10,7 @@ import torch
 
 from seit_cl.core.errors import UserError
 
-# torch.load says so where a file of torch.save holds more than it unpickles safely.
+# Phrases in torch.load's error for a file that cannot be unpickled safely.
 PICKLED_OBJECT = ("Unsupported global", "Unsupported class")
 
 

@@ -47,8 +47,8 @@ class Holdout:
         single = [name for name, paths in files.items() if len(paths) == 1]
         if single:
             raise UserError(
-                f"{root}: one image alone in {some_names(single)}; without val/ a class needs two, "
-                "one to train on and one to be tested on"
+                f"{root}: only one image in {some_names(single)}; without val/ a class needs two, "
+                "one for training and one for testing"
             )
         train: Files = {}
         val: Files = {}

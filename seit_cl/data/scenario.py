@@ -24,11 +24,11 @@ class StreamSettings(CheckedOptions):
     experiences: int = option(0, "number of experiences; 0: the scenario's own", NOT_NEGATIVE)
     first_classes: int = option(
         0,
-        "classes in the first experience; 0: the scenario's own number, mostly an even split",
+        "classes in the first experience; 0: the scenario's own number, usually an even split",
         NOT_NEGATIVE,
     )
     class_order_seed: int = option(
-        1993, "seed of the class order, which --seed leaves alone", NUMPY_SEED
+        1993, "seed of the class order, independent of --seed", NUMPY_SEED
     )
     class_order: tuple[str, ...] = option((), "explicit class order: every class name once")
 
@@ -94,7 +94,7 @@ class Scenario:
         )
 
     def accumulated(self) -> Scenario:
-        """The stream whose experiences train on all samples so far, for the cumulative bound."""
+        """The same stream, each experience training on all samples so far (cumulative bound)."""
         return replace(self, accumulates=True)
 
     def benchmark(self, dataset: Dataset) -> Any:

@@ -44,7 +44,7 @@ def build_strategy(config: RunConfig) -> Strategy:
 
 
 def canonical_strategy(config: RunConfig) -> str:
-    """Write out every hyperparameter of the strategy, the same for all ways to write its spec."""
+    """Write the strategy's spec with every hyperparameter, the same for all equivalent specs."""
     return canonical_text(Spec.parse(config.strategy).key, build_strategy(config).options)
 
 
@@ -86,7 +86,12 @@ def build_stream(config: RunConfig, dataset: Dataset, strategy: Strategy) -> Sce
 
 
 def format_context(data: RunData, classes: int) -> FormatContext:
-    """Collect what formats need to know of a run with that many classes C."""
+    """Collect the properties of a run that formats need.
+
+    Args:
+        data: the run's dataset and tokenizer.
+        classes: number of classes C.
+    """
     return FormatContext(
         data.resolution,
         classes,

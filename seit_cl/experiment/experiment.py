@@ -297,7 +297,7 @@ class Experiment:
         last = len(self.training_stream) - 1
         if experience < last and (experience + 1) % self.config.eval_every:
             return
-        # A joined stream's last experience ends where the stream's last one does.
+        # A joined stream has fewer experiences; its last one ends with the stream's last one.
         position = experience + len(self.stream) - len(self.training_stream)
         with self._timed("test"):
             raw = self.modality.test_inputs()
@@ -305,7 +305,7 @@ class Experiment:
                 self._test_experience(position, tested, raw)
 
     def _test_experience(self, position: int, tested: int, raw: Tensor) -> None:
-        """Test on what one experience of the stream added to the test set.
+        """Test on the test samples that one experience of the stream added.
 
         Args:
             position: index of the experience that was trained on last.
@@ -337,7 +337,7 @@ class Experiment:
 
     # ------------------------------------------------------------------ checkpoint and results
     def _resume(self) -> int:
-        """Restore the last commit; returns the experience to continue with."""
+        """Restore the last commit, and return the index of the experience to continue with."""
         transform = None
         if self.memory is not None:
             transform = self.modality.transform_of(self.memory.fmt)

@@ -6,7 +6,7 @@ from seit_cl.memory.buffer import ByteBudgetBuffer
 
 
 def memory_notes(memory: ByteBudgetBuffer | None, classes: int) -> list[str]:
-    """Describe how the budget fitted a run, each note with an advice.
+    """Describe how well the budget suited a run, each note with advice.
 
     Args:
         memory: of the finished run; None gives no notes.

@@ -122,10 +122,10 @@ class RunData:
         _ = self._train_pixels
 
     def require_images(self, needed_by: str) -> None:
-        """Refuse what needs images where there are none.
+        """Check that the dataset has images.
 
         Args:
-            needed_by: starts the message, e.g. "--learner pixels".
+            needed_by: the option that needs them, which starts the message: "--learner pixels".
 
         Raises:
             UserError: the dataset holds tokens alone.
@@ -139,7 +139,7 @@ class RunData:
     def tokenizing(self) -> tuple[float, int] | None:
         """Seconds that tokenizing both splits took, once for all runs, and the number of threads.
 
-        None where the time is not on record.
+        None if the time was not recorded.
         """
         if isinstance(self.dataset, TokenDataset):
             return None
@@ -189,7 +189,7 @@ def open_dataset(config: RunConfig, progress: Progress = no_progress) -> Dataset
         progress: called while a release is converted or the scenario makes images.
 
     Returns:
-        What the scenario selects of the data.
+        The part of the data that the scenario selects.
 
     Raises:
         UserError: data that cannot be read or lacks what the scenario needs, or options of a

@@ -11,7 +11,7 @@ __all__ = ["ExemplarFormat", "FormatContext", "build_format", "canonical_spec", 
 
 
 def canonical_spec(spec: str) -> str:
-    """Write out every option, so that all ways to write the same format give the same text.
+    """Write a spec with every option, the same text for all equivalent specs.
 
     Raises:
         UserError: an unknown format or option, or a value of the wrong type.

@@ -72,7 +72,7 @@ class FittedFormat(Protocol):
     """Format with an option that is fitted to data and budget before the first sample is encoded.
 
     Attributes:
-        unfitted: whether `fit` must be called before `encode`.
+        unfitted: True if `fit` must be called before `encode`.
     """
 
     unfitted: bool

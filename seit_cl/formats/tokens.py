@@ -159,7 +159,7 @@ class TokensFormat:
         if shape != tuple(self.grid):
             raise UserError(
                 f"tokens: grids of shape {shape} where {tuple(self.grid)} was expected; "
-                "is the tokenizer or the resolution another one?"
+                "use the tokenizer and resolution of the earlier run"
             )
         if tokens.numel() == 0:
             return
@@ -167,12 +167,13 @@ class TokensFormat:
         if low < 0 or high >= self.codes:
             wrong = low if low < 0 else high
             raise UserError(
-                f"tokens: code {wrong} is outside 0..{self.codes - 1}; is it another tokenizer's?"
+                f"tokens: code {wrong} is outside 0..{self.codes - 1}; use the tokenizer that made "
+                "the tokens"
             )
 
 
 def build_entropy_coder(name: str, context: FormatContext) -> GridCoder:
-    """Build the coder of a tokenizer's grids that CODERS has under a name.
+    """Build the entropy coder of a name in CODERS for a tokenizer's grids.
 
     Raises:
         UserError: no such coder, several codes per position, or no entropy model of these codes.
@@ -185,7 +186,7 @@ def build_entropy_coder(name: str, context: FormatContext) -> GridCoder:
     groups, height, width = context.grid
     if groups != 1:
         raise UserError(
-            f"tokens: coder={name} codes one token a position, not {groups}; use coder=fixed"
+            f"tokens: coder={name} takes one code per position, not {groups}; use coder=fixed"
         )
     read_model = context.entropy_model or EntropyReader(context.tokenizer)
     return CODERS[name](read_model(), height, width)

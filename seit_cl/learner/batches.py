@@ -94,7 +94,7 @@ def split_outputs(
 def draw_uniformly(
     fresh: Batch, memory: Memory, count: int, generator: torch.Generator
 ) -> Exemplars:
-    """Draw a step's exemplars uniformly, whatever its fresh samples are."""
+    """Draw a step's exemplars uniformly; its fresh samples have no influence."""
     return memory.sample(count, generator)
 
 
@@ -125,7 +125,7 @@ class BatchMaker:
             raw: (B, ...) on the device or the CPU, like the labels and ids.
             labels: (B,) int64.
             ids: (B,) int64.
-            replay: draw from the generators of exemplars in the place of the fresh samples'.
+            replay: draw from the generators for exemplars instead of those for fresh samples.
         """
         purpose = "replay " if replay else ""
         labels = to_device(labels, self.device)
@@ -145,7 +145,7 @@ class BatchMaker:
         return replace(batch, extras=extras)
 
     def _mixes(self, purpose: str) -> bool:
-        """Draw, on the CPU so that no device is waited for, whether this batch is mixed."""
+        """Decide at random whether this batch is mixed, on the CPU to avoid a device sync."""
         return float(torch.rand((), generator=self.generators[f"{purpose}mixing"])) < self.cutmix_p
 
 
@@ -162,8 +162,8 @@ class ReplayLoader:
         raw: gives raw fresh data of train set indices (n,), on the CPU.
         ids: (n,) train set indices of the experience.
         labels: (n,) their labels.
-        batch: fresh samples a step.
-        replay_batch: exemplars a step.
+        batch: fresh samples per step.
+        replay_batch: exemplars per step.
         memory: the replay memory, or None.
         choose: chooses a step's exemplars: the strategy's before_sampling.
     """
@@ -211,8 +211,8 @@ class MemoryLoader:
     Args:
         make: the batch maker.
         memory: the replay memory that every batch is drawn from.
-        batch: exemplars a step in the place of fresh samples.
-        replay_batch: further exemplars a step.
+        batch: exemplars per step that take the place of fresh samples.
+        replay_batch: further exemplars per step.
         samples: number of fresh samples that the steps follow.
     """
 

@@ -62,7 +62,7 @@ class LearnerView(Protocol):
         device: of the model and of batches.
         optimisation: its settings, gradient clipping and precision among them.
         augment: from raw data to the model's inputs.
-        grow_head: whether logits are restricted to the classes seen.
+        grow_head: True if logits are restricted to the classes seen.
         classes_seen: number of classes seen, the current experience included.
         classes_seen_before: the same without the current experience.
     """

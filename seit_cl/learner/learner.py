@@ -33,7 +33,7 @@ NewOptimizer = Callable[
 
 @dataclass(frozen=True)
 class StepResult:
-    """A training step that was taken.
+    """Outcome of one training step.
 
     Args:
         epoch: of the experience, from 0.
@@ -63,12 +63,13 @@ class Learner(SupervisedTemplate):
         model: logits (B, C) from inputs (B, D, h, w).
         strategy: its loss and hooks.
         optimisation: settings of the optimiser.
-        augment: from raw data to the model's inputs; for tests, as batches are augmented already.
+        augment: from raw data to the model's inputs; used for tests and by strategies, since
+            training batches arrive augmented.
         grow_head: restrict the logits to the classes seen; False for a fixed head.
         device: of model and batches.
-        one_optimiser: keep one optimiser for the whole stream, with a constant rate after the first
+        one_optimiser: use one optimiser for the whole stream, with a constant rate after the first
             experience's warm-up, instead of a new one with a schedule for every experience. For
-            streams that do not tell where experiences end.
+            streams without known boundaries between experiences.
         new_model: makes a model like the first one with other weights, on the CPU, for strategies
             that start over.
         new_optimizer: makes optimiser and schedule.
@@ -145,7 +146,7 @@ class Learner(SupervisedTemplate):
         classes_seen: int,
         classes_seen_before: int = 0,
     ) -> None:
-        """Take an experience's data and class counts; `fit` trains on them."""
+        """Set an experience's data and class counts; `fit` trains on them."""
         self.loader = loader
         self.train_mb_size = loader.batch
         self.classes_seen = classes_seen
@@ -252,7 +253,7 @@ class Learner(SupervisedTemplate):
         self.strategy.after_training_exp(self)
         super()._after_training_exp(**kwargs)
 
-    # ------------------------------------------------------------------ view of the strategies
+    # ------------------------------------------------------------------ interface for strategies
     @property
     def memory(self) -> Memory | None:
         """The replay memory; None in a run without one."""

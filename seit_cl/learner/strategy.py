@@ -42,16 +42,17 @@ class Strategy:
         state_attributes: names of the attributes with state other than exemplars. They count as
             strategy_bytes and go into the checkpoint. Each is None at first, later a tensor, a
             number, a Teacher or a dictionary of such; tensors elsewhere are not allowed.
-        needs_boundaries: whether it needs to know where an experience ends.
-        exemplar_free: True where it never replays.
-        disable_cutmix: True where its loss needs unmixed batches.
+        needs_boundaries: True if it needs to know where an experience ends.
+        exemplar_free: True if it never replays.
+        disable_cutmix: True if its loss needs unmixed batches.
         policies: the selection policies that it works with, its default first; empty: all.
-        trains_on_memory: True where it trains on exemplars alone, after the memory was offered the
+        trains_on_memory: True if it trains on exemplars alone, after the memory was offered the
             experience, and starts over every time.
-        may_repeat_samples: True where scenarios that show a sample once do not limit its epochs.
-        uses_features: True where its loss needs the batches' features.
-        forward_replay: whether exemplars join the fresh samples' forward pass; where they do not,
-            loss gets no replay batch.
+        may_repeat_samples: True if it may train for several epochs in scenarios that show every
+            sample once.
+        uses_features: True if its loss needs the batches' features.
+        forward_replay: True if exemplars join the fresh samples' forward pass; if not, `loss` gets
+            no replay batch.
         avalanche_plugins: Avalanche plugins that run in the training loop.
     """
 
@@ -88,7 +89,7 @@ class Strategy:
         return cls(options, context)
 
     def training_stream(self, scenario: Scenario) -> Scenario:
-        """The stream that it trains on; the scenario's own by default."""
+        """Return the stream that the strategy trains on; the scenario's own by default."""
         return scenario
 
     def exemplar_fields(self, classes: int) -> Mapping[str, TensorSpec]:
@@ -116,7 +117,7 @@ class Strategy:
             memory: holds at least one exemplar.
             count: number of exemplars to return.
             generator: for every draw, on the CPU.
-            learner: as it is before the step.
+            learner: in its state before the step.
         """
         return draw_uniformly(fresh, memory, count, generator)
 
@@ -128,7 +129,7 @@ class Strategy:
         Args:
             fresh: the fresh samples with the model's outputs.
             replay: the exemplars with the model's outputs; None where there are none.
-            learner: with the gradients of no step.
+            learner: its gradients are zero.
         """
         return self.cross_entropy(fresh).mean()
 
@@ -187,6 +188,6 @@ class Strategy:
         return F.cross_entropy(batch.logits, target, reduction="none", label_smoothing=smoothing)
 
     def mean_cross_entropy(self, fresh: ForwardedBatch, replay: ForwardedBatch | None) -> Tensor:
-        """Mean cross-entropy of all samples of a step, fresh ones and exemplars alike."""
+        """Mean cross-entropy of all samples of a step, both fresh ones and exemplars."""
         losses = [self.cross_entropy(batch) for batch in (fresh, replay) if batch is not None]
         return torch.cat(losses).mean()

@@ -129,7 +129,7 @@ class ByteBudgetBuffer(ExemplarsBuffer):
 
     @property
     def full(self) -> bool:
-        """True if a sample has ever not fitted."""
+        """True once a sample did not fit into the memory."""
         return self.selection.full
 
     @property
@@ -150,7 +150,7 @@ class ByteBudgetBuffer(ExemplarsBuffer):
         """Check that the budget holds the longest record of samples (B,).
 
         Raises:
-            BudgetTooSmall: it does not; the message has the smallest sufficient budget.
+            BudgetTooSmall: it does not; the message gives the smallest sufficient budget.
         """
         longest = int(self.fmt.encode(samples).lengths.max())
         self._accounting.require(self.budget_bytes, longest)
@@ -236,7 +236,7 @@ class ByteBudgetBuffer(ExemplarsBuffer):
         return self._device_cache.take(ids)
 
     def update_extras(self, ids: Tensor, extras: Mapping[str, Tensor]) -> None:
-        """Replace some or all fields of ids (B,) by values (B, *shape).
+        """Replace some or all fields of ids (B,) with values (B, *shape).
 
         Raises:
             ValueError: extras that differ from `exemplar_fields`.
@@ -298,7 +298,7 @@ class ByteBudgetBuffer(ExemplarsBuffer):
         device: torch.device = CPU,
         entropy_model: Callable[[], EntropyModel] | None = None,
     ) -> ByteBudgetBuffer:
-        """Read a memory that has the same exemplars and makes the same decisions from here on.
+        """Load a saved memory, which then makes the same decisions as the original would.
 
         Args:
             path: file that `save` wrote.
@@ -381,7 +381,7 @@ class ByteBudgetBuffer(ExemplarsBuffer):
         return self.budget_bytes - self._accounting.empty_bytes
 
     def _invalidate(self) -> None:
-        """Drop what was derived from the exemplars, because they change."""
+        """Drop everything derived from the exemplars, because they are about to change."""
         self._snapshot = None
         self._device_cache.invalidate()
 

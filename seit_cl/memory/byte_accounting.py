@@ -58,7 +58,7 @@ class ByteAccounting:
             length: bytes of the exemplar's record; None if unknown.
 
         Raises:
-            BudgetTooSmall: it does not; the message has the smallest sufficient budget.
+            BudgetTooSmall: it does not; the message gives the smallest sufficient budget.
         """
         exact = self.fmt.fixed_length if length is None else length
         needed = self.empty_bytes + self.exemplar_bytes(1 if exact is None else exact)

@@ -1,4 +1,4 @@
-"""Exemplars as the learner's inputs: decoded, and transformed once per exemplar if asked for."""
+"""A cache of exemplars as the learner's inputs: decoded, and transformed once per exemplar."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class DecodedCache:
     """The inputs of exemplars.
 
     Transformed inputs are stored in columns of the slot table, as working memory: "transformed" has
-    the values, and "is_transformed" tells which slots have one.
+    the values, and "is_transformed" marks the slots that have one.
 
     Args:
         arena: has the records.

@@ -56,7 +56,7 @@ class DeviceCache:
         return self._copy[to_device(ids, self.device)]
 
     def update(self, ids: Tensor, extras: Mapping[str, Tensor]) -> None:
-        """Replace the extras of ids (B,) in the copy by values (B, *shape)."""
+        """Replace the extras of ids (B,) in the copy with values (B, *shape)."""
         if self._copy is None:
             return
         rows = to_device(ids, self.device)

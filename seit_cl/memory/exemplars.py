@@ -73,7 +73,7 @@ def draw_ids(count: int, n: int, generator: torch.Generator) -> Tensor:
         Ids (n,) int64, on the CPU.
 
     Raises:
-        ValueError: draws from no ids.
+        ValueError: there are no ids to draw from.
     """
     if count == 0 and n > 0:
         raise ValueError("the memory is empty")

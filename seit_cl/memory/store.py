@@ -100,7 +100,7 @@ class ExemplarStore:
         return Exemplars(self.decoded.inputs(slots), labels, ids, extras)
 
     def update(self, ids: Tensor, fields: Mapping[str, NDArray[np.generic]]) -> None:
-        """Replace fields of ids (B,), on the CPU, by values (B, *shape)."""
+        """Replace fields of ids (B,), on the CPU, with values (B, *shape)."""
         slots = self.slots.at(ids.numpy())
         for name, values in fields.items():
             self.slots.column(self._columns[name])[slots] = values

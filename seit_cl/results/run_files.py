@@ -113,7 +113,7 @@ def start_run(run_dir: Path, config: Mapping[str, Any], environment: Mapping[str
 
 
 def reopen_run(run_dir: Path) -> None:
-    """Delete how an earlier attempt ended, so that the run counts as running again."""
+    """Delete the outcome of an earlier attempt, so that the run counts as running again."""
     (run_dir / "facts.json").unlink(missing_ok=True)
 
 
@@ -169,12 +169,12 @@ def memory_rows(
 
 
 def write_accuracy(run_dir: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Replace accuracy.csv by all rows of the run so far (ACCURACY_COLUMNS)."""
+    """Replace accuracy.csv with all rows of the run so far (ACCURACY_COLUMNS)."""
     write_atomic(run_dir / "accuracy.csv", _to_csv(rows, ACCURACY_COLUMNS))
 
 
 def write_memory(run_dir: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Replace memory.csv by all rows of the run so far (MEMORY_COLUMNS)."""
+    """Replace memory.csv with all rows of the run so far (MEMORY_COLUMNS)."""
     write_atomic(run_dir / "memory.csv", _to_csv(rows, MEMORY_COLUMNS))
 
 

@@ -70,7 +70,7 @@ def test_composed_and_decomposed_letters_give_the_same_choice() -> None:
 
 
 def test_a_class_with_a_single_image_is_named() -> None:
-    with pytest.raises(UserError, match="one image alone in lonely;"):
+    with pytest.raises(UserError, match="only one image in lonely;"):
         split(lonely=1, a=5)
 
 

@@ -40,7 +40,7 @@ def test_a_hyperparameter_is_set_by_name_and_its_default_written_out() -> None:
         ("er:alpha=1", "it has no options"),
         ("er:fast", "option 'fast' is not key=value"),
         ("er_acee", "unknown strategy 'er_acee'; did you mean 'er_ace'"),
-        ("avalanche", "no plugin of Avalanche's"),
+        ("avalanche", "Avalanche has no such plugin"),
         ("avalanche:SynapticInteligencePlugin", "did you mean 'SynapticIntelligencePlugin'"),
         (
             "avalanche:SynapticIntelligencePlugin",
@@ -50,7 +50,7 @@ def test_a_hyperparameter_is_set_by_name_and_its_default_written_out() -> None:
         ("avalanche:EWCPlugin,ewc_lambda=1,mode=other", "Avalanche refuses it"),
         (
             "avalanche:AGEMPlugin,patterns_per_experience=5,sample_size=5",
-            "beside the memory; use agem",
+            "outside the memory; use agem",
         ),
         ("avalanche:GDumbPlugin", "use gdumb"),
     ],
