@@ -33,7 +33,7 @@ lint: setup
 	$(VENV)/bin/ruff format --check .
 	rm -rf build .lint
 	$(VENV)/bin/pip install --quiet --no-deps --target .lint .
-	MYPYPATH=.lint $(VENV)/bin/mypy -p seit_cl
+	MYPYPATH=.lint $(VENV)/bin/mypy -p seit_cl -p benchmarks -p studies
 
 # A run from the installed copy that `make lint` makes, in a folder without the sources.
 installed: lint

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 import torch
 
 from benchmarks.measure import finish
-from seit_cl.learner.batches import Batch, BatchMaker
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 class Clock:
-    """Adds up the seconds of named phases.
+    """Stopwatch that adds up the seconds of named phases.
 
     Args:
         device: waited for at both ends of a phase.
@@ -28,66 +26,45 @@ class Clock:
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self.seconds: dict[str, float] = {}
-        self.whole = 0.0
-
-    def timing(self, phase: str, call: Callable[P, R]) -> Callable[P, R]:
-        """The call with its time added to the phase."""
-
-        @wraps(call)
-        def timed(*args: P.args, **kwargs: P.kwargs) -> R:
-            began = self.start()
-            result = call(*args, **kwargs)
-            self.stop(phase, began)
-            return result
-
-        return timed
+        self.total_seconds = 0.0
 
     def start(self) -> float:
-        """The time at which a phase begins."""
+        """Return the time at which a phase begins."""
         finish(self.device)
         return time.perf_counter()
 
-    def stop(self, phase: str, began: float) -> None:
-        """Add the time since a phase began."""
+    def stop(self, phase: str, started: float) -> None:
+        """Add the time since the start of a phase."""
         finish(self.device)
-        elapsed = time.perf_counter() - began
+        elapsed = time.perf_counter() - started
         self.seconds[phase] = self.seconds.get(phase, 0.0) + elapsed
 
     @contextmanager
-    def watching(self, owner: object, methods: Mapping[str, str]) -> Iterator[None]:
-        """Time an object's methods, by name, as phases."""
-        for method, phase in methods.items():
-            setattr(owner, method, self.timing(phase, getattr(owner, method)))
-        try:
-            yield
-        finally:
-            for method in methods:
-                delattr(owner, method)
+    def phase(self, name: str) -> Iterator[None]:
+        """Time a block as a phase."""
+        started = self.start()
+        yield
+        self.stop(name, started)
+
+    def timing(self, phase: str, call: Callable[P, R]) -> Callable[P, R]:
+        """Return the call with its time added to a phase."""
+
+        @wraps(call)
+        def timed(*args: P.args, **kwargs: P.kwargs) -> R:
+            with self.phase(phase):
+                return call(*args, **kwargs)
+
+        return timed
 
     @contextmanager
     def total(self) -> Iterator[None]:
-        """Time everything, phases and what lies between them."""
-        finish(self.device)
-        began = time.perf_counter()
+        """Time a block that contains all phases and the time between them."""
+        started = self.start()
         yield
         finish(self.device)
-        self.whole = time.perf_counter() - began
+        self.total_seconds = time.perf_counter() - started
 
-    def shares(self) -> dict[str, float]:
-        """Seconds by phase; what lies between the phases is the "rest"."""
-        return {**self.seconds, "rest": self.whole - sum(self.seconds.values())}
-
-
-@dataclass
-class TimedBatchMaker(BatchMaker):
-    """A batch maker whose time counts as the phase "augmentation".
-
-    Args:
-        clock: adds it up.
-    """
-
-    clock: Clock
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Batch:
-        """A training batch."""
-        return self.clock.timing("augmentation", super().__call__)(*args, **kwargs)
+    def profile(self) -> dict[str, float]:
+        """Return the seconds of each phase, and the time between phases as "rest"."""
+        rest = self.total_seconds - sum(self.seconds.values())
+        return {**self.seconds, "rest": rest}

@@ -1,4 +1,4 @@
-"""Interleaved timing of rival calls, and the summary of a number measured once a round."""
+"""Interleaved timing of calls, and the summary of a number that is measured once per round."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import torch
 
 @dataclass(frozen=True)
 class Spread:
-    """A number measured once a round.
+    """Summary of a number measured once per round.
 
     Args:
-        median: over the rounds.
-        low: the 10th percentile, the lowest of fewer than 10 rounds.
-        high: the 90th, the highest of fewer than 10.
+        median: of all rounds.
+        low: the 10th percentile; with fewer than 10 rounds, the lowest value.
+        high: the 90th percentile; with fewer than 10 rounds, the highest value.
     """
 
     median: float
@@ -26,57 +26,64 @@ class Spread:
 
     @staticmethod
     def of(values: Sequence[float]) -> Spread:
-        """The spread of one number a round."""
-        ordered, cut = sorted(values), len(values) // 10
+        """Summarise values, one per round."""
+        ordered = sorted(values)
+        cut = len(values) // 10
         return Spread(statistics.median(ordered), ordered[cut], ordered[-1 - cut])
 
     def text(self, digits: int = 0) -> str:
-        """The median with its 10th and 90th percentile, e.g. "1,234 (1,200–1,260)"."""
+        """Format median, 10th and 90th percentile, e.g. "1,234 (1,200–1,260)"."""
         return f"{self.median:,.{digits}f} ({self.low:,.{digits}f}–{self.high:,.{digits}f})"
 
 
+def round_ratios(values: Sequence[float], baseline: Sequence[float]) -> Spread:
+    """Summarise the ratios of values over a baseline, each of the same round."""
+    return Spread.of([value / base for value, base in zip(values, baseline, strict=True)])
+
+
 def finish(device: torch.device) -> None:
-    """Wait until the device has done what it was given."""
+    """Wait until the device has completed all work that was queued."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
-def timed(call: Callable[[], object], calls: int, device: torch.device) -> float:
-    """Seconds of one call, averaged over `calls` of them."""
+def timed(call: Callable[[], object], repeats: int, device: torch.device) -> float:
+    """Measure the seconds of one call, averaged over repeated calls."""
     finish(device)
-    began = time.perf_counter()
-    for _ in range(calls):
+    started = time.perf_counter()
+    for _ in range(repeats):
         call()
     finish(device)
-    return (time.perf_counter() - began) / calls
+    return (time.perf_counter() - started) / repeats
 
 
 def interleave(
-    rivals: Mapping[str, Callable[[], object]], rounds: int, seconds: float, device: torch.device
+    calls: Mapping[str, Callable[[], object]], rounds: int, seconds: float, device: torch.device
 ) -> dict[str, list[float]]:
-    """Time rivals against one another: every round times each of them, in turning order, so that a slow spell of the
-    machine meets all alike. One call of each warms up; where a turn is longer than a call, a second one says how many
-    calls make a turn.
+    """Time several calls in interleaved rounds, so that a slow period affects all of them alike.
+
+    Every round times each call, beginning with another one than the round before. Each is called
+    once before to warm up, and once more to choose the number of repeats if `seconds` is given.
 
     Args:
-        rivals: what is timed, by name.
-        rounds: how many times each has its turn.
-        seconds: about how long a turn takes; 0 for one call.
+        calls: what to time, by name.
+        rounds: number of rounds.
+        seconds: approximate time for which a call is repeated in a round; 0 calls it once.
         device: waited for before the clock is read.
 
     Returns:
-        seconds of one call, by name, one value a round.
+        Seconds of one call, by name, one value per round.
     """
-    for call in rivals.values():
+    for call in calls.values():
         timed(call, 1, device)
-    calls = {
-        name: max(1, round(seconds / timed(call, 1, device))) if seconds else 1
-        for name, call in rivals.items()
-    }
-    taken: dict[str, list[float]] = {name: [] for name in rivals}
-    names = list(rivals)
-    for turn in range(rounds):
-        start = turn % len(names)
-        for name in names[start:] + names[:start]:
-            taken[name].append(timed(rivals[name], calls[name], device))
-    return taken
+    repeats = dict.fromkeys(calls, 1)
+    if seconds:
+        for name, call in calls.items():
+            repeats[name] = max(1, round(seconds / timed(call, 1, device)))
+    timings: dict[str, list[float]] = {name: [] for name in calls}
+    names = list(calls)
+    for index in range(rounds):
+        first = index % len(names)
+        for name in names[first:] + names[:first]:
+            timings[name].append(timed(calls[name], repeats[name], device))
+    return timings

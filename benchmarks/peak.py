@@ -1,4 +1,4 @@
-"""How near a training step comes to what the machine can do: its floating-point operations, the machine's rate, memory."""
+"""Floating-point operations of a training step, the peak rate of the machine, and peak memory."""
 
 from __future__ import annotations
 
@@ -17,14 +17,16 @@ TRIES = 10
 
 
 def training_flops(model: nn.Module, inputs: Tensor, labels: Tensor) -> float:
-    """Floating-point operations of one sample's forward and backward pass, matrix products and convolutions alone.
+    """Count the floating-point operations of one sample's forward and backward pass.
+
+    Only matrix products and convolutions are counted.
 
     Args:
         model: gives logits (B, C).
         inputs: (B, D, h, w).
         labels: (B,).
     """
-    # The unfused attention is spelt out in matrix products, so that the count is the same on every device.
+    # Unfused attention consists of matrix products, so that the count is the same on all devices.
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         torch.nn.functional.cross_entropy(model(inputs), labels).backward()
     model.zero_grad()
@@ -32,21 +34,29 @@ def training_flops(model: nn.Module, inputs: Tensor, labels: Tensor) -> float:
 
 
 def matmul_rate(device: torch.device, dtype: torch.dtype) -> float:
-    """Floating-point operations a second of one large matrix product, the best of several: the rate to hold steps against."""
+    """Measure the floating-point operations per second of a large matrix product, best of several.
+
+    The rate of a training step is reported as a fraction of it.
+    """
     side = SIDES[device.type]
-    a, b = (torch.ones(side, side, device=device, dtype=dtype) for _ in range(2))
+    left = torch.ones(side, side, device=device, dtype=dtype)
+    right = torch.ones(side, side, device=device, dtype=dtype)
     best = float("inf")
     for _ in range(TRIES):
         finish(device)
-        began = time.perf_counter()
-        torch.mm(a, b)
+        started = time.perf_counter()
+        torch.mm(left, right)
         finish(device)
-        best = min(best, time.perf_counter() - began)
+        best = min(best, time.perf_counter() - started)
     return 2 * side**3 / best
 
 
 def peak_memory(call: Callable[[], object], device: torch.device) -> int | None:
-    """Most bytes of the GPU's memory allocated during a call, by it and before it; None on a CPU."""
+    """Measure the peak bytes of GPU memory during a call, earlier allocations included.
+
+    Returns:
+        None on a CPU.
+    """
     if device.type != "cuda":
         return None
     torch.cuda.reset_peak_memory_stats(device)

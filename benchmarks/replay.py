@@ -1,22 +1,23 @@
-"""Replayed images a second: from the memory to the learner's input tensor on its device, on one core.
+"""Replayed images per second, from the memory to the learner's input on its device, on one core.
 
-Every path takes what a run takes: ByteBudgetBuffer.sample draws from the exemplars that it decoded once (and tokenized,
-where the token learner replays pixels) and keeps on the device; BatchMaker augments and mixes. Two paths more decode
-JPEGs for every batch, as a memory without room does; the second of them crops and flips with torchvision, as others do.
+Every path is that of a run. ByteBudgetBuffer.sample draws exemplars, which were decoded once (and
+tokenized, if the token learner replays pixels) and stay on the device; BatchMaker augments and
+mixes them. Two further paths decode JPEGs for every batch, as a memory does whose decoded copy does
+not fit on the device. The second of them crops and flips with torchvision.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import copy
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
 import torch
 import tyro
 
-from benchmarks.measure import Spread, interleave, timed
+from benchmarks.measure import Spread, interleave, round_ratios, timed
 from benchmarks.peers import TorchvisionAugment
 from benchmarks.workload import Workload
 from seit_cl.config import RunConfig
@@ -26,10 +27,11 @@ from seit_cl.experiment.run_data import RunData
 from seit_cl.formats import build_format
 from seit_cl.learner.augment.pixels import PixelAugment
 from seit_cl.learner.batches import Batch
-from seit_cl.memory.device_cache import DeviceCache
+from seit_cl.memory.exemplars import Exemplars
 from seit_cl.reporting.markdown import page, publish, table, typed_command
 
-PEER = "jpeg:quality=75 -> pixels"
+PEER_FORMAT = "jpeg:quality=75"
+PEER = f"{PEER_FORMAT} -> pixels"
 EACH_TIME = PEER + ", decoded each time"
 TORCHVISION = EACH_TIME + ", torchvision"
 
@@ -41,9 +43,9 @@ class Options:
     resolution: Annotated[
         int, tyro.conf.arg(help="image side in pixels; 256 gives 32 x 32 tokens and 28 x 28 crops")
     ] = 64
-    batch: Annotated[int, tyro.conf.arg(help="exemplars a batch")] = 128
-    rounds: Annotated[int, tyro.conf.arg(help="how many times every path has its turn")] = 20
-    seconds: Annotated[float, tyro.conf.arg(help="about how long a turn takes")] = 0.3
+    batch: Annotated[int, tyro.conf.arg(help="exemplars per batch")] = 128
+    rounds: Annotated[int, tyro.conf.arg(help="interleaved rounds of measurement")] = 20
+    seconds: Annotated[float, tyro.conf.arg(help="approximate time of a path in a round")] = 0.3
     exemplars: Annotated[
         int, tyro.conf.arg(help="exemplars in each memory, at most the train set")
     ] = 1000
@@ -51,9 +53,9 @@ class Options:
         Path | None, tyro.conf.arg(help="image folder; none: built-in fractals")
     ] = None
     device: Annotated[Literal["cpu", "cuda"], tyro.conf.arg(help="the learner's device")] = "cpu"
-    formats: Annotated[tuple[str, ...], tyro.conf.arg(help="how exemplars are stored")] = (
+    formats: Annotated[tuple[str, ...], tyro.conf.arg(help="formats of the exemplars")] = (
         "tokens",
-        "jpeg:quality=75",
+        PEER_FORMAT,
         "raw",
     )
     write: Annotated[
@@ -63,12 +65,12 @@ class Options:
 
 @dataclass(frozen=True)
 class Phases:
-    """Microseconds an image.
+    """Time of the phases of a path, in microseconds per image.
 
     Args:
-        draw: draw exemplars and gather them, decoded each time or once.
+        draw: draw exemplars and gather them; also decode them if nothing stays decoded.
         augment: embed tokens, augment, mix.
-        once: decode and tokenize when the memory has changed, an exemplar; 0 where that is done each time.
+        once: decode and tokenize after the memory has changed; 0 if every batch is decoded.
     """
 
     draw: float
@@ -77,55 +79,75 @@ class Phases:
 
 
 class ReplayPath:
-    """One way from a full memory to the learner's input.
+    """A path from a full memory to the learner's input.
 
     Args:
-        work: data and options: the format and the learner are the path.
-        exemplars: how many the memory holds.
-        batch: exemplars a batch.
+        work: data and options of the run; its format and learner define the path.
+        exemplars: number of exemplars in the memory.
+        batch: exemplars per batch.
+        device_copy: False to decode every batch.
+        torchvision: augment pixels by torchvision's functions.
     """
 
-    def __init__(self, work: Workload, exemplars: int, batch: int) -> None:
-        self.batch, self.make, self.device = batch, work.batches(), work.device
-        every = torch.randperm(
-            len(work.data.dataset.train), generator=torch.Generator().manual_seed(0)
-        )
-        self.memory = work.memory(every[:exemplars])
-        everything = torch.arange(len(self.memory))
-        self.memory.by_ids(everything[:1])
-        # Whoever asks a second time has everything decoded.
-        self.once = (
-            timed(lambda: self.memory.by_ids(everything[:1]), 1, self.device)
-            / len(everything)
-            * 1e6
-        )
+    def __init__(
+        self,
+        work: Workload,
+        exemplars: int,
+        batch: int,
+        device_copy: bool = True,
+        torchvision: bool = False,
+    ) -> None:
+        self.batch = batch
+        self.device = work.device
+        self.make = work.batches()
+        if torchvision:
+            assert isinstance(self.make.augment, PixelAugment)
+            self.make = replace(self.make, augment=TorchvisionAugment(self.make.augment))
+        generator = torch.Generator().manual_seed(0)
+        order = torch.randperm(len(work.data.dataset.train), generator=generator)
+        self.memory = work.memory(order[:exemplars], device_copy)
+        self.once = self._time_of_decoding() if device_copy else 0.0
+
+    def _time_of_decoding(self) -> float:
+        """Decode all exemplars, and return the microseconds of one."""
+        ids = torch.zeros(1, dtype=torch.int64)
+        self.memory.by_ids(ids)
+        # The memory decodes all exemplars when it is read for the second time.
+        seconds = timed(lambda: self.memory.by_ids(ids), 1, self.device)
+        return seconds / len(self.memory) * 1e6
 
     def __call__(self) -> Batch:
-        """One replayed batch, as ReplayLoader makes it."""
-        drawn = self.memory.sample(self.batch, self.make.generators["replay"])
+        """Make one replayed batch, as ReplayLoader does."""
+        return self.augment(self.draw())
+
+    def draw(self) -> Exemplars:
+        """Draw the exemplars of a batch."""
+        return self.memory.sample(self.batch, self.make.generators["replay"])
+
+    def augment(self, drawn: Exemplars) -> Batch:
+        """Make a training batch of drawn exemplars."""
         return self.make(drawn.inputs, drawn.labels, drawn.ids, replay=True)
 
     def phases(self, rounds: int, seconds: float) -> Phases:
-        """Where the time goes."""
-        drawn = self.memory.sample(self.batch, self.make.generators["replay"])
-        parts = {
-            "sample": lambda: self.memory.sample(self.batch, self.make.generators["replay"]),
-            "augment": lambda: self.make(drawn.inputs, drawn.labels, drawn.ids, replay=True),
-        }
-        taken = interleave(parts, rounds, seconds, self.device)
-        sample, augment = (Spread.of(taken[part]).median / self.batch * 1e6 for part in parts)
-        return Phases(sample, augment, self.once)
+        """Measure the time of each phase."""
+        drawn = self.draw()
+        calls = {"draw": self.draw, "augment": lambda: self.augment(drawn)}
+        timings = interleave(calls, rounds, seconds, self.device)
+        draw = Spread.of(timings["draw"]).median / self.batch * 1e6
+        augment = Spread.of(timings["augment"]).median / self.batch * 1e6
+        return Phases(draw, augment, self.once)
 
 
 @dataclass(frozen=True)
 class Result:
-    """What was measured, by path.
+    """Measurements of all paths, by name.
 
     Args:
-        rates: images a second.
-        ratios: those over each peer's of the same round; none of a peer that was not measured.
-        bytes_each: bytes of the memory's file an exemplar.
-        phases: where the time goes.
+        rates: images per second.
+        ratios: rates over those of a peer in the same round, by peer; only of peers that were
+            measured.
+        bytes_each: bytes of the memory's file per exemplar.
+        phases: time of each phase.
     """
 
     rates: Mapping[str, Spread]
@@ -135,116 +157,108 @@ class Result:
 
 
 def build_paths(options: Options) -> dict[str, ReplayPath]:
-    """Every format with both learners, but for tokens, which pixels cannot be had from."""
-    roomy = options.exemplars * (4 * 3 * options.resolution**2 + 1000) / 1e6
+    """Build a path for every format and learner, except from tokens to pixels."""
+    sufficient_mb = options.exemplars * (4 * 3 * options.resolution**2 + 1000) / 1e6
     config = RunConfig(
         data_root=options.data_root,
         resolution=options.resolution,
         device=options.device,
-        memory_mb=roomy,
+        memory_mb=sufficient_mb,
         experiences=1,
     )
-    data, paths = RunData(config), {}
+    data = RunData(config)
+    paths = {}
     for spec in options.formats:
         for learner in ("tokens", "pixels"):
             work = Workload(replace(config, format=spec, learner=learner), data)
-            if (build_format(spec, work.context()).domain, learner) != ("tokens", "pixels"):
-                paths[f"{spec} -> {learner}"] = ReplayPath(work, options.exemplars, options.batch)
+            domain = build_format(spec, work.context()).domain
+            if domain == "tokens" and learner == "pixels":
+                continue
+            name = f"{spec} -> {learner}"
+            paths[name] = ReplayPath(work, options.exemplars, options.batch)
     if PEER in paths:
-        paths[EACH_TIME] = decoded_each_time(paths[PEER])
-        if options.device == "cpu":  # elsewhere image by image is nobody's practice
-            paths[TORCHVISION] = with_torchvision(paths[EACH_TIME])
+        pixels = replace(config, format=PEER_FORMAT, learner="pixels")
+        build = partial(ReplayPath, Workload(pixels, data), options.exemplars, options.batch)
+        paths[EACH_TIME] = build(device_copy=False)
+        if options.device == "cpu":  # on a GPU nobody augments image by image
+            paths[TORCHVISION] = build(device_copy=False, torchvision=True)
     return paths
-
-
-def decoded_each_time(path: ReplayPath) -> ReplayPath:
-    """The same memory, but nothing stays decoded."""
-    other = copy(path)
-    other.memory, other.once = copy(path.memory), 0.0
-    other.memory._device_cache = DeviceCache(
-        path.device, path.memory._store.read, lambda: 0
-    )  # takes the memory for an empty one
-    return other
-
-
-def with_torchvision(path: ReplayPath) -> ReplayPath:
-    """The same memory and batches, augmented by torchvision."""
-    twin = copy(path)
-    assert isinstance(path.make.augment, PixelAugment)
-    twin.make = replace(path.make, augment=TorchvisionAugment(path.make.augment))
-    return twin
 
 
 def measure(options: Options) -> Result:
     """Time every path, interleaved, with one thread.
 
     Raises:
-        UserError: bad data root, format or resolution; CUDA asked for and absent.
+        UserError: bad data root, format or resolution; CUDA was requested and is not available.
     """
     with torch_threads(1):
         paths = build_paths(options)
-        taken = interleave(
-            paths, options.rounds, options.seconds, next(iter(paths.values())).device
-        )
-        share = max(1, options.rounds // 4)
-        phases = {name: path.phases(share, options.seconds / 3) for name, path in paths.items()}
-    rates = {name: [options.batch / s for s in seconds] for name, seconds in taken.items()}
-    ratios = {
-        peer: {
-            name: Spread.of([a / b for a, b in zip(rate, rates[peer], strict=True)])
-            for name, rate in rates.items()
-        }
-        for peer in (PEER, TORCHVISION)
-        if peer in rates
-    }
-    spreads = {name: Spread.of(rate) for name, rate in rates.items()}
+        device = next(iter(paths.values())).device
+        seconds = interleave(paths, options.rounds, options.seconds, device)
+        rounds = max(1, options.rounds // 4)
+        phases = {}
+        for name, path in paths.items():
+            phases[name] = path.phases(rounds, options.seconds / 3)
+    rates = {}
+    for name, taken in seconds.items():
+        rates[name] = [options.batch / batch_seconds for batch_seconds in taken]
+    ratios = {}
+    for peer in (PEER, TORCHVISION):
+        if peer in rates:
+            ratios[peer] = {name: round_ratios(rate, rates[peer]) for name, rate in rates.items()}
     return Result(
-        spreads, ratios, {n: p.memory.bytes_per_exemplar for n, p in paths.items()}, phases
+        rates={name: Spread.of(rate) for name, rate in rates.items()},
+        ratios=ratios,
+        bytes_each={name: path.memory.bytes_per_exemplar for name, path in paths.items()},
+        phases=phases,
     )
+
+
+def speed_table(result: Result) -> str:
+    """Tabulate bytes and speed of every path."""
+    head = ["memory -> learner", "bytes/exemplar", "images/s"]
+    head += [f"over {peer}" for peer in result.ratios]
+    rows = []
+    for name, rate in result.rates.items():
+        row = [name, f"{result.bytes_each[name]:,.0f}", rate.text()]
+        row += [ratio[name].text(2) for ratio in result.ratios.values()]
+        rows.append(row)
+    return table(head, rows)
+
+
+def phase_table(result: Result) -> str:
+    """Tabulate the phases of every path."""
+    head = ["memory -> learner", "draw", "embed, augment, mix", "sum", "once"]
+    rows = []
+    for name, phases in result.phases.items():
+        total = phases.draw + phases.augment
+        values = (phases.draw, phases.augment, total, phases.once)
+        rows.append([name, *(f"{value:.1f}" for value in values)])
+    return table(head, rows)
 
 
 def report(result: Result, options: Options, typed: str, device: torch.device) -> str:
-    """The page of a result, in Markdown."""
-    rows = [
-        [
-            name,
-            f"{result.bytes_each[name]:,.0f}",
-            rate.text(),
-            *(ratio[name].text(2) for ratio in result.ratios.values()),
-        ]
-        for name, rate in result.rates.items()
-    ]
-    spent = [
-        [name, f"{p.draw:.1f}", f"{p.augment:.1f}", f"{p.draw + p.augment:.1f}", f"{p.once:.1f}"]
-        for name, p in result.phases.items()
-    ]
+    """Write the page of a result, in Markdown."""
     about = (
-        f"Images a second from the memory to the learner's input, on one thread: {options.resolution} px, batches of "
-        f"{options.batch}, {options.rounds} interleaved rounds; median (10th–90th percentile). A ratio compares "
-        "the same round."
+        "Images a second from the memory to the learner's input, on one thread: "
+        f"{options.resolution} px, batches of {options.batch}, {options.rounds} interleaved "
+        "rounds; median (10th–90th percentile). A ratio compares the same round."
     )
-    phases = (
-        "Microseconds an image. Once: decoding an exemplar, and tokenizing it for the token learner, after the memory has "
-        "changed; it then stays decoded in working memory, where there is room."
+    about_phases = (
+        "Microseconds an image. Once: decoding an exemplar, and tokenizing it for the token "
+        "learner, after the memory has changed; it then stays decoded in working memory, where "
+        "there is room."
     )
-    head = [
-        "memory -> learner",
-        "bytes/exemplar",
-        "images/s",
-        *(f"over {peer}" for peer in result.ratios),
-    ]
-    parts = ["memory -> learner", "draw", "embed, augment, mix", "sum", "once"]
-    return page("Replay", typed, device, [about, table(head, rows), phases, table(parts, spent)])
+    sections = [about, speed_table(result), about_phases, phase_table(result)]
+    return page("Replay", typed, device, sections)
 
 
 def main() -> None:
-    """Measure, print, and write where asked."""
+    """Measure, print the page, and write it if asked to."""
     options = tyro.cli(Options, description=__doc__)
-    result = measure(options)
-    publish(
-        report(result, options, typed_command("benchmarks.replay"), torch.device(options.device)),
-        options.write,
-    )
+    device = torch.device(options.device)
+    text = report(measure(options), options, typed_command("benchmarks.replay"), device)
+    publish(text, options.write)
 
 
 if __name__ == "__main__":

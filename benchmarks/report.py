@@ -15,8 +15,10 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from seit_cl.core.machine import processor_name
 from seit_cl.results import run_files
@@ -57,15 +59,21 @@ def make_run(run: Run, out: Path, turn: int, random: np.random.Generator) -> Non
     accuracy = run.accuracy.copy()
     share = (accuracy["correct"] / accuracy["total"].clip(lower=1)).clip(0, 1)
     accuracy["correct"] = random.binomial(accuracy["total"], share)
-    run_files.write_accuracy(run_dir, accuracy.to_dict("records"))
+    run_files.write_accuracy(run_dir, _rows(accuracy))
     if run.memory is not None:
         memory = run.memory.assign(value=run.memory["value"] * scale)
-        run_files.write_memory(run_dir, memory.to_dict("records"))
+        run_files.write_memory(run_dir, _rows(memory))
     pictures = run.path / "exemplars.npz"
     if pictures.is_file():
         (run_dir / pictures.name).write_bytes(pictures.read_bytes())
     scaled = {name: scale * run.metadata[name] for name in SCALED}
     run_files.finish_run(run_dir, {**run.metadata, "seed": seed, **scaled})
+
+
+def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a table, by column."""
+    columns = [str(column) for column in frame.columns]
+    return [dict(zip(columns, row, strict=True)) for row in frame.itertuples(index=False)]
 
 
 def time_report(folder: Path) -> float:

@@ -1,4 +1,4 @@
-"""What the benchmarks measure on: a run's own data, memory and batches, built from a run's own options."""
+"""Data, memory and batches of a run, built from its options, as input of the benchmarks."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from seit_cl.formats.base import FormatContext
 from seit_cl.learner.batches import BatchMaker
 from seit_cl.memory.buffer import ByteBudgetBuffer
 
-_OFFER = 256  # samples encoded at a time
+_BATCH = 256  # samples offered to the memory at a time
 
 
 @dataclass(frozen=True)
 class Workload:
-    """The data of a run, cut into experiences.
+    """Data of a run, cut into experiences.
 
     Args:
         config: the run's options.
@@ -36,7 +36,7 @@ class Workload:
 
     @property
     def device(self) -> torch.device:
-        """The learner's."""
+        """Device of the learner."""
         return choose_device(self.config.device)
 
     @property
@@ -45,32 +45,38 @@ class Workload:
         return len(self.data.dataset.classes)
 
     def stream(self) -> Scenario:
-        """The scenario of the options."""
+        """Return the stream that the options describe."""
         recipe = build_recipe(self.config.scenario)
         return recipe.cut(self.data.dataset, self.config.stream_settings)
 
     def labels(self) -> Tensor:
-        """Labels (N,) int64 of the train set, positions in the scenario's class order."""
+        """Return the labels (N,) int64 of the train set, in the scenario's class order."""
         return self.stream().labels(self.data.dataset.train.labels)
 
     def samples(self, ids: Tensor) -> Samples:
-        """The samples of train set indices (B,)."""
+        """Return the samples of train set indices (B,)."""
         return Samples(ids, self.labels()[ids], self.data)
 
     def context(self) -> FormatContext:
-        """What the formats must know."""
+        """Return the context from which formats are built."""
         return format_context(self.data, self.classes)
 
-    def memory(self, ids: Tensor) -> ByteBudgetBuffer:
-        """A memory that was offered train set indices (B,); pixels are tokenized once for the token learner, as in a run."""
-        memory = build_memory(self.config, self.data, build_strategy(self.config), self.classes)
+    def memory(self, ids: Tensor, device_copy: bool = True) -> ByteBudgetBuffer:
+        """Build a memory and offer it samples; pixels are tokenized once, as in a run.
+
+        Args:
+            ids: (N,) train set indices of the samples.
+            device_copy: False for a memory that decodes every batch.
+        """
+        strategy = build_strategy(self.config)
+        memory = build_memory(self.config, self.data, strategy, self.classes, device_copy)
         assert memory is not None
-        for part in ids.split(_OFFER):
+        for part in ids.split(_BATCH):
             memory.offer(self.samples(part))
         return memory
 
     def batches(self) -> BatchMaker:
-        """A run's batch maker, with generators of its own."""
+        """Return a run's batch maker, with generators of its own."""
         config = self.config
         augment = build_augment(config, self.data, self.device)
         generators = Generators(config.seed, self.device)

@@ -103,9 +103,20 @@ def format_context(data: RunData, classes: int) -> FormatContext:
 
 
 def build_memory(
-    config: RunConfig, data: RunData, strategy: Strategy, classes: int
+    config: RunConfig,
+    data: RunData,
+    strategy: Strategy,
+    classes: int,
+    device_copy: bool = True,
 ) -> ByteBudgetBuffer | None:
     """Build the empty memory of a run with that many classes C; None for a run without one.
+
+    Args:
+        config: gives budget, format, policy, learner, seed and device.
+        data: gives the tokenizer, and what formats need to know.
+        strategy: gives the fields stored with each exemplar.
+        classes: number of classes C.
+        device_copy: False for a memory that decodes every batch.
 
     Raises:
         UserError: a format that does not fit the learner or the data, or a strategy that trains on
@@ -134,6 +145,7 @@ def build_memory(
         strategy.exemplar_fields(classes),
         modality.transform_of(fmt),
         choose_device(config.device),
+        device_copy,
     )
 
 

@@ -51,6 +51,7 @@ class ByteBudgetBuffer(ExemplarsBuffer):
             e.g. a tokenizer for pixels. Its results are working memory. It must map a batch sample
             by sample.
         device: of the batches, and of a decoded copy of the exemplars if it fits (DeviceCache).
+        device_copy: False to make no such copy, and decode every batch.
 
     Raises:
         ValueError: a budget that is not positive.
@@ -68,6 +69,7 @@ class ByteBudgetBuffer(ExemplarsBuffer):
         exemplar_fields: Mapping[str, TensorSpec] | None = None,
         transform: Transform | None = None,
         device: torch.device = CPU,
+        device_copy: bool = True,
     ) -> None:
         if budget_bytes <= 0:
             raise ValueError(
@@ -82,7 +84,7 @@ class ByteBudgetBuffer(ExemplarsBuffer):
         self.selection = build_policy(policy, PolicyContext(context.classes, seed))
         self.slots = self.selection.slots
         self._store = ExemplarStore(self.slots, budget_bytes, fmt, self.exemplar_fields, transform)
-        self._device_cache = DeviceCache(device, self._store.read, self.__len__)
+        self._device_cache = DeviceCache(device, self._store.read, self.__len__, device_copy)
         self._snapshot: Any = None  # for Avalanche, until the next change
         self._accounting = ByteAccounting(
             fmt, context.classes, self.exemplar_fields, self._header().nbytes

@@ -25,14 +25,20 @@ class DeviceCache:
         device: the learner's device.
         read: returns the exemplars of ids (B,), on the CPU.
         count: returns the number of exemplars N.
+        copies: False to make no copy, and decode every batch.
     """
 
     def __init__(
-        self, device: torch.device, read: Callable[[Tensor], Exemplars], count: Callable[[], int]
+        self,
+        device: torch.device,
+        read: Callable[[Tensor], Exemplars],
+        count: Callable[[], int],
+        copies: bool = True,
     ) -> None:
         self.device = device
         self._read = read
         self._count = count
+        self._copies = copies
         self._batches = 0  # taken since the last change
         self._copy: Exemplars | None = None
 
@@ -49,7 +55,7 @@ class DeviceCache:
     def take(self, ids: Tensor) -> Exemplars:
         """Return the exemplars of ids (B,), each in 0..N-1, on the device."""
         self._batches += 1
-        if self._batches == 2:
+        if self._batches == 2 and self._copies:
             self._copy = self._copy_all()
         if self._copy is None:
             return self._read(ids.cpu()).to(self.device)

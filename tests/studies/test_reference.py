@@ -14,17 +14,17 @@ from helpers.colour_stream import write_colours
 from seit_cl.core.errors import UserError
 from seit_cl.experiment.run_data import RunData
 from seit_cl.learner.batches import ReplayLoader
-from studies import reference
-from studies.reference_page import answer
+from studies.reference import avalanche, study
+from studies.reference.page import answer
 
 HELD = 6
 
 
 @pytest.fixture(scope="module")
-def options(tmp_path_factory: pytest.TempPathFactory) -> reference.Options:
+def options(tmp_path_factory: pytest.TempPathFactory) -> study.Options:
     """Two experiences of two classes, eight images each; 32 px make 4 x 4 tokens."""
     folder = tmp_path_factory.mktemp("reference")
-    return reference.Options(
+    return study.Options(
         write_colours(folder / "colours"),
         folder / "out",
         epochs=(2,),
@@ -38,25 +38,23 @@ def options(tmp_path_factory: pytest.TempPathFactory) -> reference.Options:
 
 
 @pytest.fixture(scope="module")
-def data(options: reference.Options) -> RunData:
-    return RunData(
-        reference.run_config(options, reference.Case("er", "ours", "adamw", "fixed", 1, 0))
-    )
+def data(options: study.Options) -> RunData:
+    return RunData(study.run_config(options, study.Case("er", "ours", "adamw", "fixed", 1, 0)))
 
 
 def both(
-    options: reference.Options, data: RunData, name: str, side: str, head: str = "fixed"
+    options: study.Options, data: RunData, name: str, side: str, head: str = "fixed"
 ) -> list[dict[str, Any]]:
     """Ours and a form of Avalanche's, with the same seed."""
     kind = "sgd" if name == "naive" else "adamw"
     return [
-        reference.run_case(options, reference.Case(name, who, kind, head, 2, 0), data)
+        study.run_case(options, study.Case(name, who, kind, head, 2, 0), data)
         for who in ("ours", side)
     ]
 
 
 def test_both_sides_take_the_same_steps_from_the_same_weights_with_as_many_exemplars(
-    options: reference.Options, data: RunData
+    options: study.Options, data: RunData
 ) -> None:
     ours, theirs = both(options, data, "er", "avalanche")
     assert ours["first_weights"] == theirs["first_weights"]
@@ -76,7 +74,7 @@ def test_both_sides_take_the_same_steps_from_the_same_weights_with_as_many_exemp
     ],
 )
 def test_what_is_computed_alike_predicts_alike(
-    name: str, side: str, head: str, options: reference.Options, data: RunData
+    name: str, side: str, head: str, options: study.Options, data: RunData
 ) -> None:
     ours, theirs = both(options, data, name, side, head)
     assert ours["predicted"] == theirs["predicted"] and ours["correct"] == theirs["correct"]
@@ -86,7 +84,7 @@ def test_what_is_computed_alike_predicts_alike(
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["er_ace", "derpp", "icarl", "gdumb", "agem"])
 def test_lined_up_the_others_take_the_same_steps_with_as_many_exemplars(
-    name: str, options: reference.Options, data: RunData
+    name: str, options: study.Options, data: RunData
 ) -> None:
     ours, theirs = both(options, data, name, "lined-up")
     assert ours["steps"] == theirs["steps"]
@@ -97,7 +95,7 @@ def test_lined_up_the_others_take_the_same_steps_with_as_many_exemplars(
 
 
 def test_the_streams_order_is_the_same_on_both_sides(
-    options: reference.Options, data: RunData, monkeypatch: pytest.MonkeyPatch
+    options: study.Options, data: RunData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: dict[str, list[Any]] = {"ours": [], "avalanche": []}
     plain = ReplayLoader.__iter__
@@ -107,7 +105,7 @@ def test_the_streams_order_is_the_same_on_both_sides(
             seen["ours"].append(fresh.labels.tolist())
             yield fresh, replay
 
-    theirs = reference.avalanche.OurBatches.__iter__
+    theirs = avalanche.OurBatches.__iter__
 
     def watched_theirs(self: Any) -> Any:
         for batch in theirs(self):
@@ -115,19 +113,19 @@ def test_the_streams_order_is_the_same_on_both_sides(
             yield batch
 
     monkeypatch.setattr(ReplayLoader, "__iter__", watched)
-    monkeypatch.setattr(reference.avalanche.OurBatches, "__iter__", watched_theirs)
+    monkeypatch.setattr(avalanche.OurBatches, "__iter__", watched_theirs)
     both(options, data, "naive", "avalanche")
     assert len(seen["ours"]) == 16 and seen["ours"] == seen["avalanche"]
 
 
-def test_runs_leave_the_global_generators_alone(options: reference.Options, data: RunData) -> None:
+def test_runs_leave_the_global_generators_alone(options: study.Options, data: RunData) -> None:
     before = torch.get_rng_state(), random.getstate()
-    reference.run_case(options, reference.Case("agem", "avalanche", "adamw", "fixed", 1, 0), data)
+    study.run_case(options, study.Case("agem", "avalanche", "adamw", "fixed", 1, 0), data)
     assert torch.equal(before[0], torch.get_rng_state()) and before[1] == random.getstate()
 
 
 def test_results_are_kept_and_the_page_has_a_row_for_each_pair(
-    options: reference.Options, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    options: study.Options, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     typed = [
         "reference",
@@ -153,14 +151,14 @@ def test_results_are_kept_and_the_page_has_a_row_for_each_pair(
         str(options.out),
     ]
     monkeypatch.setattr(sys, "argv", typed)
-    reference.main()
+    study.main()
     said = capsys.readouterr().out
     assert (
         "2/2 naive_avalanche_adamw_fixed_2-epochs_seed0" in said
         and "| naive | as it is | 1 |" in said
     )
     files = {path: path.stat().st_mtime_ns for path in options.out.glob("*.json")}
-    reference.main()
+    study.main()
     assert "2/2" not in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in options.out.glob("*.json")} == files and len(
         files
@@ -168,9 +166,9 @@ def test_results_are_kept_and_the_page_has_a_row_for_each_pair(
     assert {json.loads(path.read_text())["side"] for path in files} == {"ours", "avalanche"}
     assert "| naive | as it is | 1 |" in answer(options.out, "typed")
     with pytest.raises(UserError, match="per_class 8"):
-        reference.run_missing(replace(options, per_class=7), reference.Console())
+        study.run_missing(replace(options, per_class=7), study.Console())
 
 
-def test_a_strategy_without_a_reference_is_named(options: reference.Options) -> None:
+def test_a_strategy_without_a_reference_is_named(options: study.Options) -> None:
     with pytest.raises(UserError, match="lucir"):
-        list(reference.cases(replace(options, strategy=("er", "lucir"))))
+        list(study.cases(replace(options, strategy=("er", "lucir"))))

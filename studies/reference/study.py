@@ -23,7 +23,6 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from seit_cl.config import RunConfig
-from seit_cl.core.cli import run_command
 from seit_cl.core.errors import UserError, nearest
 from seit_cl.core.files import write_atomic
 from seit_cl.core.machine import torch_threads
@@ -36,8 +35,8 @@ from seit_cl.experiment.experiment import Experiment
 from seit_cl.experiment.run_data import RunData
 from seit_cl.learner.optim import Optimisation, adamw, warm_cosine
 from seit_cl.reporting.markdown import publish, typed_command
-from studies import reference_avalanche as avalanche
-from studies.reference_page import answer
+from studies.reference import avalanche
+from studies.reference.page import answer
 
 STRATEGIES = ("naive", "er", "er_ace", "derpp", "icarl", "gdumb", "ewc", "lwf", "agem")
 LINED_UP = (
@@ -97,8 +96,8 @@ class Case:
 
     strategy: str
     side: str
-    optimizer: str
-    head: str
+    optimizer: Literal["adamw", "sgd"]
+    head: Literal["fixed", "grow"]
     epochs: int
     seed: int
 
@@ -289,7 +288,3 @@ def main() -> None:
     with torch_threads(options.threads):
         run_missing(options, Console(soft_wrap=True))
     publish(answer(options.out, typed_command("studies.reference")), options.write)
-
-
-if __name__ == "__main__":
-    run_command(main)

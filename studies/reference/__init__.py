@@ -1,0 +1,1 @@
+"""The strategies of this project compared with Avalanche's own on the same stream."""
