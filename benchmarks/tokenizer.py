@@ -24,7 +24,7 @@ from seit_cl.core.devices import choose_device
 from seit_cl.core.machine import torch_threads
 from seit_cl.data.fractals import render
 from seit_cl.reporting.markdown import page, publish, table, typed_command
-from seit_cl.tokenizers.bundled import WEIGHTS, load_tokenizer
+from seit_cl.tokenizers import open_tokenizer
 from seit_cl.tokenizers.nets.vqae import VQAutoencoder
 from seit_cl.tokenizers.training.trainer import Trainer, TrainingSettings
 
@@ -115,7 +115,7 @@ def outside_model(trainer: TimedTrainer) -> float:
 
 def encoding_calls(options: Options, device: torch.device) -> dict[int, Callable[[], object]]:
     """Calls that encode random images, by resolution."""
-    tokenizer = load_tokenizer(WEIGHTS).to(device)
+    tokenizer = open_tokenizer().to(device)
     calls: dict[int, Callable[[], object]] = {}
     for side in options.resolution:
         images = render(1, images_per_call(options, side), side, 0, "val")[0].to(device)

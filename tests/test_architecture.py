@@ -1,8 +1,7 @@
 """Imports point down: a file imports lower layers only, without cycles, and no plugin by name.
 
 The tests read every import statement of every file, including those inside functions and under
-TYPE_CHECKING. The layers are described in docs/architecture.md. Tokenizers may be
-imported by name: commands build on their classes.
+TYPE_CHECKING. The layers are described in docs/architecture.md.
 """
 
 from __future__ import annotations
@@ -189,7 +188,9 @@ def test_no_packages_import_one_another_in_a_cycle() -> None:
     assert_none(" <-> ".join(group) for group in cycles(graph))
 
 
-@pytest.mark.parametrize("kind", ["strategy", "scenario", "report", "policy", "format"])
+@pytest.mark.parametrize(
+    "kind", ["strategy", "scenario", "report", "policy", "format", "tokenizer"]
+)
 def test_no_plugin_is_imported_by_name(kind: str) -> None:
     plugin_modules = plugins_of(kind)
     problems = []

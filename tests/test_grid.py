@@ -15,7 +15,7 @@ from seit_cl.experiment.run_data import RunData
 from seit_cl.grid import expand, is_finished, parse, run_id
 from seit_cl.results import run_files
 from seit_cl.run import run_grid
-from seit_cl.tokenizers.bundled import BundledTokenizer
+from seit_cl.tokenizers._vqae_tokenizer import VQAETokenizer
 from seit_cl.tokenizers.nets.vqae import VQAutoencoder
 
 
@@ -261,7 +261,7 @@ def test_runs_without_a_tokenizer_stay_when_the_tokenizer_changes(
     fractals: Path, tmp_path: Path
 ) -> None:
     other = tmp_path / "other.safetensors"
-    BundledTokenizer(VQAutoencoder(codes=16, dim=8, width=8, depth=0)).save(other)
+    VQAETokenizer(VQAutoencoder(codes=16, dim=8, width=8, depth=0)).save(other)
     options = [
         "--data-root",
         str(fractals),

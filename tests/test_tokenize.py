@@ -14,7 +14,7 @@ from seit_cl.data.fractals import write_fractals
 from seit_cl.data.images import load_images
 from seit_cl.tokenizers import open_tokenizer
 from seit_cl.tokenizers._quality import quality
-from seit_cl.tokenizers.bundled import load_tokenizer
+from seit_cl.tokenizers._vqae_tokenizer import load_tokenizer
 from seit_cl.tokenizers.training.images import find_images
 
 SMALL = flattened(

@@ -27,7 +27,7 @@ from seit_cl.core.machine import machine_line, torch_threads
 from seit_cl.experiment.run_data import RunData
 from seit_cl.reporting.markdown import table
 from seit_cl.tokenizers._quality import quality
-from seit_cl.tokenizers.bundled import BundledTokenizer
+from seit_cl.tokenizers._vqae_tokenizer import VQAETokenizer
 from seit_cl.tokenizers.training.images import training_images
 from seit_cl.tokenizers.training.trainer import TrainingSettings
 from studies.ablation.variants import VARIANTS, Variant
@@ -98,7 +98,7 @@ def _link(files: list[Path], folder: Path) -> None:
 
 def train(
     variant: Variant, options: Options, data: tuple[Tensor, Tensor, Tensor]
-) -> tuple[BundledTokenizer, dict[str, Any]]:
+) -> tuple[VQAETokenizer, dict[str, Any]]:
     """Train a variant.
 
     Args:
@@ -122,7 +122,7 @@ def train(
     settings = TrainingSettings(minutes, precision=options.precision)
     trainer = variant.trainer(model, images, labels, replace(settings, **variant.settings))
     trainer.run()
-    tokenizer = BundledTokenizer(model)
+    tokenizer = VQAETokenizer(model)
     measured = quality(tokenizer, val_images)
     columns = {
         "trained_minutes": minutes,
@@ -133,7 +133,7 @@ def train(
     return tokenizer, columns
 
 
-def judge(options: Options, folder: Path, tokenizer: BundledTokenizer | None) -> dict[str, float]:
+def judge(options: Options, folder: Path, tokenizer: VQAETokenizer | None) -> dict[str, float]:
     """Accuracies (fractions) of the learner on the judged classes, over seeds.
 
     Args:

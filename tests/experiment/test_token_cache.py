@@ -15,13 +15,13 @@ from seit_cl.data.folder import open_folder
 from seit_cl.data.fractals import write_fractals
 from seit_cl.data.images import load_images
 from seit_cl.experiment.token_cache import cached_tokens
-from seit_cl.tokenizers.bundled import BundledTokenizer
+from seit_cl.tokenizers._vqae_tokenizer import VQAETokenizer
 
 
 class Counting:
     """A real tokenizer that counts the images it encodes; it breaks off after `last` of them."""
 
-    def __init__(self, inner: BundledTokenizer, last: float = float("inf")) -> None:
+    def __init__(self, inner: VQAETokenizer, last: float = float("inf")) -> None:
         self.inner = inner
         self.last = last
         self.images = 0

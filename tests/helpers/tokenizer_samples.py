@@ -12,43 +12,42 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seit_cl.tokenizers import Tokenizer, open_tokenizer, vit_vqgan, vqgan
+from seit_cl.tokenizers import Tokenizer, _vit_vqgan_tokenizer, open_tokenizer, vqgan
 from seit_cl.tokenizers._published import PublishedTokenizer
-from seit_cl.tokenizers.bundled import WEIGHTS, BundledTokenizer, load_tokenizer
+from seit_cl.tokenizers._timm_tokenizer import TimmTokenizer, fit_timm
+from seit_cl.tokenizers._vqae_tokenizer import VQAETokenizer, load_tokenizer
+from seit_cl.tokenizers.bundled import WEIGHTS
 from seit_cl.tokenizers.nets.vit_vqgan import ViTVQGAN
 from seit_cl.tokenizers.nets.vqae import VQAutoencoder
-from seit_cl.tokenizers.timm import TimmTokenizer, fit_timm
 from seit_cl.tokenizers.training.features import FitOptions
 
 CARD = {"data": "nothing, weights as drawn", "figures": "val PSNR −3 dB"}
 
 
 @cache
-def bundled() -> BundledTokenizer:
+def bundled() -> VQAETokenizer:
     """The tokenizer in the package."""
     return load_tokenizer(WEIGHTS)
 
 
-def untrained(
-    seed: int = 0, card: dict[str, str] | None = None, levels: int = 1
-) -> BundledTokenizer:
+def untrained(seed: int = 0, card: dict[str, str] | None = None, levels: int = 1) -> VQAETokenizer:
     """A tokenizer of 50 codes with random weights."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = VQAutoencoder(codes=50, dim=8, width=16, depth=1, levels=levels)
         if levels > 1:
             torch.nn.init.normal_(model.detail[-1].weight, std=0.1)  # type: ignore[arg-type]
-    return BundledTokenizer(model, card)
+    return VQAETokenizer(model, card)
 
 
 @cache
-def residual(levels: int = 3) -> BundledTokenizer:
+def residual(levels: int = 3) -> VQAETokenizer:
     """An untrained tokenizer of several levels."""
     return untrained(levels=levels)
 
 
 @cache
-def from_file() -> BundledTokenizer:
+def from_file() -> VQAETokenizer:
     """The untrained tokenizer, saved and loaded."""
     with TemporaryDirectory() as folder:
         untrained(card=CARD).save(Path(folder) / "small.safetensors")
@@ -63,7 +62,7 @@ def vit(grid: int = 8, patch: int = 8, width: int = 128, seed: int = 0) -> Publi
         model = ViTVQGAN(
             grid, patch, codes=100, dim=8, encoder=(width, 2, 2, 96), decoder=(64, 1, 1, 80)
         )
-    return vit_vqgan.from_state("random weights", model.state_dict(), CARD)
+    return _vit_vqgan_tokenizer.from_state("random weights", model.state_dict(), CARD)
 
 
 def vqgan_shapes(

@@ -14,8 +14,8 @@ from helpers.tokenize_command import TokenizeHere, command_line
 from helpers.tokenizer_samples import frozen, images
 from seit_cl.core.errors import UserError
 from seit_cl.tokenizers import kind_of_file, open_tokenizer
+from seit_cl.tokenizers._timm_tokenizer import fit_timm, load_timm
 from seit_cl.tokenizers.nets.backbone import Backbone, BackboneSettings
-from seit_cl.tokenizers.timm import fit_timm, load_timm
 from seit_cl.tokenizers.training.features import FitOptions, fitting_images
 
 SMALL = FitOptions(km="16", dim=8, pretrained="no", images=20)

@@ -9,13 +9,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors import safe_open
 from safetensors.torch import save
 
 from helpers.tokenizer_samples import CARD, images, untrained
 from seit_cl.core.errors import UserError
-from seit_cl.tokenizers import bundled, open_tokenizer
+from seit_cl.tokenizers import _vqae_tokenizer, open_tokenizer
+from seit_cl.tokenizers._vqae_tokenizer import VQAETokenizer, load_tokenizer
 from seit_cl.tokenizers.base import identity_of
-from seit_cl.tokenizers.bundled import BundledTokenizer, load_tokenizer
+from seit_cl.tokenizers.bundled import WEIGHTS
 
 
 @pytest.fixture
@@ -66,7 +68,7 @@ def test_the_card_comes_back(
 ) -> None:
     file = tmp_path_factory.getbasetemp() / "card.safetensors"
     card = {key: value for key, value in card.items() if key not in ("config", "identity")}
-    BundledTokenizer(untrained().model, card).save(file)
+    VQAETokenizer(untrained().model, card).save(file)
     assert load_tokenizer(file).card == card
 
 
@@ -87,7 +89,9 @@ def test_identity_changes_with_every_weight_and_with_the_codebook() -> None:
 
 def test_identity_changes_with_the_preprocessing(monkeypatch: pytest.MonkeyPatch) -> None:
     before = untrained().identity
-    monkeypatch.setattr(bundled, "PREPROCESSING", bundled.PREPROCESSING + ", flipped")
+    monkeypatch.setattr(
+        _vqae_tokenizer, "PREPROCESSING", _vqae_tokenizer.PREPROCESSING + ", flipped"
+    )
     assert untrained().identity != before
 
 
@@ -96,12 +100,12 @@ def test_identity_does_not_depend_on_the_memory_format_or_the_card() -> None:
     before = identity_of("x", made.model.state_dict())
     contiguous = made.model.to(memory_format=torch.contiguous_format)
     assert identity_of("x", contiguous.state_dict()) == before
-    assert BundledTokenizer(made.model, CARD).identity == made.identity
+    assert VQAETokenizer(made.model, CARD).identity == made.identity
 
 
 def test_the_bundled_file_states_its_own_identity() -> None:
-    with bundled.safe_open(str(bundled.WEIGHTS), framework="pt") as file:
-        assert file.metadata()["identity"] == load_tokenizer(bundled.WEIGHTS).identity
+    with safe_open(str(WEIGHTS), framework="pt") as file:
+        assert file.metadata()["identity"] == load_tokenizer(WEIGHTS).identity
 
 
 def refused(path: Path) -> None:

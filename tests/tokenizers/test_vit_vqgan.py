@@ -14,8 +14,8 @@ from torch.nn import functional as F
 from helpers.tokenizer_samples import CARD, images, vit
 from seit_cl.core.errors import UserError
 from seit_cl.tokenizers import open_tokenizer
+from seit_cl.tokenizers._vit_vqgan_tokenizer import from_state
 from seit_cl.tokenizers.nets.vit_vqgan import Attention, FeedForward, ViTVQGAN, sincos_positions
-from seit_cl.tokenizers.vit_vqgan import from_state
 
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from seit_cl.tokenizers import DEFAULT_TOKENIZER, Tokenizer
 from seit_cl.tokenizers._quality import check_figures, check_images, quality
-from seit_cl.tokenizers.bundled import BundledTokenizer
+from seit_cl.tokenizers._vqae_tokenizer import VQAETokenizer
 from seit_cl.tokenizers.commands._train_options import Train
 from seit_cl.tokenizers.training.images import TILED, find_images
 from seit_cl.tokenizers.training.trainer import Trainer
@@ -54,7 +54,7 @@ def _figures(options: Train, tokenizer: Tokenizer, held_out: Tensor) -> str:
     """Fidelity with each number of levels, and codes in use with all of them."""
     tokenizers = [tokenizer]
     levels = range(1, options.levels + 1)
-    if isinstance(tokenizer, BundledTokenizer):
+    if isinstance(tokenizer, VQAETokenizer):
         tokenizers = [tokenizer.first(level) for level in levels]
     measured = [quality(each, held_out) for each in tokenizers]
     fidelity = " / ".join(f"{each.psnr:.2f}" for each in measured)

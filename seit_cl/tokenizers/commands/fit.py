@@ -36,7 +36,7 @@ def fit_command(options: FitFeatures) -> None:
         UserError: another kind of tokenizer, a file that cannot be written, or options, weights or
             images that cannot be fitted.
     """
-    from seit_cl.tokenizers.timm import fit_timm  # timm takes seconds to import
+    from seit_cl.tokenizers._timm_tokenizer import fit_timm  # timm takes seconds to import
 
     spec = Spec.parse(options.tokenizer)
     backbone = spec.argument

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from seit_cl.core.errors import UserError
 from seit_cl.core.progress import progress_bars
-from seit_cl.tokenizers import _picture, open_tokenizer, vit_vqgan
+from seit_cl.tokenizers import _picture, open_tokenizer
 from seit_cl.tokenizers._published import PublishedTokenizer
-from seit_cl.tokenizers.bundled import BundledTokenizer
+from seit_cl.tokenizers._vit_vqgan_tokenizer import of_model
+from seit_cl.tokenizers._vqae_tokenizer import VQAETokenizer
 from seit_cl.tokenizers.commands._model_card import model_card
 from seit_cl.tokenizers.commands._train_options import Train, check
 from seit_cl.tokenizers.nets.vit_vqgan import HEAD_DIM, ViTVQGAN
@@ -105,7 +106,7 @@ def initial_model(options: Train) -> tuple[Trainable, str]:
             )
             return model, ""
         start = open_tokenizer(options.start)
-        if not isinstance(start, BundledTokenizer):
+        if not isinstance(start, VQAETokenizer):
             raise UserError(
                 f"--start {options.start}: not of the bundled kind; give bundled or a file of "
                 "tokenize train"
@@ -126,13 +127,13 @@ def _vit_vqgan(options: Train) -> ViTVQGAN:
     return ViTVQGAN(grid, options.patch, options.codes, VIT_CODE_DIM, blocks, blocks)
 
 
-def _trained_tokenizer(model: Trainable) -> BundledTokenizer | PublishedTokenizer:
+def _trained_tokenizer(model: Trainable) -> VQAETokenizer | PublishedTokenizer:
     if isinstance(model, ViTVQGAN):
-        return vit_vqgan.of_model(model)
-    return BundledTokenizer(model.cpu())
+        return of_model(model)
+    return VQAETokenizer(model.cpu())
 
 
-def _draw(tokenizer: BundledTokenizer | PublishedTokenizer, images: Tensor, out: Path) -> None:
+def _draw(tokenizer: VQAETokenizer | PublishedTokenizer, images: Tensor, out: Path) -> None:
     """Draw reconstructions of about SHOWN of the images (N, 3, S, S) uint8."""
     every = -(-len(images) // SHOWN)
     shown = list(images[::every])

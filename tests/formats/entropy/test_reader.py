@@ -12,7 +12,7 @@ from seit_cl.formats import FormatContext, build_format
 from seit_cl.formats.entropy.model import EntropyModel
 from seit_cl.formats.entropy.reader import BUNDLED, EntropyReader
 from seit_cl.tokenizers._stored import StoredTokenizer
-from seit_cl.tokenizers.bundled import BundledTokenizer, load_tokenizer
+from seit_cl.tokenizers._vqae_tokenizer import VQAETokenizer, load_tokenizer
 from seit_cl.tokenizers.commands.encode import Encode, encode_command
 from seit_cl.tokenizers.nets.vqae import VQAutoencoder
 
@@ -24,14 +24,14 @@ def test_the_bundled_tokenizers_model_is_in_the_package() -> None:
 
 
 def test_the_model_of_a_tokenizer_file_is_in_the_same_folder(tmp_path: Path) -> None:
-    tokenizer = BundledTokenizer(VQAutoencoder(codes=64, width=16, depth=1))
+    tokenizer = VQAETokenizer(VQAutoencoder(codes=64, width=16, depth=1))
     tokenizer.save(tmp_path / "mine.safetensors")
     random_model(codes=64, tokenizer=tokenizer.identity).save(tmp_path / "mine.entropy.safetensors")
     assert load_tokenizer(tmp_path / "mine.safetensors").entropy_model().codes == 64
 
 
 def test_the_model_of_the_first_levels_is_in_the_same_folder(tmp_path: Path) -> None:
-    tokenizer = BundledTokenizer(VQAutoencoder(codes=64, width=16, depth=1, levels=2))
+    tokenizer = VQAETokenizer(VQAutoencoder(codes=64, width=16, depth=1, levels=2))
     tokenizer.save(tmp_path / "mine.safetensors")
     first = tokenizer.first(1).identity
     random_model(codes=64, tokenizer=first).save(tmp_path / "mine.entropy.safetensors")

@@ -10,7 +10,7 @@ import torch
 
 from helpers.tokenizer_samples import images
 from seit_cl.core.errors import UserError
-from seit_cl.tokenizers.bundled import BundledTokenizer
+from seit_cl.tokenizers._vqae_tokenizer import VQAETokenizer
 from seit_cl.tokenizers.nets.vqae import VQAutoencoder
 from seit_cl.tokenizers.training import trainer as training
 from seit_cl.tokenizers.training.class_head import UNLABELLED
@@ -85,7 +85,7 @@ def test_training_moves_encoder_decoder_and_codebook() -> None:
 
 
 def test_one_seed_gives_one_tokenizer_and_another_seed_another() -> None:
-    first, again, other = (BundledTokenizer(trained(4, seed)).identity for seed in (1, 1, 2))
+    first, again, other = (VQAETokenizer(trained(4, seed)).identity for seed in (1, 1, 2))
     assert first == again != other
 
 
@@ -107,7 +107,7 @@ def test_an_interrupted_training_ends_with_the_weights_of_one_that_was_not(tmp_p
     resumed = trainer(12)
     resumed.run(checkpoint=path)
     assert (cut.step, resumed.step) == (7, 12)
-    assert BundledTokenizer(resumed.model).identity == BundledTokenizer(whole.model).identity
+    assert VQAETokenizer(resumed.model).identity == VQAETokenizer(whole.model).identity
 
 
 @pytest.mark.parametrize("change", [{"supervision": 0.5}, {"seed": 3}])

@@ -14,12 +14,12 @@ from torch.nn import functional as F
 from helpers.tokenizer_samples import images
 from seit_cl.core.errors import UserError
 from seit_cl.tokenizers import open_tokenizer
+from seit_cl.tokenizers._vit_vqgan_tokenizer import of_model
 from seit_cl.tokenizers.nets.vit_vqgan import ViTVQGAN, sincos_positions
 from seit_cl.tokenizers.nets.vqae import VQAutoencoder
 from seit_cl.tokenizers.training import trainer as training
 from seit_cl.tokenizers.training.codebook import DECAY, CodebookAverages
 from seit_cl.tokenizers.training.trainer import Trainer, TrainingProgress, TrainingSettings
-from seit_cl.tokenizers.vit_vqgan import of_model
 
 LABELS = torch.arange(16) % 3
 BLOCKS = (64, 1, 1, 96)

@@ -1,0 +1,149 @@
+"""The tokenizer of a vector-quantised autoencoder (nets/vqae.py), and its files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Literal
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from seit_cl.core.files import write_atomic
+from seit_cl.formats.entropy.reader import EntropyReader
+from seit_cl.tokenizers._arithmetic import (
+    PREPROCESSING,
+    float32_arithmetic,
+    round_pixels,
+    scale_pixels,
+    total_bytes,
+)
+from seit_cl.tokenizers.base import check_side, identity_of, unreadable
+from seit_cl.tokenizers.nets.vqae import STRIDE, VQAutoencoder, first_levels
+
+CODEBOOKS = ("codebook", "residuals")
+# Pixels encoded at a time; feature maps of so many fit a CPU's cache.
+CHUNK_PIXELS = {"cpu": 64 * 64 * 64, "cuda": 4096 * 64 * 64}
+
+
+class VQAETokenizer:
+    """A VQAutoencoder as a Tokenizer (seit_cl.tokenizers.base).
+
+    Args:
+        model: the trained model; its weights are rounded in place to those of its file.
+        card: model card.
+        path: the file that it was read from; its entropy model may be in the same folder.
+    """
+
+    combine: Literal["sum", "concat"] = "sum"
+    stride = STRIDE
+    decodes = True
+
+    def __init__(
+        self,
+        model: VQAutoencoder,
+        card: dict[str, str] | None = None,
+        path: Path | None = None,
+    ) -> None:
+        model.eval().requires_grad_(False)
+        round_weights(model)
+        self.model = model.to(memory_format=torch.channels_last)
+        self.card = card or {}
+        codebooks = [model.codebook[None]]
+        if model.levels > 1:
+            codebooks.append(model.residuals)
+        self.codebook = torch.cat(codebooks)
+        groups, codes, _ = self.codebook.shape
+        self.mirror = torch.arange(codes).roll(codes // 2).repeat(groups, 1)
+        self.identity = identity_of(PREPROCESSING, model.state_dict())
+        self.path = path
+        self.entropy_model = EntropyReader(self.identity, path)
+        self.codec_bytes = total_bytes(file_tensors(model))
+
+    def to(self, device: torch.device | str) -> VQAETokenizer:
+        """Move to a device, in place."""
+        self.model.to(device)
+        self.codebook = self.codebook.to(device)
+        self.mirror = self.mirror.to(device)
+        return self
+
+    @torch.inference_mode()
+    def encode(self, images: Tensor) -> Tensor:
+        """Encode images (B, 3, S, S) uint8 to tokens (B, L, S/8, S/8) int16, one code per level.
+
+        Returns:
+            The tokens, on the images' device.
+
+        Raises:
+            UserError: the images are not square, or their side is not a multiple of 8.
+        """
+        check_side(images, STRIDE)
+        side = images.shape[-1]
+        grid = side // STRIDE
+        device = self.model.codebook.device
+        shape = (len(images), self.model.levels, grid, grid)
+        tokens = images.new_empty(shape, dtype=torch.int16)
+        size = max(1, CHUNK_PIXELS[device.type] // side**2)
+        for start in range(0, len(images), size):
+            chunk = images[start : start + size]
+            scaled = scale_pixels(chunk.to(device, memory_format=torch.channels_last))
+            with float32_arithmetic(device):
+                codes = self.model.tokens(scaled)
+            tokens[start : start + size] = codes.to(images.device, torch.int16)
+        return tokens
+
+    @torch.inference_mode()
+    def decode(self, tokens: Tensor) -> Tensor:
+        """Decode tokens (B, L, H, W) to images (B, 3, 8 H, 8 W) uint8, on the tokens' device."""
+        device = self.model.codebook.device
+        embedded = self.model.embed_levels(tokens.long().to(device))
+        with float32_arithmetic(device):
+            images = self.model.reconstruct(embedded)
+        return round_pixels(images).to(tokens.device)
+
+    def first(self, levels: int) -> VQAETokenizer:
+        """Make the tokenizer of the first levels, on the CPU; itself where these are all."""
+        if levels == self.model.levels:
+            return self
+        card = self.card | {"levels": f"the first {levels} of {self.model.levels}"}
+        return VQAETokenizer(first_levels(self.model, levels), card, self.path)
+
+    def save(self, path: Path) -> None:
+        """Write weights, configuration and model card to a safetensors file, atomically."""
+        tensors = {name: tensor.contiguous() for name, tensor in file_tensors(self.model).items()}
+        metadata = {**self.card, "config": json.dumps(self.model.config), "identity": self.identity}
+        write_atomic(path, save(tensors, metadata=metadata))
+
+
+def file_tensors(model: VQAutoencoder) -> dict[str, Tensor]:
+    """Convert a model to its file's tensors: weights in half precision, codebooks in float32."""
+    tensors = {}
+    for name, tensor in model.state_dict().items():
+        tensors[name] = tensor if name in CODEBOOKS else tensor.half()
+    return tensors
+
+
+def round_weights(model: VQAutoencoder) -> None:
+    """Round a model's weights in place to the precision of its file."""
+    model.load_state_dict(file_tensors(model))
+
+
+def load_tokenizer(path: Path) -> VQAETokenizer:
+    """Read a tokenizer file.
+
+    Raises:
+        UserError: no such file, not a tokenizer, or weights that do not fit its configuration.
+    """
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            metadata = dict(file.metadata() or {})
+            names = file.keys()
+            tensors = {name: file.get_tensor(name) for name in names}
+        model = VQAutoencoder(**json.loads(metadata.pop("config")))
+        model.load_state_dict(tensors)
+    except (OSError, SafetensorError, KeyError, TypeError, RuntimeError, ValueError) as error:
+        raise unreadable(path, error) from error
+    metadata.pop("identity", None)
+    return VQAETokenizer(model, metadata, path)
