@@ -1,4 +1,4 @@
-"""The ablation: classes judged on are not trained on, and every variant trains, keeps its mirror codes and does what it says."""
+"""The ablation: training of every variant, its mirror codes, and the split of the classes."""
 
 import os
 import sys
@@ -8,7 +8,9 @@ import pandas as pd
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
+from helpers.generators import generator
 from seit_cl.core.errors import UserError
 from seit_cl.data.fractals import write_fractals
 from seit_cl.tokenizers.nets.vqae import VQAutoencoder
@@ -21,9 +23,7 @@ LABELS = torch.arange(16) % 3
 
 
 def pictures() -> Tensor:
-    return torch.randint(
-        256, (16, 3, 32, 32), generator=torch.Generator().manual_seed(0), dtype=torch.uint8
-    )
+    return torch.randint(256, (16, 3, 32, 32), generator=generator(), dtype=torch.uint8)
 
 
 def trainer(variant: Variant) -> Trainer:
@@ -44,12 +44,10 @@ def test_every_variant_moves_its_encoder(name: str) -> None:
         loss, error = made.train_step()
         assert torch.isfinite(loss)
         assert error > 0
-    still = [
-        key for key, new in made.model.encoder.named_parameters() if torch.equal(before[key], new)
-    ]
-    assert [
-        key for key in still if not key.endswith("qkv.1.norm.bias")
-    ] == []  # softmax does not feel a shift of the keys
+    for key, parameter in made.model.encoder.named_parameters():
+        # A shift of the keys does not change their softmax, so this bias has no gradient.
+        if not key.endswith("qkv.1.norm.bias"):
+            assert not torch.equal(before[key], parameter), key
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -58,28 +56,24 @@ def test_the_mirror_image_has_partner_codes_whatever_the_variant(name: str) -> N
     for _ in range(2):
         made.train_step()  # codebooks that are learnt stay in pairs
     model = made.model.eval()
-    assert torch.equal(
-        model.codebook[len(model.codebook) // 2 :],
-        model.codebook[: len(model.codebook) // 2] * model.signs,
-    )
+    half = len(model.codebook) // 2
+    assert torch.equal(model.codebook[half:], model.codebook[:half] * model.signs)
     images = pictures().float() / 127.5 - 1
     with torch.no_grad():
         latents = model.latents(images)
         mirrored = model.latents(images.flip(-1))
-        torch.testing.assert_close(
-            mirrored, latents.flip(-1) * model.signs[:, None, None], atol=1e-5, rtol=1e-4
-        )
-        partner = (model.nearest(latents) + len(model.codebook) // 2) % len(model.codebook)
+        expected = latents.flip(-1) * model.signs[:, None, None]
+        torch.testing.assert_close(mirrored, expected, atol=1e-5, rtol=1e-4)
+        partner = (model.nearest(latents) + half) % len(model.codebook)
         assert (model.nearest(mirrored) == partner.flip(-1)).float().mean() > 0.98
 
 
-def test_fsq_rounds_to_the_code_that_is_there() -> None:
+def test_fsq_rounds_to_the_nearest_code() -> None:
     model = FSQ(width=16)
     codes = model.codebook.T[None, :, :, None]
-    assert torch.equal(model.nearest(codes).flatten(), torch.arange(len(model.codebook)))
-    assert torch.equal(
-        model.nearest(codes * 0.8 + 0.01).flatten(), torch.arange(len(model.codebook))
-    )
+    every = torch.arange(len(model.codebook))
+    assert torch.equal(model.nearest(codes).flatten(), every)
+    assert torch.equal(model.nearest(codes * 0.8 + 0.01).flatten(), every)
 
 
 def test_product_codes_are_made_of_the_codes_of_both_halves() -> None:
@@ -87,7 +81,8 @@ def test_product_codes_are_made_of_the_codes_of_both_halves() -> None:
     every = torch.arange(1024)
     for half, place, codes in zip(model.halves, model.place, model.split(every), strict=True):
         torch.testing.assert_close(model.codebook[:, place] * 2**0.5, half.codebook[codes])
-    assert len(set(zip(*(codes.tolist() for codes in model.split(every)), strict=True))) == 1024
+    first, second = model.split(every)
+    assert len(set(zip(first.tolist(), second.tolist(), strict=True))) == 1024
     latents = model.project(torch.randn(2, 32, 4, 4))
     assert torch.allclose(latents.norm(dim=1), torch.ones(2, 4, 4))
     assert torch.equal(model.nearest(model.codebook.T[None, :, :, None]).flatten(), every)
@@ -96,19 +91,15 @@ def test_product_codes_are_made_of_the_codes_of_both_halves() -> None:
 def test_the_rotation_gives_the_codes_and_keeps_the_length_of_gradients() -> None:
     made = trainer(VARIANTS["rotation"])
     assert isinstance(made, Rotated)
-    latents = torch.nn.functional.normalize(
-        torch.randn(2, 8, 3, 3, generator=torch.Generator().manual_seed(1)), dim=1
-    )
-    codes = torch.nn.functional.normalize(
-        torch.randn(2, 8, 3, 3, generator=torch.Generator().manual_seed(2)), dim=1
-    )
+    latents = F.normalize(torch.randn(2, 8, 3, 3, generator=generator(1)), dim=1)
+    codes = F.normalize(torch.randn(2, 8, 3, 3, generator=generator(2)), dim=1)
     latents.requires_grad_()
     turned = made.straight_through(latents, codes)
     torch.testing.assert_close(turned, codes)
-    sent = torch.randn(turned.shape, generator=torch.Generator().manual_seed(3))
-    turned.backward(sent)
+    gradient = torch.randn(turned.shape, generator=generator(3))
+    turned.backward(gradient)
     assert latents.grad is not None
-    torch.testing.assert_close(latents.grad.norm(dim=1), sent.norm(dim=1))
+    torch.testing.assert_close(latents.grad.norm(dim=1), gradient.norm(dim=1))
 
 
 def test_contrastive_batches_hold_every_image_twice() -> None:
@@ -128,12 +119,13 @@ def test_cutmix_shares_follow_the_pixels() -> None:
     for _ in range(30):
         pictures, labels = made.draw_batch()
         greys = ((pictures + 1) * 127.5).round()
-        most = torch.stack(
-            [(image == image.flatten().mode().values).float().mean() for image in greys]
-        )
-        torch.testing.assert_close(
-            most.min(), torch.tensor(max(made.share, 1 - made.share))
-        )  # 1 beside one of the same grey
+        areas = []
+        for image in greys:
+            commonest = image.flatten().mode().values
+            areas.append((image == commonest).float().mean())
+        # The area is 1 where an image is mixed with one of the same grey.
+        largest_share = torch.tensor(max(made.share, 1 - made.share))
+        torch.testing.assert_close(torch.stack(areas).min(), largest_share)
         assert torch.equal(made.other_labels, labels.roll(1)) or made.share == 1
         shares.add(round(made.share, 3))
     assert 1.0 in shares
@@ -183,15 +175,13 @@ def test_classes_that_judge_are_not_trained_on(tmp_path: Path) -> None:
             for number in range(images):
                 (root / part / name / f"{part}{number}.png").touch()
     learn, judge = study.split(root, tmp_path / "split")
-    assert {kind: sorted(os.listdir(kind / "train")) for kind in (learn, judge)} == {
-        learn: list("abcdf"),
-        judge: ["e"],
-    }
-    parts = [
-        {file.resolve() for file in (judge / part / "e").iterdir()} for part in ("train", "val")
-    ]
-    assert [len(part) for part in parts] == [200, 120]
-    assert not parts[0] & parts[1]
+    assert sorted(os.listdir(learn / "train")) == list("abcdf")
+    assert os.listdir(judge / "train") == ["e"]
+    train = {file.resolve() for file in (judge / "train" / "e").iterdir()}
+    val = {file.resolve() for file in (judge / "val" / "e").iterdir()}
+    assert len(train) == 200
+    assert len(val) == 120
+    assert not train & val
     assert len(os.listdir(learn / "train" / "a")) == 300
 
 
@@ -218,13 +208,13 @@ def test_rows_are_made_once_for_the_same_options_and_printed(
             sys, "argv", [*typed, "--epochs", epochs, "--variants", "pixels", "recipe"]
         )
         study.main()
-        said = capsys.readouterr().out
-        assert said.count("{'variant'") == rows
-        assert "| no tokenizer: pixels |" in said
-        assert sum(line.startswith("| ") for line in said.splitlines()) == 4
-    found = pd.read_csv(out)
-    assert found["variant"].tolist() == ["pixels", "recipe"] * 2
-    assert found["final"].between(0, 1).all()
+        output = capsys.readouterr().out
+        assert output.count("{'variant'") == rows
+        assert "| no tokenizer: pixels |" in output
+        assert sum(line.startswith("| ") for line in output.splitlines()) == 4
+    rows_written = pd.read_csv(out)
+    assert rows_written["variant"].tolist() == ["pixels", "recipe"] * 2
+    assert rows_written["final"].between(0, 1).all()
 
 
 def test_a_variant_that_does_not_exist_is_named(

@@ -1,4 +1,4 @@
-"""Curves over epochs: one row per epoch, the end being a run's own accuracy, and nothing run twice."""
+"""Curves over epochs: one row an epoch, the last one a run's accuracy, and no run made twice."""
 
 import sys
 from pathlib import Path
@@ -46,13 +46,16 @@ def test_every_combination_is_a_curve_with_crops_of_its_own_learner(
         pixel_crop=(0.3,),
         seed=(0, 1),
     )
-    found = curves.configs(options)
-    tokens = [c for c in found if c.learner == "tokens"]
+    configs = curves.configs(options)
+    tokens = [c for c in configs if c.learner == "tokens"]
     assert len(tokens) == 8
-    assert len(found) == 12
-    assert {c.token_rrc for c in tokens} == {0.6, 1.0}
-    assert {c.pixel_rrc for c in found if c.learner == "pixels"} == {0.3}
-    assert all(isinstance(c, RunConfig) and c.strategy == "joint" for c in found)
+    assert len(configs) == 12
+    pixels = [config for config in configs if config.learner == "pixels"]
+    assert {config.token_rrc for config in tokens} == {0.6, 1.0}
+    assert {config.pixel_rrc for config in pixels} == {0.3}
+    for config in configs:
+        assert isinstance(config, RunConfig)
+        assert config.strategy == "joint"
 
 
 def test_curves_that_the_file_holds_are_not_run_again(
@@ -86,25 +89,18 @@ def test_curves_that_the_file_holds_are_not_run_again(
 
 def test_differences_are_of_means_over_the_seeds_that_both_have() -> None:
     same = {"tokenizer": "", "model": "micro", "crop": 0.5, "cutmix_p": 0, "learning_rate": 1e-3}
-    rows = [
-        {
-            **same,
-            "dataset": "d",
-            "epochs": 3,
-            "learner": learner,
-            "seed": seed,
-            "epoch": epoch,
-            "accuracy": accuracy,
-        }
-        for learner, seed, accuracies in (
-            ("tokens", 0, (0.3, 0.2, 0.6)),
-            ("tokens", 1, (0.5, 0.4, 0.8)),
-            ("tokens", 2, (0, 0)),
-            ("pixels", 0, (0.1, 0.2, 0.3)),
-            ("pixels", 1, (0.1, 0.2, 0.3)),
-        )
-        for epoch, accuracy in enumerate(accuracies, 1)
-    ]
+    same |= {"dataset": "d", "epochs": 3}
+    rows = []
+    for learner, seed, accuracies in (
+        ("tokens", 0, (0.3, 0.2, 0.6)),
+        ("tokens", 1, (0.5, 0.4, 0.8)),
+        ("tokens", 2, (0, 0)),
+        ("pixels", 0, (0.1, 0.2, 0.3)),
+        ("pixels", 1, (0.1, 0.2, 0.3)),
+    ):
+        for epoch, accuracy in enumerate(accuracies, 1):
+            point = {"learner": learner, "seed": seed, "epoch": epoch, "accuracy": accuracy}
+            rows.append(same | point)
     lines = curves.differences(pd.DataFrame(rows)).splitlines()[2:]
     assert [line.split(" | ")[1:] for line in lines] == [
         ["1", "2", "40.0", "10.0", "+30.0", "+30.0 |"],
@@ -112,10 +108,8 @@ def test_differences_are_of_means_over_the_seeds_that_both_have() -> None:
         ["3", "2", "70.0", "30.0", "+40.0", "+10.0 |"],
     ]
     apart = [row for row in rows if (row["learner"], row["seed"]) in (("tokens", 0), ("pixels", 1))]
-    assert (
-        len(curves.differences(pd.DataFrame(apart)).splitlines()) == 2
-    )  # no seed in common: no row
+    without_common_seed = curves.differences(pd.DataFrame(apart))
+    assert len(without_common_seed.splitlines()) == 2  # the header alone
     other = {**rows[0], "tokenizer": "another"}
-    assert (
-        len(curves.differences(pd.DataFrame([*rows, other])).splitlines()) == 2
-    )  # two tokenizers: no mean
+    of_two_tokenizers = curves.differences(pd.DataFrame([*rows, other]))
+    assert len(of_two_tokenizers.splitlines()) == 2

@@ -1,4 +1,4 @@
-"""The limit of entropy coding: the transformer sees only what came before, learns a source up to its entropy, is measured."""
+"""The limit of entropy coding: a causal transformer that learns a source up to its entropy."""
 
 import math
 from itertools import count
@@ -35,9 +35,8 @@ def untrained(side: int, shipped: bool) -> GridTransformer:
 
 
 @pytest.mark.parametrize("shipped", [False, True])
-@pytest.mark.parametrize(
-    ("height", "width"), [(4, 6), (17, 18)]
-)  # attention in plain steps and torch's own
+# Attention in plain steps, and torch's own.
+@pytest.mark.parametrize(("height", "width"), [(4, 6), (17, 18)])
 @settings(max_examples=10, deadline=None)
 @given(place=st.integers(0, 10**6), token=st.integers(0, 1022))
 def test_a_token_changes_what_follows_and_nothing_before(
@@ -45,19 +44,22 @@ def test_a_token_changes_what_follows_and_nothing_before(
 ) -> None:
     model = untrained(18, shipped)
     grid = torch.randint(1023, (1, height, width), generator=torch.Generator().manual_seed(place))
-    at = place % (height * width)
+    position = place % (height * width)
     changed = grid.clone()
-    changed.view(-1)[at] = 1023 if token == grid.view(-1)[at] else token
+    changed.view(-1)[position] = 1023 if token == grid.view(-1)[position] else token
     with torch.no_grad():
         before = model(grid)[0]
         after = model(changed)[0]
-    torch.testing.assert_close(before[: at + 1], after[: at + 1], rtol=0, atol=1e-5)
-    if at + 1 < height * width:
-        assert (before[at + 1] - after[at + 1]).abs().max() > 1e-4
+    torch.testing.assert_close(before[: position + 1], after[: position + 1], rtol=0, atol=1e-5)
+    if position + 1 < height * width:
+        assert (before[position + 1] - after[position + 1]).abs().max() > 1e-4
 
 
 def walks(number: int, generator: torch.Generator) -> torch.Tensor:
-    """Grids (number, 4, 4) of 16 codes whose next one, row by row, is 1 above the last with probability 3/4, else 3 above."""
+    """Grids (number, 4, 4) of 16 codes, each 1 above the one before it with probability 3/4.
+
+    The others are 3 above; the order is row by row.
+    """
     steps = torch.where(torch.rand(number, 16, generator=generator) < 0.75, 1, 3)
     steps[:, 0] = torch.randint(16, (number,), generator=generator)
     return (steps.cumsum(1) % 16).view(-1, 4, 4)
@@ -69,7 +71,7 @@ def test_training_reaches_the_entropy_of_a_source_and_goes_on_from_its_checkpoin
     generator = torch.Generator().manual_seed(0)
     entropy = (4 + 15 * (-0.75 * math.log2(0.75) - 0.25 * math.log2(0.25))) / 16
     grids = walks(4096, generator)
-    held = walks(128, generator)
+    held_out = walks(128, generator)
 
     def training() -> Training:
         torch.manual_seed(0)
@@ -78,7 +80,7 @@ def test_training_reaches_the_entropy_of_a_source_and_goes_on_from_its_checkpoin
         return Training(
             model,
             grids,
-            held,
+            held_out,
             recipe,
             tmp_path / "training.pt",
             clock=count(0, 60 / STEPS).__next__,
@@ -87,10 +89,10 @@ def test_training_reaches_the_entropy_of_a_source_and_goes_on_from_its_checkpoin
     lines: list[str] = []
     first = training()
     model = first.run(lines.append)
-    assert bits(model, held) == pytest.approx(first.best) == pytest.approx(entropy, abs=0.06)
+    assert bits(model, held_out) == pytest.approx(first.best) == pytest.approx(entropy, abs=0.06)
     assert lines
     assert (
-        coded(lambda part: bounds_of(model(part).flatten(0, 1).softmax(1).detach()), held).bits
+        coded(lambda part: bounds_of(model(part).flatten(0, 1).softmax(1).detach()), held_out).bits
         > entropy - 0.06
     )
     again = training()
@@ -103,14 +105,14 @@ def test_an_untrained_correction_is_the_shipped_network_and_is_coded_like_it() -
     shipped = tokenizer.entropy_model()
     grids = tokenizer.encode(render(2, 4, 64, 0, "val")[0])[:, 0]
     model = GridTransformer(tokenizer.codebook[0], 8, SMALL, shipped).eval()
-    found = rivals(model, shipped, grids)
-    assert found["transformer"].bits == pytest.approx(found["context"].bits, abs=0.05)
+    rates = rivals(model, shipped, grids)
+    assert rates["transformer"].bits == pytest.approx(rates["context"].bits, abs=0.05)
     assert (
-        found["context"].record
+        rates["context"].record
         == CODERS["context"](shipped, 8, 8).encode(grids).lengths.double().mean()
     )
     assert (
-        found["table"].record
+        rates["table"].record
         == CODERS["table"](shipped, 8, 8).encode(grids).lengths.double().mean()
     )
     edges = torch.cat([starts(grids[:1]) for starts in (order0(grids, 1024), network(shipped))])

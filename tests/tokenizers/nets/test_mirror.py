@@ -1,4 +1,4 @@
-"""Layers that commute with mirroring: what they make of a mirror image is the mirror image of what they make."""
+"""Layers that commute with mirroring: a mirrored input gives the mirrored output."""
 
 from collections.abc import Callable
 
@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from helpers.generators import generator
 from seit_cl.tokenizers.nets.mirror import (
     ACTIONS,
     PairNorm,
@@ -34,12 +35,10 @@ LAYERS: dict[str, tuple[Callable[[], nn.Module], str, int, str]] = {
 
 
 def shaken(module: nn.Module) -> nn.Module:
-    """The module with every weight moved, norms included, so that no layer is the identity by its start."""
+    """Add noise to every weight, norms included, so that no layer starts as the identity."""
     with torch.no_grad():
         for parameter in module.parameters():
-            parameter.add_(
-                0.3 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1))
-            )
+            parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator(1)))
     return module
 
 
@@ -48,14 +47,13 @@ def shaken(module: nn.Module) -> nn.Module:
 def test_a_layer_commutes_with_mirroring(name: str, training: bool) -> None:
     make, source, channels, target = LAYERS[name]
     layer = shaken(make()).train(training)
-    x = torch.randn(5, channels, 16, 16, generator=torch.Generator().manual_seed(2))
+    x = torch.randn(5, channels, 16, 16, generator=generator(2))
     with torch.no_grad():
-        torch.testing.assert_close(
-            layer(mirrored(x, source)), mirrored(layer(x), target), atol=1e-4, rtol=1e-4
-        )
-        assert (
-            layer(x) - mirrored(layer(x), target)
-        ).abs().max() > 0.01  # x itself is no mirror image
+        of_mirrored = layer(mirrored(x, source))
+        mirror_of_output = mirrored(layer(x), target)
+        torch.testing.assert_close(of_mirrored, mirror_of_output, atol=1e-4, rtol=1e-4)
+        # x is not its own mirror image.
+        assert (layer(x) - mirror_of_output).abs().max() > 0.01
 
 
 def test_the_norm_standardises_both_of_a_pair_together() -> None:

@@ -1,9 +1,10 @@
-"""What tokenizers train on: the folder with its labels, fractals with theirs, tiles of larger images without."""
+"""Training images of tokenizers: a labelled folder, labelled fractals and unlabelled tiles."""
 
 from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from seit_cl.core.errors import UserError
 from seit_cl.data.fractals import write_fractals
@@ -27,16 +28,18 @@ def test_fractals_count_their_classes_after_the_folders_and_tiles_have_none(root
     assert training_images(root, 32, 0, None)[0].shape == (8, 3, 32, 32)
 
 
+def joined(tiles: Tensor, side: int) -> Tensor:
+    """The image (3, H, W) of side x side tiles (N, 3, h, w), row by row."""
+    rows = [torch.cat(list(row), 2) for row in tiles.split(side)]
+    return torch.cat(rows, 1)
+
+
 def test_tiles_put_together_are_the_photo(root: Path) -> None:
     path = find_images(root / "val")[0]
     cut = cut_tiles([path], 16)
     assert cut.shape == (20, 3, 16, 16)
-    assert torch.equal(
-        torch.cat([torch.cat([*cut[:2]], 2), torch.cat([*cut[2:4]], 2)], 1),
-        load_images([path], 32)[0],
-    )
-    rows = [torch.cat([*cut[4 + 4 * i : 8 + 4 * i]], 2) for i in range(4)]
-    assert torch.equal(torch.cat(rows, 1), load_images([path], 64)[0])
+    assert torch.equal(joined(cut[:4], 2), load_images([path], 32)[0])
+    assert torch.equal(joined(cut[4:], 4), load_images([path], 64)[0])
 
 
 def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:

@@ -1,8 +1,6 @@
-"""Residual levels: each codes what the ones before left, the first stay what they are, and pairs keep mirroring."""
+"""Residual levels: each codes the residual of the earlier ones, which it leaves unchanged."""
 
-from itertools import count
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.tokenizer_samples import images, residual, untrained
+from helpers.training_clock import count_minutes_as_steps
 from seit_cl.tokenizers.nets.vqae import VQAutoencoder, first_levels, nearest_pair
-from seit_cl.tokenizers.training import trainer as training
 from seit_cl.tokenizers.training.codebook import CodebookAverages
 from seit_cl.tokenizers.training.trainer import Trainer, TrainingSettings
 
@@ -25,7 +23,7 @@ def model(levels: int = 3, seed: int = 0) -> VQAutoencoder:
 
 
 def trainer(steps: int, start: str = "", levels: int = 3) -> Trainer:
-    """A training over that many steps, where a look at the clock is a minute (`clock`)."""
+    """A training over that many steps, where `minutes_are_steps`."""
     return Trainer(
         model(levels),
         images(16, 32),
@@ -35,9 +33,8 @@ def trainer(steps: int, start: str = "", levels: int = 3) -> Trainer:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    ticks = count(0, 60)
-    monkeypatch.setattr(training, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
+def minutes_are_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    count_minutes_as_steps(monkeypatch)
 
 
 @settings(max_examples=25, deadline=None)
@@ -67,10 +64,11 @@ def test_a_level_with_a_code_at_zero_never_adds_to_the_error(seed: int) -> None:
     latents = torch.nn.functional.normalize(torch.randn(2, 8, 4, 4, generator=generator), dim=1)
     detailed = latents + 0.3 * torch.randn(2, 8, 4, 4, generator=generator)
     tokens = made.quantise(latents, detailed)
-    errors = torch.stack(
-        [(detailed - made.embed_levels(tokens[:, :n])).square().sum(1) for n in range(1, 5)]
-    )
-    assert bool((errors.diff(dim=0) <= 1e-5).all())
+    errors = []
+    for levels in range(1, 5):
+        restored = made.embed_levels(tokens[:, :levels])
+        errors.append((detailed - restored).square().sum(1))
+    assert bool((torch.stack(errors).diff(dim=0) <= 1e-5).all())
 
 
 def test_the_first_levels_give_the_first_codes_and_nothing_else_is_kept() -> None:
@@ -85,24 +83,20 @@ def test_the_first_levels_give_the_first_codes_and_nothing_else_is_kept() -> Non
         assert part.identity != whole.identity
         assert part.card["levels"] == f"the first {levels} of 3"
     assert whole.first(3) is whole
-    assert not [
-        name
-        for name in whole.first(1).model.state_dict()
-        if name.startswith(("detail", "residuals"))
-    ]
+    for name in whole.first(1).model.state_dict():
+        assert not name.startswith(("detail", "residuals"))
 
 
-def test_one_level_is_what_it_was_before_there_were_levels() -> None:
+def test_a_model_of_one_level_has_no_parts_of_further_levels() -> None:
     made = model(1)
     assert made.config == {"codes": 32, "dim": 8, "width": 16, "depth": 1}
     assert not {"residuals"} & set(made.state_dict())
     assert not hasattr(made, "detail")
     latents = made.eval().latents(images(2, 32).float() / 127.5 - 1)
     assert torch.equal(made.quantise(latents, latents)[:, 0], nearest_pair(latents, made.codebook))
-    assert all(
-        torch.equal(a, b)
-        for a, b in zip(made.encoder.parameters(), model(3).encoder.parameters(), strict=True)
-    )
+    parameters = zip(made.encoder.parameters(), model(3).encoder.parameters(), strict=True)
+    for one_level, three_levels in parameters:
+        assert torch.equal(one_level, three_levels)
 
 
 def test_first_levels_leave_the_global_generator_alone() -> None:
@@ -130,43 +124,40 @@ def test_averages_of_a_residual_are_means_that_start_at_the_first_batch() -> Non
     torch.testing.assert_close(book[:10], means, atol=0.1, rtol=0.1)
 
 
-@pytest.mark.usefixtures("clock")
+@pytest.mark.usefixtures("minutes_are_steps")
 def test_training_moves_every_level_and_further_ones_help() -> None:
     made = trainer(200)
     before = {name: tensor.clone() for name, tensor in made.model.state_dict().items()}
     made.run()
-    assert [
-        name
-        for name, tensor in made.model.state_dict().items()
-        if torch.equal(tensor, before[name])
-    ] == []
+    for name, tensor in made.model.state_dict().items():
+        assert not torch.equal(tensor, before[name]), name
     made.model.eval()
     batch = images(16, 32).float() / 127.5 - 1
     with torch.no_grad():
         latents = made.model.latents(batch)
         detailed = made.model.add_detail(batch, latents)
         tokens = made.model.quantise(latents, detailed)
-        errors = [
-            float((detailed - made.model.embed_levels(tokens[:, :n])).square().sum(1).mean())
-            for n in (1, 2, 3)
-        ]
+        errors = []
+        for levels in (1, 2, 3):
+            restored = made.model.embed_levels(tokens[:, :levels])
+            errors.append(float((detailed - restored).square().sum(1).mean()))
     assert errors[2] < errors[1] < errors[0]
-    assert torch.equal(
-        made.model.residuals[:, 16:], made.model.residuals[:, :16] * made.model.signs
-    )
+    residuals = made.model.residuals
+    assert torch.equal(residuals[:, 16:], residuals[:, :16] * made.model.signs)
 
 
-@pytest.mark.usefixtures("clock")
+@pytest.mark.usefixtures("minutes_are_steps")
 def test_levels_that_are_added_leave_encoder_and_first_codes_as_they_were() -> None:
     made = trainer(4, start="0123456789abcdef")
     before = {name: tensor.clone() for name, tensor in made.model.state_dict().items()}
     made.run()
     after = made.model.state_dict()
-    still = {name for name in before if torch.equal(before[name], after[name])}
-    assert still == {name for name in before if name.startswith("encoder.") or name == "codebook"}
+    for name in before:
+        is_old_part = name.startswith("encoder.") or name == "codebook"
+        assert torch.equal(before[name], after[name]) == is_old_part, name
 
 
-@pytest.mark.usefixtures("clock")
+@pytest.mark.usefixtures("minutes_are_steps")
 def test_an_interrupted_training_of_levels_goes_on_as_one_that_was_not(tmp_path: Path) -> None:
     whole = trainer(8)
     cut = trainer(8)
@@ -179,8 +170,10 @@ def test_an_interrupted_training_of_levels_goes_on_as_one_that_was_not(tmp_path:
     for made in (whole, resumed):
         for _ in range(3):
             made.train_step()
-    weights = (made.model.state_dict().values() for made in (whole, resumed))
-    assert all(torch.equal(a, b) for a, b in zip(*weights, strict=True))
+    resumed_weights = resumed.model.state_dict()
+    assert list(resumed_weights) == list(whole.model.state_dict())
+    for name, weight in whole.model.state_dict().items():
+        assert torch.equal(resumed_weights[name], weight), name
 
 
 def test_an_image_is_given_back_from_as_many_levels_as_were_drawn() -> None:

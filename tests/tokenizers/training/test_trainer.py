@@ -1,18 +1,15 @@
-"""Training the autoencoder: it learns, its codes stay on the sphere, its seed decides, and it goes on where it stopped."""
+"""Training the autoencoder: learning, codes on the unit sphere, seeds and resuming."""
 
-from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
 
 from helpers.tokenizer_samples import images
+from helpers.training_clock import count_minutes_as_steps
 from seit_cl.core.errors import UserError
 from seit_cl.tokenizers._vqae_tokenizer import VQAETokenizer
 from seit_cl.tokenizers.nets.vqae import VQAutoencoder
-from seit_cl.tokenizers.training import trainer as training
 from seit_cl.tokenizers.training.class_head import UNLABELLED
 from seit_cl.tokenizers.training.trainer import Trainer, TrainingProgress, TrainingSettings
 
@@ -20,11 +17,8 @@ LABELS = torch.arange(16) % 3
 
 
 @pytest.fixture(autouse=True)
-def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    """Training is by wall clock; a clock that moves a minute at every look makes `minutes` a number of steps."""
-    ticks = count(0, 60)
-    monkeypatch.setattr(training, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
-    return ticks
+def minutes_are_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    count_minutes_as_steps(monkeypatch)
 
 
 def trainer(steps: int, seed: int = 0, supervision: float = 0.03) -> Trainer:
@@ -66,9 +60,8 @@ def test_supervision_makes_the_codes_tell_the_training_classes_apart() -> None:
     with torch.no_grad():
         training.head.eval()
         training.model.eval()
-        codes = training.model.embed(
-            training.model.nearest(training.model.latents(pictures.float() / 127.5 - 1))
-        )
+        latents = training.model.latents(pictures.float() / 127.5 - 1)
+        codes = training.model.embed(training.model.nearest(latents))
         assert (training.head(codes).argmax(1) == LABELS).float().mean() > 0.9
 
 
@@ -81,7 +74,8 @@ def test_codes_stay_on_the_unit_sphere_and_take_no_gradient() -> None:
 def test_training_moves_encoder_decoder_and_codebook() -> None:
     before = {name: tensor.clone() for name, tensor in trainer(2).model.state_dict().items()}
     after = trained(2).state_dict()
-    assert [name for name in before if torch.equal(before[name], after[name])] == []
+    for name in before:
+        assert not torch.equal(before[name], after[name]), name
 
 
 def test_one_seed_gives_one_tokenizer_and_another_seed_another() -> None:

@@ -1,9 +1,6 @@
-"""The trainer on a ViT-VQGAN: it learns, its codes are averages without partners, it resumes, and its file gives it back."""
+"""The trainer with a ViT-VQGAN: learning, averaged codes, resuming, and its file."""
 
-from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,12 +9,12 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from helpers.tokenizer_samples import images
+from helpers.training_clock import count_minutes_as_steps
 from seit_cl.core.errors import UserError
 from seit_cl.tokenizers import open_tokenizer
 from seit_cl.tokenizers._vit_vqgan_tokenizer import of_model
 from seit_cl.tokenizers.nets.vit_vqgan import ViTVQGAN, sincos_positions
 from seit_cl.tokenizers.nets.vqae import VQAutoencoder
-from seit_cl.tokenizers.training import trainer as training
 from seit_cl.tokenizers.training.codebook import DECAY, CodebookAverages
 from seit_cl.tokenizers.training.trainer import Trainer, TrainingProgress, TrainingSettings
 
@@ -26,11 +23,8 @@ BLOCKS = (64, 1, 1, 96)
 
 
 @pytest.fixture(autouse=True)
-def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    """Training is by wall clock; a clock that moves a minute at every look makes `minutes` a number of steps."""
-    ticks = count(0, 60)
-    monkeypatch.setattr(training, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
-    return ticks
+def minutes_are_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    count_minutes_as_steps(monkeypatch)
 
 
 def model() -> ViTVQGAN:
@@ -59,8 +53,8 @@ def test_training_moves_everything_but_the_positions() -> None:
     before = {name: tensor.clone() for name, tensor in made.model.state_dict().items()}
     made.run()
     after = made.model.state_dict()
-    still = [name for name in before if torch.equal(before[name], after[name])]
-    assert still == ["encoder.en_pos_embedding", "decoder.de_pos_embedding"]
+    unchanged = [name for name in before if torch.equal(before[name], after[name])]
+    assert unchanged == ["encoder.en_pos_embedding", "decoder.de_pos_embedding"]
     assert torch.equal(after["encoder.en_pos_embedding"], sincos_positions(4, 4, 64))
 
 
@@ -128,10 +122,11 @@ def test_the_tokenizer_of_a_trained_model_is_stored_in_half_precision_and_comes_
     assert torch.equal(opened.codebook, tokenizer.codebook)
     assert opened.identity == tokenizer.identity
     numbers = {name: tensor.numel() for name, tensor in made.model.state_dict().items()}
-    whole = sum(
-        size for name, size in numbers.items() if "pos_embedding" in name or "quantizer" in name
-    )
-    assert tokenizer.codec_bytes == 2 * sum(numbers.values()) + 2 * whole
+    full_precision = 0
+    for name, size in numbers.items():
+        if "pos_embedding" in name or "quantizer" in name:
+            full_precision += size
+    assert tokenizer.codec_bytes == 2 * sum(numbers.values()) + 2 * full_precision
 
 
 def test_the_losses_compile_and_stay_what_they_are() -> None:
