@@ -1,4 +1,7 @@
-"""Continual-learning benchmarks whose replay memory is metered in bytes."""
+"""Continual-learning benchmarks whose replay memory is metered in bytes.
+
+docs/architecture.md describes the packages, their contracts and the rules of the comparison.
+"""
 
 import warnings
 
