@@ -1,1 +1,1 @@
-"""Speed of the replay path and of the training step, each measured beside its peer in one process."""
+"""Speed of replay, of the training step and of others, measured against peers in one process."""

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 def herding(features: Tensor) -> Tensor:
     """Rank the samples of one class, as iCaRL does (Rebuffi et al., CVPR 2017, algorithm 4).
 
-    The next sample is always the one that brings the mean of those chosen nearest to the class mean.
+    The next sample always brings the mean of those chosen nearest to the class mean.
 
     Args:
         features: (N, D); rows are normalised first.

@@ -1,5 +1,7 @@
-"""Avalanche's own strategies (Carta et al., JMLR 2023) on our stream and network, with our steps and optimiser: the other side of
-`studies.reference`."""
+"""Avalanche's own strategies (Carta et al., JMLR 2023), trained on our stream and network.
+
+They take our steps with our optimiser, so that `studies.reference` can compare both sides.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,7 @@ NewOptimizer = Callable[[nn.Module, Optimisation, int], tuple[torch.optim.Optimi
 
 @dataclass(frozen=True)
 class Task:
-    """What both sides are given.
+    """Data, model and settings that both sides share.
 
     Args:
         train: per experience, inputs (n, D, H, W) float32 and labels (n,).
@@ -48,10 +50,10 @@ class Task:
         batch: fresh samples a step.
         replay_batch: exemplars a step.
         exemplars: that the memory holds.
-        hyper: our strategy's hyperparameters, or None.
+        options: our strategy's hyperparameters, or None.
         order: the generator of the fresh order.
         replay: that of exemplars, where we draw them.
-        grow_head: whether logits are those of the classes seen; False: of all classes from the start.
+        grow_head: True for logits of the classes seen, False for all classes from the start.
     """
 
     train: list[tuple[Tensor, Tensor]]
@@ -70,8 +72,15 @@ class Task:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Per experience learnt and test experience so far, the correct answers; of how many; every answer after the last one; steps
-    taken; and exemplars held in the end."""
+    """Results of a run.
+
+    Args:
+        correct: by experience trained on, the correct answers by test experience so far.
+        total: test samples by experience.
+        predicted: predicted labels of all test samples after the last experience.
+        steps: number of optimiser steps.
+        held: number of exemplars at the end.
+    """
 
     correct: list[list[int]]
     total: list[int]
@@ -81,45 +90,53 @@ class Outcome:
 
 
 class Network(nn.Module):
-    """The ViT for flattened inputs (B, D H W): what Avalanche does to images, such as iCaRL's mirrored copies, means nothing for
-    embeddings of tokens, and it does it to inputs of four dimensions only. `seen` classes have logits."""
+    """The ViT for flattened inputs (B, D H W).
 
-    seen: int | None = None
+    Avalanche augments inputs of four dimensions as images (iCaRL's mirrored copies), which has no
+    meaning for embeddings of tokens; it leaves flattened inputs alone.
+    """
+
+    seen: int | None = None  # number of classes with logits; None: all
 
     def __init__(self, vit: Any, shape: torch.Size, features: bool = False) -> None:
         super().__init__()
-        self.vit, self.shape, self.features = vit, shape, features
+        self.vit = vit
+        self.shape = shape
+        self.features = features
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Logits (B, C), or what the head sees (B, width)."""
+        """Return logits (B, C), or features in front of the head (B, width)."""
         images = inputs.reshape(-1, *self.shape).contiguous(memory_format=torch.channels_last)
-        found: Tensor = self.vit.forward_head(
-            self.vit.forward_features(images), pre_logits=self.features
-        )
-        return found if self.features else found[:, : self.seen]
+        tokens = self.vit.forward_features(images)
+        outputs: Tensor = self.vit.forward_head(tokens, pre_logits=self.features)
+        return outputs if self.features else outputs[:, : self.seen]
 
 
 class OurSteps(SupervisedPlugin):
-    """Our steps: optimiser and schedule made anew for every experience, clipped gradients, and batches as our loaders make them.
+    """Our training step: new optimiser and schedule per experience, clipping, and our batches.
 
     Args:
-        task: what both sides are given.
-        batches: "fresh": the experience in our order; "beside": with exemplars of what the strategy put behind it; "alone":
-            exemplars alone; "own": Avalanche's loader stays.
+        task: data, model and settings.
+        batches: "fresh": the experience in our order; "beside": with exemplars, which the strategy
+            appended to its dataset; "alone": exemplars alone; "own": Avalanche's own loader.
     """
 
     def __init__(self, task: Task, batches: Batches) -> None:
         super().__init__()
-        self.task, self.batches, self.steps, self.samples, self.experiences = task, batches, 0, 0, 0
+        self.task = task
+        self.batches = batches
+        self.steps = 0
+        self.samples = 0
+        self.experiences = 0
 
     def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
-        """Optimiser, schedule and loader."""
+        """Make optimiser, schedule and loader."""
         fresh = len(strategy.experience.dataset)
         self.samples += fresh
         network = getattr(strategy.model, "feature_extractor", strategy.model)
-        network.seen = (
-            1 + int(self.task.train[self.experiences][1].max()) if self.task.grow_head else None
-        )
+        if self.task.grow_head:
+            labels = self.task.train[self.experiences][1]
+            network.seen = 1 + int(labels.max())
         self.experiences += 1
         if self.batches != "own":
             strategy.dataloader = OurBatches(
@@ -132,26 +149,34 @@ class OurSteps(SupervisedPlugin):
         )
 
     def before_update(self, strategy: Any, **kwargs: Any) -> None:
-        """Clip."""
+        """Clip the gradients."""
         nn.utils.clip_grad_norm_(self.vit.parameters(), self.task.optimisation.clip)
 
     def after_update(self, strategy: Any, **kwargs: Any) -> None:
-        """Move the schedule on."""
+        """Advance the schedule."""
         self.schedule.step()
         self.steps += 1
 
 
 class OurBatches:
-    """An epoch's batches [inputs, labels, task labels] of an Avalanche dataset, its first `fresh` samples the experience's."""
+    """An epoch's batches [inputs, labels, task labels] of an Avalanche dataset.
+
+    Args:
+        task: data, model and settings.
+        dataset: the experience's samples, then exemplars.
+        batches: as for OurSteps.
+        fresh: number of the experience's samples.
+        seen: number of samples of all experiences so far.
+    """
 
     def __init__(self, task: Task, dataset: Any, batches: Batches, fresh: int, seen: int) -> None:
         rows = [dataset[i] for i in range(len(dataset))]
-        self.inputs, self.labels = (
-            torch.stack([row[0] for row in rows]),
-            torch.tensor([int(row[1]) for row in rows]),
-        )
-        self.task, self.alone = task, batches == "alone"
-        self.fresh, self.samples = (0, seen) if self.alone else (fresh, fresh)
+        self.inputs = torch.stack([row[0] for row in rows])
+        self.labels = torch.tensor([int(row[1]) for row in rows])
+        self.task = task
+        self.alone = batches == "alone"
+        self.fresh = 0 if self.alone else fresh
+        self.samples = seen if self.alone else fresh
 
     def __len__(self) -> int:
         return -(-self.samples // self.task.batch)
@@ -163,42 +188,46 @@ class OurBatches:
         else:
             parts = list(torch.randperm(self.fresh, generator=task.order).split(task.batch))
         for part in parts:
-            rows = (
-                torch.cat([part, self._exemplars(task.replay_batch)])
-                if len(self.labels) > self.fresh
-                else part
-            )
+            rows = part
+            if len(self.labels) > self.fresh:
+                rows = torch.cat([part, self._exemplars(task.replay_batch)])
             yield [self.inputs[rows], self.labels[rows], torch.zeros_like(rows)]
 
     def _exemplars(self, count: int) -> Tensor:
-        return (
-            self.fresh
-            + torch.randperm(len(self.labels) - self.fresh, generator=self.task.replay)[:count]
-        )
+        order = torch.randperm(len(self.labels) - self.fresh, generator=self.task.replay)
+        return self.fresh + order[:count]
 
 
 class Delayed(ClassBalancedBuffer):
-    """Takes an experience's samples when the next one begins: ER_ACE updates its memory before it trains, we do afterwards."""
+    """Buffer that takes an experience's samples when the next one begins.
+
+    ER_ACE updates its memory before it trains; ours is updated afterwards.
+    """
 
     waiting: Any = None
 
     def update(self, strategy: Any, **kwargs: Any) -> None:
-        """Take what waits."""
+        """Take the samples of the experience before."""
         if self.waiting is not None:
             self.update_from_dataset(self.waiting, strategy)
         self.waiting = strategy.experience.dataset
 
 
 class SingleSamples(SupervisedPlugin):
-    """Goes before EWCPlugin, whose Fisher information squares the mean gradient of a batch: batches of one sample."""
+    """Batches of one sample for EWCPlugin, whose Fisher information squares batches' mean gradients.
+
+    It stands before EWCPlugin in the list of plugins.
+    """
 
     def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
-        """From now on; the training batches are OurBatches'."""
+        """Set the batch size; training takes its batches from OurBatches."""
         strategy.train_mb_size = 1
 
 
 class EqualShares(SupervisedPlugin):
-    """Goes before AGEMPlugin, which gives every experience the same number of exemplars for good: as many as fill the memory now.
+    """Fill the memory after every experience for AGEMPlugin, whose shares are fixed otherwise.
+
+    It stands before AGEMPlugin in the list of plugins.
 
     Args:
         plugin: AGEMPlugin.
@@ -207,7 +236,8 @@ class EqualShares(SupervisedPlugin):
 
     def __init__(self, plugin: AGEMPlugin, exemplars: int) -> None:
         super().__init__()
-        self.plugin, self.exemplars = plugin, exemplars
+        self.plugin = plugin
+        self.exemplars = exemplars
 
     def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         """Shrink the older parts and leave room for the new one."""
@@ -220,7 +250,13 @@ class EqualShares(SupervisedPlugin):
 
 @dataclass
 class Made:
-    """A strategy of Avalanche's ready to train; `held` counts its exemplars."""
+    """A strategy of Avalanche that is ready to train.
+
+    Args:
+        strategy: Avalanche's.
+        steps: its plugin that takes our steps.
+        held: counts its exemplars.
+    """
 
     strategy: Any
     steps: OurSteps
@@ -228,12 +264,12 @@ class Made:
 
 
 def build(task: Task, name: str, lined_up: bool) -> Made:
-    """Avalanche's strategy of our name.
+    """Build Avalanche's counterpart of one of our strategies.
 
     Args:
-        task: what both sides are given.
-        name: ours.
-        lined_up: with what differs from ours taken away, where it can be.
+        task: data, model and settings.
+        name: of our strategy.
+        lined_up: remove its differences from ours, where that is possible.
     """
     shape = task.train[0][0].shape[1:]
     plugins, batches, held = _parts(task, name, lined_up)
@@ -278,7 +314,7 @@ def build(task: Task, name: str, lined_up: bool) -> Made:
 
 
 def _parts(task: Task, name: str, lined_up: bool) -> tuple[list[Any], Batches, Callable[[], int]]:
-    """Plugins, whose batches it trains on, and how many exemplars the plugins hold."""
+    """Return plugins, the kind of batches, and a function that counts the plugins' exemplars."""
     if name == "lwf":
         return [LwFPlugin(task.options.alpha, task.options.temperature)], "fresh", lambda: 0
     if name == "ewc":
@@ -301,7 +337,7 @@ def _parts(task: Task, name: str, lined_up: bool) -> tuple[list[Any], Batches, C
 
 @contextmanager
 def library_seed(seed: int) -> Iterator[None]:
-    """Seed what Avalanche draws from, torch's and Python's global generators, and give them back as they were."""
+    """Seed the global generators of torch and Python, which Avalanche uses; restore them after."""
     state = random.getstate()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -313,7 +349,14 @@ def library_seed(seed: int) -> Iterator[None]:
 
 
 def run(task: Task, name: str, lined_up: bool, seed: int) -> Outcome:
-    """Train Avalanche's strategy of our name on the stream, and test it on all classes seen after every experience."""
+    """Train Avalanche's counterpart of a strategy, and test it after every experience.
+
+    Args:
+        task: data, model and settings.
+        name: of our strategy.
+        lined_up: as for `build`.
+        seed: of the global generators.
+    """
     made = build(task, name, lined_up)
     benchmark: Any = benchmark_from_datasets(train=[_dataset(*part) for part in task.train])
     classes = [labels.unique().tolist() for _, labels in task.train]
@@ -322,22 +365,19 @@ def run(task: Task, name: str, lined_up: bool, seed: int) -> Outcome:
     )
     correct: list[list[int]] = []
     predicted: list[Tensor] = []
-    # Recorded, that is unheard: Avalanche turns its warnings about its own deprecated calls on again at every one.
+    # Avalanche re-enables warnings about its own deprecated calls; recording silences them.
     with library_seed(seed), warnings.catch_warnings(record=True):
-        for step, experience in enumerate(benchmark.train_stream):
-            experience.benchmark = of_icarl  # where it looks for them
+        for index, experience in enumerate(benchmark.train_stream):
+            experience.benchmark = of_icarl  # iCaRL reads the classes from here
             made.strategy.train(experience, eval_streams=[])
             network = made.strategy.model.eval()
-            with torch.no_grad():
-                predicted = [
-                    network(inputs.flatten(1)).argmax(1) for inputs, _ in task.test[: step + 1]
-                ]
-            correct.append(
-                [
-                    int((p == labels).sum())
-                    for p, (_, labels) in zip(predicted, task.test, strict=False)
-                ]
-            )
+            predicted = []
+            hits = []
+            for inputs, labels in task.test[: index + 1]:
+                with torch.no_grad():
+                    predicted.append(network(inputs.flatten(1)).argmax(1))
+                hits.append(int((predicted[-1] == labels).sum()))
+            correct.append(hits)
     total = [len(labels) for _, labels in task.test]
     return Outcome(correct, total, torch.cat(predicted).tolist(), made.steps.steps, made.held())
 

@@ -1,4 +1,4 @@
-"""The reference table from its results alone: accuracies of both sides, their paired differences, and predictions in common."""
+"""Tables of the reference from result files: accuracies, paired differences, equal predictions."""
 
 from __future__ import annotations
 
@@ -28,53 +28,63 @@ NOTES = {
 
 
 def read(out: Path) -> list[dict[str, Any]]:
-    """All results of a folder."""
+    """Read all results of a folder."""
     return [json.loads(path.read_text()) for path in sorted(out.glob("*.json"))]
 
 
 def final(result: dict[str, Any]) -> float:
-    """Accuracy in percent over all classes, after the last experience."""
+    """Return the accuracy in percent over all classes after the last experience."""
     return 100 * sum(result["correct"][-1]) / sum(result["total"])
 
 
 def average(result: dict[str, Any]) -> float:
-    """Average incremental accuracy in percent: the mean over experiences of accuracy on the classes seen."""
+    """Return the average incremental accuracy in percent."""
     shares = [sum(row) / sum(result["total"][: len(row)]) for row in result["correct"]]
     return 100 * sum(shares) / len(shares)
 
 
 def parts(result: dict[str, Any]) -> tuple[float, float]:
-    """Final accuracy in percent on the experiences before the last one, and on the last."""
-    row, total = result["correct"][-1], result["total"]
+    """Return the final accuracy in percent on all experiences but the last, and on the last."""
+    row = result["correct"][-1]
+    total = result["total"]
     return 100 * sum(row[:-1]) / sum(total[:-1]), 100 * row[-1] / total[-1]
 
 
 def answer(out: Path, typed: str) -> str:
-    """The page of a folder of results, in Markdown; the machine it names is this one, which need not have made the runs."""
+    """Return the Markdown page of a folder of results.
+
+    It names this machine, which need not be the one that made the runs.
+    """
     results = read(out)
     sections = []
     for key in sorted({_setting(r) for r in results}):
         here = [r for r in results if _setting(r) == key]
         kind, head, epochs = key
-        heading = f"## {'AdamW' if kind == 'adamw' else 'SGD'}, {head}{'ing' * (head == 'grow')} head, {epochs} epochs"
+        optimizer = "AdamW" if kind == "adamw" else "SGD"
+        head_name = "growing head" if head == "grow" else f"{head} head"
+        heading = f"## {optimizer}, {head_name}, {epochs} epochs"
         sections += [heading, agreement(here), "### Ours, older classes and new ones", ends(here)]
     return page("Our strategies against Avalanche's", typed, torch.device("cpu"), sections)
 
 
 def agreement(results: Sequence[dict[str, Any]]) -> str:
-    """A row for each strategy and form of Avalanche's: means over seeds, paired differences with 95 % intervals by Student's t
-    where both sides have a seed, the test images on which both predict the same, and steps and exemplars of both."""
+    """Return a table with a row for each strategy and form of Avalanche's.
+
+    It has means over seeds, paired differences with 95 % intervals by Student's t, the share of
+    test images with equal predictions, and steps and exemplars of both sides.
+    """
     lines = []
     for name, side in sorted({(r["strategy"], r["side"]) for r in results if r["side"] != "ours"}):
         pairs = _pairs(results, name, side)
         if not pairs:
             continue
         what = [name, NOTES.get((name, side), "as it is"), str(len(pairs))]
-        means = [
-            f"{mean_interval([final(r) for r in half])[0]:.1f}" for half in zip(*pairs, strict=True)
-        ]
+        mean_ours = mean_interval([final(ours) for ours, _ in pairs])[0]
+        mean_theirs = mean_interval([final(theirs) for _, theirs in pairs])[0]
+        means = [f"{mean_ours:.1f}", f"{mean_theirs:.1f}"]
         apart = [
-            _interval([measure(a) - measure(b) for a, b in pairs]) for measure in (final, average)
+            _interval([final(ours) - final(theirs) for ours, theirs in pairs]),
+            _interval([average(ours) - average(theirs) for ours, theirs in pairs]),
         ]
         same = mean_interval([_same(a, b) for a, b in pairs])[0]
         counts = [_both(pairs, "steps"), _both(pairs, "held")]
@@ -95,13 +105,14 @@ def agreement(results: Sequence[dict[str, Any]]) -> str:
 
 
 def ends(results: Sequence[dict[str, Any]]) -> str:
-    """Our final accuracies: over all classes, on older ones and on those of the last experience, and against naive with the same
-    seeds."""
-    names = sorted({r["strategy"] for r in results if r["side"] == "ours"})
-    own = {
-        name: [r for r in results if r["strategy"] == name and r["side"] == "ours"]
-        for name in names
-    }
+    """Return a table of our final accuracies, on older classes and on the last ones.
+
+    The last column is the difference to naive at the same seeds.
+    """
+    ours = [r for r in results if r["side"] == "ours"]
+    own: dict[str, list[dict[str, Any]]] = {}
+    for result in sorted(ours, key=lambda r: str(r["strategy"])):
+        own.setdefault(result["strategy"], []).append(result)
     lines = []
     for name, runs in own.items():
         base = {r["seed"]: final(r) for r in own.get("naive", [])}
@@ -131,7 +142,7 @@ def _setting(result: dict[str, Any]) -> tuple[str, str, int]:
 def _pairs(
     results: Sequence[dict[str, Any]], name: str, side: str
 ) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    """Ours and Avalanche's of the same seed."""
+    """Return pairs of our and Avalanche's results with the same seed."""
     ours = {r["seed"]: r for r in results if (r["strategy"], r["side"]) == (name, "ours")}
     return [
         (ours[r["seed"]], r)
@@ -146,12 +157,12 @@ def _interval(values: Sequence[float], sign: str = "+") -> str:
 
 
 def _same(ours: dict[str, Any], theirs: dict[str, Any]) -> float:
-    """Percent of the test images that both give the same class."""
+    """Return the share of test images with equal predictions, in percent."""
     hits = [a == b for a, b in zip(ours["predicted"], theirs["predicted"], strict=True)]
     return 100 * sum(hits) / len(hits)
 
 
 def _both(pairs: Sequence[tuple[dict[str, Any], dict[str, Any]]], name: str) -> str:
-    """A count of ours and of Avalanche's, once where they are equal."""
-    found = sorted({(a[name], b[name]) for a, b in pairs})
-    return ", ".join(f"{a:,}" if a == b else f"{a:,} / {b:,}" for a, b in found)
+    """Return a count of both sides, written once where they are equal."""
+    counts = sorted({(a[name], b[name]) for a, b in pairs})
+    return ", ".join(f"{a:,}" if a == b else f"{a:,} / {b:,}" for a, b in counts)

@@ -1,6 +1,6 @@
-"""Our strategies against Avalanche's own: the same stream, first weights, steps, optimiser and number of exemplars.
+"""Our strategies against Avalanche's own, with equal streams, weights, steps and exemplars.
 
-A result is a small file in --out; runs that it holds are not run again, so the same line goes on after Ctrl-C.
+Every result is a small file in --out. Finished runs are skipped, so the same command resumes.
 """
 
 from __future__ import annotations
@@ -92,7 +92,17 @@ class Options:
 
 @dataclass(frozen=True)
 class Case:
-    """One run: whose code ("ours", "avalanche", or "lined-up": Avalanche's without what can be taken away of its differences)."""
+    """One run.
+
+    Args:
+        strategy: our name of it.
+        side: "ours", "avalanche", or "lined-up": Avalanche's without those differences from ours
+            that can be removed.
+        optimizer: "adamw" or "sgd".
+        head: "fixed" or "grow".
+        epochs: passes over each experience.
+        seed: of the run.
+    """
 
     strategy: str
     side: str
@@ -103,8 +113,9 @@ class Case:
 
     @property
     def name(self) -> str:
-        """Of its file."""
-        return f"{self.strategy}_{self.side}_{self.optimizer}_{self.head}_{self.epochs}-epochs_seed{self.seed}"
+        """Name of the result's file."""
+        setting = f"{self.optimizer}_{self.head}_{self.epochs}-epochs"
+        return f"{self.strategy}_{self.side}_{setting}_seed{self.seed}"
 
 
 def cases(options: Options) -> Iterator[Case]:
@@ -147,7 +158,13 @@ def run_config(options: Options, case: Case) -> RunConfig:
 
 
 def few(stream: Scenario, labels: Tensor, count: int) -> Scenario:
-    """A stream with the first `count` train samples of each class; labels (N,) are the train set's."""
+    """Return a stream with the first `count` train samples of each class.
+
+    Args:
+        stream: to be cut.
+        labels: (N,) of the train set.
+        count: samples per class.
+    """
     parts = []
     for ids, classes in zip(stream.train, stream.classes, strict=True):
         own = [ids[labels[ids] == label][:count] for label in classes]
@@ -171,10 +188,10 @@ def experiment(options: Options, case: Case, data: RunData, folder: Path) -> Exp
     config = run_config(options, case)
     probe = Experiment(config, data, folder)
     if probe.memory is not None:
-        empty, ids = probe.memory.used_bytes, probe.stream.train[0][:1]
-        extras = {
-            name: torch.zeros(1, *spec.shape) for name, spec in probe.memory.exemplar_fields.items()
-        }
+        empty = probe.memory.used_bytes
+        ids = probe.stream.train[0][:1]
+        fields = probe.memory.exemplar_fields
+        extras = {name: torch.zeros(1, *spec.shape) for name, spec in fields.items()}
         probe.memory.offer(Samples(ids, probe.labels[ids], data), extras)
         budget = empty + options.exemplars * (probe.memory.used_bytes - empty)
         config = replace(config, memory_mb=budget / 1e6)
@@ -189,7 +206,9 @@ def run_ours(options: Options, case: Case, data: RunData) -> dict[str, Any]:
         first = fingerprint(run.learner.model)
         run.run()
     rows = pd.DataFrame(run.accuracy).groupby(["after_experience", "experience"])["correct"].sum()
-    correct = [[int(rows[step, e]) for e in range(step + 1)] for step in range(len(run.stream))]
+    correct = []
+    for last in range(len(run.stream)):
+        correct.append([int(rows[last, tested]) for tested in range(last + 1)])
     predicted = run.learner.predict(data.test_tokens[torch.cat(run.stream.test)]).tolist()
     held = 0 if run.memory is None else len(run.memory)
     outcome = avalanche.Outcome(
@@ -231,7 +250,7 @@ def run_avalanche(options: Options, case: Case, data: RunData) -> dict[str, Any]
 
 
 def fingerprint(model: nn.Module) -> str:
-    """What tells a model's weights from others."""
+    """Return a digest of a model's weights."""
     digest = hashlib.sha256()
     for weight in model.state_dict().values():
         digest.update(weight.numpy().tobytes())
@@ -239,7 +258,7 @@ def fingerprint(model: nn.Module) -> str:
 
 
 def settings(options: Options, kind: str) -> dict[str, Any]:
-    """What all results of a folder with one optimiser must share."""
+    """Return the settings that all results of a folder with one optimiser share."""
     names = ("experiences", "resolution", "per_class", "exemplars", "batch")
     return {name: getattr(options, name) for name in names} | {"learning_rate": peak(options, kind)}
 
@@ -264,11 +283,12 @@ def run_missing(options: Options, console: Console) -> None:
     """
     options.out.mkdir(parents=True, exist_ok=True)
     for path in sorted(options.out.glob("*.json")):
-        held = json.loads(path.read_text())
-        for name, value in settings(options, held["optimizer"]).items():
-            if held[name] != value:
+        stored = json.loads(path.read_text())
+        for name, value in settings(options, stored["optimizer"]).items():
+            if stored[name] != value:
                 raise UserError(
-                    f"--out {options.out}: {path.name} is of {name} {held[name]}, not {value}; give another folder"
+                    f"--out {options.out}: {path.name} has {name} {stored[name]}, not {value}; "
+                    "give another folder"
                 )
     todo = [case for case in cases(options) if not (options.out / f"{case.name}.json").exists()]
     if not todo:
@@ -278,8 +298,8 @@ def run_missing(options: Options, console: Console) -> None:
         result = run_case(options, case, data)
         write_atomic(options.out / f"{case.name}.json", json.dumps(result) + "\n")
         share = 100 * sum(result["correct"][-1]) / sum(result["total"])
-        told = f"{case.name}: {share:.1f} %, {result['steps']} steps, {result['seconds']} s"
-        console.print(f"{number}/{len(todo)} {told}", highlight=False)
+        outcome = f"{share:.1f} %, {result['steps']} steps, {result['seconds']} s"
+        console.print(f"{number}/{len(todo)} {case.name}: {outcome}", highlight=False)
 
 
 def main() -> None:

@@ -1,5 +1,7 @@
-"""The reference: both sides start from the same weights, take the same steps and hold as many exemplars; where Avalanche's code
-computes what ours does, it predicts the same; and nothing is run twice."""
+"""Both sides of the reference have equal first weights, steps and exemplars; nothing runs twice.
+
+Where Avalanche's code computes the same as ours, both predict the same.
+"""
 
 import json
 import random
