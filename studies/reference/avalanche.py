@@ -214,7 +214,7 @@ class Delayed(ClassBalancedBuffer):
 
 
 class SingleSamples(SupervisedPlugin):
-    """Batches of one sample for EWCPlugin, whose Fisher information squares batches' mean gradients.
+    """Batches of one sample: EWCPlugin's Fisher information squares the mean gradient of a batch.
 
     It stands before EWCPlugin in the list of plugins.
     """
