@@ -23,7 +23,7 @@ def no_progress(done: int, total: int) -> None:
 
 @dataclass(frozen=True)
 class ScenarioContext:
-    """What a recipe is built from, in addition to its options.
+    """The input of a recipe beside its options.
 
     Args:
         name: the scenario's name, with hyphens.
