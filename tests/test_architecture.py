@@ -188,9 +188,7 @@ def test_no_packages_import_one_another_in_a_cycle() -> None:
     assert_none(" <-> ".join(group) for group in cycles(graph))
 
 
-@pytest.mark.parametrize(
-    "kind", ["strategy", "scenario", "report", "policy", "format", "tokenizer"]
-)
+@pytest.mark.parametrize("kind", plugins.KINDS)
 def test_no_plugin_is_imported_by_name(kind: str) -> None:
     plugin_modules = plugins_of(kind)
     problems = []

@@ -104,7 +104,7 @@ def test_jxl_without_its_package_says_what_to_install(monkeypatch):
 def test_jpeg_writes_incompressible_images(quality):
     class Noise(RandomSource):
         def pixels(self, ids):
-            return self._random(ids, (3, 256, 256), 256).to(torch.uint8)
+            return self.draw(ids, (3, 256, 256), 256).to(torch.uint8)
 
     context = FormatContext(256, 10, 16, (1, 4, 4), "test")
     fmt = build_format(f"jpeg:quality={quality}", context)

@@ -28,17 +28,17 @@ class RandomSource:
     def __init__(self, context: FormatContext = CONTEXT) -> None:
         self.context = context
 
-    def _random(self, ids: Tensor, shape: tuple[int, ...], high: int) -> Tensor:
+    def draw(self, ids: Tensor, shape: tuple[int, ...], high: int) -> Tensor:
         generators = [torch.Generator().manual_seed(int(i)) for i in ids]
         rows = [torch.randint(high, shape, generator=g) for g in generators]
         return torch.stack(rows) if rows else torch.zeros((0, *shape), dtype=torch.int64)
 
     def tokens(self, ids: Tensor) -> Tensor:
-        return self._random(ids, self.context.grid, self.context.codes).to(torch.int16)
+        return self.draw(ids, self.context.grid, self.context.codes).to(torch.int16)
 
     def pixels(self, ids: Tensor) -> Tensor:
         side = self.context.resolution
-        coarse = self._random(ids, (3, 4, 4), 256).float()
+        coarse = self.draw(ids, (3, 4, 4), 256).float()
         if len(ids) == 0:
             return torch.zeros((0, 3, side, side), dtype=torch.uint8)
         return torch.nn.functional.interpolate(coarse, side, mode="bilinear").to(torch.uint8)
