@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import shlex
 import sys
-from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import tyro
@@ -18,7 +17,7 @@ from rich.console import Console
 
 from seit_cl.comparison.page import comparison_page
 from seit_cl.comparison.plan import STAGES_AFTER_SWEEP, ComparisonOptions, Plan
-from seit_cl.comparison.pool import finished_run, open_pool, run_all
+from seit_cl.comparison.pool import Pool, finished_run
 from seit_cl.core.cli import parse_line, run_command
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import make_writable_folder
@@ -61,10 +60,9 @@ def parse_options(arguments: list[str]) -> tuple[ComparisonOptions, Any]:
     return options, run_options
 
 
-def run_stages(plan: Plan, pool: ProcessPoolExecutor, console: Console) -> None:
+def run_stages(plan: Plan, pool: Pool, console: Console) -> None:
     """Run what is missing, stage by stage; only print it where --dry-run is given."""
     dry_run = plan.options.dry_run
-    command = f"python -m seit_cl.compare {shlex.join(sys.argv[1:])}"
     for name, list_runs in plan.stages():
         if name not in plan.options.stages:
             continue
@@ -78,7 +76,7 @@ def run_stages(plan: Plan, pool: ProcessPoolExecutor, console: Console) -> None:
             for config in missing:
                 console.print(f"  {run_id(config)}", highlight=False)
         elif missing:
-            run_all(pool, missing, plan.out, command, console)
+            pool.run_all(missing)
 
 
 def main() -> None:
@@ -87,8 +85,11 @@ def main() -> None:
     out = run_options.out
     if not options.dry_run:
         make_writable_folder(out, "--out")
-    with open_pool(options.jobs) as pool:
-        run_stages(Plan(options, run_options, out), pool, Console(soft_wrap=True))
+    plan = Plan(options, run_options, out)
+    console = Console(soft_wrap=True)
+    command = f"python -m seit_cl.compare {shlex.join(sys.argv[1:])}"
+    with Pool(options.jobs, plan.learners, out, command, console) as pool:
+        run_stages(plan, pool, console)
     if options.dry_run:
         return
     print(f"report: {build_report(out)}")

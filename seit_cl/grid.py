@@ -41,6 +41,13 @@ class _CommandOptions:
     config: Annotated[
         Path | None, hint("YAML file of options, which the command line overrides")
     ] = None
+    jobs: Annotated[
+        int,
+        hint(
+            "runs beside one another, which share the CPU's cores, the GPU and one copy of the "
+            "data; the same runs as with 1, up to rounding: each has fewer threads"
+        ),
+    ] = 1
     tracker: Annotated[Kind, hint("log the run to TensorBoard or Weights & Biases")] = "none"
     preset: Annotated[
         bool,
@@ -63,7 +70,7 @@ def parse(arguments: Sequence[str]) -> Any:
         command itself.
 
     Raises:
-        UserError: an unknown option, or a value of the wrong type.
+        UserError: an unknown option, a value of the wrong type, or no jobs.
     """
     options_type = _options_type()
     _refuse_unknown_options(arguments, [flag(option.name) for option in fields(options_type)])
@@ -74,6 +81,8 @@ def parse(arguments: Sequence[str]) -> Any:
     if options.preset:
         preset = replace(options_type(), **preset_options(options.scenario))
         options = _read(preset, config_path, arguments)
+    if options.jobs < 1:
+        raise UserError(f"--jobs {options.jobs}: must be at least 1")
     return options
 
 

@@ -20,12 +20,13 @@ from seit_cl.core.errors import UserError
 from seit_cl.core.files import make_writable_folder
 from seit_cl.core.progress import progress_bars
 from seit_cl.data.scenario_recipe import preset_text
-from seit_cl.experiment.events import ExperienceInfo, StepInfo
+from seit_cl.experiment.events import StepInfo
 from seit_cl.experiment.experiment import Experiment
-from seit_cl.experiment.memory_notes import memory_notes
+from seit_cl.experiment.jobs import Ending, Job, Observer, Update, open_workers
+from seit_cl.experiment.observed_run import run_observed, share_done, status_line
 from seit_cl.experiment.run_data import RunData
 from seit_cl.experiment.shared_data import open_data
-from seit_cl.experiment.tracking import Kind, open_tracker
+from seit_cl.experiment.tracking import Kind
 from seit_cl.grid import PROGRAM, expand, is_finished, parse, preset_options, run_folder
 from seit_cl.reporting.build import build_report
 from seit_cl.reporting.loading import load_summary
@@ -36,7 +37,11 @@ INTERRUPTED = 130  # exit code, as shells report SIGINT
 
 
 def run_grid(
-    configs: list[RunConfig], out: Path, console: Console, tracker: Kind = "none"
+    configs: list[RunConfig],
+    out: Path,
+    console: Console,
+    tracker: Kind = "none",
+    jobs: int = 1,
 ) -> list[str]:
     """Run every unfinished run of a grid, after all of them are checked.
 
@@ -45,9 +50,11 @@ def run_grid(
         out: folder of the results, with a folder for each run.
         console: gets messages and, if it is a terminal, progress bars.
         tracker: logs each run to TensorBoard or Weights & Biases.
+        jobs: number of runs beside one another; above 1, each is in a process of its own.
 
     Returns:
-        One line for each run that failed with a UserError; the other runs continue.
+        One line for each run that failed with a UserError or whose process died; the other runs
+        continue.
 
     Raises:
         UserError: options that do not fit the data, or results of other options or data in `out`.
@@ -58,19 +65,19 @@ def run_grid(
         console.print(f"{finished} of {len(configs)} runs are finished already")
     if not unfinished:
         return []
-    failures = []
     with progress_bars(console) as bars:
-        data = open_data(unfinished, out, bars)
+        data = open_data(unfinished, out, bars, shared=jobs > 1)
         experiments = _build_experiments(unfinished, data, out)
-        count = len(experiments)
-        grid_task = bars.add_task(f"{count} runs", total=count, visible=count > 1)
-        for number, experiment in enumerate(experiments, 1):
-            try:
-                run_one(experiment, bars, number, grid_task, tracker)
-            except UserError as error:
-                failures.append(str(error))
-                console.print(f"error: {error}", markup=False)
-    return failures
+        grid_bars = _GridBars(bars, len(experiments))
+        if jobs > 1:
+            # A single run too: the number of threads, which the numbers depend on, is that of jobs.
+            runs = [Job(e.config, e.run_dir, e.command, tracker) for e in experiments]
+            with open_workers(jobs, data) as workers:
+                workers.run(runs, grid_bars)
+        else:
+            for experiment in experiments:
+                _run_here(experiment, tracker, grid_bars)
+    return grid_bars.problems
 
 
 def _build_experiments(configs: list[RunConfig], data: RunData, out: Path) -> list[Experiment]:
@@ -88,62 +95,65 @@ def _build_experiments(configs: list[RunConfig], data: RunData, out: Path) -> li
     return list(experiments.values())
 
 
-def run_one(
-    experiment: Experiment, bars: Progress, number: int, grid_task: TaskID, tracker_kind: Kind
-) -> None:
-    """Run an experiment under a progress bar of its own.
-
-    Args:
-        experiment: the run.
-        bars: where its bar is drawn.
-        number: of the run in its grid, from 1.
-        grid_task: the bar of the whole grid, which counts runs.
-        tracker_kind: where the run is logged.
-    """
-    title = f"run {number}"
-    console = bars.console
-    task = bars.add_task(title, total=1.0)
-    if console.is_terminal:
-        console.print(f"{title}: {experiment.run_dir.name}", markup=False)
-    tracker = open_tracker(tracker_kind, experiment.config, experiment.run_dir)
+def _run_here(experiment: Experiment, tracker: Kind, observer: Observer) -> None:
+    """Run an experiment in this process."""
+    job = Job(experiment.config, experiment.run_dir, experiment.command, tracker)
 
     def on_step(info: StepInfo) -> None:
-        epochs_done = info.experience * info.epochs + info.epoch + info.step / info.steps
-        share_done = epochs_done / (info.experiences * info.epochs)
-        text = f"{title}: {status_line(experiment, info)}"
-        bars.update(task, completed=share_done, description=text)
-        bars.update(grid_task, completed=number - 1 + share_done)
-        if tracker is not None:
-            tracker.step(info)
+        observer.update(job, Update(share_done(info), status_line(experiment, info)))
 
-    def on_experience(info: ExperienceInfo) -> None:
-        if tracker is not None:
-            tracker.experience(info)
-
+    observer.begin(job)
     try:
-        experiment.run(on_step, on_experience)
-    finally:
-        bars.remove_task(task)
-        if tracker is not None:
-            tracker.close()
-    for note in memory_notes(experiment.memory, len(experiment.class_names)):
-        console.print(f"{experiment.run_dir.name}: {note}")
+        ending = Ending(tuple(run_observed(experiment, tracker, on_step)))
+    except UserError as error:
+        ending = Ending(problem=str(error))
+    observer.end(job, ending)
 
 
-def status_line(experiment: Experiment, info: StepInfo) -> str:
-    """Describe a run in progress: experience, epoch, speed, memory used and accuracy so far."""
-    speed = info.samples / max(info.seconds, 1e-9)
-    parts = [
-        f"experience {info.experience + 1}/{info.experiences}",
-        f"epoch {min(info.epoch + 1, info.epochs)}/{info.epochs}",
-        f"{speed:,.0f} images/s",
-    ]
-    memory = experiment.memory
-    if memory is not None:
-        parts.append(f"memory {100 * memory.used_bytes / memory.budget_bytes:.0f} %")
-    if experiment.accuracy_so_far is not None:
-        parts.append(f"accuracy {100 * experiment.accuracy_so_far:.1f} %")
-    return " ".join(parts)
+class _GridBars:
+    """A bar for every run in progress, and one that counts the runs of the grid.
+
+    Args:
+        bars: where they are drawn; their console gets what is said about runs that end.
+        count: number of runs.
+    """
+
+    def __init__(self, bars: Progress, count: int) -> None:
+        self._bars = bars
+        self._grid_task = bars.add_task(f"{count} runs", total=count, visible=count > 1)
+        self._titles: dict[Job, str] = {}
+        self._tasks: dict[Job, TaskID] = {}
+        self._shares: dict[Job, float] = {}
+        self.problems: list[str] = []  # of the runs that failed
+
+    def begin(self, job: Job) -> None:
+        """Add the bar of a run."""
+        title = f"run {len(self._titles) + 1}"
+        self._titles[job] = title
+        self._tasks[job] = self._bars.add_task(title, total=1.0)
+        if self._bars.console.is_terminal:
+            self._bars.console.print(f"{title}: {job.run_dir.name}", markup=False)
+
+    def update(self, job: Job, update: Update) -> None:
+        """Move the bar of a run, and that of the grid."""
+        text = f"{self._titles[job]}: {update.text}"
+        self._bars.update(self._tasks[job], completed=update.share, description=text)
+        self._count(job, update.share)
+
+    def end(self, job: Job, ending: Ending) -> None:
+        """Remove the bar of a run and print what it has ended with."""
+        self._bars.remove_task(self._tasks[job])
+        self._count(job, 1.0)
+        console = self._bars.console
+        for note in ending.notes:
+            console.print(f"{job.run_dir.name}: {note}")
+        if ending.problem:
+            self.problems.append(ending.problem)
+            console.print(f"error: {ending.problem}", markup=False)
+
+    def _count(self, job: Job, share: float) -> None:
+        self._shares[job] = share
+        self._bars.update(self._grid_task, completed=sum(self._shares.values()))
 
 
 def main() -> None:
@@ -156,7 +166,7 @@ def main() -> None:
     out = options.out or _default_out(options.data_root)
     make_writable_folder(out, "--out")
     try:
-        failures = run_grid(configs, out, console, options.tracker)
+        failures = run_grid(configs, out, console, options.tracker, options.jobs)
     except KeyboardInterrupt:
         arguments = sys.argv[1:] if options.out else [*sys.argv[1:], "--out", str(out)]
         console.print(f"interrupted; this resumes: {PROGRAM} {shlex.join(arguments)}")

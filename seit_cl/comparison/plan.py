@@ -15,6 +15,7 @@ from seit_cl.results.metrics import final_accuracy
 
 Stage = Literal["sweep", "claim", "pixels", "baseline", "bounds", "raw"]
 ALL_STAGES: tuple[Stage, ...] = ("sweep", "claim", "pixels", "baseline", "bounds", "raw")
+STAGES_OF_TOKENS: tuple[Stage, ...] = ("sweep", "claim")  # the others have both learners
 STAGES_AFTER_SWEEP: tuple[Stage, ...] = ("claim", "pixels")
 BOUNDS = ("naive", "joint", "cumulative")
 LEARNERS = ("tokens", "pixels")
@@ -32,7 +33,9 @@ class ComparisonOptions:
     stages: Annotated[tuple[Stage, ...], hint("stages to run; claim and pixels need the sweep")] = (
         ALL_STAGES
     )
-    jobs: Annotated[int, hint("runs at a time; they share the CPU's cores and the GPU")] = 1
+    jobs: Annotated[
+        int, hint("runs beside one another; they share the cores, the GPU and the data")
+    ] = 1
     write: Annotated[Path | None, hint("file to write the tables to")] = None
     dry_run: Annotated[bool, hint("print the runs without running them")] = False
 
@@ -50,6 +53,12 @@ class Plan:
     options: ComparisonOptions
     run_options: Any
     out: Path
+
+    @property
+    def learners(self) -> tuple[str, ...]:
+        """The learners of the chosen stages."""
+        only_tokens = set(self.options.stages) <= set(STAGES_OF_TOKENS)
+        return ("tokens",) if only_tokens else LEARNERS
 
     def stages(self) -> Iterator[tuple[Stage, Callable[[], list[RunConfig]]]]:
         """Yield each stage with a function that lists its runs once earlier stages are done."""

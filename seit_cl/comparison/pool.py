@@ -1,78 +1,130 @@
-"""Runs in parallel processes, each with its share of the cores and its own copy of the data."""
+"""The runs of a comparison: in parallel processes, none twice, each with a line when it ends."""
 
 from __future__ import annotations
 
-import io
 import math
-import multiprocessing
 import time
-from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-import torch
 from rich.console import Console
-from rich.progress import Progress
 
 from seit_cl.config import RunConfig
-from seit_cl.core.devices import allowed_cores, limit_threads
-from seit_cl.core.errors import UserError
-from seit_cl.experiment.experiment import Experiment
-from seit_cl.experiment.memory_notes import memory_notes
-from seit_cl.experiment.run_data import RunData
+from seit_cl.core.progress import progress_bars
+from seit_cl.experiment.jobs import Ending, Job, Update, Workers, open_workers
 from seit_cl.experiment.shared_data import open_data
 from seit_cl.grid import is_finished, run_folder, run_id
 from seit_cl.reporting.grouping import budget_binds
 from seit_cl.results.metrics import final_accuracy
 from seit_cl.results.run_files import Run, read_run
 
-_DATA: dict[str, RunData] = {}  # of this process, by the learner that it was prepared for
 
-
-@contextmanager
-def open_pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
-    """Open a pool of processes for `run_all`; an error in the block cancels what has not begun.
+class Pool:
+    """Worker processes for the runs of all stages; they are started when a run is missing.
 
     Args:
         jobs: number of processes.
-    """
-    context = multiprocessing.get_context("spawn")  # a forked process cannot use CUDA
-    threads = max(1, allowed_cores() // jobs)
-    with ProcessPoolExecutor(jobs, context, _start_process, (threads,)) as pool:
-        try:
-            yield pool
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-
-
-def run_all(
-    pool: ProcessPoolExecutor, configs: list[RunConfig], out: Path, command: str, console: Console
-) -> None:
-    """Run all configurations; one that fails for bad input is printed and the others go on.
-
-    Args:
-        pool: from `open_pool`.
-        configs: unfinished runs on the same data.
+        learners: of all stages, whose data are opened with the first runs.
         out: folder of the results.
         command: as typed, for environment.json.
         console: gets a line for every run that ends.
-
-    Raises:
-        KeyboardInterrupt: runs in progress stop and can be resumed.
     """
-    began = time.monotonic()
-    futures = {pool.submit(_run, config, out, command): config for config in configs}
-    for done, future in enumerate(as_completed(futures), 1):
-        seconds_each = (time.monotonic() - began) / done
-        minutes_left = seconds_each * (len(configs) - done) / 60
-        name = run_id(futures[future])
-        line = (
-            f"{done}/{len(configs)} {name}: {_outcome(future)}; about {minutes_left:.0f} min left"
-        )
-        console.print(line, highlight=False, markup=False)
+
+    def __init__(
+        self, jobs: int, learners: Sequence[str], out: Path, command: str, console: Console
+    ) -> None:
+        self._jobs = jobs
+        self._learners = learners
+        self._out = out
+        self._command = command
+        self._console = console
+        self._stack = ExitStack()
+        self._workers: Workers | None = None
+
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Stop the processes; runs in progress can be resumed."""
+        self._stack.close()
+
+    def run_all(self, configs: list[RunConfig]) -> None:
+        """Run all configurations; one that fails for bad input is printed and the others go on.
+
+        Args:
+            configs: unfinished runs on the same data.
+
+        Raises:
+            UserError: bad data, or results of other data in the folder of the results.
+        """
+        if self._workers is None:
+            self._workers = self._open_workers(configs[0])
+        lines = _Lines(len(configs), self._console)
+        self._workers.run(self._missing(configs, lines), lines)
+
+    def _open_workers(self, config: RunConfig) -> Workers:
+        of_learners = [replace(config, learner=learner) for learner in self._learners]  # type: ignore[arg-type]
+        with progress_bars(self._console) as bars:
+            data = open_data(of_learners, self._out, bars, shared=True)
+            if data.dataset.has_images:
+                data.preload_pixels()  # of which the JPEGs in memory are made
+        return self._stack.enter_context(open_workers(self._jobs, data))
+
+    def _missing(self, configs: list[RunConfig], lines: _Lines) -> Iterator[Job]:
+        """Yield the runs that no finished one stands for when their turn comes."""
+        for config in configs:
+            job = Job(config, run_folder(self._out, config), self._command)
+            equal = finished_run(config, self._out)
+            if equal is None:
+                yield job
+            else:
+                same = f"{equal.run_id} did not fill its memory, so this would be the same run"
+                lines.add(run_id(config), f"left out: {same}")
+
+
+class _Lines:
+    """A line for every run that ends, with the time that the others will take.
+
+    Args:
+        count: number of runs.
+        console: gets the lines.
+    """
+
+    def __init__(self, count: int, console: Console) -> None:
+        self._count = count
+        self._console = console
+        self._done = 0
+        self._began = time.monotonic()
+
+    def add(self, name: str, outcome: str) -> None:
+        """Print the line of a run."""
+        self._done += 1
+        seconds_each = (time.monotonic() - self._began) / self._done
+        minutes_left = seconds_each * (self._count - self._done) / 60
+        line = f"{self._done}/{self._count} {name}: {outcome}; about {minutes_left:.0f} min left"
+        self._console.print(line, highlight=False, markup=False)
+
+    def begin(self, job: Job) -> None:
+        """Say nothing."""
+
+    def update(self, job: Job, update: Update) -> None:
+        """Say nothing."""
+
+    def end(self, job: Job, ending: Ending) -> None:
+        """Print the outcome of a run."""
+        outcome = f"error: {ending.problem}"
+        if not ending.problem:
+            outcome = ", ".join([_result(job.run_dir), *ending.notes])
+        self.add(run_id(job.config), outcome)
+
+
+def _result(run_dir: Path) -> str:
+    """Return the accuracy and the time of a finished run, for people."""
+    run = read_run(run_dir)
+    accuracy = f"{100 * final_accuracy(run.accuracy):.1f} %"
+    return f"{accuracy}, {float(run.get('train_seconds')):.0f} s of training"
 
 
 def finished_run(config: RunConfig, out: Path) -> Run | None:
@@ -99,34 +151,3 @@ def finished_run(config: RunConfig, out: Path) -> Run | None:
         if is_finished(smaller, path.parent):
             return run
     return None
-
-
-def _start_process(threads: int) -> None:
-    torch.set_num_threads(threads)
-    limit_threads()
-
-
-def _run(config: RunConfig, out: Path, command: str) -> str:
-    """Run a configuration in this process and return its outcome in a line."""
-    equal = finished_run(config, out)
-    if equal is not None:
-        return f"left out: {equal.run_id} did not fill its memory, so this would be the same run"
-    if config.learner not in _DATA:
-        hidden = Progress(disable=True, console=Console(file=io.StringIO()))
-        # Opening the data checks that earlier results in `out` are of the same images.
-        _DATA[config.learner] = open_data([config], out, hidden)
-    experiment = Experiment(config, _DATA[config.learner], run_folder(out, config), command)
-    experiment.run()
-    run = read_run(experiment.run_dir)
-    accuracy = f"{100 * final_accuracy(run.accuracy):.1f} %"
-    seconds = f"{float(run.get('train_seconds')):.0f} s of training"
-    notes = memory_notes(experiment.memory, len(experiment.class_names))
-    return ", ".join([accuracy, seconds, *notes])
-
-
-def _outcome(future: Future[str]) -> str:
-    """Return what a run returned, or its error."""
-    try:
-        return future.result()
-    except UserError as error:
-        return f"error: {error}"

@@ -17,6 +17,7 @@ FREE_SHARE = 0.25  # share of a GPU's free memory that one kind of decoded data 
 CHUNK = 4096  # samples fetched at a time
 # "microseconds of CPU time per period" or "max"; Linux, cgroup v2
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+_processes = 1  # that share the machine, see `share_machine`
 
 
 def choose_device(name: str) -> torch.device:
@@ -56,14 +57,30 @@ def allowed_cores() -> int:
 
 def limit_threads() -> None:
     """Lower torch's CPU threads to the cores of this process: more threads slow every operation."""
-    torch.set_num_threads(min(torch.get_num_threads(), allowed_cores()))
+    cores = max(1, allowed_cores() // _processes)
+    torch.set_num_threads(min(torch.get_num_threads(), cores))
+
+
+def share_machine(processes: int) -> None:
+    """Leave their part of the cores and of `device_budget` to other processes like this one.
+
+    Args:
+        processes: their number, this one included.
+    """
+    global _processes
+    _processes = processes
+    limit_threads()
 
 
 def device_budget(device: torch.device) -> int:
-    """Return the bytes that one kind of data (fresh samples, exemplars) may occupy on a device."""
+    """Return the bytes that one kind of data (fresh samples, exemplars) may occupy on a device.
+
+    Processes that share the machine have equal parts, so that they fit together even if they all
+    look at the free memory before one of them takes some.
+    """
     if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0] * FREE_SHARE)
-    return MAIN_MEMORY
+        return int(torch.cuda.mem_get_info(device)[0] * FREE_SHARE / _processes)
+    return MAIN_MEMORY // _processes
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:

@@ -121,6 +121,7 @@ def load_images(
     resolution: int,
     threads: int | None = None,
     progress: Callable[[int], None] | None = None,
+    out: Tensor | None = None,
 ) -> Tensor:
     """Decode image files in threads; the number of threads does not change the result.
 
@@ -129,6 +130,7 @@ def load_images(
         resolution: side S in pixels.
         threads: number of reading threads; None: `default_threads`.
         progress: called with the number of images decoded so far.
+        out: (N, 3, S, S) uint8 on the CPU, which gets the images; None: a new tensor.
 
     Returns:
         (N, 3, S, S) uint8 on the CPU, in the order of the paths.
@@ -138,7 +140,9 @@ def load_images(
     """
     if resolution < 1:
         raise UserError(f"resolution {resolution}: must be at least 1 pixel")
-    images = torch.empty((len(paths), 3, resolution, resolution), dtype=torch.uint8)
+    images = out
+    if images is None:
+        images = torch.empty((len(paths), 3, resolution, resolution), dtype=torch.uint8)
     rows = images.numpy()
 
     def load(index: int) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -237,6 +237,10 @@ class TokenFile:
     identity: str
     labels: dict[str, Tensor]
     tokens: dict[str, Tensor]
+
+    def __reduce__(self) -> tuple[Callable[[Path], TokenFile], tuple[Path]]:
+        """Pickle as the path: another process maps the same file instead of getting a copy."""
+        return open_token_file, (self.path.resolve(),)
 
     @property
     def grid(self) -> tuple[int, int, int]:

@@ -5,16 +5,20 @@ Shapes: B samples, N images of a split, G x H x W a token grid, S the image side
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from seit_cl.config import RunConfig
 from seit_cl.core.cache import cache_folder
 from seit_cl.core.devices import MAIN_MEMORY, choose_device
 from seit_cl.core.errors import UserError
+from seit_cl.core.shared_tensors import SharedTensor
 from seit_cl.data.base import Dataset, Split
 from seit_cl.data.folder import check_images
 from seit_cl.data.fractals import open_fractals
@@ -41,16 +45,26 @@ class RunData:
     Args:
         config: gives data root, scenario, resolution and tokenizer.
         progress: called with an action such as "tokenizing", images done, and images in all.
+        shared: load tokens and pixels such that `share` can give them to other processes.
+        dataset: the dataset if it is open already; None opens it.
 
     Raises:
         UserError: bad data root, resolution or tokenizer file.
     """
 
     def __init__(
-        self, config: RunConfig, progress: Callable[[str, int, int], None] = _no_progress
+        self,
+        config: RunConfig,
+        progress: Callable[[str, int, int], None] = _no_progress,
+        shared: bool = False,
+        dataset: Dataset | None = None,
     ) -> None:
+        self._config = config
         self._progress = progress
-        self.dataset = open_dataset(config, lambda done, total: progress("converting", done, total))
+        self._shared: dict[str, SharedTensor] | None = {} if shared else None
+        if dataset is None:
+            dataset = open_dataset(config, lambda done, total: progress("converting", done, total))
+        self.dataset = dataset
         self.tokenizer = _open_tokenizer(config, self.dataset)
         native_side = _native_side(self.dataset)
         self.resolution = config.resolution or native_side
@@ -65,6 +79,17 @@ class RunData:
                 f"--resolution {self.resolution}: {self.dataset.root} holds tokens of "
                 f"{native_side} px"
             )
+
+    def share(self) -> SharedRunData:
+        """Return the data as an argument for processes, with the tokens and pixels loaded so far.
+
+        The data was made with `shared`.
+        """
+        assert self._shared is not None
+        _ = self.identity  # is pickled with the dataset, so that it is computed once
+        opened = pickle.dumps((self._config, self.dataset))
+        opened_bytes = torch.frombuffer(bytearray(opened), dtype=torch.uint8)
+        return SharedRunData(SharedTensor.of(opened_bytes), dict(self._shared))
 
     @property
     def identity(self) -> dict[str, str]:
@@ -115,7 +140,7 @@ class RunData:
     @cached_property
     def test_pixels(self) -> Tensor:
         """Images (N, 3, S, S) uint8 of the val split."""
-        return self._load(self.dataset.val)
+        return self._load("val pixels", self.dataset.val)
 
     def preload_pixels(self) -> None:
         """Load the train images, where main memory can hold them."""
@@ -149,7 +174,7 @@ class RunData:
     def _tokens(self) -> tuple[Tensor, Tensor]:
         """Tokens of the train and of the val split."""
         if isinstance(self.dataset, TokenDataset):
-            return self.dataset.tokens()
+            return self._tokens_of_file(self.dataset)
         done = 0
         total = len(self.dataset.train) + len(self.dataset.val)
 
@@ -160,25 +185,73 @@ class RunData:
 
         return cached_tokens(self.dataset, self.tokenizer, self.resolution, advance)
 
+    def _tokens_of_file(self, dataset: TokenDataset) -> tuple[Tensor, Tensor]:
+        """Tokens of both splits of a token file, or of the rows of it that belong to the dataset.
+
+        A whole file is mapped. Some rows of it are a copy, which processes share like pixels.
+        """
+        if self._shared is None or dataset.rows is None:
+            return dataset.tokens()
+        names = ("train tokens", "val tokens")
+        if names[0] not in self._shared:
+            for name, tokens in zip(names, dataset.tokens(), strict=True):
+                self._shared[name] = SharedTensor.of(tokens)
+        train, val = (self._shared[name].tensor for name in names)
+        return train, val
+
     @cached_property
     def _train_pixels(self) -> Tensor | None:
         """Images of the train split; None where they do not fit in main memory."""
         if len(self.dataset.train) * 3 * self.resolution**2 > MAIN_MEMORY:
             return None
-        return self._load(self.dataset.train)
+        return self._load("train pixels", self.dataset.train)
 
     def _paths(self, split: Split) -> list[Path]:
         self.require_images("pixels")
         return split.paths
 
-    def _load(self, split: Split) -> Tensor:
+    def _load(self, name: str, split: Split) -> Tensor:
+        """Images (N, 3, S, S) uint8 of a split, decoded once for all processes that share them."""
         paths = self._paths(split)
+        if self._shared is None:
+            return self._decode(paths)
+        if name not in self._shared:
+            shape = (len(paths), 3, self.resolution, self.resolution)
+            images = SharedTensor(shape, torch.uint8)
+            self._decode(paths, images.tensor)
+            self._shared[name] = images
+        return self._shared[name].tensor
 
+    def _decode(self, paths: list[Path], out: Tensor | None = None) -> Tensor:
         def report(done: int) -> None:
             self._progress("reading images", done, len(paths))
 
         report(0)
-        return load_images(paths, self.resolution, progress=report)
+        return load_images(paths, self.resolution, progress=report, out=out)
+
+
+@dataclass(frozen=True)
+class SharedRunData:
+    """Data of runs, as an argument of a `multiprocessing.Process` that copies nothing large.
+
+    Args:
+        opened: (n,) uint8, the pickled configuration and dataset.
+        tensors: tokens and pixels that are not in a file of their own, by name.
+    """
+
+    opened: SharedTensor
+    tensors: dict[str, SharedTensor]
+
+    def open(self) -> RunData:
+        """Open the data in the process that got it; the tokenizer is loaded again.
+
+        Raises:
+            UserError: a file that was there before is not readable any more.
+        """
+        config, dataset = pickle.loads(self.opened.tensor.numpy().data)
+        data = RunData(config, shared=True, dataset=dataset)
+        data._shared = self.tensors
+        return data
 
 
 def open_dataset(config: RunConfig, progress: Progress = no_progress) -> Dataset:

@@ -19,18 +19,21 @@ from seit_cl.results import run_files
 LISTED_IMAGES = 3  # names of unreadable images in the warning
 
 
-def open_data(configs: Sequence[RunConfig], out: Path, bars: Progress) -> RunData:
+def open_data(
+    configs: Sequence[RunConfig], out: Path, bars: Progress, shared: bool = False
+) -> RunData:
     """Open the data of a grid and load the inputs of all its learners.
 
     Args:
         configs: the grid's runs, which differ in nothing that decides on the data.
         out: folder of the results; earlier ones there must be of the same data.
         bars: show the loading; their console gets a description of the dataset.
+        shared: load them such that `RunData.share` can give them to other processes.
 
     Raises:
         UserError: bad data, or results of other images or another tokenizer in `out`.
     """
-    data = RunData(configs[0], _loading_bars(bars))
+    data = RunData(configs[0], _loading_bars(bars), shared)
     _describe(data.dataset, data.resolution, bars.console)
     learners = list(dict.fromkeys(config.learner for config in configs))
     _check_earlier_results(out, data, learners)

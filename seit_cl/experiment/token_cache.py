@@ -28,6 +28,8 @@ def cached_tokens(
 ) -> tuple[Tensor, Tensor]:
     """Read the tokens of the train and val split from the cache, or compute and store them.
 
+    They stay in the file until they are used, and all processes that use them share one copy.
+
     Args:
         dataset: its manifest is part of the key.
         tokenizer: its identity is part of the key.
@@ -57,7 +59,7 @@ def cached_tokens(
     }
     with _write_errors(path.parent):
         write_atomic(path, save({"train": train, "val": val}, metadata))
-    return train, val
+    return _read(path, dataset) or (train, val)
 
 
 def tokenizing_time(
@@ -85,7 +87,7 @@ def _cache_path(dataset: Dataset, tokenizer: Tokenizer, resolution: int) -> Path
 
 
 def _read(path: Path, dataset: Dataset) -> tuple[Tensor, Tensor] | None:
-    """Train and val tokens of a cache file; None where it is absent or damaged."""
+    """Train and val tokens of a cache file, mapped; None where it is absent or damaged."""
     try:
         with safe_open(str(path), framework="pt") as file:
             train = file.get_tensor("train")

@@ -1,0 +1,64 @@
+"""A run with its tracker: what every caller of an experiment does around it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from seit_cl.experiment.events import ExperienceInfo, StepInfo
+from seit_cl.experiment.experiment import Experiment
+from seit_cl.experiment.memory_notes import memory_notes
+from seit_cl.experiment.tracking import Kind, open_tracker
+
+
+def run_observed(
+    experiment: Experiment, tracker_kind: Kind, on_step: Callable[[StepInfo], None]
+) -> list[str]:
+    """Run an experiment, log it to a tracker, and return notes on its memory.
+
+    Args:
+        experiment: the run.
+        tracker_kind: where it is logged.
+        on_step: called after every training step.
+
+    Raises:
+        UserError: the run failed for its options, or the tracker cannot begin.
+    """
+    tracker = open_tracker(tracker_kind, experiment.config, experiment.run_dir)
+
+    def step(info: StepInfo) -> None:
+        on_step(info)
+        if tracker is not None:
+            tracker.step(info)
+
+    def experience(info: ExperienceInfo) -> None:
+        if tracker is not None:
+            tracker.experience(info)
+
+    try:
+        experiment.run(step, experience)
+    finally:
+        if tracker is not None:
+            tracker.close()
+    return memory_notes(experiment.memory, len(experiment.class_names))
+
+
+def share_done(info: StepInfo) -> float:
+    """Return the share of a run's epochs that is done, from 0 to 1."""
+    epochs_done = info.experience * info.epochs + info.epoch + info.step / info.steps
+    return epochs_done / (info.experiences * info.epochs)
+
+
+def status_line(experiment: Experiment, info: StepInfo) -> str:
+    """Describe a run in progress: experience, epoch, speed, memory used and accuracy so far."""
+    speed = info.samples / max(info.seconds, 1e-9)
+    parts = [
+        f"experience {info.experience + 1}/{info.experiences}",
+        f"epoch {min(info.epoch + 1, info.epochs)}/{info.epochs}",
+        f"{speed:,.0f} images/s",
+    ]
+    memory = experiment.memory
+    if memory is not None:
+        parts.append(f"memory {100 * memory.used_bytes / memory.budget_bytes:.0f} %")
+    if experiment.accuracy_so_far is not None:
+        parts.append(f"accuracy {100 * experiment.accuracy_so_far:.1f} %")
+    return " ".join(parts)
