@@ -9,6 +9,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from rich.console import Console
+
+from seit_cl.core.machine import torch_threads
+from seit_cl.grid import expand, parse
+from seit_cl.results.summary import rebuild_summary
+from seit_cl.run import run_grid
 
 BASE = ["--experiences", "2", "--epochs", "1", "--batch", "16", "--replay-batch", "8"]
 
@@ -102,6 +108,48 @@ def test_a_killed_run_ends_with_the_numbers_of_one_never_killed(
     )
 
 
+def group_ends(group: int) -> bool:
+    """Wait for the processes of a group to end, up to 20 seconds; False if any goes on."""
+    deadline = time.monotonic() + 20  # the system takes its time to remove them
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+@pytest.mark.slow
+def test_ctrl_c_stops_all_jobs_and_their_runs_can_be_resumed(
+    fractals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    options = ["--data-root", str(fractals), "--memory-mb", "0.003", "--seed", "0", "1", *BASE]
+    options += ["--experiences", "4", "--epochs", "3"]
+    cut = tmp_path / "cut"
+    process = subprocess.Popen(
+        command(*options, "--jobs", "2", "--out", str(cut)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    while process.poll() is None and not list(cut.glob("*/checkpoint.pt")):
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does, workers included
+    printed, errors = process.communicate()
+    assert process.returncode == 130
+    assert errors == ""
+    assert printed.splitlines()[-1].startswith("interrupted; this resumes: ")
+    assert group_ends(process.pid)
+    with torch_threads(1):
+        for out in (cut, tmp_path / "whole"):
+            assert run_grid(expand(parse(options)), out, Console(quiet=True)) == []
+            rebuild_summary(out)
+    pd.testing.assert_frame_equal(numbers(cut), numbers(tmp_path / "whole"))
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -113,6 +161,7 @@ def test_a_killed_run_ends_with_the_numbers_of_one_never_killed(
         (["--memory-mb", "0.000001"], ["bytes"]),
         (["--learner", "pixels", "--format", "tokens"], ["pixels", "jpeg"]),
         (["--experiences", "99"], ["99", "--experiences"]),
+        (["--jobs", "0"], ["--jobs 0", "at least 1"]),
     ],
 )
 def test_bad_input_is_one_line_that_names_it(

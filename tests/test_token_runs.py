@@ -72,6 +72,17 @@ def same_numbers(one: Path, other: Path) -> None:
     assert read_run(one).status == "finished"
 
 
+def test_shared_data_of_a_token_file_and_of_a_part_of_it_are_mapped(tokens: Path) -> None:
+    whole = RunData(RunConfig(data_root=tokens), shared=True)
+    classes = whole.dataset.classes[1:3]
+    part = RunData(RunConfig(data_root=tokens), shared=True, dataset=whole.dataset.subset(classes))
+    for owner in (whole, part):
+        shared = owner.share().open()
+        assert torch.equal(shared.test_tokens, owner.test_tokens)
+        assert shared.dataset.classes == owner.dataset.classes
+    assert part.share().open().test_tokens.data_ptr() == part.test_tokens.data_ptr()
+
+
 def test_the_token_file_gives_the_numbers_of_its_images(
     fractals: Path, tokens: Path, tmp_path: Path
 ) -> None:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import math
+import mmap
 import multiprocessing.reduction
 import os
 import tempfile
+import weakref
 from collections.abc import Callable
-from typing import Any, BinaryIO, cast
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from seit_cl.core.cache import cache_folder
 from seit_cl.core.errors import UserError
-
-COPY_ON_WRITE = "c"  # modes of numpy.memmap
-READ_AND_WRITE = "r+"
 
 
 class SharedTensor:
@@ -29,7 +27,7 @@ class SharedTensor:
 
     Args:
         shape: of the tensor, which is not empty.
-        dtype: one that numpy has too.
+        dtype: of its elements.
 
     Raises:
         UserError: the cache folder has no space for it.
@@ -40,15 +38,23 @@ class SharedTensor:
         size = math.prod(shape) * dtype.itemsize
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
-            _reserve(file.fileno(), size)
+            with tempfile.TemporaryFile(dir=folder) as file:
+                _reserve(file.fileno(), size)
+                descriptor = os.dup(file.fileno())
         except OSError as error:
             raise UserError(
                 f"{folder}: {size:,} bytes that the jobs share cannot be written "
                 f"({error.strerror or error}); set SEIT_CL_CACHE to a folder with enough free space"
             ) from error
-        self._file = cast(BinaryIO, file)
-        self.tensor = _map(self._file, shape, dtype, READ_AND_WRITE)
+        self._map(descriptor, shape, dtype, mmap.ACCESS_WRITE)
+
+    def _map(
+        self, descriptor: int, shape: tuple[int, ...], dtype: torch.dtype, access: int
+    ) -> None:
+        self._descriptor = descriptor
+        weakref.finalize(self, os.close, descriptor)
+        self.tensor = torch.frombuffer(mmap.mmap(descriptor, 0, access=access), dtype=dtype)
+        self.tensor = self.tensor.view(shape)
 
     @classmethod
     def of(cls, tensor: Tensor) -> SharedTensor:
@@ -59,21 +65,15 @@ class SharedTensor:
 
     def __reduce__(self) -> tuple[Callable[..., SharedTensor], tuple[Any, ...]]:
         """Give a process that is being started the open file."""
-        descriptor = multiprocessing.reduction.DupFd(self._file.fileno())
+        descriptor = multiprocessing.reduction.DupFd(self._descriptor)
         return _attach, (descriptor, tuple(self.tensor.shape), self.tensor.dtype)
 
 
 def _attach(descriptor: Any, shape: tuple[int, ...], dtype: torch.dtype) -> SharedTensor:
-    """Map the tensor of another process."""
+    """Map the tensor of another process; writing to it copies the page that is written to."""
     shared = SharedTensor.__new__(SharedTensor)
-    shared._file = os.fdopen(descriptor.detach(), "r+b")
-    shared.tensor = _map(shared._file, shape, dtype, COPY_ON_WRITE)
+    shared._map(descriptor.detach(), shape, dtype, mmap.ACCESS_COPY)
     return shared
-
-
-def _map(file: BinaryIO, shape: tuple[int, ...], dtype: torch.dtype, mode: Any) -> Tensor:
-    numpy_dtype = torch.empty(0, dtype=dtype).numpy().dtype
-    return torch.from_numpy(np.memmap(file, numpy_dtype, mode, shape=shape))
 
 
 def _reserve(descriptor: int, size: int) -> None:

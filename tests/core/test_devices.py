@@ -37,6 +37,24 @@ def test_threads_are_lowered_to_the_cores_and_never_raised(monkeypatch: pytest.M
         torch.set_num_threads(before)
 
 
+def test_processes_that_share_the_machine_divide_cores_and_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = torch.get_num_threads()
+    alone = devices.device_budget(CPU)
+    monkeypatch.setattr(devices, "allowed_cores", lambda: 8)
+    try:
+        torch.set_num_threads(8)
+        devices.share_machine(3)
+        assert torch.get_num_threads() == 2
+        assert devices.device_budget(CPU) == alone // 3
+        devices.share_machine(15)
+        assert torch.get_num_threads() == 1
+    finally:
+        devices.share_machine(1)
+        torch.set_num_threads(before)
+
+
 def test_preloaded_samples_are_in_the_order_of_their_ids_across_chunks() -> None:
     ids = torch.randperm(10_000, generator=torch.Generator().manual_seed(0))
     preloaded = devices.preload(SAMPLES.__getitem__, ids, CPU)

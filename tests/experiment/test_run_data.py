@@ -44,6 +44,18 @@ def test_pixels_that_do_not_fit_in_memory_are_read_when_asked_for(
     assert torch.equal(RunData(RunConfig(data_root=fractals)).pixels(IDS), expected)
 
 
+def test_shared_data_have_the_same_tokens_and_pixels_in_the_same_memory(
+    data: RunData, fractals: Path
+) -> None:
+    owner = RunData(RunConfig(data_root=fractals), shared=True)
+    build_modality("pixels", owner).prepare()
+    shared = owner.share().open()
+    assert shared.test_pixels.data_ptr() == owner.test_pixels.data_ptr()
+    assert torch.equal(shared.pixels(IDS), data.pixels(IDS))
+    assert torch.equal(shared.tokens(IDS), data.tokens(IDS))
+    assert shared.identity == data.identity
+
+
 def test_the_second_run_on_the_same_data_tokenizes_nothing(data: RunData, fractals: Path) -> None:
     build_modality("tokens", data).prepare()
     reported: list[str] = []

@@ -48,6 +48,15 @@ def files(root: Path) -> list[Path]:
     return sorted((root.parent / "cache" / "tokens").glob("*"))
 
 
+def address_in(file: Path, address: int) -> bool:
+    """Return True if an address of this process belongs to a file that it maps."""
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        start, _, end = line.split()[0].partition("-")
+        if line.endswith(str(file)) and int(start, 16) <= address < int(end, 16):
+            return True
+    return False
+
+
 def test_tokens_are_those_of_the_images_in_the_datasets_order(root: Path) -> None:
     dataset = open_folder(root)
     tokenizer = from_file()
@@ -67,6 +76,13 @@ def test_the_second_time_nothing_is_tokenized(root: Path) -> None:
     for expected, tokens in zip(written, read, strict=True):
         assert torch.equal(tokens, expected)
         assert tokens.dtype == expected.dtype
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="the system lists no mappings")
+def test_tokens_stay_in_the_file_from_the_first_time_on(root: Path) -> None:
+    tokens, _ = cached_tokens(open_folder(root), from_file(), 32)
+    (file,) = files(root)
+    assert address_in(file, tokens.data_ptr())
 
 
 def test_a_changed_image_makes_a_new_file(root: Path) -> None:
@@ -126,7 +142,8 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
 
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_file_is_made_again(root: Path, damage: str) -> None:
-    train, val = cached_tokens(open_folder(root), from_file(), 32)
+    cached = cached_tokens(open_folder(root), from_file(), 32)
+    train, val = (tokens.clone() for tokens in cached)  # these are in the file that is damaged
     (file,) = files(root)
     file.write_bytes(DAMAGE[damage](file.read_bytes()))
     again = cached_tokens(open_folder(root), from_file(), 32)

@@ -1,0 +1,157 @@
+"""Runs beside one another: the same files, one copy of the data, and no run lost with another."""
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+from rich.progress import Progress
+
+from helpers.colour_stream import OPTIONS, write_colours
+from seit_cl.config import RunConfig
+from seit_cl.experiment.experiment import Experiment
+from seit_cl.experiment.jobs import Ending, Job, Update, Workers, open_workers
+from seit_cl.experiment.run_data import RunData
+from seit_cl.experiment.shared_data import open_data
+from seit_cl.results.run_files import read_run
+
+SILENT = Progress(disable=True, console=Console(quiet=True))
+RESULTS = ("accuracy.csv", "memory.csv", "memory.bin", "exemplars.npz", "config.yaml")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_colours(tmp_path_factory.mktemp("jobs"))
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> object:
+    """Give this process and the workers one thread, so that their sums are rounded alike."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    yield
+    torch.set_num_threads(before)
+
+
+class Log:
+    """An observer that notes what it is told; it may kill the worker of a run that has begun."""
+
+    def __init__(self, kill: str = "") -> None:
+        self.kill = kill
+        self.shares: list[float] = []
+        self.endings: dict[str, Ending] = {}
+        self.most_workers = 0
+
+    def begin(self, job: Job) -> None:
+        """Note the number of workers."""
+        self.most_workers = max(self.most_workers, len(multiprocessing.active_children()))
+
+    def update(self, job: Job, update: Update) -> None:
+        """Kill the worker if this is the run to kill, which is made by one worker alone."""
+        self.shares.append(update.share)
+        if job.run_dir.name == self.kill:
+            (worker,) = multiprocessing.active_children()
+            assert worker.pid is not None
+            os.kill(worker.pid, signal.SIGKILL)
+
+    def end(self, job: Job, ending: Ending) -> None:
+        """Note how a run ended."""
+        assert job.run_dir.name not in self.endings
+        self.endings[job.run_dir.name] = ending
+
+
+def jobs(root: Path, out: Path, **named: dict[str, object]) -> list[Job]:
+    """Return runs with the options of each by name."""
+    made = []
+    for name, options in named.items():
+        config = RunConfig(**{"data_root": root, **OPTIONS, **options})
+        made.append(Job(config, out / name))
+    return made
+
+
+def test_runs_beside_one_another_write_the_files_of_runs_one_after_another(
+    root: Path, tmp_path: Path
+) -> None:
+    options: dict[str, dict[str, object]] = {
+        "tokens": {},
+        "jpeg": {"format": "jpeg"},
+        "pixels": {"format": "jpeg", "learner": "pixels"},
+    }
+    expected = RunData(RunConfig(data_root=root))
+    for job in jobs(root, tmp_path / "expected", **options):
+        Experiment(job.config, expected, job.run_dir).run()
+    runs = jobs(root, tmp_path / "beside", **options)
+    beside = [replace(job, tracker="tensorboard") for job in runs]
+    data = open_data([job.config for job in beside], tmp_path / "beside", SILENT, shared=True)
+    log = Log()
+    with open_workers(2, data) as workers:
+        workers.run(beside, log)
+    assert log.most_workers == 2
+    assert multiprocessing.active_children() == []
+    for name in options:
+        assert log.endings[name].problem == ""
+        assert list((tmp_path / "beside" / name / "tracking").iterdir())
+        for file in RESULTS:
+            written = (tmp_path / "beside" / name / file).read_bytes()
+            assert written == (tmp_path / "expected" / name / file).read_bytes(), (name, file)
+
+
+@pytest.fixture(scope="module")
+def workers(root: Path) -> Iterator[Workers]:
+    """Room for two workers, which the tests below share."""
+    data = RunData(RunConfig(data_root=root), shared=True)
+    with open_workers(2, data) as workers:
+        yield workers
+    assert multiprocessing.active_children() == []
+
+
+def test_a_run_that_fails_leaves_the_others_to_run(
+    workers: Workers, root: Path, tmp_path: Path
+) -> None:
+    options: dict[str, dict[str, object]] = {
+        "diverges": {"strategy": "naive", "learning_rate": 1e30, "clip": 1e30},
+        "refused": {"memory_mb": 0.00001},
+        "finished": {"strategy": "naive"},
+    }
+    log = Log()
+    for job in jobs(root, tmp_path, **options):
+        workers.run([job], log)
+    assert log.most_workers == 1  # there was never more than one run to make
+    assert "--learning-rate 1e+30" in log.endings["diverges"].problem
+    assert "bytes" in log.endings["refused"].problem
+    assert log.endings["finished"].problem == ""
+    assert read_run(tmp_path / "diverges").status == "failed"
+    assert read_run(tmp_path / "finished").status == "finished"
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_costs_its_run_alone_which_can_be_resumed(
+    workers: Workers, root: Path, tmp_path: Path
+) -> None:
+    killed, other = jobs(root, tmp_path, killed={"epochs": 5}, other={"strategy": "naive"})
+    log = Log(kill="killed")
+    workers.run([killed], log)
+    problem = log.endings["killed"].problem
+    assert problem.startswith("killed: its process was killed by SIGKILL")
+    assert "resumes" in problem
+    again = Log()
+    workers.run([other], again)
+    workers.run([killed], again)
+    assert [ending.problem for ending in again.endings.values()] == ["", ""]
+    assert read_run(tmp_path / "killed").status == "finished"
+
+
+@pytest.mark.slow
+def test_an_error_in_the_program_ends_the_grid_with_its_traceback(
+    workers: Workers, root: Path, tmp_path: Path
+) -> None:
+    (job,) = jobs(root, tmp_path, run={})
+    (tmp_path / "run").write_text("a file")  # where the run makes its folder
+    with pytest.raises(RuntimeError, match="run failed in its process:\nTraceback"):
+        workers.run([job], Log())
