@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -57,6 +57,13 @@ def timed(call: Callable[[], object], repeats: int, device: torch.device) -> flo
     return (time.perf_counter() - started) / repeats
 
 
+def rounds_in_order(names: Sequence[str], rounds: int) -> Iterator[list[str]]:
+    """Yield the order of every round, each beginning with another name than the round before."""
+    for index in range(rounds):
+        first = index % len(names)
+        yield [*names[first:], *names[:first]]
+
+
 def interleave(
     calls: Mapping[str, Callable[[], object]], rounds: int, seconds: float, device: torch.device
 ) -> dict[str, list[float]]:
@@ -81,9 +88,7 @@ def interleave(
         for name, call in calls.items():
             repeats[name] = max(1, round(seconds / timed(call, 1, device)))
     timings: dict[str, list[float]] = {name: [] for name in calls}
-    names = list(calls)
-    for index in range(rounds):
-        first = index % len(names)
-        for name in names[first:] + names[:first]:
+    for order in rounds_in_order(list(calls), rounds):
+        for name in order:
             timings[name].append(timed(calls[name], repeats[name], device))
     return timings
