@@ -1,0 +1,130 @@
+"""The model benchmark measures variants of a step beside a baseline, and kernels by kind."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from benchmarks import model
+from benchmarks.kernels import ELEMENTWISE, MATMUL, NORM, OTHER, kernel_times, kind_of
+from benchmarks.model_variants import BASELINE, VARIANTS, Variant, VariantTraining
+from seit_cl.core.errors import UserError
+
+CPU = torch.device("cpu")
+OPTIONS = model.Options(
+    model=("micro",),
+    resolution=64,
+    batch=4,
+    compile=False,
+    device="cpu",
+    rounds=1,
+    steps=2,
+)
+FAILING = "attention: cudnn"  # on a CPU
+
+
+def train(variant: Variant) -> VariantTraining:
+    """Take two steps with the micro ViT."""
+    training = VariantTraining(replace(variant, mode=None), "micro", 64, 4, CPU, 2)
+    training()
+    return training
+
+
+@pytest.fixture(scope="module")
+def result() -> model.ModelResult:
+    options = replace(OPTIONS, variants=("norms in bf16", "foreach", FAILING))
+    return list(model.measure(options, "micro"))[-1]
+
+
+def test_every_variant_has_speed_and_loss_beside_the_baseline(result: model.ModelResult) -> None:
+    rows = {row.name: row for row in result.rows if not row.failure}
+    assert set(rows) == {BASELINE, "norms in bf16", "optimiser: foreach"}
+    for row in rows.values():
+        assert row.rate is not None and row.rate.median > 0
+        assert row.ratio is not None and row.ratio.median > 0
+        assert row.loss == pytest.approx(rows[BASELINE].loss, rel=0.01)
+
+
+def test_a_variant_that_the_machine_cannot_run_gives_the_reason(
+    result: model.ModelResult,
+) -> None:
+    failed = [row for row in result.rows if row.failure]
+    assert [row.name for row in failed] == [FAILING]
+    assert "RuntimeError" in failed[0].failure
+    text = model.report([result], OPTIONS, "typed")
+    assert f"| {FAILING} | RuntimeError" in text
+
+
+def test_kernels_of_a_step_are_tabulated_by_kind(result: model.ModelResult) -> None:
+    assert {MATMUL, NORM, "attention", "optimiser"} <= set(result.kernels)
+    assert "| no kernel runs |" in model.kernel_table(result)
+
+
+def test_variants_after_the_time_limit_are_left_out() -> None:
+    options = replace(OPTIONS, variants=("foreach",), limit=1e-6)
+    last = list(model.measure(options, "micro"))[-1].rows[-1]
+    assert last.name == "optimiser: foreach"
+    assert last.failure.startswith("left out")
+
+
+def test_an_unknown_variant_is_refused() -> None:
+    with pytest.raises(UserError, match="--variants nonsense: there is no such variant"):
+        model.chosen_variants(replace(OPTIONS, variants=("nonsense",)))
+
+
+def test_an_uncompiled_baseline_has_no_variants_of_the_compiler() -> None:
+    names = model.chosen_variants(OPTIONS)
+    assert set(VARIANTS) - set(names) == {
+        "not compiled",
+        "compile: reduce-overhead",
+        "compile: max-autotune-no-cudagraphs",
+    }
+    assert all(variant.mode is None for variant in names.values())
+
+
+def test_master_weights_follow_the_same_steps_as_float32_weights() -> None:
+    plain = train(VARIANTS["fp32"])
+    rounded = train(VARIANTS["weights in bf16, float32 copy"])
+    weight = rounded.model.get_parameter("blocks.0.attn.qkv.weight")
+    assert weight.dtype == torch.bfloat16
+    copies = [copy.shape for copy in rounded.optimiser.copies]
+    assert copies == [parameter.shape for parameter in plain.model.parameters()]
+    for copy, parameter in zip(rounded.optimiser.copies, plain.model.parameters(), strict=True):
+        assert copy.dtype == torch.float32
+        torch.testing.assert_close(copy, parameter.detach(), atol=1e-3, rtol=0)
+
+
+def test_the_residual_stream_is_held_in_the_variants_precision() -> None:
+    seen = []
+    for name in ("norms in bf16", "residual stream in bf16"):
+        training = train(VARIANTS[name])
+        block = training.model.get_submodule("blocks.1")
+        block.register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
+        training.train(1)
+    assert seen == [torch.float32, torch.bfloat16]
+
+
+@pytest.mark.parametrize(
+    ("kernel", "kind"),
+    [
+        ("nvjet_hsh_128x256_64x4_1x2_h_bz_coopA_NTT", MATMUL),
+        ("triton_tem_fused_addmm_gelu_3", MATMUL),
+        ("triton_poi_fused_addmm_gelu_3", ELEMENTWISE),
+        ("triton_per_fused__to_copy_add_addmm_native_layer_norm_5", NORM),
+        ("void pytorch_flash::flash_bwd_dq_dk_dv_loop_seqk_parallel_kernel", "attention"),
+        ("cudnn_generated_fort_native_sdpa_sm90_flash_fprop_wgmma_f16", "attention"),
+        ("fmha_cutlassB_bf16_aligned_64x64_k64_sm80", "attention"),
+        ("void at::native::multi_tensor_apply_kernel<FusedAdamMathFunctor>", "optimiser"),
+        ("Memcpy DtoD (Device -> Device)", ELEMENTWISE),
+        ("sm80_xmma_wgrad_implicit_gemm_indexed_bf16bf16", MATMUL),
+        ("void at::native::embedding_kernel", OTHER),
+    ],
+)
+def test_kernels_are_told_apart_by_name(kernel: str, kind: str) -> None:
+    assert kind_of(kernel) == kind
+
+
+def test_a_matrix_product_is_seen_by_the_profiler() -> None:
+    left = torch.ones(64, 64)
+    seconds = kernel_times(lambda: left @ left, CPU)
+    assert seconds[MATMUL] > 0
