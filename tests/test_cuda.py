@@ -12,6 +12,7 @@ from seit_cl.config import RunConfig
 from seit_cl.experiment.events import StepInfo
 from seit_cl.experiment.experiment import Experiment
 from seit_cl.experiment.run_data import RunData
+from seit_cl.tokenizers._encoding import encode_files
 
 pytestmark = [
     pytest.mark.cuda,
@@ -59,6 +60,15 @@ def test_the_tokenizer_works_where_the_learner_does(data: RunData) -> None:
         RunData(config).tokenizer.encode(images),
         RunData(replace(config, device="cpu")).tokenizer.encode(images),
     )
+
+
+def test_files_are_tokenized_there_as_here(data: RunData) -> None:
+    config = RunConfig(data_root=data.dataset.root, device=DEVICE)
+    paths = data.dataset.train.paths
+    there = encode_files(paths, RunData(config).tokenizer, data.resolution, chunk=8)
+    here = encode_files(paths, data.tokenizer, data.resolution, chunk=8)
+    assert there.device.type == "cpu"
+    assert torch.equal(there, here)
 
 
 def test_the_first_loss_is_the_same_on_both_devices(there: Outcome, here: Outcome) -> None:

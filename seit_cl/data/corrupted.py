@@ -7,7 +7,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,10 +15,11 @@ from PIL import Image
 from torch import Tensor
 
 from seit_cl.core.errors import UserError
+from seit_cl.core.threads import map_in_threads
 from seit_cl.data.base import Dataset
 from seit_cl.data.corruptions import corrupt
 from seit_cl.data.domains import DomainDataset, list_domains
-from seit_cl.data.images import default_threads, load_image, no_pixel_limit
+from seit_cl.data.images import load_image, no_pixel_limit
 from seit_cl.data.listing import some_names
 
 VERSION = 1  # of the images; raise it if the same settings would give others
@@ -171,11 +171,11 @@ def _make_all(
         _make_file(job, settings, folder)
 
     try:
-        with no_pixel_limit(), ThreadPoolExecutor(default_threads()) as pool:
-            for start in range(0, len(jobs), CHUNK):
-                progress(start, len(jobs))
-                list(pool.map(make, jobs[start : start + CHUNK]))
-        progress(len(jobs), len(jobs))
+        progress(0, len(jobs))
+        with no_pixel_limit():
+            for done, _ in enumerate(map_in_threads(make, jobs), 1):
+                if done % CHUNK == 0 or done == len(jobs):
+                    progress(done, len(jobs))
         temporary.chmod(0o755)
         try:
             os.replace(temporary, root)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,10 +11,11 @@ import torch
 from PIL import Image
 
 from seit_cl.core.errors import UserError
+from seit_cl.core.threads import map_in_threads
 from seit_cl.data.base import Dataset, Split, empty_classes
 from seit_cl.data.holdout import DEFAULT_HOLDOUT, Holdout
 from seit_cl.data.ilsvrc import is_flat, list_flat
-from seit_cl.data.images import BAD_IMAGE, default_threads, no_pixel_limit
+from seit_cl.data.images import BAD_IMAGE, no_pixel_limit
 from seit_cl.data.listing import (
     SUFFIXES,
     Files,
@@ -29,7 +29,6 @@ ANNOTATIONS = "val_annotations.txt"
 TAILS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
 LAYOUT = "expected train/<class>/*.jpg and val/<class>/*.jpg"
 OTHER_VALS = ("valid", "validation", "test", "dev")  # names that are not read as val/
-CHUNK = 4096  # files checked together
 
 
 def open_folder(
@@ -268,14 +267,9 @@ def is_bad(path: Path) -> bool:
 def find_bad(paths: Iterable[Path]) -> set[Path]:
     """The unreadable files among some, checked in threads."""
     files = list(paths)
-    bad: set[Path] = set()
-    with no_pixel_limit(), ThreadPoolExecutor(default_threads()) as pool:
-        for start in range(0, len(files), CHUNK):
-            chunk = files[start : start + CHUNK]
-            for path, broken in zip(chunk, pool.map(is_bad, chunk), strict=True):
-                if broken:
-                    bad.add(path)
-    return bad
+    with no_pixel_limit():
+        checked = zip(files, map_in_threads(is_bad, files), strict=True)
+        return {path for path, broken in checked if broken}
 
 
 def to_split(classes: list[str], files: Files) -> Split:

@@ -13,7 +13,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,10 +22,11 @@ from PIL import Image
 from torch import Tensor
 
 from seit_cl.core.errors import UserError
+from seit_cl.core.threads import map_in_threads
 from seit_cl.data import ifs
 from seit_cl.data.base import Dataset
 from seit_cl.data.folder import list_folder
-from seit_cl.data.images import LARGEST, SMALLEST, default_threads
+from seit_cl.data.images import LARGEST, SMALLEST
 
 VERSION = 2  # of the images; raise it if the same settings would give others
 SETTINGS = "fractals.json"
@@ -209,9 +209,8 @@ def write_split(folder: Path, images: Tensor, labels: Tensor, per_class: int) ->
         Image.fromarray(pixels[row]).save(path, compress_level=3)
         os.utime(path, (MTIME, MTIME))
 
-    with ThreadPoolExecutor(default_threads()) as pool:
-        for _ in pool.map(save, range(len(label_of))):
-            pass
+    for _ in map_in_threads(save, range(len(label_of))):
+        pass
 
 
 def open_fractals(

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import io
-import os
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from seit_cl.core.errors import UserError
+from seit_cl.core.threads import blocks, thread_pool
 from seit_cl.data.base import Dataset
+from seit_cl.data.jpeg import decode_like_pil, jpeg_size
 
 # Exceptions that PIL raises for files that are not images or are damaged.
 BAD_IMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError)
-CHUNK = 1024  # images between two reports of progress
+CHUNK = 256  # images of a chunk, and between two reports of progress
+AHEAD = 2  # chunks that are decoded before they are asked for
+# Pixels of a JPEG file up to which decoding with torchvision and a copy to PIL take less time than
+# decoding with PIL.
+SMALL = 256 * 256
 SMALLEST = 32  # pixels, as the next two
 LARGEST = 256
 STEP = 8
@@ -53,15 +58,6 @@ def no_pixel_limit() -> Iterator[None]:
                 Image.MAX_IMAGE_PIXELS = _limit_before
 
 
-def default_threads() -> int:
-    """Threads for reading files: the cores that this process may use, at most 16."""
-    if hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
-    else:
-        cores = os.cpu_count() or 1
-    return min(16, cores)
-
-
 def to_rgb(image: Image.Image) -> Image.Image:
     """Convert a PIL image to RGB: 16-bit grey is scaled, and alpha dropped as in torchvision."""
     if image.mode == "RGB":
@@ -74,11 +70,11 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def decode_image(file: Path | io.BytesIO, resolution: int) -> np.ndarray:
+def decode_image(data: bytes, resolution: int) -> np.ndarray:
     """Decode an image file; an image of S x S pixels is not resized.
 
     Args:
-        file: path or bytes of a file that PIL reads.
+        data: bytes of a file that PIL reads.
         resolution: side S in pixels; the shorter side is resized to it (bicubic) and the centre
             cropped.
 
@@ -88,18 +84,37 @@ def decode_image(file: Path | io.BytesIO, resolution: int) -> np.ndarray:
     Raises:
         one of BAD_IMAGE: the file cannot be decoded.
     """
-    with Image.open(file) as image:
+    pixels = _decode_small(data, resolution)
+    if pixels is not None:
+        if pixels.shape == (resolution, resolution, 3):
+            return pixels
+        return np.asarray(_square(Image.fromarray(pixels), resolution))
+    with Image.open(io.BytesIO(data)) as image:
         # A large JPEG is decoded at 1/2, 1/4 or 1/8, never below twice the resolution.
         image.draft(None, (2 * resolution, 2 * resolution))
-        rgb = to_rgb(image)
-        if rgb.size != (resolution, resolution):
-            width, height = rgb.size
-            side = min(width, height)
-            left = (width - side) / 2
-            top = (height - side) / 2
-            box = (left, top, left + side, top + side)
-            rgb = rgb.resize((resolution, resolution), Image.Resampling.BICUBIC, box=box)
-        return np.asarray(rgb)
+        return np.asarray(_square(to_rgb(image), resolution))
+
+
+def _decode_small(data: bytes, resolution: int) -> np.ndarray | None:
+    """Pixels (H, W, 3) of a JPEG file that is decoded faster without PIL; None for other files."""
+    size = jpeg_size(data)
+    if size is None or min(size) >= 4 * resolution:  # PIL decodes it at a reduced size
+        return None
+    if size == (resolution, resolution) or size[0] * size[1] <= SMALL:
+        return decode_like_pil(data)
+    return None
+
+
+def _square(image: Image.Image, resolution: int) -> Image.Image:
+    """Resize an RGB image's shorter side to S pixels and crop the centre."""
+    width, height = image.size
+    if width == height == resolution:
+        return image
+    side = min(width, height)
+    left = (width - side) / 2
+    top = (height - side) / 2
+    box = (left, top, left + side, top + side)
+    return image.resize((resolution, resolution), Image.Resampling.BICUBIC, box=box)
 
 
 def load_image(path: Path, resolution: int) -> np.ndarray:
@@ -109,10 +124,12 @@ def load_image(path: Path, resolution: int) -> np.ndarray:
         UserError: the file cannot be decoded.
     """
     try:
-        return decode_image(path, resolution)
+        return decode_image(path.read_bytes(), resolution)
     except BAD_IMAGE as error:
+        is_unknown = isinstance(error, UnidentifiedImageError)  # its message names a buffer
+        reason = "of no format that PIL knows" if is_unknown else error
         raise UserError(
-            f"{path}: not a readable image ({error}); replace it or use --skip-bad-images"
+            f"{path}: not a readable image ({reason}); replace it or use --skip-bad-images"
         ) from error
 
 
@@ -128,7 +145,7 @@ def load_images(
     Args:
         paths: N image files.
         resolution: side S in pixels.
-        threads: number of reading threads; None: `default_threads`.
+        threads: number of reading threads; None: one per core that this process may use.
         progress: called with the number of images decoded so far.
         out: (N, 3, S, S) uint8 on the CPU, which gets the images; None: a new tensor.
 
@@ -138,23 +155,87 @@ def load_images(
     Raises:
         UserError: a file cannot be decoded, or the resolution is below 1.
     """
+    images = _empty(len(paths), resolution) if out is None else out
+    with no_pixel_limit(), thread_pool(threads) as pool:
+        tasks = _start(pool, paths, images, threads)
+        done = 0
+        for task in tasks:
+            done += task.result()
+            if progress is not None and (done == len(paths) or done % CHUNK == 0):
+                progress(done)
+    return images
+
+
+def read_chunks(
+    paths: Sequence[Path],
+    resolution: int,
+    chunk: int = CHUNK,
+    threads: int | None = None,
+    pinned: bool = False,
+) -> Iterator[Tensor]:
+    """Decode image files in threads, up to AHEAD chunks before they are asked for.
+
+    Args:
+        paths: N image files.
+        resolution: side S in pixels.
+        chunk: number of images in a chunk.
+        threads: number of reading threads; None: one per core that this process may use.
+        pinned: page-locked memory, from which a GPU copies without blocking.
+
+    Returns:
+        Chunks (n, 3, S, S) uint8 on the CPU, in the order of the paths.
+
+    Raises:
+        UserError: a file cannot be decoded, or the resolution is below 1.
+    """
+    waiting: deque[tuple[Tensor, list[Future[int]]]] = deque()
+    with no_pixel_limit(), thread_pool(threads) as pool:
+        for start in range(0, len(paths), chunk):
+            part = paths[start : start + chunk]
+            images = _empty(len(part), resolution, pinned)
+            waiting.append((images, _start(pool, part, images, threads)))
+            if len(waiting) > AHEAD:
+                yield _finished(*waiting.popleft())
+        while waiting:
+            yield _finished(*waiting.popleft())
+
+
+def _empty(count: int, resolution: int, pinned: bool = False) -> Tensor:
+    """Memory for images (N, 3, S, S) uint8."""
     if resolution < 1:
         raise UserError(f"resolution {resolution}: must be at least 1 pixel")
-    images = out
-    if images is None:
-        images = torch.empty((len(paths), 3, resolution, resolution), dtype=torch.uint8)
-    rows = images.numpy()
+    shape = (count, 3, resolution, resolution)
+    return torch.empty(shape, dtype=torch.uint8, pin_memory=pinned)
 
-    def load(index: int) -> None:
-        rows[index] = load_image(paths[index], resolution).transpose(2, 0, 1)
 
-    with no_pixel_limit(), ThreadPoolExecutor(threads or default_threads()) as pool:
-        for start in range(0, len(paths), CHUNK):
-            stop = min(start + CHUNK, len(paths))
-            for _ in pool.map(load, range(start, stop)):
-                pass
-            if progress is not None:
-                progress(stop)
+def _start(
+    pool: ThreadPoolExecutor, paths: Sequence[Path], images: Tensor, threads: int | None
+) -> list[Future[int]]:
+    """Start tasks that decode files into images (N, 3, S, S); each returns its number of files."""
+    resolution = images.shape[-1]
+
+    def load(block: Sequence[Path], rows: np.ndarray) -> int:
+        for path, row in zip(block, rows, strict=True):
+            row[:] = load_image(path, resolution).transpose(2, 0, 1)
+        return len(block)
+
+    tasks = []
+    start = 0
+    for block in blocks(paths, threads):
+        rows = images[start : start + len(block)].numpy()
+        tasks.append(pool.submit(load, block, rows))
+        start += len(block)
+    return tasks
+
+
+def _finished(images: Tensor, tasks: list[Future[int]]) -> Tensor:
+    """Wait until the images are decoded.
+
+    Raises:
+        UserError: the first file that cannot be decoded.
+    """
+    for task in tasks:
+        task.result()
     return images
 
 

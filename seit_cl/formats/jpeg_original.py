@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from typing import Literal, Self
 
 import torch
@@ -57,7 +56,7 @@ class JpegOriginalFormat:
         rows = images.numpy()
         with no_pixel_limit():
             for i, record in enumerate(records.to_bytes()):
-                rows[i] = decode_image(io.BytesIO(record), self.side)
+                rows[i] = decode_image(record, self.side)
         return images.permute(0, 3, 1, 2).contiguous()
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from seit_cl.core.devices import to_device
 from seit_cl.core.errors import UserError
-from seit_cl.data.images import load_images
+from seit_cl.data.images import read_chunks
 from seit_cl.tokenizers.base import Tokenizer
 
-CHUNK = 256  # images decoded and tokenized at a time
+CHUNK = 256  # images tokenized at a time
 
 
 def encode_files(
@@ -20,26 +21,37 @@ def encode_files(
     tokenizer: Tokenizer,
     resolution: int,
     advance: Callable[[int], None] = lambda images: None,
+    chunk: int = CHUNK,
+    threads: int | None = None,
 ) -> Tensor:
-    """Tokenize image files.
+    """Tokenize image files; threads decode the next chunks while the tokenizer encodes one.
 
     Args:
-        paths: N image files.
-        tokenizer: encodes them.
+        paths: N image files, at least one.
+        tokenizer: encodes them on its device.
         resolution: side S in pixels that images are resized to.
         advance: called after each chunk with its number of images.
+        chunk: number of images that are tokenized at a time.
+        threads: number of decoding threads; None: one per core that this process may use.
 
     Returns:
-        (N, G, H, W) int16.
+        (N, G, H, W) int16 on the CPU.
 
     Raises:
         UserError: an image that cannot be read, or a side that the stride does not divide.
     """
-    parts = []
-    for start in range(0, len(paths), CHUNK):
-        images = load_images(paths[start : start + CHUNK], resolution)
-        parts.append(tokenizer.encode(images))
+    device = tokenizer.codebook.device
+    pinned = device.type == "cuda"
+    parts: list[Tensor] = []
+    queued: Tensor | None = None  # tokens that a GPU may still be computing
+    for images in read_chunks(paths, resolution, chunk, threads, pinned):
+        tokens = tokenizer.encode(to_device(images, device))
+        if queued is not None:
+            parts.append(queued.cpu())
+        queued = tokens
         advance(len(images))
+    if queued is not None:
+        parts.append(queued.cpu())
     return torch.cat(parts)
 
 

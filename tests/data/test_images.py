@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +12,9 @@ import torch
 from PIL import Image
 
 from seit_cl.core.errors import UserError
+from seit_cl.data import images
 from seit_cl.data.base import Dataset, Split
-from seit_cl.data.images import load_images, native_resolution
+from seit_cl.data.images import AHEAD, load_images, native_resolution, read_chunks
 
 
 def colours(width: int, height: int) -> Image.Image:
@@ -106,8 +109,67 @@ def test_no_files_give_an_empty_tensor() -> None:
 
 def test_a_broken_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"no image")
-    with pytest.raises(UserError, match=r"a\.png: not a readable image"):
+    with pytest.raises(UserError, match=r"a\.png: not a readable image \(of no format"):
         load_images([tmp_path / "a.png"], 32)
+
+
+def write_images(folder: Path, count: int) -> list[Path]:
+    """Write images of slightly different sizes, and return their paths."""
+    paths = [folder / f"{i:02d}.png" for i in range(count)]
+    for i, path in enumerate(paths):
+        colours(40 + i, 36).save(path)
+    return paths
+
+
+@pytest.mark.parametrize(("chunk", "threads"), [(1, 1), (3, 2), (100, 4)])
+def test_chunks_are_the_images_in_order(tmp_path: Path, chunk: int, threads: int) -> None:
+    paths = write_images(tmp_path, 10)
+    chunks = list(read_chunks(paths, 32, chunk, threads))
+    assert torch.equal(torch.cat(chunks), load_images(paths, 32))
+    assert all(len(part) == chunk for part in chunks[:-1])
+
+
+def test_the_next_chunks_are_decoded_before_they_are_asked_for_and_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[Path] = []
+    load_image = images.load_image
+
+    def load(path: Path, resolution: int) -> np.ndarray:
+        decoded.append(path)
+        return load_image(path, resolution)
+
+    monkeypatch.setattr(images, "load_image", load)
+    paths = write_images(tmp_path, 12)
+    chunks = read_chunks(paths, 32, 2, 2)
+    next(chunks)
+    ready = 2 * (1 + AHEAD)
+    deadline = time.monotonic() + 10
+    while len(decoded) < ready and time.monotonic() < deadline:
+        time.sleep(0.001)
+    time.sleep(0.05)
+    assert sorted(decoded) == paths[:ready]
+    chunks.close()
+    assert len(decoded) == ready
+
+
+def test_the_first_broken_file_is_named_after_the_chunks_before_it(tmp_path: Path) -> None:
+    paths = write_images(tmp_path, 9)
+    for i in (5, 7):
+        paths[i].write_bytes(b"no image")
+    chunks = read_chunks(paths, 32, 2, 4)
+    assert len([next(chunks), next(chunks)]) == 2
+    with pytest.raises(UserError, match=r"05\.png: not a readable image"):
+        next(chunks)
+
+
+def test_no_thread_is_left_when_reading_breaks_off(tmp_path: Path) -> None:
+    paths = write_images(tmp_path, 20)
+    before = threading.active_count()
+    with pytest.raises(KeyboardInterrupt):
+        for _ in read_chunks(paths, 32, 2, 4):
+            raise KeyboardInterrupt
+    assert threading.active_count() == before
 
 
 @pytest.mark.parametrize(

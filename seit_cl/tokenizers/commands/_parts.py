@@ -10,7 +10,6 @@ import multiprocessing
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,9 +20,9 @@ from torch import Tensor
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import atomic_file, write_atomic
 from seit_cl.data.base import Dataset
-from seit_cl.data.images import load_images
 from seit_cl.data.token_file import TokenMetadata, TokenSplit, write_token_file
 from seit_cl.tokenizers import Tokenizer, open_tokenizer
+from seit_cl.tokenizers._encoding import encode_files
 
 PART = 512  # images of a part
 CHUNK = 64  # images of a part that are decoded and tokenized at a time
@@ -46,22 +45,17 @@ class Part:
     file: Path
     resolution: int
 
-    def write(self, encode: Callable[[Tensor], Tensor], threads: int | None = None) -> int:
+    def write(self, tokenizer: Tokenizer, threads: int | None = None) -> int:
         """Encode the images and write their tokens (n, G, H, W) int16.
 
         Args:
-            encode: images (B, 3, S, S) uint8 to tokens (B, G, H, W).
+            tokenizer: encodes them on its device.
             threads: for decoding; None: all cores.
 
         Returns:
             The number of images.
         """
-        chunks = [self.paths[start : start + CHUNK] for start in range(0, len(self.paths), CHUNK)]
-        with ThreadPoolExecutor(1) as executor:  # decodes the next chunk meanwhile
-            batches = executor.map(
-                lambda chunk: load_images(chunk, self.resolution, threads), chunks
-            )
-            tokens = torch.cat([encode(images) for images in batches])
+        tokens = encode_files(self.paths, tokenizer, self.resolution, chunk=CHUNK, threads=threads)
         with atomic_file(self.file) as file:
             np.save(file, tokens.numpy(), allow_pickle=False)
         return len(self.paths)
@@ -148,7 +142,7 @@ def _start_worker(tokenizer_spec: str) -> None:
 
 
 def _write_part(part: Part) -> int:
-    return part.write(_worker_tokenizer[0].encode, threads=1)
+    return part.write(_worker_tokenizer[0], threads=1)
 
 
 def wait_for_parts(parts: Sequence[Part], advance: Advance, timeout: float = TIMEOUT) -> None:

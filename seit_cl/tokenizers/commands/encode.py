@@ -125,6 +125,6 @@ def _encode(
     workers = min(options.workers or cores, len(missing))
     if device.type == "cuda" or workers <= 1:
         for part in missing:
-            advance(part.write(tokenizer.encode))
+            advance(part.write(tokenizer))
     else:
         encode_in_processes(missing, options.tokenizer, workers, advance)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seit_cl.data.images import load_images
+from seit_cl.data.images import read_chunks
 from seit_cl.formats.entropy.model import (
     HIDDEN_SHIFT,
     MAX_ACTIVATION,
@@ -78,8 +78,7 @@ def encode_grids(
         (N, H, W) int16, or (2 N, H, W).
     """
     grids = []
-    for start in range(0, len(paths), IMAGES_AT_ONCE):
-        images = load_images(list(paths[start : start + IMAGES_AT_ONCE]), side)
+    for images in read_chunks(paths, side, IMAGES_AT_ONCE):
         grids.append(tokenizer.encode(images))
         if mirrored:
             grids.append(tokenizer.encode(images.flip(3)))

@@ -173,7 +173,7 @@ def test_images_are_decoded_ahead_in_the_order_of_the_paths(
 ) -> None:
     monkeypatch.setattr(_parts, "CHUNK", 3)
     paths = open_folder(fractals).train.paths[:8]
-    assert _parts.Part(paths, tmp_path / "x.npy", 64).write(bundled().encode) == 8
+    assert _parts.Part(paths, tmp_path / "x.npy", 64).write(bundled()) == 8
     expected = bundled().encode(load_images(paths, 64)).numpy()
     assert np.array_equal(np.load(tmp_path / "x.npy"), expected)
 
