@@ -12,8 +12,8 @@ set -u
 
 # name, limit in seconds; the order is that of the measurements
 PARTS=(
-  tests:65 step-micro:40 step-small:50 step-base:60 replay:30 avalanche:60
-  model-small:55 model-base:45 jobs:40 reading:15 run:20
+  tests:60 step-micro:35 step-small:45 step-base:55 replay:25 avalanche:65
+  model-small:50 model-base:35 jobs:50 reading:20 run:40
 )
 
 usage() {
@@ -80,11 +80,16 @@ choose_command() {
       [ "$device" = cpu ] && command+=(--resolution 64 --batch 4 --exemplars 8 --rounds 1)
       ;;
     avalanche)
-      command=("$python" -m benchmarks.avalanche "${page[@]}" --learner-steps 300 "${trial[@]}")
-      [ "$device" = cpu ] && command+=(--learner-steps 1 --exemplars 8 --precision fp32)
+      command=("$python" -m benchmarks.avalanche "${page[@]}" --precision bf16)
+      command+=(--rounds 2 --steps 20 --cuda-steps 200)
+      if [ "$device" = cpu ]; then
+        command+=("${trial[@]}" --precision fp32 --exemplars 8)
+      else
+        command+=(--device cuda cpu)
+      fi
       ;;
-    model-small) command=("${model[@]}" --model small --limit 40 "${trial_model[@]}") ;;
-    model-base) command=("${model[@]}" --model base --limit 30 "${trial_model[@]}") ;;
+    model-small) command=("${model[@]}" --model small --limit 35 "${trial_model[@]}") ;;
+    model-base) command=("${model[@]}" --model base --limit 20 "${trial_model[@]}") ;;
     jobs) command=("$python" -m benchmarks.jobs "${page[@]}" --jobs 1 4 8 15) ;;
     reading) command=("$python" -m benchmarks.reading "${page[@]}") ;;
     run)

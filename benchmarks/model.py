@@ -1,8 +1,8 @@
 """Time of a training step of the bare model: variants against a baseline, and kernels by kind.
 
-The baseline is what the learner uses: a compiled ViT under bf16 autocast, with fused AdamW. Every
-variant changes one thing. It is measured beside the baseline in interleaved rounds and then freed.
-A variant that the machine cannot run is reported with the reason.
+The baseline is what the learner uses, without CUDA graphs: a compiled ViT under bf16 autocast, with
+fused AdamW. Every variant changes one thing. It is measured beside the baseline in interleaved
+rounds and then freed. A variant that the machine cannot run is reported with the reason.
 """
 
 from __future__ import annotations
@@ -30,10 +30,9 @@ from benchmarks.peak import matmul_rate, training_flops
 from seit_cl.core.cli import run_command
 from seit_cl.core.devices import choose_device
 from seit_cl.core.errors import UserError
-from seit_cl.core.files import write_atomic
 from seit_cl.core.machine import torch_threads
 from seit_cl.learner.vit import token_stem
-from seit_cl.reporting.markdown import page, table, typed_command
+from seit_cl.reporting.markdown import page, table, typed_command, write_page
 
 GOALS = {"small": 0.4, "base": 0.5}  # of the peak, at 256 px on an H100
 Size = Literal["micro", "tiny", "small", "base"]
@@ -290,9 +289,7 @@ def main() -> None:
         for size in options.model:
             for result in measure(options, size):
                 text = report([*finished, result], options, typed)
-                if options.write is not None:
-                    options.write.parent.mkdir(parents=True, exist_ok=True)
-                    write_atomic(options.write, text.encode())
+                write_page(text, options.write)
             finished.append(result)
     print(text)
 

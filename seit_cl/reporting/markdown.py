@@ -35,6 +35,11 @@ def page(title: str, command: str, device: torch.device, sections: Sequence[str]
 def publish(text: str, path: Path | None) -> None:
     """Print a page and, if a path is given, write it there."""
     print(text)
+    write_page(text, path)
+
+
+def write_page(text: str, path: Path | None) -> None:
+    """Write a page, if a path is given; its folder is made."""
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, text.encode())
+        write_atomic(path, text)

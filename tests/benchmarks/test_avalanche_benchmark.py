@@ -1,21 +1,23 @@
 """The comparison with Avalanche's Replay trains both on the same data and writes its page."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
 from torch import nn
 
 from benchmarks import avalanche
+from benchmarks.avalanche_peers import LOOP
 from benchmarks.avalanche_training import (
     AvalancheTraining,
     Experiences,
     jpeg_files,
     ready_tensors,
 )
-from seit_cl.reporting.markdown import publish
 
-PEERS = {"Avalanche, JPEG files, 0 workers", "Avalanche, JPEG files, 1 workers", avalanche.LOOP}
+PEERS = {"Avalanche, JPEG files, 0 workers", "Avalanche, JPEG files, 1 workers", LOOP}
 
 
 @pytest.fixture(scope="module")
@@ -50,25 +52,32 @@ def training() -> AvalancheTraining:
     )
 
 
-def test_both_are_measured_on_tokens_and_on_pixels(
-    options: avalanche.Options, tmp_path: Path
-) -> None:
-    result = avalanche.measure(options)
-    rates = result.rates[avalanche.Setting("cpu", "fp32")]
+def test_both_are_measured_on_tokens_and_on_pixels(options: avalanche.Options) -> None:
+    result = dict(avalanche.measure(replace(options, device=("cpu",))))
+    rates = result[avalanche.Setting("cpu", "fp32")]
     assert set(rates) == {avalanche.TOKENS, avalanche.PIXELS, *PEERS}
     for rounds in rates.values():
         assert len(rounds) == 1
         assert rounds[0] > 0
-    written = tmp_path / "avalanche.md"
-    publish(avalanche.report(result, options, "typed"), written)
-    assert all(name in written.read_text() for name in rates)
+    text = avalanche.report(result, options, "typed")
+    assert all(f"| {name} |" in text for name in rates)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the machine has a CUDA device")
 def test_a_page_without_a_cuda_device_says_so(options: avalanche.Options) -> None:
     assert {setting.device for setting in avalanche.settings(options)} == {"cpu"}
-    text = avalanche.report(avalanche.Result({}, 1), options, "typed")
+    text = avalanche.report({}, options, "typed")
     assert "the CPU alone was measured" in text
+
+
+@pytest.mark.parametrize(("model", "answer"), [("micro", "10 times"), ("small", "2 times")])
+def test_the_goal_depends_on_the_model(
+    model: Literal["micro", "small"], answer: str, options: avalanche.Options
+) -> None:
+    rates = {name: [1.0, 1.0] for name in PEERS} | {avalanche.TOKENS: [5.0, 6.0]}
+    line = avalanche.goal_line(replace(options, model=model, resolution=64), rates)
+    assert line.startswith(f"At least {answer}")
+    assert line.endswith("no." if model == "micro" else "yes.")
 
 
 def test_all_epochs_but_the_first_are_timed(training: AvalancheTraining) -> None:
