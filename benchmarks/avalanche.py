@@ -26,6 +26,7 @@ from benchmarks.workload import Workload
 from seit_cl.config import RunConfig
 from seit_cl.core.cli import run_command
 from seit_cl.core.devices import allowed_cores, has_bf16
+from seit_cl.core.errors import UserError
 from seit_cl.core.machine import torch_threads
 from seit_cl.experiment.run_data import RunData
 from seit_cl.learner.batches import ReplayLoader
@@ -104,13 +105,22 @@ class PixelTraining(LearnerTraining):
 
 
 def settings(options: Options) -> list[Setting]:
-    """List the devices and precisions that are asked for and that the machine has."""
+    """List the devices and precisions that are asked for and that the machine has.
+
+    Raises:
+        UserError: it has none of them.
+    """
     devices = [name for name in options.device if name == "cpu" or torch.cuda.is_available()]
     chosen = []
     for device in devices:
         for precision in options.precision:
             if precision == "fp32" or has_bf16(torch.device(device)):
                 chosen.append(Setting(device, precision))
+    if not chosen:
+        raise UserError(
+            "--device, --precision: this machine has none of these; use --device cpu "
+            "--precision fp32"
+        )
     return chosen
 
 
@@ -176,7 +186,7 @@ def measure(options: Options) -> Iterator[tuple[Setting, Rates]]:
     """Measure every setting that the machine has.
 
     Raises:
-        UserError: bad data root or resolution.
+        UserError: bad data root or resolution, or the machine has no such device.
     """
     with torch_threads(options.threads):
         for setting in settings(options):
@@ -190,7 +200,7 @@ def speed_table(rates: Rates) -> str:
         row = [name, Spread.of(values).text()]
         row += [round_ratios(rates[ours], values).text(2) for ours in (TOKENS, PIXELS)]
         rows.append(row)
-    return table(["training", "images/s", f"{TOKENS}, over it", f"{PIXELS}, over it"], rows)
+    return table(["training", "images/s", f"{TOKENS}, over this", f"{PIXELS}, over this"], rows)
 
 
 def goal_line(options: Options, rates: Rates) -> str:

@@ -207,6 +207,7 @@ def measure(options: Options, size: Size) -> Iterator[ModelResult]:
         else:
             result.rows.append(measure_variant(name, variant, baseline, options, size))
             gc.collect()  # the variant's memory, which its compiled code refers to in a cycle
+            torch.cuda.empty_cache()  # without effect on a CPU
         yield result
 
 
@@ -222,7 +223,7 @@ def variant_table(result: ModelResult) -> str:
         share = row.rate.median * result.flops / result.peak
         change = row.loss / first_loss - 1
         cells = [row.name, row.rate.text(), row.ratio.text(2), f"{share:.0%}"]
-        rows.append([*cells, f"{row.loss:.4f}", f"{change:+.2%}"])
+        rows.append([*cells, f"{row.loss:.4f}", f"{change:+.3%}"])
     return table(head, rows)
 
 

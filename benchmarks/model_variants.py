@@ -19,7 +19,7 @@ from seit_cl.learner.vit import build_vit, initialise, token_stem
 CHANNELS = 32  # of the bundled tokenizer's codebook
 STRIDE = 8  # its pixels per token
 CLASSES = 100
-LEARNING_RATE = 1e-4
+LEARNING_RATE = 5e-4  # the peak of a run
 COMPILE_LIMIT = 64  # variants that are compiled in one process; torch's own limit is 8
 
 Precision = Literal["bf16", "fp32", "bf16 weights"]

@@ -16,6 +16,7 @@ from benchmarks.avalanche_training import (
     jpeg_files,
     ready_tensors,
 )
+from seit_cl.core.errors import UserError
 
 PEERS = {"Avalanche, JPEG files, 0 workers", "Avalanche, JPEG files, 1 workers", LOOP}
 
@@ -68,6 +69,8 @@ def test_a_page_without_a_cuda_device_says_so(options: avalanche.Options) -> Non
     assert {setting.device for setting in avalanche.settings(options)} == {"cpu"}
     text = avalanche.report({}, options, "typed")
     assert "the CPU alone was measured" in text
+    with pytest.raises(UserError, match="this machine has none of these"):
+        avalanche.settings(replace(options, device=("cuda",)))
 
 
 @pytest.mark.parametrize(("model", "answer"), [("micro", "10 times"), ("small", "2 times")])
