@@ -90,7 +90,7 @@ choose_command() {
       ;;
     model-small) command=("${model[@]}" --model small --limit 35 "${trial_model[@]}") ;;
     model-base) command=("${model[@]}" --model base --limit 20 "${trial_model[@]}") ;;
-    jobs) command=("$python" -m benchmarks.jobs "${page[@]}" --jobs 1 4 8 15) ;;
+    jobs) command=("$python" -m benchmarks.jobs "${page[@]}" --jobs 1 15 4 8 --epochs 1) ;;
     reading) command=("$python" -m benchmarks.reading "${page[@]}") ;;
     run)
       command=("$python" -m seit_cl.run --data-root "$DATA_ROOT" --epochs 20 --device "$device")

@@ -72,6 +72,7 @@ def run_grid(
         if jobs > 1:
             # A single run too: the number of threads, which the numbers depend on, is that of jobs.
             runs = [Job(e.config, e.run_dir, e.command, tracker) for e in experiments]
+            experiments.clear()  # which the workers build again
             with open_workers(jobs, data) as workers:
                 workers.run(runs, grid_bars)
         else:

@@ -8,10 +8,13 @@ import pytest
 import torch
 
 from helpers.colour_stream import OPTIONS, Outcome, colours, run
+from helpers.job_log import JobLog
 from seit_cl.config import RunConfig
 from seit_cl.experiment.events import StepInfo
 from seit_cl.experiment.experiment import Experiment
+from seit_cl.experiment.jobs import Job, open_workers
 from seit_cl.experiment.run_data import RunData
+from seit_cl.results.run_files import read_run
 from seit_cl.tokenizers._encoding import encode_files
 
 pytestmark = [
@@ -35,6 +38,17 @@ def there(data: RunData, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
 @pytest.fixture(scope="module")
 def here(data: RunData, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     return run(data, tmp_path_factory.mktemp("cpu") / "run", device="cpu", **ENOUGH)
+
+
+def test_runs_beside_one_another_share_the_device(data: RunData, tmp_path: Path) -> None:
+    options = {**OPTIONS, "data_root": data.dataset.root, "device": DEVICE}
+    jobs = [Job(RunConfig(**options, seed=seed), tmp_path / f"seed{seed}") for seed in (0, 1)]
+    log = JobLog()
+    with open_workers(2, RunData(jobs[0].config, shared=True)) as workers:
+        workers.run(jobs, log)
+    assert log.most_workers == 2
+    assert [ending.problem for ending in log.endings.values()] == ["", ""]
+    assert {read_run(job.run_dir).status for job in jobs} == {"finished"}
 
 
 def test_both_devices_learn_equally_well(there: Outcome, here: Outcome) -> None:

@@ -213,7 +213,10 @@ def test_a_missing_yaml_file_is_named() -> None:
         grid("--config=nowhere.yaml")
 
 
-def test_a_run_that_fails_leaves_the_others_to_run(fractals: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_run_that_fails_leaves_the_others_to_run(
+    jobs: int, fractals: Path, tmp_path: Path
+) -> None:
     options = [
         "--data-root",
         str(fractals),
@@ -227,9 +230,8 @@ def test_a_run_that_fails_leaves_the_others_to_run(fractals: Path, tmp_path: Pat
         "1e30",
     ]
     bad = grid(*options, "--learning-rate", "1e30", "--seed", "0")
-    failures = run_grid(
-        [*bad, *grid(*options, "--seed", "1")], tmp_path / "out", Console(quiet=True)
-    )
+    runs = [*bad, *grid(*options, "--seed", "1")]
+    failures = run_grid(runs, tmp_path / "out", Console(quiet=True), jobs=jobs)
     assert len(failures) == 1
     assert "--learning-rate 1e+30" in failures[0]
     statuses = {run.run_id: run.status for run in run_files.read_runs(tmp_path / "out")}

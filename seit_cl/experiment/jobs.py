@@ -92,7 +92,7 @@ class Bug:
 
 
 class Observer(Protocol):
-    """What is told of the runs, in the parent."""
+    """Receiver of news about the runs, in the parent process."""
 
     def begin(self, job: Job) -> None:
         """A run begins."""
@@ -204,6 +204,8 @@ class Workers:
         """Remove a worker that has died, and say what happened and what to do."""
         process = self._processes.pop(connection)
         connection.close()
+        process.join(PATIENCE)
+        process.kill()  # if it hangs at its exit
         process.join()
         code = process.exitcode or 0
         if code == OUT_OF_MEMORY:

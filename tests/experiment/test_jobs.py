@@ -1,8 +1,6 @@
 """Runs beside one another: the same files, one copy of the data, and no run lost with another."""
 
 import multiprocessing
-import os
-import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +11,10 @@ from rich.console import Console
 from rich.progress import Progress
 
 from helpers.colour_stream import OPTIONS, write_colours
+from helpers.job_log import JobLog
 from seit_cl.config import RunConfig
 from seit_cl.experiment.experiment import Experiment
-from seit_cl.experiment.jobs import Ending, Job, Update, Workers, open_workers
+from seit_cl.experiment.jobs import Job, Workers, open_workers
 from seit_cl.experiment.run_data import RunData
 from seit_cl.experiment.shared_data import open_data
 from seit_cl.results.run_files import read_run
@@ -37,33 +36,6 @@ def one_thread(monkeypatch: pytest.MonkeyPatch) -> object:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     yield
     torch.set_num_threads(before)
-
-
-class Log:
-    """An observer that notes what it is told; it may kill the worker of a run that has begun."""
-
-    def __init__(self, kill: str = "") -> None:
-        self.kill = kill
-        self.shares: list[float] = []
-        self.endings: dict[str, Ending] = {}
-        self.most_workers = 0
-
-    def begin(self, job: Job) -> None:
-        """Note the number of workers."""
-        self.most_workers = max(self.most_workers, len(multiprocessing.active_children()))
-
-    def update(self, job: Job, update: Update) -> None:
-        """Kill the worker if this is the run to kill, which is made by one worker alone."""
-        self.shares.append(update.share)
-        if job.run_dir.name == self.kill:
-            (worker,) = multiprocessing.active_children()
-            assert worker.pid is not None
-            os.kill(worker.pid, signal.SIGKILL)
-
-    def end(self, job: Job, ending: Ending) -> None:
-        """Note how a run ended."""
-        assert job.run_dir.name not in self.endings
-        self.endings[job.run_dir.name] = ending
 
 
 def jobs(root: Path, out: Path, **named: dict[str, object]) -> list[Job]:
@@ -89,7 +61,7 @@ def test_runs_beside_one_another_write_the_files_of_runs_one_after_another(
     runs = jobs(root, tmp_path / "beside", **options)
     beside = [replace(job, tracker="tensorboard") for job in runs]
     data = open_data([job.config for job in beside], tmp_path / "beside", SILENT, shared=True)
-    log = Log()
+    log = JobLog()
     with open_workers(2, data) as workers:
         workers.run(beside, log)
     assert log.most_workers == 2
@@ -119,7 +91,7 @@ def test_a_run_that_fails_leaves_the_others_to_run(
         "refused": {"memory_mb": 0.00001},
         "finished": {"strategy": "naive"},
     }
-    log = Log()
+    log = JobLog()
     for job in jobs(root, tmp_path, **options):
         workers.run([job], log)
     assert log.most_workers == 1  # there was never more than one run to make
@@ -135,12 +107,12 @@ def test_a_worker_that_is_killed_costs_its_run_alone_which_can_be_resumed(
     workers: Workers, root: Path, tmp_path: Path
 ) -> None:
     killed, other = jobs(root, tmp_path, killed={"epochs": 5}, other={"strategy": "naive"})
-    log = Log(kill="killed")
+    log = JobLog(kill="killed")
     workers.run([killed], log)
     problem = log.endings["killed"].problem
     assert problem.startswith("killed: its process was killed by SIGKILL")
     assert "resumes" in problem
-    again = Log()
+    again = JobLog()
     workers.run([other], again)
     workers.run([killed], again)
     assert [ending.problem for ending in again.endings.values()] == ["", ""]
@@ -154,4 +126,4 @@ def test_an_error_in_the_program_ends_the_grid_with_its_traceback(
     (job,) = jobs(root, tmp_path, run={})
     (tmp_path / "run").write_text("a file")  # where the run makes its folder
     with pytest.raises(RuntimeError, match="run failed in its process:\nTraceback"):
-        workers.run([job], Log())
+        workers.run([job], JobLog())
