@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 import tyro
@@ -29,7 +29,6 @@ from seit_cl.core.devices import allowed_cores, has_bf16
 from seit_cl.core.errors import UserError
 from seit_cl.core.machine import torch_threads
 from seit_cl.experiment.run_data import RunData
-from seit_cl.learner.batches import ReplayLoader
 from seit_cl.reporting.markdown import page, table, typed_command, write_page
 
 Device = Literal["cpu", "cuda"]
@@ -99,7 +98,7 @@ Rates = Mapping[str, list[float]]  # images per second of every round, by traini
 class PixelTraining(LearnerTraining):
     """Training of the pixel learner."""
 
-    def loader(self) -> ReplayLoader:
+    def loader(self) -> Any:
         """Return the batches of an epoch, with images as raw data."""
         return replace(super().loader(), raw=self.work.data.pixels)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,10 @@ from benchmarks.avalanche_training import (
 )
 from benchmarks.workload import Workload
 from seit_cl.core.rng import Generators
-from seit_cl.experiment.build import build_model
+from seit_cl.experiment.build import build_model, compile_model
+from seit_cl.learner.augment.crops import center_crop
 from seit_cl.learner.augment.pixels import PixelAugment
+from seit_cl.learner.augment.tokens import TokenAugment
 
 LOOP = "Avalanche, ready embeddings"
 
@@ -86,12 +88,14 @@ class AvalanchePeers:
 
     def _embeddings(self) -> Experiences:
         """Embed tokens, in main memory and not augmented."""
-        embed = self.tokens.batches().augment
+        augment = self.tokens.batches().augment
+        assert isinstance(augment, TokenAugment)
         labels = self.tokens.labels()
 
         def dataset(ids: Tensor) -> Any:
             tokens = self.tokens.data.tokens(ids).to(self.tokens.device)
-            return ready_tensors(embed(tokens, None, train=False).cpu(), labels[ids])
+            inputs = augment.embed(center_crop(tokens, augment.crop))
+            return ready_tensors(inputs.cpu().contiguous(), labels[ids])
 
         first, second = self._ids()
         return Experiences(dataset(first), dataset(second))
@@ -102,9 +106,13 @@ class AvalanchePeers:
         config = work.config
         assert config.precision != "auto"
         initialisation = Generators(config.seed)["initialisation"]
+        plain = replace(config, compile=False)
+        model = build_model(plain, work.data, work.classes, initialisation)
+        if config.compile:  # on CUDA with graphs of its own, which is fastest for a model alone
+            compile_model(model, work.device)
         return AvalancheTraining(
             experiences=experiences,
-            model=build_model(config, work.data, work.classes, initialisation),
+            model=model,
             device=work.device,
             precision=config.precision,
             batch=config.batch,

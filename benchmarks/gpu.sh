@@ -12,8 +12,8 @@ set -u
 
 # name, limit in seconds; the order is that of the measurements
 PARTS=(
-  tests:60 step-micro:35 step-small:45 step-base:55 replay:25 avalanche:65
-  model-small:50 model-base:35 jobs:50 reading:20 run:40
+  tests:60 step-micro:35 step-small:45 step-base:55 replay:25 avalanche:60
+  model-small:50 model-base:35 jobs:60 reading:25 run:30
 )
 
 usage() {
@@ -90,8 +90,8 @@ choose_command() {
       ;;
     model-small) command=("${model[@]}" --model small --limit 35 "${trial_model[@]}") ;;
     model-base) command=("${model[@]}" --model base --limit 20 "${trial_model[@]}") ;;
-    jobs) command=("$python" -m benchmarks.jobs "${page[@]}" --jobs 1 15 4 8 --epochs 1) ;;
-    reading) command=("$python" -m benchmarks.reading "${page[@]}") ;;
+    jobs) command=("$python" -m benchmarks.jobs "${page[@]}" --jobs 1 15 4 8 --runs 1 --epochs 1) ;;
+    reading) command=("$python" -m benchmarks.reading "${page[@]}" --rounds 3) ;;
     run)
       command=("$python" -m seit_cl.run --data-root "$DATA_ROOT" --epochs 20 --device "$device")
       command+=(--out "$out/run")

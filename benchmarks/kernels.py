@@ -40,7 +40,8 @@ def kind_of(kernel: str) -> str:
 def kernel_times(call: Callable[[], object], device: torch.device) -> dict[str, float]:
     """Measure the seconds of the kernels of one call by kind, largest first.
 
-    On a CPU these are the times of torch's operations without those that they call.
+    On a CPU these are the times of torch's operations without those that they call, and all code
+    that inductor compiled counts as "other".
 
     Args:
         call: is compiled and warm.

@@ -1,9 +1,11 @@
 """The model benchmark measures variants of a step beside a baseline, and kernels by kind."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
 import torch
+from torch import Tensor
 
 from benchmarks import model
 from benchmarks.kernels import ELEMENTWISE, MATMUL, NORM, OTHER, kernel_times, kind_of
@@ -23,11 +25,16 @@ OPTIONS = model.Options(
 FAILING = "attention: cudnn"  # on a CPU
 
 
-def train(variant: Variant) -> VariantTraining:
-    """Take two steps with the micro ViT."""
-    training = VariantTraining(replace(variant, mode=None), "micro", 64, 4, CPU, 2)
+def train(variant: Variant, steps: int = 2) -> VariantTraining:
+    """Take some steps with the micro ViT."""
+    training = VariantTraining(replace(variant, mode=None), "micro", 64, 4, CPU, steps)
     training()
     return training
+
+
+def flat(weights: Iterable[Tensor]) -> Tensor:
+    """Join weights of all shapes into one vector."""
+    return torch.cat([weight.detach().flatten() for weight in weights])
 
 
 @pytest.fixture(scope="module")
@@ -82,16 +89,15 @@ def test_an_uncompiled_baseline_has_no_variants_of_the_compiler() -> None:
     assert all(variant.mode is None for variant in names.values())
 
 
-def test_master_weights_follow_the_same_steps_as_float32_weights() -> None:
-    plain = train(VARIANTS["fp32"])
-    rounded = train(VARIANTS["weights in bf16, float32 copy"])
-    weight = rounded.model.get_parameter("blocks.0.attn.qkv.weight")
-    assert weight.dtype == torch.bfloat16
-    copies = [copy.shape for copy in rounded.optimiser.copies]
-    assert copies == [parameter.shape for parameter in plain.model.parameters()]
-    for copy, parameter in zip(rounded.optimiser.copies, plain.model.parameters(), strict=True):
-        assert copy.dtype == torch.float32
-        torch.testing.assert_close(copy, parameter.detach(), atol=1e-3, rtol=0)
+def test_master_weights_are_float32_and_take_about_the_steps_of_a_float32_model() -> None:
+    plain = VARIANTS["fp32"]
+    rounded = VARIANTS["weights in bf16, float32 copy"]
+    assert {weight.dtype for weight in train(rounded).model.parameters()} == {torch.bfloat16}
+    copies = train(rounded).optimiser.copies
+    assert {copy.dtype for copy in copies} == {torch.float32}
+    start = flat(train(plain, steps=0).model.parameters())
+    moved = flat(train(plain).model.parameters()) - start
+    assert torch.cosine_similarity(flat(copies) - start, moved, dim=0) > 0.8
 
 
 def test_the_residual_stream_is_held_in_the_variants_precision() -> None:
