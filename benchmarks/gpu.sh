@@ -12,8 +12,8 @@ set -u
 
 # name, limit in seconds; the order is that of the measurements
 PARTS=(
-  tests:60 step-micro:35 step-small:45 step-base:55 replay:25 avalanche:60
-  model-small:50 model-base:35 jobs:60 reading:25 run:30
+  tests:55 step-micro:35 step-small:55 step-base:70 replay:30 avalanche:55
+  model-small:50 model-base:40 jobs:45 reading:20 run:25
 )
 
 usage() {
@@ -56,7 +56,7 @@ choose_command() {
   local part=$1
   local page=(--device "$device" --write "$out/$part.md")
   local graph=(--precision bf16 --compile)
-  local full=(--resolution 256 --batch 128 --replay-batch 128)
+  local full=(--resolution 256 --batch 128 --replay-batch 128 --rounds 5 --steps 6)
   local trial=() trial_model=()
   if [ "$device" = cpu ]; then
     trial=(--model micro --resolution 64 --batch 4 --replay-batch 4 --rounds 1 --steps 1)
@@ -72,8 +72,8 @@ choose_command() {
       command=("$python" -m pytest -m cuda -p no:cacheprovider "${files[@]}")
       ;;
     step-micro) command=("${step[@]}" --batch 64 --replay-batch 64 --steps 50 "${trial[@]}") ;;
-    step-small) command=("${step[@]}" --model small "${full[@]}" --rounds 6 "${trial[@]}") ;;
-    step-base) command=("${step[@]}" --model base "${full[@]}" --rounds 6 "${trial[@]}") ;;
+    step-small) command=("${step[@]}" --model small "${full[@]}" "${trial[@]}") ;;
+    step-base) command=("${step[@]}" --model base "${full[@]}" "${trial[@]}") ;;
     replay)
       command=("$python" -m benchmarks.replay "${page[@]}" --resolution 256 --batch 256)
       command+=(--exemplars 1500)

@@ -64,6 +64,18 @@ def test_both_are_measured_on_tokens_and_on_pixels(options: avalanche.Options) -
     assert all(f"| {name} |" in text for name in rates)
 
 
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_both_are_measured_on_cuda_in_bf16(options: avalanche.Options) -> None:
+    on_cuda = replace(options, device=("cuda",), precision=("bf16",), cuda_steps=4)
+    result = dict(avalanche.measure(on_cuda))
+    assert set(result[avalanche.Setting("cuda", "bf16")]) == {
+        avalanche.TOKENS,
+        avalanche.PIXELS,
+        *PEERS,
+    }
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the machine has a CUDA device")
 def test_a_page_without_a_cuda_device_says_so(options: avalanche.Options) -> None:
     assert {setting.device for setting in avalanche.settings(options)} == {"cpu"}

@@ -67,6 +67,16 @@ def test_kernels_of_a_step_are_tabulated_by_kind(result: model.ModelResult) -> N
     assert "| no kernel runs |" in model.kernel_table(result)
 
 
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_attention_kernels_and_their_times_are_measured_on_cuda() -> None:
+    options = replace(OPTIONS, variants=("attention",), device="cuda")
+    result = list(model.measure(options, "micro"))[-1]
+    measured = {row.name for row in result.rows if not row.failure}
+    assert {"attention: flash", "attention: efficient", "attention: math"} <= measured
+    assert {MATMUL, NORM, "attention", "optimiser"} <= set(result.kernels)
+
+
 def test_variants_after_the_time_limit_are_left_out() -> None:
     options = replace(OPTIONS, variants=("foreach",), limit=1e-6)
     last = list(model.measure(options, "micro"))[-1].rows[-1]
