@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -11,14 +12,22 @@ from torch import Tensor
 from seit_cl.core.devices import to_device
 from seit_cl.core.errors import UserError
 from seit_cl.data.images import read_chunks
-from seit_cl.tokenizers.base import Tokenizer
 
 CHUNK = 256  # images tokenized at a time
 
 
+class Encoder(Protocol):
+    """What encoding needs of a tokenizer (seit_cl/tokenizers/base.py)."""
+
+    codebook: Tensor
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Encode images (B, 3, S, S) uint8 to tokens (B, G, H, W) int16, on their device."""
+
+
 def encode_files(
     paths: Sequence[Path],
-    tokenizer: Tokenizer,
+    tokenizer: Encoder,
     resolution: int,
     advance: Callable[[int], None] = lambda images: None,
     chunk: int = CHUNK,

@@ -64,7 +64,7 @@ def test_the_next_files_are_decoded_while_a_chunk_is_encoded(
 
     monkeypatch.setattr(image_files, "load_image", load)
     tokenizer = WaitingTokenizer(all_decoded)
-    tokens = encode_files(paths[:6], tokenizer, 32, chunk=2)  # type: ignore[arg-type]
+    tokens = encode_files(paths[:6], tokenizer, 32, chunk=2)
     assert len(tokens) == 6
 
 
