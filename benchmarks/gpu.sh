@@ -91,7 +91,10 @@ choose_command() {
     model-small) command=("${model[@]}" --model small --limit 35 "${trial_model[@]}") ;;
     model-base) command=("${model[@]}" --model base --limit 20 "${trial_model[@]}") ;;
     jobs) command=("$python" -m benchmarks.jobs "${page[@]}" --jobs 1 15 4 8 --runs 1 --epochs 1) ;;
-    reading) command=("$python" -m benchmarks.reading "${page[@]}" --rounds 3) ;;
+    reading)
+      command=("$python" -m benchmarks.reading "${page[@]}" --rounds 2 --full-size 48)
+      [ "$device" = cpu ] && command+=(--small 8 --full-size 4)
+      ;;
     run)
       command=("$python" -m seit_cl.run --data-root "$DATA_ROOT" --epochs 20 --device "$device")
       command+=(--out "$out/run")

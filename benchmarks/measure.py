@@ -47,14 +47,19 @@ def finish(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def timed(call: Callable[[], object], repeats: int, device: torch.device) -> float:
-    """Measure the seconds of one call, averaged over repeated calls."""
+def timed(
+    call: Callable[[], object],
+    repeats: int,
+    device: torch.device,
+    clock: Callable[[], float] = time.perf_counter,
+) -> float:
+    """Measure the seconds of one call by a clock, averaged over repeated calls."""
     finish(device)
-    started = time.perf_counter()
+    started = clock()
     for _ in range(repeats):
         call()
     finish(device)
-    return (time.perf_counter() - started) / repeats
+    return (clock() - started) / repeats
 
 
 def rounds_in_order(names: Sequence[str], rounds: int) -> Iterator[list[str]]:
@@ -65,7 +70,11 @@ def rounds_in_order(names: Sequence[str], rounds: int) -> Iterator[list[str]]:
 
 
 def interleave(
-    calls: Mapping[str, Callable[[], object]], rounds: int, seconds: float, device: torch.device
+    calls: Mapping[str, Callable[[], object]],
+    rounds: int,
+    seconds: float,
+    device: torch.device,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, list[float]]:
     """Time several calls in interleaved rounds, so that a slow period affects all of them alike.
 
@@ -77,6 +86,8 @@ def interleave(
         rounds: number of rounds.
         seconds: approximate time for which a call is repeated in a round; 0 calls it once.
         device: waited for before the clock is read.
+        clock: gives seconds; time.process_time counts those of the process on all cores, which
+            do not grow when other programs take a core.
 
     Returns:
         Seconds of one call, by name, one value per round.
@@ -86,9 +97,9 @@ def interleave(
     repeats = dict.fromkeys(calls, 1)
     if seconds:
         for name, call in calls.items():
-            repeats[name] = max(1, round(seconds / timed(call, 1, device)))
+            repeats[name] = max(1, round(seconds / timed(call, 1, device, clock)))
     timings: dict[str, list[float]] = {name: [] for name in calls}
     for order in rounds_in_order(list(calls), rounds):
         for name in order:
-            timings[name].append(timed(calls[name], repeats[name], device))
+            timings[name].append(timed(calls[name], repeats[name], device, clock))
     return timings

@@ -1,13 +1,14 @@
 """Reading image files and tokenizing them: images per second against plain torchvision decoding.
 
-Reading is measured on one core, with small files of 64 x 64 pixels and files of ImageNet's usual
-size, 500 x 375 pixels and about 110 kB. Tokenizing is measured on all cores and the device, with
-decoding beside the encoder and before it.
+Reading is measured by the CPU time of one thread, with small files of 64 x 64 pixels and files of
+ImageNet's usual size, 500 x 375 pixels and about 110 kB; and on all cores, by the clock. Tokenizing
+is measured with decoding beside the encoder and before it.
 """
 
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +22,7 @@ from torch import Tensor
 
 from benchmarks.measure import Spread, interleave, round_ratios
 from benchmarks.peers import ReadByPil, ReadByTorchvision, ReadOnGpu
-from benchmarks.tokenizing import Tokenizing, measure_tokenizing
+from benchmarks.tokenizing import Tokenizing, measure_tokenizing, speeds
 from seit_cl.core.cli import run_command
 from seit_cl.core.devices import allowed_cores, choose_device
 from seit_cl.core.errors import UserError
@@ -32,7 +33,9 @@ from seit_cl.reporting.markdown import page, publish, table, typed_command
 
 Reader = Callable[[Sequence[Path]], Tensor]
 OURS = "seit_cl"
+ONE_CORE = "seit_cl, one core"
 ALL_CORES = "seit_cl, all cores"
+ON_GPU = "torchvision on the GPU"
 SMALL = 64  # side of the small files in pixels
 FULL_SIZE = (500, 375)  # width and height of the others
 RENDERED = 256  # side of the fractals that these are cut from
@@ -47,8 +50,8 @@ FULL_QUALITY = 96
 class Options:
     """Options of the reading benchmark."""
 
-    small: Annotated[int, tyro.conf.arg(help="number of 64 px files")] = 2048
-    full_size: Annotated[int, tyro.conf.arg(help="number of full-size files")] = 128
+    small: Annotated[int, tyro.conf.arg(help="number of 64 px files")] = 1024
+    full_size: Annotated[int, tyro.conf.arg(help="number of full-size files")] = 64
     small_root: Annotated[
         Path | None, tyro.conf.arg(help="folder of small JPEG files; none: fractals")
     ] = None
@@ -56,7 +59,8 @@ class Options:
         Path | None, tyro.conf.arg(help="folder of full-size JPEG files; none: fractals")
     ] = None
     device: Annotated[Literal["cpu", "cuda"], tyro.conf.arg(help="device of the tokenizer")] = "cpu"
-    rounds: Annotated[int, tyro.conf.arg(help="interleaved rounds of measurement")] = 10
+    threads: Annotated[int, tyro.conf.arg(help="the tokenizer's CPU threads; 0: torch's own")] = 0
+    rounds: Annotated[int, tyro.conf.arg(help="interleaved rounds of measurement")] = 7
     write: Annotated[Path | None, tyro.conf.arg(help="file to write the page to")] = None
 
 
@@ -66,13 +70,15 @@ class Reading:
 
     Args:
         files: describes them.
-        speeds: images per second, by reader.
-        ratios: speed of seit_cl on one core over each reader's.
+        speeds: images per second of CPU time, by reader.
+        ratios: speed of seit_cl over each reader's.
+        clock: images per second by the clock: seit_cl on one core and on all, and a GPU.
     """
 
     files: str
     speeds: Mapping[str, Spread]
     ratios: Mapping[str, Spread]
+    clock: Mapping[str, Spread]
 
 
 @dataclass(frozen=True)
@@ -127,38 +133,59 @@ def files_below(root: Path, count: int, option: str) -> list[Path]:
     return paths[:count]
 
 
-def readers(side: int, device: torch.device) -> dict[str, Reader]:
-    """Readers to compare at an image side in pixels, by name; the first is ours on one core."""
-    found: dict[str, Reader] = {
+def readers(side: int) -> dict[str, Reader]:
+    """Readers in one thread at an image side in pixels, by name."""
+    return {
         OURS: partial(load_images, resolution=side, threads=1),
         "torchvision tensors, bilinear": ReadByTorchvision(side, "bilinear"),
         "torchvision tensors, bicubic": ReadByTorchvision(side, "bicubic"),
         "ImageFolder's PIL loader, bilinear": ReadByPil(side, "bilinear"),
         "ImageFolder's PIL loader, bicubic": ReadByPil(side, "bicubic"),
+    }
+
+
+def parallel_readers(side: int, device: torch.device) -> dict[str, Reader]:
+    """Readers on one core, on all cores and, where there is one, on a GPU, by name."""
+    found: dict[str, Reader] = {
+        ONE_CORE: partial(load_images, resolution=side, threads=1),
         ALL_CORES: partial(load_images, resolution=side),
     }
     if device.type == "cuda":
-        found["torchvision on the GPU"] = ReadOnGpu(side, device)
+        found[ON_GPU] = ReadOnGpu(side, device)
     return found
 
 
 def measure_reading(paths: Sequence[Path], side: int, options: Options) -> Reading:
     """Time every reader on the same files, with one torch thread."""
     device = choose_device(options.device)
-    calls: dict[str, Callable[[], object]] = {}
-    for name, reader in readers(side, device).items():
-        calls[name] = partial(reader, paths)
     with torch_threads(1):
-        seconds = interleave(calls, options.rounds, 0.5, device)
-    speeds: dict[str, Spread] = {}
+        cpu_seconds = timings(readers(side), paths, options, time.process_time)
+        seconds = timings(parallel_readers(side, device), paths, options, time.perf_counter)
     ratios: dict[str, Spread] = {}
-    for name, times in seconds.items():
-        speeds[name] = Spread.of([len(paths) / time for time in times])
-        ratios[name] = round_ratios(times, seconds[OURS])
+    for name, times in cpu_seconds.items():
+        ratios[name] = round_ratios(times, cpu_seconds[OURS])
     size = sum(path.stat().st_size for path in paths) / len(paths)
     with Image.open(paths[0]) as image:
         files = f"{image.width} x {image.height} px, {size / 1000:.1f} kB"
-    return Reading(f"{files}, read at {side} px", speeds, ratios)
+    return Reading(
+        f"{files}, read at {side} px",
+        speeds(cpu_seconds, len(paths)),
+        ratios,
+        speeds(seconds, len(paths)),
+    )
+
+
+def timings(
+    compared: Mapping[str, Reader],
+    paths: Sequence[Path],
+    options: Options,
+    clock: Callable[[], float],
+) -> dict[str, list[float]]:
+    """Seconds of reading all files, by reader, one value per round."""
+    calls: dict[str, Callable[[], object]] = {}
+    for name, reader in compared.items():
+        calls[name] = partial(reader, paths)
+    return interleave(calls, options.rounds, 0, choose_device(options.device), clock)
 
 
 def measure(options: Options) -> Result:
@@ -182,11 +209,12 @@ def measure(options: Options) -> Result:
             measure_reading(full_size, SMALL, options),
             measure_reading(full_size, RENDERED, options),
         ]
-        tokenizing = [
-            measure_tokenizing(small, SMALL, device, options.rounds),
-            measure_tokenizing(full_size, SMALL, device, options.rounds),
-            measure_tokenizing(full_size, RENDERED, device, options.rounds),
-        ]
+        with torch_threads(options.threads):
+            tokenizing = [
+                measure_tokenizing(small, SMALL, device, options.rounds),
+                measure_tokenizing(full_size, SMALL, device, options.rounds),
+                measure_tokenizing(full_size, RENDERED, device, options.rounds),
+            ]
     return Result(reading, tokenizing)
 
 
@@ -195,8 +223,10 @@ def reading_section(reading: Reading) -> str:
     rows = []
     for name, speed in reading.speeds.items():
         rows.append([name, speed.text(), reading.ratios[name].text(2)])
-    head = ["reader", "images/s", "seit_cl on one core over it"]
-    return f"## Files of {reading.files}\n\n{table(head, rows)}"
+    one_thread = table(["one thread", "images/s of CPU time", "seit_cl over it"], rows)
+    clock_rows = [[name, speed.text()] for name, speed in reading.clock.items()]
+    by_the_clock = table(["by the clock", "images/s"], clock_rows)
+    return f"## Files of {reading.files}\n\n{one_thread}\n\n{by_the_clock}"
 
 
 def tokenizing_section(results: Sequence[Tokenizing]) -> str:
@@ -228,13 +258,14 @@ def tokenizing_section(results: Sequence[Tokenizing]) -> str:
 
 def report(result: Result, options: Options, typed: str) -> str:
     """Write the page of a result, in Markdown."""
+    threads = options.threads or torch.get_num_threads()
     about = (
         f"{options.rounds} interleaved rounds; images/s and ratios as median (10th–90th "
-        "percentile) over the rounds. Readers run on one core unless they say otherwise. "
-        "torchvision's users write Resize and CenterCrop: bilinear is the default there, bicubic "
-        "what seit_cl does. Tokenizing is with the bundled tokenizer in float32, on "
-        f"{options.device}, files decoded on {allowed_cores()} cores. The encoder waits in the "
-        "time that it spends outside encoding, until the next images are decoded."
+        "percentile) over the rounds. torchvision's users write Resize and CenterCrop: bilinear is "
+        "the default there, bicubic what seit_cl does. Tokenizing is with the bundled tokenizer in "
+        f"float32, on {options.device}, torch's CPU threads: {threads}; files are decoded on "
+        f"{allowed_cores()} cores. The encoder waits in the time that it spends outside encoding, "
+        "until the next images are decoded."
     )
     sections = [about]
     for reading in result.reading:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -61,6 +61,14 @@ class TimedTokenizer:
         return tokens
 
 
+def speeds(seconds: Mapping[str, Sequence[float]], images: int) -> dict[str, Spread]:
+    """Images per second, by name, of calls that took some seconds for a number of images."""
+    found: dict[str, Spread] = {}
+    for name, times in seconds.items():
+        found[name] = Spread.of([images / second for second in times])
+    return found
+
+
 def one_after_the_other(
     paths: Sequence[Path], tokenizer: Encoder, side: int, chunk: int
 ) -> list[Tensor]:
@@ -99,15 +107,13 @@ def measure_tokenizing(
         "overlapped": overlapped,
     }
     seconds = interleave(calls, rounds, 0, device)
-    speeds: dict[str, Spread] = {}
-    for name, times in seconds.items():
-        speeds[name] = Spread.of([len(paths) / time for time in times])
+    found = speeds(seconds, len(paths))
     return Tokenizing(
         files=f"{len(paths):,} at {side} px, {chunk} at a time",
-        decoding=speeds["decoding"],
-        encoding=speeds["encoding"],
-        one_after_the_other=speeds["one after the other"],
-        overlapped=speeds["overlapped"],
+        decoding=found["decoding"],
+        encoding=found["encoding"],
+        one_after_the_other=found["one after the other"],
+        overlapped=found["overlapped"],
         gain=round_ratios(seconds["one after the other"], seconds["overlapped"]),
         waiting=waiting(paths, tokenizer, side, chunk),
     )

@@ -140,3 +140,9 @@ def test_interleaving_times_every_call_in_every_round() -> None:
     timings = measure.interleave(calls, 3, 0.0, CPU)
     assert {name: len(seconds) for name, seconds in timings.items()} == {"a": 3, "b": 3}
     assert called["a"] == called["b"] == 3 + 1
+
+
+def test_another_clock_can_be_read() -> None:
+    ticks = iter(range(0, 100, 5))
+    timings = measure.interleave({"a": lambda: None}, 2, 0.0, CPU, lambda: float(next(ticks)))
+    assert timings == {"a": [5.0, 5.0]}

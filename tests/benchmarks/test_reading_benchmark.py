@@ -38,6 +38,7 @@ def test_reading_and_tokenizing_are_measured(tmp_path: Path) -> None:
     result = reading.measure(options)
     assert len(result.reading) == len(result.tokenizing) == 3
     for files in result.reading:
+        assert set(files.clock) == {reading.ONE_CORE, reading.ALL_CORES}
         assert files.ratios[reading.OURS].median == 1
         assert all(speed.median > 0 for speed in files.speeds.values())
     assert all(0 < tokenizing.waiting < 1 for tokenizing in result.tokenizing)
