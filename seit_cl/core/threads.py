@@ -30,8 +30,8 @@ def thread_pool(threads: int | None = None) -> Iterator[ThreadPoolExecutor]:
 
 
 def blocks(items: Sequence[Item], threads: int | None = None) -> Iterator[Sequence[Item]]:
-    """Cut items into blocks of up to BLOCK, smaller ones where threads would stay idle."""
-    size = min(BLOCK, math.ceil(len(items) / (threads or allowed_cores())))
+    """Cut items into blocks of up to BLOCK, and into two blocks a thread where they are few."""
+    size = min(BLOCK, math.ceil(len(items) / (2 * (threads or allowed_cores()))))
     for start in range(0, len(items), max(1, size)):
         yield items[start : start + size]
 

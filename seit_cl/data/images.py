@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
@@ -117,6 +118,20 @@ def _square(image: Image.Image, resolution: int) -> Image.Image:
     return image.resize((resolution, resolution), Image.Resampling.BICUBIC, box=box)
 
 
+def read_file(path: Path) -> bytes:
+    """Read a file with few system calls: other threads may take the interpreter lock in each."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    try:
+        missing = os.fstat(descriptor).st_size
+        parts = []
+        while missing > 0 and (part := os.read(descriptor, missing)):
+            parts.append(part)
+            missing -= len(part)
+        return b"".join(parts)
+    finally:
+        os.close(descriptor)
+
+
 def load_image(path: Path, resolution: int) -> np.ndarray:
     """Decode an image file as `decode_image` does.
 
@@ -124,7 +139,7 @@ def load_image(path: Path, resolution: int) -> np.ndarray:
         UserError: the file cannot be decoded.
     """
     try:
-        return decode_image(path.read_bytes(), resolution)
+        return decode_image(read_file(path), resolution)
     except BAD_IMAGE as error:
         is_unknown = isinstance(error, UnidentifiedImageError)  # its message names a buffer
         reason = "of no format that PIL knows" if is_unknown else error

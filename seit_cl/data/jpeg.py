@@ -13,14 +13,15 @@ from typing import Any
 
 import numpy as np
 import torch
+import torchvision  # noqa: F401, brings the operator image::decode_jpeg
 from PIL import Image
-from torchvision.io import ImageReadMode, decode_jpeg
 
 # ITU-T T.81, table B.1. Segments that may precede the frame header: tables, restart interval,
 # application data and comments.
 TABLES = frozenset([0xC4, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)])
 FRAMES = frozenset([0xC0, 0xC1, 0xC2])  # sequential and progressive, with Huffman codes
 START = b"\xff\xd8"
+RGB = 3  # torchvision's number of the mode
 SEGMENT = struct.Struct(">BBH")  # 0xFF, marker, length
 FRAME = struct.Struct(">BHHB")  # bits per sample, height, width, channels
 
@@ -72,10 +73,14 @@ def decode_like_pil(data: bytes) -> np.ndarray | None:
 
 
 def _decode(data: bytes) -> np.ndarray | None:
+    """Decode without the wrapper `torchvision.io.decode_jpeg`, which warns on every call.
+
+    The warning and its other lines of Python hold the interpreter lock for a while.
+    """
+    source = torch.frombuffer(bytearray(data), dtype=torch.uint8)
     try:
-        source = torch.frombuffer(bytearray(data), dtype=torch.uint8)
-        pixels = decode_jpeg(source, mode=ImageReadMode.RGB)
-    except RuntimeError:
+        pixels: torch.Tensor = torch.ops.image.decode_jpeg(source, RGB, False)
+    except (RuntimeError, AttributeError):  # a damaged file, or a torchvision without a decoder
         return None
     return pixels.permute(1, 2, 0).numpy()
 
@@ -84,7 +89,8 @@ def _decode(data: bytes) -> np.ndarray | None:
 def decoders_agree() -> bool:
     """Return True if torchvision and PIL decode noise to the same pixels; tried once a process.
 
-    Both bring a libjpeg. Those of their wheels agree; another one may round differently.
+    Both bring a libjpeg. Those of their wheels agree; another one may round differently. Decoders
+    are deprecated in torchvision 0.29: without one, PIL decodes everything.
     """
     noise = np.random.default_rng(0).integers(0, 256, (37, 45, 3), dtype=np.uint8)
     for mode, options in TRIALS:

@@ -30,8 +30,8 @@ def test_the_error_of_the_first_item_that_fails_is_raised() -> None:
 
 
 def test_few_items_are_shared_among_all_threads() -> None:
-    assert [list(block) for block in blocks(range(6), 3)] == [[0, 1], [2, 3], [4, 5]]
-    assert [len(block) for block in blocks(range(100), 2)] == [BLOCK, BLOCK, BLOCK, 4]
+    assert [list(block) for block in blocks(range(8), 2)] == [[0, 1], [2, 3], [4, 5], [6, 7]]
+    assert [len(block) for block in blocks(range(200), 2)] == [BLOCK] * 6 + [8]
 
 
 def test_tasks_that_have_not_begun_are_dropped_when_the_block_ends() -> None:

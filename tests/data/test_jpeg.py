@@ -14,7 +14,6 @@ from PIL import Image
 from torch import Tensor
 
 from seit_cl.core.errors import UserError
-from seit_cl.data import jpeg
 from seit_cl.data.images import load_images
 from seit_cl.data.jpeg import decode_like_pil, decoders_agree, jpeg_size
 
@@ -62,10 +61,8 @@ def by_pil(data: bytes, resolution: int) -> Tensor:
 
 
 @pytest.fixture
-def other_libjpeg(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A torchvision whose libjpeg decodes to pixels that differ from PIL's by one."""
-    decode = jpeg.decode_jpeg
-    monkeypatch.setattr(jpeg, "decode_jpeg", lambda data, mode: decode(data, mode=mode) ^ 1)
+def compared_again() -> Iterator[None]:
+    """The decoders are compared again in the test, and after it."""
     decoders_agree.cache_clear()
     yield
     decoders_agree.cache_clear()
@@ -115,8 +112,20 @@ def test_a_truncated_file_is_left_to_pil_which_refuses_it(tmp_path: Path) -> Non
         load_images([tmp_path / "a.jpg"], 64)
 
 
-@pytest.mark.usefixtures("other_libjpeg")
-def test_a_libjpeg_that_differs_from_pils_is_not_used(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("compared_again")
+@pytest.mark.parametrize("change", ["other pixels", "no decoder"])
+def test_a_torchvision_that_does_not_decode_as_pil_is_not_used(
+    change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode = torch.ops.image.decode_jpeg
+
+    def decode_differently(*words: Any) -> Tensor:
+        return decode(*words) ^ 1
+
+    if change == "other pixels":
+        monkeypatch.setattr(torch.ops.image, "decode_jpeg", decode_differently)
+    else:
+        monkeypatch.setattr(torch.ops, "image", torch.ops.no_such_library)
     data = jpeg_file(noise(64, 64), "4:2:0")
     (tmp_path / "a.jpg").write_bytes(data)
     assert decode_like_pil(data) is None
