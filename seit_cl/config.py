@@ -83,7 +83,12 @@ class RunConfig(
     seed: int = option(0, "seed of the run's generators", _SEED)
     device: Literal["auto", "cpu", "cuda"] = option("auto", "where the learner runs")
     compile: bool = option(
-        False, "compile the model (CUDA graphs on a GPU): a slower start, then faster steps"
+        False,
+        "compile the model (and the augmentation on a GPU): a slower start, then faster steps",
+    )
+    graph: bool = option(
+        True,
+        "run training steps as a CUDA graph on a GPU, where the strategy allows it (see log.txt)",
     )
     tokenizer: str | None = option(
         None,

@@ -17,6 +17,7 @@ class AveragedGEM(Strategy):
 
     paper = "Chaudhry et al., ICLR 2019"
     forward_replay = False
+    capturable = True
 
     def loss(
         self, fresh: ForwardedBatch, replay: ForwardedBatch | None, learner: LearnerView

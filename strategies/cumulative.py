@@ -10,6 +10,7 @@ class Cumulative(Strategy):
     paper = "the upper bound, step by step"
     exemplar_free = True
     may_repeat_samples = True
+    capturable = True
 
     def training_stream(self, scenario: Scenario) -> Scenario:
         """The scenario with every experience extended by all earlier ones."""

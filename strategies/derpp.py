@@ -33,6 +33,7 @@ class DarkExperienceReplay(Strategy):
     paper = "Buzzega et al., NeurIPS 2020"
     Options = Options
     disable_cutmix = True
+    capturable = True
 
     def exemplar_fields(self, classes: int) -> Mapping[str, TensorSpec]:
         """Logits in float16: two bytes per class."""

@@ -11,6 +11,7 @@ class ExperienceReplay(Strategy):
     """Cross-entropy over fresh samples and exemplars together."""
 
     paper = "Chaudhry et al., 2019"
+    capturable = True
 
     def loss(
         self, fresh: ForwardedBatch, replay: ForwardedBatch | None, learner: LearnerView

@@ -17,6 +17,7 @@ class ExperienceReplayACE(Strategy):
 
     paper = "Caccia et al., ICLR 2022"
     disable_cutmix = True
+    capturable = True
 
     def loss(
         self, fresh: ForwardedBatch, replay: ForwardedBatch | None, learner: LearnerView

@@ -32,6 +32,7 @@ class ElasticWeightConsolidation(Strategy):
     state_attributes = ("fisher", "anchor")
     needs_boundaries = True
     exemplar_free = True
+    capturable = True
     fisher: dict[str, Tensor] | None
     anchor: dict[str, Tensor] | None
 

@@ -20,6 +20,7 @@ class GDumb(Strategy):
     trains_on_memory = True
     may_repeat_samples = True
     policies = ("class-balanced", "class-balanced-count")
+    capturable = True
 
     def before_training_exp(self, learner: LearnerView) -> None:
         """Start from scratch."""

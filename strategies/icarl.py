@@ -26,6 +26,7 @@ class ICaRL(Strategy):
     state_attributes = ("teacher", "means")
     needs_boundaries = True
     policies = ("herding",)
+    capturable = True
     teacher: Teacher | None
     means: Tensor | None
 

@@ -10,6 +10,7 @@ class Joint(Strategy):
     paper = "the upper bound, at once"
     exemplar_free = True
     may_repeat_samples = True
+    capturable = True
 
     def training_stream(self, scenario: Scenario) -> Scenario:
         """The scenario as one experience."""

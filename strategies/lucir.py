@@ -37,6 +37,7 @@ class UnifiedClassifier(Strategy):
     needs_boundaries = True
     disable_cutmix = True
     uses_features = True
+    capturable = True
     teacher: Teacher | None
 
     def before_training_exp(self, learner: LearnerView) -> None:

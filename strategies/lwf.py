@@ -27,6 +27,7 @@ class LearningWithoutForgetting(Strategy):
     state_attributes = ("teacher",)
     needs_boundaries = True
     exemplar_free = True
+    capturable = True
     teacher: Teacher | None
 
     def loss(

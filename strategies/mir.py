@@ -51,7 +51,7 @@ class MaximallyInterfered(Strategy):
         if candidates <= count:
             return super().before_sampling(fresh, memory, count, generator, learner)
         drawn = memory.sample(candidates, generator)
-        inputs = learner.augment(drawn.inputs.to(learner.device), None, train=False)
+        inputs = learner.augment(drawn.inputs.to(learner.device))
         labels = drawn.labels.to(learner.device)
         precision = learner.optimisation.precision
         virtual = self.virtual_step(fresh, learner)

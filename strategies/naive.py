@@ -8,6 +8,7 @@ class Naive(Strategy):
 
     paper = "the lower bound"
     exemplar_free = True
+    capturable = True
 
 
 STRATEGY = Naive

@@ -20,6 +20,7 @@ class NearestClassMean(Strategy):
     state_attributes = ("means",)
     exemplar_free = True
     needs_boundaries = True
+    capturable = True
     means: Tensor | None
 
     def before_training_exp(self, learner: LearnerView) -> None:

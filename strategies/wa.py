@@ -31,6 +31,7 @@ class WeightAligning(Strategy):
     Options = Options
     state_attributes = ("teacher",)
     needs_boundaries = True
+    capturable = True
     teacher: Teacher | None
 
     def loss(

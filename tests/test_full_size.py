@@ -35,7 +35,7 @@ def test_a_run_at_256_px_stores_1024_tokens_and_trains_vit_tiny_on_14_x_14_patch
     model = experiment.learner.model
     assert model.embed_dim == 192
     assert model.pos_embed.shape == (1, 14 * 14, 192)
-    inputs = experiment.learner.augment(data.tokens(torch.arange(2)), None, train=False)
+    inputs = experiment.learner.augment(data.tokens(torch.arange(2)))
     assert inputs.shape == (2, 32, 28, 28)
     experiment.run()
     run = read_run(tmp_path / "run")

@@ -10,12 +10,8 @@ PURPOSES = (
     "initialisation",
     "fresh order",
     "augmentation",
-    "mixing",
-    "mixing boxes",
     "replay",
     "replay augmentation",
-    "replay mixing",
-    "replay mixing boxes",
     "selection",
     "library",
 )
@@ -42,14 +38,14 @@ class Generators:
 
     Args:
         seed: the run's seed.
-        device: device of the generators for augmentation and for CutMix boxes, which draw on the
-            learner's device; the others are on the CPU.
+        device: device of the generators for augmentation, which draw on the learner's device; the
+            others are on the CPU.
     """
 
     def __init__(self, seed: int, device: torch.device | str = "cpu") -> None:
         self._by_purpose = {}
         for purpose in PURPOSES:
-            on_device = purpose.endswith(("augmentation", "boxes"))
+            on_device = purpose.endswith("augmentation")
             generator = torch.Generator(device if on_device else "cpu")
             self._by_purpose[purpose] = generator.manual_seed(derive_seed(seed, purpose))
 

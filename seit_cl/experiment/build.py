@@ -173,7 +173,7 @@ def build_model(
     if device.type == "cpu" and choose_precision(config) == "bf16":
         _unfuse_attention(model)
     if config.compile:
-        compile_model(model, device)
+        compile_model(model, device, records_steps(config, build_strategy(config), device))
     return initialise(model, generator)
 
 
@@ -187,12 +187,23 @@ def _unfuse_attention(model: nn.Module) -> None:
             module.fused_attn = False  # type: ignore[misc]  # timm calls it final, for scripting
 
 
-def compile_model(model: nn.Module, device: torch.device) -> None:
+def records_steps(config: RunConfig, strategy: Strategy, device: torch.device) -> bool:
+    """Return True if training steps are recorded as CUDA graphs."""
+    return device.type == "cuda" and config.graph and strategy.capturable
+
+
+def compile_model(model: nn.Module, device: torch.device, whole_steps: bool = False) -> None:
     """Have a model compiled, in place, on its first call.
 
     On CUDA its kernels are recorded as CUDA graphs, because a small model's step takes less time
-    than launching its kernels one by one. Every batch size gets a graph of its own: a graph for all
-    sizes would depend on which came first, and the numbers of a resumed run with it.
+    than launching its kernels one by one; but not where whole steps are. Every batch size gets a
+    graph of its own: a graph for all sizes would depend on which came first, and the numbers of a
+    resumed run with it.
+
+    Args:
+        model: compiled for every size of batches that it is called with.
+        device: of the model.
+        whole_steps: True if training steps are recorded as CUDA graphs.
 
     Raises:
         UserError: the device is a CPU and there is no C++ compiler.
@@ -205,7 +216,8 @@ def compile_model(model: nn.Module, device: torch.device) -> None:
                 "--compile: torch.compile needs a C++ compiler such as g++ on a CPU, and there is "
                 "none; use --no-compile"
             ) from None
-    model.compile(dynamic=False, mode="reduce-overhead" if device.type == "cuda" else None)
+    graphs = device.type == "cuda" and not whole_steps
+    model.compile(dynamic=False, mode="reduce-overhead" if graphs else None)
 
 
 def choose_precision(config: RunConfig) -> Literal["fp32", "bf16"]:

@@ -18,7 +18,7 @@ from seit_cl.memory.buffer import ByteBudgetBuffer, Transform
 NAME = "checkpoint.pt"
 FINAL = "memory.bin"
 # Raise the number whenever an older checkpoint could not be continued.
-KIND = "seit_cl checkpoint 3"
+KIND = "seit_cl checkpoint 4"
 
 
 def commit(

@@ -32,15 +32,19 @@ from seit_cl.experiment.build import (
     build_strategy,
     build_stream,
     optimisation,
+    records_steps,
 )
 from seit_cl.experiment.events import ExperienceInfo, StepInfo
 from seit_cl.experiment.metadata import Phase, Training, environment, run_metadata
 from seit_cl.experiment.modality import build_modality
 from seit_cl.experiment.run_data import RunData
 from seit_cl.formats.base import FittedFormat
-from seit_cl.learner.batches import BatchMaker, MemoryLoader, ReplayLoader
+from seit_cl.learner.batches import BatchMaker
 from seit_cl.learner.learner import Learner, NewOptimizer, StepResult
+from seit_cl.learner.loaders import ChooseExemplars, MemoryLoader, ReplayLoader
 from seit_cl.learner.optim import adamw
+from seit_cl.learner.recording import CudaGraphs
+from seit_cl.learner.strategy import Strategy
 from seit_cl.memory.buffer import ByteBudgetBuffer
 from seit_cl.memory.herding import best_first
 from seit_cl.results import run_files
@@ -116,7 +120,14 @@ class Experiment:
             one_optimiser=not self.training_stream.boundaries and not starts_over,
             new_optimizer=self.new_optimizer,
             device=self.device,
+            recorder=CudaGraphs(self.device) if self._records_steps else None,
+            note=partial(run_files.log, self.run_dir),
         )
+
+    @property
+    def _records_steps(self) -> bool:
+        """True if training steps are recorded as CUDA graphs."""
+        return records_steps(self.config, self.strategy, self.device)
 
     def _new_model(self) -> nn.Module:
         generator = self.generators["initialisation"]
@@ -146,6 +157,10 @@ class Experiment:
             run_files.start_run(self.run_dir, self.config.plain(), self._environment())
         run_files.reopen_run(self.run_dir)
         run_files.log(self.run_dir, f"starts with experience {first + 1} of {experiences}")
+        if self.device.type == "cuda" and not self._records_steps:
+            strategy = f"--strategy {self.config.strategy}"
+            reason = "--no-graph" if self.strategy.capturable else strategy
+            run_files.log(self.run_dir, f"{reason}: training steps do not run as CUDA graphs")
         try:
             benchmark = self.training_stream.benchmark(self.data.dataset)
             for experience in range(first, experiences):
@@ -222,6 +237,7 @@ class Experiment:
     def _loader(self, experience: int) -> ReplayLoader | MemoryLoader:
         """The batches of an epoch."""
         config = self.config
+        compiles_augmentation = config.compile and self.device.type == "cuda"
         maker = BatchMaker(
             self.learner.augment,
             len(self.class_names),
@@ -229,6 +245,7 @@ class Experiment:
             config.cutmix_alpha,
             self.device,
             self.generators,
+            (config.batch, config.replay_batch) if compiles_augmentation else None,
         )
         if self.strategy.trains_on_memory:
             assert self.memory is not None
@@ -245,8 +262,15 @@ class Experiment:
             config.batch,
             replay_batch,
             self.memory,
-            partial(self.strategy.before_sampling, learner=self.learner),
+            self._choose_exemplars(),
+            preload=self.device.type != "cpu" or self._records_steps,
         )
+
+    def _choose_exemplars(self) -> ChooseExemplars | None:
+        """The strategy's own choice of exemplars; None where it draws them uniformly."""
+        if type(self.strategy).before_sampling is Strategy.before_sampling:
+            return None
+        return partial(self.strategy.before_sampling, learner=self.learner)
 
     def _require_finite_weights(self, experience: int) -> None:
         for weight in self.learner.model.parameters():

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import ClassVar, Protocol
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from seit_cl.config import RunConfig
 from seit_cl.core.errors import UserError
@@ -53,7 +53,7 @@ class Modality(Protocol):
     def test_inputs(self) -> Tensor:
         """Raw inputs (N, ...) of the val split."""
 
-    def augment(self, options: RunConfig) -> nn.Module:
+    def augment(self, options: RunConfig) -> TokenAugment | PixelAugment:
         """Build the augmentation, from raw inputs to the model's."""
 
     def check_format(self, fmt: ExemplarFormat) -> None:
@@ -97,7 +97,7 @@ class TokenModality:
     def test_inputs(self) -> Tensor:
         return self.data.test_tokens
 
-    def augment(self, options: RunConfig) -> nn.Module:
+    def augment(self, options: RunConfig) -> TokenAugment:
         tokenizer = self.tokenizer
         return TokenAugment(
             tokenizer.codebook, tokenizer.combine, options, self.stem.crop, tokenizer.mirror
@@ -140,7 +140,7 @@ class PixelModality:
     def test_inputs(self) -> Tensor:
         return self.data.test_pixels
 
-    def augment(self, options: RunConfig) -> nn.Module:
+    def augment(self, options: RunConfig) -> PixelAugment:
         return PixelAugment(self.stem.crop, options)
 
     def check_format(self, fmt: ExemplarFormat) -> None:

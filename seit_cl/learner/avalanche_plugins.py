@@ -8,8 +8,8 @@ from avalanche.benchmarks.utils import as_taskaware_classification_dataset
 from avalanche.training.storage_policy import ExemplarsBuffer
 from torch import Tensor
 
-from seit_cl.learner.batches import ReplayLoader
 from seit_cl.learner.interfaces import LearnerView
+from seit_cl.learner.loaders import ReplayLoader
 from seit_cl.memory.avalanche import exemplar_dataset
 
 
@@ -77,7 +77,7 @@ def accept_raw_samples(learner: LearnerView) -> None:
     def augment_raw(_: Any, args: tuple[Tensor]) -> tuple[Tensor]:
         inputs = args[0]
         if not inputs.is_floating_point():
-            inputs = learner.augment(inputs, None, train=False)
+            inputs = learner.augment(inputs)
         return (inputs,)
 
     def cut_logits(_: Any, args: tuple[Tensor], logits: Tensor) -> Tensor:

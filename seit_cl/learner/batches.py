@@ -1,20 +1,81 @@
-"""Training batches on the learner's device: fresh samples, and exemplars from the memory."""
+"""Training batches on the learner's device: fresh samples, and exemplars from the memory.
+
+A step begins as rows of data on the device and random numbers (`RawStep`). Everything after that is
+a pure function of them (`BatchMaker.prepare`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import islice
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from seit_cl.core.devices import preload, to_device
 from seit_cl.core.rng import Generators
-from seit_cl.learner.augment.cutmix import cutmix
-from seit_cl.learner.interfaces import Augment, Exemplars, Memory
+from seit_cl.learner.augment.cutmix import CUTMIX_LAYOUT, cutmix, finish_draws
+from seit_cl.learner.augment.draws import Draws, Layout
+from seit_cl.learner.interfaces import Augment, Exemplars
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Samples as rows of data on the learner's device.
+
+    Args:
+        source: the data.
+        rows: (B,) int64 on the device; None for all of the data.
+    """
+
+    source: Exemplars
+    rows: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.source.labels) if self.rows is None else len(self.rows)
+
+    @property
+    def inputs(self) -> Tensor:
+        """Raw data (B, ...)."""
+        return self._gathered(self.source.inputs)
+
+    @property
+    def labels(self) -> Tensor:
+        """Labels (B,)."""
+        return self._gathered(self.source.labels)
+
+    @property
+    def ids(self) -> Tensor:
+        """Ids (B,)."""
+        return self._gathered(self.source.ids)
+
+    @property
+    def extras(self) -> dict[str, Tensor]:
+        """Values stored by the strategy, (B, *shape) by name."""
+        return {name: self._gathered(values) for name, values in self.source.extras.items()}
+
+    def _gathered(self, values: Tensor) -> Tensor:
+        return values if self.rows is None else values[self.rows]
+
+
+@dataclass(frozen=True)
+class RawStep:
+    """Samples of a step before their augmentation, and the random numbers that it takes.
+
+    Args:
+        fresh: B fresh samples.
+        replay: R exemplars, or None.
+        draws: of the B + R samples.
+    """
+
+    fresh: Rows
+    replay: Rows | None
+    draws: Draws
+
+    @property
+    def parts(self) -> list[Rows]:
+        """The fresh samples, then the exemplars if there are any."""
+        return [self.fresh] if self.replay is None else [self.fresh, self.replay]
 
 
 @dataclass(frozen=True)
@@ -24,23 +85,28 @@ class Batch:
     Args:
         inputs: (B, D, h, w) float32 embeddings or normalised pixels, augmented.
         labels: (B,) int64.
-        ids: (B,) int64, train set indices of fresh samples, memory positions of exemplars.
-        targets: (B, C) soft targets where CutMix mixed the batch.
+        samples: the samples before augmentation.
+        targets: (B, C) soft targets where CutMix may mix the batch.
         extras: values stored by the strategy with each exemplar, (B, *shape) by name.
     """
 
     inputs: Tensor
     labels: Tensor
-    ids: Tensor
+    samples: Rows
     targets: Tensor | None = None
-    extras: dict[str, Tensor] = field(default_factory=dict)
+    extras: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def ids(self) -> Tensor:
+        """(B,) int64, train set indices of fresh samples, memory positions of exemplars."""
+        return self.samples.ids
 
     def forwarded(self, logits: Tensor, features: Tensor | None = None) -> ForwardedBatch:
         """The batch together with the model's outputs for it."""
         return ForwardedBatch(
             self.inputs,
             self.labels,
-            self.ids,
+            self.samples,
             self.targets,
             self.extras,
             logits=logits,
@@ -61,41 +127,47 @@ class ForwardedBatch(Batch):
     features: Tensor | None = None
 
 
-def joined_inputs(fresh: Batch, replay: Batch | None) -> tuple[Tensor, Tensor]:
-    """Inputs (B, D, h, w) and labels (B,) of fresh samples and exemplars, for one forward pass."""
-    batches = [fresh] if replay is None else [fresh, replay]
-    inputs = torch.cat([batch.inputs for batch in batches])
-    labels = torch.cat([batch.labels for batch in batches])
-    # Channels last: the stem's convolution runs twice as fast in bf16 on a CPU, and on CUDA it
-    # needs no copy.
-    return inputs.contiguous(memory_format=torch.channels_last), labels
-
-
-def split_outputs(
-    fresh: Batch, replay: Batch | None, logits: Tensor, features: Tensor | None
-) -> tuple[ForwardedBatch, ForwardedBatch | None]:
-    """Attach a joint forward pass's outputs to the two batches that went into it.
+@dataclass(frozen=True)
+class StepBatches:
+    """The training batches of a step.
 
     Args:
-        fresh: fresh samples, the first rows of the outputs.
-        replay: exemplars, the other rows; None without.
-        logits: (B, classes seen) of both.
-        features: (B, width) of both, or None.
+        inputs: (B + R, D, h, w) of fresh samples, then exemplars.
+        labels: (B + R,) int64.
+        fresh: B fresh samples.
+        replay: R exemplars, or None.
     """
-    count = len(fresh.labels)
-    fresh_features = None if features is None else features[:count]
-    fresh_outputs = fresh.forwarded(logits[:count], fresh_features)
-    if replay is None:
-        return fresh_outputs, None
-    replay_features = None if features is None else features[count:]
-    return fresh_outputs, replay.forwarded(logits[count:], replay_features)
 
+    inputs: Tensor
+    labels: Tensor
+    fresh: Batch
+    replay: Batch | None
 
-def draw_uniformly(
-    fresh: Batch, memory: Memory, count: int, generator: torch.Generator
-) -> Exemplars:
-    """Draw a step's exemplars uniformly; its fresh samples have no influence."""
-    return memory.sample(count, generator)
+    def without_replay(self) -> StepBatches:
+        """The fresh samples alone."""
+        return StepBatches(self.fresh.inputs, self.fresh.labels, self.fresh, None)
+
+    def with_outputs(
+        self, logits: Tensor, features: Tensor | None
+    ) -> tuple[ForwardedBatch, ForwardedBatch | None]:
+        """Attach the outputs of one forward pass of all inputs to the two batches.
+
+        Args:
+            logits: (B + R, classes seen).
+            features: (B + R, width), or None.
+        """
+        if self.replay is None:
+            return self.fresh.forwarded(logits, features), None
+        # The gradient of one split is one operation, that of two slices is three.
+        counts = [len(self.fresh.labels), len(self.replay.labels)]
+        fresh_logits, replay_logits = logits.split(counts)
+        fresh_features, replay_features = None, None
+        if features is not None:
+            fresh_features, replay_features = features.split(counts)
+        return (
+            self.fresh.forwarded(fresh_logits, fresh_features),
+            self.replay.forwarded(replay_logits, replay_features),
+        )
 
 
 @dataclass
@@ -109,6 +181,9 @@ class BatchMaker:
         cutmix_alpha: of the Beta distribution.
         device: of the batches.
         generators: the run's.
+        compiled_for: numbers of samples of the steps whose augmentation is compiled, e.g. (fresh
+            samples, exemplars); None to compile none. Compiling takes long, so that only full steps
+            are worth it.
     """
 
     augment: Augment
@@ -117,142 +192,80 @@ class BatchMaker:
     cutmix_alpha: float
     device: torch.device
     generators: Generators
+    compiled_for: tuple[int, ...] | None = None
 
-    def __call__(self, raw: Tensor, labels: Tensor, ids: Tensor, replay: bool = False) -> Batch:
-        """Make a training batch on the device.
+    def layout(self, shape: torch.Size) -> Layout:
+        """The random numbers that a raw sample of this shape needs."""
+        return CUTMIX_LAYOUT + self.augment.layout(shape)
+
+    def draws(self, shape: torch.Size, parts: Sequence[tuple[int, bool]]) -> Draws:
+        """Draw the random numbers of a step, on the device.
 
         Args:
-            raw: (B, ...) on the device or the CPU, like the labels and ids.
-            labels: (B,) int64.
-            ids: (B,) int64.
-            replay: draw from the generators for exemplars instead of those for fresh samples.
+            shape: of a raw sample.
+            parts: number of samples of each part, and whether its numbers come from the generator
+                for exemplars instead of that for fresh samples.
         """
-        purpose = "replay " if replay else ""
-        labels = to_device(labels, self.device)
-        augmentation = self.generators[f"{purpose}augmentation"]
-        inputs = self.augment(to_device(raw, self.device), augmentation, train=True)
-        ids = to_device(ids, self.device)
-        if not self._mixes(purpose):
-            return Batch(inputs, labels, ids)
-        boxes = self.generators[f"{purpose}mixing boxes"]
-        inputs, targets = cutmix(inputs, labels, self.classes, self.cutmix_alpha, boxes)
-        return Batch(inputs, labels, ids, targets)
+        with_generators = []
+        for count, is_replay in parts:
+            purpose = "replay augmentation" if is_replay else "augmentation"
+            with_generators.append((count, self.generators[purpose]))
+        draws = self.layout(shape).draw(with_generators)
+        if self.cutmix_p > 0.0:
+            finish_draws(draws, self.cutmix_alpha, with_generators)
+        return draws
 
-    def of(self, exemplars: Exemplars) -> Batch:
-        """Make a training batch of exemplars, on the device."""
-        batch = self(exemplars.inputs, exemplars.labels, exemplars.ids, replay=True)
-        extras = {name: to_device(value, self.device) for name, value in exemplars.extras.items()}
-        return replace(batch, extras=extras)
+    def prepare(self, step: RawStep) -> StepBatches:
+        """Gather, augment and mix the samples of a step, all of them in one pass.
 
-    def _mixes(self, purpose: str) -> bool:
-        """Decide at random whether this batch is mixed, on the CPU to avoid a device sync."""
-        return float(torch.rand((), generator=self.generators[f"{purpose}mixing"])) < self.cutmix_p
+        It draws nothing: the result depends on the raw step alone.
+        """
+        counts = [len(part) for part in step.parts]
+        labels = _joined([part.labels for part in step.parts])
+        raw = _joined([part.inputs for part in step.parts])
+        augmented = self._compiled if tuple(counts) == self.compiled_for else self.augmented
+        inputs, targets = augmented(raw, labels, step.draws, counts)
 
-
-@dataclass
-class ReplayLoader:
-    """One epoch: a pass over the experience's fresh samples, each step with exemplars.
-
-    Steps follow the fresh data: more exemplars never mean more steps. On a GPU with enough memory
-    the experience's fresh samples are copied there once. The order is drawn on the CPU, the same
-    for every device.
-
-    Args:
-        make: the batch maker.
-        raw: gives raw fresh data of train set indices (n,), on the CPU.
-        ids: (n,) train set indices of the experience.
-        labels: (n,) their labels.
-        batch: fresh samples per step.
-        replay_batch: exemplars per step.
-        memory: the replay memory, or None.
-        choose: chooses a step's exemplars: the strategy's before_sampling.
-    """
-
-    make: BatchMaker
-    raw: Callable[[Tensor], Tensor]
-    ids: Tensor
-    labels: Tensor
-    batch: int
-    replay_batch: int
-    memory: Memory | None
-    choose: Callable[[Batch, Memory, int, torch.Generator], Exemplars] = draw_uniformly
-
-    def __len__(self) -> int:
-        return -(-len(self.ids) // self.batch)
-
-    def __iter__(self) -> Iterator[tuple[Batch, Batch | None]]:
-        order = torch.randperm(len(self.ids), generator=self.make.generators["fresh order"])
-        ids, labels, samples = self._on_device
-        parts = order.split(self.batch)
-        device_parts = to_device(order, ids.device).split(self.batch)
-        for part, device_part in zip(parts, device_parts, strict=True):
-            raw = self.raw(self.ids[part]) if samples is None else samples[device_part]
-            fresh = self.make(raw, labels[device_part], ids[device_part])
-            yield fresh, self._replay(fresh)
+        batches = []
+        start = 0
+        for count, part in zip(counts, step.parts, strict=True):
+            rows = slice(start, start + count)
+            part_targets = None if targets is None else targets[rows]
+            batches.append(Batch(inputs[rows], labels[rows], part, part_targets, part.extras))
+            start += count
+        return StepBatches(inputs, labels, batches[0], batches[1] if len(batches) == 2 else None)
 
     @cached_property
-    def _on_device(self) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Ids (n,), labels (n,) and, if preloaded, samples (n, ...) on the device."""
-        device = self.make.device
-        samples = None if device.type == "cpu" else preload(self.raw, self.ids, device)
-        return to_device(self.ids, device), to_device(self.labels, device), samples
+    def _compiled(
+        self,
+    ) -> Callable[[Tensor, Tensor, Draws, Sequence[int]], tuple[Tensor, Tensor | None]]:
+        """`augmented`, compiled on its first call."""
+        return torch.compile(self.augmented, dynamic=False)
 
-    def _replay(self, fresh: Batch) -> Batch | None:
-        if self.memory is None or len(self.memory) == 0 or self.replay_batch == 0:
-            return None
-        generator = self.make.generators["replay"]
-        return self.make.of(self.choose(fresh, self.memory, self.replay_batch, generator))
+    def augmented(
+        self, raw: Tensor, labels: Tensor, draws: Draws, parts: Sequence[int]
+    ) -> tuple[Tensor, Tensor | None]:
+        """Augment and mix samples.
 
+        Args:
+            raw: (B, ...).
+            labels: (B,) int64.
+            draws: their random numbers.
+            parts: number of samples of each part; samples mix within theirs.
 
-@dataclass
-class MemoryLoader:
-    """One epoch of training on exemplars alone, with the steps that the fresh samples would take.
-
-    Args:
-        make: the batch maker.
-        memory: the replay memory that every batch is drawn from.
-        batch: exemplars per step that take the place of fresh samples.
-        replay_batch: further exemplars per step.
-        samples: number of fresh samples that the steps follow.
-    """
-
-    make: BatchMaker
-    memory: Memory
-    batch: int
-    replay_batch: int
-    samples: int
-
-    def __len__(self) -> int:
-        return -(-self.samples // self.batch)
-
-    def __iter__(self) -> Iterator[tuple[Batch, Batch | None]]:
-        for _ in range(len(self)):
-            first = self._draw(self.batch)
-            second = self._draw(self.replay_batch) if self.replay_batch else None
-            yield first, second
-
-    def _draw(self, count: int) -> Batch:
-        return self.make.of(self.memory.sample(count, self.make.generators["replay"]))
+        Returns:
+            Inputs (B, D, h, w), and soft targets (B, C) where CutMix may mix them.
+        """
+        numbers = self.layout(raw.shape[1:]).numbers(draws)
+        inputs = self.augment(raw, numbers)
+        targets = None
+        if self.cutmix_p > 0.0:
+            inputs, targets = cutmix(inputs, labels, self.classes, self.cutmix_p, numbers, parts)
+        # Channels last: the stem's convolution runs twice as fast in bf16 on a CPU, and on CUDA it
+        # needs no copy.
+        return inputs.contiguous(memory_format=torch.channels_last), targets
 
 
-@dataclass
-class PluginLoader:
-    """Batches from the loader of an Avalanche plugin, for as many steps as the fresh data take.
-
-    Args:
-        loader: gives at least that many mini-batches of raw data, labels and more.
-        make: the batch maker.
-        steps: number of steps of an epoch.
-    """
-
-    loader: Iterable[Any]
-    make: BatchMaker
-    steps: int
-
-    def __len__(self) -> int:
-        return self.steps
-
-    def __iter__(self) -> Iterator[tuple[Batch, None]]:
-        for raw, labels, *_ in islice(iter(self.loader), self.steps):
-            unknown_ids = torch.full_like(labels, -1)
-            yield self.make(raw, labels, unknown_ids), None
+def _joined(parts: Sequence[Tensor]) -> Tensor:
+    """Concatenate tensors; a single one is not copied."""
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts))

@@ -44,7 +44,7 @@ def diagonal_fisher(learner: LearnerView, samples: int) -> dict[str, Tensor]:
     weight_bytes = sum(weight.nbytes for weight in weights.values())
     batch = max(1, MAX_GRADIENT_BYTES // weight_bytes)
     for raw, labels in learner.fresh_samples(rows, batch):
-        inputs = learner.augment(to_device(raw, learner.device), None, train=False)
+        inputs = learner.augment(to_device(raw, learner.device))
         # vmap has no rule for the fused attention kernels.
         with sdpa_kernel(SDPBackend.MATH):
             gradients = sample_gradients(weights, inputs, to_device(labels, learner.device))

@@ -8,16 +8,21 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from seit_cl.learner.augment.draws import Layout, Numbers
 from seit_cl.learner.optim import Optimisation
 
 
 class Augment(Protocol):
-    """From raw tokens (B, G, H, W) or pixels (B, 3, S, S) to inputs (B, D, h, w) float32."""
+    """From raw tokens (B, G, H, W) or pixels (B, 3, S, S) to inputs (B, D, h, w) float32.
 
-    def __call__(
-        self, raw: Tensor, generator: torch.Generator | None, train: bool = True
-    ) -> Tensor:
-        """Augment when training, else crop the centre; on the raw data's device."""
+    A pure function: it draws nothing and reads nothing back from the device.
+    """
+
+    def layout(self, shape: torch.Size) -> Layout:
+        """The random numbers that a raw sample of this shape needs."""
+
+    def __call__(self, raw: Tensor, numbers: Numbers | None = None) -> Tensor:
+        """Augment with random numbers, or crop the centre without; on the raw data's device."""
 
 
 class Exemplars(Protocol):
@@ -46,6 +51,9 @@ class Memory(Protocol):
     """The part of a replay memory that training reads (seit_cl.memory.buffer.ByteBudgetBuffer)."""
 
     def __len__(self) -> int: ...
+
+    def select(self, n: int, generator: torch.Generator) -> tuple[Exemplars, Tensor | None]:
+        """Exemplars drawn uniformly: all of them and the rows drawn, or those drawn and None."""
 
     def sample(self, n: int, generator: torch.Generator) -> Exemplars:
         """Exemplars drawn uniformly."""

@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from avalanche.training.templates import SupervisedTemplate
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LambdaLR
 
 from seit_cl.core.devices import to_device
 from seit_cl.learner.avalanche_plugins import RawExperience
-from seit_cl.learner.batches import (
-    Batch,
-    MemoryLoader,
-    PluginLoader,
-    ReplayLoader,
-    joined_inputs,
-    split_outputs,
-)
+from seit_cl.learner.batches import RawStep
 from seit_cl.learner.forward import float_features, float_logits
 from seit_cl.learner.interfaces import Augment, Memory
-from seit_cl.learner.optim import Optimisation, adamw
+from seit_cl.learner.loaders import MemoryLoader, PluginLoader, ReplayLoader
+from seit_cl.learner.optim import Optimisation, Schedule, adamw, capturable
+from seit_cl.learner.recording import RecordedSteps, Recorder
 from seit_cl.learner.strategy import Strategy
 
 NewOptimizer = Callable[
-    [nn.Module, Optimisation, int], tuple[torch.optim.Optimizer, LambdaLR]
+    [nn.Module, Optimisation, int], tuple[torch.optim.Optimizer, Schedule]
 ]  # of a model, for an experience of that many steps
 
 
@@ -73,6 +68,9 @@ class Learner(SupervisedTemplate):
         new_model: makes a model like the first one with other weights, on the CPU, for strategies
             that start over.
         new_optimizer: makes optimiser and schedule.
+        recorder: records training steps, where the strategy is capturable and has no plugins; None
+            runs every step as it is.
+        note: called with lines for the run's log.
     """
 
     def __init__(
@@ -87,6 +85,8 @@ class Learner(SupervisedTemplate):
         one_optimiser: bool = False,
         new_model: Callable[[], nn.Module] | None = None,
         new_optimizer: NewOptimizer = adamw,
+        recorder: Recorder | None = None,
+        note: Callable[[str], None] = lambda line: None,
     ) -> None:
         self.strategy = strategy
         self.optimisation = optimisation
@@ -99,7 +99,7 @@ class Learner(SupervisedTemplate):
         self.classes_seen = 0
         self.classes_seen_before = 0
         self.loader: ReplayLoader | MemoryLoader
-        self.schedule: LambdaLR
+        self.schedule: Schedule
         self._on_step: Callable[[StepResult], None] = lambda result: None
         model = model.to(device)
         super().__init__(
@@ -110,6 +110,11 @@ class Learner(SupervisedTemplate):
             evaluator=None,
             plugins=list(strategy.avalanche_plugins),
         )
+        self._own_plugins = len(self.plugins)
+        self._no_task = torch.zeros((), dtype=torch.int64, device=device)
+        self._recorded: RecordedSteps | None = None
+        if recorder is not None and strategy.capturable:
+            self._recorded = RecordedSteps(self.take_step, self._capture_step, recorder, note)
 
     # ------------------------------------------------------------------ training
     def fit(
@@ -132,7 +137,8 @@ class Learner(SupervisedTemplate):
         self.begin_experience(loader, classes_seen, classes_seen_before)
         self._on_step = on_step
         if not self.strategy.avalanche_plugins:
-            self.train(experience)
+            with self._recording():
+                self.train(experience)
             return
         assert isinstance(loader, ReplayLoader)
         with torch.random.fork_rng():  # plugins draw from the global generator
@@ -154,47 +160,75 @@ class Learner(SupervisedTemplate):
 
     def training_epoch(self, **kwargs: Any) -> None:
         """Take a step for every pair of fresh samples and exemplars that the loader draws."""
-        for fresh, replay in self.dataloader:
+        for step in self.dataloader:
             if self._stop_training:
                 break
-            self.training_step(fresh, replay)
+            self.training_step(step)
 
-    def training_step(self, fresh: Batch, replay: Batch | None) -> None:
-        """Take one optimiser step, with Avalanche's hooks at their places.
+    def training_step(self, step: RawStep) -> None:
+        """Take one step: `take_step`, or its recording, then the schedule and the counters.
 
         Args:
-            fresh: fresh samples of the experience.
-            replay: exemplars, or None.
+            step: fresh samples and exemplars, with their random numbers.
         """
-        forwarded_replay = replay if self.strategy.forward_replay else None
-        inputs, labels = joined_inputs(fresh, forwarded_replay)
-        self.mbatch = [inputs, labels, torch.zeros_like(labels)]  # the last one: task labels
+        if self._recorded is not None and len(self.plugins) == self._own_plugins:
+            loss = self._recorded.step(step)
+        else:
+            loss = self.take_step(step)
+        self.schedule.step()
+        self.total_steps += 1
+        self._after_training_iteration()
+        self._report(step, loss)
+
+    def take_step(self, step: RawStep) -> Tensor:
+        """Change the weights by one optimiser step, with Avalanche's hooks at their places.
+
+        All of it is work for the device, and none of it waits for a value from there.
+
+        Args:
+            step: fresh samples and exemplars, with their random numbers.
+
+        Returns:
+            The loss (1,), detached.
+        """
+        batches = self.loader.make.prepare(step)
+        forwarded = batches if self.strategy.forward_replay else batches.without_replay()
+        task_labels = self._no_task.expand(len(forwarded.labels))
+        self.mbatch = [forwarded.inputs, forwarded.labels, task_labels]
         self._before_training_iteration()
 
         self.optimizer.zero_grad()
-        self.loss = self._make_empty_loss()
 
         self._before_forward()
         self.mb_output, features = self.run_model(self.mb_x)
         self._after_forward()
 
-        outputs = split_outputs(fresh, forwarded_replay, self.mb_output, features)
-        self.loss += self.strategy.loss(*outputs, self)
+        outputs = forwarded.with_outputs(self.mb_output, features)
+        self.loss = self.strategy.loss(*outputs, self).reshape(1)
 
         self._before_backward()
         self.backward()
         self._after_backward()
-        self.strategy.after_backward(fresh, replay, self)
+        self.strategy.after_backward(batches.fresh, batches.replay, self)
 
         self._before_update()
         nn.utils.clip_grad_norm_(self.model.parameters(), self.optimisation.clip)
         self.optimizer.step()
-        self.schedule.step()
-        self.total_steps += 1
         self._after_update()
+        return self.loss.detach()
 
-        self._after_training_iteration()
-        self._report(fresh)
+    def _capture_step(self, step: RawStep) -> Tensor:
+        """`take_step` while it is captured, which the optimiser has to allow."""
+        with capturable(self.optimizer):
+            return self.take_step(step)
+
+    def _recording(self) -> AbstractContextManager[None]:
+        """Context in which an experience's steps are recorded, where they are."""
+        loader = self.loader
+        if self._recorded is None:
+            return nullcontext()
+        steps = len(loader) * self.optimisation.epochs
+        return self._recorded.experience(loader.batch, loader.replay_batch, steps)
 
     def run_model(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
         """Run the model in the training precision.
@@ -211,17 +245,18 @@ class Learner(SupervisedTemplate):
         features = self.features(inputs, precision)
         return self.logits(features, self.model.head, precision), features
 
-    def _report(self, fresh: Batch) -> None:
+    def _report(self, step: RawStep, loss: Tensor) -> None:
+        forwarded = step.parts if self.strategy.forward_replay else [step.fresh]
         self._on_step(
             StepResult(
                 epoch=self.clock.train_exp_epochs,
                 step=self.clock.train_epoch_iterations,
                 steps=len(self.loader),
                 total_steps=self.total_steps,
-                samples=len(self.mb_x),
-                fresh_ids=fresh.ids,
-                loss=self.loss.detach(),
-                learning_rate=float(self.schedule.get_last_lr()[0]),
+                samples=sum(len(part) for part in forwarded),
+                fresh_ids=step.fresh.ids,
+                loss=loss,
+                learning_rate=self.schedule.rate,
             )
         )
 
@@ -239,9 +274,11 @@ class Learner(SupervisedTemplate):
         steps = len(self.loader) * self.optimisation.epochs
         if not self.one_optimiser:
             self.optimizer, self.schedule = self.new_optimizer(self.model, self.optimisation, steps)
-            return
-        warm = 1 if self.total_steps else max(1, round(self.optimisation.warmup * steps))
-        self.schedule = LambdaLR(self.optimizer, lambda step: min(1.0, (step + 1) / warm))
+        else:
+            warm = 1 if self.total_steps else max(1, round(self.optimisation.warmup * steps))
+            self.schedule = Schedule(self.optimizer, lambda step: min(1.0, (step + 1) / warm))
+        if self.device.type == "cuda" or self._recorded is not None:
+            self.schedule.keep_on_device(self.device)
 
     def _before_training_exp(self, **kwargs: Any) -> None:
         self.strategy.before_training_exp(self)
@@ -322,7 +359,7 @@ class Learner(SupervisedTemplate):
         self.model.eval()
         outputs = []
         for part in raw.split(batch):
-            inputs = self.augment(to_device(part, self.device), None, train=False)
+            inputs = self.augment(to_device(part, self.device))
             outputs.append(network(inputs))
         return torch.cat(outputs)
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from timm.optim import param_groups_weight_decay
-from torch import nn
-from torch.optim.lr_scheduler import LambdaLR
+from torch import Tensor, nn
 
 from seit_cl.core.options import (
     AT_LEAST_1,
@@ -63,9 +63,57 @@ def warm_cosine(options: Optimisation, steps: int) -> Callable[[int], float]:
     return share_of_peak
 
 
+class Schedule:
+    """Learning rates of an optimiser, step by step.
+
+    The rates of groups with one peak are one tensor on the device, where there are recorded steps:
+    they read new values from it, and setting it waits for nothing.
+
+    Args:
+        optimizer: its present learning rates are the peaks.
+        share_of_peak: from the step, counted from 0, to a share of the peaks.
+    """
+
+    def __init__(
+        self, optimizer: torch.optim.Optimizer, share_of_peak: Callable[[int], float]
+    ) -> None:
+        self.optimizer = optimizer
+        self.share_of_peak = share_of_peak
+        self.steps = 0
+        self.peaks = [group.setdefault("peak", group["lr"]) for group in optimizer.param_groups]
+        self._set()
+
+    @property
+    def rate(self) -> float:
+        """Learning rate of the next step, of the first group."""
+        return float(self.peaks[0] * self.share_of_peak(self.steps))
+
+    def step(self) -> None:
+        """Set the rates of the next step."""
+        self.steps += 1
+        self._set()
+
+    def keep_on_device(self, device: torch.device) -> None:
+        """Turn the rates into tensors, which fused optimisers take."""
+        tensors = {peak: torch.zeros((), device=device) for peak in self.peaks}
+        for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
+            group["lr"] = tensors[peak]
+        self._set()
+
+    def _set(self) -> None:
+        share = self.share_of_peak(self.steps)
+        filled: list[Tensor] = []
+        for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
+            if not isinstance(group["lr"], Tensor):
+                group["lr"] = peak * share
+            elif not any(group["lr"] is tensor for tensor in filled):
+                group["lr"].fill_(peak * share)
+                filled.append(group["lr"])
+
+
 def adamw(
     model: nn.Module, options: Optimisation, steps: int
-) -> tuple[torch.optim.Optimizer, LambdaLR]:
+) -> tuple[torch.optim.Optimizer, Schedule]:
     """Build AdamW and its learning-rate schedule.
 
     Args:
@@ -76,4 +124,21 @@ def adamw(
     no_decay: Any = getattr(model, "no_weight_decay", tuple)()
     groups = param_groups_weight_decay(model, options.weight_decay, no_weight_decay_list=no_decay)
     optimizer = torch.optim.AdamW(groups, lr=options.learning_rate, fused=True)
-    return optimizer, LambdaLR(optimizer, warm_cosine(options, steps))
+    return optimizer, Schedule(optimizer, warm_cosine(options, steps))
+
+
+@contextmanager
+def capturable(optimizer: torch.optim.Optimizer) -> Iterator[None]:
+    """Declare that an optimiser's steps may be captured, as torch demands it during a capture.
+
+    Fused optimisers work the same with and without it; outside of a capture torch warns of it.
+    """
+    groups = optimizer.param_groups
+    before = [group.get("capturable", False) for group in groups]
+    for group in groups:
+        group["capturable"] = True
+    try:
+        yield
+    finally:
+        for group, value in zip(groups, before, strict=True):
+            group["capturable"] = value

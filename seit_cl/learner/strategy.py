@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from seit_cl.core.specs import NoOptions
 from seit_cl.data.scenario import Scenario
-from seit_cl.learner.batches import Batch, ForwardedBatch, draw_uniformly
+from seit_cl.learner.batches import Batch, ForwardedBatch
 from seit_cl.learner.interfaces import Exemplars, LearnerView, Memory
 from seit_cl.learner.strategy_state import pack, state_bytes, unpack
 from seit_cl.memory import TensorSpec
@@ -53,6 +53,9 @@ class Strategy:
         uses_features: True if its loss needs the batches' features.
         forward_replay: True if exemplars join the fresh samples' forward pass; if not, `loss` gets
             no replay batch.
+        capturable: True if `loss` and `after_backward` are tensor operations alone: they read no
+            value back, change nothing but tensors in place, and depend on no state that changes
+            between the steps of an experience. Such steps run as a CUDA graph.
         avalanche_plugins: Avalanche plugins that run in the training loop.
     """
 
@@ -67,6 +70,7 @@ class Strategy:
     may_repeat_samples: ClassVar[bool] = False
     uses_features: ClassVar[bool] = False
     forward_replay: ClassVar[bool] = True
+    capturable: ClassVar[bool] = False
     avalanche_plugins: Sequence[Any] = ()
 
     def __init__(self, options: Any, context: StrategyContext) -> None:
@@ -119,7 +123,7 @@ class Strategy:
             generator: for every draw, on the CPU.
             learner: in its state before the step.
         """
-        return draw_uniformly(fresh, memory, count, generator)
+        return memory.sample(count, generator)
 
     def loss(
         self, fresh: ForwardedBatch, replay: ForwardedBatch | None, learner: LearnerView
@@ -182,12 +186,19 @@ class Strategy:
             of_label = log_probs.gather(1, batch.labels[:, None])[:, 0]
             mean = log_probs.masked_fill(~among, 0.0).sum(1) / among.sum()
             return -(1 - smoothing) * of_label - smoothing * mean
-        target = batch.labels
-        if batch.targets is not None:
-            target = batch.targets[:, : batch.logits.shape[1]]
+        target = _target(batch)
         return F.cross_entropy(batch.logits, target, reduction="none", label_smoothing=smoothing)
 
     def mean_cross_entropy(self, fresh: ForwardedBatch, replay: ForwardedBatch | None) -> Tensor:
         """Mean cross-entropy of all samples of a step, both fresh ones and exemplars."""
-        losses = [self.cross_entropy(batch) for batch in (fresh, replay) if batch is not None]
-        return torch.cat(losses).mean()
+        batches = [fresh] if replay is None else [fresh, replay]
+        logits = torch.cat([batch.logits for batch in batches])
+        target = torch.cat([_target(batch) for batch in batches])
+        return F.cross_entropy(logits, target, label_smoothing=self.context.label_smoothing)
+
+
+def _target(batch: ForwardedBatch) -> Tensor:
+    """Labels (B,) of a batch, or soft targets (B, classes seen) where CutMix may have mixed it."""
+    if batch.targets is None:
+        return batch.labels
+    return batch.targets[:, : batch.logits.shape[1]]

@@ -224,6 +224,18 @@ class ByteBudgetBuffer(ExemplarsBuffer):
         """
         return self._device_cache.take(draw_ids(len(self), n, generator))
 
+    def select(self, n: int, generator: torch.Generator) -> tuple[Exemplars, Tensor | None]:
+        """Draw exemplars as `sample` does, and leave gathering them to the caller.
+
+        Returns:
+            All exemplars and the rows (n,) of those drawn, on the device; or the drawn exemplars
+            themselves and None, where the device holds no copy of all.
+
+        Raises:
+            ValueError: the memory is empty.
+        """
+        return self._device_cache.locate(draw_ids(len(self), n, generator))
+
     def by_class(self, label: int) -> Exemplars:
         """Return all exemplars of a class, by id."""
         return self.by_ids(torch.from_numpy(np.flatnonzero(self._store.labels() == label)))

@@ -54,12 +54,20 @@ class DeviceCache:
 
     def take(self, ids: Tensor) -> Exemplars:
         """Return the exemplars of ids (B,), each in 0..N-1, on the device."""
+        source, rows = self.locate(ids)
+        return source if rows is None else source[rows]
+
+    def locate(self, ids: Tensor) -> tuple[Exemplars, Tensor | None]:
+        """Return the copy of all exemplars and the rows (B,) of ids (B,), both on the device.
+
+        Without a copy it returns the exemplars of the ids themselves, and None.
+        """
         self._batches += 1
         if self._batches == 2 and self._copies:
             self._copy = self._copy_all()
         if self._copy is None:
-            return self._read(ids.cpu()).to(self.device)
-        return self._copy[to_device(ids, self.device)]
+            return self._read(ids.cpu()).to(self.device), None
+        return self._copy, to_device(ids, self.device)
 
     def update(self, ids: Tensor, extras: Mapping[str, Tensor]) -> None:
         """Replace the extras of ids (B,) in the copy with values (B, *shape)."""

@@ -20,7 +20,6 @@ import torch
 import tyro
 from rich.console import Console
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LambdaLR
 
 from seit_cl.config import RunConfig
 from seit_cl.core.errors import UserError, nearest
@@ -33,7 +32,7 @@ from seit_cl.data.scenario import Scenario
 from seit_cl.experiment.build import build_model, build_strategy, optimisation
 from seit_cl.experiment.experiment import Experiment
 from seit_cl.experiment.run_data import RunData
-from seit_cl.learner.optim import Optimisation, adamw, warm_cosine
+from seit_cl.learner.optim import Optimisation, Schedule, adamw, warm_cosine
 from seit_cl.reporting.markdown import publish, typed_command
 from studies.reference import avalanche
 from studies.reference.page import answer
@@ -174,10 +173,10 @@ def few(stream: Scenario, labels: Tensor, count: int) -> Scenario:
 
 def sgd(
     model: nn.Module, settings: Optimisation, steps: int
-) -> tuple[torch.optim.Optimizer, LambdaLR]:
+) -> tuple[torch.optim.Optimizer, Schedule]:
     """Plain SGD with the schedule of the runs."""
     optimizer = torch.optim.SGD(model.parameters(), lr=settings.learning_rate)
-    return optimizer, LambdaLR(optimizer, warm_cosine(settings, steps))
+    return optimizer, Schedule(optimizer, warm_cosine(settings, steps))
 
 
 OPTIMIZERS = {"adamw": adamw, "sgd": sgd}
@@ -226,7 +225,7 @@ def run_avalanche(options: Options, case: Case, data: RunData) -> dict[str, Any]
     model = build_model(config, data, len(ours.class_names), generators["initialisation"])
 
     def embedded(raw: Tensor, ids: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        return ours.learner.augment(raw, None, train=False), labels[ids]
+        return ours.learner.augment(raw), labels[ids]
 
     task = avalanche.Task(
         train=[embedded(data.tokens(ids), ids, ours.labels) for ids in ours.stream.train],

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from seit_cl.core.options import POSITIVE, PROBABILITY, CheckedOptions, option
-from seit_cl.learner.augment.crops import check_generator
+from seit_cl.learner.augment.draws import Draws, Layout, Numbers
 
-__all__ = ["CutMixOptions", "cutmix", "soft_targets"]
+__all__ = ["CUTMIX_LAYOUT", "CutMixOptions", "cutmix", "finish_draws", "soft_targets"]
+
+# `mix` decides whether a part is mixed, `partner` sorts samples into the order of partners,
+# `box` is the centre of a box, and `share` lambda.
+CUTMIX_LAYOUT = Layout({"mix": (), "partner": (), "box": (2,), "share": ()})
+_PARTNER = 1  # columns of CUTMIX_LAYOUT in the uniform numbers
+_SHARE = 4
 
 
 @dataclass(frozen=True)
@@ -25,92 +32,110 @@ def soft_targets(labels: Tensor, classes: int) -> Tensor:
     """One-hot targets, without the device synchronisation of `F.one_hot`.
 
     Args:
-        labels: (B,) int64 in [0, classes); checked on the CPU only (a check elsewhere would
-            synchronise).
+        labels: (B,) int64 in [0, classes).
         classes: number of classes C.
 
     Returns:
         (B, C) float32.
-
-    Raises:
-        ValueError: a label on the CPU is out of range.
     """
-    if labels.device.type == "cpu" and labels.numel():
-        is_valid = (labels >= 0) & (labels < classes)
-        if not bool(is_valid.all()):
-            raise ValueError(f"labels must lie in [0, {classes})")
-    return (labels[:, None] == torch.arange(classes, device=labels.device)).float()
+    targets = torch.zeros(len(labels), classes, device=labels.device)
+    return targets.scatter_(1, labels[:, None], 1.0)
 
 
-def cutmix(
-    inputs: Tensor, labels: Tensor, classes: int, alpha: float, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """Paste a box of another sample of the batch into every sample, and mix the labels by area.
+def finish_draws(draws: Draws, alpha: float, parts: Sequence[tuple[int, torch.Generator]]) -> None:
+    """Turn uniform numbers into CutMix's draws, in place.
 
-    Every sample has a box and a lambda of its own; partners come from one random permutation of the
-    batch, so that mixing stays within the batch given. A box has sides of
-    `floor(side * sqrt(1 - lambda))` about a uniform centre, clipped to the image; lambda is then
-    the true share of the area, as in the paper.
+    Partners are sorted part by part, so that samples mix within their part only, and lambda gets
+    its Beta distribution.
 
     Args:
-        inputs: (B, D, H, W), embeddings or pixels.
-        labels: (B,) int64 in [0, classes).
-        classes: number of classes C.
+        draws: of a layout that begins with CUTMIX_LAYOUT.
         alpha: lambda ~ Beta(alpha, alpha), above 0.
-        generator: on the device of `inputs`.
-
-    Returns:
-        Mixed inputs, of the shape, dtype and device of `inputs`, and (B, C) float32 targets whose
-        rows sum to 1.
-
-    Raises:
-        ValueError: a shape, `alpha` or the generator's device is wrong.
+        parts: number of samples and generator of each part; the generators are used only where
+            alpha is not 1.
     """
-    if inputs.ndim != 4 or labels.shape != inputs.shape[:1]:
-        shapes = f"{tuple(inputs.shape)} and {tuple(labels.shape)}"
-        raise ValueError(f"need inputs (B, D, H, W) and labels (B,), got {shapes}")
-    if alpha <= 0.0:
-        raise ValueError(f"alpha must be above 0, got {alpha}")
-    check_generator(generator, inputs.device)
-    targets = soft_targets(labels, classes)
-    batch, _, height, width = inputs.shape
-    partner, place_y, place_x = torch.rand(3, batch, generator=generator, device=inputs.device)
-    order = partner.argsort()
-    box_share = (1.0 - _beta(alpha, batch, generator)).sqrt()
-    top, bottom = _edges((height * box_share).floor(), place_y, height)
-    left, right = _edges((width * box_share).floor(), place_x, width)
-    in_rows = _between(top, bottom, height)
-    in_columns = _between(left, right, width)
-    in_box = (in_rows[:, :, None] & in_columns[:, None, :])[:, None]  # (B, 1, H, W)
-    own_share = (1.0 - (bottom - top) * (right - left) / (height * width))[:, None]
-    mixed = torch.where(in_box, inputs[order], inputs)
-    return mixed, targets * own_share + targets[order] * (1.0 - own_share)
+    start = 0
+    for number, (count, generator) in enumerate(parts):
+        rows = draws.uniform[start : start + count]
+        if number:
+            rows[:, _PARTNER].add_(number)
+        if alpha != 1.0:
+            rows[:, _SHARE] = _beta(alpha, count, generator)
+        start += count
 
 
 def _beta(alpha: float, batch: int, generator: torch.Generator) -> Tensor:
-    """Draw Beta(alpha, alpha), (B,) float32 on the generator's device; uniform for alpha = 1."""
-    if alpha == 1.0:
-        return torch.rand(batch, generator=generator, device=generator.device)
+    """Draw Beta(alpha, alpha), (B,) float32 on the generator's device."""
     shape = torch.full((2, batch), alpha, device=generator.device)
     gamma = torch._standard_gamma(shape, generator=generator)
     first, second = gamma.clamp_min(torch.finfo(torch.float32).tiny)
     return first / (first + second)
 
 
-def _edges(length: Tensor, place: Tensor, side: int) -> tuple[Tensor, Tensor]:
-    """First and end position (B,) of boxes along one axis, clipped to it.
+def cutmix(
+    inputs: Tensor,
+    labels: Tensor,
+    classes: int,
+    probability: float,
+    numbers: Numbers,
+    parts: Sequence[int],
+) -> tuple[Tensor, Tensor]:
+    """Paste a box of another sample of its part into every sample, and mix the labels by area.
+
+    A part is mixed or not as a whole. Every sample has a box and a lambda of its own; partners come
+    from one random permutation of the part. A box has sides of `floor(side * sqrt(1 - lambda))`
+    about a uniform centre, clipped to the image; lambda is then the true share of the area, as in
+    the paper.
 
     Args:
-        length: (B,) of the boxes, in whole positions.
-        place: (B,) uniform in [0, 1), the centre as a fraction of the axis.
-        side: length of the axis.
+        inputs: (B, D, S, S), embeddings or pixels.
+        labels: (B,) int64 in [0, classes).
+        classes: number of classes C.
+        probability: that a part is mixed; the boxes of others are empty.
+        numbers: those of CUTMIX_LAYOUT, after `finish_draws`.
+        parts: number of samples of each part, B in all.
+
+    Returns:
+        Mixed inputs, of the shape, dtype and device of `inputs`, and (B, C) float32 targets whose
+        rows sum to 1.
+
+    Raises:
+        ValueError: a shape is wrong.
     """
-    centre = (place * side).floor().clamp_max(side - 1)
-    start = centre - (length / 2).floor()
+    if inputs.ndim != 4 or inputs.shape[2] != inputs.shape[3] or labels.shape != inputs.shape[:1]:
+        shapes = f"{tuple(inputs.shape)} and {tuple(labels.shape)}"
+        raise ValueError(f"need inputs (B, D, S, S) and labels (B,), got {shapes}")
+    side = inputs.shape[2]
+    order = numbers["partner"].argsort()
+    is_mixed = _of_first(numbers["mix"], parts) < probability
+    length = ((1.0 - numbers["share"]).sqrt() * side).floor() * is_mixed
+    start, end = _edges(length[:, None], numbers["box"], side)
+    position = torch.arange(side, device=inputs.device)
+    inside = (position >= start[:, :, None]) & (position < end[:, :, None])  # (B, 2, S)
+    in_box = inside[:, :1, :, None] & inside[:, 1:, None, :]  # (B, 1, S, S)
+    pasted_share = (end - start).prod(dim=1, keepdim=True) / side**2
+    mixed = torch.where(in_box, inputs.index_select(0, order), inputs)
+    targets = soft_targets(labels, classes)
+    return mixed, torch.lerp(targets, targets.index_select(0, order), pasted_share)
+
+
+def _of_first(numbers: Tensor, parts: Sequence[int]) -> Tensor:
+    """Give all samples (B,) of a part the number of its first one."""
+    firsts = []
+    start = 0
+    for count in parts:
+        firsts.append(numbers[start : start + 1].expand(min(count, len(numbers))))
+        start += count
+    return torch.cat(firsts)
+
+
+def _edges(length: Tensor, centre: Tensor, side: int) -> tuple[Tensor, Tensor]:
+    """First and end position (B, 2) of boxes along both axes, clipped to the image.
+
+    Args:
+        length: (B, 1) of the boxes' sides, in whole positions.
+        centre: (B, 2) uniform in [0, 1), the vertical and the horizontal one.
+        side: of the image.
+    """
+    start = (centre * side).floor() - length.floor_divide(2.0)
     return start.clamp_min(0.0), (start + length).clamp_max(float(side))
-
-
-def _between(start: Tensor, end: Tensor, side: int) -> Tensor:
-    """Mask (B, side) of the positions from start (B,) up to but not including end (B,)."""
-    position = torch.arange(side, device=start.device)
-    return (position >= start[:, None]) & (position < end[:, None])

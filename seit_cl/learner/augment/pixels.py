@@ -9,12 +9,13 @@ from torch import Tensor, nn
 
 from seit_cl.core.options import AREA, option
 from seit_cl.learner.augment.crops import (
+    BOX_NUMBERS,
+    CropResize,
     FlipOptions,
+    RandomBoxes,
     center_crop,
-    check_generator,
-    crop_resize,
-    random_resized_boxes,
 )
+from seit_cl.learner.augment.draws import Layout, Numbers
 
 __all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "PixelAugment", "PixelAugmentOptions"]
 
@@ -53,50 +54,57 @@ class PixelAugment(nn.Module):
             raise ValueError(f"crop must be positive, got {crop}")
         self.crop = crop
         self.options = options or PixelAugmentOptions()
+        self.boxes = RandomBoxes((self.options.pixel_rrc, 1.0))
+        self.resize = CropResize(crop)
         mean = 255.0 * torch.tensor(IMAGENET_MEAN)[:, None, None]
         std = 255.0 * torch.tensor(IMAGENET_STD)[:, None, None]
         self.register_buffer("mean", mean, persistent=False)
         self.register_buffer("std", std, persistent=False)
 
+    def layout(self, shape: torch.Size) -> Layout:
+        """The random numbers that an image (3, S, S) needs."""
+        uniform: dict[str, tuple[int, ...]] = {}
+        if self.options.flip_p > 0.0:
+            uniform["flip"] = ()
+        if self.options.pixel_rrc < 1.0:
+            uniform["boxes"] = BOX_NUMBERS
+        return Layout(uniform)
+
     def normalise(self, pixels: Tensor) -> Tensor:
         """Normalise (B, 3, S, S) in [0, 255] to ImageNet's mean and deviation per channel."""
         return (pixels.float() - self.mean) / self.std
 
-    def forward(
-        self, pixels: Tensor, generator: torch.Generator | None = None, train: bool = True
-    ) -> Tensor:
-        """Augment (train) or centre-crop (test) and normalise a batch.
+    def forward(self, pixels: Tensor, numbers: Numbers | None = None) -> Tensor:
+        """Augment a batch, or crop its centre, and normalise it.
 
         Args:
             pixels: (B, 3, S, S) uint8.
-            generator: on the device of `pixels`; needed for training only.
-            train: whether to augment.
+            numbers: those of `layout`, for training; None to crop the centre.
 
         Returns:
             (B, 3, crop, crop) float32 on the device of `pixels`.
 
         Raises:
-            ValueError: the shape, dtype or generator is wrong, or a centre crop exceeds the image.
+            ValueError: the shape or dtype is wrong, or a centre crop exceeds the image.
         """
         if pixels.ndim != 4 or pixels.shape[1] != 3 or pixels.dtype != torch.uint8:
             actual = f"{pixels.dtype} {tuple(pixels.shape)}"
             raise ValueError(f"pixels must be uint8 of shape (B, 3, S, S), got {actual}")
-        if not train:
+        if numbers is None:
             return self.normalise(center_crop(pixels, self.crop))
-        if generator is None:
-            raise ValueError("training needs a generator")
-        check_generator(generator, pixels.device)
-        batch = len(pixels)
-        flip_p = self.options.flip_p
-        smallest_area = self.options.pixel_rrc
-        flip = None
-        if flip_p > 0.0:
-            flip = torch.rand(batch, generator=generator, device=pixels.device) < flip_p
-        if smallest_area < 1:
-            boxes = random_resized_boxes(batch, generator, (smallest_area, 1.0))
-            cropped = crop_resize(pixels, boxes, self.crop, flip=flip)
+        flip = numbers["flip"] < self.options.flip_p if "flip" in numbers else None
+        if "boxes" in numbers:
+            cropped = self._random_crop(pixels, numbers["boxes"], flip)
             return cropped.clamp_(0.0, 255.0).sub_(self.mean).div_(self.std)  # bicubic overshoots
         centre = center_crop(pixels, self.crop)
         if flip is not None:
             centre = torch.where(flip[:, None, None, None], centre.flip(-1), centre)
         return self.normalise(centre)
+
+    def _random_crop(self, pixels: Tensor, numbers: Tensor, flip: Tensor | None) -> Tensor:
+        """Crop a random box of every image, resized to the output's side, float32 in 0 to 255."""
+        corner, size = self.boxes(numbers)
+        side = pixels.shape[-1]
+        values = pixels[0].numel()
+        cropped: Tensor = self.resize(lambda part: pixels[part], corner, size, side, values, flip)
+        return cropped

@@ -5,13 +5,12 @@ Token-RRC interpolates one-hot maps and multiplies by the codebook; interpolatio
 interpolating the embeddings gives the same and is far cheaper. Mirroring of token grids is ours.
 Token-CutMix is `seit_cl.learner.augment.cutmix.cutmix` on the embeddings.
 
-Shapes: B batch, G codes per position, K codebook size, D code dimension, H x W token grid.
+Shapes: B batch, G codes per position, K codebook size, D code dimension, S x S token grid.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -20,17 +19,24 @@ from torch import Tensor, nn
 from seit_cl.core.errors import UserError
 from seit_cl.core.options import AREA, PROBABILITY, option
 from seit_cl.learner.augment.crops import (
+    BOX_NUMBERS,
+    CropResize,
     FlipOptions,
-    blocks,
+    RandomBoxes,
     center_crop,
-    check_generator,
-    crop_resize_from,
-    random_resized_boxes,
+)
+from seit_cl.learner.augment.draws import Layout, Numbers
+from seit_cl.learner.augment.token_eda import replace_by_synonyms, swap_squares
+from seit_cl.learner.augment.token_tables import (
+    Combine,
+    embedding_moments,
+    nearest_codes,
+    row_tables,
 )
 
 __all__ = ["Combine", "TokenAugment", "TokenAugmentConstants", "TokenAugmentOptions"]
 
-Combine = Literal["sum", "concat"]
+LARGEST_GRID = 256  # positions of a side
 
 
 @dataclass(frozen=True)
@@ -95,49 +101,6 @@ class TokenAugmentConstants:
             raise ValueError("noise deviations must not be negative")
 
 
-def nearest_codes(codebook: Tensor, count: int, chunk: int = 1024) -> Tensor:
-    """Find every code's nearest other codes, by Euclidean distance within its own codebook.
-
-    Args:
-        codebook: (G, K, D) float32.
-        count: number of neighbours; K - 1 where that is fewer.
-        chunk: rows of the distance matrix computed at a time.
-
-    Returns:
-        (G, K, min(count, K - 1)) int64, nearest first.
-    """
-    groups, codes, _ = codebook.shape
-    count = min(count, codes - 1)
-    table = torch.empty(groups, codes, count, dtype=torch.int64, device=codebook.device)
-    for start in range(0, codes, chunk):
-        rows = torch.arange(start, min(start + chunk, codes), device=codebook.device)
-        distance = torch.cdist(codebook[:, rows], codebook)
-        distance[:, rows - start, rows] = torch.inf
-        table[:, rows] = distance.topk(count, dim=2, largest=False).indices
-    return table
-
-
-def embedding_moments(codebook: Tensor, combine: Combine) -> tuple[Tensor, Tensor]:
-    """Scalar mean and deviation of the embeddings of uniform and independent codes.
-
-    Args:
-        codebook: (G, K, D) float32.
-        combine: how a position's G vectors become its embedding.
-
-    Returns:
-        Two scalars; the deviation is 1 where it would be 0.
-    """
-    if combine == "concat":
-        mean = codebook.mean()
-        variance = codebook.var(unbiased=False)
-    else:
-        centre = codebook.mean(dim=1).sum(dim=0)  # (D,)
-        mean = centre.mean()
-        within_codebooks = codebook.var(dim=1, unbiased=False).sum(dim=0).mean()
-        variance = within_codebooks + centre.var(unbiased=False)
-    return mean, torch.where(variance > 0.0, variance.sqrt(), torch.ones_like(variance))
-
-
 class TokenAugment(nn.Module):
     """Turn token grids into the learner's input: augmented, standardised embeddings.
 
@@ -162,8 +125,10 @@ class TokenAugment(nn.Module):
     mean: Tensor
     std: Tensor
     table: Tensor
-    offsets: Tensor
+    first_rows: Tensor
     synonyms: Tensor
+    synonym_bounds: Tensor
+    position: Tensor
     mirror: Tensor | None
 
     def __init__(
@@ -190,6 +155,8 @@ class TokenAugment(nn.Module):
         self.constants = constants or TokenAugmentConstants()
         self.combine = combine
         self.crop = crop
+        self.boxes = RandomBoxes((self.options.token_rrc, 1.0))
+        self.resize = CropResize(crop)
         codebook = codebook.detach().float()
         self.groups, self.codes, dim = codebook.shape
         self.dim = dim if combine == "sum" else self.groups * dim
@@ -197,212 +164,171 @@ class TokenAugment(nn.Module):
         # Sums are centred codebook by codebook: a position's vectors then add up to mean 0.
         centres = codebook.mean(dim=(1, 2), keepdim=True) if combine == "sum" else mean
         table = ((codebook - centres) / std).reshape(-1, dim)  # (G * K, D)
-        offsets = torch.arange(self.groups, device=codebook.device) * self.codes
-        synonyms = nearest_codes(codebook, self.constants.synonyms)
+        first_rows = torch.arange(self.groups, device=codebook.device) * self.codes
+        neighbours = nearest_codes(codebook, self.constants.synonyms)
+        synonyms, mirror_rows = row_tables(neighbours, mirror)
         self.register_buffer("mean", mean, persistent=False)
         self.register_buffer("std", std, persistent=False)
         self.register_buffer("table", table, persistent=False)
-        self.register_buffer("offsets", offsets[:, None, None], persistent=False)
-        self.register_buffer("mirror", mirror, persistent=False)
+        self.register_buffer("first_rows", first_rows[:, None, None], persistent=False)
+        self.register_buffer("mirror", mirror_rows, persistent=False)
         self.register_buffer("synonyms", synonyms, persistent=False)
+        count = neighbours.shape[2]
+        synonym_bounds = torch.arange(1, count + 1, device=codebook.device) / max(1, count)
+        synonym_bounds = synonym_bounds * self.constants.token_p
+        self.register_buffer("synonym_bounds", synonym_bounds, persistent=False)
+        position = torch.arange(LARGEST_GRID, dtype=torch.float32, device=codebook.device)
+        self.register_buffer("position", position, persistent=False)
 
-    def forward(
-        self, tokens: Tensor, generator: torch.Generator | None = None, train: bool = True
-    ) -> Tensor:
-        """Augment (train) or centre-crop (test) a batch.
+    def layout(self, shape: torch.Size) -> Layout:
+        """The random numbers that a token grid (G, S, S) needs."""
+        options = self.options
+        constants = self.constants
+        grid = shape[-1]
+        uniform: dict[str, tuple[int, ...]] = {}
+        normal: dict[str, tuple[int, ...]] = {}
+        if self.mirror is not None and options.flip_p > 0.0:
+            uniform["flip"] = ()
+        uniform["eda"] = ()
+        if options.synonym_p > 0.0 and constants.token_p > 0.0 and self.synonyms.shape[1] > 1:
+            uniform["synonyms"] = tuple(shape)
+        if options.swap_p > 0.0 and self._largest_side(grid) > 0:
+            uniform["swap"] = (3,)
+            uniform["swap_scores"] = (grid, grid)
+        if options.token_rrc < 1.0:
+            uniform["boxes"] = BOX_NUMBERS
+        if options.noise_p > 0.0:
+            uniform["noise"] = ()
+            normal["channels"] = (self.dim, 1, 1)
+            normal["elements"] = (self.dim, self.crop, self.crop)
+        return Layout(uniform, normal)
+
+    def forward(self, tokens: Tensor, numbers: Numbers | None = None) -> Tensor:
+        """Augment a batch, or crop its centre, and embed it.
 
         The order of the augmentations is flip, EDA, embedding, Token-RRC, Emb-Noise.
 
         Args:
-            tokens: (B, G, H, W) integers in [0, K).
-            generator: on the device of `tokens`; needed for training only.
-            train: whether to augment.
+            tokens: (B, G, S, S) integers in [0, K).
+            numbers: those of `layout`, for training; None to crop the centre.
 
         Returns:
             (B, D, crop, crop) float32, with G * D in the place of D where codes are concatenated.
 
         Raises:
-            ValueError: the shape or the generator is wrong, or a centre crop exceeds the grid.
+            ValueError: the shape is wrong, or a centre crop exceeds the grid.
         """
-        self._check(tokens)
-        if not train:
-            return self.embed(center_crop(tokens, self.crop)).contiguous()
-        if generator is None:
-            raise ValueError("training needs a generator")
-        check_generator(generator, tokens.device)
-        tokens = self.flip(tokens, generator)
-        tokens = self.eda(tokens, generator)
-        inputs = self._random_crop(tokens, generator)
-        return self._add_noise(inputs, generator)
+        rows = self.rows(tokens)
+        if numbers is None:
+            return self._embed_rows(center_crop(rows, self.crop)).contiguous()
+        rows = self.eda(self.flip(rows, numbers), numbers)
+        return self.noise(self._random_crop(rows, numbers), numbers)
 
-    def flip(self, tokens: Tensor, generator: torch.Generator) -> Tensor:
+    def rows(self, tokens: Tensor) -> Tensor:
+        """Rows (B, G, S, S) int64 of the embedding table for tokens, integers in [0, K).
+
+        Raises:
+            ValueError: the shape is wrong.
+        """
+        is_grid = tokens.ndim == 4 and tokens.shape[1] == self.groups
+        is_square = is_grid and tokens.shape[2] == tokens.shape[3] <= LARGEST_GRID
+        if not is_square or tokens.is_floating_point():
+            expected = f"(B, {self.groups}, S, S) with S up to {LARGEST_GRID}"
+            raise ValueError(
+                f"tokens must be integers of shape {expected}, got {tuple(tokens.shape)}"
+            )
+        return tokens + self.first_rows
+
+    def flip(self, rows: Tensor, numbers: Numbers) -> Tensor:
         """Mirror some images: their grid left to right, and every code to its mirror image.
 
         Args:
-            tokens: (B, G, H, W) integers in [0, K).
-            generator: on the device of `tokens`.
-
-        Returns:
-            Tokens of the same shape, dtype and device.
+            rows: (B, G, S, S) int64.
+            numbers: those of `layout`.
         """
-        flip_p = self.options.flip_p
-        if self.mirror is None or flip_p == 0.0:
-            return tokens
-        chosen = torch.rand(len(tokens), generator=generator, device=tokens.device) < flip_p
-        mirrored = self.mirror.view(-1)[tokens + self.offsets].flip(-1).to(tokens.dtype)
-        return torch.where(chosen[:, None, None, None], mirrored, tokens)
+        if "flip" not in numbers:
+            return rows
+        assert self.mirror is not None
+        chosen = numbers["flip"] < self.options.flip_p
+        return torch.where(chosen[:, None, None, None], self.mirror[rows].flip(-1), rows)
 
-    def eda(self, tokens: Tensor, generator: torch.Generator) -> Tensor:
+    def eda(self, rows: Tensor, numbers: Numbers) -> Tensor:
         """Token-EDA: give every image synonyms, a swap of two squares, or neither.
 
         Args:
-            tokens: (B, G, H, W) integers in [0, K).
-            generator: on the device of `tokens`.
-
-        Returns:
-            Tokens of the same shape, dtype and device.
-
-        Raises:
-            ValueError: the shape or the generator's device is wrong.
+            rows: (B, G, S, S) int64.
+            numbers: those of `layout`.
         """
-        self._check(tokens)
-        check_generator(generator, tokens.device)
-        synonym_p = self.options.synonym_p
-        swap_p = self.options.swap_p
-        choice = torch.rand(len(tokens), generator=generator, device=tokens.device)
-        choice = choice[:, None, None, None]
-        gets_synonyms = choice < synonym_p
-        gets_swap = (choice >= synonym_p) & (choice < synonym_p + swap_p)
-        if synonym_p > 0.0 and self.constants.token_p > 0.0 and self.synonyms.shape[2] > 0:
-            replaced = self._replace(tokens, gets_synonyms, generator)
-        else:
-            replaced = tokens
-        largest_side = int(self.constants.swap_side * min(tokens.shape[2:]))
-        if swap_p > 0.0 and largest_side > 0:
-            return self._swap(replaced, gets_swap, largest_side, generator)
-        return replaced
+        choice = numbers["eda"]
+        no_synonyms = choice >= self.options.synonym_p
+        if "synonyms" in numbers:
+            rows = replace_by_synonyms(
+                rows, no_synonyms, numbers["synonyms"], self.synonyms, self.synonym_bounds
+            )
+        if "swap" in numbers:
+            swaps = no_synonyms & (choice < self.options.synonym_p + self.options.swap_p)
+            grid = rows.shape[-1]
+            rows = swap_squares(
+                rows,
+                swaps,
+                numbers["swap"],
+                numbers["swap_scores"],
+                self.position[:grid],
+                self._largest_side(grid),
+            )
+        return rows
 
     def embed(self, tokens: Tensor) -> Tensor:
         """Look up the standardised embeddings of tokens.
 
         Args:
-            tokens: (B, G, H, W) integers in [0, K).
+            tokens: (B, G, S, S) integers in [0, K).
 
         Returns:
-            (B, D, H, W) float32, channels last in memory, with G * D in the place of D where codes
+            (B, D, S, S) float32, channels last in memory, with G * D in the place of D where codes
             are concatenated.
 
         Raises:
             ValueError: the shape is wrong.
         """
-        self._check(tokens)
-        rows = (tokens + self.offsets).permute(0, 2, 3, 1)
-        vectors = F.embedding(rows, self.table)  # (B, H, W, G, D)
+        return self._embed_rows(self.rows(tokens))
+
+    def noise(self, inputs: Tensor, numbers: Numbers) -> Tensor:
+        """Emb-Noise: add Gaussian noise per channel and per element to some of the images.
+
+        Args:
+            inputs: (B, D, crop, crop) float32, of about unit variance.
+            numbers: those of `layout`.
+        """
+        if "noise" not in numbers:
+            return inputs
+        constants = self.constants
+        chosen = (numbers["noise"] < self.options.noise_p)[:, None, None, None]
+        noise = numbers["channels"] * constants.noise_channel_std
+        noise = torch.add(noise, numbers["elements"], alpha=constants.noise_element_std)
+        return torch.addcmul(inputs, noise, chosen)
+
+    def _embed_rows(self, rows: Tensor) -> Tensor:
+        """Embeddings (B, D, S, S), channels last in memory, of rows (B, G, S, S)."""
+        vectors = F.embedding(rows.permute(0, 2, 3, 1), self.table)  # (B, S, S, G, D)
         if self.combine == "sum" and self.groups > 1:
             embedded = vectors.sum(dim=3)
         else:
             embedded = vectors.flatten(3)
         return embedded.permute(0, 3, 1, 2)
 
-    def noise(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
-        """Emb-Noise: add Gaussian noise per channel and per element to some of the images.
-
-        Args:
-            inputs: (B, D, H, W) float, of about unit variance.
-            generator: on the device of `inputs`.
-
-        Returns:
-            A new tensor of the same shape, dtype and device.
-        """
-        return self._add_noise(inputs.clone(), generator)
-
-    def _check(self, tokens: Tensor) -> None:
-        """Refuse tensors that are no token grids of this codebook."""
-        if tokens.ndim != 4 or tokens.shape[1] != self.groups or tokens.is_floating_point():
-            expected = f"(B, {self.groups}, H, W)"
-            raise ValueError(
-                f"tokens must be integers of shape {expected}, got {tuple(tokens.shape)}"
-            )
-
-    def _replace(self, tokens: Tensor, chosen: Tensor, generator: torch.Generator) -> Tensor:
-        """Replace codes of the chosen images, (B, 1, 1, 1) bool, by synonyms.
-
-        One uniform draw per code decides both: below `token_p` the code is replaced, and the draw's
-        place within [0, token_p) picks the synonym.
-        """
-        count = self.synonyms.shape[2]
-        draw = torch.rand(tokens.shape, generator=generator, device=tokens.device)
-        draw = draw / self.constants.token_p
-        rank = (draw * count).long().clamp_max(count - 1)
-        synonym = self.synonyms.view(-1)[(tokens + self.offsets) * count + rank]
-        return torch.where(chosen & (draw < 1.0), synonym.to(tokens.dtype), tokens)
-
-    def _swap(
-        self, tokens: Tensor, chosen: Tensor, largest_side: int, generator: torch.Generator
-    ) -> Tensor:
-        """Swap two disjoint squares of the chosen images, (B, 1, 1, 1) bool.
-
-        The squares of an image have one side, from 1 to `largest_side`, which is at most a third of
-        the grid, so there is always a place for the second square.
-        """
-        batch, groups, height, width = tokens.shape
-        # Sides and corners are (B, 1, 1), masks over the grid (B, H, W).
-        side, top_1, left_1 = torch.rand(3, batch, 1, 1, generator=generator, device=tokens.device)
-        side = (side * largest_side).long().clamp_max(largest_side - 1) + 1
-        top_1 = torch.minimum((top_1 * (height - side + 1)).long(), height - side)
-        left_1 = torch.minimum((left_1 * (width - side + 1)).long(), width - side)
-        y = torch.arange(height, device=tokens.device)[:, None]
-        x = torch.arange(width, device=tokens.device)
-
-        is_disjoint = ((y - top_1).abs() >= side) | ((x - left_1).abs() >= side)
-        is_inside = (y <= height - side) & (x <= width - side)
-        score = torch.rand(batch, height, width, generator=generator, device=tokens.device)
-        score = torch.where(is_disjoint & is_inside, score, -1.0)
-        corner_1 = top_1 * width + left_1
-        corner_2 = score.flatten(1).argmax(dim=1)[:, None, None]
-        top_2 = corner_2 // width
-        left_2 = corner_2 % width
-
-        in_1 = (y >= top_1) & (y < top_1 + side) & (x >= left_1) & (x < left_1 + side)
-        in_2 = (y >= top_2) & (y < top_2 + side) & (x >= left_2) & (x < left_2 + side)
-        offset = (in_1.long() - in_2.long()) * (corner_2 - corner_1) * chosen[:, 0]
-        source = (y * width + x + offset).view(batch, 1, -1).expand(batch, groups, -1)
-        return tokens.flatten(2).gather(2, source).view(tokens.shape)
-
-    def _random_crop(self, tokens: Tensor, generator: torch.Generator) -> Tensor:
+    def _random_crop(self, rows: Tensor, numbers: Numbers) -> Tensor:
         """Token-RRC: embeddings of a random crop, or of the centre where Token-RRC is off."""
-        smallest_area = self.options.token_rrc
-        if smallest_area == 1:
-            return self.embed(center_crop(tokens, self.crop)).contiguous()
-        batch, _, height, width = tokens.shape
-        boxes = random_resized_boxes(batch, generator, (smallest_area, 1.0))
-        shape = (batch, self.dim, height, width)
-        return crop_resize_from(lambda part: self.embed(tokens[part]), shape, boxes, self.crop)
+        if "boxes" not in numbers:
+            return self._embed_rows(center_crop(rows, self.crop)).contiguous()
+        corner, size = self.boxes(numbers["boxes"])
+        side = rows.shape[-1]
+        values = self.dim * side * side
+        cropped: Tensor = self.resize(
+            lambda part: self._embed_rows(rows[part]), corner, size, side, values
+        )
+        return cropped
 
-    def _add_noise(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
-        """Add Emb-Noise in place.
-
-        A CPU draws noise for the chosen images alone; elsewhere picking them would synchronise.
-        """
-        noise_p = self.options.noise_p
-        strengths = (self.constants.noise_channel_std, self.constants.noise_element_std)
-        if noise_p == 0.0 or strengths == (0.0, 0.0):
-            return inputs
-        chosen = torch.rand(len(inputs), generator=generator, device=inputs.device) < noise_p
-        if inputs.device.type != "cpu":
-            return inputs.add_(self._draw_noise(inputs, generator) * chosen[:, None, None, None])
-        rows = chosen.nonzero().flatten()
-        elements = inputs[0].numel() if len(rows) else 1
-        for part in blocks(len(rows), elements, inputs.device):
-            noise = self._draw_noise(inputs[: len(rows[part])], generator)
-            inputs.index_add_(0, rows[part], noise.to(inputs.dtype))
-        return inputs
-
-    def _draw_noise(self, like: Tensor, generator: torch.Generator) -> Tensor:
-        """Draw channel plus element noise of the shape of `like`, float32."""
-        channel = torch.randn(*like.shape[:2], 1, 1, generator=generator, device=like.device)
-        channel = channel * self.constants.noise_channel_std
-        if self.constants.noise_element_std == 0.0:
-            return channel.expand(like.shape)
-        element = torch.randn(like.shape, generator=generator, device=like.device)
-        return element.mul_(self.constants.noise_element_std).add_(channel)
+    def _largest_side(self, grid: int) -> int:
+        """Largest side of swapped squares in a grid of that side, in positions."""
+        return int(self.constants.swap_side * grid)

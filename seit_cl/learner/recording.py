@@ -1,0 +1,236 @@
+"""Training steps recorded once as a CUDA graph, then replayed with other samples.
+
+A small model's step takes less time than launching its kernels one by one. A CUDA graph launches
+them all at once: gathering, augmentation, forward and backward pass, clipping and optimiser. A
+replay repeats the recorded work on the same memory, so that a step's samples and random numbers are
+copied into tensors that stay; Python of the step is not run again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from seit_cl.learner.augment.draws import Draws
+from seit_cl.learner.batches import RawStep, Rows
+
+WARM_UP = 3  # steps run without a graph first: they make the optimiser's state and choose kernels
+WORTHWHILE = 20  # steps of an experience from which on recording pays
+TakeStep = Callable[[RawStep], Tensor]
+
+
+class Recording(Protocol):
+    """Recorded work on a device."""
+
+    output: Tensor
+
+    def replay(self) -> None:
+        """Do the work again, on the same memory."""
+
+    def release(self) -> None:
+        """Free the memory that the work uses."""
+
+
+class Recorder(Protocol):
+    """A way to record work; `CudaGraphs` is the one for CUDA."""
+
+    def stream(self) -> AbstractContextManager[None]:
+        """Context in which all steps run, recorded or not."""
+
+    def record(self, work: Callable[[], Tensor]) -> Recording:
+        """Record work without doing it, inside of `stream`.
+
+        Raises:
+            RuntimeError: the work reads a value back from the device.
+        """
+
+
+class CudaRecording:
+    """A captured CUDA graph.
+
+    Args:
+        graph: has captured the work.
+        output: of the work, overwritten by every replay.
+    """
+
+    def __init__(self, graph: torch.cuda.CUDAGraph, output: Tensor) -> None:
+        self.graph = graph
+        self.output = output
+
+    def replay(self) -> None:
+        """Launch the graph."""
+        self.graph.replay()
+
+    def release(self) -> None:
+        """Free the graph's memory pool, which would otherwise stay reserved."""
+        torch.cuda.synchronize(self.output.device)
+        self.graph.reset()
+        torch.cuda.empty_cache()
+
+
+class CudaGraphs:
+    """Recorder of CUDA graphs (torch.cuda.graph).
+
+    Args:
+        device: a CUDA device.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._stream = torch.cuda.Stream(device)
+
+    @contextmanager
+    def stream(self) -> Iterator[None]:
+        """Run the block on a stream of its own, in order with the work around it.
+
+        Gradients are accumulated on the stream of the first forward pass, and capturing fails where
+        that is another one.
+        """
+        outer = torch.cuda.current_stream(self._device)
+        self._stream.wait_stream(outer)
+        try:
+            with torch.cuda.stream(self._stream):
+                yield
+        finally:
+            outer.wait_stream(self._stream)
+
+    def record(self, work: Callable[[], Tensor]) -> CudaRecording:
+        """Capture a CUDA graph."""
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, stream=self._stream):
+            output = work()
+        return CudaRecording(graph, output)
+
+
+@dataclass(frozen=True)
+class _Recorded:
+    """A recorded step.
+
+    Args:
+        step: its samples and random numbers, in tensors that later ones are copied into.
+        recording: of the work on them.
+    """
+
+    step: RawStep
+    recording: Recording
+
+    def fits(self, step: RawStep) -> bool:
+        """True if the samples of a step come from the same data."""
+        sources = [part.source for part in step.parts]
+        own_sources = [part.source for part in self.step.parts]
+        if len(sources) != len(own_sources):
+            return False
+        return all(own is source for own, source in zip(own_sources, sources, strict=True))
+
+    def refill(self, step: RawStep) -> None:
+        """Copy another step's rows and random numbers into those that were recorded."""
+        for own, other in zip(self.step.parts, step.parts, strict=True):
+            assert own.rows is not None
+            assert other.rows is not None
+            own.rows.copy_(other.rows)
+        self.step.draws.uniform.copy_(step.draws.uniform)
+        self.step.draws.normal.copy_(step.draws.normal)
+
+
+class RecordedSteps:
+    """Training steps of an experience, recorded as soon as it pays.
+
+    Steps run as they are until WARM_UP steps of full size were taken on data that lie on the
+    device; the next one is recorded. Smaller batches, and data that do not fit on the device,
+    always run as they are. A new experience is recorded anew: its data, classes and optimiser are
+    others.
+
+    Args:
+        take_step: takes a training step and returns its loss (), detached.
+        capture_step: the same, while it is recorded.
+        recorder: records it.
+        note: called with a line for the run's log.
+    """
+
+    def __init__(
+        self,
+        take_step: TakeStep,
+        capture_step: TakeStep,
+        recorder: Recorder,
+        note: Callable[[str], None],
+    ) -> None:
+        self._take_step = take_step
+        self._capture_step = capture_step
+        self._recorder = recorder
+        self._note = note
+        self._recorded: _Recorded | None = None
+        self._full: list[int] = []  # numbers of samples of a full step
+        self._warm = 0
+        self._began = 0.0
+
+    @contextmanager
+    def experience(self, batch: int, replay_batch: int, steps: int) -> Iterator[None]:
+        """Context of an experience's steps.
+
+        Args:
+            batch: fresh samples of a full step.
+            replay_batch: its exemplars.
+            steps: number of steps to be taken.
+        """
+        self._full = [batch, replay_batch]
+        self._warm = 0 if steps >= WORTHWHILE else -steps
+        self._began = time.monotonic()
+        try:
+            with self._recorder.stream():
+                yield
+        finally:
+            self._release()
+
+    def step(self, step: RawStep) -> Tensor:
+        """Take a step and return its loss, which later steps do not overwrite."""
+        if not self._can_be_recorded(step):
+            return self._take_step(step)
+        recorded = self._recorded
+        if recorded is None or not recorded.fits(step):
+            if self._warm < WARM_UP:
+                self._warm += 1
+                return self._take_step(step)
+            self._release()
+            recorded = self._record(step)
+        else:
+            recorded.refill(step)
+        recorded.recording.replay()
+        return recorded.recording.output.clone()
+
+    def _can_be_recorded(self, step: RawStep) -> bool:
+        """True for a step of full size on data that lie on the device."""
+        counts = [len(part) for part in step.parts]
+        is_full = counts == self._full[: len(counts)]
+        return is_full and all(part.rows is not None for part in step.parts)
+
+    def _record(self, step: RawStep) -> _Recorded:
+        """Record a step, with tensors of its own for samples and numbers, without taking it."""
+        own = _copied(step)
+        recording = self._recorder.record(lambda: self._capture_step(own))
+        seconds = time.monotonic() - self._began
+        self._note(f"training steps run as a CUDA graph after {seconds:.1f} s")
+        self._recorded = _Recorded(own, recording)
+        return self._recorded
+
+    def _release(self) -> None:
+        if self._recorded is not None:
+            self._recorded.recording.release()
+            self._recorded = None
+
+
+def _copied(step: RawStep) -> RawStep:
+    """A step with rows and random numbers of its own."""
+    draws = Draws(step.draws.uniform.clone(), step.draws.normal.clone())
+    replay = None if step.replay is None else _copied_rows(step.replay)
+    return RawStep(_copied_rows(step.fresh), replay, draws)
+
+
+def _copied_rows(rows: Rows) -> Rows:
+    assert rows.rows is not None
+    return Rows(rows.source, rows.rows.clone())
