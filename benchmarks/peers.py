@@ -12,7 +12,7 @@ from torchvision.io import ImageReadMode, decode_jpeg, read_file
 from torchvision.transforms.v2 import CenterCrop, Compose, InterpolationMode, PILToTensor, Resize
 from torchvision.transforms.v2 import functional as F
 
-from seit_cl.learner.augment.crops import random_resized_boxes
+from seit_cl.learner.augment.draws import Layout, Numbers
 from seit_cl.learner.augment.pixels import PixelAugment, PixelAugmentOptions
 
 
@@ -27,32 +27,33 @@ class TorchvisionAugment:
     """
 
     def __init__(self, augment: PixelAugment) -> None:
+        self.augment = augment
         self.crop = augment.crop
         self.options: PixelAugmentOptions = augment.options
         self.mean = augment.mean.flatten().tolist()
         self.std = augment.std.flatten().tolist()
 
-    def __call__(
-        self, raw: Tensor, generator: torch.Generator | None, train: bool = True
-    ) -> Tensor:
+    def layout(self, shape: torch.Size) -> Layout:
+        """Return the random numbers that an image (3, S, S) needs."""
+        return self.augment.layout(shape)
+
+    def __call__(self, raw: Tensor, numbers: Numbers | None = None) -> Tensor:
         """Augment a batch.
 
         Args:
             raw: (B, 3, S, S) uint8.
-            generator: on the device of raw.
-            train: must be True.
+            numbers: those of `layout`.
 
         Returns:
             (B, 3, crop, crop) float32.
 
         Raises:
-            ValueError: no generator, or not training.
+            ValueError: no numbers.
         """
-        if generator is None or not train:
-            raise ValueError("TorchvisionAugment only trains; it needs a generator")
-        scale = (self.options.pixel_rrc, 1.0)
-        boxes = random_resized_boxes(len(raw), generator, scale) * raw.shape[-1]
-        flips = torch.rand(len(raw), generator=generator, device=raw.device) < self.options.flip_p
+        if numbers is None:
+            raise ValueError("TorchvisionAugment only trains; it needs random numbers")
+        boxes = torch.cat(self.augment.boxes(numbers["boxes"]), dim=1) * raw.shape[-1]
+        flips = numbers["flip"] < self.options.flip_p
         images = []
         rows = zip(raw, boxes.round().int().tolist(), flips.tolist(), strict=True)
         for image, (left, top, width, height), flip in rows:

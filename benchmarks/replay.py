@@ -26,8 +26,7 @@ from seit_cl.core.machine import torch_threads
 from seit_cl.experiment.run_data import RunData
 from seit_cl.formats import build_format
 from seit_cl.learner.augment.pixels import PixelAugment
-from seit_cl.learner.batches import Batch
-from seit_cl.memory.exemplars import Exemplars
+from seit_cl.learner.batches import RawStep, Rows, StepBatches
 from seit_cl.reporting.markdown import page, publish, table, typed_command
 
 PEER_FORMAT = "jpeg:quality=75"
@@ -116,17 +115,18 @@ class ReplayPath:
         seconds = timed(lambda: self.memory.by_ids(ids), 1, self.device)
         return seconds / len(self.memory) * 1e6
 
-    def __call__(self) -> Batch:
+    def __call__(self) -> StepBatches:
         """Make one replayed batch, as ReplayLoader does."""
         return self.augment(self.draw())
 
-    def draw(self) -> Exemplars:
+    def draw(self) -> Rows:
         """Draw the exemplars of a batch."""
-        return self.memory.sample(self.batch, self.make.generators["replay"])
+        return Rows(*self.memory.select(self.batch, self.make.generators["replay"]))
 
-    def augment(self, drawn: Exemplars) -> Batch:
+    def augment(self, drawn: Rows) -> StepBatches:
         """Make a training batch of drawn exemplars."""
-        return self.make(drawn.inputs, drawn.labels, drawn.ids, replay=True)
+        draws = self.make.draws(drawn.source.inputs.shape[1:], [(len(drawn), True)])
+        return self.make.prepare(RawStep(drawn, None, draws))
 
     def phases(self, rounds: int, seconds: float) -> Phases:
         """Measure the time of each phase."""

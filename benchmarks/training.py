@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import torch
@@ -12,38 +13,45 @@ from torch import Tensor
 from benchmarks.clock import Clock
 from benchmarks.workload import Workload
 from seit_cl.core.rng import Generators
-from seit_cl.experiment.build import build_model, build_strategy, optimisation
-from seit_cl.learner.batches import Batch, BatchMaker, ReplayLoader, draw_uniformly
+from seit_cl.experiment.build import (
+    build_model,
+    build_strategy,
+    compile_model,
+    optimisation,
+    records_steps,
+)
+from seit_cl.learner.augment.draws import Draws
+from seit_cl.learner.batches import BatchMaker, RawStep, StepBatches
 from seit_cl.learner.learner import Learner
+from seit_cl.learner.loaders import ReplayLoader
+from seit_cl.learner.recording import CudaGraphs
 
 
 @dataclass
 class TimedBatchMaker(BatchMaker):
-    """Batch maker whose time counts as the phase "augmentation".
+    """Batch maker whose time counts as the phases "draws" and "augmentation".
 
     Args:
         clock: adds up the time.
     """
 
-    clock: Clock
+    clock: Clock = field(kw_only=True)
 
     @staticmethod
     def like(maker: BatchMaker, clock: Clock) -> TimedBatchMaker:
         """Return a timed batch maker that shares the parts of another one."""
-        return TimedBatchMaker(
-            maker.augment,
-            maker.classes,
-            maker.cutmix_p,
-            maker.cutmix_alpha,
-            maker.device,
-            maker.generators,
-            clock,
-        )
+        parts = {part.name: getattr(maker, part.name) for part in fields(BatchMaker)}
+        return TimedBatchMaker(**parts, clock=clock)
 
-    def __call__(self, raw: Tensor, labels: Tensor, ids: Tensor, replay: bool = False) -> Batch:
-        """Make a training batch."""
+    def draws(self, shape: torch.Size, parts: Sequence[tuple[int, bool]]) -> Draws:
+        """Draw the random numbers of a step."""
+        with self.clock.phase("draws"):
+            return super().draws(shape, parts)
+
+    def prepare(self, step: RawStep) -> StepBatches:
+        """Gather, augment and mix the samples of a step."""
         with self.clock.phase("augmentation"):
-            return super().__call__(raw, labels, ids, replay)
+            return super().prepare(step)
 
 
 class StepTimer(SupervisedPlugin):
@@ -107,9 +115,12 @@ class LearnerTraining:
         self.steps = epochs * epoch_steps
         self.maker = work.batches()
         initialisation = Generators(config.seed)["initialisation"]
+        strategy = build_strategy(config)
+        records = records_steps(config, strategy, work.device)
         self.learner = Learner(
             model=build_model(config, work.data, work.classes, initialisation),
-            strategy=build_strategy(config),
+            strategy=strategy,
+            recorder=CudaGraphs(work.device) if records else None,
             optimisation=optimisation(replace(config, epochs=epochs)),
             augment=self.maker.augment,
             grow_head=config.head == "grow",
@@ -127,6 +138,7 @@ class LearnerTraining:
             config.batch,
             config.replay_batch,
             self.memory,
+            preload=self.work.device.type != "cpu",
         )
 
     def __call__(self) -> None:
@@ -140,7 +152,6 @@ class LearnerTraining:
             self.loader(),
             make=TimedBatchMaker.like(self.maker, clock),
             raw=clock.timing("fresh tokens", self.work.data.tokens),
-            choose=clock.timing("replay", draw_uniformly),
         )
         timer = StepTimer(clock)
         self.learner.plugins.append(timer)
@@ -165,11 +176,18 @@ class BareTraining:
         self.bf16 = training.learner.optimisation.precision == "bf16"
         samples = config.batch + config.replay_batch
         ids = training.ids.repeat(-(-samples // len(training.ids)))[:samples]
-        batch = work.batches()(work.data.tokens(ids), work.labels()[ids], ids)
-        self.inputs = batch.inputs.contiguous(memory_format=torch.channels_last)
-        self.labels = batch.labels
+        batches = work.batches()
+        fresh = work.rows(ids)
+        draws = batches.draws(fresh.inputs.shape[1:], [(len(fresh), False)])
+        prepared = batches.prepare(RawStep(fresh, None, draws))
+        self.inputs = prepared.inputs
+        self.labels = prepared.labels
         initialisation = Generators(config.seed)["initialisation"]
-        self.model = build_model(config, work.data, work.classes, initialisation)
+        # Compiled in the way that is fastest for it: on CUDA with graphs of its own.
+        plain = replace(config, compile=False)
+        self.model = build_model(plain, work.data, work.classes, initialisation)
+        if config.compile:
+            compile_model(self.model, self.device)
         self.model.to(self.device).train()
         # The small rate keeps the loss on the repeated batch away from 0.
         self.optimiser = torch.optim.AdamW(self.model.parameters(), lr=1e-6, fused=True)

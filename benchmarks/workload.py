@@ -16,7 +16,8 @@ from seit_cl.data.scenario_recipe import build_recipe
 from seit_cl.experiment.build import build_augment, build_memory, build_strategy, format_context
 from seit_cl.experiment.run_data import RunData
 from seit_cl.formats.base import FormatContext
-from seit_cl.learner.batches import BatchMaker
+from seit_cl.learner.batches import BatchMaker, Rows
+from seit_cl.memory import Exemplars
 from seit_cl.memory.buffer import ByteBudgetBuffer
 
 _BATCH = 256  # samples offered to the memory at a time
@@ -57,6 +58,11 @@ class Workload:
         """Return the samples of train set indices (B,)."""
         return Samples(ids, self.labels()[ids], self.data)
 
+    def rows(self, ids: Tensor) -> Rows:
+        """Return the token grids of train set indices (B,) as a step's samples, on the device."""
+        samples = Exemplars(self.data.tokens(ids), self.labels()[ids], ids, {})
+        return Rows(samples.to(self.device))
+
     def context(self) -> FormatContext:
         """Return the context from which formats are built."""
         return format_context(self.data, self.classes)
@@ -80,6 +86,14 @@ class Workload:
         config = self.config
         augment = build_augment(config, self.data, self.device)
         generators = Generators(config.seed, self.device)
+        compiles_augmentation = config.compile and self.device.type == "cuda"
         return BatchMaker(
-            augment, self.classes, config.cutmix_p, config.cutmix_alpha, self.device, generators
+            augment,
+            self.classes,
+            config.cutmix_p,
+            config.cutmix_alpha,
+            self.device,
+            generators,
+            (config.batch, config.replay_batch) if compiles_augmentation else None,
+            reads_draws=self.device.type == "cpu",
         )

@@ -246,6 +246,7 @@ class Experiment:
             self.device,
             self.generators,
             (config.batch, config.replay_batch) if compiles_augmentation else None,
+            reads_draws=self.device.type == "cpu" and not self._records_steps,
         )
         if self.strategy.trains_on_memory:
             assert self.memory is not None

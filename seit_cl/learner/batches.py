@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from seit_cl.core.rng import Generators
-from seit_cl.learner.augment.cutmix import CUTMIX_LAYOUT, cutmix, finish_draws
+from seit_cl.learner.augment.cutmix import CUTMIX_LAYOUT, MIX_COLUMN, cutmix, finish_draws
 from seit_cl.learner.augment.draws import Draws, Layout
 from seit_cl.learner.interfaces import Augment, Exemplars
 
@@ -184,6 +184,8 @@ class BatchMaker:
         compiled_for: numbers of samples of the steps whose augmentation is compiled, e.g. (fresh
             samples, exemplars); None to compile none. Compiling takes long, so that only full steps
             are worth it.
+        reads_draws: look at the random numbers to skip CutMix where it changes nothing, with the
+            same result. For a CPU, where looking costs nothing, and steps that are not recorded.
     """
 
     augment: Augment
@@ -193,6 +195,7 @@ class BatchMaker:
     device: torch.device
     generators: Generators
     compiled_for: tuple[int, ...] | None = None
+    reads_draws: bool = False
 
     def layout(self, shape: torch.Size) -> Layout:
         """The random numbers that a raw sample of this shape needs."""
@@ -224,7 +227,8 @@ class BatchMaker:
         labels = _joined([part.labels for part in step.parts])
         raw = _joined([part.inputs for part in step.parts])
         augmented = self._compiled if tuple(counts) == self.compiled_for else self.augmented
-        inputs, targets = augmented(raw, labels, step.draws, counts)
+        mixed = self._mixed(step.draws, counts)
+        inputs, targets = augmented(raw, labels, step.draws, counts, mixed)
 
         batches = []
         start = 0
@@ -236,14 +240,17 @@ class BatchMaker:
         return StepBatches(inputs, labels, batches[0], batches[1] if len(batches) == 2 else None)
 
     @cached_property
-    def _compiled(
-        self,
-    ) -> Callable[[Tensor, Tensor, Draws, Sequence[int]], tuple[Tensor, Tensor | None]]:
+    def _compiled(self) -> Callable[..., tuple[Tensor, Tensor | None]]:
         """`augmented`, compiled on its first call."""
         return torch.compile(self.augmented, dynamic=False)
 
     def augmented(
-        self, raw: Tensor, labels: Tensor, draws: Draws, parts: Sequence[int]
+        self,
+        raw: Tensor,
+        labels: Tensor,
+        draws: Draws,
+        parts: Sequence[int],
+        mixed: Sequence[bool],
     ) -> tuple[Tensor, Tensor | None]:
         """Augment and mix samples.
 
@@ -252,6 +259,7 @@ class BatchMaker:
             labels: (B,) int64.
             draws: their random numbers.
             parts: number of samples of each part; samples mix within theirs.
+            mixed: for each part, False if CutMix leaves it as it is.
 
         Returns:
             Inputs (B, D, h, w), and soft targets (B, C) where CutMix may mix them.
@@ -260,10 +268,20 @@ class BatchMaker:
         inputs = self.augment(raw, numbers)
         targets = None
         if self.cutmix_p > 0.0:
-            inputs, targets = cutmix(inputs, labels, self.classes, self.cutmix_p, numbers, parts)
+            inputs, targets = cutmix(
+                inputs, labels, self.classes, self.cutmix_p, numbers, parts, mixed
+            )
         # Channels last: the stem's convolution runs twice as fast in bf16 on a CPU, and on CUDA it
         # needs no copy.
         return inputs.contiguous(memory_format=torch.channels_last), targets
+
+    def _mixed(self, draws: Draws, parts: Sequence[int]) -> list[bool]:
+        """For each part, False if CutMix surely leaves it as it is."""
+        if not self.reads_draws:
+            return [True] * len(parts)
+        firsts = torch.tensor([0, *parts[:-1]]).cumsum(0)
+        is_mixed = draws.uniform[firsts, MIX_COLUMN] < self.cutmix_p
+        return [bool(value) for value in is_mixed]
 
 
 def _joined(parts: Sequence[Tensor]) -> Tensor:

@@ -130,6 +130,7 @@ def token_augment(
     inputs = crop_resize(module.embed(tokens), crops, module.crop, None)
     noise = numbers["elements"] * constants.noise_element_std
     noise = noise + numbers["channels"] * constants.noise_channel_std
+    noise = noise.permute(0, 3, 1, 2)
     has_noise = (numbers["noise"] < options.noise_p)[:, None, None, None]
     return tokens, inputs + noise * has_noise
 

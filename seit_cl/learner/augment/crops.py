@@ -197,7 +197,7 @@ class CropResize(nn.Module):
 
         Args:
             load: makes the samples of a slice of the batch, (b, C, side, side) float or uint8, on
-                the device of the boxes. Channels-last samples are taken without a copy.
+                the device of the boxes.
             corner: (B, 2) horizontal and vertical, fractions of the side.
             size: (B, 2) of the boxes, likewise.
             side: of the samples, in positions.
@@ -207,21 +207,51 @@ class CropResize(nn.Module):
         Returns:
             (B, C, out, out) float32.
         """
+        return self._by_blocks(_resample, load, corner, size, side, values, flip)
+
+    def by_columns(
+        self,
+        load: Callable[[slice], Tensor],
+        corner: Tensor,
+        size: Tensor,
+        side: int,
+        values: int,
+    ) -> Tensor:
+        """Crop and resize samples as `forward` does, channel by channel in memory.
+
+        Args:
+            load: makes the samples of a slice of the batch, (b, columns, rows, C) float.
+            corner: as in `forward`, and so are the rest.
+            size: (B, 2).
+            side: in positions.
+            values: of a sample.
+
+        Returns:
+            (B, out, out, C) float32: rows, columns, channels.
+        """
+        return self._by_blocks(_resample_columns, load, corner, size, side, values, None)
+
+    def _by_blocks(
+        self,
+        resample: Callable[[Tensor, Tensor], Tensor],
+        load: Callable[[slice], Tensor],
+        corner: Tensor,
+        size: Tensor,
+        side: int,
+        values: int,
+        flip: Tensor | None,
+    ) -> Tensor:
         batch = len(corner)
         with torch.autocast(corner.device.type, enabled=False):
             matrices = self.matrices(corner, size, side, flip)
             slices = _blocks(batch, values, corner.device)
             if len(slices) == 1:
-                return _resample(load(slices[0]), matrices)
+                return resample(load(slices[0]), matrices)
             whole = None
             for part in slices:
-                resized = _resample(load(part), matrices[part])
+                resized = resample(load(part), matrices[part])
                 if whole is None:
-                    shape = (batch, *resized.shape[1:])
-                    # Channels last, as the stem's convolution takes them.
-                    whole = torch.empty(
-                        shape, device=resized.device, memory_format=torch.channels_last
-                    )
+                    whole = resized.new_empty(batch, *resized.shape[1:])
                 whole[part] = resized
             assert whole is not None
             return whole
@@ -285,15 +315,25 @@ def _resample(x: Tensor, matrices: Tensor) -> Tensor:
     batch, channels, side, _ = x.shape
     horizontal, vertical = matrices.unbind(1)
     out = matrices.shape[2]
-    if channels > 1 and x.is_contiguous(memory_format=torch.channels_last):
-        half = vertical @ x.float().permute(0, 2, 3, 1).reshape(batch, side, side * channels)
-        half = half.view(batch, out, side, channels).transpose(1, 2)
-        half = half.reshape(batch, side, out * channels)
-        return (horizontal @ half).view(batch, out, out, channels).permute(0, 3, 2, 1)
     half = x.float().reshape(batch, channels * side, side) @ horizontal.transpose(1, 2)
     half = half.view(batch, channels, side, out).transpose(1, 2)
     half = half.reshape(batch, side, channels * out)
     return (vertical @ half).view(batch, out, channels, out).transpose(1, 2)
+
+
+def _resample_columns(x: Tensor, matrices: Tensor) -> Tensor:
+    """Apply (B, 2, out, side) matrices to (B, columns, rows, C).
+
+    Returns:
+        (B, out, out, C) float32: rows, columns, channels.
+    """
+    batch, side, _, channels = x.shape
+    horizontal, vertical = matrices.unbind(1)
+    out = matrices.shape[2]
+    half = horizontal @ x.reshape(batch, side, side * channels)
+    half = half.view(batch, out, side, channels).transpose(1, 2)
+    half = half.reshape(batch, side, out * channels)
+    return (vertical @ half).view(batch, out, out, channels)
 
 
 def crop_resize(

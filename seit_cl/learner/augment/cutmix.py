@@ -16,7 +16,8 @@ __all__ = ["CUTMIX_LAYOUT", "CutMixOptions", "cutmix", "finish_draws", "soft_tar
 # `mix` decides whether a part is mixed, `partner` sorts samples into the order of partners,
 # `box` is the centre of a box, and `share` lambda.
 CUTMIX_LAYOUT = Layout({"mix": (), "partner": (), "box": (2,), "share": ()})
-_PARTNER = 1  # columns of CUTMIX_LAYOUT in the uniform numbers
+MIX_COLUMN = 0  # columns of CUTMIX_LAYOUT in the uniform numbers
+_PARTNER = 1
 _SHARE = 4
 
 
@@ -79,6 +80,7 @@ def cutmix(
     probability: float,
     numbers: Numbers,
     parts: Sequence[int],
+    mixed: Sequence[bool] = (True, True),
 ) -> tuple[Tensor, Tensor]:
     """Paste a box of another sample of its part into every sample, and mix the labels by area.
 
@@ -94,6 +96,7 @@ def cutmix(
         probability: that a part is mixed; the boxes of others are empty.
         numbers: those of CUTMIX_LAYOUT, after `finish_draws`.
         parts: number of samples of each part, B in all.
+        mixed: for each part, False if it is known to stay as it is; then no time is spent on it.
 
     Returns:
         Mixed inputs, of the shape, dtype and device of `inputs`, and (B, C) float32 targets whose
@@ -105,6 +108,29 @@ def cutmix(
     if inputs.ndim != 4 or inputs.shape[2] != inputs.shape[3] or labels.shape != inputs.shape[:1]:
         shapes = f"{tuple(inputs.shape)} and {tuple(labels.shape)}"
         raise ValueError(f"need inputs (B, D, S, S) and labels (B,), got {shapes}")
+    targets = soft_targets(labels, classes)
+    starts = [sum(parts[:index]) for index in range(len(parts))]
+    chosen = [index for index in range(len(parts)) if mixed[index]]
+    if not chosen:
+        return inputs, targets
+    start = starts[chosen[0]]
+    stop = starts[chosen[-1]] + parts[chosen[-1]]
+    if (start, stop) == (0, len(inputs)):
+        return _mixed_rows(inputs, targets, probability, numbers, parts)
+    rows = slice(start, stop)
+    of_rows = {
+        name: values[rows] for name, values in numbers.items() if name in CUTMIX_LAYOUT.uniform
+    }
+    inputs[rows], targets[rows] = _mixed_rows(
+        inputs[rows], targets[rows], probability, of_rows, [parts[chosen[0]]]
+    )
+    return inputs, targets
+
+
+def _mixed_rows(
+    inputs: Tensor, targets: Tensor, probability: float, numbers: Numbers, parts: Sequence[int]
+) -> tuple[Tensor, Tensor]:
+    """Mixed inputs (B, D, S, S) and targets (B, C) of parts with B samples in all."""
     side = inputs.shape[2]
     order = numbers["partner"].argsort()
     is_mixed = _of_first(numbers["mix"], parts) < probability
@@ -114,9 +140,21 @@ def cutmix(
     inside = (position >= start[:, :, None]) & (position < end[:, :, None])  # (B, 2, S)
     in_box = inside[:, :1, :, None] & inside[:, 1:, None, :]  # (B, 1, S, S)
     pasted_share = (end - start).prod(dim=1, keepdim=True) / side**2
-    mixed = torch.where(in_box, inputs.index_select(0, order), inputs)
-    targets = soft_targets(labels, classes)
-    return mixed, torch.lerp(targets, targets.index_select(0, order), pasted_share)
+    return (
+        _pasted(inputs, order, in_box),
+        torch.lerp(targets, targets.index_select(0, order), pasted_share),
+    )
+
+
+def _pasted(inputs: Tensor, order: Tensor, in_box: Tensor) -> Tensor:
+    """Inputs (B, D, S, S) with those of partners, rows (B,), where the mask (B, 1, S, S) is set."""
+    if not inputs.is_contiguous(memory_format=torch.channels_last):
+        return torch.where(in_box, inputs.index_select(0, order), inputs)
+    # On this view the work is contiguous in memory.
+    inputs = inputs.permute(0, 2, 3, 1)
+    in_box = in_box.permute(0, 2, 3, 1)
+    pasted = torch.where(in_box, inputs.index_select(0, order), inputs)
+    return pasted.permute(0, 3, 1, 2)
 
 
 def _of_first(numbers: Tensor, parts: Sequence[int]) -> Tensor:

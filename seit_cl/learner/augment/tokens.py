@@ -199,8 +199,8 @@ class TokenAugment(nn.Module):
             uniform["boxes"] = BOX_NUMBERS
         if options.noise_p > 0.0:
             uniform["noise"] = ()
-            normal["channels"] = (self.dim, 1, 1)
-            normal["elements"] = (self.dim, self.crop, self.crop)
+            normal["channels"] = (1, 1, self.dim)
+            normal["elements"] = (self.crop, self.crop, self.dim)
         return Layout(uniform, normal)
 
     def forward(self, tokens: Tensor, numbers: Numbers | None = None) -> Tensor:
@@ -213,7 +213,8 @@ class TokenAugment(nn.Module):
             numbers: those of `layout`, for training; None to crop the centre.
 
         Returns:
-            (B, D, crop, crop) float32, with G * D in the place of D where codes are concatenated.
+            (B, D, crop, crop) float32, with G * D in the place of D where codes are concatenated;
+            channels last in memory when training.
 
         Raises:
             ValueError: the shape is wrong, or a centre crop exceeds the grid.
@@ -222,7 +223,8 @@ class TokenAugment(nn.Module):
         if numbers is None:
             return self._embed_rows(center_crop(rows, self.crop)).contiguous()
         rows = self.eda(self.flip(rows, numbers), numbers)
-        return self.noise(self._random_crop(rows, numbers), numbers)
+        inputs = self.noise(self._random_crop(rows, numbers), numbers)
+        return inputs.permute(0, 3, 1, 2)
 
     def rows(self, tokens: Tensor) -> Tensor:
         """Rows (B, G, S, S) int64 of the embedding table for tokens, integers in [0, K).
@@ -297,7 +299,7 @@ class TokenAugment(nn.Module):
         """Emb-Noise: add Gaussian noise per channel and per element to some of the images.
 
         Args:
-            inputs: (B, D, crop, crop) float32, of about unit variance.
+            inputs: (B, crop, crop, D) float32, of about unit variance.
             numbers: those of `layout`.
         """
         if "noise" not in numbers:
@@ -310,24 +312,26 @@ class TokenAugment(nn.Module):
 
     def _embed_rows(self, rows: Tensor) -> Tensor:
         """Embeddings (B, D, S, S), channels last in memory, of rows (B, G, S, S)."""
-        vectors = F.embedding(rows.permute(0, 2, 3, 1), self.table)  # (B, S, S, G, D)
+        return self._vectors(rows.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+    def _vectors(self, rows: Tensor) -> Tensor:
+        """Embeddings (B, S, S, D) of rows (B, S, S, G)."""
+        vectors = F.embedding(rows, self.table)  # (B, S, S, G, D)
         if self.combine == "sum" and self.groups > 1:
-            embedded = vectors.sum(dim=3)
-        else:
-            embedded = vectors.flatten(3)
-        return embedded.permute(0, 3, 1, 2)
+            return vectors.sum(dim=3)
+        return vectors.flatten(3)
 
     def _random_crop(self, rows: Tensor, numbers: Numbers) -> Tensor:
-        """Token-RRC: embeddings of a random crop, or of the centre where Token-RRC is off."""
+        """Token-RRC: embeddings (B, crop, crop, D) of a random crop, or of the centre without."""
         if "boxes" not in numbers:
-            return self._embed_rows(center_crop(rows, self.crop)).contiguous()
+            return self._vectors(center_crop(rows, self.crop).permute(0, 2, 3, 1))
         corner, size = self.boxes(numbers["boxes"])
         side = rows.shape[-1]
         values = self.dim * side * side
-        cropped: Tensor = self.resize(
-            lambda part: self._embed_rows(rows[part]), corner, size, side, values
+        by_columns = rows.permute(0, 3, 2, 1)
+        return self.resize.by_columns(
+            lambda part: self._vectors(by_columns[part]), corner, size, side, values
         )
-        return cropped
 
     def _largest_side(self, grid: int) -> int:
         """Largest side of swapped squares in a grid of that side, in positions."""
