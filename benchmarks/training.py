@@ -15,16 +15,15 @@ from benchmarks.workload import Workload
 from seit_cl.core.rng import Generators
 from seit_cl.experiment.build import (
     build_model,
+    build_recorder,
     build_strategy,
     compile_model,
     optimisation,
-    records_steps,
 )
 from seit_cl.learner.augment.draws import Draws
 from seit_cl.learner.batches import BatchMaker, RawStep, StepBatches
 from seit_cl.learner.learner import Learner
 from seit_cl.learner.loaders import ReplayLoader
-from seit_cl.learner.recording import CudaGraphs
 
 
 @dataclass
@@ -116,11 +115,10 @@ class LearnerTraining:
         self.maker = work.batches()
         initialisation = Generators(config.seed)["initialisation"]
         strategy = build_strategy(config)
-        records = records_steps(config, strategy, work.device)
         self.learner = Learner(
             model=build_model(config, work.data, work.classes, initialisation),
             strategy=strategy,
-            recorder=CudaGraphs(work.device) if records else None,
+            recorder=build_recorder(config, strategy),
             optimisation=optimisation(replace(config, epochs=epochs)),
             augment=self.maker.augment,
             grow_head=config.head == "grow",

@@ -27,6 +27,7 @@ from seit_cl.formats import build_format
 from seit_cl.formats.base import FormatContext
 from seit_cl.learner.interfaces import Augment
 from seit_cl.learner.optim import Optimisation
+from seit_cl.learner.recording import CudaGraphs, Recorder
 from seit_cl.learner.strategy import Strategy, StrategyContext
 from seit_cl.learner.vit import build_vit, initialise
 from seit_cl.memory.buffer import ByteBudgetBuffer
@@ -173,7 +174,7 @@ def build_model(
     if device.type == "cpu" and choose_precision(config) == "bf16":
         _unfuse_attention(model)
     if config.compile:
-        compile_model(model, device, records_steps(config, build_strategy(config), device))
+        compile_model(model, device, config.graph and build_strategy(config).capturable)
     return initialise(model, generator)
 
 
@@ -187,9 +188,12 @@ def _unfuse_attention(model: nn.Module) -> None:
             module.fused_attn = False  # type: ignore[misc]  # timm calls it final, for scripting
 
 
-def records_steps(config: RunConfig, strategy: Strategy, device: torch.device) -> bool:
-    """Return True if training steps are recorded as CUDA graphs."""
-    return device.type == "cuda" and config.graph and strategy.capturable
+def build_recorder(config: RunConfig, strategy: Strategy) -> Recorder | None:
+    """Build the recorder of training steps; None where they are not recorded."""
+    device = choose_device(config.device)
+    if device.type == "cuda" and config.graph and strategy.capturable:
+        return CudaGraphs(device)
+    return None
 
 
 def compile_model(model: nn.Module, device: torch.device, whole_steps: bool = False) -> None:

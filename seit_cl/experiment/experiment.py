@@ -29,10 +29,10 @@ from seit_cl.experiment.build import (
     build_augment,
     build_memory,
     build_model,
+    build_recorder,
     build_strategy,
     build_stream,
     optimisation,
-    records_steps,
 )
 from seit_cl.experiment.events import ExperienceInfo, StepInfo
 from seit_cl.experiment.metadata import Phase, Training, environment, run_metadata
@@ -43,7 +43,7 @@ from seit_cl.learner.batches import BatchMaker
 from seit_cl.learner.learner import Learner, NewOptimizer, StepResult
 from seit_cl.learner.loaders import ChooseExemplars, MemoryLoader, ReplayLoader
 from seit_cl.learner.optim import adamw
-from seit_cl.learner.recording import CudaGraphs
+from seit_cl.learner.recording import Recorder
 from seit_cl.learner.strategy import Strategy
 from seit_cl.memory.buffer import ByteBudgetBuffer
 from seit_cl.memory.herding import best_first
@@ -120,14 +120,14 @@ class Experiment:
             one_optimiser=not self.training_stream.boundaries and not starts_over,
             new_optimizer=self.new_optimizer,
             device=self.device,
-            recorder=CudaGraphs(self.device) if self._records_steps else None,
+            recorder=self.recorder,
             note=partial(run_files.log, self.run_dir),
         )
 
-    @property
-    def _records_steps(self) -> bool:
-        """True if training steps are recorded as CUDA graphs."""
-        return records_steps(self.config, self.strategy, self.device)
+    @cached_property
+    def recorder(self) -> Recorder | None:
+        """Records training steps; None where they are not recorded."""
+        return build_recorder(self.config, self.strategy)
 
     def _new_model(self) -> nn.Module:
         generator = self.generators["initialisation"]
@@ -157,7 +157,7 @@ class Experiment:
             run_files.start_run(self.run_dir, self.config.plain(), self._environment())
         run_files.reopen_run(self.run_dir)
         run_files.log(self.run_dir, f"starts with experience {first + 1} of {experiences}")
-        if self.device.type == "cuda" and not self._records_steps:
+        if self.device.type == "cuda" and self.recorder is None:
             strategy = f"--strategy {self.config.strategy}"
             reason = "--no-graph" if self.strategy.capturable else strategy
             run_files.log(self.run_dir, f"{reason}: training steps do not run as CUDA graphs")
@@ -246,7 +246,7 @@ class Experiment:
             self.device,
             self.generators,
             (config.batch, config.replay_batch) if compiles_augmentation else None,
-            reads_draws=self.device.type == "cpu" and not self._records_steps,
+            reads_draws=self.device.type == "cpu" and self.recorder is None,
         )
         if self.strategy.trains_on_memory:
             assert self.memory is not None
@@ -264,7 +264,7 @@ class Experiment:
             replay_batch,
             self.memory,
             self._choose_exemplars(),
-            preload=self.device.type != "cpu" or self._records_steps,
+            preload=self.device.type != "cpu" or self.recorder is not None,
         )
 
     def _choose_exemplars(self) -> ChooseExemplars | None:

@@ -198,13 +198,16 @@ class Learner(SupervisedTemplate):
         self._before_training_iteration()
 
         self.optimizer.zero_grad()
+        no_loss: Any = 0.0
+        self.loss = no_loss  # plugins may add to it from now on
 
         self._before_forward()
         self.mb_output, features = self.run_model(self.mb_x)
         self._after_forward()
 
         outputs = forwarded.with_outputs(self.mb_output, features)
-        self.loss = self.strategy.loss(*outputs, self).reshape(1)
+        loss = self.strategy.loss(*outputs, self).reshape(1)
+        self.loss = loss if self.loss is no_loss else self.loss + loss
 
         self._before_backward()
         self.backward()

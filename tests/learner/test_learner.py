@@ -7,11 +7,13 @@ import torch
 from avalanche.training.plugins import SupervisedPlugin
 from torch import Tensor
 
+from helpers.batches import NoAugment
 from seit_cl.core.rng import Generators
 from seit_cl.core.specs import NoOptions
-from seit_cl.learner.batches import Batch, BatchMaker, ForwardedBatch, ReplayLoader
+from seit_cl.learner.batches import Batch, BatchMaker, ForwardedBatch
 from seit_cl.learner.interfaces import LearnerView
 from seit_cl.learner.learner import Learner
+from seit_cl.learner.loaders import ReplayLoader
 from seit_cl.learner.optim import Optimisation
 from seit_cl.learner.strategy import Strategy, StrategyContext
 from seit_cl.learner.vit import build_vit, token_stem
@@ -37,7 +39,7 @@ def build_learner(weight_decay: float = 0.05, strategy: Strategy | None = None) 
         grow_head=True,
         device=CPU,
         optimisation=Optimisation(2, 1e-3, weight_decay, 0.5, 1.0, "fp32"),
-        augment=lambda raw, generator, train=True: raw,
+        augment=NoAugment(),
     )
     maker = BatchMaker(learner.augment, 4, 0.0, 1.0, CPU, Generators(0))
     raw = torch.randn(5, 2, 4, 4, generator=torch.Generator().manual_seed(2))
@@ -130,8 +132,7 @@ def test_a_step_calls_avalanches_hooks_in_avalanches_order() -> None:
     strategy = Recording(recorder)
     learner = build_learner(strategy=strategy)
     learner.plugins.insert(0, recorder)
-    fresh, replay = next(iter(learner.loader))
-    learner.training_step(fresh, replay)
+    learner.training_step(next(iter(learner.loader)))
     expected = list(ITERATION_HOOKS)
     expected.insert(expected.index("before_backward"), "loss")
     expected.insert(expected.index("before_update"), "strategy.after_backward")

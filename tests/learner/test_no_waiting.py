@@ -1,7 +1,8 @@
 """On a GPU no step waits for the device, checked on fake tensors without values.
 
 Reading a value (`.item()`, `nonzero`, a comparison in Python) fails there, and so does mixing
-devices. The backward pass and the optimiser are torch's own and cannot run on fake tensors.
+devices. The backward pass and the optimiser cannot run on fake tensors; test_recording.py covers
+them, on a tape that refuses to read values.
 """
 
 import copy
@@ -17,9 +18,10 @@ from seit_cl.core import devices, plugins
 from seit_cl.core.rng import PURPOSES
 from seit_cl.learner.augment.pixels import PixelAugment
 from seit_cl.learner.augment.tokens import TokenAugment
-from seit_cl.learner.batches import BatchMaker, ReplayLoader, joined_inputs, split_outputs
+from seit_cl.learner.batches import BatchMaker
 from seit_cl.learner.interfaces import Augment
 from seit_cl.learner.learner import Learner
+from seit_cl.learner.loaders import ReplayLoader
 from seit_cl.learner.optim import Optimisation
 from seit_cl.learner.strategy import StrategyContext
 from seit_cl.learner.vit import build_vit, pixel_stem, token_stem
@@ -38,13 +40,6 @@ class FakeGenerator(torch.Generator):
     device = GPU  # type: ignore[assignment]
 
 
-class MixingMaker(BatchMaker):
-    """A batch maker that mixes every batch: the CPU's draws have no values here either."""
-
-    def _mixes(self, purpose: str) -> bool:
-        return True
-
-
 class CachedMemory:
     """The device side of a memory: exemplars drawn from the copy on the device."""
 
@@ -57,8 +52,8 @@ class CachedMemory:
     def __len__(self) -> int:
         return EXEMPLARS
 
-    def sample(self, n: int, generator: torch.Generator) -> Exemplars:
-        return self.cache.take(torch.randint(EXEMPLARS, (n,)))
+    def select(self, n: int, generator: torch.Generator) -> tuple[Exemplars, Tensor | None]:
+        return self.cache.locate(torch.randint(EXEMPLARS, (n,)))
 
 
 def on_fake_gpu(module: nn.Module, mode: FakeTensorMode) -> Any:
@@ -124,21 +119,22 @@ def test_batches_forward_loss_and_tests_read_nothing_back(
     with mode:
         raw = mode.from_tensor(raw)
         generators: Any = {purpose: FakeGenerator() for purpose in PURPOSES}
-        maker = MixingMaker(augment, CLASSES, 1.0, 1.0, GPU, generators)
+        maker = BatchMaker(augment, CLASSES, 0.5, 1.0, GPU, generators)
         labels = torch.zeros(SAMPLES, dtype=torch.int64)
         memory: Any = CachedMemory(raw[:EXEMPLARS])
         ids = torch.arange(SAMPLES)
-        loader = ReplayLoader(maker, raw.__getitem__, ids, labels, 8, 4, memory)
+        loader = ReplayLoader(maker, raw.__getitem__, ids, labels, 8, 4, memory, preload=True)
         learner.begin_experience(loader, classes_seen=4)
-        for step, (fresh, replay) in enumerate(loader):
-            assert replay is not None
-            assert fresh.inputs.device == GPU
-            assert fresh.targets is not None
-            assert replay.extras["logits"].device == (GPU if step else replay.labels.device)
-            logits, features = learner.run_model(joined_inputs(fresh, replay)[0])
-            outputs = split_outputs(fresh, replay, logits, features)
+        steps = list(loader)
+        assert len(steps) == 3
+        for step in steps:
+            batches = maker.prepare(step)
+            assert batches.replay is not None
+            assert batches.fresh.targets is not None
+            assert batches.inputs.device == GPU
+            assert batches.replay.extras["logits"].device == GPU
+            outputs = batches.with_outputs(*learner.run_model(batches.inputs))
             loss = learner.strategy.loss(*outputs, learner)
-        assert step == 2
         assert loss.device == GPU
         assert loss.shape == ()
         assert learner.predict(raw).shape == (SAMPLES,)

@@ -9,14 +9,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from helpers.batches import NoAugment, rows_of
 from helpers.generators import generator
 from seit_cl.config import RunConfig
 from seit_cl.core import plugins
 from seit_cl.core.rng import Generators
 from seit_cl.experiment.build import build_strategy
-from seit_cl.learner.batches import Batch, BatchMaker, ForwardedBatch, ReplayLoader
+from seit_cl.learner.batches import Batch, BatchMaker, ForwardedBatch
 from seit_cl.learner.fisher import diagonal_fisher
 from seit_cl.learner.learner import Learner
+from seit_cl.learner.loaders import ReplayLoader
 from seit_cl.learner.optim import Optimisation
 from seit_cl.learner.prototypes import feature_sums, nearest_mean
 from seit_cl.learner.vit import build_vit, initialise, token_stem
@@ -40,7 +42,8 @@ def random_batch(labels: list[int], seed: int, **extras: Tensor) -> ForwardedBat
     drawn = torch.randn(count, 2 * 16 + SEEN + 8, generator=generator(seed))
     inputs, logits, features = (part.clone() for part in drawn.split([32, SEEN, 8], 1))
     inputs = inputs.reshape(count, 2, 4, 4)
-    batch = Batch(inputs, torch.tensor(labels), torch.arange(count), extras=extras)
+    targets = torch.tensor(labels)
+    batch = Batch(inputs, targets, rows_of(inputs, targets), extras=extras)
     return batch.forwarded(logits, features)
 
 
@@ -272,7 +275,7 @@ def build_learner(strategy: Any) -> Any:
         model=model,
         strategy=strategy,
         optimisation=Optimisation(1, 1e-3, 0.0, 0.0, 1.0, "fp32"),
-        augment=lambda raw, generator, train=True: raw,
+        augment=NoAugment(),
         grow_head=True,
         device=torch.device("cpu"),
     )
@@ -287,7 +290,8 @@ def labelled(count: int, seed: int, shift: int = 0) -> Batch:
     """A batch of `build_learner`'s inputs."""
     inputs = torch.randn(count, 2, 4, 4, generator=generator(seed))
     ids = torch.arange(count)
-    return Batch(inputs, (ids + shift) % 4, ids)
+    labels = (ids + shift) % 4
+    return Batch(inputs, labels, rows_of(inputs, labels))
 
 
 def gradient(model: Any, batch: Batch) -> Tensor:
@@ -306,7 +310,9 @@ def test_the_fisher_information_is_the_mean_of_squared_gradients_sample_by_sampl
     weights = dict(learner.model.named_parameters())
     expected = {name: torch.zeros_like(weight) for name, weight in weights.items()}
     for i in range(5):
-        gradient(learner.model, Batch(RAW[i : i + 1], torch.tensor([i % 4]), torch.tensor([i])))
+        label = torch.tensor([i % 4])
+        sample = RAW[i : i + 1]
+        gradient(learner.model, Batch(sample, label, rows_of(sample, label)))
         for name, weight in weights.items():
             assert weight.grad is not None
             expected[name] += weight.grad**2 / 5
