@@ -86,6 +86,9 @@ class RunConfig(
         False,
         "compile the model (and the augmentation on a GPU): a slower start, then faster steps",
     )
+    test_precision: Literal["fp32", "tf32"] = option(
+        "fp32", "precision of matrix products in tests on a GPU; tf32 is several times as fast"
+    )
     graph: bool = option(
         True,
         "run training steps as a CUDA graph on a GPU, where the strategy allows it (see log.txt)",

@@ -121,6 +121,7 @@ class Experiment:
             new_optimizer=self.new_optimizer,
             device=self.device,
             recorder=self.recorder,
+            test_precision=self.config.test_precision,
             note=partial(run_files.log, self.run_dir),
         )
 
@@ -325,23 +326,25 @@ class Experiment:
         # A joined stream has fewer experiences; its last one ends with the stream's last one.
         position = experience + len(self.stream) - len(self.training_stream)
         with self._timed("test"):
-            raw = self.modality.test_inputs()
+            ids = torch.cat(self.stream.test[: position + 1])
+            predicted = self.learner.predict(self.modality.test_inputs()[ids])
+            is_correct = predicted == self.test_labels[ids]
+            start = 0
             for tested in range(position + 1):
-                self._test_experience(position, tested, raw)
+                stop = start + len(self.stream.test[tested])
+                self._count_correct(position, tested, is_correct[start:stop])
+                start = stop
+        self.phases["test"].images += len(ids)
 
-    def _test_experience(self, position: int, tested: int, raw: Tensor) -> None:
-        """Test on the test samples that one experience of the stream added.
+    def _count_correct(self, position: int, tested: int, is_correct: Tensor) -> None:
+        """Note the results of the test samples that one experience of the stream added.
 
         Args:
             position: index of the experience that was trained on last.
             tested: index of the experience that is tested.
-            raw: raw test data (N, ...).
+            is_correct: (n,) bool, one for each of its test samples.
         """
-        ids = self.stream.test[tested]
-        if len(ids) == 0:
-            return
-        labels = self.test_labels[ids]
-        is_correct = self.learner.predict(raw[ids]) == labels
+        labels = self.test_labels[self.stream.test[tested]]
         correct = {}
         total = {}
         for label in labels.unique().tolist():
@@ -349,7 +352,6 @@ class Experiment:
             correct[self.class_names[label]] = int((is_correct & of_label).sum())
             total[self.class_names[label]] = int(of_label.sum())
         self.accuracy += run_files.accuracy_rows(position, tested, correct, total)
-        self.phases["test"].images += len(ids)
 
     @property
     def accuracy_so_far(self) -> float | None:

@@ -11,14 +11,13 @@ import torch
 from avalanche.training.templates import SupervisedTemplate
 from torch import Tensor, nn
 
-from seit_cl.core.devices import to_device
 from seit_cl.learner.avalanche_plugins import RawExperience
 from seit_cl.learner.batches import RawStep
-from seit_cl.learner.forward import float_features, float_logits
+from seit_cl.learner.forward import float32_products, float_features, float_logits
 from seit_cl.learner.interfaces import Augment, Memory
 from seit_cl.learner.loaders import MemoryLoader, PluginLoader, ReplayLoader
 from seit_cl.learner.optim import Optimisation, Schedule, adamw, capturable
-from seit_cl.learner.recording import RecordedSteps, Recorder
+from seit_cl.learner.recording import RecordedSteps, Recorder, in_batches
 from seit_cl.learner.strategy import Strategy
 
 NewOptimizer = Callable[
@@ -68,8 +67,9 @@ class Learner(SupervisedTemplate):
         new_model: makes a model like the first one with other weights, on the CPU, for strategies
             that start over.
         new_optimizer: makes optimiser and schedule.
-        recorder: records training steps, where the strategy is capturable and has no plugins; None
-            runs every step as it is.
+        recorder: records training steps and tests, where the strategy is capturable and has no
+            plugins; None runs all of them as they are.
+        test_precision: of matrix products in tests on CUDA, "fp32" or "tf32".
         note: called with lines for the run's log.
     """
 
@@ -86,6 +86,7 @@ class Learner(SupervisedTemplate):
         new_model: Callable[[], nn.Module] | None = None,
         new_optimizer: NewOptimizer = adamw,
         recorder: Recorder | None = None,
+        test_precision: str = "fp32",
         note: Callable[[str], None] = lambda line: None,
     ) -> None:
         self.strategy = strategy
@@ -95,6 +96,7 @@ class Learner(SupervisedTemplate):
         self.one_optimiser = one_optimiser
         self.new_model = new_model
         self.new_optimizer = new_optimizer
+        self.test_precision = test_precision
         self.total_steps = 0
         self.classes_seen = 0
         self.classes_seen_before = 0
@@ -113,8 +115,9 @@ class Learner(SupervisedTemplate):
         self._own_plugins = len(self.plugins)
         self._no_task = torch.zeros((), dtype=torch.int64, device=device)
         self._recorded: RecordedSteps | None = None
-        if recorder is not None and strategy.capturable:
-            self._recorded = RecordedSteps(self.take_step, self._capture_step, recorder, note)
+        self._recorder = recorder if strategy.capturable else None
+        if self._recorder is not None:
+            self._recorded = RecordedSteps(self.take_step, self._capture_step, self._recorder, note)
 
     # ------------------------------------------------------------------ training
     def fit(
@@ -345,7 +348,10 @@ class Learner(SupervisedTemplate):
     @torch.inference_mode()
     def predict(self, raw: Tensor, batch: int = 512) -> Tensor:
         """Labels (N,) int64, on the CPU, that the strategy predicts for raw data (N, ...)."""
-        return self._batched(raw, batch, lambda x: self.strategy.predict(x, self)).cpu()
+        with float32_products(self.test_precision, self.device):
+            return self._batched(
+                raw, batch, lambda x: self.strategy.predict(x, self), self._recorder
+            ).cpu()
 
     @torch.inference_mode()
     def raw_features(self, raw: Tensor, batch: int = 512) -> Tensor:
@@ -357,14 +363,18 @@ class Learner(SupervisedTemplate):
         """Logits (N, classes seen) float32, on the device, of raw data (N, ...)."""
         return self._batched(raw, batch, lambda x: self.logits(x, self.model.forward, "fp32"))
 
-    def _batched(self, raw: Tensor, batch: int, network: Callable[[Tensor], Tensor]) -> Tensor:
+    def _batched(
+        self,
+        raw: Tensor,
+        batch: int,
+        network: Callable[[Tensor], Tensor],
+        recorder: Recorder | None = None,
+    ) -> Tensor:
         """Outputs of a network for unaugmented raw data (N, ...), on the device."""
         self.model.eval()
-        outputs = []
-        for part in raw.split(batch):
-            inputs = self.augment(to_device(part, self.device))
-            outputs.append(network(inputs))
-        return torch.cat(outputs)
+        return in_batches(
+            lambda part: network(self.augment(part)), raw, batch, self.device, recorder
+        )
 
     # ------------------------------------------------------------------ checkpoints
     def state_dict(self) -> dict[str, Any]:

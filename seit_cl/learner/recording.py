@@ -1,4 +1,4 @@
-"""Training steps recorded once as a CUDA graph, then replayed with other samples.
+"""Training steps and tests recorded once as a CUDA graph, then replayed with other samples.
 
 A small model's step takes less time than launching its kernels one by one. A CUDA graph launches
 them all at once: gathering, augmentation, forward and backward pass, clipping and optimiser. A
@@ -17,11 +17,12 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from seit_cl.core.devices import to_device
 from seit_cl.learner.augment.draws import Draws
 from seit_cl.learner.batches import RawStep, Rows
 
 WARM_UP = 3  # steps run without a graph first: they make the optimiser's state and choose kernels
-WORTHWHILE = 20  # steps of an experience from which on recording pays
+WORTHWHILE = 20  # steps of an experience, or batches of a test, from which on recording pays
 TakeStep = Callable[[RawStep], Tensor]
 
 
@@ -234,3 +235,40 @@ def _copied(step: RawStep) -> RawStep:
 def _copied_rows(rows: Rows) -> Rows:
     assert rows.rows is not None
     return Rows(rows.source, rows.rows.clone())
+
+
+def in_batches(
+    work: Callable[[Tensor], Tensor],
+    data: Tensor,
+    batch: int,
+    device: torch.device,
+    recorder: Recorder | None,
+) -> Tensor:
+    """Apply a function to data batch by batch, recorded where that pays.
+
+    Args:
+        work: from data (B, ...) on the device to results (B, ...) there; a pure function.
+        data: (N, ...), on any device.
+        batch: largest B. A smaller last batch is not recorded.
+        device: where the work is done.
+        recorder: None to record nothing.
+
+    Returns:
+        (N, ...), on the device.
+    """
+    parts = data.split(batch)
+    if recorder is None or len(parts) < WORTHWHILE:
+        return torch.cat([work(to_device(part, device)) for part in parts])
+    with recorder.stream():
+        results = [work(to_device(part, device)) for part in parts[:WARM_UP]]
+        own = to_device(parts[0], device).clone()
+        recording = recorder.record(lambda: work(own))
+        for part in parts[WARM_UP:]:
+            if len(part) < batch:
+                results.append(work(to_device(part, device)))
+                continue
+            own.copy_(part, non_blocking=True)
+            recording.replay()
+            results.append(recording.output.clone())
+        recording.release()
+        return torch.cat(results)

@@ -92,7 +92,9 @@ class OperationTape(TorchDispatchMode):
         for output in outputs:
             if place(output) not in arguments:
                 self.own.add(place(output))
-        self.calls.append((func, args, kwargs, outputs))
+        # A view needs no work. In inference mode an operation that may be a view can be a copy.
+        if not is_view(func) or any(place(output) not in arguments for output in outputs):
+            self.calls.append((func, args, kwargs, outputs))
         return results
 
     def undo(self) -> None:
@@ -104,8 +106,6 @@ class OperationTape(TorchDispatchMode):
     def replay(self) -> None:
         """Repeat the operations on the same memory."""
         for func, args, kwargs, outputs in self.calls:
-            if is_view(func):
-                continue
             for output, result in zip(outputs, tensors(func(*args, **kwargs)), strict=True):
                 if place(output) != place(result):
                     output.copy_(result)

@@ -1,6 +1,7 @@
 """A step launches few operations besides the model's.
 
-On a GPU a small operation takes less time than its launch. Views launch nothing and are not counted, nor is the allocation of memory.
+On a GPU a small operation takes less time than its launch. Views launch nothing and are not
+counted, nor is the allocation of memory.
 """
 
 from collections import Counter

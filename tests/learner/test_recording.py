@@ -146,6 +146,25 @@ def test_other_strategies_are_not_recorded(
     assert recorder.tapes == []
 
 
+@pytest.mark.parametrize("name", ["er", "icarl", "lucir"])
+def test_recorded_tests_predict_what_plain_ones_do(
+    name: str, data: RunData, recorder: TapeRecorder, tmp_path: Path
+) -> None:
+    config = RunConfig(
+        data_root=data.dataset.root, strategy=name, batch=8, experiences=2, memory_mb=0.003
+    )
+    trained = Experiment(config, data, tmp_path / name)
+    trained.run()
+    tapes = len(recorder.tapes)
+    raw = data.test_tokens.repeat(3, 1, 1, 1)[:-1]
+    recorded = trained.learner.predict(raw, batch=8)
+    assert len(recorder.tapes) == tapes + 1
+    plain = [trained.learner.predict(part, batch=8) for part in raw.split(8)]
+    assert len(recorder.tapes) == tapes + 1
+    assert torch.equal(recorded, torch.cat(plain))
+    assert len(recorded.unique()) > 1
+
+
 class TestTheTape:
     def test_records_without_doing_the_work(self) -> None:
         weights = torch.zeros(3)
