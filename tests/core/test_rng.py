@@ -22,7 +22,7 @@ def test_drawing_for_one_purpose_changes_no_other() -> None:
 def test_a_saved_state_continues_the_stream() -> None:
     generators = Generators(0)
     state = generators.state_dict()
-    expected = torch.rand(4, generator=generators["mixing"])
+    expected = torch.rand(4, generator=generators["replay augmentation"])
     other = Generators(9)
     other.load_state_dict(state)
-    assert torch.equal(torch.rand(4, generator=other["mixing"]), expected)
+    assert torch.equal(torch.rand(4, generator=other["replay augmentation"]), expected)

@@ -11,13 +11,11 @@ from torch import Tensor
 
 from helpers.generators import generator
 from seit_cl.learner.augment.crops import (
+    CropResize,
     Mode,
-    blocks,
     center_crop,
-    check_generator,
     crop_resize,
     random_resized_boxes,
-    resize_matrix,
 )
 
 
@@ -27,42 +25,49 @@ def full_boxes(batch: int) -> Tensor:
 
 @pytest.mark.parametrize("mode", ["bicubic", "bilinear"])
 @pytest.mark.parametrize("channels_last", [False, True])
-@pytest.mark.parametrize("out", [32, 45, (28, 40), 9])
+@pytest.mark.parametrize("side", [20, 24])
+@pytest.mark.parametrize("out", [32, 45, 28, 40, 9])
 def test_a_box_of_the_whole_image_equals_torch_interpolation(
-    mode: Mode, channels_last: bool, out: int | tuple[int, int]
+    mode: Mode, channels_last: bool, side: int, out: int
 ) -> None:
-    x = torch.randn(3, 5, 20, 24, generator=generator())
+    x = torch.randn(3, 5, side, side, generator=generator())
     if channels_last:
         x = x.contiguous(memory_format=torch.channels_last)
     resized = crop_resize(x, full_boxes(3), out, mode)
     torch.testing.assert_close(
         resized, F.interpolate(x, out, mode=mode, align_corners=False), atol=1e-4, rtol=1e-4
     )
-    assert resized.is_contiguous()
 
 
 @pytest.mark.parametrize("mode", ["bicubic", "bilinear"])
-def test_a_box_of_whole_pixels_equals_torch_interpolation_of_the_slice(mode: Mode) -> None:
-    x = torch.randn(4, 3, 30, 26, generator=generator())
-    corners_and_sizes = [(0, 0, 26, 30), (3, 7, 11, 13), (25, 29, 1, 1), (19, 1, 7, 28)]
-    boxes = torch.tensor(corners_and_sizes) / torch.tensor([26, 30, 26, 30])
+@pytest.mark.parametrize("out", [28, 24])
+def test_a_box_of_whole_pixels_equals_torch_interpolation_of_the_slice(
+    mode: Mode, out: int
+) -> None:
+    x = torch.randn(4, 3, 30, 30, generator=generator())
+    corners_and_sizes = [(0, 0, 26, 30), (3, 7, 11, 13), (29, 29, 1, 1), (23, 1, 7, 28)]
+    boxes = torch.tensor(corners_and_sizes) / 30
     flip = torch.tensor([False, True, False, True])
-    resized = crop_resize(x, boxes, (28, 24), mode, flip)
+    resized = crop_resize(x, boxes, out, mode, flip)
     for i, (left, top, width, height) in enumerate(corners_and_sizes):
         region = x[i : i + 1, :, top : top + height, left : left + width]
-        expected = F.interpolate(region, (28, 24), mode=mode, align_corners=False)[0]
+        expected = F.interpolate(region, out, mode=mode, align_corners=False)[0]
         if flip[i]:
             expected = expected.flip(-1)
         torch.testing.assert_close(resized[i], expected, atol=2e-4, rtol=1e-3)
 
 
-def test_every_whole_number_placement_on_one_axis_equals_torch_interpolation() -> None:
+@pytest.mark.parametrize("axis", [0, 1])
+def test_every_whole_number_placement_on_one_axis_equals_torch_interpolation(axis: int) -> None:
     places = list(itertools.combinations(range(33), 2))
     line = torch.randn(32, generator=generator())
     ends = torch.tensor(places) / 32
-    start = ends[:, 0]
-    size = ends[:, 1] - ends[:, 0]
-    resized = resize_matrix(start, size, 32, 28) @ line
+    corner = torch.zeros(len(places), 2)
+    size = torch.ones(len(places), 2)
+    corner[:, axis] = ends[:, 0]
+    size[:, axis] = ends[:, 1] - ends[:, 0]
+    matrices = CropResize(28).matrices(corner, size, 32)
+    resized = matrices[:, axis] @ line
     for i, (a, b) in enumerate(places[::7]):
         crop = line[a:b].expand(1, 1, 4, b - a)
         expected = F.interpolate(crop, (4, 28), mode="bicubic", align_corners=False)[0, 0, 0]
@@ -78,14 +83,25 @@ def test_a_fractional_box_shifts_a_ramp_by_its_fraction() -> None:
 
 
 def test_resize_weights_sum_to_one_and_stay_inside_the_box() -> None:
-    boxes = random_resized_boxes(500, generator())
-    matrix = resize_matrix(boxes[:, 0], boxes[:, 2], 32, 28)
-    torch.testing.assert_close(matrix.sum(2), torch.ones(500, 28), atol=1e-4, rtol=0)
+    corner, size = random_resized_boxes(500, generator()).chunk(2, dim=1)
+    matrices = CropResize(28).matrices(corner, size, 32)
+    torch.testing.assert_close(matrices.sum(3), torch.ones(500, 2, 28), atol=1e-4, rtol=0)
     position = torch.arange(32)
-    outside = (position < (boxes[:, :1] * 32 - 1.0)) | (
-        position > ((boxes[:, :1] + boxes[:, 2:3]) * 32 + 1.0)
-    )
-    assert not matrix.abs().amax(1)[outside].any()
+    is_before = position < (corner * 32 - 1.0)[:, :, None]
+    is_behind = position > ((corner + size) * 32 + 1.0)[:, :, None]
+    assert not matrices.abs().amax(2)[is_before | is_behind].any()
+
+
+def test_a_flip_reverses_the_output_positions_of_the_horizontal_axis_alone() -> None:
+    corner, size = random_resized_boxes(50, generator()).chunk(2, dim=1)
+    flip = torch.arange(50) % 2 == 0
+    resize = CropResize(28)
+    plain = resize.matrices(corner, size, 32)
+    flipped = resize.matrices(corner, size, 32, flip)
+    assert torch.equal(flipped[~flip], plain[~flip])
+    assert torch.equal(flipped[:, 1], plain[:, 1])
+    reversed_rows = plain[flip, 0].flip(1)
+    torch.testing.assert_close(flipped[flip, 0], reversed_rows, atol=1e-4, rtol=0)
 
 
 def test_a_crop_has_the_dtype_of_its_input_and_passes_gradients() -> None:
@@ -164,15 +180,17 @@ def test_invalid_arguments_are_refused() -> None:
     with pytest.raises(ValueError):
         crop_resize(x, full_boxes(3), 4)
     with pytest.raises(ValueError):
+        crop_resize(x, full_boxes(2), 4, flip=torch.tensor([True]))
+    with pytest.raises(ValueError):
         crop_resize(x.long(), full_boxes(2), 4)
+    with pytest.raises(ValueError):
+        crop_resize(torch.zeros(2, 1, 4, 6), full_boxes(2), 4)
     with pytest.raises(ValueError):
         crop_resize(x, full_boxes(2), 4, "nearest")  # type: ignore[arg-type]
     with pytest.raises(ValueError):
         crop_resize(x, full_boxes(2), 0)
     with pytest.raises(ValueError):
         center_crop(x, 5)
-    with pytest.raises(ValueError):
-        check_generator(generator(), torch.device("meta"))
 
 
 @pytest.mark.cuda
@@ -205,9 +223,50 @@ def test_samples_cropped_in_blocks_equal_samples_cropped_alone(channels_last: bo
             atol=1e-5,
             rtol=1e-5,
         )
-    assert [(p.start, p.stop) for p in blocks(9, 2**30, x.device)] == [(0, 4), (4, 8), (8, 9)]
-    assert blocks(9, 1, torch.device("cuda")) == [slice(0, 9)]
-    assert blocks(0, 1, x.device) == []
+
+
+def loaded_slices(values: int, device: str) -> list[slice]:
+    """The slices of 9 samples that a crop loads, if a sample has this number of values."""
+    x = torch.zeros(9, 1, 4, 4, device=device)
+    corner, size = full_boxes(9).to(device).chunk(2, dim=1)
+    slices = []
+
+    def load(part: slice) -> Tensor:
+        slices.append(part)
+        return x[part]
+
+    CropResize(4).to(device)(load, corner, size, 4, values)
+    return slices
+
+
+def test_blocks_on_the_cpu_have_as_many_samples_as_fit_in_its_cache_and_at_least_4() -> None:
+    assert loaded_slices(2**30, "cpu") == [slice(0, 4), slice(4, 8), slice(8, 9)]
+    assert loaded_slices(2**15, "cpu") == [slice(0, 8), slice(8, 9)]
+    assert loaded_slices(1, "cpu") == [slice(0, 9)]
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_batch_on_the_gpu_is_a_single_block() -> None:
+    assert loaded_slices(2**30, "cuda") == [slice(0, 9)]
+
+
+def test_a_crop_of_no_samples_is_empty() -> None:
+    assert crop_resize(torch.zeros(0, 3, 8, 8), full_boxes(0), 6).shape == (0, 3, 6, 6)
+
+
+@pytest.mark.parametrize("batch", [1, 23])
+def test_a_crop_by_columns_equals_a_crop_of_channels(batch: int) -> None:
+    x = torch.randn(batch, 32, 32, 32, generator=generator())
+    boxes = random_resized_boxes(batch, generator())
+    corner, size = boxes.chunk(2, dim=1)
+    columns = x.permute(0, 3, 2, 1)
+    by_columns = CropResize(28).by_columns(
+        lambda part: columns[part], corner, size, 32, x[0].numel()
+    )
+    expected = crop_resize(x, boxes, 28).permute(0, 2, 3, 1)
+    torch.testing.assert_close(by_columns, expected, atol=1e-4, rtol=1e-4)
+    assert by_columns.is_contiguous()
 
 
 def test_a_crop_of_bytes_equals_a_crop_of_floats() -> None:

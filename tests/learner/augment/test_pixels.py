@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from helpers.generators import generator
+from helpers.numbers import drawn, drawn_boxes
 from seit_cl.core.errors import UserError
-from seit_cl.learner.augment.crops import crop_resize, random_resized_boxes
+from seit_cl.learner.augment.crops import crop_resize
 from seit_cl.learner.augment.pixels import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -28,24 +29,24 @@ def reference(pixels: torch.Tensor) -> torch.Tensor:
 
 def test_evaluation_gives_the_normalised_centre() -> None:
     x = images()
-    torch.testing.assert_close(PixelAugment(32)(x, train=False), reference(x))
-    torch.testing.assert_close(PixelAugment(24)(x, train=False), reference(x[..., 4:28, 4:28]))
+    torch.testing.assert_close(PixelAugment(32)(x), reference(x))
+    torch.testing.assert_close(PixelAugment(24)(x), reference(x[..., 4:28, 4:28]))
 
 
 def test_training_with_every_augmentation_off_equals_evaluation() -> None:
     module = PixelAugment(28, PixelAugmentOptions(pixel_rrc=1.0, flip_p=0.0))
-    assert torch.equal(module(images(), generator()), module(images(), train=False))
+    x = images()
+    assert torch.equal(module(x, drawn(module, x, generator())), module(x))
 
 
 def test_training_gives_normalised_pixels_in_range_that_the_seed_decides() -> None:
     module = PixelAugment(28)
     x = images()
-    y = module(x, generator(1))
+    y = module(x, drawn(module, x, generator(1)))
     assert y.shape == (8, 3, 28, 28)
     assert y.dtype == torch.float32
-    assert y.is_contiguous()
-    assert torch.equal(y, module(x, generator(1)))
-    assert not torch.equal(y, module(x, generator(2)))
+    assert torch.equal(y, module(x, drawn(module, x, generator(1))))
+    assert not torch.equal(y, module(x, drawn(module, x, generator(2))))
     low = reference(torch.zeros(1, 3, 1, 1))
     high = reference(torch.full((1, 3, 1, 1), 255.0))
     assert bool((y >= low - 1e-5).all())
@@ -54,10 +55,10 @@ def test_training_gives_normalised_pixels_in_range_that_the_seed_decides() -> No
 
 def test_training_without_flips_is_a_random_resized_crop() -> None:
     x = images()
-    y = PixelAugment(28, PixelAugmentOptions(flip_p=0.0))(x, generator(1))
-    boxes = random_resized_boxes(8, generator(1), (0.3, 1.0))
-    expected = crop_resize(x.float(), boxes, 28).clamp(0, 255)
-    torch.testing.assert_close(y, reference(expected))
+    module = PixelAugment(28, PixelAugmentOptions(flip_p=0.0))
+    numbers = drawn(module, x, generator(1))
+    expected = crop_resize(x.float(), drawn_boxes(numbers, 0.3), 28).clamp(0, 255)
+    torch.testing.assert_close(module(x, numbers), reference(expected))
 
 
 def test_a_crop_of_the_whole_image_can_be_flipped() -> None:
@@ -69,8 +70,9 @@ def test_a_crop_of_the_whole_image_can_be_flipped() -> None:
 
 def test_half_of_the_images_are_flipped() -> None:
     x = images(1).expand(2000, 3, 32, 32)
-    y = PixelAugment(32, PixelAugmentOptions(pixel_rrc=1.0))(x, generator())
-    plain = PixelAugment(32)(x[:1], train=False)
+    module = PixelAugment(32, PixelAugmentOptions(pixel_rrc=1.0))
+    y = module(x, drawn(module, x, generator()))
+    plain = module(x[:1])
     flipped = (y == plain.flip(-1)).flatten(1).all(1)
     same = (y == plain).flatten(1).all(1)
     assert bool((flipped ^ same).all())
@@ -79,23 +81,23 @@ def test_half_of_the_images_are_flipped() -> None:
 
 def test_a_flip_probability_of_one_flips_every_crop() -> None:
     x = images()
-    y = PixelAugment(28, PixelAugmentOptions(flip_p=1.0))(x, generator(1))
-    draws = generator(1)
-    torch.rand(8, generator=draws)  # the flips
-    boxes = random_resized_boxes(8, draws, (0.3, 1.0))
-    expected = crop_resize(x.float(), boxes, 28).clamp(0, 255).flip(-1)
-    torch.testing.assert_close(y, reference(expected), atol=1e-4, rtol=1e-4)
+    module = PixelAugment(28, PixelAugmentOptions(flip_p=1.0))
+    numbers = drawn(module, x, generator(1))
+    expected = crop_resize(x.float(), drawn_boxes(numbers, 0.3), 28).clamp(0, 255).flip(-1)
+    torch.testing.assert_close(module(x, numbers), reference(expected), atol=1e-4, rtol=1e-4)
 
 
 def test_invalid_arguments_are_refused() -> None:
     with pytest.raises(ValueError):
         PixelAugment(0)
+    module = PixelAugment(28)
+    numbers = drawn(module, images(), generator())
     with pytest.raises(ValueError):
-        PixelAugment(28)(images())
+        module(images().float(), numbers)
     with pytest.raises(ValueError):
-        PixelAugment(28)(images().float(), generator())
+        module(images()[:, :1], numbers)
     with pytest.raises(ValueError):
-        PixelAugment(40)(images(), train=False)
+        PixelAugment(40)(images())
     for bad in ({"flip_p": 1.5}, {"pixel_rrc": 0.0}):
         with pytest.raises(UserError):
             PixelAugmentOptions(**bad)
@@ -103,12 +105,14 @@ def test_invalid_arguments_are_refused() -> None:
 
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_augmentation_on_the_gpu_stays_there_and_the_seed_decides() -> None:
+def test_augmentation_on_the_gpu_equals_the_cpu_and_stays_there_and_the_seed_decides() -> None:
+    on_cpu = PixelAugment(28)
     module = PixelAugment(28).cuda()
     x = images().cuda()
-    torch.testing.assert_close(
-        module(x, train=False).cpu(), PixelAugment(28)(images(), train=False)
-    )
-    y = module(x, generator(0, "cuda"))
+    torch.testing.assert_close(module(x).cpu(), on_cpu(images()))
+    numbers = drawn(module, x, generator(0, "cuda"))
+    y = module(x, numbers)
     assert y.is_cuda
-    assert torch.equal(y, module(x, generator(0, "cuda")))
+    assert torch.equal(y, module(x, drawn(module, x, generator(0, "cuda"))))
+    copied = {name: values.cpu() for name, values in numbers.items()}
+    torch.testing.assert_close(y.cpu(), on_cpu(images(), copied), atol=1e-3, rtol=1e-3)

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from helpers import earlier_augment
+from helpers.generators import generator
+from helpers.numbers import drawn
 from seit_cl.core.rng import Generators
 from seit_cl.learner.augment.cutmix import CUTMIX_LAYOUT, cutmix, finish_draws
 from seit_cl.learner.augment.draws import BELOW_ONE, Layout
@@ -19,10 +21,6 @@ from seit_cl.memory import Exemplars
 
 CPU = torch.device("cpu")
 BATCH = 48
-
-
-def generator(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def token_parts(groups: int, grid: int) -> tuple[TokenAugment, Tensor, Tensor, Tensor]:
@@ -41,8 +39,7 @@ def test_token_augmentation_does_with_the_same_numbers_what_it_did_before(
     groups: int, grid: int, seed: int
 ) -> None:
     module, codebook, mirror, tokens = token_parts(groups, grid)
-    layout = module.layout(tokens.shape[1:])
-    numbers = layout.numbers(layout.draw([(BATCH, generator(seed))]))
+    numbers = drawn(module, tokens, generator(seed))
     expected_tokens, expected = earlier_augment.token_augment(
         module, codebook, mirror, tokens, numbers
     )
@@ -55,8 +52,7 @@ def test_token_augmentation_does_with_the_same_numbers_what_it_did_before(
 def test_pixel_augmentation_does_with_the_same_numbers_what_it_did_before(seed: int) -> None:
     module = PixelAugment(56)
     pixels = torch.randint(256, (BATCH, 3, 64, 64), generator=generator(1)).to(torch.uint8)
-    layout = module.layout(pixels.shape[1:])
-    numbers = layout.numbers(layout.draw([(BATCH, generator(seed))]))
+    numbers = drawn(module, pixels, generator(seed))
     expected = earlier_augment.pixel_augment(module, pixels, numbers)
     torch.testing.assert_close(module(pixels, numbers), expected, atol=1e-4, rtol=1e-4)
 
