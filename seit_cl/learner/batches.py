@@ -279,9 +279,13 @@ class BatchMaker:
         """For each part, False if CutMix surely leaves it as it is."""
         if not self.reads_draws:
             return [True] * len(parts)
-        firsts = torch.tensor([0, *parts[:-1]]).cumsum(0)
-        is_mixed = draws.uniform[firsts, MIX_COLUMN] < self.cutmix_p
-        return [bool(value) for value in is_mixed]
+        decisions = draws.uniform[:, MIX_COLUMN].tolist()
+        mixed = []
+        start = 0
+        for count in parts:
+            mixed.append(decisions[start] < self.cutmix_p)
+            start += count
+        return mixed
 
 
 def _joined(parts: Sequence[Tensor]) -> Tensor:

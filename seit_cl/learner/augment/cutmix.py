@@ -109,22 +109,21 @@ def cutmix(
         shapes = f"{tuple(inputs.shape)} and {tuple(labels.shape)}"
         raise ValueError(f"need inputs (B, D, S, S) and labels (B,), got {shapes}")
     targets = soft_targets(labels, classes)
-    starts = [sum(parts[:index]) for index in range(len(parts))]
-    chosen = [index for index in range(len(parts)) if mixed[index]]
-    if not chosen:
+    if not any(mixed[: len(parts)]):
         return inputs, targets
-    start = starts[chosen[0]]
-    stop = starts[chosen[-1]] + parts[chosen[-1]]
-    if (start, stop) == (0, len(inputs)):
+    if all(mixed[: len(parts)]):
         return _mixed_rows(inputs, targets, probability, numbers, parts)
-    rows = slice(start, stop)
-    of_rows = {
-        name: values[rows] for name, values in numbers.items() if name in CUTMIX_LAYOUT.uniform
-    }
-    inputs[rows], targets[rows] = _mixed_rows(
-        inputs[rows], targets[rows], probability, of_rows, [parts[chosen[0]]]
-    )
-    return inputs, targets
+    start = 0
+    results = []
+    for count, may_mix in zip(parts, mixed, strict=False):
+        rows = slice(start, start + count)
+        result = (inputs[rows], targets[rows])
+        if may_mix:
+            own_numbers = {name: numbers[name][rows] for name in CUTMIX_LAYOUT.uniform}
+            result = _mixed_rows(*result, probability, own_numbers, [count])
+        results.append(result)
+        start += count
+    return torch.cat([part for part, _ in results]), torch.cat([part for _, part in results])
 
 
 def _mixed_rows(

@@ -87,7 +87,8 @@ class PixelAugment(nn.Module):
         Raises:
             ValueError: the shape or dtype is wrong, or a centre crop exceeds the image.
         """
-        if pixels.ndim != 4 or pixels.shape[1] != 3 or pixels.dtype != torch.uint8:
+        is_image = pixels.ndim == 4 and pixels.shape[1] == 3 and pixels.shape[2] == pixels.shape[3]
+        if not is_image or pixels.dtype != torch.uint8:
             actual = f"{pixels.dtype} {tuple(pixels.shape)}"
             raise ValueError(f"pixels must be uint8 of shape (B, 3, S, S), got {actual}")
         if numbers is None:
@@ -105,6 +106,6 @@ class PixelAugment(nn.Module):
         """Crop a random box of every image, resized to the output's side, float32 in 0 to 255."""
         corner, size = self.boxes(numbers)
         side = pixels.shape[-1]
-        values = pixels[0].numel()
+        values = pixels.shape[1] * side**2
         cropped: Tensor = self.resize(lambda part: pixels[part], corner, size, side, values, flip)
         return cropped

@@ -195,6 +195,23 @@ def test_parts_marked_as_unmixed_stay_untouched_and_the_others_mix_as_if_all_wer
         assert torch.equal(targets[rows], expected_targets[rows])
 
 
+@pytest.mark.parametrize("is_mixed", [[True, False, True], [True, True, False]])
+def test_marks_hold_for_each_of_three_parts(is_mixed: list[bool]) -> None:
+    inputs, labels = marked(30)
+    parts = [10, 10, 10]
+    numbers = cutmix_numbers(parts, 1.0, generator())
+    mixed, _ = cutmix(inputs.clone(), labels, 30, 1.0, numbers, parts, is_mixed)
+    is_changed = (mixed != inputs).flatten(1).any(1)
+    assert is_changed.view(3, 10).any(1).tolist() == is_mixed
+
+
+def test_the_inputs_given_stay_as_they_are_where_a_part_is_marked_as_unmixed() -> None:
+    inputs, labels = marked(30)
+    numbers = cutmix_numbers([10, 20], 1.0, generator())
+    cutmix(inputs, labels, 30, 1.0, numbers, [10, 20], [False, True])
+    assert torch.equal(inputs, marked(30)[0])
+
+
 def test_invalid_arguments_are_refused() -> None:
     inputs, labels = marked(4)
     with pytest.raises(ValueError):

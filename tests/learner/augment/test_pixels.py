@@ -87,6 +87,14 @@ def test_a_flip_probability_of_one_flips_every_crop() -> None:
     torch.testing.assert_close(module(x, numbers), reference(expected), atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("pixel_rrc", [0.3, 1.0])
+def test_an_empty_batch_is_augmented(pixel_rrc: float) -> None:
+    module = PixelAugment(28, PixelAugmentOptions(pixel_rrc=pixel_rrc))
+    x = images(0)
+    assert module(x).shape == (0, 3, 28, 28)
+    assert module(x, drawn(module, x, generator())).shape == (0, 3, 28, 28)
+
+
 def test_invalid_arguments_are_refused() -> None:
     with pytest.raises(ValueError):
         PixelAugment(0)
@@ -96,6 +104,8 @@ def test_invalid_arguments_are_refused() -> None:
         module(images().float(), numbers)
     with pytest.raises(ValueError):
         module(images()[:, :1], numbers)
+    with pytest.raises(ValueError):
+        module(images()[:, :, :30], numbers)
     with pytest.raises(ValueError):
         PixelAugment(40)(images())
     for bad in ({"flip_p": 1.5}, {"pixel_rrc": 0.0}):
