@@ -51,14 +51,18 @@ class Layout:
     Args:
         uniform: shapes of uniform numbers; () is a single number.
         normal: shapes of normal numbers.
+        uses_normal: name of a uniform number and a probability: only samples whose number is below
+            it use their normal numbers. A CPU leaves those of the others at 0, to save time.
     """
 
     uniform: Shapes = field(default_factory=dict)
     normal: Shapes = field(default_factory=dict)
+    uses_normal: tuple[str, float] = ("", 1.0)
 
     def __add__(self, other: Layout) -> Layout:
-        """The numbers of both, which have different names."""
-        return Layout({**self.uniform, **other.uniform}, {**self.normal, **other.normal})
+        """The numbers of both, which have different names; `other` has the normal ones."""
+        assert not self.normal
+        return Layout({**self.uniform, **other.uniform}, other.normal, other.uses_normal)
 
     def draw(self, parts: Sequence[tuple[int, torch.Generator]]) -> Draws:
         """Draw the numbers of a batch, whose parts have generators of their own.
@@ -76,9 +80,20 @@ class Layout:
             stop = start + count
             uniform[start:stop].uniform_(0.0, BELOW_ONE, generator=generator)
             if normal.numel():
-                normal[start:stop].normal_(generator=generator)
+                self._draw_normal(uniform[start:stop], normal[start:stop], generator)
             start = stop
         return Draws(uniform, normal)
+
+    def _draw_normal(self, uniform: Tensor, normal: Tensor, generator: torch.Generator) -> None:
+        """Fill normal numbers (B, N); uniform ones (B, U) decide where they are used."""
+        name, probability = self.uses_normal
+        if normal.device.type != "cpu" or not name:
+            normal.normal_(generator=generator)
+            return
+        is_used = _views(uniform, self.uniform)[name] < probability
+        rows = is_used.nonzero().flatten()
+        used = torch.empty(len(rows), normal.shape[1]).normal_(generator=generator)
+        normal.zero_().index_copy_(0, rows, used)
 
     def numbers(self, draws: Draws) -> dict[str, Tensor]:
         """Views (B, *shape) of a batch's numbers, by name."""

@@ -201,7 +201,7 @@ class TokenAugment(nn.Module):
             uniform["noise"] = ()
             normal["channels"] = (1, 1, self.dim)
             normal["elements"] = (self.crop, self.crop, self.dim)
-        return Layout(uniform, normal)
+        return Layout(uniform, normal, ("noise", options.noise_p))
 
     def forward(self, tokens: Tensor, numbers: Numbers | None = None) -> Tensor:
         """Augment a batch, or crop its centre, and embed it.
@@ -304,11 +304,11 @@ class TokenAugment(nn.Module):
         """
         if "noise" not in numbers:
             return inputs
-        constants = self.constants
         chosen = (numbers["noise"] < self.options.noise_p)[:, None, None, None]
-        noise = numbers["channels"] * constants.noise_channel_std
-        noise = torch.add(noise, numbers["elements"], alpha=constants.noise_element_std)
-        return torch.addcmul(inputs, noise, chosen)
+        by_channel = self.constants.noise_channel_std
+        by_element = self.constants.noise_element_std
+        inputs = torch.addcmul(inputs, numbers["channels"], chosen, value=by_channel)
+        return inputs.addcmul_(numbers["elements"], chosen, value=by_element)
 
     def _embed_rows(self, rows: Tensor) -> Tensor:
         """Embeddings (B, D, S, S), channels last in memory, of rows (B, G, S, S)."""
