@@ -16,6 +16,7 @@ from helpers.operation_tape import is_view
 from seit_cl.core import plugins
 from seit_cl.core.rng import Generators
 from seit_cl.learner.augment import crops
+from seit_cl.learner.augment.draws import Layout
 from seit_cl.learner.augment.pixels import PixelAugment
 from seit_cl.learner.augment.tokens import TokenAugment
 from seit_cl.learner.batches import BatchMaker, RawStep, Rows
@@ -71,11 +72,19 @@ def pixel_parts() -> tuple[Any, Any, torch.Tensor]:
     return PixelAugment(64), build_vit("micro", pixel_stem(64), 3, CLASSES), raw
 
 
+def draw_all(
+    layout: Layout, uniform: torch.Tensor, normal: torch.Tensor, generator: torch.Generator
+) -> None:
+    """Draw all normal numbers, as on a GPU."""
+    normal.normal_(generator=generator)
+
+
 @pytest.mark.parametrize("parts", [token_parts, pixel_parts])
 def test_a_whole_step_outside_the_model_stays_below_the_ceiling(
     parts: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(crops, "BLOCK_VALUES", 2**40)  # one block, as on a GPU
+    monkeypatch.setattr(Layout, "_draw_normal", draw_all)
     augment, model, raw = parts()
     learner = Learner(
         model=model,
