@@ -235,20 +235,26 @@ class Experiment:
             fresh_ids=result.fresh_ids,
         )
 
-    def _loader(self, experience: int) -> ReplayLoader | MemoryLoader:
-        """The batches of an epoch."""
+    @cached_property
+    def _batch_maker(self) -> BatchMaker:
+        """Makes the batches of all experiences: what it compiles, it compiles once."""
         config = self.config
-        compiles_augmentation = config.compile and self.device.type == "cuda"
-        maker = BatchMaker(
+        compiles = config.compile and self.device.type == "cuda"
+        return BatchMaker(
             self.learner.augment,
             len(self.class_names),
             0.0 if self.strategy.disable_cutmix else config.cutmix_p,
             config.cutmix_alpha,
             self.device,
             self.generators,
-            (config.batch, config.replay_batch) if compiles_augmentation else None,
+            compiled_for=(config.batch, config.replay_batch) if compiles else None,
             reads_draws=self.device.type == "cpu" and self.recorder is None,
         )
+
+    def _loader(self, experience: int) -> ReplayLoader | MemoryLoader:
+        """The batches of an epoch."""
+        config = self.config
+        maker = self._batch_maker
         if self.strategy.trains_on_memory:
             assert self.memory is not None
             samples = sum(len(ids) for ids in self.training_stream.train[: experience + 1])

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -34,21 +33,3 @@ def float_features(model: Any, inputs: Tensor, precision: str) -> Tensor:
     with torch.autocast(inputs.device.type, torch.bfloat16, enabled=precision == "bf16"):
         features: Tensor = model.forward_head(model.forward_features(inputs), pre_logits=True)
     return features.float()
-
-
-@contextmanager
-def float32_products(precision: str, device: torch.device) -> Iterator[None]:
-    """Context that sets the precision of float32 matrix products on CUDA.
-
-    Args:
-        precision: "fp32", or "tf32" for operands of 10 bits of mantissa on tensor cores, several
-            times as fast.
-        device: on any other one nothing changes.
-    """
-    before = torch.get_float32_matmul_precision()
-    if device.type == "cuda":
-        torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)

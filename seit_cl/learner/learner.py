@@ -11,9 +11,10 @@ import torch
 from avalanche.training.templates import SupervisedTemplate
 from torch import Tensor, nn
 
+from seit_cl.core.precision import float32_arithmetic
 from seit_cl.learner.avalanche_plugins import RawExperience
 from seit_cl.learner.batches import RawStep
-from seit_cl.learner.forward import float32_products, float_features, float_logits
+from seit_cl.learner.forward import float_features, float_logits
 from seit_cl.learner.interfaces import Augment, Memory
 from seit_cl.learner.loaders import MemoryLoader, PluginLoader, ReplayLoader
 from seit_cl.learner.optim import Optimisation, Schedule, adamw, capturable
@@ -140,11 +141,13 @@ class Learner(SupervisedTemplate):
         self.begin_experience(loader, classes_seen, classes_seen_before)
         self._on_step = on_step
         if not self.strategy.avalanche_plugins:
-            with self._recording():
+            with float32_arithmetic(self.device), self._recording():
                 self.train(experience)
+                self._forget_step()
             return
         assert isinstance(loader, ReplayLoader)
-        with torch.random.fork_rng():  # plugins draw from the global generator
+        # Plugins draw from the global generator.
+        with float32_arithmetic(self.device), torch.random.fork_rng():
             library = loader.make.generators["library"]
             torch.manual_seed(int(torch.randint(2**62, (), generator=library)))
             self.train(RawExperience(experience, loader))  # type: ignore[arg-type]
@@ -235,6 +238,15 @@ class Learner(SupervisedTemplate):
             return nullcontext()
         steps = len(loader) * self.optimisation.epochs
         return self._recorded.experience(loader.batch, loader.replay_batch, steps)
+
+    def _forget_step(self) -> None:
+        """Drop all tensors of the last step, which would keep its recording's memory in use."""
+        if self._recorded is not None:
+            nothing: Any = None
+            self.mbatch = nothing
+            self.mb_output = nothing
+            self.loss = self._make_empty_loss()
+            self.optimizer.zero_grad()
 
     def run_model(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
         """Run the model in the training precision.
@@ -348,7 +360,7 @@ class Learner(SupervisedTemplate):
     @torch.inference_mode()
     def predict(self, raw: Tensor, batch: int = 512) -> Tensor:
         """Labels (N,) int64, on the CPU, that the strategy predicts for raw data (N, ...)."""
-        with float32_products(self.test_precision, self.device):
+        with float32_arithmetic(self.device, tf32=self.test_precision == "tf32"):
             return self._batched(
                 raw, batch, lambda x: self.strategy.predict(x, self), self._recorder
             ).cpu()
@@ -356,12 +368,14 @@ class Learner(SupervisedTemplate):
     @torch.inference_mode()
     def raw_features(self, raw: Tensor, batch: int = 512) -> Tensor:
         """Features (N, width) float32, on the CPU, of raw data (N, ...)."""
-        return self._batched(raw, batch, lambda x: self.features(x, "fp32")).cpu()
+        with float32_arithmetic(self.device):
+            return self._batched(raw, batch, lambda x: self.features(x, "fp32")).cpu()
 
     @torch.inference_mode()
     def raw_logits(self, raw: Tensor, batch: int = 512) -> Tensor:
         """Logits (N, classes seen) float32, on the device, of raw data (N, ...)."""
-        return self._batched(raw, batch, lambda x: self.logits(x, self.model.forward, "fp32"))
+        with float32_arithmetic(self.device):
+            return self._batched(raw, batch, lambda x: self.logits(x, self.model.forward, "fp32"))
 
     def _batched(
         self,

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from seit_cl.core.devices import to_device
+from seit_cl.core.errors import UserError
 from seit_cl.learner.augment.draws import Draws
 from seit_cl.learner.batches import RawStep, Rows
 
@@ -211,9 +212,19 @@ class RecordedSteps:
         return is_full and all(part.rows is not None for part in step.parts)
 
     def _record(self, step: RawStep) -> _Recorded:
-        """Record a step, with tensors of its own for samples and numbers, without taking it."""
+        """Record a step, with tensors of its own for samples and numbers, without taking it.
+
+        Raises:
+            UserError: the strategy reads values back from the device, or its memory is full.
+        """
         own = _copied(step)
-        recording = self._recorder.record(lambda: self._capture_step(own))
+        try:
+            recording = self._recorder.record(lambda: self._capture_step(own))
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())
+            raise UserError(
+                f"a training step cannot be recorded as a CUDA graph ({reason}); use --no-graph"
+            ) from error
         seconds = time.monotonic() - self._began
         self._note(f"training steps run as a CUDA graph after {seconds:.1f} s")
         self._recorded = _Recorded(own, recording)

@@ -1,10 +1,6 @@
-"""Pixels as autoencoders take them, and the float32 arithmetic that fixes codes."""
+"""Pixels as autoencoders take them, and bytes of weights."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,26 +21,3 @@ def round_pixels(images: Tensor) -> Tensor:
 def total_bytes(tensors: dict[str, Tensor]) -> int:
     """Count the bytes of tensors by name."""
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
-
-
-@contextmanager
-def float32_arithmetic(device: torch.device) -> Iterator[None]:
-    """Compute in float32 inside the block: no autocast, and on CUDA no TF32.
-
-    PyTorch allows TF32 in convolutions by default, and it changes codes.
-
-    Args:
-        device: of the tensors that are computed with.
-    """
-    backends: tuple[Any, ...] = ()
-    if device.type == "cuda":
-        backends = (torch.backends.cudnn.conv, torch.backends.cuda.matmul)  # type: ignore[attr-defined]
-    previous = [backend.fp32_precision for backend in backends]
-    try:
-        for backend in backends:
-            backend.fp32_precision = "ieee"
-        with torch.autocast(device.type, enabled=False):
-            yield
-    finally:
-        for backend, precision in zip(backends, previous, strict=True):
-            backend.fp32_precision = precision

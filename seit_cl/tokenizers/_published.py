@@ -12,10 +12,10 @@ from torch import Tensor
 
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import write_atomic
+from seit_cl.core.precision import float32_arithmetic
 from seit_cl.formats.entropy.reader import EntropyReader
 from seit_cl.tokenizers._arithmetic import (
     PREPROCESSING,
-    float32_arithmetic,
     round_pixels,
     scale_pixels,
     total_bytes,

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import write_atomic
+from seit_cl.core.precision import float32_arithmetic
 from seit_cl.formats.entropy.reader import EntropyReader
-from seit_cl.tokenizers._arithmetic import float32_arithmetic, total_bytes
+from seit_cl.tokenizers._arithmetic import total_bytes
 from seit_cl.tokenizers.base import check_side, identity_of
 from seit_cl.tokenizers.nets.backbone import Backbone, BackboneSettings
 from seit_cl.tokenizers.nets.quantiser import Quantiser, QuantiserSettings

@@ -11,11 +11,13 @@ from helpers.colour_stream import Outcome, colours, run
 from helpers.operation_tape import TapeRecorder
 from seit_cl.config import RunConfig
 from seit_cl.core import plugins
+from seit_cl.core.errors import UserError
 from seit_cl.experiment import experiment
 from seit_cl.experiment.events import StepInfo
 from seit_cl.experiment.experiment import Experiment
 from seit_cl.experiment.run_data import RunData
 from seit_cl.learner import recording
+from seit_cl.learner.batches import ForwardedBatch
 from seit_cl.learner.strategy import Strategy
 
 # Two experiences of 24 fresh samples: 3 steps an epoch, 12 steps in all.
@@ -144,6 +146,20 @@ def test_other_strategies_are_not_recorded(
 ) -> None:
     run(data, tmp_path / "mir", strategy="mir", **OPTIONS)
     assert recorder.tapes == []
+
+
+def test_a_strategy_that_reads_a_value_back_is_refused_with_advice(
+    data: RunData, recorder: TapeRecorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    naive = plugins.load("strategy", "naive")
+
+    def loss(self: Any, fresh: ForwardedBatch, replay: Any, learner: Any) -> torch.Tensor:
+        losses = self.cross_entropy(fresh)
+        return losses.mean() if float(losses.detach().max()) > 0 else losses.sum()
+
+    monkeypatch.setattr(naive, "loss", loss)
+    with pytest.raises(UserError, match=r"cannot be recorded .*waits for.*use --no-graph"):
+        run(data, tmp_path / "reads", strategy="naive", **OPTIONS)
 
 
 @pytest.mark.parametrize("name", ["er", "icarl", "lucir"])
