@@ -6,11 +6,14 @@ from typing import Any
 
 import pytest
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from helpers.colour_stream import OPTIONS, Outcome, colours, run
 from helpers.job_log import JobLog
 from seit_cl.config import RunConfig
-from seit_cl.experiment.events import StepInfo
+from seit_cl.core import plugins
+from seit_cl.data.fractals import write_fractals
+from seit_cl.experiment.events import ExperienceInfo, StepInfo
 from seit_cl.experiment.experiment import Experiment
 from seit_cl.experiment.jobs import Job, open_workers
 from seit_cl.experiment.run_data import RunData
@@ -22,7 +25,11 @@ pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
 ]
 DEVICE = "cuda"
-ENOUGH: dict[str, Any] = {"epochs": 3}  # to learn the colours
+ENOUGH: dict[str, Any] = {"epochs": 8}  # to learn the colours, and to record steps
+CAPTURABLE = []
+for _name in plugins.names("strategy"):
+    if plugins.load("strategy", _name).capturable:
+        CAPTURABLE.append(_name)
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +107,59 @@ def test_a_compiled_run_with_its_cuda_graphs_learns_what_the_plain_one_does(
     assert abs(compiled.row["final_accuracy"] - there.row["final_accuracy"]) <= 0.05
 
 
+@pytest.mark.parametrize(
+    ("name", "precision"),
+    [*((name, "fp32") for name in CAPTURABLE), ("er", "bf16"), ("lwf", "bf16"), ("lucir", "bf16")],
+)
+def test_a_recorded_step_of_every_capturable_strategy_gives_the_numbers_of_a_plain_one(
+    data: RunData, tmp_path: Path, name: str, precision: str
+) -> None:
+    options = {"device": DEVICE, "strategy": name, "precision": precision, **ENOUGH}
+    recorded = run(data, tmp_path / "recorded", **options)
+    plain = run(data, tmp_path / "plain", graph=False, **options)
+    assert "run as a CUDA graph" in (recorded.folder / "log.txt").read_text()
+    assert "do not run as CUDA graphs" in (plain.folder / "log.txt").read_text()
+    assert recorded.fresh == plain.fresh
+    # Atomic additions, in crops and attention, have no fixed order.
+    tolerance = {"rel": 1e-3, "abs": 1e-3} if precision == "fp32" else {"rel": 0.05, "abs": 0.02}
+    assert recorded.losses == pytest.approx(plain.losses, **tolerance)
+
+
+def test_recorded_steps_are_exact_in_float32_where_kernels_are_deterministic(
+    data: RunData, tmp_path: Path
+) -> None:
+    options = {"device": DEVICE, "precision": "fp32", "token_rrc": 1.0, **ENOUGH}
+    with sdpa_kernel(SDPBackend.MATH):
+        recorded = run(data, tmp_path / "recorded", **options)
+        plain = run(data, tmp_path / "plain", graph=False, **options)
+    assert recorded.losses == plain.losses
+
+
+def test_a_compiled_run_is_recorded_too(data: RunData, tmp_path: Path) -> None:
+    compiled = run(data, tmp_path / "compiled", device=DEVICE, compile=True, **ENOUGH)
+    assert "run as a CUDA graph" in (compiled.folder / "log.txt").read_text()
+
+
+def test_gpu_memory_does_not_grow_from_experience_to_experience(tmp_path: Path) -> None:
+    root = write_fractals(tmp_path / "fractals", 20, 16, 2, 64)
+    config = RunConfig(
+        data_root=root, device=DEVICE, experiences=20, batch=8, epochs=12, memory_mb=0.05
+    )
+    reserved: list[int] = []
+    allocated: list[int] = []
+
+    def measure(info: ExperienceInfo) -> None:
+        torch.cuda.synchronize()
+        reserved.append(torch.cuda.memory_reserved())
+        allocated.append(torch.cuda.memory_allocated())
+
+    Experiment(config, RunData(config), tmp_path / "run").run(on_experience=measure)
+    assert len(reserved) == 20
+    # The memory itself grows by a few exemplars: 20 classes of 16 token grids of 128 bytes.
+    assert max(allocated[10:]) <= max(allocated[2:5]) + 10_000_000
+    assert max(reserved[10:]) <= max(reserved[2:5]) + 40_000_000
+
+
 @pytest.mark.parametrize("spec", ["tokens", "jpeg"])
 def test_an_interrupted_run_ends_as_one_that_was_not(
     data: RunData, tmp_path: Path, spec: str
@@ -119,15 +179,15 @@ def test_an_interrupted_run_ends_as_one_that_was_not(
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"learner": "pixels", "format": "jpeg"}, {"format": "jpeg"}]
+    "options",
+    [{}, {"learner": "pixels", "format": "jpeg"}, {"format": "jpeg"}, {"graph": False}],
 )
 def test_no_step_waits_for_the_device(
     data: RunData, tmp_path: Path, options: dict[str, Any]
 ) -> None:
     def watch(now: StepInfo) -> None:
-        between = (
-            1 < now.step < now.steps
-        )  # the first step sets optimiser and kernels up, the last one ends an epoch
+        # The first epochs set kernels up and record a step; an epoch's last step ends it.
+        between = now.epoch >= 2 and 1 < now.step < now.steps
         torch.cuda.set_sync_debug_mode("error" if between else "default")
 
     config = RunConfig(
@@ -136,7 +196,7 @@ def test_no_step_waits_for_the_device(
             **OPTIONS,
             "device": DEVICE,
             "batch": 4,
-            "epochs": 2,
+            "epochs": 5,
             **options,
         }
     )

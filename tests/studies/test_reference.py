@@ -15,7 +15,7 @@ import torch
 from helpers.colour_stream import write_colours
 from seit_cl.core.errors import UserError
 from seit_cl.experiment.run_data import RunData
-from seit_cl.learner.batches import ReplayLoader
+from seit_cl.learner.loaders import ReplayLoader
 from studies.reference import avalanche, study
 from studies.reference.page import answer
 
@@ -103,9 +103,9 @@ def test_the_streams_order_is_the_same_on_both_sides(
     plain = ReplayLoader.__iter__
 
     def watched(self: ReplayLoader) -> Any:
-        for fresh, replay in plain(self):
-            seen["ours"].append(fresh.labels.tolist())
-            yield fresh, replay
+        for step in plain(self):
+            seen["ours"].append(step.fresh.labels.tolist())
+            yield step
 
     theirs = avalanche.OurBatches.__iter__
 
