@@ -12,8 +12,8 @@ set -u
 
 # name, limit in seconds; the order is that of the measurements
 PARTS=(
-  tests:55 step-micro:35 step-small:55 step-base:70 replay:30 avalanche:55
-  model-small:50 model-base:40 jobs:45 reading:20 run:25
+  tests:100 step-micro:35 step-small:50 step-base:60 replay:25 avalanche:50
+  model-small:45 model-base:35 jobs:40 reading:15 run:25
 )
 
 usage() {
@@ -71,7 +71,7 @@ choose_command() {
       mapfile -t files < <(grep -rlE --include='test_*.py' 'mark\.cuda' tests)
       command=("$python" -m pytest -m cuda -p no:cacheprovider "${files[@]}")
       ;;
-    step-micro) command=("${step[@]}" --batch 64 --replay-batch 64 --steps 50 "${trial[@]}") ;;
+    step-micro) command=("${step[@]}" --batch 128 --replay-batch 128 --steps 50 "${trial[@]}") ;;
     step-small) command=("${step[@]}" --model small "${full[@]}" "${trial[@]}") ;;
     step-base) command=("${step[@]}" --model base "${full[@]}" "${trial[@]}") ;;
     replay)
@@ -88,8 +88,8 @@ choose_command() {
         command+=(--device cuda cpu)
       fi
       ;;
-    model-small) command=("${model[@]}" --model small --limit 35 "${trial_model[@]}") ;;
-    model-base) command=("${model[@]}" --model base --limit 20 "${trial_model[@]}") ;;
+    model-small) command=("${model[@]}" --model small --limit 30 "${trial_model[@]}") ;;
+    model-base) command=("${model[@]}" --model base --limit 17 "${trial_model[@]}") ;;
     jobs) command=("$python" -m benchmarks.jobs "${page[@]}" --jobs 1 15 4 8 --runs 1 --epochs 1) ;;
     reading)
       command=("$python" -m benchmarks.reading "${page[@]}" --rounds 2 --full-size 48)

@@ -228,7 +228,8 @@ def report(result: Result, options: Options, typed: str) -> str:
         "same precision."
     )
     about_phases = (
-        "Milliseconds a step by phase, timed once, with a wait for the device after each phase."
+        "Milliseconds a step by phase, timed once, with a wait for the device after each phase; "
+        "these steps of the learner do not run as CUDA graphs."
     )
     sections = [about, speed_table(result, device), about_phases, profile_table(result)]
     return page("Training step", typed, device, sections)

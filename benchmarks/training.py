@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -24,6 +25,8 @@ from seit_cl.learner.augment.draws import Draws
 from seit_cl.learner.batches import BatchMaker, RawStep, StepBatches
 from seit_cl.learner.learner import Learner
 from seit_cl.learner.loaders import ReplayLoader
+
+LONG = 10**6  # steps
 
 
 @dataclass
@@ -140,8 +143,31 @@ class LearnerTraining:
         )
 
     def __call__(self) -> None:
-        """Train on the experience."""
-        self.learner.fit(self.experience, self.loader(), self.classes_seen)
+        """Train on the experience, or take as many steps of one that does not end.
+
+        A run records a step once for hundreds of steps. So that few steps can be timed, all calls
+        take recorded steps of one long experience.
+        """
+        if self.learner.recorded is None:
+            self.learner.fit(self.experience, self.loader(), self.classes_seen)
+            return
+        loader = self._long_experience
+        with self.learner.recorded.stream():
+            for _ in range(self.steps // len(loader)):
+                for step in loader:
+                    self.learner.training_step(step)
+
+    @cached_property
+    def _long_experience(self) -> ReplayLoader:
+        """The batches of an epoch of an experience that has begun."""
+        loader = self.loader()
+        learner = self.learner
+        assert learner.recorded is not None
+        learner.begin_experience(loader, self.classes_seen)
+        learner.check_model_and_optimizer()
+        learner.model.train()
+        learner.recorded.begin(loader.batch, loader.replay_batch, steps=LONG)
+        return loader
 
     def profile(self) -> dict[str, float]:
         """Measure the seconds of one call by phase, device work included."""

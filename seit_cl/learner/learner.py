@@ -72,6 +72,9 @@ class Learner(SupervisedTemplate):
             plugins; None runs all of them as they are.
         test_precision: of matrix products in tests on CUDA, "fp32" or "tf32".
         note: called with lines for the run's log.
+
+    Attributes:
+        recorded: its recorded training steps; None where steps are not recorded.
     """
 
     def __init__(
@@ -115,10 +118,10 @@ class Learner(SupervisedTemplate):
         )
         self._own_plugins = len(self.plugins)
         self._no_task = torch.zeros((), dtype=torch.int64, device=device)
-        self._recorded: RecordedSteps | None = None
+        self.recorded: RecordedSteps | None = None
         self._recorder = recorder if strategy.capturable else None
         if self._recorder is not None:
-            self._recorded = RecordedSteps(self.take_step, self._capture_step, self._recorder, note)
+            self.recorded = RecordedSteps(self.take_step, self._capture_step, self._recorder, note)
 
     # ------------------------------------------------------------------ training
     def fit(
@@ -177,8 +180,8 @@ class Learner(SupervisedTemplate):
         Args:
             step: fresh samples and exemplars, with their random numbers.
         """
-        if self._recorded is not None and len(self.plugins) == self._own_plugins:
-            loss = self._recorded.step(step)
+        if self.recorded is not None and len(self.plugins) == self._own_plugins:
+            loss = self.recorded.step(step)
         else:
             loss = self.take_step(step)
         self.schedule.step()
@@ -234,14 +237,14 @@ class Learner(SupervisedTemplate):
     def _recording(self) -> AbstractContextManager[None]:
         """Context in which an experience's steps are recorded, where they are."""
         loader = self.loader
-        if self._recorded is None:
+        if self.recorded is None:
             return nullcontext()
         steps = len(loader) * self.optimisation.epochs
-        return self._recorded.experience(loader.batch, loader.replay_batch, steps)
+        return self.recorded.experience(loader.batch, loader.replay_batch, steps)
 
     def _forget_step(self) -> None:
         """Drop all tensors of the last step, which would keep its recording's memory in use."""
-        if self._recorded is not None:
+        if self.recorded is not None:
             nothing: Any = None
             self.mbatch = nothing
             self.mb_output = nothing
@@ -295,7 +298,7 @@ class Learner(SupervisedTemplate):
         else:
             warm = 1 if self.total_steps else max(1, round(self.optimisation.warmup * steps))
             self.schedule = Schedule(self.optimizer, lambda step: min(1.0, (step + 1) / warm))
-        if self.device.type == "cuda" or self._recorded is not None:
+        if self.device.type == "cuda" or self.recorded is not None:
             self.schedule.keep_on_device(self.device)
 
     def _before_training_exp(self, **kwargs: Any) -> None:

@@ -173,7 +173,16 @@ class RecordedSteps:
 
     @contextmanager
     def experience(self, batch: int, replay_batch: int, steps: int) -> Iterator[None]:
-        """Context of an experience's steps.
+        """Context of an experience's steps (`begin` has the arguments)."""
+        self.begin(batch, replay_batch, steps)
+        try:
+            with self.stream():
+                yield
+        finally:
+            self.end()
+
+    def begin(self, batch: int, replay_batch: int, steps: int) -> None:
+        """Prepare for an experience.
 
         Args:
             batch: fresh samples of a full step.
@@ -183,11 +192,16 @@ class RecordedSteps:
         self._full = [batch, replay_batch]
         self._warm = 0 if steps >= WORTHWHILE else -steps
         self._began = time.monotonic()
-        try:
-            with self._recorder.stream():
-                yield
-        finally:
-            self._release()
+
+    def stream(self) -> AbstractContextManager[None]:
+        """Context in which the steps of an experience are taken."""
+        return self._recorder.stream()
+
+    def end(self) -> None:
+        """Free the memory of the experience's recording."""
+        if self._recorded is not None:
+            self._recorded.recording.release()
+            self._recorded = None
 
     def step(self, step: RawStep) -> Tensor:
         """Take a step and return its loss, which later steps do not overwrite."""
@@ -198,7 +212,7 @@ class RecordedSteps:
             if self._warm < WARM_UP:
                 self._warm += 1
                 return self._take_step(step)
-            self._release()
+            self.end()
             recorded = self._record(step)
         else:
             recorded.refill(step)
@@ -229,11 +243,6 @@ class RecordedSteps:
         self._note(f"training steps run as a CUDA graph after {seconds:.1f} s")
         self._recorded = _Recorded(own, recording)
         return self._recorded
-
-    def _release(self) -> None:
-        if self._recorded is not None:
-            self._recorded.recording.release()
-            self._recorded = None
 
 
 def _copied(step: RawStep) -> RawStep:
