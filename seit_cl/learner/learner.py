@@ -180,10 +180,11 @@ class Learner(SupervisedTemplate):
         Args:
             step: fresh samples and exemplars, with their random numbers.
         """
-        if self.recorded is not None and len(self.plugins) == self._own_plugins:
-            loss = self.recorded.step(step)
-        else:
+        has_more_plugins = len(self.plugins) > self._own_plugins
+        if self.recorded is None or has_more_plugins or not self.schedule.can_be_recorded:
             loss = self.take_step(step)
+        else:
+            loss = self.recorded.step(step)
         self.schedule.step()
         self.total_steps += 1
         self._after_training_iteration()

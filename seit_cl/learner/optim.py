@@ -93,8 +93,15 @@ class Schedule:
         self.steps += 1
         self._set()
 
+    @property
+    def can_be_recorded(self) -> bool:
+        """True if recorded steps read the rates of the moment: the optimiser is fused."""
+        return all(group.get("fused") for group in self.optimizer.param_groups)
+
     def keep_on_device(self, device: torch.device) -> None:
-        """Turn the rates into tensors, which fused optimisers take."""
+        """Turn the rates of a fused optimiser into tensors on the device."""
+        if not self.can_be_recorded:
+            return
         tensors = {peak: torch.zeros((), device=device) for peak in self.peaks}
         for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
             group["lr"] = tensors[peak]

@@ -149,7 +149,7 @@ class RecordedSteps:
     others.
 
     Args:
-        take_step: takes a training step and returns its loss (), detached.
+        take_step: takes a training step and returns its loss (1,), detached.
         capture_step: the same, while it is recorded.
         recorder: records it.
         note: called with a line for the run's log.
@@ -207,17 +207,18 @@ class RecordedSteps:
         """Take a step and return its loss, which later steps do not overwrite."""
         if not self._can_be_recorded(step):
             return self._take_step(step)
-        recorded = self._recorded
-        if recorded is None or not recorded.fits(step):
-            if self._warm < WARM_UP:
-                self._warm += 1
-                return self._take_step(step)
+        if self._recorded is not None and not self._recorded.fits(step):
             self.end()
-            recorded = self._record(step)
+            self._warm = 0
+        if self._recorded is not None:
+            self._recorded.refill(step)
+        elif self._warm < WARM_UP:
+            self._warm += 1
+            return self._take_step(step)
         else:
-            recorded.refill(step)
-        recorded.recording.replay()
-        return recorded.recording.output.clone()
+            self._recorded = self._record(step)
+        self._recorded.recording.replay()
+        return self._recorded.recording.output.clone()
 
     def _can_be_recorded(self, step: RawStep) -> bool:
         """True for a step of full size on data that lie on the device."""
@@ -232,17 +233,25 @@ class RecordedSteps:
             UserError: the strategy reads values back from the device, or its memory is full.
         """
         own = _copied(step)
-        try:
-            recording = self._recorder.record(lambda: self._capture_step(own))
-        except RuntimeError as error:
-            reason = " ".join(str(error).split())
-            raise UserError(
-                f"a training step cannot be recorded as a CUDA graph ({reason}); use --no-graph"
-            ) from error
+        recording = _record(self._recorder, lambda: self._capture_step(own), "a training step")
         seconds = time.monotonic() - self._began
         self._note(f"training steps run as a CUDA graph after {seconds:.1f} s")
-        self._recorded = _Recorded(own, recording)
-        return self._recorded
+        return _Recorded(own, recording)
+
+
+def _record(recorder: Recorder, work: Callable[[], Tensor], name: str) -> Recording:
+    """Record work.
+
+    Raises:
+        UserError: naming the work that cannot be recorded.
+    """
+    try:
+        return recorder.record(work)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"{name} cannot be recorded as a CUDA graph ({reason}); use --no-graph"
+        ) from error
 
 
 def _copied(step: RawStep) -> RawStep:
@@ -282,7 +291,7 @@ def in_batches(
     with recorder.stream():
         results = [work(to_device(part, device)) for part in parts[:WARM_UP]]
         own = to_device(parts[0], device).clone()
-        recording = recorder.record(lambda: work(own))
+        recording = _record(recorder, lambda: work(own), "a test")
         for part in parts[WARM_UP:]:
             if len(part) < batch:
                 results.append(work(to_device(part, device)))

@@ -53,9 +53,9 @@ class Strategy:
         uses_features: True if its loss needs the batches' features.
         forward_replay: True if exemplars join the fresh samples' forward pass; if not, `loss` gets
             no replay batch.
-        capturable: True if `loss` and `after_backward` are tensor operations alone: they read no
-            value back, change nothing but tensors in place, and depend on no state that changes
-            between the steps of an experience. Such steps run as a CUDA graph.
+        capturable: True if `loss`, `after_backward` and `predict` are tensor operations alone: they
+            read no value back, change nothing but tensors in place, and depend on no state that
+            changes between the steps of an experience. Such steps run as a CUDA graph.
         avalanche_plugins: Avalanche plugins that run in the training loop.
     """
 
