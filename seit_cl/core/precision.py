@@ -10,16 +10,14 @@ import torch
 
 
 @contextmanager
-def float32_arithmetic(device: torch.device, tf32: bool = False) -> Iterator[None]:
-    """Compute in float32 inside the block: no autocast, and on CUDA no TF32 unless asked for.
+def float32_products(device: torch.device, tf32: bool = False) -> Iterator[None]:
+    """Set the precision of float32 convolutions and matrix products inside the block, on CUDA.
 
-    PyTorch allows TF32 in convolutions by default. It changes the codes of tokenizers, and in
-    training and tests the numbers of a run in float32.
+    PyTorch allows TF32 in convolutions by default, which changes the numbers of a run in float32.
 
     Args:
-        device: of the tensors that are computed with.
-        tf32: let CUDA round the operands of convolutions and matrix products to 10 bits of
-            mantissa, which is several times as fast.
+        device: of the tensors that are computed with; on a CPU nothing changes.
+        tf32: let CUDA round operands to 10 bits of mantissa, which is several times as fast.
     """
     backends: tuple[Any, ...] = ()
     if device.type == "cuda":
@@ -28,8 +26,21 @@ def float32_arithmetic(device: torch.device, tf32: bool = False) -> Iterator[Non
     try:
         for backend in backends:
             backend.fp32_precision = "tf32" if tf32 else "ieee"
-        with torch.autocast(device.type, enabled=False):
-            yield
+        yield
     finally:
         for backend, precision in zip(backends, previous, strict=True):
             backend.fp32_precision = precision
+
+
+@contextmanager
+def float32_arithmetic(device: torch.device) -> Iterator[None]:
+    """Compute in float32 inside the block, whatever is around it: no autocast and no TF32.
+
+    Autocast inside the block would use outdated copies of weights: it keeps them until the
+    outermost autocast context ends, and this is one.
+
+    Args:
+        device: of the tensors that are computed with.
+    """
+    with float32_products(device), torch.autocast(device.type, enabled=False):
+        yield

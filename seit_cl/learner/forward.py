@@ -17,7 +17,7 @@ def float_logits(network: Callable[[Tensor], Tensor], inputs: Tensor, precision:
         inputs: the model's inputs (B, D, h, w), or the head's (B, width).
         precision: "fp32", or "bf16" for autocast.
     """
-    with torch.autocast(inputs.device.type, torch.bfloat16, enabled=precision == "bf16"):
+    with _autocast(inputs.device, precision):
         logits = network(inputs)
     return logits.float()
 
@@ -30,6 +30,16 @@ def float_features(model: Any, inputs: Tensor, precision: str) -> Tensor:
         inputs: (B, D, h, w).
         precision: "fp32", or "bf16" for autocast.
     """
-    with torch.autocast(inputs.device.type, torch.bfloat16, enabled=precision == "bf16"):
+    with _autocast(inputs.device, precision):
         features: Tensor = model.forward_head(model.forward_features(inputs), pre_logits=True)
     return features.float()
+
+
+def _autocast(device: torch.device, precision: str) -> torch.autocast:
+    """Context of a forward pass.
+
+    It keeps no copies of weights. A pass uses every weight once, and in an autocast context around
+    the whole training, copies would outlive the steps that change the weights.
+    """
+    enabled = precision == "bf16"
+    return torch.autocast(device.type, torch.bfloat16, enabled=enabled, cache_enabled=False)

@@ -11,7 +11,7 @@ import torch
 from avalanche.training.templates import SupervisedTemplate
 from torch import Tensor, nn
 
-from seit_cl.core.precision import float32_arithmetic
+from seit_cl.core.precision import float32_products
 from seit_cl.learner.avalanche_plugins import RawExperience
 from seit_cl.learner.batches import RawStep
 from seit_cl.learner.forward import float_features, float_logits
@@ -144,13 +144,13 @@ class Learner(SupervisedTemplate):
         self.begin_experience(loader, classes_seen, classes_seen_before)
         self._on_step = on_step
         if not self.strategy.avalanche_plugins:
-            with float32_arithmetic(self.device), self._recording():
+            with float32_products(self.device), self._recording():
                 self.train(experience)
                 self._forget_step()
             return
         assert isinstance(loader, ReplayLoader)
         # Plugins draw from the global generator.
-        with float32_arithmetic(self.device), torch.random.fork_rng():
+        with float32_products(self.device), torch.random.fork_rng():
             library = loader.make.generators["library"]
             torch.manual_seed(int(torch.randint(2**62, (), generator=library)))
             self.train(RawExperience(experience, loader))  # type: ignore[arg-type]
@@ -364,7 +364,7 @@ class Learner(SupervisedTemplate):
     @torch.inference_mode()
     def predict(self, raw: Tensor, batch: int = 512) -> Tensor:
         """Labels (N,) int64, on the CPU, that the strategy predicts for raw data (N, ...)."""
-        with float32_arithmetic(self.device, tf32=self.test_precision == "tf32"):
+        with float32_products(self.device, tf32=self.test_precision == "tf32"):
             return self._batched(
                 raw, batch, lambda x: self.strategy.predict(x, self), self._recorder
             ).cpu()
@@ -372,13 +372,13 @@ class Learner(SupervisedTemplate):
     @torch.inference_mode()
     def raw_features(self, raw: Tensor, batch: int = 512) -> Tensor:
         """Features (N, width) float32, on the CPU, of raw data (N, ...)."""
-        with float32_arithmetic(self.device):
+        with float32_products(self.device):
             return self._batched(raw, batch, lambda x: self.features(x, "fp32")).cpu()
 
     @torch.inference_mode()
     def raw_logits(self, raw: Tensor, batch: int = 512) -> Tensor:
         """Logits (N, classes seen) float32, on the device, of raw data (N, ...)."""
-        with float32_arithmetic(self.device):
+        with float32_products(self.device):
             return self._batched(raw, batch, lambda x: self.logits(x, self.model.forward, "fp32"))
 
     def _batched(

@@ -1,5 +1,6 @@
 """The training step: order of Avalanche's hooks, weight decay, schedule, features."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -82,6 +83,19 @@ def test_the_head_maps_features_to_the_predicted_logits() -> None:
     features = learner.raw_features(raw, batch=3)
     assert features.shape == (7, learner.model.num_features)
     assert torch.equal(learner.model.head(features.clone()).argmax(1), learner.predict(raw))
+
+
+def test_a_forward_pass_in_bf16_has_the_weights_of_the_moment_in_any_autocast_context() -> None:
+    learner = build_learner()
+    torch.nn.init.normal_(learner.model.head.weight, generator=torch.Generator().manual_seed(0))
+    learner.optimisation = replace(learner.optimisation, precision="bf16")
+    inputs = torch.randn(2, 2, 4, 4, generator=torch.Generator().manual_seed(1))
+    with torch.autocast("cpu", enabled=False):
+        before, _ = learner.run_model(inputs)
+        with torch.no_grad():
+            learner.model.head.weight.mul_(2.0)
+        after, _ = learner.run_model(inputs)
+    torch.testing.assert_close(after, 2.0 * before)
 
 
 class Recorder(SupervisedPlugin):
