@@ -217,7 +217,7 @@ class CropResize(nn.Module):
         side: int,
         values: int,
     ) -> Tensor:
-        """Crop and resize samples as `forward` does, channel by channel in memory.
+        """Crop and resize samples as `forward` does, with the channels last in memory.
 
         Args:
             load: makes the samples of a slice of the batch, (b, columns, rows, C) float.
