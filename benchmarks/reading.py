@@ -83,7 +83,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Result:
-    """What was measured: reading and tokenizing of each kind of file."""
+    """Measurements of reading and tokenizing, for each kind of file."""
 
     reading: Sequence[Reading]
     tokenizing: Sequence[Tokenizing]

@@ -120,10 +120,12 @@ class MemoryLoader:
     def __iter__(self) -> Iterator[RawStep]:
         for _ in range(len(self)):
             first = self._draw(self.batch)
-            second = self._draw(self.replay_batch) if self.replay_batch else None
-            counts = [(self.batch, True), (self.replay_batch, True)][: 2 if second else 1]
-            draws = self.make.draws(first.source.inputs.shape[1:], counts)
-            yield RawStep(first, second, draws)
+            second = None
+            parts = [(self.batch, True)]
+            if self.replay_batch:
+                second = self._draw(self.replay_batch)
+                parts.append((self.replay_batch, True))
+            yield RawStep(first, second, self.make.draws(first.source.inputs.shape[1:], parts))
 
     def _draw(self, count: int) -> Rows:
         return Rows(*self.memory.select(count, self.make.generators["replay"]))

@@ -17,7 +17,7 @@ CHUNK = 256  # images tokenized at a time
 
 
 class Encoder(Protocol):
-    """What encoding needs of a tokenizer (seit_cl/tokenizers/base.py)."""
+    """The part of a tokenizer that encoding uses (seit_cl/tokenizers/base.py)."""
 
     codebook: Tensor
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from seit_cl.core.rng import Generators
 from seit_cl.learner.augment.draws import Layout, Numbers
-from seit_cl.learner.batches import Batch, BatchMaker, StepBatches
+from seit_cl.learner.batches import Batch, BatchMaker, RawStep, StepBatches
 from seit_cl.learner.loaders import MemoryLoader, PluginLoader, ReplayLoader
 from seit_cl.memory import Exemplars
 
@@ -73,6 +73,11 @@ def whole_epoch(
     make = maker(cutmix_p, seed, reads_draws)
     loader = ReplayLoader(make, numbers, ids, ids % 3, 4, replay_batch, memory, preload=preload)
     return [make.prepare(step) for step in loader]
+
+
+def counts(step: RawStep) -> list[int]:
+    """Number of samples of each part of a step."""
+    return [len(part) for part in step.parts]
 
 
 def epoch(**options: Any) -> list[tuple[Batch, Batch | None]]:
@@ -166,7 +171,7 @@ def test_a_joint_forward_pass_is_split_into_the_two_batches_again() -> None:
 
 def test_training_on_the_memory_takes_the_steps_of_the_fresh_samples() -> None:
     steps = list(MemoryLoader(maker(0.0), NumberMemory(3), 4, 2, samples=10))
-    assert [[len(part) for part in step.parts] for step in steps] == [[4, 2]] * 3
+    assert [counts(step) for step in steps] == [[4, 2]] * 3
 
 
 def test_a_plugins_loader_ends_with_the_steps_of_the_fresh_data() -> None:
@@ -175,4 +180,4 @@ def test_a_plugins_loader_ends_with_the_steps_of_the_fresh_data() -> None:
             yield [numbers(torch.arange(6)), torch.arange(6) % 3, torch.zeros(6)]
 
     steps = list(PluginLoader(endless(), maker(0.0), steps=2))
-    assert [[len(part) for part in step.parts] for step in steps] == [[6], [6]]
+    assert [counts(step) for step in steps] == [[6], [6]]
