@@ -13,7 +13,13 @@ from seit_cl.core.rng import Generators
 from seit_cl.data.samples import Samples
 from seit_cl.data.scenario import Scenario
 from seit_cl.data.scenario_recipe import build_recipe
-from seit_cl.experiment.build import build_augment, build_memory, build_strategy, format_context
+from seit_cl.experiment.build import (
+    build_augment,
+    build_batch_maker,
+    build_memory,
+    build_strategy,
+    format_context,
+)
 from seit_cl.experiment.run_data import RunData
 from seit_cl.formats.base import FormatContext
 from seit_cl.learner.batches import BatchMaker, Rows
@@ -86,14 +92,5 @@ class Workload:
         config = self.config
         augment = build_augment(config, self.data, self.device)
         generators = Generators(config.seed, self.device)
-        compiles_augmentation = config.compile and self.device.type == "cuda"
-        return BatchMaker(
-            augment,
-            self.classes,
-            config.cutmix_p,
-            config.cutmix_alpha,
-            self.device,
-            generators,
-            (config.batch, config.replay_batch) if compiles_augmentation else None,
-            reads_draws=self.device.type == "cpu",
-        )
+        strategy = build_strategy(config)
+        return build_batch_maker(config, augment, self.classes, strategy, generators)

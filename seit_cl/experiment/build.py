@@ -16,7 +16,7 @@ from seit_cl.core import plugins
 from seit_cl.core.devices import choose_device, has_bf16
 from seit_cl.core.errors import UserError
 from seit_cl.core.options import select
-from seit_cl.core.rng import derive_seed
+from seit_cl.core.rng import Generators, derive_seed
 from seit_cl.core.specs import Spec, canonical_text
 from seit_cl.data.base import Dataset
 from seit_cl.data.scenario import Scenario
@@ -25,6 +25,7 @@ from seit_cl.experiment.modality import build_modality
 from seit_cl.experiment.run_data import RunData
 from seit_cl.formats import build_format
 from seit_cl.formats.base import FormatContext
+from seit_cl.learner.batches import BatchMaker
 from seit_cl.learner.interfaces import Augment
 from seit_cl.learner.optim import Optimisation
 from seit_cl.learner.recording import CudaGraphs, Recorder
@@ -186,6 +187,38 @@ def _unfuse_attention(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, Attention):
             module.fused_attn = False  # type: ignore[misc]  # timm calls it final, for scripting
+
+
+def build_batch_maker(
+    config: RunConfig,
+    augment: Augment,
+    classes: int,
+    strategy: Strategy,
+    generators: Generators,
+    records: bool = False,
+) -> BatchMaker:
+    """Build the maker of training batches, on the learner's device.
+
+    Args:
+        config: gives CutMix, sizes of steps, and whether the augmentation is compiled.
+        augment: from raw data to inputs.
+        classes: number of classes C.
+        strategy: may need unmixed batches.
+        generators: the run's.
+        records: True if training steps are recorded.
+    """
+    device = choose_device(config.device)
+    compiles = config.compile and device.type == "cuda"
+    return BatchMaker(
+        augment,
+        classes,
+        0.0 if strategy.disable_cutmix else config.cutmix_p,
+        config.cutmix_alpha,
+        device,
+        generators,
+        compiled_for=(config.batch, config.replay_batch) if compiles else None,
+        reads_draws=device.type == "cpu" and not records,
+    )
 
 
 def build_recorder(config: RunConfig, strategy: Strategy) -> Recorder | None:

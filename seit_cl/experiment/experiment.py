@@ -27,6 +27,7 @@ from seit_cl.data.scenario import Scenario
 from seit_cl.experiment import checkpoint
 from seit_cl.experiment.build import (
     build_augment,
+    build_batch_maker,
     build_memory,
     build_model,
     build_recorder,
@@ -238,17 +239,13 @@ class Experiment:
     @cached_property
     def _batch_maker(self) -> BatchMaker:
         """Makes the batches of all experiences: what it compiles, it compiles once."""
-        config = self.config
-        compiles = config.compile and self.device.type == "cuda"
-        return BatchMaker(
+        return build_batch_maker(
+            self.config,
             self.learner.augment,
             len(self.class_names),
-            0.0 if self.strategy.disable_cutmix else config.cutmix_p,
-            config.cutmix_alpha,
-            self.device,
+            self.strategy,
             self.generators,
-            compiled_for=(config.batch, config.replay_batch) if compiles else None,
-            reads_draws=self.device.type == "cpu" and self.recorder is None,
+            records=self.recorder is not None,
         )
 
     def _loader(self, experience: int) -> ReplayLoader | MemoryLoader:
