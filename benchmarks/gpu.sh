@@ -49,7 +49,7 @@ if ! "$python" -c "import seit_cl.strategies, seit_cl.scenarios, seit_cl.reports
   cp -r strategies scenarios reports "$out/checkout/seit_cl"
   cd "$out/checkout" || exit 2
 fi
-export PYTHONPATH=$PWD PYTHONWARNINGS=ignore
+export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH} PYTHONWARNINGS=ignore
 
 # Set `command` to the words of a part.
 choose_command() {

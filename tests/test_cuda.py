@@ -204,7 +204,8 @@ def test_no_step_waits_for_the_device(
 
 
 def test_bf16_is_the_precision_of_its_own_accord_and_learns(data: RunData, tmp_path: Path) -> None:
-    chosen = run(data, tmp_path / "auto", device=DEVICE, epochs=3, precision="auto")
-    asked = run(data, tmp_path / "bf16", device=DEVICE, epochs=3, precision="bf16")
+    options = {"device": DEVICE, **ENOUGH}
+    chosen = run(data, tmp_path / "auto", precision="auto", **options)
+    asked = run(data, tmp_path / "bf16", precision="bf16", **options)
     assert chosen.losses == pytest.approx(asked.losses, rel=0.05, abs=0.02)
     assert chosen.row["final_accuracy"] > 0.8

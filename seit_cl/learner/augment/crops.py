@@ -111,7 +111,7 @@ class RandomBoxes(nn.Module):
             [area * ratio, area / ratio], dim=1
         )  # (B, 2, TRIES): width^2, height^2
         fits = squares.amax(dim=1) <= 1.0
-        first = fits.view(torch.uint8).argmax(dim=1)  # the first maximum
+        first = fits.to(torch.uint8).argmax(dim=1)  # the first maximum
         chosen = squares.gather(2, first[:, None, None].expand(-1, 2, 1))[:, :, 0].sqrt()
         any_fits = fits.any(dim=1, keepdim=True)
         size = torch.where(any_fits, chosen, self.fallback)
