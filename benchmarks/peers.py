@@ -13,7 +13,8 @@ from torchvision.transforms.v2 import CenterCrop, Compose, InterpolationMode, PI
 from torchvision.transforms.v2 import functional as F
 
 from seit_cl.learner.augment.draws import Layout, Numbers
-from seit_cl.learner.augment.pixels import PixelAugment, PixelAugmentOptions
+from seit_cl.learner.augment.pixels import PixelAugment
+from seit_cl.learner.augment.settings import PixelAugmentOptions
 
 
 class TorchvisionAugment:

@@ -12,8 +12,9 @@ import torch
 from seit_cl.core.errors import UserError
 from seit_cl.data.base import Dataset
 from seit_cl.data.class_incremental import even_sizes, ordered_classes
-from seit_cl.data.scenario import Scenario, StreamSettings
+from seit_cl.data.scenario import Scenario
 from seit_cl.data.scenario_recipe import ScenarioRecipe
+from seit_cl.data.settings import StreamSettings
 from seit_cl.data.stream_draws import (
     by_first_appearance,
     random_shares,

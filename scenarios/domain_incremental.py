@@ -14,8 +14,9 @@ from seit_cl.data.corruptions import CORRUPTIONS, SEVERITIES
 from seit_cl.data.domains import DomainDataset, list_domains
 from seit_cl.data.holdout import Holdout
 from seit_cl.data.images import LARGEST, SMALLEST, native_resolution
-from seit_cl.data.scenario import Scenario, StreamSettings
+from seit_cl.data.scenario import Scenario
 from seit_cl.data.scenario_recipe import Progress, ScenarioRecipe, no_progress
+from seit_cl.data.settings import StreamSettings
 from seit_cl.data.stream_draws import refuse_first_classes
 
 

@@ -11,8 +11,9 @@ import torch
 from seit_cl.core.errors import UserError
 from seit_cl.data.base import Dataset
 from seit_cl.data.class_incremental import partition_classes
-from seit_cl.data.scenario import Scenario, StreamSettings
+from seit_cl.data.scenario import Scenario
 from seit_cl.data.scenario_recipe import ScenarioRecipe
+from seit_cl.data.settings import StreamSettings
 from seit_cl.data.stream_draws import stream_generator
 
 

@@ -15,12 +15,10 @@ from seit_cl.core.options import (
     select,
 )
 from seit_cl.data.holdout import DEFAULT_HOLDOUT, Holdout
-from seit_cl.data.scenario import StreamSettings
 from seit_cl.data.scenario_recipe import build_recipe
-from seit_cl.learner.augment.cutmix import CutMixOptions
-from seit_cl.learner.augment.pixels import PixelAugmentOptions
-from seit_cl.learner.augment.tokens import TokenAugmentOptions
-from seit_cl.learner.optim import Optimisation
+from seit_cl.data.settings import StreamSettings
+from seit_cl.learner.augment.settings import CutMixOptions, PixelAugmentOptions, TokenAugmentOptions
+from seit_cl.learner.settings import Optimisation
 from seit_cl.memory.selection import canonical_policy, policy_names
 from seit_cl.tokenizers import resolved_spec
 
@@ -45,8 +43,9 @@ class RunConfig(
 ):
     """Options of one run: those below, and those of training and augmentation that it inherits.
 
-    Each inherited dataclass is defined next to the code that uses it, which receives an instance of
-    it, so that every option has one name, one help line and one range check.
+    Each inherited dataclass is in the `settings.py` of the package that uses it, which receives an
+    instance of it, so that every option has one name, one help line and one range check. These
+    modules import no torch, so that a command line is read without it.
     """
 
     data_root: Path | None = option(

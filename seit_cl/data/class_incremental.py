@@ -9,8 +9,9 @@ import torch
 
 from seit_cl.core.errors import UserError
 from seit_cl.data.base import Dataset
-from seit_cl.data.scenario import Scenario, StreamSettings
+from seit_cl.data.scenario import Scenario
 from seit_cl.data.scenario_recipe import ScenarioContext, ScenarioRecipe
+from seit_cl.data.settings import StreamSettings
 
 
 def class_order(classes: int, seed: int) -> tuple[int, ...]:

@@ -13,24 +13,7 @@ from avalanche.benchmarks.utils import as_classification_dataset
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
-from seit_cl.core.options import NOT_NEGATIVE, NUMPY_SEED, CheckedOptions, option
 from seit_cl.data.base import Dataset
-
-
-@dataclass(frozen=True)
-class StreamSettings(CheckedOptions):
-    """The options of a run that every scenario understands."""
-
-    experiences: int = option(0, "number of experiences; 0: the scenario's own", NOT_NEGATIVE)
-    first_classes: int = option(
-        0,
-        "classes in the first experience; 0: the scenario's own number, usually an even split",
-        NOT_NEGATIVE,
-    )
-    class_order_seed: int = option(
-        1993, "seed of the class order, independent of --seed", NUMPY_SEED
-    )
-    class_order: tuple[str, ...] = option((), "explicit class order: every class name once")
 
 
 @dataclass(frozen=True)

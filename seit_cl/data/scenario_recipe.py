@@ -12,7 +12,8 @@ from seit_cl.core.specs import NoOptions, Spec, canonical_text
 from seit_cl.data.base import Dataset
 from seit_cl.data.folder import list_folder
 from seit_cl.data.holdout import Holdout
-from seit_cl.data.scenario import Scenario, StreamSettings
+from seit_cl.data.scenario import Scenario
+from seit_cl.data.settings import StreamSettings
 
 Progress = Callable[[int, int], None]  # takes the images processed so far and all images
 

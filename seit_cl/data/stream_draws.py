@@ -11,7 +11,8 @@ from torch import Tensor
 
 from seit_cl.core.errors import UserError
 from seit_cl.data.base import Dataset
-from seit_cl.data.scenario import Scenario, StreamSettings
+from seit_cl.data.scenario import Scenario
+from seit_cl.data.settings import StreamSettings
 
 
 def stream_generator(settings: StreamSettings, purpose: str) -> np.random.RandomState:

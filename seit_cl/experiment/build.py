@@ -27,8 +27,8 @@ from seit_cl.formats import build_format
 from seit_cl.formats.base import FormatContext
 from seit_cl.learner.batches import BatchMaker
 from seit_cl.learner.interfaces import Augment
-from seit_cl.learner.optim import Optimisation
 from seit_cl.learner.recording import CudaGraphs, Recorder
+from seit_cl.learner.settings import Optimisation
 from seit_cl.learner.strategy import Strategy, StrategyContext
 from seit_cl.learner.vit import build_vit, initialise
 from seit_cl.memory.buffer import ByteBudgetBuffer

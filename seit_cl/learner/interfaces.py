@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from seit_cl.learner.augment.draws import Layout, Numbers
-from seit_cl.learner.optim import Optimisation
+from seit_cl.learner.settings import Optimisation
 
 
 class Augment(Protocol):

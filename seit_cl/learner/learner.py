@@ -17,8 +17,9 @@ from seit_cl.learner.batches import RawStep
 from seit_cl.learner.forward import float_features, float_logits
 from seit_cl.learner.interfaces import Augment, Memory
 from seit_cl.learner.loaders import MemoryLoader, PluginLoader, ReplayLoader
-from seit_cl.learner.optim import Optimisation, Schedule, adamw, capturable
+from seit_cl.learner.optim import Schedule, adamw, capturable
 from seit_cl.learner.recording import RecordedSteps, Recorder, in_batches
+from seit_cl.learner.settings import Optimisation
 from seit_cl.learner.strategy import Strategy
 
 NewOptimizer = Callable[

@@ -31,7 +31,7 @@ from avalanche.training.plugins import (
 from avalanche.training.storage_policy import ClassBalancedBuffer
 from torch import Tensor, nn
 
-from seit_cl.learner.optim import Optimisation
+from seit_cl.learner.settings import Optimisation
 
 Batches = Literal["fresh", "beside", "alone", "own"]
 NewOptimizer = Callable[[nn.Module, Optimisation, int], tuple[torch.optim.Optimizer, Any]]

@@ -32,7 +32,8 @@ from seit_cl.data.scenario import Scenario
 from seit_cl.experiment.build import build_model, build_strategy, optimisation
 from seit_cl.experiment.experiment import Experiment
 from seit_cl.experiment.run_data import RunData
-from seit_cl.learner.optim import Optimisation, Schedule, adamw, warm_cosine
+from seit_cl.learner.optim import Schedule, adamw, warm_cosine
+from seit_cl.learner.settings import Optimisation
 from seit_cl.reporting.markdown import publish, typed_command
 from studies.reference import avalanche
 from studies.reference.page import answer

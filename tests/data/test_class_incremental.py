@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from helpers.label_streams import dataset
 from seit_cl.core.errors import UserError
 from seit_cl.data.class_incremental import class_order, split_sizes
-from seit_cl.data.scenario import StreamSettings
 from seit_cl.data.scenario_recipe import build_recipe
+from seit_cl.data.settings import StreamSettings
 
 
 @given(st.integers(1, 120), st.integers(1, 20), st.integers(0, 60))

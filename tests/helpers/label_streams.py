@@ -6,8 +6,9 @@ import numpy as np
 import torch
 
 from seit_cl.data.base import Dataset, Split
-from seit_cl.data.scenario import Scenario, StreamSettings
+from seit_cl.data.scenario import Scenario
 from seit_cl.data.scenario_recipe import build_recipe
+from seit_cl.data.settings import StreamSettings
 
 VAL_IMAGES = 3  # of each class
 

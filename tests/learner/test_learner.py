@@ -15,7 +15,7 @@ from seit_cl.learner.batches import Batch, BatchMaker, ForwardedBatch
 from seit_cl.learner.interfaces import LearnerView
 from seit_cl.learner.learner import Learner
 from seit_cl.learner.loaders import ReplayLoader
-from seit_cl.learner.optim import Optimisation
+from seit_cl.learner.settings import Optimisation
 from seit_cl.learner.strategy import Strategy, StrategyContext
 from seit_cl.learner.vit import build_vit, token_stem
 

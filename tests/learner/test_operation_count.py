@@ -22,7 +22,7 @@ from seit_cl.learner.augment.tokens import TokenAugment
 from seit_cl.learner.batches import BatchMaker, RawStep, Rows
 from seit_cl.learner.learner import Learner
 from seit_cl.learner.loaders import ReplayLoader
-from seit_cl.learner.optim import Optimisation
+from seit_cl.learner.settings import Optimisation
 from seit_cl.learner.strategy import StrategyContext
 from seit_cl.learner.vit import build_vit, pixel_stem, token_stem
 

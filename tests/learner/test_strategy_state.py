@@ -9,7 +9,7 @@ from torch import nn
 
 from seit_cl.core.specs import NoOptions
 from seit_cl.learner.learner import Learner
-from seit_cl.learner.optim import Optimisation
+from seit_cl.learner.settings import Optimisation
 from seit_cl.learner.strategy import Strategy, StrategyContext
 from seit_cl.learner.strategy_state import Teacher, pack, state_bytes, unpack
 from seit_cl.learner.vit import build_vit, token_stem

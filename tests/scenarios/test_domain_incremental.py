@@ -12,8 +12,8 @@ from seit_cl.config import RunConfig
 from seit_cl.core.errors import UserError
 from seit_cl.data.corruptions import CORRUPTIONS
 from seit_cl.data.domains import DomainDataset, list_domains
-from seit_cl.data.scenario import StreamSettings
 from seit_cl.data.scenario_recipe import build_recipe
+from seit_cl.data.settings import StreamSettings
 from seit_cl.experiment.run_data import RunData, open_dataset
 from seit_cl.reporting.build import build_report
 

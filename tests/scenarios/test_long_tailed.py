@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from helpers.label_streams import check_labels, dataset, stream
 from seit_cl.core.errors import UserError
-from seit_cl.data.scenario import StreamSettings
 from seit_cl.data.scenario_recipe import build_recipe
+from seit_cl.data.settings import StreamSettings
 from seit_cl.scenarios.long_tailed import tail_sizes
 
 

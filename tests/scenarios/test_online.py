@@ -13,8 +13,8 @@ from helpers.colour_stream import colours, run
 from helpers.label_streams import check_labels, dataset, stream
 from seit_cl.config import RunConfig
 from seit_cl.core.errors import UserError
-from seit_cl.data.scenario import StreamSettings
 from seit_cl.data.scenario_recipe import build_recipe
+from seit_cl.data.settings import StreamSettings
 from seit_cl.experiment.experiment import Experiment
 from seit_cl.experiment.run_data import RunData
 from seit_cl.reporting.build import build_report

@@ -8,18 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from seit_cl.core.options import PROBABILITY, CheckedOptions, option
-
 __all__ = [
     "BOX_NUMBERS",
     "CropResize",
-    "FlipOptions",
     "Mode",
     "RandomBoxes",
     "center_crop",
@@ -44,15 +40,6 @@ POLYNOMIALS = {
     "bilinear": ((1.0, 0.0), (-1.0, 1.0)),
 }
 FIRST_TAP = {"bicubic": -1, "bilinear": 0}
-
-
-@dataclass(frozen=True)
-class FlipOptions(CheckedOptions):
-    """The option of mirroring, which token and pixel augmentation share."""
-
-    flip_p: float = option(
-        0.5, "probability that an image is mirrored, in pixels or in tokens", PROBABILITY
-    )
 
 
 class RandomBoxes(nn.Module):

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from seit_cl.core.options import POSITIVE, PROBABILITY, CheckedOptions, option
 from seit_cl.learner.augment.draws import Draws, Layout, Numbers
 
-__all__ = ["CUTMIX_LAYOUT", "CutMixOptions", "cutmix", "finish_draws", "soft_targets"]
+__all__ = ["CUTMIX_LAYOUT", "cutmix", "finish_draws", "soft_targets"]
 
 # `mix` decides whether a part is mixed, `partner` sorts samples into the order of partners,
 # `box` is the centre of a box, and `share` lambda.
@@ -19,14 +17,6 @@ CUTMIX_LAYOUT = Layout({"mix": (), "partner": (), "box": (2,), "share": ()})
 MIX_COLUMN = 0  # columns of CUTMIX_LAYOUT in the uniform numbers
 _PARTNER = 1
 _SHARE = 4
-
-
-@dataclass(frozen=True)
-class CutMixOptions(CheckedOptions):
-    """Options of CutMix."""
-
-    cutmix_p: float = option(0.5, "probability that a batch is mixed by CutMix", PROBABILITY)
-    cutmix_alpha: float = option(1.0, "alpha of CutMix's Beta distribution", POSITIVE)
 
 
 def soft_targets(labels: Tensor, classes: int) -> Tensor:

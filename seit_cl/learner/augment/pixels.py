@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 
-from seit_cl.core.options import AREA, option
-from seit_cl.learner.augment.crops import (
-    BOX_NUMBERS,
-    CropResize,
-    FlipOptions,
-    RandomBoxes,
-    center_crop,
-)
+from seit_cl.learner.augment.crops import BOX_NUMBERS, CropResize, RandomBoxes, center_crop
 from seit_cl.learner.augment.draws import Layout, Numbers
+from seit_cl.learner.augment.settings import PixelAugmentOptions
 
-__all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "PixelAugment", "PixelAugmentOptions"]
+__all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "PixelAugment"]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-
-
-@dataclass(frozen=True)
-class PixelAugmentOptions(FlipOptions):
-    """Options of pixel augmentation. ImageNet's usual crop, 0.08, is hard on images of 64 px."""
-
-    pixel_rrc: float = option(
-        0.3, "smallest area of the pixel learner's random crop; 1: no crop", AREA
-    )
 
 
 class PixelAugment(nn.Module):

@@ -16,16 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seit_cl.core.errors import UserError
-from seit_cl.core.options import AREA, PROBABILITY, option
-from seit_cl.learner.augment.crops import (
-    BOX_NUMBERS,
-    CropResize,
-    FlipOptions,
-    RandomBoxes,
-    center_crop,
-)
+from seit_cl.learner.augment.crops import BOX_NUMBERS, CropResize, RandomBoxes, center_crop
 from seit_cl.learner.augment.draws import Layout, Numbers
+from seit_cl.learner.augment.settings import TokenAugmentOptions
 from seit_cl.learner.augment.token_eda import replace_by_synonyms, swap_squares
 from seit_cl.learner.augment.token_tables import (
     Combine,
@@ -34,36 +27,9 @@ from seit_cl.learner.augment.token_tables import (
     row_tables,
 )
 
-__all__ = ["Combine", "TokenAugment", "TokenAugmentConstants", "TokenAugmentOptions"]
+__all__ = ["Combine", "TokenAugment", "TokenAugmentConstants"]
 
 LARGEST_GRID = 256  # positions of a side
-
-
-@dataclass(frozen=True)
-class TokenAugmentOptions(FlipOptions):
-    """Options of token augmentation; a probability of 0 switches its part off."""
-
-    token_rrc: float = option(0.3, "smallest area of Token-RRC's crop; 1: no crop", AREA)
-    synonym_p: float = option(
-        0.25, "probability that an image gets synonym tokens (Token-EDA)", PROBABILITY
-    )
-    swap_p: float = option(
-        0.25, "probability that two squares of an image swap (Token-EDA)", PROBABILITY
-    )
-    noise_p: float = option(0.5, "probability that an image gets Emb-Noise", PROBABILITY)
-
-    def __post_init__(self) -> None:
-        """Check the ranges, and that an image gets synonyms or a swap but not both.
-
-        Raises:
-            UserError: a value outside its range, or probabilities whose sum exceeds 1.
-        """
-        super().__post_init__()
-        if self.synonym_p + self.swap_p > 1:
-            raise UserError(
-                f"--synonym-p {self.synonym_p:g} and --swap-p {self.swap_p:g}: an image gets one "
-                "or the other; their sum must be at most 1"
-            )
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from helpers.generators import generator
 from seit_cl.core.errors import UserError
-from seit_cl.learner.augment.cutmix import CUTMIX_LAYOUT, CutMixOptions, cutmix, finish_draws
+from seit_cl.learner.augment.cutmix import CUTMIX_LAYOUT, cutmix, finish_draws
+from seit_cl.learner.augment.settings import CutMixOptions
 
 
 def marked(batch: int, side: int = 16, device: str = "cpu") -> tuple[Tensor, Tensor]:

@@ -9,12 +9,8 @@ from helpers.generators import generator
 from helpers.numbers import drawn, drawn_boxes
 from seit_cl.core.errors import UserError
 from seit_cl.learner.augment.crops import crop_resize
-from seit_cl.learner.augment.pixels import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    PixelAugment,
-    PixelAugmentOptions,
-)
+from seit_cl.learner.augment.pixels import IMAGENET_MEAN, IMAGENET_STD, PixelAugment
+from seit_cl.learner.augment.settings import PixelAugmentOptions
 
 
 def images(batch: int = 8, side: int = 32) -> torch.Tensor:

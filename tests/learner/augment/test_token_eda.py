@@ -9,11 +9,8 @@ from torch import Tensor
 from helpers.generators import generator
 from helpers.numbers import drawn
 from helpers.token_grids import codebook, codes_of, grid
-from seit_cl.learner.augment.tokens import (
-    TokenAugment,
-    TokenAugmentConstants,
-    TokenAugmentOptions,
-)
+from seit_cl.learner.augment.settings import TokenAugmentOptions
+from seit_cl.learner.augment.tokens import TokenAugment, TokenAugmentConstants
 
 
 def eda(module: TokenAugment, tokens: Tensor, seed: int = 0) -> Tensor:

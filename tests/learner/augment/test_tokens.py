@@ -11,12 +11,9 @@ from helpers.numbers import drawn, drawn_boxes
 from helpers.token_grids import codebook, codes_of, grid
 from seit_cl.core.errors import UserError
 from seit_cl.learner.augment.crops import crop_resize
+from seit_cl.learner.augment.settings import TokenAugmentOptions
 from seit_cl.learner.augment.token_tables import Combine
-from seit_cl.learner.augment.tokens import (
-    TokenAugment,
-    TokenAugmentConstants,
-    TokenAugmentOptions,
-)
+from seit_cl.learner.augment.tokens import TokenAugment, TokenAugmentConstants
 
 OFF = TokenAugmentOptions(synonym_p=0.0, swap_p=0.0, flip_p=0.0, token_rrc=1.0, noise_p=0.0)
 MIRROR = torch.arange(50).roll(25)[None]

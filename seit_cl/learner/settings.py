@@ -1,0 +1,35 @@
+"""The options of training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from seit_cl.core.options import (
+    AT_LEAST_1,
+    NOT_NEGATIVE,
+    POSITIVE,
+    PROBABILITY,
+    CheckedOptions,
+    option,
+)
+
+
+@dataclass(frozen=True)
+class Optimisation(CheckedOptions):
+    """Options of training in each experience: AdamW, linear warm-up, then a cosine to zero.
+
+    Weight decay leaves out biases, norms and the position embedding, as in DeiT and SeiT.
+    `precision` is that of the forward pass (autocast); a learner needs "fp32" or "bf16".
+    """
+
+    epochs: int = option(10, "passes over each experience", AT_LEAST_1)
+    learning_rate: float = option(5e-4, "peak learning rate of AdamW", POSITIVE)
+    weight_decay: float = option(0.05, "weight decay of AdamW, on matrices", NOT_NEGATIVE)
+    warmup: float = option(
+        0.1, "fraction of an experience's steps for the warm-up of the learning rate", PROBABILITY
+    )
+    clip: float = option(1.0, "largest norm of the gradient; larger ones are scaled down", POSITIVE)
+    precision: Literal["auto", "fp32", "bf16"] = option(
+        "auto", "precision of the forward pass; auto: bf16 where the hardware has it"
+    )
