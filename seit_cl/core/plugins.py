@@ -24,6 +24,8 @@ KINDS = {
     "scenario": ("seit_cl.scenarios", "SCENARIO"),
     "report": ("seit_cl.reports", "REPORT"),
     "policy": ("seit_cl.memory.selection", "POLICY"),
+    "optimizer": ("seit_cl.learner.optimizers", "OPTIMIZER"),
+    "schedule": ("seit_cl.learner.schedules", "SCHEDULE"),
 }
 
 

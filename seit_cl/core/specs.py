@@ -19,6 +19,38 @@ class NoOptions:
     """Options of a plugin that has none."""
 
 
+class NumberList(tuple[float, ...]):
+    """Numbers as the value of an option, joined by +, e.g. 30+60.
+
+    Args:
+        text: the numbers; "" for none.
+
+    Raises:
+        ValueError: a part is no number.
+    """
+
+    WORDS = "numbers joined by +, e.g. 30+60"  # in error messages
+
+    def __new__(cls, text: str) -> NumberList:
+        """Read the numbers."""
+        parts = text.split("+") if text else []
+        return super().__new__(cls, (float(part) for part in parts))
+
+    def __str__(self) -> str:
+        return "+".join(f"{value:.12g}" for value in self)
+
+
+def _read_bool(text: str) -> bool:
+    """Read "true" or "false", in any case.
+
+    Raises:
+        ValueError: another text.
+    """
+    if text.lower() not in ("true", "false"):
+        raise ValueError(text)
+    return text.lower() == "true"
+
+
 @dataclass(frozen=True)
 class Spec:
     """A parsed spec.
@@ -113,9 +145,11 @@ class Spec:
             UserError: the text is not a value of the option's type.
         """
         try:
-            return read(text)
+            return _read_bool(text) if read is bool else read(text)
         except ValueError:
             expected = getattr(read, "WORDS", f"of type {getattr(read, '__name__', read)}")
+            if read is bool:
+                expected = "true or false"
             raise UserError(f"{str(self)!r}: {key}={text!r} is not {expected}") from None
 
 

@@ -27,7 +27,9 @@ from seit_cl.formats import build_format
 from seit_cl.formats.base import FormatContext
 from seit_cl.learner.batches import BatchMaker
 from seit_cl.learner.interfaces import Augment
+from seit_cl.learner.optim import optimizer_of, schedule_of
 from seit_cl.learner.recording import CudaGraphs, Recorder
+from seit_cl.learner.schedules import is_constant
 from seit_cl.learner.settings import Optimisation
 from seit_cl.learner.strategy import Strategy, StrategyContext
 from seit_cl.learner.vit import build_vit, initialise
@@ -262,6 +264,23 @@ def choose_precision(config: RunConfig) -> Literal["fp32", "bf16"]:
     if config.precision != "auto":
         return config.precision
     return "bf16" if has_bf16(choose_device(config.device)) else "fp32"
+
+
+def check_optimisation(config: RunConfig, stream: Scenario, strategy: Strategy) -> None:
+    """Build optimiser and schedule of a run for a network of one weight, to check their options.
+
+    Raises:
+        UserError: unknown names or options, or a schedule that does not fit the stream.
+    """
+    has_experiences = stream.boundaries or strategy.trains_on_memory
+    is_default = config.schedule == Optimisation.schedule
+    if not has_experiences and not is_default and not is_constant(config.schedule):
+        raise UserError(
+            f"--schedule {config.schedule}: --scenario {config.scenario} has no boundaries, "
+            "between which a rate could fall; use --schedule constant"
+        )
+    optimizer_of(nn.Linear(1, 1), config)
+    schedule_of(config, config.epochs)
 
 
 def optimisation(config: RunConfig) -> Optimisation:

@@ -33,6 +33,7 @@ from seit_cl.experiment.build import (
     build_recorder,
     build_strategy,
     build_stream,
+    check_optimisation,
     optimisation,
 )
 from seit_cl.experiment.events import ExperienceInfo, StepInfo
@@ -41,9 +42,8 @@ from seit_cl.experiment.modality import build_modality
 from seit_cl.experiment.run_data import RunData
 from seit_cl.formats.base import FittedFormat
 from seit_cl.learner.batches import BatchMaker
-from seit_cl.learner.learner import Learner, NewOptimizer, StepResult
+from seit_cl.learner.learner import Learner, StepResult
 from seit_cl.learner.loaders import ChooseExemplars, MemoryLoader, ReplayLoader
-from seit_cl.learner.optim import adamw
 from seit_cl.learner.recording import Recorder
 from seit_cl.learner.strategy import Strategy
 from seit_cl.memory.buffer import ByteBudgetBuffer
@@ -67,7 +67,6 @@ class Experiment:
         run_dir: its folder.
         command: as typed by the user, for environment.json.
         stream: trained and tested on instead of the configuration's scenario.
-        new_optimizer: makes optimiser and schedule of an experience.
 
     Raises:
         UserError: options that do not fit the data, or a budget below the header and one record.
@@ -80,13 +79,11 @@ class Experiment:
         run_dir: Path,
         command: str = "",
         stream: Scenario | None = None,
-        new_optimizer: NewOptimizer = adamw,
     ) -> None:
         self.config = config
         self.data = data
         self.run_dir = run_dir
         self.command = command
-        self.new_optimizer = new_optimizer
         self.device = choose_device(config.device)
         self.modality = build_modality(config.learner, data)
         self.strategy = build_strategy(config)
@@ -94,6 +91,7 @@ class Experiment:
             stream = build_stream(config, data.dataset, self.strategy)
         self.stream = stream
         self.training_stream = self.strategy.training_stream(self.stream)
+        check_optimisation(config, self.training_stream, self.strategy)
         self.labels = self.stream.labels(data.dataset.train.labels)
         self.test_labels = self.stream.labels(data.dataset.val.labels)
         self.class_names = [data.dataset.classes[label] for label in self.stream.class_order]
@@ -119,7 +117,6 @@ class Experiment:
             augment=build_augment(self.config, self.data, self.device),
             grow_head=self.config.head == "grow",
             one_optimiser=not self.training_stream.boundaries and not starts_over,
-            new_optimizer=self.new_optimizer,
             device=self.device,
             recorder=self.recorder,
             test_precision=self.config.test_precision,

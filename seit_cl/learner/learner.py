@@ -17,14 +17,10 @@ from seit_cl.learner.batches import RawStep
 from seit_cl.learner.forward import float_features, float_logits
 from seit_cl.learner.interfaces import Augment, Memory
 from seit_cl.learner.loaders import MemoryLoader, PluginLoader, ReplayLoader
-from seit_cl.learner.optim import Schedule, adamw, capturable
+from seit_cl.learner.optim import Schedule, capturable, optimizer_of, schedule_of
 from seit_cl.learner.recording import RecordedSteps, Recorder, in_batches
 from seit_cl.learner.settings import Optimisation
 from seit_cl.learner.strategy import Strategy
-
-NewOptimizer = Callable[
-    [nn.Module, Optimisation, int], tuple[torch.optim.Optimizer, Schedule]
-]  # of a model, for an experience of that many steps
 
 
 @dataclass(frozen=True)
@@ -68,7 +64,6 @@ class Learner(SupervisedTemplate):
             streams without known boundaries between experiences.
         new_model: makes a model like the first one with other weights, on the CPU, for strategies
             that start over.
-        new_optimizer: makes optimiser and schedule.
         recorder: records training steps and tests, where the strategy is capturable and has no
             plugins; None runs all of them as they are.
         test_precision: of matrix products in tests on CUDA, "fp32" or "tf32".
@@ -89,7 +84,6 @@ class Learner(SupervisedTemplate):
         device: torch.device,
         one_optimiser: bool = False,
         new_model: Callable[[], nn.Module] | None = None,
-        new_optimizer: NewOptimizer = adamw,
         recorder: Recorder | None = None,
         test_precision: str = "fp32",
         note: Callable[[str], None] = lambda line: None,
@@ -100,8 +94,8 @@ class Learner(SupervisedTemplate):
         self.grow_head = grow_head
         self.one_optimiser = one_optimiser
         self.new_model = new_model
-        self.new_optimizer = new_optimizer
         self.test_precision = test_precision
+        self._note = note
         self.total_steps = 0
         self.classes_seen = 0
         self.classes_seen_before = 0
@@ -111,7 +105,7 @@ class Learner(SupervisedTemplate):
         model = model.to(device)
         super().__init__(
             model=model,
-            optimizer=new_optimizer(model, optimisation, 1)[0],
+            optimizer=optimizer_of(model, optimisation),
             device=device,
             train_epochs=optimisation.epochs,
             evaluator=None,
@@ -226,7 +220,8 @@ class Learner(SupervisedTemplate):
         self.strategy.after_backward(batches.fresh, batches.replay, self)
 
         self._before_update()
-        nn.utils.clip_grad_norm_(self.model.parameters(), self.optimisation.clip)
+        if self.optimisation.clip:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.optimisation.clip)
         self.optimizer.step()
         self._after_update()
         return self.loss.detach()
@@ -296,12 +291,17 @@ class Learner(SupervisedTemplate):
         """
         steps = len(self.loader) * self.optimisation.epochs
         if not self.one_optimiser:
-            self.optimizer, self.schedule = self.new_optimizer(self.model, self.optimisation, steps)
+            self.optimizer = optimizer_of(self.model, self.optimisation)
+            self.schedule = Schedule(self.optimizer, schedule_of(self.optimisation, steps))
         else:
             warm = 1 if self.total_steps else max(1, round(self.optimisation.warmup * steps))
             self.schedule = Schedule(self.optimizer, lambda step: min(1.0, (step + 1) / warm))
         if self.device.type == "cuda" or self.recorded is not None:
             self.schedule.keep_on_device(self.device)
+        recordable = self.schedule.can_be_recorded
+        if self.recorded is not None and not recordable and self.total_steps == 0:
+            spec = self.optimisation.optimizer
+            self._note(f"--optimizer {spec}: training steps do not run as CUDA graphs")
 
     def _before_training_exp(self, **kwargs: Any) -> None:
         self.strategy.before_training_exp(self)

@@ -1,38 +1,16 @@
-"""The optimiser of the learner and its learning-rate schedule."""
+"""The optimiser of the learner and its learning rates, step by step."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
-from timm.optim import param_groups_weight_decay
 from torch import Tensor, nn
 
+from seit_cl.learner.optimizers import build_optimizer
+from seit_cl.learner.schedules import build_schedule
 from seit_cl.learner.settings import Optimisation
-
-
-def warm_cosine(options: Optimisation, steps: int) -> Callable[[int], float]:
-    """Schedule of the learning rate: a linear warm-up, then a cosine to zero.
-
-    Args:
-        options: gives the fraction of steps that warm up.
-        steps: of the experience, all epochs together.
-
-    Returns:
-        A function from the step, counted from 0, to the share of the peak learning rate.
-    """
-    warmup_steps = max(1, round(options.warmup * steps))
-
-    def share_of_peak(step: int) -> float:
-        if step < warmup_steps:
-            return (step + 1) / warmup_steps
-        progress = (step - warmup_steps) / max(1, steps - warmup_steps)
-        return 0.5 * (1 + math.cos(math.pi * progress))
-
-    return share_of_peak
 
 
 class Schedule:
@@ -90,20 +68,14 @@ class Schedule:
                 filled.append(group["lr"])
 
 
-def adamw(
-    model: nn.Module, options: Optimisation, steps: int
-) -> tuple[torch.optim.Optimizer, Schedule]:
-    """Build AdamW and its learning-rate schedule.
+def optimizer_of(model: nn.Module, options: Optimisation) -> torch.optim.Optimizer:
+    """Build the optimiser that the options name (`build_optimizer`)."""
+    return build_optimizer(options.optimizer, model, options.learning_rate, options.weight_decay)
 
-    Args:
-        model: its `no_weight_decay()`, where it has one, names parameters without weight decay.
-        options: learning rate, weight decay and warm-up.
-        steps: of the experience, all epochs together.
-    """
-    no_decay: Any = getattr(model, "no_weight_decay", tuple)()
-    groups = param_groups_weight_decay(model, options.weight_decay, no_weight_decay_list=no_decay)
-    optimizer = torch.optim.AdamW(groups, lr=options.learning_rate, fused=True)
-    return optimizer, Schedule(optimizer, warm_cosine(options, steps))
+
+def schedule_of(options: Optimisation, steps: int) -> Callable[[int], float]:
+    """Build the schedule that the options name (`build_schedule`), for that many steps."""
+    return build_schedule(options.schedule, steps, options.epochs, options.warmup)
 
 
 @contextmanager

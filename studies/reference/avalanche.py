@@ -31,10 +31,10 @@ from avalanche.training.plugins import (
 from avalanche.training.storage_policy import ClassBalancedBuffer
 from torch import Tensor, nn
 
+from seit_cl.learner.optim import Schedule, optimizer_of, schedule_of
 from seit_cl.learner.settings import Optimisation
 
 Batches = Literal["fresh", "beside", "alone", "own"]
-NewOptimizer = Callable[[nn.Module, Optimisation, int], tuple[torch.optim.Optimizer, Any]]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,6 @@ class Task:
         test: the same.
         model: the ViT with its first weights.
         optimisation: as for our learner.
-        new_optimizer: makes optimiser and schedule of an experience.
         batch: fresh samples a step.
         replay_batch: exemplars a step.
         exemplars: that the memory holds.
@@ -60,7 +59,6 @@ class Task:
     test: list[tuple[Tensor, Tensor]]
     model: Any
     optimisation: Optimisation
-    new_optimizer: NewOptimizer
     batch: int
     replay_batch: int
     exemplars: int
@@ -144,9 +142,9 @@ class OurSteps(SupervisedPlugin):
             )
         steps = len(strategy.dataloader) * self.task.optimisation.epochs
         self.vit = network.vit
-        strategy.optimizer, self.schedule = self.task.new_optimizer(
-            self.vit, self.task.optimisation, steps
-        )
+        optimisation = self.task.optimisation
+        strategy.optimizer = optimizer_of(self.vit, optimisation)
+        self.schedule = Schedule(strategy.optimizer, schedule_of(optimisation, steps))
 
     def before_update(self, strategy: Any, **kwargs: Any) -> None:
         """Clip the gradients."""

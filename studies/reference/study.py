@@ -32,8 +32,6 @@ from seit_cl.data.scenario import Scenario
 from seit_cl.experiment.build import build_model, build_strategy, optimisation
 from seit_cl.experiment.experiment import Experiment
 from seit_cl.experiment.run_data import RunData
-from seit_cl.learner.optim import Schedule, adamw, warm_cosine
-from seit_cl.learner.settings import Optimisation
 from seit_cl.reporting.markdown import publish, typed_command
 from studies.reference import avalanche
 from studies.reference.page import answer
@@ -149,7 +147,9 @@ def run_config(options: Options, case: Case) -> RunConfig:
         epochs=case.epochs,
         batch=options.batch,
         replay_batch=options.batch,
+        optimizer=case.optimizer,
         learning_rate=peak(options, case.optimizer),
+        weight_decay=0.0 if case.optimizer == "sgd" else RunConfig.weight_decay,
         resolution=options.resolution,
         head=case.head,
         seed=case.seed,
@@ -172,17 +172,6 @@ def few(stream: Scenario, labels: Tensor, count: int) -> Scenario:
     return replace(stream, train=tuple(parts))
 
 
-def sgd(
-    model: nn.Module, settings: Optimisation, steps: int
-) -> tuple[torch.optim.Optimizer, Schedule]:
-    """Plain SGD with the schedule of the runs."""
-    optimizer = torch.optim.SGD(model.parameters(), lr=settings.learning_rate)
-    return optimizer, Schedule(optimizer, warm_cosine(settings, steps))
-
-
-OPTIMIZERS = {"adamw": adamw, "sgd": sgd}
-
-
 def experiment(options: Options, case: Case, data: RunData, folder: Path) -> Experiment:
     """Our run, with a memory of exactly as many exemplars as asked for."""
     config = run_config(options, case)
@@ -196,7 +185,7 @@ def experiment(options: Options, case: Case, data: RunData, folder: Path) -> Exp
         budget = empty + options.exemplars * (probe.memory.used_bytes - empty)
         config = replace(config, memory_mb=budget / 1e6)
     stream = few(probe.stream, probe.labels, options.per_class)
-    return Experiment(config, data, folder, stream=stream, new_optimizer=OPTIMIZERS[case.optimizer])
+    return Experiment(config, data, folder, stream=stream)
 
 
 def run_ours(options: Options, case: Case, data: RunData) -> dict[str, Any]:
@@ -233,7 +222,6 @@ def run_avalanche(options: Options, case: Case, data: RunData) -> dict[str, Any]
         test=[embedded(data.test_tokens[ids], ids, ours.test_labels) for ids in ours.stream.test],
         model=model,
         optimisation=optimisation(config),
-        new_optimizer=OPTIMIZERS[case.optimizer],
         batch=options.batch,
         replay_batch=options.batch,
         exemplars=options.exemplars,

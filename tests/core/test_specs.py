@@ -9,6 +9,7 @@ import pytest
 from seit_cl.core.errors import UserError
 from seit_cl.core.specs import (
     NoOptions,
+    NumberList,
     Spec,
     argument,
     argument_label,
@@ -105,3 +106,24 @@ def test_the_canonical_text_is_one_for_all_ways_to_write_a_spec() -> None:
 def test_the_canonical_text_can_leave_defaults_out() -> None:
     assert canonical_text("x", Options(), only_changed=True) == "x"
     assert canonical_text("x", Options(scale=2.0), only_changed=True) == "x:scale=2.0"
+
+
+@dataclass(frozen=True)
+class Lists:
+    nested: bool = False
+    epochs: NumberList = NumberList("")  # noqa: RUF009 (a tuple, never changed)
+
+
+@pytest.mark.parametrize(("text", "value"), [("true", True), ("False", False)])
+def test_a_flag_is_true_or_false(text: str, value: bool) -> None:
+    assert Spec.parse(f"a:nested={text}").fill(Lists).nested is value
+    with pytest.raises(UserError, match="nested='1' is not true or false"):
+        Spec.parse("a:nested=1").fill(Lists)
+
+
+def test_numbers_joined_by_plus_make_a_list_with_the_same_text() -> None:
+    options = Spec.parse("a:epochs=30+60.5").fill(Lists)
+    assert options.epochs == (30.0, 60.5)
+    assert canonical_text("a", options, only_changed=True) == "a:epochs=30+60.5"
+    with pytest.raises(UserError, match="numbers joined by"):
+        Spec.parse("a:epochs=30+").fill(Lists)

@@ -32,14 +32,23 @@ ITERATION_HOOKS = [
 ]
 
 
-def build_learner(weight_decay: float = 0.05, strategy: Strategy | None = None) -> Learner:
+def build_learner(
+    weight_decay: float = 0.05, strategy: Strategy | None = None, clip: float = 1.0
+) -> Learner:
     """A learner of four classes on an experience of two epochs of three steps."""
     learner = Learner(
         model=build_vit("micro", token_stem(4), 2, 4),
         strategy=strategy or Strategy(NoOptions(), StrategyContext()),
         grow_head=True,
         device=CPU,
-        optimisation=Optimisation(2, 1e-3, weight_decay, 0.5, 1.0, "fp32"),
+        optimisation=Optimisation(
+            epochs=2,
+            learning_rate=1e-3,
+            weight_decay=weight_decay,
+            warmup=0.5,
+            clip=clip,
+            precision="fp32",
+        ),
         augment=NoAugment(),
     )
     maker = BatchMaker(learner.augment, 4, 0.0, 1.0, CPU, Generators(0))
@@ -96,6 +105,18 @@ def test_a_forward_pass_in_bf16_has_the_weights_of_the_moment_in_any_autocast_co
             learner.model.head.weight.mul_(2.0)
         after, _ = learner.run_model(inputs)
     torch.testing.assert_close(after, 2.0 * before)
+
+
+def test_gradients_are_clipped_to_the_norm_and_0_leaves_them_as_they_are() -> None:
+    norms = {}
+    for clip in (0.0, 1e-3):
+        learner = build_learner(clip=clip)
+        for step in learner.loader:
+            learner.take_step(step)
+        gradients = [weight.grad.flatten() for weight in learner.model.parameters()]
+        norms[clip] = float(torch.cat(gradients).norm())
+    assert norms[1e-3] == pytest.approx(1e-3, rel=1e-2)
+    assert norms[0.0] > 0.1
 
 
 class Recorder(SupervisedPlugin):

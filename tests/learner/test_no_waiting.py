@@ -97,7 +97,7 @@ def fake_learner(augment: Augment, model: nn.Module, mode: FakeTensorMode, name:
     learner = Learner(
         model=model,
         strategy=plugins.build("strategy", name, StrategyContext()),
-        optimisation=Optimisation(1, 1e-3, 0.05, 0.1, 1.0, "bf16"),
+        optimisation=Optimisation(epochs=1, learning_rate=1e-3, precision="bf16"),
         augment=augment,
         grow_head=True,
         device=torch.device("cpu"),

@@ -89,7 +89,7 @@ def test_a_whole_step_outside_the_model_stays_below_the_ceiling(
     learner = Learner(
         model=model,
         strategy=plugins.build("strategy", "er", StrategyContext(0.1)),
-        optimisation=Optimisation(1, 1e-3, 0.05, 0.1, 1.0, "fp32"),
+        optimisation=Optimisation(epochs=1, learning_rate=1e-3, precision="fp32"),
         augment=augment,
         grow_head=True,
         device=CPU,

@@ -206,3 +206,21 @@ class TestTheTape:
     def test_refuses_work_that_waits_for_the_device(self, work: Callable[..., Any]) -> None:
         with pytest.raises(RuntimeError, match=r"waits for|copies from"):
             TapeRecorder().record(lambda: work(torch.ones(3)))
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "sgd:momentum=0.9,nesterov=true"])
+def test_recorded_steps_of_fused_sgd_give_the_numbers_of_plain_ones(
+    optimizer: str, recorder: TapeRecorder, run_both: Callable[..., tuple[Outcome, Outcome]]
+) -> None:
+    recorded, plain = run_both(optimizer=optimizer, schedule="step:epochs=2", learning_rate=0.05)
+    assert_equal_numbers(recorded, plain)
+    assert recorder.tapes
+
+
+def test_steps_of_an_optimiser_that_is_not_fused_run_as_they_are_and_the_log_says_so(
+    data: RunData, recorder: TapeRecorder, tmp_path: Path
+) -> None:
+    outcome = run(data, tmp_path / "lamb", optimizer="lamb", **OPTIONS)
+    assert not recorder.tapes
+    log = (outcome.folder / "log.txt").read_text()
+    assert log.count("--optimizer lamb: training steps do not run as CUDA graphs") == 1

@@ -21,7 +21,9 @@ def learner() -> Learner:
     learner = Learner(
         model=build_vit("micro", token_stem(4), 2, 4),
         strategy=Strategy(NoOptions(), StrategyContext()),
-        optimisation=Optimisation(1, 1e-3, 0.0, 0.0, 1.0, "fp32"),
+        optimisation=Optimisation(
+            epochs=1, learning_rate=1e-3, weight_decay=0.0, warmup=0.0, precision="fp32"
+        ),
         augment=lambda raw, generator, train=True: raw,
         grow_head=True,
         device=torch.device("cpu"),

@@ -274,7 +274,9 @@ def build_learner(strategy: Any) -> Any:
     learner = Learner(
         model=model,
         strategy=strategy,
-        optimisation=Optimisation(1, 1e-3, 0.0, 0.0, 1.0, "fp32"),
+        optimisation=Optimisation(
+            epochs=1, learning_rate=1e-3, weight_decay=0.0, warmup=0.0, precision="fp32"
+        ),
         augment=NoAugment(),
         grow_head=True,
         device=torch.device("cpu"),
