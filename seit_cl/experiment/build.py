@@ -279,7 +279,8 @@ def check_optimisation(config: RunConfig, stream: Scenario, strategy: Strategy) 
             f"--schedule {config.schedule}: --scenario {config.scenario} has no boundaries, "
             "between which a rate could fall; use --schedule constant"
         )
-    optimizer_of(nn.Linear(1, 1), config)
+    one_weight = nn.ParameterList([torch.zeros(1, 1)])
+    optimizer_of(one_weight, config)
     schedule_of(config, config.epochs)
 
 
