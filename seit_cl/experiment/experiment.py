@@ -9,8 +9,7 @@ the stream so far, and results, checkpoint and memory are committed together.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -37,23 +36,23 @@ from seit_cl.experiment.build import (
     optimisation,
 )
 from seit_cl.experiment.events import ExperienceInfo, StepInfo
-from seit_cl.experiment.metadata import Phase, Training, environment, run_metadata
+from seit_cl.experiment.metadata import Training, environment, run_metadata
 from seit_cl.experiment.modality import build_modality
+from seit_cl.experiment.record import RunRecord
+from seit_cl.experiment.remembering import (
+    fit_format,
+    memory_rows,
+    offer_experience,
+    write_exemplars,
+)
 from seit_cl.experiment.run_data import RunData
-from seit_cl.formats.base import FittedFormat
+from seit_cl.experiment.testing import accuracy_rows, tested_ids
 from seit_cl.learner.batches import BatchMaker
 from seit_cl.learner.learner import Learner, StepResult
 from seit_cl.learner.loaders import ChooseExemplars, MemoryLoader, ReplayLoader
 from seit_cl.learner.recording import Recorder
 from seit_cl.learner.strategy import Strategy
-from seit_cl.memory.buffer import ByteBudgetBuffer
-from seit_cl.memory.herding import best_first
 from seit_cl.results import run_files
-from seit_cl.tokenizers._features import pooled_features
-
-OFFER_CHUNK = 512  # samples encoded at a time when the memory is offered an experience
-SHOWN_EXEMPLARS = 8  # training images in exemplars.npz
-MAX_FIT_SAMPLES = 1000  # samples used to fit a data-dependent format
 
 
 class Experiment:
@@ -99,10 +98,7 @@ class Experiment:
         self.memory = build_memory(config, data, self.strategy, len(self.class_names))
         if self.memory is not None:
             self.memory.require_budget_for(self._samples(self.stream.train[0][:1]))
-        self.accuracy: list[dict[str, Any]] = []
-        self.memory_rows: list[dict[str, Any]] = []
-        self.train_seconds = 0.0
-        self.phases = {name: Phase() for name in ("train", "remember", "test")}
+        self.record = RunRecord()
 
     @cached_property
     def learner(self) -> Learner:
@@ -169,7 +165,9 @@ class Experiment:
                 self._commit(experience)
                 self._log(experience, time.monotonic() - began)
                 on_experience(
-                    ExperienceInfo(experience, self.learner.total_steps, self.accuracy, self.memory)
+                    ExperienceInfo(
+                        experience, self.learner.total_steps, self.record.accuracy, self.memory
+                    )
                 )
             self._finish()
         except Exception as error:
@@ -189,9 +187,9 @@ class Experiment:
         else:
             self._train(experience, avalanche_experience, on_step, began)
             self._remember(experience)
-        with self._timed("train"):
+        with self.record.timed("train"):
             self.strategy.after_memory_update(self.learner)
-        self.train_seconds += time.monotonic() - began
+        self.record.train_seconds += time.monotonic() - began
 
     def _train(
         self,
@@ -209,11 +207,11 @@ class Experiment:
             samples += result.samples
             on_step(self._step_info(experience, result, samples, time.monotonic() - began))
 
-        with self._timed("train"):
+        with self.record.timed("train"):
             loader = self._loader(experience)
             self.learner.fit(avalanche_experience, loader, classes_seen, seen_before, report)
             self._require_finite_weights(experience)
-        self.phases["train"].images += samples
+        self.record.phases["train"].images += samples
 
     def _step_info(
         self, experience: int, result: StepResult, samples: int, seconds: float
@@ -282,42 +280,24 @@ class Experiment:
                     f"lower --learning-rate {self.config.learning_rate:g}"
                 )
 
-    # ------------------------------------------------------------------ memory
+    # ------------------------------------------------------------------ memory and test
     def _remember(self, experience: int) -> None:
         """Offer an experience's samples to the memory."""
         if self.memory is None:
             return
-        with self._timed("remember"):
-            ids = self._offer_order(self.memory, self.training_stream.train[experience])
-            self._fit_format(self.memory, ids)
-            for part in ids.split(OFFER_CHUNK):
-                extras = {}
-                if self.memory.exemplar_fields:
-                    raw = self.modality.train_inputs(part)
-                    extras = self.strategy.extras(raw, self.learner)
-                self.memory.offer(self._samples(part), extras)
-            counts = self.memory.counts_per_class().tolist()
-            per_class = dict(zip(self.class_names, counts, strict=True))
-            byte_kinds = self.memory.bytes_by_kind()
-            self.memory_rows += run_files.memory_rows(experience, per_class, byte_kinds)
-        self.phases["remember"].images += len(ids)
+        samples = self._samples(self.training_stream.train[experience])
+        with self.record.timed("remember"):
+            offer_experience(
+                self.memory,
+                samples,
+                self.learner,
+                self.strategy,
+                self.modality,
+                partial(fit_format, self.run_dir, self.data.tokenizer),
+            )
+            self.record.memory += memory_rows(experience, self.memory, self.class_names)
+        self.record.phases["remember"].images += len(samples)
 
-    def _offer_order(self, memory: ByteBudgetBuffer, ids: Tensor) -> Tensor:
-        """Train set indices (n,) in the order in which the selection policy wants them offered."""
-        if not memory.selection.best_first:
-            return ids
-        features = self.learner.raw_features(self.modality.train_inputs(ids))
-        return ids[best_first(features, self.labels[ids])]
-
-    def _fit_format(self, memory: ByteBudgetBuffer, ids: Tensor) -> None:
-        """Fit a data-dependent format, once, to up to MAX_FIT_SAMPLES samples from all over ids."""
-        if not isinstance(memory.fmt, FittedFormat) or not memory.fmt.unfitted:
-            return
-        samples = self._samples(ids[:: -(-len(ids) // MAX_FIT_SAMPLES)])
-        memory.fit(samples, partial(pooled_features, self.data.tokenizer))
-        run_files.log(self.run_dir, f"{memory.fmt.spec}: chose {memory.fmt.chosen}")
-
-    # ------------------------------------------------------------------ test
     def _test(self, experience: int) -> None:
         """Test the learner on all of the stream so far, where a test is due."""
         last = len(self.training_stream) - 1
@@ -325,42 +305,13 @@ class Experiment:
             return
         # A joined stream has fewer experiences; its last one ends with the stream's last one.
         position = experience + len(self.stream) - len(self.training_stream)
-        with self._timed("test"):
-            ids = torch.cat(self.stream.test[: position + 1])
+        with self.record.timed("test"):
+            ids = tested_ids(self.stream, position)
             predicted = self.learner.predict(self.modality.test_inputs()[ids])
-            is_correct = predicted == self.test_labels[ids]
-            start = 0
-            for tested in range(position + 1):
-                stop = start + len(self.stream.test[tested])
-                self._count_correct(position, tested, is_correct[start:stop])
-                start = stop
-        self.phases["test"].images += len(ids)
-
-    def _count_correct(self, position: int, tested: int, is_correct: Tensor) -> None:
-        """Note the results of the test samples that one experience of the stream added.
-
-        Args:
-            position: index of the experience that was trained on last.
-            tested: index of the experience that is tested.
-            is_correct: (n,) bool, one for each of its test samples.
-        """
-        labels = self.test_labels[self.stream.test[tested]]
-        correct = {}
-        total = {}
-        for label in labels.unique().tolist():
-            of_label = labels == label
-            correct[self.class_names[label]] = int((is_correct & of_label).sum())
-            total[self.class_names[label]] = int(of_label.sum())
-        self.accuracy += run_files.accuracy_rows(position, tested, correct, total)
-
-    @property
-    def accuracy_so_far(self) -> float | None:
-        """The last test's accuracy over all classes seen, a fraction; None before the first."""
-        if not self.accuracy:
-            return None
-        last = self.accuracy[-1]["after_experience"]
-        rows = [row for row in self.accuracy if row["after_experience"] == last]
-        return sum(row["correct"] for row in rows) / sum(row["total"] for row in rows)
+            self.record.accuracy += accuracy_rows(
+                self.stream, position, predicted, self.test_labels, self.class_names
+            )
+        self.record.phases["test"].images += len(ids)
 
     # ------------------------------------------------------------------ checkpoint and results
     def _resume(self) -> int:
@@ -376,10 +327,7 @@ class Experiment:
         self.learner.load_state_dict(state["learner"])
         self.strategy.load_state_dict(state["strategy"], self.learner)
         self.generators.load_state_dict(state["generators"])
-        self.accuracy = state["accuracy"]
-        self.memory_rows = state["memory_rows"]
-        self.train_seconds = state["train_seconds"]
-        self.phases = {name: Phase(**phase) for name, phase in state["phases"].items()}
+        self.record.load_state_dict(state)
         return state["experience"] + 1
 
     def _commit(self, experience: int) -> None:
@@ -387,23 +335,16 @@ class Experiment:
             "learner": self.learner.state_dict(),
             "strategy": self.strategy.state_dict(),
             "generators": self.generators.state_dict(),
-            "accuracy": self.accuracy,
-            "memory_rows": self.memory_rows,
-            "train_seconds": self.train_seconds,
-            "phases": {name: vars(phase) for name, phase in self.phases.items()},
+            **self.record.state_dict(),
         }
         checkpoint.commit(self.run_dir, experience, self.memory, state)
-        self._write_rows()
-
-    def _write_rows(self) -> None:
-        run_files.write_accuracy(self.run_dir, self.accuracy)
-        if self.memory_rows:
-            run_files.write_memory(self.run_dir, self.memory_rows)
+        self.record.write(self.run_dir)
 
     def _finish(self) -> None:
-        self._write_rows()
+        self.record.write(self.run_dir)
         if self.memory is not None:
-            self._write_exemplars(self.memory)
+            first = self._samples(self.stream.train[0])
+            write_exemplars(self.run_dir, self.memory, self.data, first)
         run_files.finish_run(self.run_dir, self.metadata())
         checkpoint.close(self.run_dir)
 
@@ -412,7 +353,7 @@ class Experiment:
         training = Training(
             self.learner.model,
             self.learner.total_steps,
-            self.train_seconds,
+            self.record.train_seconds,
             self.strategy.strategy_bytes,
         )
         return run_metadata(
@@ -421,42 +362,14 @@ class Experiment:
             self.stream.name,
             self.memory,
             training,
-            self.phases,
+            self.record.phases,
             self.device,
         )
 
     def _environment(self) -> dict[str, Any]:
         return environment(self.config, self.data, self.device, self.command, self.class_names)
 
-    def _write_exemplars(self, memory: ByteBudgetBuffer) -> None:
-        """Write exemplars.npz, a few training images before and after the format.
-
-        There is none where the tokenizer cannot decode tokens to images.
-        """
-        tokenizer = self.data.tokenizer
-        if memory.fmt.domain == "tokens" and not tokenizer.decodes:
-            return
-        first = self.stream.train[0]
-        ids = first[:: -(-len(first) // SHOWN_EXEMPLARS)]  # of several classes
-        decoded = memory.fmt.decode(memory.fmt.encode(self._samples(ids)))
-        images = tokenizer.decode(decoded) if memory.fmt.domain == "tokens" else decoded
-        run_files.write_exemplars(self.run_dir, self.data.shown(ids).numpy(), images.numpy())
-
     def _log(self, experience: int, seconds: float) -> None:
-        accuracy = "not tested"
-        if self.accuracy_so_far is not None and self.accuracy[-1]["after_experience"] >= experience:
-            accuracy = f"accuracy {100 * self.accuracy_so_far:.1f} % of the classes seen"
-        parts = [accuracy, f"{self.learner.total_steps} steps", f"{seconds:.0f} s"]
-        memory = self.memory
-        if memory is not None:
-            used = f"{memory.used_bytes} of {memory.budget_bytes} bytes"
-            parts.append(f"{len(memory)} exemplars in {used}")
         number = f"experience {experience + 1} of {len(self.training_stream)}"
-        run_files.log(self.run_dir, f"{number}: {', '.join(parts)}")
-
-    @contextmanager
-    def _timed(self, phase: str) -> Iterator[None]:
-        """Add the seconds that the block takes to a phase of the run."""
-        began = time.monotonic()
-        yield
-        self.phases[phase].seconds += time.monotonic() - began
+        result = self.record.summary(experience, self.learner.total_steps, seconds, self.memory)
+        run_files.log(self.run_dir, f"{number}: {result}")

@@ -59,6 +59,7 @@ def status_line(experiment: Experiment, info: StepInfo) -> str:
     memory = experiment.memory
     if memory is not None:
         parts.append(f"memory {100 * memory.used_bytes / memory.budget_bytes:.0f} %")
-    if experiment.accuracy_so_far is not None:
-        parts.append(f"accuracy {100 * experiment.accuracy_so_far:.1f} %")
+    accuracy = experiment.record.accuracy_so_far
+    if accuracy is not None:
+        parts.append(f"accuracy {100 * accuracy:.1f} %")
     return " ".join(parts)

@@ -1,0 +1,91 @@
+"""What a run notes while it goes on: test results, counts of exemplars, and time by phase."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from seit_cl.experiment.metadata import Phase
+from seit_cl.memory.buffer import ByteBudgetBuffer
+from seit_cl.results import run_files
+
+PHASES = ("train", "remember", "test")
+
+
+class RunRecord:
+    """Notes of a run, which become accuracy.csv, memory.csv and a part of facts.json.
+
+    Attributes:
+        accuracy: rows of accuracy.csv.
+        memory: rows of memory.csv.
+        train_seconds: training time, memory updates included.
+        phases: time and images by phase.
+    """
+
+    def __init__(self) -> None:
+        self.accuracy: list[dict[str, Any]] = []
+        self.memory: list[dict[str, Any]] = []
+        self.train_seconds = 0.0
+        self.phases = {name: Phase() for name in PHASES}
+
+    @property
+    def accuracy_so_far(self) -> float | None:
+        """The last test's accuracy over all classes seen, a fraction; None before the first."""
+        if not self.accuracy:
+            return None
+        last = self.accuracy[-1]["after_experience"]
+        rows = [row for row in self.accuracy if row["after_experience"] == last]
+        return sum(row["correct"] for row in rows) / sum(row["total"] for row in rows)
+
+    def summary(
+        self, experience: int, steps: int, seconds: float, memory: ByteBudgetBuffer | None
+    ) -> str:
+        """Describe an experience that has ended: accuracy, steps, seconds and memory.
+
+        Args:
+            experience: its index.
+            steps: training steps of the whole run so far.
+            seconds: that the experience took.
+            memory: the replay memory, or None.
+        """
+        accuracy = "not tested"
+        so_far = self.accuracy_so_far
+        if so_far is not None and self.accuracy[-1]["after_experience"] >= experience:
+            accuracy = f"accuracy {100 * so_far:.1f} % of the classes seen"
+        parts = [accuracy, f"{steps} steps", f"{seconds:.0f} s"]
+        if memory is not None:
+            used = f"{memory.used_bytes} of {memory.budget_bytes} bytes"
+            parts.append(f"{len(memory)} exemplars in {used}")
+        return ", ".join(parts)
+
+    @contextmanager
+    def timed(self, phase: str) -> Iterator[None]:
+        """Add the seconds that the block takes to a phase of the run."""
+        began = time.monotonic()
+        yield
+        self.phases[phase].seconds += time.monotonic() - began
+
+    def write(self, run_dir: Path) -> None:
+        """Replace accuracy.csv and, for a run with a memory, memory.csv."""
+        run_files.write_accuracy(run_dir, self.accuracy)
+        if self.memory:
+            run_files.write_memory(run_dir, self.memory)
+
+    def state_dict(self) -> dict[str, Any]:
+        """All notes, for a checkpoint."""
+        return {
+            "accuracy": self.accuracy,
+            "memory_rows": self.memory,
+            "train_seconds": self.train_seconds,
+            "phases": {name: vars(phase) for name, phase in self.phases.items()},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore the notes of a checkpoint."""
+        self.accuracy = state["accuracy"]
+        self.memory = state["memory_rows"]
+        self.train_seconds = state["train_seconds"]
+        self.phases = {name: Phase(**phase) for name, phase in state["phases"].items()}
