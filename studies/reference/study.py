@@ -194,7 +194,11 @@ def run_ours(options: Options, case: Case, data: RunData) -> dict[str, Any]:
         run = experiment(options, case, data, Path(folder) / case.name)
         first = fingerprint(run.learner.model)
         run.run()
-    rows = pd.DataFrame(run.accuracy).groupby(["after_experience", "experience"])["correct"].sum()
+    rows = (
+        pd.DataFrame(run.record.accuracy)
+        .groupby(["after_experience", "experience"])["correct"]
+        .sum()
+    )
     correct = []
     for last in range(len(run.stream)):
         correct.append([int(rows[last, tested]) for tested in range(last + 1)])
