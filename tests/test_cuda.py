@@ -85,7 +85,7 @@ def test_the_tokenizer_works_where_the_learner_does(data: RunData) -> None:
 
 def test_files_are_tokenized_there_as_here(data: RunData) -> None:
     config = RunConfig(data_root=data.dataset.root, device=DEVICE)
-    paths = data.dataset.train.paths
+    paths = data.dataset.train.images
     there = encode_files(paths, RunData(config).tokenizer, data.resolution, chunk=8)
     here = encode_files(paths, data.tokenizer, data.resolution, chunk=8)
     assert there.device.type == "cpu"

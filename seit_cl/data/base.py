@@ -1,10 +1,9 @@
-"""Datasets: a train and a val split of image files with labels."""
+"""Datasets: a train and a val split of stored images with labels."""
 
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from seit_cl.core.errors import UserError
+from seit_cl.data.stored import StoredImage
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,11 +19,12 @@ class Split:
     """The samples of one split.
 
     Args:
-        paths: N image files, sorted by class and then by name; empty if the dataset has no images.
-        labels: (N,) int64, positions in the dataset's sorted classes.
+        images: N stored images, in an order that the data fixes (in a folder by class, then by
+            name); empty if the dataset has no images.
+        labels: (N,) int64, positions in the dataset's classes.
     """
 
-    paths: list[Path]
+    images: Sequence[StoredImage]
     labels: Tensor
 
     def __len__(self) -> int:
@@ -37,8 +37,8 @@ class Split:
             rows: (n,) int64, the samples.
             new_labels: (C,) int64, the new label of each old one.
         """
-        paths = [self.paths[row] for row in rows.tolist()] if self.paths else []
-        return Split(paths, new_labels[self.labels[rows]])
+        images = [self.images[row] for row in rows.tolist()] if self.images else []
+        return Split(images, new_labels[self.labels[rows]])
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,8 +47,9 @@ class Dataset:
 
     Args:
         name: name in results.
-        root: the folder that has both splits.
-        classes: names of the class folders, sorted; a label is a position in this list.
+        root: the folder or file that has both splits.
+        classes: names of the classes, sorted or in the data's own order; a label is a position in
+            this list.
         train: training samples.
         val: test samples.
         skipped: unreadable images that were left out.
@@ -60,13 +61,18 @@ class Dataset:
     classes: list[str]
     train: Split
     val: Split
-    skipped: tuple[Path, ...] = ()
+    skipped: tuple[str, ...] = ()
     held_out: str = ""
 
     @property
     def has_images(self) -> bool:
-        """True if there are image files to read."""
+        """True if there are images to read."""
         return True
+
+    @property
+    def has_files(self) -> bool:
+        """True if the images are stored as image files, so that their bytes can be kept."""
+        return all(split.images and split.images[0].has_file for split in (self.train, self.val))
 
     def subset(self, classes: Iterable[str]) -> Dataset:
         """The samples of some classes in both splits, relabelled from 0.
@@ -107,36 +113,38 @@ class Dataset:
 
     @cached_property
     def identity(self) -> str:
-        """16 hex digits over the names and sizes of the files, the same wherever the images are.
+        """16 hex digits over the names and sizes of the images, the same wherever they are stored.
 
         Raises:
             UserError: a listed file is missing.
         """
-        return self._digest(lambda stat: f"{stat.st_size}")
+        return self._digest(copy=False)
 
     @cached_property
     def manifest(self) -> str:
-        """16 hex digits that change with the name, size or modification time of any file.
+        """16 hex digits that change with the name, size or modification time of any image.
 
         Raises:
             UserError: a listed file is missing.
         """
-        return self._digest(lambda stat: f"{stat.st_size}\0{stat.st_mtime_ns}")
+        return self._digest(copy=True)
 
-    def _digest(self, describe: Callable[[os.stat_result], str]) -> str:
+    def _digest(self, copy: bool) -> str:
+        """Digest the names and fingerprints of all images.
+
+        Args:
+            copy: include the part of the fingerprints that is about this copy of the data.
+        """
         digest = hashlib.sha256()
         if self.held_out:
-            # The paths do not tell the splits apart here.
+            # The names do not tell the splits apart here.
             digest.update(f"{len(self.train)} train\n".encode())
-        for path in [*self.train.paths, *self.val.paths]:
-            try:
-                stat = path.stat()
-            except OSError as error:
-                raise UserError(
-                    f"{path}: cannot be read ({error.strerror}); restore it or start again"
-                ) from error
-            relative = path.relative_to(self.root).as_posix()
-            digest.update(f"{relative}\0{describe(stat)}\n".encode())
+        for image in [*self.train.images, *self.val.images]:
+            contents, of_copy = image.fingerprint()
+            fields = [image.name, contents]
+            if copy:
+                fields.append(of_copy)
+            digest.update(("\0".join(fields) + "\n").encode(errors="surrogateescape"))
         return digest.hexdigest()[:16]
 
 

@@ -21,6 +21,7 @@ from seit_cl.data.corruptions import corrupt
 from seit_cl.data.domains import DomainDataset, list_domains
 from seit_cl.data.images import load_image, no_pixel_limit
 from seit_cl.data.listing import some_names
+from seit_cl.data.stored import StoredImage
 
 VERSION = 1  # of the images; raise it if the same settings would give others
 CLEAN = "clean"
@@ -46,14 +47,12 @@ class ImageJob:
     """One file to make.
 
     Args:
-        source: path of the original.
-        name: path of the original relative to its dataset.
+        source: the original.
         domain: CLEAN or the name of a corruption.
         folder: where the file goes, relative to the folder of all domains.
     """
 
-    source: Path
-    name: str
+    source: StoredImage
     domain: str
     folder: Path
 
@@ -140,18 +139,17 @@ def _list_jobs(clean: Dataset, domains: Sequence[str], seed: int) -> list[ImageJ
             f"{some_names(few)}; name fewer corruptions"
         )
 
-    def job(path: Path, domain: str, split: str, label: int) -> ImageJob:
-        name = path.relative_to(clean.root).as_posix()
-        return ImageJob(path, name, domain, Path(domain, split, clean.classes[label]))
+    def job(image: StoredImage, domain: str, split: str, label: int) -> ImageJob:
+        return ImageJob(image, domain, Path(domain, split, clean.classes[label]))
 
     jobs = []
     train_domains = deal(clean.train.labels, len(domains), seed).tolist()
-    train = zip(clean.train.paths, clean.train.labels.tolist(), train_domains, strict=True)
-    for path, label, domain in train:
-        jobs.append(job(path, domains[domain], "train", label))
+    train = zip(clean.train.images, clean.train.labels.tolist(), train_domains, strict=True)
+    for image, label, domain in train:
+        jobs.append(job(image, domains[domain], "train", label))
     for domain_name in domains:
-        for path, label in zip(clean.val.paths, clean.val.labels.tolist(), strict=True):
-            jobs.append(job(path, domain_name, "val", label))
+        for image, label in zip(clean.val.images, clean.val.labels.tolist(), strict=True):
+            jobs.append(job(image, domain_name, "val", label))
     return jobs
 
 
@@ -188,12 +186,13 @@ def _make_all(
 
 def _make_file(job: ImageJob, settings: CorruptionSettings, folder: Path) -> None:
     """Make one file in its folder."""
-    flat_name = job.name.replace("/", "-")  # folders below a class may have files of one name
+    name = job.source.name
+    flat_name = name.replace("/", "-")  # folders below a class may have files of one name
     if job.domain == CLEAN:
         target = folder / flat_name
-        shutil.copyfile(job.source, target)
+        target.write_bytes(job.source.read())
     else:
-        key = f"{job.name}\0{job.domain}\0{settings.severity}"
+        key = f"{name}\0{job.domain}\0{settings.severity}"
         seed = int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "little")
         image = load_image(job.source, settings.side)
         target = folder / f"{flat_name}.png"

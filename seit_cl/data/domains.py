@@ -18,6 +18,7 @@ from seit_cl.data.base import Dataset, Split
 from seit_cl.data.folder import list_folder
 from seit_cl.data.holdout import DEFAULT_HOLDOUT, Holdout
 from seit_cl.data.listing import some_names, subfolders
+from seit_cl.data.stored import ImageFile, StoredImage
 
 LAYOUT = (
     "expected <domain>/train/<class>/*.jpg with <domain>/val/<class>/*.jpg, "
@@ -38,7 +39,7 @@ class DomainDataset(Dataset):
     def domains_of(self, split: Split) -> Tensor:
         """Domains of a split's images, (N,) int64 positions in `domains`."""
         position = {domain: i for i, domain in enumerate(self.domains)}
-        indices = [position[path.relative_to(self.root).parts[0]] for path in split.paths]
+        indices = [position[image.name.partition("/")[0]] for image in split.images]
         return torch.tensor(indices, dtype=torch.int64)
 
 
@@ -79,8 +80,8 @@ def list_domains(
         name=root.resolve().name,
         root=root,
         classes=parts[0].classes,
-        train=_join([part.train for part in parts]),
-        val=_join([part.val for part in parts]),
+        train=_join(root, [part.train for part in parts]),
+        val=_join(root, [part.val for part in parts]),
         held_out=descriptions[0] if descriptions else "",
         domains=domains,
     )
@@ -107,10 +108,15 @@ def _choose(root: Path, names: Sequence[str]) -> tuple[str, ...]:
     return domains
 
 
-def _join(splits: Sequence[Split]) -> Split:
-    """Join splits over the same classes, sorted by class, then in the order of the splits."""
-    paths: list[Path] = []
+def _join(root: Path, splits: Sequence[Split]) -> Split:
+    """Join splits of image files over the same classes; their names become relative to `root`.
+
+    They are sorted by class, then in the order of the splits.
+    """
+    images: list[StoredImage] = []
     for split in splits:
-        paths += split.paths
+        for image in split.images:
+            assert isinstance(image, ImageFile)
+            images.append(ImageFile(image.path, root))
     labels, rows = torch.cat([split.labels for split in splits]).sort(stable=True)
-    return Split([paths[row] for row in rows.tolist()], labels)
+    return Split([images[row] for row in rows.tolist()], labels)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from seit_cl.data.listing import (
     some_names,
     subfolders,
 )
+from seit_cl.data.stored import ImageFile, StoredImage
 
 ANNOTATIONS = "val_annotations.txt"
 TAILS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
@@ -78,8 +79,8 @@ def list_folder(root: Path, holdout: Holdout = DEFAULT_HOLDOUT) -> Dataset:
         name=root.resolve().name,
         root=root,
         classes=classes,
-        train=to_split(classes, train),
-        val=to_split(classes, val),
+        train=to_split(root, classes, train),
+        val=to_split(root, classes, val),
         held_out=held_out,
     )
     check_not_empty(dataset)
@@ -99,7 +100,10 @@ def check_images(dataset: Dataset, skip_bad_images: bool = False) -> Dataset:
     Raises:
         UserError: an unreadable image, or a class without any other.
     """
-    bad = find_bad([*dataset.train.paths, *dataset.val.paths])
+    bad_train = find_bad(dataset.train.images)
+    bad_val = find_bad(dataset.val.images)
+    bad = [str(dataset.train.images[row]) for row in bad_train]
+    bad += [str(dataset.val.images[row]) for row in bad_val]
     if not bad:
         return dataset
     if not skip_bad_images:
@@ -109,17 +113,18 @@ def check_images(dataset: Dataset, skip_bad_images: bool = False) -> Dataset:
         )
     readable = replace(
         dataset,
-        train=_without(dataset.train, bad, len(dataset.classes)),
-        val=_without(dataset.val, bad, len(dataset.classes)),
+        train=_without(dataset.train, bad_train, len(dataset.classes)),
+        val=_without(dataset.val, bad_val, len(dataset.classes)),
         skipped=tuple(sorted(bad)),
     )
     check_not_empty(readable)
     return readable
 
 
-def _without(split: Split, bad: set[Path], classes: int) -> Split:
-    """A split without some of its files."""
-    readable = torch.tensor([path not in bad for path in split.paths])
+def _without(split: Split, bad: list[int], classes: int) -> Split:
+    """A split without some of its rows."""
+    readable = torch.ones(len(split), dtype=torch.bool)
+    readable[bad] = False
     return split.take(readable.nonzero()[:, 0], torch.arange(classes))
 
 
@@ -238,14 +243,16 @@ def check_not_empty(dataset: Dataset) -> None:
             )
 
 
-def is_bad(path: Path) -> bool:
-    """Return True for a file that PIL cannot decode.
+def is_bad(stored: StoredImage) -> bool:
+    """Return True for an image file that PIL cannot decode.
 
     The check is cheap: a JPEG's header and last bytes, a PNG's checksums. A file that does not end
     as its format does is decoded in full: it may be truncated, or only have data after its end.
     """
+    if not stored.has_file:
+        return False
     try:
-        with path.open("rb") as file, Image.open(file) as image:
+        with stored.open() as file, Image.open(file) as image:
             kind = image.format or ""
             tail = TAILS.get(kind, b"")
             if tail:
@@ -254,7 +261,7 @@ def is_bad(path: Path) -> bool:
                 file.seek(0)
             if kind == "JPEG" and complete:
                 return False
-        with Image.open(path) as image:
+        with stored.open() as file, Image.open(file) as image:
             if kind == "PNG" and complete:
                 image.verify()
             else:
@@ -264,18 +271,16 @@ def is_bad(path: Path) -> bool:
     return False
 
 
-def find_bad(paths: Iterable[Path]) -> set[Path]:
-    """The unreadable files among some, checked in threads."""
-    files = list(paths)
+def find_bad(images: Sequence[StoredImage]) -> list[int]:
+    """Rows of the unreadable images among some, checked in threads."""
     with no_pixel_limit():
-        checked = zip(files, map_in_threads(is_bad, files), strict=True)
-        return {path for path, broken in checked if broken}
+        return [row for row, broken in enumerate(map_in_threads(is_bad, images)) if broken]
 
 
-def to_split(classes: list[str], files: Files) -> Split:
-    """Files by class as a split, class by class."""
-    paths: list[Path] = []
+def to_split(root: Path, classes: list[str], files: Files) -> Split:
+    """Files by class as a split, class by class; their names are relative to `root`."""
+    images: list[StoredImage] = []
     for name in classes:
-        paths += files[name]
+        images += [ImageFile(path, root) for path in files[name]]
     counts = torch.tensor([len(files[name]) for name in classes])
-    return Split(paths, torch.arange(len(classes)).repeat_interleave(counts))
+    return Split(images, torch.arange(len(classes)).repeat_interleave(counts))

@@ -1,9 +1,8 @@
-"""Image files to tensors: decode, convert to RGB, resize the shorter side, crop the centre."""
+"""Stored images to tensors: decode, convert to RGB, resize the shorter side, crop the centre."""
 
 from __future__ import annotations
 
 import io
-import os
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +19,7 @@ from seit_cl.core.errors import UserError
 from seit_cl.core.threads import blocks, thread_pool
 from seit_cl.data.base import Dataset
 from seit_cl.data.jpeg import decode_like_pil, jpeg_size
+from seit_cl.data.stored import ImageFile, StoredImage
 
 # Exceptions that PIL raises for files that are not images or are damaged.
 BAD_IMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError)
@@ -31,7 +31,7 @@ SMALL = 256 * 256
 SMALLEST = 32  # pixels, as the next two
 LARGEST = 256
 STEP = 8
-RESOLUTION_SAMPLE = 64  # files that `native_resolution` reads
+RESOLUTION_SAMPLE = 64  # images that `native_resolution` reads
 
 _limit_lock = threading.Lock()
 _limit_users = 0
@@ -87,13 +87,18 @@ def decode_image(data: bytes, resolution: int) -> np.ndarray:
     """
     pixels = _decode_small(data, resolution)
     if pixels is not None:
-        if pixels.shape == (resolution, resolution, 3):
-            return pixels
-        return np.asarray(_square(Image.fromarray(pixels), resolution))
+        return fit_pixels(pixels, resolution)
     with Image.open(io.BytesIO(data)) as image:
         # A large JPEG is decoded at 1/2, 1/4 or 1/8, never below twice the resolution.
         image.draft(None, (2 * resolution, 2 * resolution))
         return np.asarray(_square(to_rgb(image), resolution))
+
+
+def fit_pixels(pixels: np.ndarray, resolution: int) -> np.ndarray:
+    """Resize the shorter side of an image (H, W, 3) uint8 to S and crop the centre: (S, S, 3)."""
+    if pixels.shape == (resolution, resolution, 3):
+        return pixels
+    return np.asarray(_square(Image.fromarray(pixels), resolution))
 
 
 def _decode_small(data: bytes, resolution: int) -> np.ndarray | None:
@@ -118,95 +123,86 @@ def _square(image: Image.Image, resolution: int) -> Image.Image:
     return image.resize((resolution, resolution), Image.Resampling.BICUBIC, box=box)
 
 
-def read_file(path: Path) -> bytes:
-    """Read a file with few system calls: other threads may take the interpreter lock in each."""
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-    try:
-        missing = os.fstat(descriptor).st_size
-        parts = []
-        while missing > 0 and (part := os.read(descriptor, missing)):
-            parts.append(part)
-            missing -= len(part)
-        return b"".join(parts)
-    finally:
-        os.close(descriptor)
-
-
-def load_image(path: Path, resolution: int) -> np.ndarray:
-    """Decode an image file as `decode_image` does.
+def load_image(image: StoredImage | Path, resolution: int) -> np.ndarray:
+    """Decode an image as `decode_image` does; one that is an array of pixels is resized only.
 
     Raises:
-        UserError: the file cannot be decoded.
+        UserError: the image cannot be decoded.
     """
+    if isinstance(image, Path):
+        image = ImageFile(image, image.parent)
     try:
-        return decode_image(read_file(path), resolution)
+        pixels = image.pixels()
+        if pixels is not None:
+            return fit_pixels(pixels, resolution)
+        return decode_image(image.read(), resolution)
     except BAD_IMAGE as error:
         is_unknown = isinstance(error, UnidentifiedImageError)  # its message names a buffer
         reason = "of no format that PIL knows" if is_unknown else error
         raise UserError(
-            f"{path}: not a readable image ({reason}); replace it or use --skip-bad-images"
+            f"{image}: not a readable image ({reason}); replace it or use --skip-bad-images"
         ) from error
 
 
 def load_images(
-    paths: Sequence[Path],
+    stored: Sequence[StoredImage | Path],
     resolution: int,
     threads: int | None = None,
     progress: Callable[[int], None] | None = None,
     out: Tensor | None = None,
 ) -> Tensor:
-    """Decode image files in threads; the number of threads does not change the result.
+    """Decode images in threads; the number of threads does not change the result.
 
     Args:
-        paths: N image files.
+        stored: N stored images, or paths of image files.
         resolution: side S in pixels.
         threads: number of reading threads; None: one per core that this process may use.
         progress: called with the number of images decoded so far.
         out: (N, 3, S, S) uint8 on the CPU, which gets the images; None: a new tensor.
 
     Returns:
-        (N, 3, S, S) uint8 on the CPU, in the order of the paths.
+        (N, 3, S, S) uint8 on the CPU, in that order.
 
     Raises:
-        UserError: a file cannot be decoded, or the resolution is below 1.
+        UserError: an image cannot be decoded, or the resolution is below 1.
     """
-    images = _empty(len(paths), resolution) if out is None else out
+    images = _empty(len(stored), resolution) if out is None else out
     with no_pixel_limit(), thread_pool(threads) as pool:
-        tasks = _start(pool, paths, images, threads)
+        tasks = _start(pool, stored, images, threads)
         done = 0
         for task in tasks:
             done += task.result()
-            if progress is not None and (done == len(paths) or done % CHUNK == 0):
+            if progress is not None and (done == len(stored) or done % CHUNK == 0):
                 progress(done)
     return images
 
 
 def read_chunks(
-    paths: Sequence[Path],
+    stored: Sequence[StoredImage | Path],
     resolution: int,
     chunk: int = CHUNK,
     threads: int | None = None,
     pinned: bool = False,
 ) -> Iterator[Tensor]:
-    """Decode image files in threads, up to AHEAD chunks before they are asked for.
+    """Decode images in threads, up to AHEAD chunks before they are asked for.
 
     Args:
-        paths: N image files.
+        stored: N stored images, or paths of image files.
         resolution: side S in pixels.
         chunk: number of images in a chunk.
         threads: number of reading threads; None: one per core that this process may use.
         pinned: page-locked memory, from which a GPU copies without blocking.
 
     Returns:
-        Chunks (n, 3, S, S) uint8 on the CPU, in the order of the paths.
+        Chunks (n, 3, S, S) uint8 on the CPU, in that order.
 
     Raises:
-        UserError: a file cannot be decoded, or the resolution is below 1.
+        UserError: an image cannot be decoded, or the resolution is below 1.
     """
     waiting: deque[tuple[Tensor, list[Future[int]]]] = deque()
     with no_pixel_limit(), thread_pool(threads) as pool:
-        for start in range(0, len(paths), chunk):
-            part = paths[start : start + chunk]
+        for start in range(0, len(stored), chunk):
+            part = stored[start : start + chunk]
             images = _empty(len(part), resolution, pinned)
             waiting.append((images, _start(pool, part, images, threads)))
             if len(waiting) > AHEAD:
@@ -224,19 +220,22 @@ def _empty(count: int, resolution: int, pinned: bool = False) -> Tensor:
 
 
 def _start(
-    pool: ThreadPoolExecutor, paths: Sequence[Path], images: Tensor, threads: int | None
+    pool: ThreadPoolExecutor,
+    stored: Sequence[StoredImage | Path],
+    images: Tensor,
+    threads: int | None,
 ) -> list[Future[int]]:
-    """Start tasks that decode files into images (N, 3, S, S); each returns its number of files."""
+    """Start tasks that decode into images (N, 3, S, S); each returns its number of images."""
     resolution = images.shape[-1]
 
-    def load(block: Sequence[Path], rows: np.ndarray) -> int:
-        for path, row in zip(block, rows, strict=True):
-            row[:] = load_image(path, resolution).transpose(2, 0, 1)
+    def load(block: Sequence[StoredImage | Path], rows: np.ndarray) -> int:
+        for image, row in zip(block, rows, strict=True):
+            row[:] = load_image(image, resolution).transpose(2, 0, 1)
         return len(block)
 
     tasks = []
     start = 0
-    for block in blocks(paths, threads):
+    for block in blocks(stored, threads):
         rows = images[start : start + len(block)].numpy()
         tasks.append(pool.submit(load, block, rows))
         start += len(block)
@@ -247,7 +246,7 @@ def _finished(images: Tensor, tasks: list[Future[int]]) -> Tensor:
     """Wait until the images are decoded.
 
     Raises:
-        UserError: the first file that cannot be decoded.
+        UserError: the first image that cannot be decoded.
     """
     for task in tasks:
         task.result()
@@ -258,25 +257,32 @@ def native_resolution(dataset: Dataset) -> int:
     """The most common shorter side of a dataset's images, in steps of 8 from 32 to 256 pixels.
 
     Args:
-        dataset: the headers of up to 64 of its train files, evenly spaced, are read.
+        dataset: the headers of up to 64 of its train images, evenly spaced, are read.
 
     Returns:
         A multiple of 8; the smaller side where two are equally common.
 
     Raises:
-        UserError: one of these files cannot be read.
+        UserError: one of these images cannot be read.
     """
-    paths = dataset.train.paths
-    count = min(RESOLUTION_SAMPLE, len(paths))
+    images = dataset.train.images
+    count = min(RESOLUTION_SAMPLE, len(images))
     sides: Counter[int] = Counter()
     with no_pixel_limit():
         for i in range(count):
-            path = paths[i * len(paths) // count]
-            try:
-                with Image.open(path) as image:
-                    sides[min(image.size)] += 1
-            except BAD_IMAGE as error:
-                raise UserError(f"{path}: not a readable image ({error}); replace it") from error
+            sides[_shorter_side(images[i * len(images) // count])] += 1
     side = min(sides, key=lambda s: (-sides[s], s))
     rounded = (side + STEP // 2) // STEP * STEP
     return min(LARGEST, max(SMALLEST, rounded))
+
+
+def _shorter_side(image: StoredImage) -> int:
+    """The shorter side of an image in pixels, from its header."""
+    try:
+        pixels = image.pixels()
+        if pixels is not None:
+            return min(pixels.shape[:2])
+        with image.open() as file, Image.open(file) as opened:
+            return min(opened.size)
+    except BAD_IMAGE as error:
+        raise UserError(f"{image}: not a readable image ({error}); replace it") from error

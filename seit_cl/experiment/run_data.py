@@ -6,10 +6,9 @@ Shapes: B samples, N images of a split, G x H x W a token grid, S the image side
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -25,6 +24,7 @@ from seit_cl.data.fractals import open_fractals
 from seit_cl.data.holdout import DEFAULT_HOLDOUT
 from seit_cl.data.images import load_images, native_resolution
 from seit_cl.data.scenario_recipe import Progress, build_recipe, no_progress
+from seit_cl.data.stored import StoredImage
 from seit_cl.data.token_dataset import TokenDataset, holds_tokens, open_tokens
 from seit_cl.experiment.token_cache import cached_tokens, tokenizing_time
 from seit_cl.tokenizers import DEFAULT_TOKENIZER, Tokenizer, open_tokenizer
@@ -115,13 +115,13 @@ class RunData:
 
     def read(self, ids: Tensor) -> Tensor:
         """Images (B, 3, S, S) uint8 of a few train samples (B,), read without caching."""
-        paths = self._paths(self.dataset.train)
-        return load_images([paths[i] for i in ids.tolist()], self.resolution)
+        images = self._images(self.dataset.train)
+        return load_images([images[i] for i in ids.tolist()], self.resolution)
 
     def files(self, ids: Tensor) -> list[bytes]:
         """Bytes of the original files of train samples (B,)."""
-        paths = self._paths(self.dataset.train)
-        return [paths[i].read_bytes() for i in ids.tolist()]
+        images = self._images(self.dataset.train)
+        return [images[i].read() for i in ids.tolist()]
 
     def shown(self, ids: Tensor) -> Tensor:
         """Images (B, 3, S, S) uint8 of a few train samples (B,), for people to look at.
@@ -206,28 +206,28 @@ class RunData:
             return None
         return self._load("train pixels", self.dataset.train)
 
-    def _paths(self, split: Split) -> list[Path]:
+    def _images(self, split: Split) -> Sequence[StoredImage]:
         self.require_images("pixels")
-        return split.paths
+        return split.images
 
     def _load(self, name: str, split: Split) -> Tensor:
         """Images (N, 3, S, S) uint8 of a split, decoded once for all processes that share them."""
-        paths = self._paths(split)
+        stored = self._images(split)
         if self._shared is None:
-            return self._decode(paths)
+            return self._decode(stored)
         if name not in self._shared:
-            shape = (len(paths), 3, self.resolution, self.resolution)
+            shape = (len(stored), 3, self.resolution, self.resolution)
             images = SharedTensor(shape, torch.uint8)
-            self._decode(paths, images.tensor)
+            self._decode(stored, images.tensor)
             self._shared[name] = images
         return self._shared[name].tensor
 
-    def _decode(self, paths: list[Path], out: Tensor | None = None) -> Tensor:
+    def _decode(self, stored: Sequence[StoredImage], out: Tensor | None = None) -> Tensor:
         def report(done: int) -> None:
-            self._progress("reading images", done, len(paths))
+            self._progress("reading images", done, len(stored))
 
         report(0)
-        return load_images(paths, self.resolution, progress=report, out=out)
+        return load_images(stored, self.resolution, progress=report, out=out)
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ def _describe(dataset: Dataset, resolution: int, console: Console) -> None:
     )
     console.print(f"{line}; {dataset.held_out}" if dataset.held_out else line)
     if dataset.skipped:
-        names = [str(path) for path in dataset.skipped[:LISTED_IMAGES]]
+        names = list(dataset.skipped[:LISTED_IMAGES])
         if len(dataset.skipped) > LISTED_IMAGES:
             names.append("…")
         count = len(dataset.skipped)

@@ -51,8 +51,8 @@ def cached_tokens(
         path.parent.mkdir(parents=True, exist_ok=True)
     progress(0)
     started = time.monotonic()
-    train = encode_files(dataset.train.paths, tokenizer, resolution, progress)
-    val = encode_files(dataset.val.paths, tokenizer, resolution, progress)
+    train = encode_files(dataset.train.images, tokenizer, resolution, progress)
+    val = encode_files(dataset.val.images, tokenizer, resolution, progress)
     metadata = {
         "seconds": f"{time.monotonic() - started:.3f}",
         "cores": str(torch.get_num_threads()),

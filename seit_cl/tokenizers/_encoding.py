@@ -1,4 +1,4 @@
-"""Encoding of image files, and the image sides that a tokenizer accepts."""
+"""Encoding of stored images, and the image sides that a tokenizer accepts."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import Tensor
 from seit_cl.core.devices import to_device
 from seit_cl.core.errors import UserError
 from seit_cl.data.images import read_chunks
+from seit_cl.data.stored import StoredImage
 
 CHUNK = 256  # images tokenized at a time
 
@@ -26,17 +27,17 @@ class Encoder(Protocol):
 
 
 def encode_files(
-    paths: Sequence[Path],
+    stored: Sequence[StoredImage | Path],
     tokenizer: Encoder,
     resolution: int,
     advance: Callable[[int], None] = lambda images: None,
     chunk: int = CHUNK,
     threads: int | None = None,
 ) -> Tensor:
-    """Tokenize image files; threads decode the next chunks while the tokenizer encodes one.
+    """Tokenize stored images; threads decode the next chunks while the tokenizer encodes one.
 
     Args:
-        paths: N image files, at least one.
+        stored: N stored images or paths of image files, at least one.
         tokenizer: encodes them on its device.
         resolution: side S in pixels that images are resized to.
         advance: called after each chunk with its number of images.
@@ -53,7 +54,7 @@ def encode_files(
     pinned = device.type == "cuda"
     parts: list[Tensor] = []
     queued: Tensor | None = None  # tokens that a GPU may still be computing
-    for images in read_chunks(paths, resolution, chunk, threads, pinned):
+    for images in read_chunks(stored, resolution, chunk, threads, pinned):
         tokens = tokenizer.encode(to_device(images, device))
         if queued is not None:
             parts.append(queued.cpu())

@@ -75,8 +75,8 @@ def test_the_written_set_reads_back_as_rendered(tmp_path: Path) -> None:
     images, labels = render(3, 4, 32, 0, "train")
     assert torch.equal(data.train.labels, labels)
     assert len(data.val) == 6
-    for path, image in zip(data.train.paths, images, strict=True):
-        assert np.array_equal(np.asarray(Image.open(path)), image.permute(1, 2, 0).numpy())
+    for stored, image in zip(data.train.images, images, strict=True):
+        assert np.array_equal(np.asarray(Image.open(stored.open())), image.permute(1, 2, 0).numpy())
 
 
 def test_the_manifest_is_the_same_wherever_and_whenever_it_is_written(tmp_path: Path) -> None:

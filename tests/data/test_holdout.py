@@ -90,7 +90,9 @@ def test_a_folder_for_every_class_is_a_dataset_and_so_is_train_alone(
     (tmp_path / "alone").mkdir()
     photos.rename(tmp_path / "alone/train")
     alone = open_folder(tmp_path / "alone")
-    assert [path.name for path in alone.val.paths] == [path.name for path in plain.val.paths]
+    assert [image.name for image in alone.val.images] == [
+        f"train/{image.name}" for image in plain.val.images
+    ]
 
 
 def test_another_fraction_or_seed_is_another_dataset(photos: Path) -> None:

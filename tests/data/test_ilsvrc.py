@@ -68,8 +68,8 @@ def val(root: Path) -> dict[str, list[int]]:
     """The numbers of the val images of every class."""
     data = open_folder(root)
     numbers: dict[str, list[int]] = {name: [] for name in data.classes}
-    for path, label in zip(data.val.paths, data.val.labels.tolist(), strict=True):
-        numbers[data.classes[label]].append(int(path.stem[-8:]))
+    for image, label in zip(data.val.images, data.val.labels.tolist(), strict=True):
+        numbers[data.classes[label]].append(int(Path(image.name).stem[-8:]))
     return numbers
 
 

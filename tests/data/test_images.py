@@ -15,6 +15,7 @@ from seit_cl.core.errors import UserError
 from seit_cl.data import images
 from seit_cl.data.base import Dataset, Split
 from seit_cl.data.images import AHEAD, load_images, native_resolution, read_chunks
+from seit_cl.data.stored import ImageFile
 
 
 def colours(width: int, height: int) -> Image.Image:
@@ -181,5 +182,6 @@ def test_the_native_resolution_is_the_most_common_shorter_side(
     paths = [tmp_path / f"{i}.png" for i in range(len(sides))]
     for side, path in zip(sides, paths, strict=True):
         colours(side + 7, side).save(path)
-    split = Split(paths, torch.zeros(len(paths), dtype=torch.int64))
+    images = [ImageFile(path, tmp_path) for path in paths]
+    split = Split(images, torch.zeros(len(paths), dtype=torch.int64))
     assert native_resolution(Dataset("set", tmp_path, ["a"], split, split)) == expected

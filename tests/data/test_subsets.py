@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from helpers.tokenizer_samples import untrained
 from seit_cl.data.base import Dataset
 from seit_cl.data.folder import open_folder
+from seit_cl.data.stored import StoredImage
 from seit_cl.data.token_dataset import open_token_dataset
 from seit_cl.experiment.token_cache import cached_tokens
 from seit_cl.tokenizers.commands.encode import Encode, encode_command
@@ -26,10 +27,10 @@ def tokens(fractals: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def of_class(data: Dataset, name: str) -> list[Path]:
-    """The train files of a class."""
+def of_class(data: Dataset, name: str) -> list[StoredImage]:
+    """The train images of a class."""
     rows = (data.train.labels == data.classes.index(name)).nonzero()[:, 0]
-    return [data.train.paths[row] for row in rows.tolist()]
+    return [data.train.images[row] for row in rows.tolist()]
 
 
 @given(chosen=st.sets(st.integers(0, 4), min_size=1))

@@ -26,7 +26,7 @@ def test_a_samples_tokens_are_those_of_its_pixels(data: RunData) -> None:
 
 
 def test_a_samples_files_are_the_originals(data: RunData) -> None:
-    assert data.files(IDS) == [data.dataset.train.paths[i].read_bytes() for i in IDS.tolist()]
+    assert data.files(IDS) == [data.dataset.train.images[i].read() for i in IDS.tolist()]
 
 
 @pytest.mark.parametrize("resolution", [0, 32, 96])

@@ -62,8 +62,8 @@ def test_tokens_are_those_of_the_images_in_the_datasets_order(root: Path) -> Non
     tokenizer = from_file()
     reported: list[int] = []
     train, val = cached_tokens(dataset, tokenizer, 32, reported.append)
-    assert torch.equal(train, tokenizer.encode(load_images(dataset.train.paths, 32)))
-    assert torch.equal(val, tokenizer.encode(load_images(dataset.val.paths, 32)))
+    assert torch.equal(train, tokenizer.encode(load_images(dataset.train.images, 32)))
+    assert torch.equal(val, tokenizer.encode(load_images(dataset.val.images, 32)))
     assert sum(reported) == 8
 
 
@@ -87,7 +87,7 @@ def test_tokens_stay_in_the_file_from_the_first_time_on(root: Path) -> None:
 
 def test_a_changed_image_makes_a_new_file(root: Path) -> None:
     cached_tokens(open_folder(root), from_file(), 32)
-    os.utime(open_folder(root).val.paths[0], (1, 1))
+    os.utime(str(open_folder(root).val.images[0]), (1, 1))
     counting = Counting(from_file())
     cached_tokens(open_folder(root), counting, 32)
     assert counting.images == 8

@@ -9,6 +9,7 @@ from seit_cl.data.base import Dataset, Split
 from seit_cl.data.scenario import Scenario
 from seit_cl.data.scenario_recipe import build_recipe
 from seit_cl.data.settings import StreamSettings
+from seit_cl.data.stored import ImageFile
 
 VAL_IMAGES = 3  # of each class
 
@@ -23,7 +24,7 @@ def dataset(*counts: int) -> Dataset:
 
 
 def _split(labels: torch.Tensor) -> Split:
-    return Split([Path(str(i)) for i in range(len(labels))], labels)
+    return Split([ImageFile(Path(str(i)), Path(".")) for i in range(len(labels))], labels)
 
 
 def stream(spec: str, data: Dataset, settings: StreamSettings) -> Scenario:

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from seit_cl.data.base import Dataset, Split
+from seit_cl.data.stored import ImageFile, StoredImage
 
 
 def dataset_of_classes(
@@ -15,9 +16,9 @@ def dataset_of_classes(
     names = sorted(classes)
 
     def split(folder: str, count: int) -> Split:
-        files = []
+        files: list[StoredImage] = []
         for name in names:
-            files += [root / folder / name / f"{i}.JPEG" for i in range(count)]
+            files += [ImageFile(root / folder / name / f"{i}.JPEG", root) for i in range(count)]
         return Split(files, torch.arange(len(names)).repeat_interleave(count))
 
     return Dataset("imagenet", root, names, split("train", train), split("val", val))

@@ -20,6 +20,7 @@ from torch import Tensor
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import atomic_file, write_atomic
 from seit_cl.data.base import Dataset
+from seit_cl.data.stored import StoredImage
 from seit_cl.data.token_file import TokenMetadata, TokenSplit, write_token_file
 from seit_cl.tokenizers import Tokenizer, open_tokenizer
 from seit_cl.tokenizers._encoding import encode_files
@@ -36,12 +37,12 @@ class Part:
     """Some images of a split and the file for their tokens.
 
     Args:
-        paths: image files.
+        images: stored images.
         file: .npy file.
         resolution: side S in pixels.
     """
 
-    paths: list[Path]
+    images: Sequence[StoredImage]
     file: Path
     resolution: int
 
@@ -55,10 +56,10 @@ class Part:
         Returns:
             The number of images.
         """
-        tokens = encode_files(self.paths, tokenizer, self.resolution, chunk=CHUNK, threads=threads)
+        tokens = encode_files(self.images, tokenizer, self.resolution, chunk=CHUNK, threads=threads)
         with atomic_file(self.file) as file:
             np.save(file, tokens.numpy(), allow_pickle=False)
-        return len(self.paths)
+        return len(self.images)
 
 
 def prepare_parts(
@@ -102,16 +103,16 @@ def prepare_parts(
             "delete it, or choose another --out"
         )
     return {
-        "train": _cut(dataset.train.paths, folder, "train", resolution),
-        "val": _cut(dataset.val.paths, folder, "val", resolution),
+        "train": _cut(dataset.train.images, folder, "train", resolution),
+        "val": _cut(dataset.val.images, folder, "val", resolution),
     }
 
 
-def _cut(paths: list[Path], folder: Path, split: str, resolution: int) -> list[Part]:
+def _cut(images: Sequence[StoredImage], folder: Path, split: str, resolution: int) -> list[Part]:
     parts = []
-    for start in range(0, len(paths), PART):
+    for start in range(0, len(images), PART):
         file = folder / f"{split}-{start:09d}.npy"
-        parts.append(Part(paths[start : start + PART], file, resolution))
+        parts.append(Part(images[start : start + PART], file, resolution))
     return parts
 
 
@@ -163,7 +164,7 @@ def wait_for_parts(parts: Sequence[Part], advance: Advance, timeout: float = TIM
         if finished:
             missing = [part for part in missing if part not in finished]
             last_change = time.monotonic()
-            advance(sum(len(part.paths) for part in finished))
+            advance(sum(len(part.images) for part in finished))
         elif time.monotonic() - last_change > timeout:
             raise UserError(
                 f"{missing[0].file}: not written by its rank within {timeout:g} s; "

@@ -120,7 +120,7 @@ def _encode(
 ) -> None:
     """Write the parts without a file, on a CPU in processes of one thread each."""
     missing = [part for part in parts if not part.file.exists()]
-    advance(sum(len(part.paths) for part in parts if part not in missing))
+    advance(sum(len(part.images) for part in parts if part not in missing))
     cores = max(1, allowed_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
     workers = min(options.workers or cores, len(missing))
     if device.type == "cuda" or workers <= 1:

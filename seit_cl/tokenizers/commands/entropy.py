@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +15,7 @@ from rich.progress import Progress
 from seit_cl.core.errors import UserError
 from seit_cl.core.progress import progress_bars
 from seit_cl.data.folder import open_folder
+from seit_cl.data.stored import StoredImage
 from seit_cl.formats.entropy.grids import CODERS
 from seit_cl.formats.entropy.model import EntropyModel
 from seit_cl.tokenizers import DEFAULT_TOKENIZER, Tokenizer, open_tokenizer
@@ -67,7 +68,7 @@ def entropy_command(options: Entropy) -> None:
     _check(options, tokenizer)
     folder = open_folder(options.data_root)
     console = Console()
-    grids = [(encode_grids(tokenizer, folder.train.paths, options.resolution), 1.0)]
+    grids = [(encode_grids(tokenizer, folder.train.images, options.resolution), 1.0)]
     if options.photos is not None:
         photos = find_images(options.photos)
         grids = [(grids[0][0], 0.5)]
@@ -84,7 +85,7 @@ def entropy_command(options: Entropy) -> None:
             _progress(bars),
         )
     model.save(options.out)
-    sizes = _measure(model, tokenizer, folder.val.paths, options.resolution)
+    sizes = _measure(model, tokenizer, folder.val.images, options.resolution)
     console.print(f"{options.out}: {model.nbytes:,} bytes; {sizes}")
 
 
@@ -106,17 +107,19 @@ def _check(options: Entropy, tokenizer: Tokenizer) -> None:
         raise UserError("--steps must be at least 1, and the folder of --out must exist")
 
 
-def _measure(model: EntropyModel, tokenizer: Tokenizer, paths: list[Path], side: int) -> str:
+def _measure(
+    model: EntropyModel, tokenizer: Tokenizer, stored: Sequence[StoredImage], side: int
+) -> str:
     """Mean bytes of records by every coder, as text.
 
     Args:
         model: of the tokenizer.
         tokenizer: encodes the images.
-        paths: image files, of which at most MAX_MEASURED are measured, taken evenly.
+        stored: images, of which at most MAX_MEASURED are measured, taken evenly.
         side: of the images in pixels.
     """
-    stride = math.ceil(len(paths) / MAX_MEASURED)
-    chosen = paths[::stride]
+    stride = math.ceil(len(stored) / MAX_MEASURED)
+    chosen = stored[::stride]
     grids = encode_grids(tokenizer, chosen, side)
     parts = []
     for name, coder in CODERS.items():

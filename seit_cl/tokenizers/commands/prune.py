@@ -71,7 +71,7 @@ def prune_command(options: Prune) -> None:
     dataset = open_folder(options.data_root)
     console = Console()
     with images_bar("tokenizing", len(dataset.train), console) as advance:
-        tokens = encode_files(dataset.train.paths, tokenizer, options.resolution, advance)
+        tokens = encode_files(dataset.train.images, tokenizer, options.resolution, advance)
     codes = tokenizer.codebook.shape[1]
     pruned = tokenizer.pruned(torch.bincount(tokens.flatten().long(), minlength=codes))
     pruned.card["pruned"] = (

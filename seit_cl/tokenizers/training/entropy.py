@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seit_cl.data.images import read_chunks
+from seit_cl.data.stored import StoredImage
 from seit_cl.formats.entropy.model import (
     HIDDEN_SHIFT,
     MAX_ACTIVATION,
@@ -64,13 +65,13 @@ class EntropyFitOptions:
 
 
 def encode_grids(
-    tokenizer: Tokenizer, paths: Sequence[Path], side: int, mirrored: bool = False
+    tokenizer: Tokenizer, stored: Sequence[StoredImage | Path], side: int, mirrored: bool = False
 ) -> Tensor:
     """Tokenize image files with a tokenizer of one code per position.
 
     Args:
         tokenizer: encodes the images.
-        paths: N image files.
+        stored: N stored images, or paths of image files.
         side: of the images in pixels.
         mirrored: encode mirror images too, after each batch of images.
 
@@ -78,7 +79,7 @@ def encode_grids(
         (N, H, W) int16, or (2 N, H, W).
     """
     grids = []
-    for images in read_chunks(paths, side, IMAGES_AT_ONCE):
+    for images in read_chunks(stored, side, IMAGES_AT_ONCE):
         grids.append(tokenizer.encode(images))
         if mirrored:
             grids.append(tokenizer.encode(images.flip(3)))

@@ -38,7 +38,7 @@ def training_images(
         UserError: a folder or an image that cannot be read.
     """
     folder = open_folder(root)
-    images = load_images(folder.train.paths, resolution)
+    images = load_images(folder.train.images, resolution)
     labels = folder.train.labels
     if fractals:
         per_class = -(-fractals // FRACTAL_CLASSES)
@@ -49,7 +49,7 @@ def training_images(
         tiles = cut_tiles(find_images(large), resolution)
         images = torch.cat([images, tiles])
         labels = torch.cat([labels, torch.full((len(tiles),), UNLABELLED)])
-    return images, labels, load_images(folder.val.paths, resolution)
+    return images, labels, load_images(folder.val.images, resolution)
 
 
 def find_images(folder: Path, option: str = "--photos") -> list[Path]:

@@ -40,7 +40,7 @@ def test_the_file_has_the_tokens_and_labels_of_the_images(fractals: Path, tmp_pa
     file = open_token_file(tmp_path / "x.safetensors")
     dataset = open_folder(fractals)
     for name, split in (("train", dataset.train), ("val", dataset.val)):
-        assert torch.equal(file.tokens[name], bundled().encode(load_images(split.paths, 64)))
+        assert torch.equal(file.tokens[name], bundled().encode(load_images(split.images, 64)))
         assert torch.equal(file.labels[name], split.labels)
     about = file.metadata
     assert about.classes == dataset.classes
@@ -172,7 +172,7 @@ def test_images_are_decoded_ahead_in_the_order_of_the_paths(
     fractals: Path, tmp_path: Path, monkeypatch: Patch
 ) -> None:
     monkeypatch.setattr(_parts, "CHUNK", 3)
-    paths = open_folder(fractals).train.paths[:8]
+    paths = open_folder(fractals).train.images[:8]
     assert _parts.Part(paths, tmp_path / "x.npy", 64).write(bundled()) == 8
     expected = bundled().encode(load_images(paths, 64)).numpy()
     assert np.array_equal(np.load(tmp_path / "x.npy"), expected)

@@ -92,7 +92,7 @@ def test_the_command_writes_a_file_that_opens_by_its_path(
     options = {"--tokenizer": whole, "--data-root": root, "--out": out, "--resolution": 32}
     assert tokenize("prune", *flattened(options)).code == 0
     pruned = open_tokenizer(str(out))
-    batch = load_images(open_folder(root).train.paths, 32)
+    batch = load_images(open_folder(root).train.images, 32)
     used = int((counts(vit(), batch) > 0).sum())
     assert pruned.codebook.shape[1] == used < 100
     assert pruned.identity != vit().identity
