@@ -23,14 +23,19 @@ class OnlineOptions:
 
     Args:
         size: images in an experience; the last one has the remainder.
+        left_out: fraction of each group's images that the stream does not show, as where a protocol
+            keeps a validation set apart.
     """
 
     size: int = 100
+    left_out: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse an empty experience."""
+        """Refuse an empty experience and an empty stream."""
         if self.size < 1:
             raise UserError(f"online: size={self.size}: must be 1 image or more")
+        if not 0 <= self.left_out < 1:
+            raise UserError(f"online: left_out={self.left_out}: must be 0 or more and below 1")
 
 
 class Online(ScenarioRecipe):
@@ -52,7 +57,9 @@ class Online(ScenarioRecipe):
         generator = stream_generator(settings, "online")
         shuffled = []
         for ids in groups.train:
-            shuffled.append(ids[torch.from_numpy(generator.permutation(len(ids)))])
+            order = torch.from_numpy(generator.permutation(len(ids)))
+            shown = len(ids) - round(self.options.left_out * len(ids))
+            shuffled.append(ids[order[:shown]])
         parts = torch.cat(shuffled).split(self.options.size)
         return by_first_appearance(self.name, dataset, groups.class_order, parts, boundaries=False)
 

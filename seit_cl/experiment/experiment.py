@@ -54,6 +54,8 @@ from seit_cl.learner.recording import Recorder
 from seit_cl.learner.strategy import Strategy
 from seit_cl.results import run_files
 
+COMMIT_SECONDS = 30.0  # work that an interrupted run loses, or one experience if that is longer
+
 
 class Experiment:
     """One run of a configuration.
@@ -144,9 +146,11 @@ class Experiment:
 
         Args:
             on_step: called after every training step.
-            on_experience: called after every experience, when its results are committed.
+            on_experience: called after every experience, after its test and its commit where they
+                are due.
         """
         first = self._resume()
+        self._committed = time.monotonic()
         experiences = len(self.training_stream)
         if first == 0:
             run_files.start_run(self.run_dir, self.config.plain(), self._environment())
@@ -161,9 +165,11 @@ class Experiment:
             for experience in range(first, experiences):
                 began = time.monotonic()
                 self._learn(experience, benchmark.train_stream[experience], on_step)
-                self._test(experience)
-                self._commit(experience)
-                self._log(experience, time.monotonic() - began)
+                if self._test_is_due(experience):
+                    self._test(experience)
+                if self._commit_is_due(experience):
+                    self._commit(experience)
+                    self._log(experience, time.monotonic() - began)
                 on_experience(
                     ExperienceInfo(
                         experience, self.learner.total_steps, self.record.accuracy, self.memory
@@ -295,14 +301,17 @@ class Experiment:
                 self.modality,
                 partial(fit_format, self.run_dir, self.data.tokenizer),
             )
-            self.record.memory += memory_rows(experience, self.memory, self.class_names)
+            if self._test_is_due(experience):
+                self.record.memory += memory_rows(experience, self.memory, self.class_names)
         self.record.phases["remember"].images += len(samples)
 
+    def _test_is_due(self, experience: int) -> bool:
+        """True after every --eval-every experiences, and after the last one."""
+        is_last = experience == len(self.training_stream) - 1
+        return is_last or (experience + 1) % self.config.eval_every == 0
+
     def _test(self, experience: int) -> None:
-        """Test the learner on all of the stream so far, where a test is due."""
-        last = len(self.training_stream) - 1
-        if experience < last and (experience + 1) % self.config.eval_every:
-            return
+        """Test the learner on all of the stream so far."""
         # A joined stream has fewer experiences; its last one ends with the stream's last one.
         position = experience + len(self.stream) - len(self.training_stream)
         with self.record.timed("test"):
@@ -330,7 +339,16 @@ class Experiment:
         self.record.load_state_dict(state)
         return state["experience"] + 1
 
+    def _commit_is_due(self, experience: int) -> bool:
+        """True after a test, and where the last commit is old.
+
+        An online stream has thousands of experiences, each of less work than a commit.
+        """
+        is_old = time.monotonic() - self._committed > COMMIT_SECONDS
+        return is_old or self._test_is_due(experience)
+
     def _commit(self, experience: int) -> None:
+        """Make the present state the one that a resumed run continues from."""
         state = {
             "learner": self.learner.state_dict(),
             "strategy": self.strategy.state_dict(),
@@ -339,6 +357,7 @@ class Experiment:
         }
         checkpoint.commit(self.run_dir, experience, self.memory, state)
         self.record.write(self.run_dir)
+        self._committed = time.monotonic()
 
     def _finish(self) -> None:
         self.record.write(self.run_dir)

@@ -1,5 +1,6 @@
 """Online streams show every image once, in small experiences without boundaries."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from seit_cl.config import RunConfig
 from seit_cl.core.errors import UserError
 from seit_cl.data.scenario_recipe import build_recipe
 from seit_cl.data.settings import StreamSettings
+from seit_cl.experiment import experiment
 from seit_cl.experiment.experiment import Experiment
 from seit_cl.experiment.run_data import RunData
 from seit_cl.reporting.build import build_report
@@ -88,6 +90,34 @@ def test_an_interrupted_run_without_boundaries_has_the_numbers_of_an_uninterrupt
     pd.testing.assert_frame_equal(resumed.run.accuracy, whole.run.accuracy)
     for name in ("accuracy.csv", "memory.csv", "memory.bin"):
         assert (resumed.folder / name).read_bytes() == (whole.folder / name).read_bytes()
+
+
+@pytest.mark.parametrize("seconds", [0.0, 3600.0])
+def test_a_run_commits_after_tests_and_now_and_then_and_resumes_exactly_from_either(
+    data: RunData, tmp_path: Path, seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(experiment, "COMMIT_SECONDS", seconds)
+    whole = run(data, tmp_path / "whole", **OPTIONS)
+    committed = re.findall(r"experience (\d) of 5:", (whole.folder / "log.txt").read_text())
+    assert committed == (["1", "2", "3", "4", "5"] if seconds == 0.0 else ["2", "4", "5"])
+    with pytest.raises(KeyboardInterrupt):
+        run(data, tmp_path / "cut", stop_at=(3, 1), **OPTIONS)
+    resumed = run(data, tmp_path / "cut", **OPTIONS)
+    assert len(resumed.losses) == (2 if seconds == 0.0 else 3) * 2 - 1
+    for name in ("accuracy.csv", "memory.csv", "memory.bin"):
+        assert (resumed.folder / name).read_bytes() == (whole.folder / name).read_bytes()
+
+
+def test_a_part_of_each_group_can_be_left_out() -> None:
+    images = dataset(*[10] * 6)
+    scenario = stream("online:size=6,left_out=0.1", images, StreamSettings(3))
+    shown = torch.cat(scenario.train)
+    labels = scenario.labels(images.train.labels)[shown]
+    assert [set(part.tolist()) for part in labels.split(18)] == [{0, 1}, {2, 3}, {4, 5}]
+    assert len(set(shown.tolist())) == len(shown) == 54
+    assert sum(len(ids) for ids in scenario.test) == len(images.val)
+    with pytest.raises(UserError, match=r"left_out=1\.0: must be 0 or more and below 1"):
+        build_recipe("online:left_out=1")
 
 
 @pytest.mark.parametrize("strategy", ["joint", "cumulative"])

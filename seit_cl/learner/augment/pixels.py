@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from seit_cl.learner.augment.crops import BOX_NUMBERS, CropResize, RandomBoxes, center_crop
 from seit_cl.learner.augment.draws import Layout, Numbers
@@ -51,6 +52,8 @@ class PixelAugment(nn.Module):
             uniform["flip"] = ()
         if self.options.pixel_rrc < 1.0:
             uniform["boxes"] = BOX_NUMBERS
+        if self.options.pixel_pad:
+            uniform["corner"] = (2,)
         return Layout(uniform)
 
     def normalise(self, pixels: Tensor) -> Tensor:
@@ -80,10 +83,33 @@ class PixelAugment(nn.Module):
         if "boxes" in numbers:
             cropped = self._random_crop(pixels, numbers["boxes"], flip)
             return cropped.clamp_(0.0, 255.0).sub_(self.mean).div_(self.std)  # bicubic overshoots
+        if "corner" in numbers:
+            return self.normalise(self._padded_crop(pixels, numbers["corner"], flip))
         centre = center_crop(pixels, self.crop)
         if flip is not None:
             centre = torch.where(flip[:, None, None, None], centre.flip(-1), centre)
         return self.normalise(centre)
+
+    def _padded_crop(self, pixels: Tensor, numbers: Tensor, flip: Tensor | None) -> Tensor:
+        """Crop every image with a black border at a random place, uint8.
+
+        Args:
+            pixels: (B, 3, S, S).
+            numbers: (B, 2) uniform, one for each axis.
+            flip: (B,) bool, the crops to mirror; None for none.
+        """
+        border = self.options.pixel_pad
+        padded = functional.pad(pixels, [border] * 4)
+        places = padded.shape[-1] - self.crop + 1
+        corner = (places * numbers).long()
+        offsets = torch.arange(self.crop, device=pixels.device)
+        rows = corner[:, :1] + offsets
+        columns = corner[:, 1:] + offsets
+        if flip is not None:
+            columns = torch.where(flip[:, None], columns.flip(1), columns)
+        images = torch.arange(len(pixels), device=pixels.device)[:, None, None]
+        cropped = padded[images, :, rows[:, :, None], columns[:, None, :]]
+        return cropped.permute(0, 3, 1, 2)
 
     def _random_crop(self, pixels: Tensor, numbers: Tensor, flip: Tensor | None) -> Tensor:
         """Crop a random box of every image, resized to the output's side, float32 in 0 to 255."""

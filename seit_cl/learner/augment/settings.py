@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from seit_cl.core.errors import UserError
-from seit_cl.core.options import AREA, POSITIVE, PROBABILITY, CheckedOptions, option
+from seit_cl.core.options import AREA, NOT_NEGATIVE, POSITIVE, PROBABILITY, CheckedOptions, option
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,25 @@ class PixelAugmentOptions(FlipOptions):
     pixel_rrc: float = option(
         0.3, "smallest area of the pixel learner's random crop; 1: no crop", AREA
     )
+    pixel_pad: int = option(
+        0,
+        "pixel learner: black border in pixels around which an image is cropped at random to its "
+        "own size, 4 being usual for CIFAR; 0: none; needs --pixel-rrc 1",
+        NOT_NEGATIVE,
+    )
+
+    def __post_init__(self) -> None:
+        """Check the ranges, and that an image is cropped in one way.
+
+        Raises:
+            UserError: a value outside its range, or a border beside random resized crops.
+        """
+        super().__post_init__()
+        if self.pixel_pad and self.pixel_rrc < 1:
+            raise UserError(
+                f"--pixel-pad {self.pixel_pad} and --pixel-rrc {self.pixel_rrc:g}: an image is "
+                "cropped in one way; add --pixel-rrc 1"
+            )
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.nn import functional
 
 from helpers.generators import generator
 from helpers.numbers import drawn, drawn_boxes
@@ -81,6 +82,27 @@ def test_a_flip_probability_of_one_flips_every_crop() -> None:
     numbers = drawn(module, x, generator(1))
     expected = crop_resize(x.float(), drawn_boxes(numbers, 0.3), 28).clamp(0, 255).flip(-1)
     torch.testing.assert_close(module(x, numbers), reference(expected), atol=1e-4, rtol=1e-4)
+
+
+def test_a_padded_crop_shows_a_part_of_the_image_with_its_black_border() -> None:
+    module = PixelAugment(32, PixelAugmentOptions(pixel_rrc=1.0, pixel_pad=4))
+    x = images(64)
+    numbers = drawn(module, x, generator(1))
+    y = module(x, numbers)
+    bordered = functional.pad(x, [4] * 4)
+    corners = (9 * numbers["corner"]).long().tolist()
+    for image, (row, column) in enumerate(corners):
+        expected = bordered[image, :, row : row + 32, column : column + 32]
+        if numbers["flip"][image] < 0.5:
+            expected = expected.flip(-1)
+        torch.testing.assert_close(y[image], reference(expected[None])[0])
+    assert {place for corner in corners for place in corner} == set(range(9))
+    torch.testing.assert_close(module(x), reference(x))
+
+
+def test_a_border_and_random_resized_crops_are_refused_together() -> None:
+    with pytest.raises(UserError, match=r"--pixel-pad 4 and --pixel-rrc 0\.3: .*add --pixel-rrc 1"):
+        PixelAugmentOptions(pixel_pad=4)
 
 
 @pytest.mark.parametrize("pixel_rrc", [0.3, 1.0])
