@@ -31,7 +31,7 @@ from seit_cl.core.cli import run_command
 from seit_cl.core.devices import choose_device
 from seit_cl.core.errors import UserError
 from seit_cl.core.machine import torch_threads
-from seit_cl.learner.vit import token_stem
+from seit_cl.models._vit import token_stem
 from seit_cl.reporting.markdown import page, table, typed_command, write_page
 
 GOALS = {"small": 0.4, "base": 0.5}  # of the peak, at 256 px on an H100

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from seit_cl.core.rng import Generators
-from seit_cl.learner.vit import build_vit, initialise, token_stem
+from seit_cl.models._vit import build_vit, initialise, token_stem
 
 CHANNELS = 32  # of the bundled tokenizer's codebook
 STRIDE = 8  # its pixels per token

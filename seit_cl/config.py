@@ -20,6 +20,7 @@ from seit_cl.data.settings import StreamSettings
 from seit_cl.learner.augment.settings import CutMixOptions, PixelAugmentOptions, TokenAugmentOptions
 from seit_cl.learner.settings import Optimisation
 from seit_cl.memory.selection import canonical_policy, policy_names
+from seit_cl.models import canonical_model
 from seit_cl.tokenizers import resolved_spec
 
 GRID = ("strategy", "format", "memory_mb", "learner", "seed")
@@ -66,9 +67,12 @@ class RunConfig(
         "class-balanced", f"selection policy of the memory: {', '.join(policy_names())}"
     )
     learner: Literal["tokens", "pixels"] = option(
-        "tokens", "token learner, or the same ViT on pixels"
+        "tokens", "token learner, or the same model on pixels"
     )
-    model: Literal["micro", "tiny", "small", "base"] = option("micro", "size of the ViT")
+    model: str = option(
+        "micro",
+        "network of the learner: a ViT (micro, tiny, small, base), slim_resnet18 or resnet18_cifar",
+    )
     head: Literal["grow", "fixed"] = option(
         "grow", "classify among the classes seen, or among all from the start"
     )
@@ -127,6 +131,7 @@ class RunConfig(
                 plain[name] = str(value.resolve())
             elif isinstance(value, tuple):
                 plain[name] = list(value)
+        plain["model"] = canonical_model(self.model)
         plain["scenario"] = build_recipe(self.scenario).name
         plain["tokenizer"] = resolved_spec(self.tokenizer) if self.tokenizer else self.tokenizer
         return plain

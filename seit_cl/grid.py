@@ -23,6 +23,7 @@ from seit_cl.experiment.build import build_strategy, canonical_strategy
 from seit_cl.experiment.modality import MODALITIES
 from seit_cl.experiment.tracking import Kind
 from seit_cl.formats import canonical_spec, format_domain
+from seit_cl.models import canonical_model
 from seit_cl.results import run_files
 from seit_cl.results.renamed import present_spec, spellings
 
@@ -243,7 +244,9 @@ def _combinations(options: Any) -> Iterator[RunConfig]:
 
 def _canonical(config: RunConfig) -> RunConfig:
     """The configuration with canonical specs: equal for runs whose specs are equivalent."""
-    canonical = replace(config, strategy=canonical_strategy(config))
+    canonical = replace(
+        config, strategy=canonical_strategy(config), model=canonical_model(config.model)
+    )
     if not config.format:
         return canonical
     return replace(canonical, format=canonical_spec(config.format))

@@ -42,7 +42,7 @@ class DarkExperienceReplay(Strategy):
     def extras(self, raw: Tensor, learner: LearnerView) -> dict[str, Tensor]:
         """The current logits, nan for classes not seen."""
         logits = learner.raw_logits(raw)
-        unseen = learner.model.num_classes - logits.shape[1]
+        unseen = len(learner.model.head.weight) - logits.shape[1]
         return {"logits": F.pad(logits, (0, unseen), value=torch.nan)}
 
     def loss(

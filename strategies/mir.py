@@ -54,30 +54,42 @@ class MaximallyInterfered(Strategy):
         inputs = learner.augment(drawn.inputs.to(learner.device))
         labels = drawn.labels.to(learner.device)
         precision = learner.optimisation.precision
-        virtual = self.virtual_step(fresh, learner)
+        virtual = copy_of_model(learner)
+        with torch.no_grad():
+            before = learner.logits(inputs, virtual, precision)
+            loss_before = F.cross_entropy(before, labels, reduction="none")
+        self.virtual_step(virtual, fresh, learner)
         with torch.no_grad():
             after = learner.logits(inputs, virtual, precision)
-            before = learner.logits(inputs, learner.model.forward, precision)
             loss_after = F.cross_entropy(after, labels, reduction="none")
-            loss_before = F.cross_entropy(before, labels, reduction="none")
         chosen = (loss_after - loss_before).topk(count).indices
         return drawn[chosen.to(drawn.inputs.device)]
 
-    def virtual_step(self, fresh: Batch, learner: LearnerView) -> Any:
-        """A copy of the model after a step of SGD on the fresh samples, with clipped gradients."""
-        model: Any = copy.deepcopy(learner.model)
-        model.zero_grad()  # the copy includes the last step's gradients
+    def virtual_step(self, model: Any, fresh: Batch, learner: LearnerView) -> None:
+        """Take a step of SGD on the fresh samples, with clipped gradients.
+
+        Args:
+            model: changed in place.
+            fresh: the step's fresh samples.
+            learner: gives precision and clipping.
+        """
         logits = learner.logits(fresh.inputs, model, learner.optimisation.precision)
         self.cross_entropy(fresh.forwarded(logits)).mean().backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), learner.optimisation.clip)
         torch.optim.SGD(model.parameters(), self.options.rate).step()
-        return model
 
     def loss(
         self, fresh: ForwardedBatch, replay: ForwardedBatch | None, learner: LearnerView
     ) -> Tensor:
         """Mean cross-entropy of all samples of the step, as in ER."""
         return self.mean_cross_entropy(fresh, replay)
+
+
+def copy_of_model(learner: LearnerView) -> Any:
+    """A copy of the learner's model, so that trying changes no running statistics of the model."""
+    model: Any = copy.deepcopy(learner.model)
+    model.zero_grad()  # the copy includes the last step's gradients
+    return model
 
 
 STRATEGY = MaximallyInterfered

@@ -32,6 +32,7 @@ LAYERS: tuple[set[str], ...] = (
     {"results", "data"},
     {"formats"},
     {"memory"},
+    {"models"},
     {"learner"},
     {"tokenizers"},
     {"config"},

@@ -23,6 +23,7 @@ KINDS = {
     "strategy": ("seit_cl.strategies", "STRATEGY"),
     "scenario": ("seit_cl.scenarios", "SCENARIO"),
     "report": ("seit_cl.reports", "REPORT"),
+    "model": ("seit_cl.models", "MODEL"),
     "policy": ("seit_cl.memory.selection", "POLICY"),
     "optimizer": ("seit_cl.learner.optimizers", "OPTIMIZER"),
     "schedule": ("seit_cl.learner.schedules", "SCHEDULE"),
@@ -65,7 +66,8 @@ def names(kind: str) -> dict[str, str]:
     folder = importlib.import_module(package)
     places = {}
     for module in pkgutil.iter_modules(folder.__path__):
-        if not module.ispkg and module.name != "base" and not module.name.startswith("_"):
+        is_contract = module.name == "base" and kind != "model"  # "base" is a size of the ViT
+        if not module.ispkg and not is_contract and not module.name.startswith("_"):
             places[module.name] = f"{package}.{module.name}:{attribute}"
     for entry in entry_points(group=package):
         if entry.name in places:

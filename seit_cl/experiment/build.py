@@ -32,8 +32,8 @@ from seit_cl.learner.recording import CudaGraphs, Recorder
 from seit_cl.learner.schedules import is_constant
 from seit_cl.learner.settings import Optimisation
 from seit_cl.learner.strategy import Strategy, StrategyContext
-from seit_cl.learner.vit import build_vit, initialise
 from seit_cl.memory.buffer import ByteBudgetBuffer
+from seit_cl.models import Model
 
 
 def build_strategy(config: RunConfig) -> Strategy:
@@ -153,32 +153,44 @@ def build_memory(
     )
 
 
+def choose_model(config: RunConfig, data: RunData) -> Model:
+    """Build the model of a run, which makes networks: --model for the run's data.
+
+    Raises:
+        UserError: an unknown model or option, or a model that does not fit the data.
+    """
+    context = build_modality(config.learner, data).model_context
+    model: Model = plugins.build("model", config.model, context)
+    return model
+
+
 def build_augment(config: RunConfig, data: RunData, device: torch.device) -> Augment:
     """Build the augmentation, from raw tokens or pixels to the learner's inputs, on the device."""
-    return build_modality(config.learner, data).augment(config).to(device)
+    crop = choose_model(config, data).crop
+    return build_modality(config.learner, data).augment(config, crop).to(device)
 
 
 def build_model(
     config: RunConfig, data: RunData, classes: int, generator: torch.Generator
 ) -> nn.Module:
-    """Build the learner's ViT, on the CPU.
+    """Build the learner's network, on the CPU.
 
     Args:
-        config: gives its size, its modality, and whether it is compiled.
+        config: gives the model, its modality, and whether it is compiled.
         data: gives the channels and the side of its input.
         classes: number of classes C.
         generator: on the CPU; draws every weight.
+
+    Raises:
+        UserError: as `choose_model`.
     """
-    modality = build_modality(config.learner, data)
     device = choose_device(config.device)
-    # timm draws from the global generator before initialise() draws from ours.
-    with torch.random.fork_rng():
-        model = build_vit(config.model, modality.stem, modality.channels, classes)
+    network = choose_model(config, data).new_network(classes, generator)
     if device.type == "cpu" and choose_precision(config) == "bf16":
-        _unfuse_attention(model)
+        _unfuse_attention(network)
     if config.compile:
-        compile_model(model, device, config.graph and build_strategy(config).capturable)
-    return initialise(model, generator)
+        compile_model(network, device, config.graph and build_strategy(config).capturable)
+    return network
 
 
 def _unfuse_attention(model: nn.Module) -> None:

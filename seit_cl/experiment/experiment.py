@@ -33,6 +33,7 @@ from seit_cl.experiment.build import (
     build_strategy,
     build_stream,
     check_optimisation,
+    choose_model,
     optimisation,
 )
 from seit_cl.experiment.events import ExperienceInfo, StepInfo
@@ -87,6 +88,7 @@ class Experiment:
         self.command = command
         self.device = choose_device(config.device)
         self.modality = build_modality(config.learner, data)
+        choose_model(config, data)  # which is refused here, before anything runs
         self.strategy = build_strategy(config)
         if stream is None:
             stream = build_stream(config, data.dataset, self.strategy)

@@ -19,6 +19,7 @@ from seit_cl.experiment.modality import MODALITIES
 from seit_cl.experiment.run_data import RunData
 from seit_cl.formats.base import FittedFormat
 from seit_cl.memory.buffer import ByteBudgetBuffer
+from seit_cl.models import canonical_model
 
 
 @dataclass
@@ -71,17 +72,16 @@ def run_metadata(
         phases: time by phase.
         device: of the learner.
     """
-    weights = training.model.parameters()
     return memory_metadata(memory) | {
         "scenario": scenario,
         "dataset": data.dataset.name,
         "strategy": config.strategy,
         "learner": config.learner,
-        "model": config.model,
+        "model": canonical_model(config.model),
         "tokenizer": data.tokenizer.identity if uses_tokenizer(config) else "",
         "seed": config.seed,
         "codec_bytes": codec_bytes(config, data, memory),
-        "model_bytes": sum(weight.numel() * weight.element_size() for weight in weights),
+        "model_bytes": model_bytes(training.model),
         "strategy_bytes": training.strategy_bytes,
         "steps": training.steps,
         "train_seconds": round(training.seconds, 1),
@@ -90,6 +90,15 @@ def run_metadata(
         "skipped_images": len(data.dataset.skipped),
         "phases": phase_metadata(config, data, phases, device),
     }
+
+
+def model_bytes(network: nn.Module) -> int:
+    """Bytes of a network's state: weights, and buffers such as running statistics.
+
+    What cannot be rebuilt counts; a tensor that has two names counts once.
+    """
+    tensors = {tensor.data_ptr(): tensor.nbytes for tensor in network.state_dict().values()}
+    return sum(tensors.values())
 
 
 def memory_metadata(memory: ByteBudgetBuffer | None) -> dict[str, Any]:

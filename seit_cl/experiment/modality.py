@@ -1,7 +1,7 @@
 """The learner's modalities: a token learner sees token grids, a pixel learner sees images.
 
 A modality answers every question on which the two differ: what the learner trains on and is tested
-on, its stem and augmentation, and the formats that it can replay. B is a batch, N the val split,
+on, the input of its model, its augmentation, and the formats that it can replay. B is a batch, N the val split,
 G x H x W a token grid, S the image side in pixels.
 """
 
@@ -18,7 +18,7 @@ from seit_cl.experiment.run_data import RunData
 from seit_cl.formats import ExemplarFormat
 from seit_cl.learner.augment.pixels import PixelAugment
 from seit_cl.learner.augment.tokens import TokenAugment
-from seit_cl.learner.vit import StemSettings, pixel_stem, token_stem
+from seit_cl.models import ModelContext
 
 
 class Modality(Protocol):
@@ -28,17 +28,15 @@ class Modality(Protocol):
         uses_tokenizer: whether the tokenizer has a part in such a run.
         crop_option: name of the option that sets the smallest area of the random crop.
         replays: domains of the formats that the learner can replay.
-        channels: of the model's input.
     """
 
     uses_tokenizer: ClassVar[bool]
     crop_option: ClassVar[str]
     replays: ClassVar[tuple[str, ...]]
-    channels: int
 
     @property
-    def stem(self) -> StemSettings:
-        """Settings of the model's stem."""
+    def model_context(self) -> ModelContext:
+        """The data that the model is built for."""
 
     def prepare(self) -> None:
         """Load all inputs, so that bad data shows before training.
@@ -53,8 +51,8 @@ class Modality(Protocol):
     def test_inputs(self) -> Tensor:
         """Raw inputs (N, ...) of the val split."""
 
-    def augment(self, options: RunConfig) -> TokenAugment | PixelAugment:
-        """Build the augmentation, from raw inputs to the model's."""
+    def augment(self, options: RunConfig, crop: int) -> TokenAugment | PixelAugment:
+        """Build the augmentation, from raw inputs to the model's, whose side is `crop`."""
 
     def check_format(self, fmt: ExemplarFormat) -> None:
         """Refuse a format that the learner cannot replay.
@@ -81,12 +79,12 @@ class TokenModality:
     def __init__(self, data: RunData) -> None:
         self.data = data
         self.tokenizer = data.tokenizer
-        groups, _, dim = self.tokenizer.codebook.shape
-        self.channels = dim * groups if self.tokenizer.combine == "concat" else dim
 
     @property
-    def stem(self) -> StemSettings:
-        return token_stem(self.data.grid[1])
+    def model_context(self) -> ModelContext:
+        groups, _, dim = self.tokenizer.codebook.shape
+        channels = dim * groups if self.tokenizer.combine == "concat" else dim
+        return ModelContext("tokens", channels, self.data.grid[1])
 
     def prepare(self) -> None:
         self.test_inputs()
@@ -97,11 +95,9 @@ class TokenModality:
     def test_inputs(self) -> Tensor:
         return self.data.test_tokens
 
-    def augment(self, options: RunConfig) -> TokenAugment:
+    def augment(self, options: RunConfig, crop: int) -> TokenAugment:
         tokenizer = self.tokenizer
-        return TokenAugment(
-            tokenizer.codebook, tokenizer.combine, options, self.stem.crop, tokenizer.mirror
-        )
+        return TokenAugment(tokenizer.codebook, tokenizer.combine, options, crop, tokenizer.mirror)
 
     def check_format(self, fmt: ExemplarFormat) -> None:
         """Every format can be replayed."""
@@ -120,14 +116,13 @@ class PixelModality:
     uses_tokenizer: ClassVar[bool] = False
     crop_option: ClassVar[str] = "pixel_rrc"
     replays: ClassVar[tuple[str, ...]] = ("pixels",)
-    channels = 3
 
     def __init__(self, data: RunData) -> None:
         self.data = data
 
     @property
-    def stem(self) -> StemSettings:
-        return pixel_stem(self.data.resolution)
+    def model_context(self) -> ModelContext:
+        return ModelContext("pixels", 3, self.data.resolution)
 
     def prepare(self) -> None:
         self.data.require_images("--learner pixels")
@@ -140,8 +135,8 @@ class PixelModality:
     def test_inputs(self) -> Tensor:
         return self.data.test_pixels
 
-    def augment(self, options: RunConfig) -> PixelAugment:
-        return PixelAugment(self.stem.crop, options)
+    def augment(self, options: RunConfig, crop: int) -> PixelAugment:
+        return PixelAugment(crop, options)
 
     def check_format(self, fmt: ExemplarFormat) -> None:
         if fmt.domain not in self.replays:

@@ -23,15 +23,15 @@ def float_logits(network: Callable[[Tensor], Tensor], inputs: Tensor, precision:
 
 
 def float_features(model: Any, inputs: Tensor, precision: str) -> Tensor:
-    """Compute the features (B, width) float32 in front of a ViT's head.
+    """Compute the features (B, width) float32 in front of a network's head.
 
     Args:
-        model: a timm ViT.
+        model: a `seit_cl.models.Network`.
         inputs: (B, D, h, w).
         precision: "fp32", or "bf16" for autocast.
     """
     with _autocast(inputs.device, precision):
-        features: Tensor = model.forward_head(model.forward_features(inputs), pre_logits=True)
+        features: Tensor = model.features(inputs)
     return features.float()
 
 

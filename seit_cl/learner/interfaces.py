@@ -66,7 +66,7 @@ class LearnerView(Protocol):
     """The part of a learner that strategies use; seit_cl.learner.learner.Learner is one.
 
     Attributes:
-        model: the network in training; logits (B, C) from inputs (B, D, h, w).
+        model: the network in training, a `seit_cl.models.Network`.
         device: of the model and of batches.
         optimisation: its settings, gradient clipping and precision among them.
         augment: from raw data to the model's inputs.

@@ -52,7 +52,7 @@ class Learner(SupervisedTemplate):
     """A model and its training under a strategy, with Avalanche's loop, hooks and plugins.
 
     Args:
-        model: logits (B, C) from inputs (B, D, h, w).
+        model: a `seit_cl.models.Network`.
         strategy: its loss and hooks.
         optimisation: settings of the optimiser.
         augment: from raw data to the model's inputs; used for tests and by strategies, since
@@ -389,11 +389,18 @@ class Learner(SupervisedTemplate):
         network: Callable[[Tensor], Tensor],
         recorder: Recorder | None = None,
     ) -> Tensor:
-        """Outputs of a network for unaugmented raw data (N, ...), on the device."""
+        """Outputs of a network for unaugmented raw data (N, ...), on the device.
+
+        The model is in evaluation mode meanwhile: batch normalisation uses its running statistics,
+        and does not change them.
+        """
+        was_training = self.model.training
         self.model.eval()
-        return in_batches(
+        outputs = in_batches(
             lambda part: network(self.augment(part)), raw, batch, self.device, recorder
         )
+        self.model.train(was_training)
+        return outputs
 
     # ------------------------------------------------------------------ checkpoints
     def state_dict(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from helpers.generators import generator
 from helpers.numbers import drawn
 from seit_cl.config import RunConfig
 from seit_cl.core.errors import UserError
-from seit_cl.experiment.build import format_context
+from seit_cl.experiment.build import choose_model, format_context
 from seit_cl.experiment.modality import MODALITIES, build_modality
 from seit_cl.experiment.run_data import RunData
 from seit_cl.formats import build_format
@@ -34,15 +34,15 @@ def test_a_token_learner_sees_tokens_and_a_pixel_learner_images(data: RunData) -
 
 
 @pytest.mark.parametrize("learner", sorted(MODALITIES))
-def test_augmented_inputs_have_the_side_and_channels_of_the_stem(
+def test_augmented_inputs_have_the_side_and_channels_of_the_model(
     data: RunData, learner: str
 ) -> None:
     modality = build_modality(learner, data)
-    augment = modality.augment(RunConfig())
+    crop = choose_model(RunConfig(learner=learner), data).crop
+    augment = modality.augment(RunConfig(), crop)
     raw = modality.train_inputs(IDS)
     inputs = augment(raw, drawn(augment, raw, generator()))
-    side = modality.stem.crop
-    assert inputs.shape == (4, modality.channels, side, side)
+    assert inputs.shape == (4, modality.model_context.channels, crop, crop)
 
 
 def test_a_token_learner_tokenizes_stored_images_again(data: RunData) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import torch
 from PIL import Image
+from torch import nn
 
 from seit_cl.config import RunConfig
 from seit_cl.experiment.events import StepInfo
@@ -66,6 +67,7 @@ class Outcome:
         losses: of each step.
         fresh: ids of the fresh samples of each step.
         strategy: as it is after the run.
+        network: as it is after the run.
     """
 
     folder: Path
@@ -74,6 +76,7 @@ class Outcome:
     losses: list[float]
     fresh: list[list[int]]
     strategy: Strategy
+    network: nn.Module
 
     @property
     def numbers(self) -> tuple[list[float], dict[str, str], pd.DataFrame]:
@@ -82,9 +85,14 @@ class Outcome:
         return self.losses, row, self.run.accuracy
 
 
-def colours(folder: Path) -> RunData:
-    """Write the colours into a new folder, and return the data of runs on them."""
-    return RunData(RunConfig(data_root=write_colours(folder)))
+def colours(folder: Path, resolution: int = 0) -> RunData:
+    """Write the colours into a new folder, and return the data of runs on them.
+
+    Args:
+        folder: to be made.
+        resolution: side to which the images are resized; 0: 32 px, as they are.
+    """
+    return RunData(RunConfig(data_root=write_colours(folder), resolution=resolution))
 
 
 def run(
@@ -114,4 +122,12 @@ def run(
     experiment = Experiment(config, data, folder)
     experiment.run(on_step=note)
     row = rebuild_summary(folder.parent).set_index("run_id").loc[folder.name].to_dict()
-    return Outcome(folder, read_run(folder), row, losses, fresh, experiment.strategy)
+    return Outcome(
+        folder,
+        read_run(folder),
+        row,
+        losses,
+        fresh,
+        experiment.strategy,
+        experiment.learner.model,
+    )

@@ -28,6 +28,8 @@ READING = {
     aten.unique_dim.default,
     aten.bincount.default,
 }
+# The schema does not say that these change their running statistics, arguments 3 and 4.
+BATCH_NORM = {aten.native_batch_norm.default}
 FROM_MAIN_MEMORY = {aten.lift_fresh.default, aten.lift_fresh_copy.default}
 
 
@@ -43,7 +45,7 @@ def place(tensor: Tensor) -> int:
 
 def written(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Tensor]:
     """The tensors that an operation changes."""
-    changed = []
+    changed = tensors(args[3:5]) if func in BATCH_NORM else []
     for index, argument in enumerate(func._schema.arguments):
         if argument.alias_info is None or not argument.alias_info.is_write:
             continue

@@ -24,9 +24,9 @@ from seit_cl.learner.learner import Learner
 from seit_cl.learner.loaders import ReplayLoader
 from seit_cl.learner.settings import Optimisation
 from seit_cl.learner.strategy import StrategyContext
-from seit_cl.learner.vit import build_vit, pixel_stem, token_stem
 from seit_cl.memory import Exemplars, device_cache
 from seit_cl.memory.device_cache import DeviceCache
+from seit_cl.models._vit import build_vit, pixel_stem, token_stem
 
 GPU = torch.device("cuda", 0)
 CLASSES = 6

@@ -24,7 +24,7 @@ from seit_cl.learner.learner import Learner
 from seit_cl.learner.loaders import ReplayLoader
 from seit_cl.learner.settings import Optimisation
 from seit_cl.learner.strategy import StrategyContext
-from seit_cl.learner.vit import build_vit, pixel_stem, token_stem
+from seit_cl.models._vit import build_vit, pixel_stem, token_stem
 
 CPU = torch.device("cpu")
 CEILING = 150

@@ -12,7 +12,7 @@ from seit_cl.learner.learner import Learner
 from seit_cl.learner.settings import Optimisation
 from seit_cl.learner.strategy import Strategy, StrategyContext
 from seit_cl.learner.strategy_state import Teacher, pack, state_bytes, unpack
-from seit_cl.learner.vit import build_vit, token_stem
+from seit_cl.models._vit import build_vit, token_stem
 
 
 @pytest.fixture

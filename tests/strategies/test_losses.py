@@ -21,8 +21,8 @@ from seit_cl.learner.learner import Learner
 from seit_cl.learner.loaders import ReplayLoader
 from seit_cl.learner.prototypes import feature_sums, nearest_mean
 from seit_cl.learner.settings import Optimisation
-from seit_cl.learner.vit import build_vit, initialise, token_stem
 from seit_cl.memory import Exemplars
+from seit_cl.models._vit import build_vit, initialise, token_stem
 
 CLASSES = 6
 SEEN = 5

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import torch
 from timm.models import register_model
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
+
+from seit_cl.core.specs import NoOptions
+from seit_cl.models import ModelContext
 
 # Width, depth, heads; tiny, small and base are DeiT's (Touvron et al., ICML 2021), micro is ours.
 SIZES = {
@@ -106,9 +109,18 @@ class StemAdapter(nn.Module):
         return self.proj(x).flatten(2).transpose(1, 2).contiguous()
 
 
+class ViT(VisionTransformer):
+    """timm's VisionTransformer, as a `seit_cl.models.Network`."""
+
+    def features(self, inputs: Tensor) -> Tensor:
+        """Features (B, width) of inputs (B, D, h, w): the average over patches after the norm."""
+        features: Tensor = self.forward_head(self.forward_features(inputs), pre_logits=True)
+        return features
+
+
 def build_vit(
     size: str, stem: StemSettings, channels: int, classes: int, drop_path: float = 0.0
-) -> VisionTransformer:
+) -> ViT:
     """A ViT of one of SIZES behind a stem; the same blocks for tokens and pixels.
 
     Args:
@@ -124,7 +136,7 @@ def build_vit(
         options.update(kernel=stem.kernel, padding=stem.padding)
         return StemAdapter(**options)
 
-    model = VisionTransformer(
+    model = ViT(
         img_size=stem.crop,
         patch_size=stem.stride,
         in_chans=channels,
@@ -142,7 +154,7 @@ def build_vit(
     return model
 
 
-def initialise(model: VisionTransformer, generator: torch.Generator) -> VisionTransformer:
+def initialise(model: ViT, generator: torch.Generator) -> ViT:
     """Draw every weight anew, as timm initialises a ViT.
 
     Blocks get a truncated normal of deviation 0.02, the stem LeCun's initialisation.
@@ -162,6 +174,36 @@ def initialise(model: VisionTransformer, generator: torch.Generator) -> VisionTr
         assert model.pos_embed is not None
         nn.init.trunc_normal_(model.pos_embed, std=0.02, generator=generator)
     return model
+
+
+class StemViT:
+    """Base of the plugins of the ViT's sizes (`seit_cl.models.Model`).
+
+    Attributes:
+        size: key of SIZES.
+    """
+
+    source: ClassVar[str]
+    size: ClassVar[str]
+    Options: ClassVar[type[Any]] = NoOptions
+
+    def __init__(self, context: ModelContext) -> None:
+        choose_stem = token_stem if context.modality == "tokens" else pixel_stem
+        self.stem = choose_stem(context.side)
+        self.channels = context.channels
+        self.crop = self.stem.crop
+
+    @classmethod
+    def build(cls, options: NoOptions, context: ModelContext) -> Self:
+        """Build the model for the data of a run."""
+        return cls(context)
+
+    def new_network(self, classes: int, generator: torch.Generator) -> ViT:
+        """Make a ViT whose head is zero: rows of unseen classes have no effect."""
+        # timm draws from the global generator before `initialise` draws from ours.
+        with torch.random.fork_rng():
+            network = build_vit(self.size, self.stem, self.channels, classes)
+        return initialise(network, generator)
 
 
 def _token_vit(

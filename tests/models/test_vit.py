@@ -4,7 +4,7 @@ import pytest
 import timm
 import torch
 
-from seit_cl.learner.vit import SIZES, build_vit, initialise, pixel_stem, token_stem
+from seit_cl.models._vit import SIZES, build_vit, initialise, pixel_stem, token_stem
 
 
 @pytest.mark.parametrize("grid", [4, 8, 16, 32])

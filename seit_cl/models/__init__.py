@@ -1,0 +1,115 @@
+"""Models: the learner's network, chosen by --model, and the contract that every network keeps.
+
+One file for each model; private files hold what several share. The contract is here and not in a
+file named base, as in the packages of other plugins, because "base" is a size of the ViT. Nothing
+in this file imports torch, so that commands can list models without it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+
+from seit_cl.core import plugins
+from seit_cl.core.errors import UserError
+from seit_cl.core.specs import Spec, canonical_text
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+__all__ = ["Model", "ModelContext", "Network", "canonical_model", "check_stride"]
+
+
+@dataclass(frozen=True)
+class ModelContext:
+    """The data that a run gives its network.
+
+    Args:
+        modality: "tokens" for embedded token grids, "pixels" for normalised images.
+        channels: D of the embeddings, 3 for pixels.
+        side: of the data, in token positions or pixels.
+    """
+
+    modality: Literal["tokens", "pixels"]
+    channels: int
+    side: int
+
+    @property
+    def text(self) -> str:
+        """The data in words, for messages, e.g. "an 8 x 8 grid of tokens"."""
+        if self.modality == "tokens":
+            return f"a token grid of {self.side} x {self.side}"
+        return f"images of {self.side} x {self.side} px"
+
+
+class Network(Protocol):
+    """A network with a linear head: an nn.Module with two more members.
+
+    For inputs x, `network(x)` equals `network.head(network.features(x))`. Strategies read and
+    change `head.weight`, and classify by features.
+
+    Attributes:
+        head: from features (B, width) to logits (B, C), with a `weight` (C, width), as nn.Linear.
+    """
+
+    head: nn.Module
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """Logits (B, C) of inputs (B, D, h, w)."""
+
+    def features(self, inputs: Tensor) -> Tensor:
+        """Features (B, width) in front of the head for inputs (B, D, h, w)."""
+
+
+class Model(Protocol):
+    """A model for the data of a run, as a plugin's `build(options, context)` returns it.
+
+    A plugin is a class with `Options`, `source` and `build` (`seit_cl.core.plugins.Plugin`); its
+    context is a ModelContext.
+
+    Attributes:
+        source: where its architecture comes from, in a few words.
+        crop: side of the network's input; augmentation crops the data to it.
+    """
+
+    source: ClassVar[str]
+    crop: int
+
+    def new_network(self, classes: int, generator: torch.Generator) -> nn.Module:
+        """Make a network with new weights, on the CPU; a `Network`.
+
+        Args:
+            classes: width C of its head.
+            generator: on the CPU; the only source of randomness.
+        """
+
+
+def canonical_model(spec: str) -> str:
+    """Write the spec of a model without options that have their defaults.
+
+    Raises:
+        UserError: an unknown model or option.
+    """
+    parsed = Spec.parse(spec)
+    options: Any = parsed.fill(plugins.load("model", parsed.name).Options)
+    return canonical_text(parsed.key, options, only_changed=True)
+
+
+def check_stride(name: str, stride: int, context: ModelContext) -> None:
+    """Refuse data that a network's strides would shrink to less than one position.
+
+    Args:
+        name: of the model, for messages.
+        stride: product of all its strides.
+        context: the run's data.
+
+    Raises:
+        UserError: naming the model and the data.
+    """
+    if context.side < stride:
+        raise UserError(
+            f"--model {name}: its strides make one position of {stride} x {stride}, which leaves "
+            f"nothing of {context.text}; use a ViT (micro, tiny, small, base) or a larger "
+            "--resolution"
+        )
