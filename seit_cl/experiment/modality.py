@@ -1,8 +1,8 @@
 """The learner's modalities: a token learner sees token grids, a pixel learner sees images.
 
 A modality answers every question on which the two differ: what the learner trains on and is tested
-on, the input of its model, its augmentation, and the formats that it can replay. B is a batch, N the val split,
-G x H x W a token grid, S the image side in pixels.
+on, the data that its model is built for, its augmentation, and the formats that it can replay. B is
+a batch, N the val split, G x H x W a token grid, S the image side in pixels.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ def test_resnet18_cifar_has_the_usual_size() -> None:
 
 
 def test_a_grid_below_the_stride_is_refused_in_a_line() -> None:
-    with pytest.raises(UserError, match="slim_resnet18: .*nothing of a token grid of 4 x 4; use"):
+    with pytest.raises(UserError, match=r"slim_resnet18: .*nothing of a token grid of 4 x 4; use"):
         plugins.build("model", "slim_resnet18", ModelContext("tokens", 8, 4))
 
 
