@@ -1,6 +1,8 @@
 """Optimisers: every file of the folder, and those that timm registers."""
 
 import io
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ from torch import nn
 
 from seit_cl.core import plugins
 from seit_cl.core.errors import UserError
+from seit_cl.learner import optimizers
 from seit_cl.learner.optim import Schedule, capturable
 from seit_cl.learner.optimizers import build_optimizer
 
@@ -152,3 +155,23 @@ def test_frozen_weights_are_left_out() -> None:
     optimizer = build_optimizer("sgd", model, RATE, 0.05)
     count = sum(len(group["params"]) for group in optimizer.param_groups)
     assert count == len(list(model.parameters())) - 2
+
+
+def test_the_optimiser_of_the_documentation_is_found_as_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "your-own.md").read_text()
+    code = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    example = [block for block in code if "OPTIMIZER = Rprop" in block]
+    assert len(example) == 1
+    (tmp_path / "rprop.py").write_text(example[0])
+    monkeypatch.setattr(optimizers, "__path__", [*optimizers.__path__, str(tmp_path)])
+    plugins.names.cache_clear()
+    try:
+        model = network()
+        optimizer = build_optimizer("rprop:grow=1.1", model, RATE, 0.0)
+        assert optimizer.defaults["etas"] == (0.5, 1.1)
+        losses = take_steps(model, optimizer, 10)
+        assert losses[-1] < losses[0]
+    finally:
+        plugins.names.cache_clear()
