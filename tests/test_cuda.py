@@ -135,6 +135,18 @@ def test_recorded_steps_are_exact_in_float32_where_kernels_are_deterministic(
     assert recorded.losses == plain.losses
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "sgd:momentum=0.9,nesterov=true"])
+def test_recorded_steps_of_sgd_give_the_numbers_of_plain_ones(
+    data: RunData, tmp_path: Path, optimizer: str
+) -> None:
+    options = {"device": DEVICE, "optimizer": optimizer, "learning_rate": 0.05, **ENOUGH}
+    options |= {"precision": "fp32", "token_rrc": 1.0}
+    recorded = run(data, tmp_path / "recorded", **options)
+    plain = run(data, tmp_path / "plain", graph=False, **options)
+    assert "run as a CUDA graph" in (recorded.folder / "log.txt").read_text()
+    assert recorded.losses == pytest.approx(plain.losses, rel=1e-3, abs=1e-3)
+
+
 def test_a_compiled_run_is_recorded_too(data: RunData, tmp_path: Path) -> None:
     compiled = run(data, tmp_path / "compiled", device=DEVICE, compile=True, **ENOUGH)
     assert "run as a CUDA graph" in (compiled.folder / "log.txt").read_text()

@@ -89,3 +89,25 @@ def test_a_run_takes_the_steps_the_batches_and_the_exemplars_of_the_protocol(
     assert {(g["momentum"], g["weight_decay"]) for g in optimizer.param_groups} == {(0, 0.0)}
     assert experiment.learner.model.head.weight.shape == (10, 160)
     assert experiment.learner.optimisation.clip == 0.0
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        ["--format", "jpeg:quality=75"],
+        ["--learner", "tokens", "--resolution", "64", "--format", "tokens"],
+    ],
+    ids=["jpeg", "tokens"],
+)
+def test_the_same_bytes_hold_more_exemplars_in_other_forms(
+    form: list[str], words: list[str], tmp_path: Path
+) -> None:
+    budget = ["--memory-mb", str((HEADER + HELD * RAW) / 1e6), "--eval-every", "1000"]
+    config = expand(parse([*words, *budget, *form]))[0]
+    experiment = Experiment(config, RunData(config), tmp_path / "run")
+    experiment.run()
+    memory = experiment.memory
+    assert memory is not None and memory.used_bytes <= HEADER + HELD * RAW
+    assert len(memory) > HELD
+    counts = memory.counts_per_class()
+    assert int(counts.max() - counts.min()) <= 3
