@@ -20,7 +20,7 @@ from seit_cl.data.settings import StreamSettings
 from seit_cl.learner.augment.settings import CutMixOptions, PixelAugmentOptions, TokenAugmentOptions
 from seit_cl.learner.settings import Optimisation
 from seit_cl.memory.selection import canonical_policy, policy_names
-from seit_cl.models import canonical_model
+from seit_cl.models import TrainedPart, canonical_model
 from seit_cl.tokenizers import resolved_spec
 
 GRID = ("strategy", "format", "memory_mb", "learner", "seed")
@@ -71,8 +71,18 @@ class RunConfig(
     )
     model: str = option(
         "micro",
-        "network of the learner: a ViT (micro, tiny, small, base), slim_resnet18 or resnet18_cifar",
+        "network of the learner, e.g. micro, tiny, small or base (ViTs), slim_resnet18, "
+        "timm:resnet18 (python -m seit_cl.models lists them)",
     )
+    init: Path | None = option(
+        None,
+        "weights to start from: a file (safetensors, torch) or the folder of a run with "
+        "--save-model; the head is left out where its classes are others",
+    )
+    train: str = option(
+        "all", "part of the model that is trained besides its head: head (none), norm, last:N, all"
+    )
+    save_model: bool = option(False, "write the final weights to model.safetensors")
     head: Literal["grow", "fixed"] = option(
         "grow", "classify among the classes seen, or among all from the start"
     )
@@ -115,10 +125,11 @@ class RunConfig(
         """Check every range, and fill in the scenario's own numbers where none are given.
 
         Raises:
-            UserError: a value outside its range, or an unknown scenario or policy.
+            UserError: a value outside its range, or an unknown scenario, policy or --train.
         """
         super().__post_init__()
         object.__setattr__(self, "policy", canonical_policy(self.policy))
+        TrainedPart.parse(self.train)
         settings = build_recipe(self.scenario).resolve(self.stream_settings)
         for name in ("experiences", "first_classes"):
             object.__setattr__(self, name, getattr(settings, name))  # the dataclass is frozen

@@ -5,7 +5,6 @@ that takes a storage_policy is given the run's memory; one that stores samples i
 All other state of a plugin is measured.
 """
 
-import ast
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import avalanche.training.plugins as library
 from avalanche.training.plugins import SupervisedPlugin
 
 from seit_cl.core.errors import UserError, nearest
-from seit_cl.core.specs import argument, other_options, spec_text
+from seit_cl.core.specs import argument, other_options, read_literal, spec_text
 from seit_cl.learner.avalanche_plugins import SharedMemory, accept_raw_samples
 from seit_cl.learner.avalanche_state import pack_object, unpack_object
 from seit_cl.learner.interfaces import LearnerView
@@ -37,14 +36,6 @@ REFUSED = {
 FROM_MEMORY = ("storage_policy", "mem_size")  # arguments given by the run's memory
 
 
-def parse_value(text: str) -> Any:
-    """Read a number, a boolean or None where the text is one; else return the text."""
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
-
-
 @dataclass(frozen=True)
 class PluginOptions:
     """A plugin of Avalanche's.
@@ -55,7 +46,7 @@ class PluginOptions:
     """
 
     plugin: str = argument("Plugin", default="")
-    arguments: Mapping[str, Any] = other_options(parse_value)
+    arguments: Mapping[str, Any] = other_options(read_literal)
 
 
 class AvalanchePlugin(Strategy):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from seit_cl.learner.batches import ForwardedBatch
-from seit_cl.learner.fisher import diagonal_fisher
+from seit_cl.learner.fisher import diagonal_fisher, trained_weights
 from seit_cl.learner.interfaces import LearnerView
 from seit_cl.learner.strategy import Strategy
 
@@ -56,8 +56,8 @@ class ElasticWeightConsolidation(Strategy):
             for name, older in self.fisher.items():
                 fisher[name] = self.options.decay * older + fisher[name]
         self.fisher = fisher
-        weights = learner.model.named_parameters()
-        self.anchor = {name: weight.detach().clone() for name, weight in weights}
+        weights = trained_weights(learner.model)
+        self.anchor = {name: weight.clone() for name, weight in weights.items()}
 
 
 STRATEGY = ElasticWeightConsolidation

@@ -7,6 +7,7 @@ A spec is a name and, after a colon, an optional argument and options. For examp
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any
@@ -17,6 +18,17 @@ from seit_cl.core.errors import UserError, nearest
 @dataclass(frozen=True)
 class NoOptions:
     """Options of a plugin that has none."""
+
+
+def read_literal(text: str) -> Any:
+    """Read a number, true, false, none or a list where the text is one; else return the text."""
+    plain = {"true": True, "false": False, "none": None}
+    if text.lower() in plain:
+        return plain[text.lower()]
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
 
 
 class NumberList(tuple[float, ...]):

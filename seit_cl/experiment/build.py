@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -12,6 +13,7 @@ from torch._inductor.cpp_builder import get_cpp_compiler
 from torch._inductor.exc import InvalidCxxCompiler
 
 from seit_cl.config import RunConfig
+from seit_cl import models
 from seit_cl.core import plugins
 from seit_cl.core.devices import choose_device, has_bf16
 from seit_cl.core.errors import UserError
@@ -33,7 +35,9 @@ from seit_cl.learner.schedules import is_constant
 from seit_cl.learner.settings import Optimisation
 from seit_cl.learner.strategy import Strategy, StrategyContext
 from seit_cl.memory.buffer import ByteBudgetBuffer
-from seit_cl.models import Model
+from seit_cl.models import Model, TrainedPart
+from seit_cl.models._training import freeze
+from seit_cl.models._weights import read_weights
 
 
 def build_strategy(config: RunConfig) -> Strategy:
@@ -159,9 +163,7 @@ def choose_model(config: RunConfig, data: RunData) -> Model:
     Raises:
         UserError: an unknown model or option, or a model that does not fit the data.
     """
-    context = build_modality(config.learner, data).model_context
-    model: Model = plugins.build("model", config.model, context)
-    return model
+    return models.build_model(config.model, build_modality(config.learner, data).model_context)
 
 
 def build_augment(config: RunConfig, data: RunData, device: torch.device) -> Augment:
@@ -176,21 +178,49 @@ def build_model(
     """Build the learner's network, on the CPU.
 
     Args:
-        config: gives the model, its modality, and whether it is compiled.
+        config: gives the model, its modality, the part that is trained, and whether it is compiled.
         data: gives the channels and the side of its input.
         classes: number of classes C.
         generator: on the CPU; draws every weight.
 
     Raises:
-        UserError: as `choose_model`.
+        UserError: as `choose_model`, or a part that the network does not have.
     """
     device = choose_device(config.device)
     network = choose_model(config, data).new_network(classes, generator)
+    freeze(network, TrainedPart.parse(config.train), config.model)
     if device.type == "cpu" and choose_precision(config) == "bf16":
         _unfuse_attention(network)
     if config.compile:
         compile_model(network, device, config.graph and build_strategy(config).capturable)
     return network
+
+
+def check_model(config: RunConfig, data: RunData, class_names: Sequence[str]) -> None:
+    """Check that a run's model fits the data, and --init and --train the model.
+
+    Raises:
+        UserError: naming what does not fit.
+    """
+    model = choose_model(config, data)
+    if config.init is None and config.train == RunConfig.train:
+        return
+    network = model.new_network(len(class_names), torch.Generator())
+    freeze(network, TrainedPart.parse(config.train), config.model)
+    if config.init is not None:
+        read_weights(config.init).check(network, config.model)
+
+
+def load_initial(config: RunConfig, network: nn.Module, class_names: Sequence[str]) -> str:
+    """Copy the weights of --init into a network; return a line for the log, "" without --init.
+
+    Raises:
+        UserError: a file that does not fit.
+    """
+    if config.init is None:
+        return ""
+    loaded = read_weights(config.init).load(network, config.model, class_names)
+    return f"--init {loaded}"
 
 
 def _unfuse_attention(model: nn.Module) -> None:

@@ -32,8 +32,9 @@ from seit_cl.experiment.build import (
     build_recorder,
     build_strategy,
     build_stream,
+    check_model,
     check_optimisation,
-    choose_model,
+    load_initial,
     optimisation,
 )
 from seit_cl.experiment.events import ExperienceInfo, StepInfo
@@ -53,6 +54,8 @@ from seit_cl.learner.learner import Learner, StepResult
 from seit_cl.learner.loaders import ChooseExemplars, MemoryLoader, ReplayLoader
 from seit_cl.learner.recording import Recorder
 from seit_cl.learner.strategy import Strategy
+from seit_cl.models._weights import FILE as WEIGHTS_FILE
+from seit_cl.models._weights import save_weights
 from seit_cl.results import run_files
 
 COMMIT_SECONDS = 30.0  # work that an interrupted run loses, or one experience if that is longer
@@ -88,7 +91,6 @@ class Experiment:
         self.command = command
         self.device = choose_device(config.device)
         self.modality = build_modality(config.learner, data)
-        choose_model(config, data)  # which is refused here, before anything runs
         self.strategy = build_strategy(config)
         if stream is None:
             stream = build_stream(config, data.dataset, self.strategy)
@@ -98,19 +100,24 @@ class Experiment:
         self.labels = self.stream.labels(data.dataset.train.labels)
         self.test_labels = self.stream.labels(data.dataset.val.labels)
         self.class_names = [data.dataset.classes[label] for label in self.stream.class_order]
+        check_model(config, data, self.class_names)
         self.generators = Generators(config.seed, self.device)
         self.memory = build_memory(config, data, self.strategy, len(self.class_names))
         if self.memory is not None:
             self.memory.require_budget_for(self._samples(self.stream.train[0][:1]))
         self.record = RunRecord()
+        self._loaded = ""  # of --init, for the log
 
     @cached_property
     def learner(self) -> Learner:
         """The model and its training step."""
         # A strategy that starts over has an optimiser for every experience in any stream.
         starts_over = self.strategy.trains_on_memory
+        model = self._new_model()
+        if self._loaded:
+            run_files.log(self.run_dir, self._loaded)
         return Learner(
-            model=self._new_model(),
+            model=model,
             new_model=self._new_model,
             strategy=self.strategy,
             optimisation=optimisation(self.config),
@@ -130,7 +137,9 @@ class Experiment:
 
     def _new_model(self) -> nn.Module:
         generator = self.generators["initialisation"]
-        return build_model(self.config, self.data, len(self.class_names), generator)
+        network = build_model(self.config, self.data, len(self.class_names), generator)
+        self._loaded = load_initial(self.config, network, self.class_names)
+        return network
 
     def _samples(self, ids: Tensor) -> Samples:
         return Samples(ids, self.labels[ids], self.data)
@@ -367,6 +376,9 @@ class Experiment:
         if self.memory is not None:
             first = self._samples(self.stream.train[0])
             write_exemplars(self.run_dir, self.memory, self.data, first)
+        if self.config.save_model:
+            path = self.run_dir / WEIGHTS_FILE
+            save_weights(path, self.learner.model, self.class_names, self.config.model)
         run_files.finish_run(self.run_dir, self.metadata())
         checkpoint.close(self.run_dir)
 

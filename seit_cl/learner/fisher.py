@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -17,7 +17,7 @@ MAX_GRADIENT_BYTES = 256_000_000  # of the per-sample gradients computed at once
 
 
 def diagonal_fisher(learner: LearnerView, samples: int) -> dict[str, Tensor]:
-    """Mean over samples of the squared gradient of log p(label | sample), by weight name.
+    """Mean over samples of the squared gradient of log p(label | sample), by trained weight's name.
 
     Gradients are per sample: the squared mean gradient of a batch, which some libraries use, is
     another and smaller quantity.
@@ -31,7 +31,7 @@ def diagonal_fisher(learner: LearnerView, samples: int) -> dict[str, Tensor]:
     if 0 < samples < count:
         rows = torch.arange(samples) * count // samples
     model = copy.deepcopy(learner.model).eval()  # a deep copy is never a compiled model
-    weights = {name: weight.detach() for name, weight in model.named_parameters()}
+    weights = trained_weights(model)
 
     def loss(weights: dict[str, Tensor], sample: Tensor, label: Tensor) -> Tensor:
         logits = functional_call(model, weights, (sample[None],))
@@ -51,3 +51,12 @@ def diagonal_fisher(learner: LearnerView, samples: int) -> dict[str, Tensor]:
         for name, gradient in gradients.items():
             fisher[name] += gradient.square().sum(0) / len(rows)
     return fisher
+
+
+def trained_weights(model: nn.Module) -> dict[str, Tensor]:
+    """The weights that are trained, without gradients, by name; frozen ones are left out."""
+    weights = {}
+    for name, weight in model.named_parameters():
+        if weight.requires_grad:
+            weights[name] = weight.detach()
+    return weights

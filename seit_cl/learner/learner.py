@@ -17,6 +17,7 @@ from seit_cl.learner.batches import RawStep
 from seit_cl.learner.forward import float_features, float_logits
 from seit_cl.learner.interfaces import Augment, Memory
 from seit_cl.learner.loaders import MemoryLoader, PluginLoader, ReplayLoader
+from seit_cl.learner.modes import set_training
 from seit_cl.learner.optim import Schedule, capturable, optimizer_of, schedule_of
 from seit_cl.learner.recording import RecordedSteps, Recorder, in_batches
 from seit_cl.learner.settings import Optimisation
@@ -304,6 +305,7 @@ class Learner(SupervisedTemplate):
             self._note(f"--optimizer {spec}: training steps do not run as CUDA graphs")
 
     def _before_training_exp(self, **kwargs: Any) -> None:
+        set_training(self.model)
         self.strategy.before_training_exp(self)
         super()._before_training_exp(**kwargs)
         if self.dataloader is not self.loader:  # a plugin replaced it
@@ -399,7 +401,7 @@ class Learner(SupervisedTemplate):
         outputs = in_batches(
             lambda part: network(self.augment(part)), raw, batch, self.device, recorder
         )
-        self.model.train(was_training)
+        set_training(self.model, was_training)
         return outputs
 
     # ------------------------------------------------------------------ checkpoints

@@ -11,14 +11,25 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from seit_cl.core import plugins
-from seit_cl.core.errors import UserError
+from seit_cl.core.errors import UserError, nearest
 from seit_cl.core.specs import Spec, canonical_text
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-__all__ = ["Model", "ModelContext", "Network", "canonical_model", "check_stride"]
+__all__ = [
+    "Model",
+    "ModelContext",
+    "Network",
+    "TrainedPart",
+    "build_model",
+    "canonical_model",
+    "check_stride",
+    "crop_of",
+]
+
+LARGE = 256  # px; from here on a network sees the usual 7/8 of an image's side
 
 
 @dataclass(frozen=True)
@@ -85,6 +96,46 @@ class Model(Protocol):
         """
 
 
+@dataclass(frozen=True)
+class TrainedPart:
+    """The part of a network that is trained besides its head, as --train names it.
+
+    Args:
+        kind: "head" for nothing else, "norm" for normalisation layers, "last" for the last blocks,
+            "all" for everything.
+        blocks: number of blocks of "last".
+    """
+
+    kind: str
+    blocks: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> TrainedPart:
+        """Read "head", "norm", "last:N" or "all".
+
+        Raises:
+            UserError: another text.
+        """
+        kind, _, number = text.partition(":")
+        if text in ("head", "norm", "all"):
+            return cls(kind)
+        if kind == "last" and number.isdecimal() and int(number) > 0:
+            return cls(kind, int(number))
+        raise UserError(f"--train {text}: must be head, norm, all, or last:N with N of 1 or more")
+
+
+def build_model(spec: str, context: ModelContext) -> Model:
+    """Build the model of a spec, e.g. "micro" or "timm:resnet18", for the data of a run.
+
+    Raises:
+        UserError: an unknown model or option, or one that does not fit the data.
+    """
+    parsed = Spec.parse(spec)
+    plugin = _plugin(parsed)
+    model: Model = plugin.build(parsed.fill(plugin.Options), context)
+    return model
+
+
 def canonical_model(spec: str) -> str:
     """Write the spec of a model without options that have their defaults.
 
@@ -92,8 +143,32 @@ def canonical_model(spec: str) -> str:
         UserError: an unknown model or option.
     """
     parsed = Spec.parse(spec)
-    options: Any = parsed.fill(plugins.load("model", parsed.name).Options)
+    options: Any = parsed.fill(_plugin(parsed).Options)
     return canonical_text(parsed.key, options, only_changed=True)
+
+
+def _plugin(spec: Spec) -> Any:
+    """Load the plugin of a model.
+
+    Raises:
+        UserError: an unknown name.
+    """
+    known = plugins.names("model")
+    if spec.key not in known:
+        raise UserError(
+            f"--model {spec}: no such model; {nearest(spec.key, known)}; timm's are timm:NAME"
+        )
+    return plugins.load("model", spec.name)
+
+
+def crop_of(context: ModelContext) -> int:
+    """Side of the input of a network that takes any size.
+
+    It sees all of the data, except for 7/8 of the side of large images (224 of 256 px).
+    """
+    if context.modality == "pixels" and context.side >= LARGE:
+        return context.side * 7 // 8
+    return context.side
 
 
 def check_stride(name: str, stride: int, context: ModelContext) -> None:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seit_cl.models import ModelContext, check_stride
+from seit_cl.models import ModelContext, check_stride, crop_of
 from seit_cl.models._drawn import drawn_from
 
 BLOCKS = 2  # in each stage
@@ -119,7 +119,7 @@ class SmallImageResNet18Model:
     def __init__(self, width: int, context: ModelContext) -> None:
         self.width = width
         self.channels = context.channels
-        self.crop = context.side
+        self.crop = crop_of(context)
 
     @classmethod
     def build(cls, options: Any, context: ModelContext) -> Self:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from helpers.colour_stream import colours, run
 from helpers.generators import generator
@@ -12,15 +13,26 @@ from seit_cl.core import plugins
 from seit_cl.experiment.run_data import RunData
 from seit_cl.learner.strategy_state import state_bytes
 from seit_cl.models import Model, ModelContext, canonical_model
+from seit_cl.models._handed import hand_over
 
 CLASSES = 5
 CONTEXTS = {
     "tokens": ModelContext("tokens", 6, 8),
     "pixels": ModelContext("pixels", 3, 32),
 }
-LARGE = ("tiny", "small", "base", "resnet18_cifar")  # their runs are slow
+# Their runs are slow; those of micro are in the rules for strategies too.
+SLOW = ("micro", "tiny", "small", "base", "resnet18_cifar", "timm:test_vit,img_size=8,patch_size=1")
+
+
+def handed_over(context: ModelContext, classes: int) -> nn.Module:
+    """A network as a script has it."""
+    conv = nn.Conv2d(context.channels, 32, 4, stride=4)
+    parts = (conv, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, classes))
+    return nn.Sequential(*parts)
+
+
 # Specs of models whose name alone is none.
-SPECS: dict[str, str] = {}
+SPECS = {"timm": "timm:test_vit,img_size=8,patch_size=1", "python": hand_over(handed_over)}
 MODELS = [SPECS.get(name, name) for name in sorted(plugins.names("model"))]
 
 
@@ -31,7 +43,7 @@ def slow_if(slow: tuple[str, ...]) -> Any:
 
 
 each_model = slow_if(("base",))
-each_trained_model = slow_if(LARGE)
+each_trained_model = slow_if(SLOW)
 each_context = pytest.mark.parametrize("modality", sorted(CONTEXTS))
 
 

@@ -1,0 +1,250 @@
+"""Files of weights that a network starts from: read, checked against it, and copied into it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from seit_cl.core.errors import UserError
+from seit_cl.core.files import write_atomic
+from seit_cl.core.torch_files import load_tensors
+
+FILE = "model.safetensors"  # of a run with --save-model
+CHECKPOINT = "checkpoint.pt"  # of a run that is not finished
+WRAPPERS = ("_orig_mod.", "module.", "model.")  # prefixes that torch and training scripts put
+HEADS = ("head", "fc", "linear", "classifier", "head.fc")  # names of heads in other files
+# Names of the same parts in other ResNets' files.
+RENAMED = ((".shortcut.", ".downsample."),)
+COUNTER = "num_batches_tracked"  # of batch normalisation; older files have none
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Tensors of a file.
+
+    Args:
+        path: the file.
+        tensors: by name.
+        classes: names of the classes of its head's rows; None where the file does not tell.
+    """
+
+    path: Path
+    tensors: Mapping[str, Tensor]
+    classes: Sequence[str] | None = None
+
+    def check(self, network: nn.Module, model: str) -> dict[str, Tensor]:
+        """Return the file's tensor for every tensor of a network but its head's.
+
+        Args:
+            network: a `seit_cl.models.Network`, on any device.
+            model: its spec, for messages.
+
+        Raises:
+            UserError: naming the first tensor that differs.
+        """
+        given = _without_wrappers(self.tensors)
+        heads = _head_prefixes(network)
+        matched: dict[str, Tensor] = {}
+        for name, tensor in network.state_dict().items():
+            if name.startswith("head."):
+                continue
+            foreign = _name_in(given, name)
+            if foreign is None and not name.endswith(COUNTER):
+                raise self._misfit(model, f"it has no {_plain(name)}")
+            if foreign is not None:
+                found = given.pop(foreign)
+                if found.shape != tensor.shape:
+                    shapes = f"{tuple(found.shape)} there and {tuple(tensor.shape)} here"
+                    raise self._misfit(model, f"{_plain(name)} is {shapes}")
+                matched[name] = found
+        left = [name for name in given if not name.startswith(heads)]
+        if left:
+            raise self._misfit(model, f"it has {left[0]}, and the model has no such tensor")
+        return matched
+
+    def load(self, network: nn.Module, model: str, classes: Sequence[str] = ()) -> str:
+        """Copy the tensors into a network; the head's only where its classes are the same.
+
+        Args:
+            network: a `seit_cl.models.Network`; changed in place.
+            model: its spec, for messages.
+            classes: names of the classes of its head's rows.
+
+        Returns:
+            What was loaded and what was left out, for the run's log.
+
+        Raises:
+            UserError: as `check`.
+        """
+        tensors = self.check(network, model)
+        head = self._head(network) if self._has_classes(classes) else {}
+        own = network.state_dict()
+        with torch.no_grad():
+            for name, tensor in {**tensors, **head}.items():
+                own[name].copy_(tensor)
+        return f"{self.path.name}: {len(tensors)} tensors loaded; {self._about_head(head, classes)}"
+
+    def _has_classes(self, classes: Sequence[str]) -> bool:
+        return self.classes is not None and list(self.classes) == list(classes)
+
+    def _head(self, network: nn.Module) -> dict[str, Tensor]:
+        """The tensors of the head, by the network's names; empty where they do not fit."""
+        given = _without_wrappers(self.tensors)
+        found = {}
+        for name, tensor in network.state_dict().items():
+            if name.startswith("head."):
+                if name not in given or given[name].shape != tensor.shape:
+                    return {}
+                found[name] = given[name]
+        return found
+
+    def _about_head(self, head: Mapping[str, Tensor], classes: Sequence[str]) -> str:
+        if head:
+            return "head loaded too"
+        if self.classes is None:
+            return "head left out (the file does not name its classes)"
+        if list(self.classes) != list(classes):
+            return f"head left out ({len(self.classes)} other classes)"
+        return "head left out (it has another shape)"
+
+    def _misfit(self, model: str, problem: str) -> UserError:
+        return UserError(
+            f"{self.path}: not the weights of --model {model}: {problem}; choose the model that "
+            "they are of"
+        )
+
+
+def read_weights(path: Path) -> Weights:
+    """Read a file of weights.
+
+    Args:
+        path: a safetensors file, a file of torch.save with tensors by name, alone or under
+            "state_dict" or "model", a checkpoint of a run, or a run's folder.
+
+    Raises:
+        UserError: no such file, another kind of file, or one that would have to be unpickled.
+    """
+    if path.is_dir():
+        files = [path / name for name in (FILE, CHECKPOINT) if (path / name).is_file()]
+        if not files:
+            raise UserError(
+                f"{path}: holds no weights; run it with --save-model, or give a file of weights"
+            )
+        path = files[0]
+    if not path.is_file():
+        raise UserError(f"{path}: no such file of weights; give a .safetensors, .pt or .pth file")
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path)
+    content = load_tensors(path)
+    is_checkpoint = isinstance(content, dict) and "learner" in content and "kind" in content
+    if is_checkpoint:
+        return Weights(path, _tensors(path, content["learner"]), _classes_beside(path))
+    return Weights(path, _tensors(path, content))
+
+
+def save_weights(path: Path, network: nn.Module, classes: Sequence[str], model: str) -> None:
+    """Write a network's weights, with the names of its classes, for `read_weights`.
+
+    Args:
+        path: a .safetensors file.
+        network: a `seit_cl.models.Network`.
+        classes: names of the classes of its head's rows.
+        model: its spec.
+    """
+    tensors = {}
+    for name, tensor in network.state_dict().items():
+        tensors[name] = tensor.detach().cpu().contiguous().clone()
+    metadata = {"classes": json.dumps(list(classes)), "model": model}
+    write_atomic(path, save(tensors, metadata))
+
+
+def _read_safetensors(path: Path) -> Weights:
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            metadata = dict(file.metadata() or {})
+    except (OSError, SafetensorError) as error:
+        raise UserError(
+            f"{path}: not a readable safetensors file ({type(error).__name__}); get it again"
+        ) from error
+    return Weights(path, tensors, _class_names(metadata.get("classes", "null")))
+
+
+def _class_names(text: str) -> list[str] | None:
+    """Read a JSON list of names; None for anything else."""
+    try:
+        names = json.loads(text)
+    except ValueError:
+        return None
+    is_list = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    return names if is_list else None
+
+
+def _classes_beside(checkpoint: Path) -> list[str] | None:
+    """The classes of an unfinished run, from its environment.json."""
+    try:
+        environment = json.loads((checkpoint.parent / "environment.json").read_text())
+        return _class_names(json.dumps(environment["classes"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _tensors(path: Path, content: Any) -> dict[str, Tensor]:
+    """The tensors by name in what torch.load gave.
+
+    Raises:
+        UserError: it has none.
+    """
+    for name in ("state_dict", "model"):
+        if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
+            content = content[name]
+    tensors = {}
+    if isinstance(content, Mapping):
+        for name, value in content.items():
+            if isinstance(value, Tensor):
+                tensors[str(name)] = value.detach()
+    if not tensors:
+        raise UserError(
+            f"{path}: holds no weights; give a file with tensors by name, or "
+            "{'state_dict': such tensors}"
+        )
+    return tensors
+
+
+def _without_wrappers(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors by their names without prefixes that all of them have."""
+    names = {name: tensor for name, tensor in tensors.items()}
+    for prefix in WRAPPERS:
+        if names and all(name.startswith(prefix) for name in names):
+            names = {name.removeprefix(prefix): tensor for name, tensor in names.items()}
+    return names
+
+
+def _plain(name: str) -> str:
+    """A tensor's name in the network that was split, without the split's prefix."""
+    return name.removeprefix("body.")
+
+
+def _name_in(given: Mapping[str, Tensor], name: str) -> str | None:
+    """Name under which a file has a network's tensor; None where it has none."""
+    candidates = [name, _plain(name)]
+    for theirs, ours in RENAMED:
+        candidates.append(_plain(name).replace(ours, theirs))
+    for candidate in candidates:
+        if candidate in given:
+            return candidate
+    return None
+
+
+def _head_prefixes(network: nn.Module) -> tuple[str, ...]:
+    """Prefixes of the names that a head's tensors may have in a file."""
+    own = getattr(network, "head_name", "head")
+    return tuple(f"{name}." for name in {*HEADS, own, "head_dist"})
