@@ -12,8 +12,8 @@ from torch import nn
 from torch._inductor.cpp_builder import get_cpp_compiler
 from torch._inductor.exc import InvalidCxxCompiler
 
-from seit_cl.config import RunConfig
 from seit_cl import models
+from seit_cl.config import RunConfig
 from seit_cl.core import plugins
 from seit_cl.core.devices import choose_device, has_bf16
 from seit_cl.core.errors import UserError
