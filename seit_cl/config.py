@@ -24,6 +24,7 @@ from seit_cl.models import TrainedPart, canonical_model
 from seit_cl.tokenizers import resolved_spec
 
 GRID = ("strategy", "format", "memory_mb", "learner", "seed")
+SIZES = ("memory_mb",)  # options in MB, which a command line may give with another unit
 _SEED = Range(lambda value: 0 <= value < 2**63, "0 or more")
 _BUDGET = Range(
     lambda value: value == 0 or 1e-6 <= value <= 1e12,
@@ -61,7 +62,9 @@ class RunConfig(
     strategy: str = option("er", "method against forgetting, e.g. er, naive, cumulative, joint")
     format: str = option("tokens", "how exemplars are stored, e.g. tokens, jpeg:quality=75, raw")
     memory_mb: float = option(
-        1.0, "budget of the memory's file in MB (10^6 bytes); 0: no memory", _BUDGET
+        1.0,
+        "budget of the memory's file in MB (10^6 bytes), or as 20kB or 1.5GB; 0: no memory",
+        _BUDGET,
     )
     policy: str = option(
         "class-balanced", f"selection policy of the memory: {', '.join(policy_names())}"

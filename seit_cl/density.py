@@ -12,6 +12,7 @@ from rich.console import Console
 
 from seit_cl.core.cli import parse_line, run_command
 from seit_cl.core.files import write_atomic
+from seit_cl.core.sizes import size_reader
 from seit_cl.experiment.density import build_formats, encode_examples, measure, open_material
 from seit_cl.reporting import density as page
 from seit_cl.tokenizers import DEFAULT_TOKENIZER
@@ -43,9 +44,10 @@ class Options:
         ),
     ]
     format: Annotated[tuple[str, ...], tyro.conf.arg(help="formats to compare")] = DEFAULT_FORMATS
-    memory_mb: Annotated[tuple[float, ...], tyro.conf.arg(help="budgets in MB (10^6 bytes)")] = (
-        DEFAULT_BUDGETS
-    )
+    memory_mb: Annotated[
+        tuple[Annotated[float, size_reader("--memory-mb")], ...],
+        tyro.conf.arg(help="budgets in MB (10^6 bytes), or as 20kB or 1.5GB"),
+    ] = DEFAULT_BUDGETS
     resolution: Annotated[
         int, tyro.conf.arg(help="side in pixels; 0: the images' own where all have one, else 256")
     ] = 0

@@ -13,10 +13,11 @@ from typing import Annotated, Any, get_type_hints
 import tyro
 import yaml
 
-from seit_cl.config import GRID, RunConfig, option_names
+from seit_cl.config import GRID, SIZES, RunConfig, option_names
 from seit_cl.core.cli import hint, parse_line
 from seit_cl.core.errors import UserError, nearest
 from seit_cl.core.options import flag, help_line
+from seit_cl.core.sizes import size_reader
 from seit_cl.data.scenario_recipe import build_recipe
 from seit_cl.experiment import checkpoint
 from seit_cl.experiment.build import build_strategy, canonical_strategy
@@ -93,6 +94,8 @@ def _options_type() -> type[Any]:
     members: list[Any] = []
     for name in option_names():
         value_type = types[name]
+        if name in SIZES:
+            value_type = _annotated(float, size_reader(flag(name)))
         default = getattr(RunConfig, name)
         if name in GRID:
             value_type = tuple.__class_getitem__((value_type, ...))
