@@ -54,7 +54,7 @@ class Workload:
     def stream(self) -> Scenario:
         """Return the stream that the options describe."""
         recipe = build_recipe(self.config.scenario)
-        return recipe.cut(self.data.dataset, self.config.stream_settings)
+        return recipe.cut(self.data.dataset, self.config.resolved_stream())
 
     def labels(self) -> Tensor:
         """Return the labels (N,) int64 of the train set, in the scenario's class order."""

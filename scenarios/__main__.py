@@ -85,7 +85,7 @@ def counts(name: str, whole: Dataset) -> tuple[str, str, str]:
     """
     recipe = build_recipe(name)
     dataset = recipe.select(whole)
-    scenario = recipe.cut(dataset, RunConfig(scenario=name).stream_settings)
+    scenario = recipe.cut(dataset, RunConfig(scenario=name).resolved_stream(len(dataset.classes)))
     train = len(torch.cat(scenario.train).unique())
     val = len(torch.cat(scenario.test).unique())
     return f"{len(scenario.class_order):,}", str(len(scenario)), f"{train:,} + {val:,}"

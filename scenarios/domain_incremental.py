@@ -105,7 +105,7 @@ class DomainIncremental(ScenarioRecipe):
             return super().list_dataset(root, holdout)
         return list_domains(root, self.options.domain_names, holdout)
 
-    def resolve(self, settings: StreamSettings) -> StreamSettings:
+    def resolve(self, settings: StreamSettings, classes: int | None = None) -> StreamSettings:
         """The settings unchanged: the data decide the number of experiences."""
         return settings
 

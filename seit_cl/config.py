@@ -89,7 +89,9 @@ class RunConfig(
     head: Literal["grow", "fixed"] = option(
         "grow", "classify among the classes seen, or among all from the start"
     )
-    resolution: int = option(0, "image side in pixels; 0: the dataset's own", NOT_NEGATIVE)
+    resolution: int = option(
+        0, "image side in pixels; 0: the most common shorter side, 32 to 256", NOT_NEGATIVE
+    )
     batch: int = option(32, "fresh samples per step", AT_LEAST_1)
     replay_batch: int = option(32, "exemplars per step", NOT_NEGATIVE)
     label_smoothing: float = option(0.1, "label smoothing of the cross-entropy", _SMOOTHING)
@@ -125,21 +127,28 @@ class RunConfig(
     )
 
     def __post_init__(self) -> None:
-        """Check every range, and fill in the scenario's own numbers where none are given.
+        """Check every range, and the options that belong together.
 
         Raises:
-            UserError: a value outside its range, or an unknown scenario, policy or --train.
+            UserError: a value outside its range, an unknown scenario, policy or --train, or options
+                of the stream that contradict the scenario.
         """
         super().__post_init__()
+        # The dataclass is frozen.
         object.__setattr__(self, "policy", canonical_policy(self.policy))
         TrainedPart.parse(self.train)
-        settings = build_recipe(self.scenario).resolve(self.stream_settings)
-        for name in ("experiences", "first_classes"):
-            object.__setattr__(self, name, getattr(settings, name))  # the dataclass is frozen
+        self.resolved_stream()
 
-    def plain(self) -> dict[str, Any]:
-        """Convert to values that YAML can store, with absolute paths and canonical specs."""
+    def plain(self, classes: int | None = None) -> dict[str, Any]:
+        """Convert to values that YAML can store, with absolute paths and canonical specs.
+
+        The scenario's own numbers stand where the options give none.
+
+        Args:
+            classes: number of classes of the data, as in `resolved_stream`.
+        """
         plain = {name: getattr(self, name) for name in option_names()}
+        plain |= vars(self.resolved_stream(classes))
         for name, value in plain.items():
             if isinstance(value, Path):
                 plain[name] = str(value.resolve())
@@ -152,8 +161,20 @@ class RunConfig(
 
     @property
     def stream_settings(self) -> StreamSettings:
-        """The options that every scenario understands."""
+        """The options that every scenario understands, as given."""
         return select(self, StreamSettings)
+
+    def resolved_stream(self, classes: int | None = None) -> StreamSettings:
+        """The same options with the scenario's own numbers where none are given.
+
+        Args:
+            classes: number of classes of the data, to which the scenario's own number of
+                experiences is lowered; None where the data is not known.
+
+        Raises:
+            UserError: they contradict the scenario.
+        """
+        return build_recipe(self.scenario).resolve(self.stream_settings, classes)
 
     @property
     def holdout(self) -> Holdout:

@@ -13,6 +13,7 @@ from rich.console import Console
 from seit_cl.core.cli import parse_line, run_command
 from seit_cl.core.files import write_atomic
 from seit_cl.core.sizes import size_reader
+from seit_cl.data.images import resolution_note
 from seit_cl.experiment.density import build_formats, encode_examples, measure, open_material
 from seit_cl.reporting import density as page
 from seit_cl.tokenizers import DEFAULT_TOKENIZER
@@ -49,7 +50,10 @@ class Options:
         tyro.conf.arg(help="budgets in MB (10^6 bytes), or as 20kB or 1.5GB"),
     ] = DEFAULT_BUDGETS
     resolution: Annotated[
-        int, tyro.conf.arg(help="side in pixels; 0: the images' own where all have one, else 256")
+        int,
+        tyro.conf.arg(
+            help="side in pixels; 0: as in a run, the most common shorter side, 32 to 256"
+        ),
     ] = 0
     images: Annotated[
         int, tyro.conf.arg(help="number of images to measure, taken evenly from the folder")
@@ -83,6 +87,8 @@ def main() -> None:
     material = open_material(
         options.data_root, options.images, options.resolution, options.tokenizer
     )
+    if material.has_images and not options.resolution:
+        console.print(resolution_note(material.side), highlight=False)
     formats = build_formats(options.chosen_formats(material.has_images), material.context)
     torch.set_num_threads(1)  # speeds are those of one core
     with torch.inference_mode():

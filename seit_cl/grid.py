@@ -287,11 +287,13 @@ def is_finished(config: RunConfig, run_dir: Path) -> bool:
     stored = yaml.safe_load((run_dir / "config.yaml").read_text()) or {}
     defaults = RunConfig().plain()  # of options that are younger than the folder
     stored["format"] = present_spec(str(stored.get("format", defaults["format"])))
-    requested = config.plain() | {"format": present_spec(config.format)}
+    run = run_files.read_run(run_dir)
+    classes = len(run.environment.get("classes", [])) or None
+    requested = config.plain(classes) | {"format": present_spec(config.format)}
     for name, value in requested.items():
         if stored.get(name, defaults[name]) != value:
             raise UserError(
                 f"--out {run_dir.parent}: {run_dir.name} was made with {name} "
                 f"{stored.get(name)!r}, not {value!r}; choose another --out"
             )
-    return run_files.read_run(run_dir).status == "finished" and not checkpoint.pending(run_dir)
+    return run.status == "finished" and not checkpoint.pending(run_dir)

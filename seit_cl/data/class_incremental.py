@@ -139,14 +139,14 @@ class ClassIncrementalRecipe(ScenarioRecipe):
                 "more: the classes of the first experience, and the number of experiences after it"
             )
 
-    def resolve(self, settings: StreamSettings) -> StreamSettings:
+    def resolve(self, settings: StreamSettings, classes: int | None = None) -> StreamSettings:
         """With base and phases, one experience of `base` classes and `phases` more.
 
         Raises:
             UserError: --experiences or --first-classes contradict base and phases.
         """
         if not self.options.base:
-            return super().resolve(settings)
+            return super().resolve(settings, classes)
         first_classes = self.options.base
         experiences = self.options.phases + 1
         self._refuse_other("experiences", settings.experiences, experiences)

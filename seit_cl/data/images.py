@@ -254,10 +254,15 @@ def _finished(images: Tensor, tasks: list[Future[int]]) -> Tensor:
 
 
 def native_resolution(dataset: Dataset) -> int:
-    """The most common shorter side of a dataset's images, in steps of 8 from 32 to 256 pixels.
+    """The `common_resolution` of a dataset's train images."""
+    return common_resolution(dataset.train.images)
+
+
+def common_resolution(images: Sequence[StoredImage]) -> int:
+    """The most common shorter side of images, in steps of 8 from 32 to 256 pixels.
 
     Args:
-        dataset: the headers of up to 64 of its train images, evenly spaced, are read.
+        images: the headers of up to 64 of them, evenly spaced, are read.
 
     Returns:
         A multiple of 8; the smaller side where two are equally common.
@@ -265,7 +270,6 @@ def native_resolution(dataset: Dataset) -> int:
     Raises:
         UserError: one of these images cannot be read.
     """
-    images = dataset.train.images
     count = min(RESOLUTION_SAMPLE, len(images))
     sides: Counter[int] = Counter()
     with no_pixel_limit():
@@ -286,3 +290,24 @@ def _shorter_side(image: StoredImage) -> int:
             return min(opened.size)
     except BAD_IMAGE as error:
         raise UserError(f"{image}: not a readable image ({error}); replace it") from error
+
+
+def default_resolution(common: int, stride: int) -> int:
+    """The side at which images are used where none is asked for, by all commands.
+
+    Args:
+        common: the images' `common_resolution`.
+        stride: pixels to a token of the tokenizer.
+
+    Returns:
+        The largest multiple of the stride up to `common`, but at least SMALLEST.
+    """
+    return max(common // stride, -(-SMALLEST // stride)) * stride
+
+
+def resolution_note(side: int) -> str:
+    """The line that a command prints about a resolution that nobody asked for."""
+    return (
+        f"{side} px: the most common shorter side of the images, from {SMALLEST} to {LARGEST} px; "
+        "--resolution sets another"
+    )

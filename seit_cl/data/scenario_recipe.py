@@ -74,15 +74,25 @@ class ScenarioRecipe:
         """
         return cls(options, context)
 
-    def resolve(self, settings: StreamSettings) -> StreamSettings:
+    def resolve(self, settings: StreamSettings, classes: int | None = None) -> StreamSettings:
         """Fill in the scenario's own numbers where the settings give none.
+
+        Args:
+            settings: as given.
+            classes: number of classes of the data; the scenario's own number of experiences is
+                lowered to the largest that they fill. None: it is left as it is.
 
         Raises:
             UserError: the settings contradict the scenario's options.
         """
         if settings.experiences:
             return settings
-        return replace(settings, experiences=self.experiences)
+        experiences = self.experiences
+        if classes is not None:
+            after_first = classes - settings.first_classes
+            largest = after_first + 1 if settings.first_classes else classes
+            experiences = min(experiences, max(1, largest))
+        return replace(settings, experiences=experiences)
 
     @property
     def makes_images(self) -> bool:

@@ -84,7 +84,7 @@ def build_stream(config: RunConfig, dataset: Dataset, strategy: Strategy) -> Sce
             f"--epochs {config.epochs}: --scenario {config.scenario} shows every sample once; "
             "use --epochs 1"
         )
-    stream = recipe.cut(dataset, config.stream_settings)
+    stream = recipe.cut(dataset, config.resolved_stream(len(dataset.classes)))
     if not stream.boundaries and strategy.needs_boundaries:
         raise UserError(
             f"--strategy {config.strategy} needs to know where experiences end, and --scenario "

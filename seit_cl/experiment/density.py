@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -10,17 +11,19 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from PIL import Image
 from rich.console import Console
 from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
 
+from seit_cl.config import RunConfig
 from seit_cl.core.errors import UserError
 from seit_cl.core.progress import track
 from seit_cl.data.fractals import render
-from seit_cl.data.images import load_images
+from seit_cl.data.images import common_resolution, default_resolution, load_images
 from seit_cl.data.samples import Samples
+from seit_cl.data.stored import ImageFile, StoredImage
 from seit_cl.data.token_file import TokenFile, is_token_file, open_token_file
+from seit_cl.experiment.run_data import list_dataset
 from seit_cl.formats import ExemplarFormat, FormatContext, build_format
 from seit_cl.formats._baselines import BASELINES, ORIGINAL_FILES
 from seit_cl.formats._image_file import write_image
@@ -33,8 +36,6 @@ from seit_cl.tokenizers._quality import CHECK_SEED, psnr
 from seit_cl.tokenizers._stored import StoredTokenizer
 from seit_cl.tokenizers.training.images import find_images
 
-MIXED_SIDE = 256  # pixels; images of several sizes are resized to it
-SIZES_CHECKED = 50  # images whose sizes are read to choose the side
 FRACTALS_SHOWN = 6
 MIN_SECONDS = 0.5  # that every speed is measured for
 _LARGE_BUDGET = 1 << 40  # bytes; more than any memory measured here
@@ -170,7 +171,7 @@ def open_material(data_root: Path, images: int, resolution: int, tokenizer: str)
     Args:
         data_root: the folder, of which val/ alone is measured where it has one; or the token file.
         images: number of images or token grids, taken evenly from all of them.
-        resolution: side in pixels; 0: the images' own where all have one, else MIXED_SIDE.
+        resolution: side in pixels; 0: that of a run with this folder (`default_resolution`).
         tokenizer: spec; a token file names its own tokenizer.
 
     Raises:
@@ -183,7 +184,9 @@ def open_material(data_root: Path, images: int, resolution: int, tokenizer: str)
         return Material(StoredTokenizer(file), TokenSource(file, max(1, images)), side, classes)
     opened = open_tokenizer(tokenizer)
     paths = _choose_files(data_root, images)
-    side = _choose_side(resolution, paths, opened.stride)
+    side = resolution or _default_side(data_root, paths, opened.stride)
+    if side < opened.stride or side % opened.stride:
+        raise UserError(f"--resolution {side}: must be a multiple of {opened.stride}")
     class_folders = {path.parent for path in find_images(data_root, "--data-root")}
     return Material(opened, FileSource(paths, side, opened), side, len(class_folders))
 
@@ -203,32 +206,21 @@ def _choose_files(data_root: Path, count: int) -> list[Path]:
     return paths[:: max(1, len(paths) // count)][:count]
 
 
-def _choose_side(resolution: int, paths: list[Path], stride: int) -> int:
-    """Choose the side in pixels to measure at.
+def _default_side(data_root: Path, found: list[Path], stride: int) -> int:
+    """The side in pixels at which a run would use a folder.
 
-    Raises:
-        UserError: it does not fit the tokenizer, or an image cannot be read.
-    """
-    side = resolution or _common_side(paths[:SIZES_CHECKED], stride) or MIXED_SIDE
-    if side < stride or side % stride:
-        raise UserError(f"--resolution {side}: must be a multiple of {stride}")
-    return side
-
-
-def _common_side(paths: list[Path], stride: int) -> int | None:
-    """Side of the images in pixels, where all are squares of one side that the stride divides.
+    Args:
+        data_root: the folder.
+        found: image files in it, which decide where the folder has no classes for a run.
+        stride: of the tokenizer.
 
     Raises:
         UserError: an image cannot be read.
     """
-    try:
-        sizes = {Image.open(path).size for path in paths}
-    except OSError as error:
-        raise UserError(f"{error}; remove it") from error
-    if len(sizes) > 1:
-        return None
-    width, height = sizes.pop()
-    return width if width == height and width % stride == 0 else None
+    images: Sequence[StoredImage] = [ImageFile(path, data_root) for path in found]
+    with contextlib.suppress(UserError):
+        images = list_dataset(RunConfig(data_root=data_root)).train.images
+    return default_resolution(common_resolution(images), stride)
 
 
 def build_formats(specs: Sequence[str], context: FormatContext) -> list[ExemplarFormat]:

@@ -164,7 +164,8 @@ class Experiment:
         self._committed = time.monotonic()
         experiences = len(self.training_stream)
         if first == 0:
-            run_files.start_run(self.run_dir, self.config.plain(), self._environment())
+            config = self.config.plain(len(self.class_names))
+            run_files.start_run(self.run_dir, config, self._environment())
         run_files.reopen_run(self.run_dir)
         run_files.log(self.run_dir, f"starts with experience {first + 1} of {experiences}")
         if self.device.type == "cuda" and self.recorder is None:

@@ -22,7 +22,7 @@ from seit_cl.data.base import Dataset, Split
 from seit_cl.data.folder import check_images
 from seit_cl.data.fractals import open_fractals
 from seit_cl.data.holdout import DEFAULT_HOLDOUT
-from seit_cl.data.images import load_images, native_resolution
+from seit_cl.data.images import default_resolution, load_images, native_resolution
 from seit_cl.data.scenario_recipe import Progress, build_recipe, no_progress
 from seit_cl.data.stored import StoredImage
 from seit_cl.data.token_dataset import TokenDataset, holds_tokens, open_tokens
@@ -66,9 +66,9 @@ class RunData:
             dataset = open_dataset(config, lambda done, total: progress("converting", done, total))
         self.dataset = dataset
         self.tokenizer = _open_tokenizer(config, self.dataset)
-        native_side = _native_side(self.dataset)
-        self.resolution = config.resolution or native_side
         stride = self.tokenizer.stride
+        native_side = _native_side(self.dataset, stride)
+        self.resolution = config.resolution or native_side
         if self.resolution < SMALLEST_SIDE or self.resolution % stride:
             raise UserError(
                 f"--resolution {self.resolution}: must be a multiple of {stride} from "
@@ -298,11 +298,11 @@ def list_dataset(config: RunConfig, progress: Progress = no_progress) -> Dataset
     return build_recipe(config.scenario).list_dataset(config.data_root, config.holdout)
 
 
-def _native_side(dataset: Dataset) -> int:
-    """Image side in pixels of a dataset before any resizing."""
+def _native_side(dataset: Dataset, stride: int) -> int:
+    """Image side in pixels of a dataset where none is asked for, for a tokenizer of that stride."""
     if isinstance(dataset, TokenDataset):
         return dataset.file.grid[1] * dataset.file.metadata.stride
-    return native_resolution(dataset)
+    return default_resolution(native_resolution(dataset), stride)
 
 
 def _open_tokenizer(config: RunConfig, dataset: Dataset) -> Tokenizer:

@@ -12,6 +12,7 @@ from seit_cl.config import RunConfig
 from seit_cl.core.errors import UserError
 from seit_cl.core.progress import ImageBar
 from seit_cl.data.base import Dataset
+from seit_cl.data.images import resolution_note
 from seit_cl.experiment.modality import MODALITIES, build_modality
 from seit_cl.experiment.run_data import RunData
 from seit_cl.results import run_files
@@ -35,6 +36,9 @@ def open_data(
     """
     data = RunData(configs[0], _loading_bars(bars), shared)
     _describe(data.dataset, data.resolution, bars.console)
+    if data.dataset.has_images and not configs[0].resolution:
+        bars.console.print(resolution_note(data.resolution), highlight=False)
+    _describe_experiences(configs[0], len(data.dataset.classes), bars.console)
     learners = list(dict.fromkeys(config.learner for config in configs))
     _check_earlier_results(out, data, learners)
     for learner in learners:
@@ -71,6 +75,19 @@ def _describe(dataset: Dataset, resolution: int, console: Console) -> None:
         count = len(dataset.skipped)
         console.print(
             f"warning: {count} unreadable images are left out: {', '.join(names)}", markup=False
+        )
+
+
+def _describe_experiences(config: RunConfig, classes: int, console: Console) -> None:
+    """Print the number of experiences where the data has too few classes for the usual one."""
+    usual = config.resolved_stream().experiences
+    fitting = config.resolved_stream(classes).experiences
+    if fitting < usual:
+        console.print(
+            f"{fitting} experiences: {classes} classes do not fill the {usual} of "
+            f"--scenario {config.scenario}; --experiences sets another number",
+            markup=False,
+            highlight=False,
         )
 
 

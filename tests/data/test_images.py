@@ -14,7 +14,13 @@ from PIL import Image
 from seit_cl.core.errors import UserError
 from seit_cl.data import images
 from seit_cl.data.base import Dataset, Split
-from seit_cl.data.images import AHEAD, load_images, native_resolution, read_chunks
+from seit_cl.data.images import (
+    AHEAD,
+    default_resolution,
+    load_images,
+    native_resolution,
+    read_chunks,
+)
 from seit_cl.data.stored import ImageFile
 
 
@@ -185,3 +191,13 @@ def test_the_native_resolution_is_the_most_common_shorter_side(
     images = [ImageFile(path, tmp_path) for path in paths]
     split = Split(images, torch.zeros(len(paths), dtype=torch.int64))
     assert native_resolution(Dataset("set", tmp_path, ["a"], split, split)) == expected
+
+
+@pytest.mark.parametrize(
+    ("common", "stride", "expected"),
+    [(120, 8, 120), (120, 16, 112), (256, 8, 256), (64, 14, 56), (32, 14, 42), (32, 64, 64)],
+)
+def test_the_default_resolution_is_a_multiple_of_the_stride(
+    common: int, stride: int, expected: int
+) -> None:
+    assert default_resolution(common, stride) == expected

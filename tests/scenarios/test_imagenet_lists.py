@@ -31,7 +31,7 @@ def stream(scenario: str, data: Dataset, **options: int) -> tuple[Dataset, Scena
     recipe = build_recipe(scenario)
     config = RunConfig(scenario=scenario, **options)  # type: ignore[arg-type]
     selected = recipe.select(data)
-    return selected, recipe.cut(selected, config.stream_settings)
+    return selected, recipe.cut(selected, config.resolved_stream(len(selected.classes)))
 
 
 def shown(scenario: str, data: Dataset) -> list[list[str]]:

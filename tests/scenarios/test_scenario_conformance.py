@@ -33,7 +33,7 @@ def datasets() -> list[Dataset]:
 def stream(name: str) -> tuple[Dataset, Scenario]:
     """A scenario's stream of the first synthetic dataset that fits."""
     recipe = build_recipe(name)
-    settings = RunConfig(scenario=name).stream_settings
+    settings = RunConfig(scenario=name).resolved_stream()
     for whole in datasets():
         try:
             selected = recipe.select(whole)
@@ -92,7 +92,7 @@ def test_it_describes_itself_and_its_source(name: str) -> None:
     assert recipe.classes
     assert recipe.images
     assert recipe.__doc__
-    assert RunConfig(scenario=name).experiences == recipe.experiences
+    assert RunConfig(scenario=name).resolved_stream().experiences == recipe.experiences
 
 
 @pytest.mark.parametrize("name", NAMES)

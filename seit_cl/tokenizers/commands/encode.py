@@ -21,7 +21,7 @@ from seit_cl.core.devices import allowed_cores, choose_device
 from seit_cl.core.errors import UserError
 from seit_cl.core.progress import images_bar
 from seit_cl.data.folder import open_folder
-from seit_cl.data.images import native_resolution
+from seit_cl.data.images import default_resolution, native_resolution
 from seit_cl.tokenizers import DEFAULT_TOKENIZER, Tokenizer, open_tokenizer
 from seit_cl.tokenizers._encoding import check_resolution
 from seit_cl.tokenizers.commands._parts import (
@@ -68,7 +68,9 @@ def encode_command(options: Encode) -> None:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
     dataset = open_folder(options.data_root, options.skip_bad_images)
     tokenizer = open_tokenizer(options.tokenizer)
-    resolution = options.resolution or native_resolution(dataset)
+    resolution = options.resolution
+    if not resolution:
+        resolution = default_resolution(native_resolution(dataset), tokenizer.stride)
     check_resolution(resolution, tokenizer.stride)
     folder = options.out.with_name(options.out.name + ".parts")
     parts = prepare_parts(folder, dataset, tokenizer, resolution)
