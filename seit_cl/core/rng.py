@@ -15,6 +15,7 @@ PURPOSES = (
     "selection",
     "library",
 )
+SEED_PURPOSES = (*PURPOSES, "projection")  # the last ones have a seed only, and no generator
 
 
 def derive_seed(seed: int, purpose: str) -> int:
@@ -22,12 +23,12 @@ def derive_seed(seed: int, purpose: str) -> int:
 
     Args:
         seed: the run's seed.
-        purpose: one of PURPOSES.
+        purpose: one of SEED_PURPOSES.
 
     Raises:
         ValueError: an unknown purpose.
     """
-    if purpose not in PURPOSES:
+    if purpose not in SEED_PURPOSES:
         raise ValueError(f"unknown purpose {purpose!r}")
     digest = hashlib.sha256(f"seit_cl/{seed}/{purpose}".encode()).digest()
     return int.from_bytes(digest[:8], "little") >> 1

@@ -46,7 +46,7 @@ def build_strategy(config: RunConfig) -> Strategy:
     Raises:
         UserError: an unknown strategy or hyperparameter.
     """
-    context = StrategyContext(config.label_smoothing)
+    context = StrategyContext(config.label_smoothing, config.seed)
     strategy: Strategy = plugins.build("strategy", config.strategy, context)
     return strategy
 

@@ -24,9 +24,11 @@ class StrategyContext:
 
     Args:
         label_smoothing: of every cross-entropy.
+        seed: of the run, for what a strategy draws (`seit_cl.core.rng.derive_seed`).
     """
 
     label_smoothing: float = 0.0
+    seed: int = 0
 
 
 class Strategy:

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import nn
 
 from seit_cl.config import RunConfig
-from seit_cl.experiment.events import StepInfo
+from seit_cl.experiment.events import ExperienceInfo, StepInfo
 from seit_cl.experiment.experiment import Experiment
 from seit_cl.experiment.run_data import RunData
 from seit_cl.learner.strategy import Strategy
@@ -68,6 +68,7 @@ class Outcome:
         fresh: ids of the fresh samples of each step.
         strategy: as it is after the run.
         network: as it is after the run.
+        config: its options.
     """
 
     folder: Path
@@ -77,6 +78,7 @@ class Outcome:
     fresh: list[list[int]]
     strategy: Strategy
     network: nn.Module
+    config: RunConfig
 
     @property
     def numbers(self) -> tuple[list[float], dict[str, str], pd.DataFrame]:
@@ -96,7 +98,11 @@ def colours(folder: Path, resolution: int = 0) -> RunData:
 
 
 def run(
-    data: RunData, folder: Path, stop_at: tuple[int, int] | None = None, **options: Any
+    data: RunData,
+    folder: Path,
+    stop_at: tuple[int, int] | None = None,
+    stop_after: int | None = None,
+    **options: Any,
 ) -> Outcome:
     """Run on the colours, with OPTIONS and any others.
 
@@ -104,10 +110,11 @@ def run(
         data: from `colours`.
         folder: of the run; an interrupted run in it is resumed.
         stop_at: experience and step (from 1) at which the run is interrupted.
+        stop_after: experience after whose commit the run is interrupted.
         options: of RunConfig.
 
     Raises:
-        KeyboardInterrupt: at stop_at.
+        KeyboardInterrupt: at stop_at or stop_after.
     """
     losses: list[float] = []
     fresh: list[list[int]] = []
@@ -118,9 +125,13 @@ def run(
         if (info.experience, info.step) == stop_at:
             raise KeyboardInterrupt
 
+    def interrupt(info: ExperienceInfo) -> None:
+        if info.experience == stop_after:
+            raise KeyboardInterrupt
+
     config = RunConfig(**{"data_root": data.dataset.root, **OPTIONS, **options})
     experiment = Experiment(config, data, folder)
-    experiment.run(on_step=note)
+    experiment.run(on_step=note, on_experience=interrupt)
     row = rebuild_summary(folder.parent).set_index("run_id").loc[folder.name].to_dict()
     return Outcome(
         folder,
@@ -130,4 +141,5 @@ def run(
         fresh,
         experiment.strategy,
         experiment.learner.model,
+        config,
     )

@@ -23,10 +23,12 @@ from seit_cl.learner.strategy import Strategy
 # Two experiences of 24 fresh samples: 3 steps an epoch, 12 steps in all.
 OPTIONS: dict[str, Any] = {"epochs": 4, "memory_mb": 0.003}
 WORTHWHILE = 8  # steps
+# With settings that take steps, and little time to solve for.
+SPECS = {"simplecil": "simplecil:adapt=true", "ranpac": "ranpac:dimensions=60"}
 STRATEGIES = []
 for _name in plugins.names("strategy"):
     if plugins.load("strategy", _name).capturable:
-        STRATEGIES.append(_name)
+        STRATEGIES.append(SPECS.get(_name, _name))
 SLOWER_TO_RECORD = 10**9  # steps; no experience has as many
 
 RunColours = Callable[..., Outcome]
