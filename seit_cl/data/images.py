@@ -91,14 +91,14 @@ def decode_image(data: bytes, resolution: int) -> np.ndarray:
     with Image.open(io.BytesIO(data)) as image:
         # A large JPEG is decoded at 1/2, 1/4 or 1/8, never below twice the resolution.
         image.draft(None, (2 * resolution, 2 * resolution))
-        return np.asarray(_square(to_rgb(image), resolution))
+        return np.asarray(square(to_rgb(image), resolution))
 
 
 def fit_pixels(pixels: np.ndarray, resolution: int) -> np.ndarray:
     """Resize the shorter side of an image (H, W, 3) uint8 to S and crop the centre: (S, S, 3)."""
     if pixels.shape == (resolution, resolution, 3):
         return pixels
-    return np.asarray(_square(Image.fromarray(pixels), resolution))
+    return np.asarray(square(Image.fromarray(pixels), resolution))
 
 
 def _decode_small(data: bytes, resolution: int) -> np.ndarray | None:
@@ -111,7 +111,7 @@ def _decode_small(data: bytes, resolution: int) -> np.ndarray | None:
     return None
 
 
-def _square(image: Image.Image, resolution: int) -> Image.Image:
+def square(image: Image.Image, resolution: int) -> Image.Image:
     """Resize an RGB image's shorter side to S pixels and crop the centre."""
     width, height = image.size
     if width == height == resolution:

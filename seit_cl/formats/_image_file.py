@@ -17,6 +17,7 @@ from torchvision.transforms.v2 import functional as F
 from seit_cl.core.errors import UserError
 from seit_cl.core.specs import spec_text
 from seit_cl.data.samples import Samples
+from seit_cl.formats._pixels import pixels_of
 from seit_cl.formats._quality import AUTO, CANDIDATES, choose_quality
 from seit_cl.formats._records import Records
 from seit_cl.formats.base import FormatContext
@@ -132,7 +133,7 @@ class ImageFileFormat:
 
     def encode(self, samples: Samples) -> Records:
         """Encode pixels (B, 3, S, S) uint8, one image file each."""
-        images = resize(samples.pixels(), self.size).permute(0, 2, 3, 1).contiguous()
+        images = resize(pixels_of(samples, self.side), self.size).permute(0, 2, 3, 1).contiguous()
         return Records.from_bytes([self._encode_one(image) for image in images])
 
     def decode(self, records: Records) -> Tensor:

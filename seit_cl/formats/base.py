@@ -8,21 +8,43 @@ from typing import Literal, Protocol, runtime_checkable
 
 from torch import Tensor
 
+from seit_cl.core.errors import UserError
 from seit_cl.data.samples import Samples
 from seit_cl.formats._records import Records
 from seit_cl.formats.entropy.model import EntropyModel
+
+
+class TokenizerFacts(Protocol):
+    """The part of a tokenizer that formats depend on (see `seit_cl.tokenizers.base`).
+
+    Attributes:
+        codebook: (G, K, D).
+        stride: pixels per token side.
+        identity: changes whenever the codes change.
+    """
+
+    codebook: Tensor
+    stride: int
+    identity: str
+
+    @property
+    def entropy_model(self) -> Callable[[], EntropyModel]:
+        """Function that reads the entropy model of its codes."""
 
 
 @dataclass(frozen=True)
 class FormatContext:
     """Properties of a run that a format needs besides its options; saved with the memory.
 
+    Formats of pixels need resolution and classes alone: `FormatContext(32, classes=10)`. For
+    formats of tokens, `FormatContext.of` asks the tokenizer for the rest.
+
     Args:
         resolution: the learner's image side S in pixels.
         classes: number of classes C of the scenario.
-        codes: codebook size K of the tokenizer.
-        grid: (G, H, W) of a token grid at this resolution.
-        tokenizer: the tokenizer's identity.
+        codes: codebook size K of the tokenizer; 0 without one.
+        grid: (G, H, W) of a token grid at this resolution; zeros without a tokenizer.
+        tokenizer: the tokenizer's identity; "" without one.
         entropy_model: function that reads the entropy model of the tokenizer's codes
             (Tokenizer.entropy_model); not saved with the memory. None: the bundled model, if it was
             fitted to this tokenizer.
@@ -30,12 +52,49 @@ class FormatContext:
 
     resolution: int
     classes: int
-    codes: int
-    grid: tuple[int, int, int]
-    tokenizer: str
+    codes: int = 0
+    grid: tuple[int, int, int] = (0, 0, 0)
+    tokenizer: str = ""
     entropy_model: Callable[[], EntropyModel] | None = field(
         default=None, compare=False, repr=False
     )
+
+    @classmethod
+    def of(
+        cls, resolution: int, classes: int, tokenizer: TokenizerFacts | None = None
+    ) -> FormatContext:
+        """Describe images of a side and, for formats of tokens, their tokenizer.
+
+        Args:
+            resolution: image side S in pixels.
+            classes: number of classes C.
+            tokenizer: as `seit_cl.open_tokenizer` returns it; None for formats of pixels.
+
+        Raises:
+            UserError: numbers below 1, or a side that the tokenizer's stride does not divide.
+        """
+        if resolution < 1 or classes < 1:
+            raise UserError(
+                f"resolution={resolution}, classes={classes}: give the images' side in pixels and "
+                "the number of classes, each at least 1"
+            )
+        if tokenizer is None:
+            return cls(resolution, classes)
+        side, rest = divmod(resolution, tokenizer.stride)
+        if rest:
+            raise UserError(
+                f"resolution={resolution}: the tokenizer takes multiples of {tokenizer.stride} px; "
+                f"resize the images to {(side + 1) * tokenizer.stride} px"
+            )
+        groups, codes, _ = tokenizer.codebook.shape
+        return cls(
+            resolution,
+            classes,
+            codes,
+            (groups, side, side),
+            tokenizer.identity,
+            tokenizer.entropy_model,
+        )
 
 
 class ExemplarFormat(Protocol):

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from seit_cl.core.specs import NoOptions
 from seit_cl.data.samples import Samples
+from seit_cl.formats._pixels import pixels_of
 from seit_cl.formats._records import Records
 from seit_cl.formats.base import FormatContext
 
@@ -42,7 +43,8 @@ class RawFormat:
 
     def encode(self, samples: Samples) -> Records:
         """Encode pixels (B, 3, S, S) uint8 into records of 3*S*S bytes."""
-        return Records.from_rows(samples.pixels().reshape(len(samples), -1).contiguous())
+        pixels = pixels_of(samples, self.side)
+        return Records.from_rows(pixels.reshape(len(samples), -1).contiguous())
 
     def decode(self, records: Records) -> Tensor:
         """Pixels (B, 3, S, S) uint8, exactly those that were encoded."""

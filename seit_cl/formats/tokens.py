@@ -86,6 +86,8 @@ class TokensFormat:
     domain: Literal["pixels", "tokens"] = "tokens"
 
     def __init__(self, options: TokensOptions, context: FormatContext) -> None:
+        if not context.codes:
+            raise UserError("tokens: needs the tokenizer that makes them; give tokenizer=...")
         if not 1 <= context.codes <= MAX_CODES:
             raise UserError(
                 f"tokens: a codebook of {context.codes} codes; 1..{MAX_CODES} can be stored"

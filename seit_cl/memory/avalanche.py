@@ -3,29 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from avalanche.benchmarks.utils import as_classification_dataset, make_avalanche_dataset
 from avalanche.benchmarks.utils.data_attribute import DataAttribute
+from avalanche.training.plugins import ReplayPlugin
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from seit_cl.core.errors import UserError
+from seit_cl.data.samples import Samples
 from seit_cl.formats._records import Records
+from seit_cl.formats.base import TokenizerFacts
+from seit_cl.memory.avalanche_items import TASKS, ItemLayout, raw_items, task_labels
 from seit_cl.memory.store import ExemplarStore
+
+_BATCH = 256  # exemplars decoded from tokens to images at a time
+
+
+class ImageTokenizer(TokenizerFacts, Protocol):
+    """The part of a tokenizer that a memory uses (see `seit_cl.tokenizers.base`)."""
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Encode images (B, 3, S, S) uint8 to tokens (B, G, H, W) int16."""
+
+    def decode(self, tokens: Tensor) -> Tensor:
+        """Decode tokens (B, G, H, W) to images (B, 3, S, S) uint8."""
 
 
 class DatasetSource:
     """A SampleSource over an Avalanche classification dataset; ids are positions in the dataset.
 
     Args:
-        dataset: has items (input, target, ...), where the input is an image (3, S, S) uint8 or a
-            token grid (G, H, W) of integers.
+        dataset: its items before their transforms are (input, target, ...), where the input is a
+            PIL image, an image of 0..255 or 0..1, or a token grid (G, H, W) of integers.
+        layout: of its items.
+        side: image side S in pixels of the memory.
+        tokenizer: makes tokens of images for a memory of tokens, or None.
     """
 
-    def __init__(self, dataset: Any) -> None:
+    def __init__(
+        self, dataset: Any, layout: ItemLayout, side: int, tokenizer: ImageTokenizer | None
+    ) -> None:
         self.dataset = dataset
+        self.kind = layout.kind
+        self.side = side
+        self.tokenizer = tokenizer
+        self._raw = raw_items(dataset)
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -39,27 +64,29 @@ class DatasetSource:
         """Return token grids (B, G, H, W) int16.
 
         Raises:
-            UserError: the dataset's inputs are not integers.
+            UserError: images, and no tokenizer.
         """
-        inputs = self._inputs(ids)
-        if inputs.is_floating_point():
+        if self.kind.is_tokens:
+            return self.kind.tokens(self._inputs(ids))
+        if self.tokenizer is None:
             raise UserError(
-                f"the dataset gives {inputs.dtype}; a memory of tokens needs integer token grids"
+                f"the benchmark's inputs are images ({self.kind.dtype}) and the memory stores "
+                "tokens; make it with ByteBudgetBuffer.of(..., tokenizer=open_tokenizer())"
             )
-        return inputs.to(torch.int16)
+        return self.tokenizer.encode(self.pixels(ids)).cpu()
 
     def pixels(self, ids: Tensor) -> Tensor:
         """Return images (B, 3, S, S) uint8.
 
         Raises:
-            UserError: the dataset's inputs are not uint8.
+            UserError: token grids, or tensors that are no images.
         """
-        inputs = self._inputs(ids)
-        if inputs.dtype != torch.uint8:
+        if self.kind.is_tokens:
             raise UserError(
-                f"the dataset gives {inputs.dtype}; a memory of pixels needs uint8 images"
+                f"the benchmark's inputs are {self.kind.dtype}, which are tokens; a memory of "
+                "pixels needs uint8 images"
             )
-        return inputs
+        return self.kind.pixels(self._inputs(ids), self.side)
 
     def files(self, ids: Tensor) -> list[bytes]:
         """Refuse: Avalanche datasets have no original files.
@@ -71,9 +98,105 @@ class DatasetSource:
             "an Avalanche dataset has no original files; use a format that encodes pixels or tokens"
         )
 
-    def _inputs(self, ids: Tensor) -> Tensor:
-        """Return inputs (B, ...) as the dataset gives them."""
-        return torch.stack([torch.as_tensor(self.dataset[index][0]) for index in ids.tolist()])
+    def _inputs(self, ids: Tensor) -> list[Any]:
+        """Return inputs (B,) before their transforms."""
+        return [self._raw[index][0] for index in ids.tolist()]
+
+
+class AvalancheSide:
+    """What a memory knows of the Avalanche benchmark that it is used with.
+
+    Args:
+        side: image side S in pixels of the memory.
+        tokenizer: of a memory of tokens that is used with images, or None.
+    """
+
+    def __init__(self, side: int, tokenizer: ImageTokenizer | None) -> None:
+        self._side = side
+        self.tokenizer = tokenizer
+        self._layout: ItemLayout | None = None
+        self._task_of: dict[int, int] = {}
+        self._snapshot: Any = None  # until the next change
+
+    def forget(self) -> None:
+        """Drop the dataset of exemplars, because they are about to change."""
+        self._snapshot = None
+
+    def samples(self, dataset: Any) -> Samples:
+        """Return the items of an experience's dataset as samples.
+
+        Raises:
+            UserError: items that a memory cannot store.
+        """
+        layout = ItemLayout(dataset)
+        source = DatasetSource(dataset, layout, self._side, self.tokenizer)
+        ids = torch.arange(len(source))
+        labels = source.labels(ids)
+        self._note_tasks(labels.tolist(), task_labels(dataset))
+        self._layout = layout
+        return Samples(ids, labels, source)
+
+    def dataset(self, store: ExemplarStore) -> Any:
+        """Return the present exemplars as an AvalancheDataset like those of the benchmark.
+
+        Before the first experience its items are (input, target, task 0).
+        """
+        if self._snapshot is None:
+            self._snapshot = self._copy(store)
+        return self._snapshot
+
+    def _note_tasks(self, labels: Sequence[int], tasks: Sequence[int]) -> None:
+        """Remember the task of every class, which a memory does not store.
+
+        Raises:
+            UserError: a class in two tasks.
+        """
+        for label, task in zip(labels, tasks, strict=True):
+            if self._task_of.setdefault(label, task) != task:
+                raise UserError(
+                    f"class {label} has the task labels {self._task_of[label]} and {task}; a "
+                    "memory has one for each class: use a benchmark without task labels"
+                )
+
+    def _copy(self, store: ExemplarStore) -> Any:
+        """Copy the exemplars: transformed ones as they are, others as records to be decoded."""
+        labels = store.labels().tolist()
+        item = self._decoder(store)
+        if self._layout is None:
+            return exemplar_dataset(item, labels)
+        tasks = [self._task_of.get(label, 0) for label in labels]
+        return self._layout.dataset(item, labels, tasks)
+
+    def _decoder(self, store: ExemplarStore) -> Callable[[int], Tensor]:
+        """Return the function from a position 0..N-1 to a decoded exemplar, of a copy of them."""
+        decoded = store.decoded
+        if decoded.transform is not None:
+            return decoded.inputs(store.slots.order()).__getitem__
+        if self._shows_images() and decoded.fmt.domain == "tokens":
+            assert self.tokenizer is not None  # without one, no image was stored as tokens
+            tokens = decoded.inputs(store.slots.order())
+            images = [self.tokenizer.decode(part).cpu() for part in tokens.split(_BATCH)]
+            return torch.cat(images).__getitem__ if images else tokens.__getitem__
+        return _RecordDecoder(decoded.fmt, store.records())
+
+    def _shows_images(self) -> bool:
+        """True if the benchmark's inputs are images."""
+        return self._layout is not None and not self._layout.kind.is_tokens
+
+
+class _RecordDecoder:
+    """Decoder of one record at a time."""
+
+    def __init__(self, fmt: Any, records: Records) -> None:
+        self.fmt = fmt
+        self.records = records
+
+    def __call__(self, index: int) -> Tensor:
+        position = slice(index, index + 1)
+        records = self.records
+        record = Records(records.data, records.offsets[position], records.lengths[position])
+        decoded: Tensor = self.fmt.decode(record)[0]
+        return decoded
 
 
 class _Exemplars(Dataset[tuple[Tensor, int]]):
@@ -98,27 +221,22 @@ def exemplar_dataset(item: Callable[[int], Tensor], labels: Sequence[int]) -> An
         labels: (N,).
     """
     targets = DataAttribute(list(labels), "targets")
-    tasks = DataAttribute([0] * len(labels), "targets_task_labels", use_in_getitem=True)
+    tasks = DataAttribute([0] * len(labels), TASKS, use_in_getitem=True)
     return as_classification_dataset(
         make_avalanche_dataset(_Exemplars(item, labels), data_attributes=[targets, tasks])
     )
 
 
-def snapshot(store: ExemplarStore) -> Any:
-    """Copy the present exemplars into an AvalancheDataset of (input, target, task 0).
+def replay_plugin(strategy: Any) -> ReplayPlugin:
+    """Find the ReplayPlugin of an Avalanche strategy.
 
-    Transformed inputs are copied as they are, others as records that are decoded on request.
+    Raises:
+        UserError: it has none.
     """
-    labels = store.labels().tolist()
-    decoded = store.decoded
-    if decoded.transform is not None:
-        inputs = decoded.inputs(store.slots.order())
-        return exemplar_dataset(inputs.__getitem__, labels)
-    records = store.records()
-
-    def item(index: int) -> Tensor:
-        position = slice(index, index + 1)
-        record = Records(records.data, records.offsets[position], records.lengths[position])
-        return decoded.fmt.decode(record)[0]
-
-    return exemplar_dataset(item, labels)
+    for plugin in strategy.plugins:
+        if isinstance(plugin, ReplayPlugin):
+            return plugin
+    raise UserError(
+        f"{type(strategy).__name__} has no ReplayPlugin; use Avalanche's Replay, or add "
+        "ReplayPlugin(mem_size=memory.budget_bytes, storage_policy=memory) to its plugins"
+    )

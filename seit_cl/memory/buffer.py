@@ -19,7 +19,7 @@ from seit_cl.formats import ExemplarFormat, FormatContext, build_format
 from seit_cl.formats._records import Records
 from seit_cl.formats.base import FittedFormat
 from seit_cl.formats.entropy.model import EntropyModel
-from seit_cl.memory.avalanche import DatasetSource, snapshot
+from seit_cl.memory.avalanche import AvalancheSide, ImageTokenizer, replay_plugin
 from seit_cl.memory.byte_accounting import ByteAccounting
 from seit_cl.memory.decoded_cache import Transform
 from seit_cl.memory.device_cache import DeviceCache
@@ -52,6 +52,8 @@ class ByteBudgetBuffer(ExemplarsBuffer):
             by sample.
         device: of the batches, and of a decoded copy of the exemplars if it fits (DeviceCache).
         device_copy: False to make no such copy, and decode every batch.
+        tokenizer: for Avalanche benchmarks of images, where the format stores tokens: their images
+            are encoded with it, and exemplars decoded.
 
     Raises:
         ValueError: a budget that is not positive.
@@ -70,6 +72,7 @@ class ByteBudgetBuffer(ExemplarsBuffer):
         transform: Transform | None = None,
         device: torch.device = CPU,
         device_copy: bool = True,
+        tokenizer: ImageTokenizer | None = None,
     ) -> None:
         if budget_bytes <= 0:
             raise ValueError(
@@ -85,11 +88,40 @@ class ByteBudgetBuffer(ExemplarsBuffer):
         self.slots = self.selection.slots
         self._store = ExemplarStore(self.slots, budget_bytes, fmt, self.exemplar_fields, transform)
         self._device_cache = DeviceCache(device, self._store.read, self.__len__, device_copy)
-        self._snapshot: Any = None  # for Avalanche, until the next change
+        self._avalanche = AvalancheSide(context.resolution, tokenizer)
         self._accounting = ByteAccounting(
             fmt, context.classes, self.exemplar_fields, self._header().nbytes
         )
         self._accounting.require(budget_bytes)
+
+    @classmethod
+    def of(
+        cls,
+        spec: str,
+        budget_bytes: int,
+        *,
+        classes: int,
+        resolution: int,
+        tokenizer: ImageTokenizer | None = None,
+        **options: Any,
+    ) -> ByteBudgetBuffer:
+        """Make an empty memory of a format's spec.
+
+        Args:
+            spec: of the format, e.g. "jpeg:quality=75", "raw" or "tokens".
+            budget_bytes: the most bytes that the saved file may take.
+            classes: number of classes C; labels are 0..C-1.
+            resolution: image side S in pixels.
+            tokenizer: for formats of tokens, from `seit_cl.open_tokenizer`.
+            options: policy, seed, exemplar_fields, transform and device, as for the class.
+
+        Raises:
+            UserError: an unknown format or policy, a side that the tokenizer does not take, or a
+                budget below the header and one record.
+        """
+        context = FormatContext.of(resolution, classes, tokenizer)
+        fmt = build_format(spec, context)
+        return cls(budget_bytes, fmt, context, tokenizer=tokenizer, **options)
 
     def __len__(self) -> int:
         return len(self.slots)
@@ -186,14 +218,17 @@ class ByteBudgetBuffer(ExemplarsBuffer):
             extras: values (B, *shape) of every exemplar field.
 
         Raises:
-            ValueError: a label outside 0..C-1, extras that differ from `exemplar_fields`, or a
-                format that is not fitted yet.
+            ValueError: extras that differ from `exemplar_fields`, or a format that is not fitted
+                yet.
+            UserError: a label outside 0..C-1, or samples that the format does not take.
             BudgetTooSmall: side_info that grew with the samples leaves no room for a record.
         """
         labels = samples.labels.tolist()
         if labels and not 0 <= min(labels) <= max(labels) < self.context.classes:
-            raise ValueError(
-                f"labels {min(labels)}..{max(labels)} of {self.context.classes} classes"
+            raise UserError(
+                f"labels {min(labels)}..{max(labels)} in a memory of {self.context.classes} "
+                f"classes, 0..{self.context.classes - 1}; number the classes from 0, or make the "
+                "memory with more classes"
             )
         fields = field_arrays(extras or {}, self.exemplar_fields, len(samples), complete=True)
         if not labels:
@@ -273,22 +308,44 @@ class ByteBudgetBuffer(ExemplarsBuffer):
         self._invalidate()
         self.selection.shrink(self._capacity())
 
+    def update(self, strategy: Any, **kwargs: Any) -> None:
+        """Offer the experience that a strategy has trained on (Avalanche's hook)."""
+        self.post_adapt(strategy, strategy.experience)
+
     def post_adapt(self, agent_state: Any, exp: Any) -> None:
-        """Offer the dataset of an experience (Avalanche's hook), whose inputs the format encodes.
+        """Offer the dataset of an experience (Avalanche's hook).
+
+        Its inputs are stored as they are before Avalanche's transform groups: PIL images, images of
+        uint8 or of floats from 0 to 1, or integer token grids.
 
         Raises:
             ValueError: the memory has exemplar fields, which an experience does not provide.
+            UserError: inputs that the memory cannot store.
         """
-        source = DatasetSource(exp.dataset)
-        for ids in torch.arange(len(source)).split(_BATCH):
-            self.offer(Samples(ids, source.labels(ids), source))
+        samples = self._avalanche.samples(exp.dataset)
+        for start in range(0, len(samples), _BATCH):
+            self.offer(samples[start : start + _BATCH])
+
+    def use_in(self, strategy: Any) -> None:
+        """Put the memory into the ReplayPlugin of an Avalanche strategy, e.g. of its `Replay`.
+
+        Args:
+            strategy: has such a plugin; its own storage policy is replaced.
+
+        Raises:
+            UserError: a strategy without a ReplayPlugin.
+        """
+        plugin = replay_plugin(strategy)
+        plugin.storage_policy = self
+        plugin.mem_size = self.budget_bytes
 
     @property
     def buffer(self) -> Any:
-        """The present exemplars as an AvalancheDataset of (input, target, task 0)."""
-        if self._snapshot is None:
-            self._snapshot = snapshot(self._store)
-        return self._snapshot
+        """The present exemplars as an AvalancheDataset, whose items are like the benchmark's.
+
+        Before the first experience they are (input, target, task 0).
+        """
+        return self._avalanche.dataset(self._store)
 
     @buffer.setter
     def buffer(self, new_buffer: Any) -> None:
@@ -311,6 +368,7 @@ class ByteBudgetBuffer(ExemplarsBuffer):
         transform: Transform | None = None,
         device: torch.device = CPU,
         entropy_model: Callable[[], EntropyModel] | None = None,
+        tokenizer: ImageTokenizer | None = None,
     ) -> ByteBudgetBuffer:
         """Load a saved memory, which then makes the same decisions as the original would.
 
@@ -321,13 +379,21 @@ class ByteBudgetBuffer(ExemplarsBuffer):
             entropy_model: reads the entropy model of the tokenizer's codes, for records that need
                 it (Tokenizer.entropy_model); None for the bundled model, if it was fitted to this
                 tokenizer.
+            tokenizer: as for the class; it has the entropy model too.
 
         Raises:
-            UserError: no such file, not a memory, or a damaged file.
+            UserError: no such file, not a memory, a damaged file, or one of another tokenizer.
         """
         body = read_body(path)
+        if tokenizer is not None:
+            entropy_model = entropy_model or tokenizer.entropy_model
         try:
             header, rest = read_header(body)
+            if tokenizer is not None and header.context.tokenizer != tokenizer.identity:
+                raise UserError(
+                    f"{path}: its tokenizer is {header.context.tokenizer or 'none'}, not "
+                    f"{tokenizer.identity}; open the one that it was made with"
+                )
             context = replace(header.context, entropy_model=entropy_model)
             fmt = build_format(header.spec, context)
             if fmt.side_info != header.side_info:
@@ -341,6 +407,7 @@ class ByteBudgetBuffer(ExemplarsBuffer):
                 read_fields(header.fields),
                 transform,
                 device,
+                tokenizer=tokenizer,
             )
             exemplars = read_exemplars(
                 np.frombuffer(rest, np.uint8),
@@ -396,7 +463,7 @@ class ByteBudgetBuffer(ExemplarsBuffer):
 
     def _invalidate(self) -> None:
         """Drop everything derived from the exemplars, because they are about to change."""
-        self._snapshot = None
+        self._avalanche.forget()
         self._device_cache.invalidate()
 
     def _check_ids(self, ids: Tensor) -> None:

@@ -46,7 +46,7 @@ def test_an_unknown_policy_is_named():
 
 
 def test_labels_outside_the_classes_are_refused():
-    with pytest.raises(ValueError, match="labels"):
+    with pytest.raises(UserError, match=r"labels 5\.\.5 in a memory of 5 classes"):
         memory(1000).offer(samples(0, [5]))
 
 
