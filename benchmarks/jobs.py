@@ -24,12 +24,13 @@ import torch
 import tyro
 
 from benchmarks.measure import Spread, round_ratios
+from seit_cl.command_line import parse
 from seit_cl.core.cli import run_command
 from seit_cl.core.devices import allowed_cores, choose_device
 from seit_cl.core.errors import UserError
 from seit_cl.experiment.modality import build_modality
 from seit_cl.experiment.run_data import RunData
-from seit_cl.grid import expand, parse
+from seit_cl.grid import expand
 from seit_cl.reporting.markdown import page, table, typed_command, write_page
 from seit_cl.results.run_files import read_runs
 

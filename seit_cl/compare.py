@@ -15,13 +15,14 @@ from typing import Any
 import tyro
 from rich.console import Console
 
+from seit_cl.command_line import parse
 from seit_cl.comparison.page import comparison_page
 from seit_cl.comparison.plan import STAGES_AFTER_SWEEP, ComparisonOptions, Plan
 from seit_cl.comparison.pool import Pool, finished_run
 from seit_cl.core.cli import parse_line, run_command
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import make_writable_folder
-from seit_cl.grid import parse, run_id
+from seit_cl.grid import run_id
 from seit_cl.reporting.build import build_report
 from seit_cl.reporting.markdown import publish, typed_command
 

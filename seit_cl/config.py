@@ -23,6 +23,7 @@ from seit_cl.memory.selection import canonical_policy, policy_names
 from seit_cl.models import TrainedPart, canonical_model
 from seit_cl.tokenizers import resolved_spec
 
+TrackerKind = Literal["none", "tensorboard", "wandb"]
 GRID = ("strategy", "format", "memory_mb", "learner", "seed")
 SIZES = ("memory_mb",)  # options in MB, which a command line may give with another unit
 _SEED = Range(lambda value: 0 <= value < 2**63, "0 or more")

@@ -1,206 +1,35 @@
-"""The grid of runs that a command line describes: options, runs, and the folder of each run."""
+"""The grid of runs that options describe: its runs, their folders, and running them."""
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields, make_dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Any
 
-import tyro
 import yaml
+from rich.console import Console
+from rich.progress import Progress, TaskID
 
-from seit_cl.config import GRID, SIZES, RunConfig, option_names
-from seit_cl.core.cli import hint, parse_line
-from seit_cl.core.errors import UserError, nearest
-from seit_cl.core.options import flag, help_line
-from seit_cl.core.sizes import size_reader
-from seit_cl.data.scenario_recipe import build_recipe
+from seit_cl.config import GRID, RunConfig, TrackerKind, option_names
+from seit_cl.core.errors import UserError
+from seit_cl.core.options import flag
+from seit_cl.core.progress import progress_bars
 from seit_cl.experiment import checkpoint
 from seit_cl.experiment.build import build_strategy, canonical_strategy
+from seit_cl.experiment.events import StepInfo
+from seit_cl.experiment.experiment import Experiment
+from seit_cl.experiment.jobs import Ending, Job, Observer, Update, open_workers
 from seit_cl.experiment.modality import MODALITIES
-from seit_cl.experiment.tracking import Kind
+from seit_cl.experiment.observed_run import run_observed, share_done, status_line
+from seit_cl.experiment.run_data import RunData
+from seit_cl.experiment.shared_data import open_data
 from seit_cl.formats import canonical_spec, format_domain
 from seit_cl.models import canonical_model
 from seit_cl.results import run_files
 from seit_cl.results.renamed import present_spec, spellings
-
-PROGRAM = "python -m seit_cl.run"
-DESCRIPTION = (
-    "Continual learning with a replay memory of a fixed number of bytes; "
-    "several values make a grid."
-)
-
-
-@dataclass(frozen=True)
-class _CommandOptions:
-    """Options of the command that do not belong to a single run."""
-
-    out: Annotated[Path | None, hint("folder of the results; none: runs/<time>-<dataset>")] = None
-    config: Annotated[
-        Path | None, hint("YAML file of options, which the command line overrides")
-    ] = None
-    jobs: Annotated[
-        int,
-        hint(
-            "runs beside one another, which share the CPU's cores, the GPU and one copy of the "
-            "data; the same runs as with 1, up to rounding: each has fewer threads"
-        ),
-    ] = 1
-    tracker: Annotated[Kind, hint("log the run to TensorBoard or Weights & Biases")] = "none"
-    preset: Annotated[
-        bool,
-        hint(
-            "use the value that the scenario recommends (python -m seit_cl.scenarios) for every "
-            "option that is not given"
-        ),
-    ] = False
-    debug: Annotated[bool, hint("show tracebacks of user errors")] = False
-
-
-def parse(arguments: Sequence[str]) -> Any:
-    """Read a command line, and the YAML file and the preset that it names.
-
-    Args:
-        arguments: words of the command line, without the program's name.
-
-    Returns:
-        The options of `RunConfig`, with tuples for the dimensions of the grid, and those of the
-        command itself.
-
-    Raises:
-        UserError: an unknown option, a value of the wrong type, or no jobs.
-    """
-    options_type = _options_type()
-    _refuse_unknown_options(arguments, [flag(option.name) for option in fields(options_type)])
-    finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    finder.add_argument("--config", nargs="?", type=Path)
-    config_path = finder.parse_known_args(arguments)[0].config
-    options = _read(options_type(), config_path, arguments)
-    if options.preset:
-        preset = replace(options_type(), **preset_options(options.scenario))
-        options = _read(preset, config_path, arguments)
-    if options.jobs < 1:
-        raise UserError(f"--jobs {options.jobs}: must be at least 1")
-    return options
-
-
-def _options_type() -> type[Any]:
-    """The dataclass of all options on the command line, where the grid's dimensions are tuples."""
-    types = get_type_hints(RunConfig)
-    members: list[Any] = []
-    for name in option_names():
-        value_type = types[name]
-        if name in SIZES:
-            value_type = _annotated(float, size_reader(flag(name)))
-        default = getattr(RunConfig, name)
-        if name in GRID:
-            value_type = tuple.__class_getitem__((value_type, ...))
-            default = (default,)
-        annotation = _annotated(value_type, hint(help_line(RunConfig, name)))
-        members.append((name, annotation, field(default=default)))
-    command_types = get_type_hints(_CommandOptions, include_extras=True)
-    for option in fields(_CommandOptions):
-        members.append((option.name, command_types[option.name], field(default=option.default)))
-    return make_dataclass("Run", members, frozen=True)
-
-
-def _annotated(value_type: Any, note: Any) -> Any:
-    """`Annotated[value_type, note]`, for types that are known at run time only."""
-    return Annotated.__class_getitem__((value_type, note))  # type: ignore[attr-defined]
-
-
-def _refuse_unknown_options(arguments: Sequence[str], flags: Sequence[str]) -> None:
-    """Report an unknown option with the nearest names; tyro would list all options.
-
-    Raises:
-        UserError: an argument that starts with "--" and is not an option.
-    """
-    for word in arguments:
-        option = word.partition("=")[0].replace("_", "-")
-        if not option.startswith("--") or option == "--help":
-            continue
-        positive = option.replace("--no-", "--", 1)
-        if option not in flags and positive not in flags:
-            raise UserError(f"unknown option {option}; {nearest(option, flags)}")
-
-
-def _read(defaults: Any, config_path: Path | None, arguments: Sequence[str]) -> Any:
-    """The options of a YAML file, where there is one, and of a command line, on top of defaults.
-
-    Raises:
-        UserError: an option or a value that tyro refuses.
-    """
-    if config_path is not None:
-        try:
-            defaults = _read_words(defaults, yaml_arguments(config_path))
-        except UserError as error:
-            if "--config" in str(error):
-                raise
-            raise UserError(f"--config {config_path}: {error}") from error
-    return _read_words(defaults, arguments)
-
-
-def _read_words(defaults: Any, words: Sequence[str]) -> Any:
-    """Parse the words of a command line on top of defaults."""
-    return parse_line(
-        lambda: tyro.cli(
-            type(defaults), args=words, default=defaults, prog=PROGRAM, description=DESCRIPTION
-        )
-    )
-
-
-def yaml_arguments(path: Path) -> list[str]:
-    """Turn a YAML file of options into words of a command line, which are checked as such.
-
-    Raises:
-        UserError: the file is unreadable, is no mapping, or has unknown keys.
-    """
-    try:
-        options = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not YAML"
-        raise UserError(f"--config {path}: {reason}; give a YAML file of options") from error
-    if not isinstance(options, dict):
-        raise UserError(f"--config {path}: holds no options; write lines like 'epochs: 10'")
-    words: list[str] = []
-    for name, value in options.items():
-        if name not in option_names():
-            advice = nearest(str(name), option_names())
-            raise UserError(f"--config {path}: unknown option {name!r}; {advice}")
-        if isinstance(value, bool):
-            words.append(flag(name) if value else flag(f"no_{name}"))
-            continue
-        values = value if isinstance(value, list) else [value]
-        words.append(flag(name))
-        words += [str(v) for v in values]
-    return words
-
-
-def preset_options(scenario: str) -> dict[str, Any]:
-    """Return the options that a scenario recommends, as the command line would give them.
-
-    Args:
-        scenario: its spec.
-
-    Raises:
-        UserError: it recommends nothing, or is unknown.
-    """
-    preset = build_recipe(scenario).preset
-    if not preset:
-        raise UserError(f"--preset: --scenario {scenario} recommends nothing; leave --preset out")
-    options: dict[str, Any] = {}
-    for name, value in preset.items():
-        if isinstance(value, list | tuple):
-            options[name] = tuple(value)
-        elif name in GRID:
-            options[name] = (value,)
-        else:
-            options[name] = value
-    return options
 
 
 def expand(options: Any) -> list[RunConfig]:
@@ -296,4 +125,128 @@ def is_finished(config: RunConfig, run_dir: Path) -> bool:
                 f"--out {run_dir.parent}: {run_dir.name} was made with {name} "
                 f"{stored.get(name)!r}, not {value!r}; choose another --out"
             )
-    return run.status == "finished" and not checkpoint.pending(run_dir)
+    return run_files.read_run(run_dir).status == "finished" and not checkpoint.pending(run_dir)
+
+
+def run_grid(
+    configs: list[RunConfig],
+    out: Path,
+    console: Console,
+    tracker: TrackerKind = "none",
+    jobs: int = 1,
+    command: str = "",
+) -> list[str]:
+    """Run every unfinished run of a grid, after all of them are checked.
+
+    Args:
+        configs: the grid's runs.
+        out: folder of the results, with a folder for each run.
+        console: gets messages and, if it is a terminal, progress bars.
+        tracker: logs each run to TensorBoard or Weights & Biases.
+        jobs: number of runs beside one another; above 1, each is in a process of its own.
+        command: the command line, for the records of the runs.
+
+    Returns:
+        One line for each run that failed with a UserError or whose process died; the other runs
+        continue.
+
+    Raises:
+        UserError: options that do not fit the data, or results of other options or data in `out`.
+    """
+    unfinished = [config for config in configs if not is_finished(config, run_folder(out, config))]
+    finished = len(configs) - len(unfinished)
+    if finished:
+        console.print(f"{finished} of {len(configs)} runs are finished already")
+    if not unfinished:
+        return []
+    with progress_bars(console) as bars:
+        data = open_data(unfinished, out, bars, shared=jobs > 1)
+        experiments = _build_experiments(unfinished, data, out, command)
+        grid_bars = _GridBars(bars, len(experiments))
+        if jobs > 1:
+            # A single run too: the number of threads, which the numbers depend on, is that of jobs.
+            runs = [Job(e.config, e.run_dir, e.command, tracker) for e in experiments]
+            experiments.clear()  # which the workers build again
+            with open_workers(jobs, data) as workers:
+                workers.run(runs, grid_bars)
+        else:
+            for experiment in experiments:
+                _run_here(experiment, tracker, grid_bars)
+    return grid_bars.problems
+
+
+def _build_experiments(
+    configs: list[RunConfig], data: RunData, out: Path, command: str
+) -> list[Experiment]:
+    """Build all runs, which checks their options; runs that are equal on this data are built once.
+
+    Raises:
+        UserError: options that do not fit the data.
+    """
+    experiments: dict[RunConfig, Experiment] = {}
+    for config in configs:
+        experiment = Experiment(config, data, run_folder(out, config), command)
+        spec = "" if experiment.memory is None else experiment.memory.fmt.spec
+        experiments.setdefault(replace(config, format=spec), experiment)
+    return list(experiments.values())
+
+
+def _run_here(experiment: Experiment, tracker: TrackerKind, observer: Observer) -> None:
+    """Run an experiment in this process."""
+    job = Job(experiment.config, experiment.run_dir, experiment.command, tracker)
+
+    def on_step(info: StepInfo) -> None:
+        observer.update(job, Update(share_done(info), status_line(experiment, info)))
+
+    observer.begin(job)
+    try:
+        ending = Ending(tuple(run_observed(experiment, tracker, on_step)))
+    except UserError as error:
+        ending = Ending(problem=str(error))
+    observer.end(job, ending)
+
+
+class _GridBars:
+    """A bar for every run in progress, and one that counts the runs of the grid.
+
+    Args:
+        bars: where they are drawn; their console gets what is said about runs that end.
+        count: number of runs.
+    """
+
+    def __init__(self, bars: Progress, count: int) -> None:
+        self._bars = bars
+        self._grid_task = bars.add_task(f"{count} runs", total=count, visible=count > 1)
+        self._titles: dict[Job, str] = {}
+        self._tasks: dict[Job, TaskID] = {}
+        self._shares: dict[Job, float] = {}
+        self.problems: list[str] = []  # of the runs that failed
+
+    def begin(self, job: Job) -> None:
+        """Add the bar of a run."""
+        title = f"run {len(self._titles) + 1}"
+        self._titles[job] = title
+        self._tasks[job] = self._bars.add_task(title, total=1.0)
+        if self._bars.console.is_terminal:
+            self._bars.console.print(f"{title}: {job.run_dir.name}", markup=False)
+
+    def update(self, job: Job, update: Update) -> None:
+        """Move the bar of a run, and that of the grid."""
+        text = f"{self._titles[job]}: {update.text}"
+        self._bars.update(self._tasks[job], completed=update.share, description=text)
+        self._count(job, update.share)
+
+    def end(self, job: Job, ending: Ending) -> None:
+        """Remove the bar of a run and print what it has ended with."""
+        self._bars.remove_task(self._tasks[job])
+        self._count(job, 1.0)
+        console = self._bars.console
+        for note in ending.notes:
+            console.print(f"{job.run_dir.name}: {note}")
+        if ending.problem:
+            self.problems.append(ending.problem)
+            console.print(f"error: {ending.problem}", markup=False)
+
+    def _count(self, job: Job, share: float) -> None:
+        self._shares[job] = share
+        self._bars.update(self._grid_task, completed=sum(self._shares.values()))

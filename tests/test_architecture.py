@@ -36,6 +36,7 @@ LAYERS: tuple[set[str], ...] = (
     {"learner"},
     {"tokenizers"},
     {"config"},
+    {"command_line"},
     {"experiment"},
     {"grid"},
     {"reporting"},

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from seit_cl.command_line import parse
 from seit_cl.config import RunConfig
 from seit_cl.core.errors import UserError
 from seit_cl.experiment.experiment import Experiment
 from seit_cl.experiment.run_data import RunData
-from seit_cl.grid import expand, is_finished, parse, run_id
+from seit_cl.grid import expand, is_finished, run_grid, run_id
 from seit_cl.results import run_files
-from seit_cl.run import run_grid
 from seit_cl.tokenizers._vqae_tokenizer import VQAETokenizer
 from seit_cl.tokenizers.nets.vqae import VQAutoencoder
 

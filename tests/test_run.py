@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from seit_cl.command_line import parse
 from seit_cl.core.machine import torch_threads
-from seit_cl.grid import expand, parse
+from seit_cl.grid import expand, run_grid
 from seit_cl.results.summary import rebuild_summary
-from seit_cl.run import run_grid
 
 BASE = ["--experiences", "2", "--epochs", "1", "--batch", "16", "--replay-batch", "8"]
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from typing import Any, TypeVar
 
 from seit_cl.core.errors import UserError
@@ -67,10 +67,22 @@ class CheckedOptions:
             UserError: naming the option, its value and its range.
         """
         for declared in fields(self):
-            within: Range | None = declared.metadata.get(_RANGE)
-            value = getattr(self, declared.name)
-            if within is not None and not within.contains(value):
-                raise UserError(f"{flag(declared.name)} {value:g}: must be {within.text}")
+            check_range(declared, getattr(self, declared.name))
+
+
+def check_range(declared: Field[Any], value: Any) -> None:
+    """Refuse a value outside the range of an option.
+
+    Args:
+        declared: the option's field of its dataclass.
+        value: of the option.
+
+    Raises:
+        UserError: naming the option, its value and its range.
+    """
+    within: Range | None = declared.metadata.get(_RANGE)
+    if within is not None and not within.contains(value):
+        raise UserError(f"{flag(declared.name)} {value:g}: must be {within.text}")
 
 
 def flag(name: str) -> str:

@@ -79,8 +79,8 @@ def names(kind: str) -> dict[str, str]:
     return places
 
 
-def load(kind: str, name: str) -> Any:
-    """Import the plugin of a kind and name.
+def place(kind: str, name: str) -> str:
+    """Find the "module:attribute" of a plugin, without importing it.
 
     Args:
         kind: a key of KINDS.
@@ -93,7 +93,20 @@ def load(kind: str, name: str) -> Any:
     key = name.replace("-", "_")
     if key not in places:
         raise UserError(f"unknown {kind} {name!r}; {nearest(name, places)}")
-    module, _, attribute = places[key].partition(":")
+    return places[key]
+
+
+def load(kind: str, name: str) -> Any:
+    """Import the plugin of a kind and name.
+
+    Args:
+        kind: a key of KINDS.
+        name: with hyphens or underscores.
+
+    Raises:
+        UserError: no such plugin; the message lists the nearest names.
+    """
+    module, _, attribute = place(kind, name).partition(":")
     return getattr(importlib.import_module(module), attribute)
 
 

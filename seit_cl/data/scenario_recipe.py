@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from seit_cl.core import plugins
 from seit_cl.core.specs import NoOptions, Spec, canonical_text
-from seit_cl.data.base import Dataset
-from seit_cl.data.folder import list_folder
 from seit_cl.data.holdout import Holdout
-from seit_cl.data.scenario import Scenario
 from seit_cl.data.settings import StreamSettings
+
+if TYPE_CHECKING:  # with torch, which a command line is read without
+    from seit_cl.data.base import Dataset
+    from seit_cl.data.scenario import Scenario
 
 Progress = Callable[[int, int], None]  # takes the images processed so far and all images
 
@@ -109,6 +110,8 @@ class ScenarioRecipe:
         Raises:
             UserError: the folder has another layout.
         """
+        from seit_cl.data.folder import list_folder
+
         return list_folder(root, holdout)
 
     def select(self, dataset: Dataset, progress: Progress = no_progress) -> Dataset:

@@ -23,14 +23,13 @@ from typing import Any, NoReturn, Protocol
 
 import torch
 
-from seit_cl.config import RunConfig
+from seit_cl.config import RunConfig, TrackerKind
 from seit_cl.core.devices import share_machine
 from seit_cl.core.errors import UserError
 from seit_cl.experiment.events import StepInfo
 from seit_cl.experiment.experiment import Experiment
 from seit_cl.experiment.observed_run import run_observed, share_done, status_line
 from seit_cl.experiment.run_data import RunData, SharedRunData
-from seit_cl.experiment.tracking import Kind
 
 INTERVAL = 0.2  # seconds between two messages on the progress of a run
 PATIENCE = 10.0  # seconds in which a worker that is stopped has to end
@@ -51,7 +50,7 @@ class Job:
     config: RunConfig
     run_dir: Path
     command: str = ""
-    tracker: Kind = "none"
+    tracker: TrackerKind = "none"
 
 
 @dataclass(frozen=True)

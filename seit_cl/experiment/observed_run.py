@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from seit_cl.config import TrackerKind
 from seit_cl.experiment.events import ExperienceInfo, StepInfo
 from seit_cl.experiment.experiment import Experiment
 from seit_cl.experiment.memory_notes import memory_notes
-from seit_cl.experiment.tracking import Kind, open_tracker
+from seit_cl.experiment.tracking import open_tracker
 
 
 def run_observed(
-    experiment: Experiment, tracker_kind: Kind, on_step: Callable[[StepInfo], None]
+    experiment: Experiment, tracker_kind: TrackerKind, on_step: Callable[[StepInfo], None]
 ) -> list[str]:
     """Run an experiment, log it to a tracker, and return notes on its memory.
 

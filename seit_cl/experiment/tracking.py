@@ -9,18 +9,16 @@ import math
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 import pandas as pd
 from avalanche.logging import TensorboardLogger
 
-from seit_cl.config import RunConfig
+from seit_cl.config import RunConfig, TrackerKind
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import write_atomic
 from seit_cl.experiment.events import ExperienceInfo, StepInfo
 from seit_cl.results import metrics
 
-Kind = Literal["none", "tensorboard", "wandb"]
 EVERY = 10  # steps between two values of the loss, each of which waits for the device
 
 
@@ -74,7 +72,7 @@ class Tracker:
         self._send(numbers, steps)
 
 
-def open_tracker(kind: Kind, config: RunConfig, run_dir: Path) -> Tracker | None:
+def open_tracker(kind: TrackerKind, config: RunConfig, run_dir: Path) -> Tracker | None:
     """Open the tracker of a run; None for "none".
 
     Args:

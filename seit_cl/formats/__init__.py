@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from seit_cl.core import plugins
+from seit_cl.core.lazy import lazy_names
 from seit_cl.core.specs import Spec, canonical_text
-from seit_cl.formats.base import ExemplarFormat, FormatContext
 from seit_cl.results.renamed import present_spec
 
-__all__ = ["ExemplarFormat", "FormatContext", "build_format", "canonical_spec", "format_domain"]
+if TYPE_CHECKING:
+    from seit_cl.formats.base import ExemplarFormat, FormatContext
+else:
+    __getattr__ = lazy_names(__name__, {"ExemplarFormat": "base", "FormatContext": "base"})
+
+__all__ = [
+    "ExemplarFormat",
+    "FormatContext",
+    "build_format",
+    "canonical_spec",
+    "check_format_name",
+    "format_domain",
+]
+
+
+def check_format_name(spec: str) -> None:
+    """Refuse the spec of an unknown format, without importing any format.
+
+    Raises:
+        UserError: the message lists the nearest names.
+    """
+    plugins.place("format", _parse(spec).name)
 
 
 def canonical_spec(spec: str) -> str:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-
-from safetensors import SafetensorError, safe_open
+from typing import TYPE_CHECKING
 
 from seit_cl.core import plugins
 from seit_cl.core.errors import UserError
+from seit_cl.core.lazy import lazy_names
 from seit_cl.core.specs import Spec
-from seit_cl.data.token_file import KIND as TOKEN_FILE
-from seit_cl.tokenizers.base import Tokenizer, TokenizerKind, unreadable
+
+if TYPE_CHECKING:
+    from seit_cl.tokenizers.base import Tokenizer, TokenizerKind
+else:
+    __getattr__ = lazy_names(__name__, {"Tokenizer": "base", "TokenizerKind": "base"})
 
 __all__ = ["Tokenizer", "TokenizerKind", "open_tokenizer", "resolved_spec"]
 
@@ -54,6 +57,12 @@ def kind_of_file(path: Path) -> str:
     Raises:
         UserError: no such file, not a safetensors file, or a token file.
     """
+    # These import torch, which a command line is read without.
+    from safetensors import SafetensorError, safe_open
+
+    from seit_cl.data.token_file import KIND as TOKEN_FILE
+    from seit_cl.tokenizers.base import unreadable
+
     try:
         with safe_open(str(path), framework="pt") as file:
             metadata = file.metadata() or {}

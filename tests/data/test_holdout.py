@@ -18,7 +18,7 @@ from seit_cl.data.folder import open_folder
 from seit_cl.data.fractals import write_fractals, write_split
 from seit_cl.data.holdout import Holdout
 from seit_cl.experiment.run_data import open_dataset
-from seit_cl.run import run_grid
+from seit_cl.grid import run_grid
 
 
 def paths(name: str, count: int) -> list[Path]:

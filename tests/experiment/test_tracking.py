@@ -7,9 +7,9 @@ import pytest
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from seit_cl.grid import expand, parse
+from seit_cl.command_line import parse
+from seit_cl.grid import expand, run_grid
 from seit_cl.results import metrics, run_files
-from seit_cl.run import run_grid
 
 OPTIONS = ["--experiences", "2", "--epochs", "1", "--memory-mb", "0.02", "--device", "cpu"]
 

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from helpers.memory_samples import CONTEXT, load, memory, samples
+from seit_cl.command_line import parse
 from seit_cl.config import RunConfig
 from seit_cl.formats import build_format, canonical_spec
-from seit_cl.grid import expand, is_finished, parse, run_folder, run_id
+from seit_cl.grid import expand, is_finished, run_folder, run_id
 from seit_cl.results import run_files
 
 SPELLINGS = ["tokens:coder=table", "tokens:coder=ans"]

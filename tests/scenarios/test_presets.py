@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from seit_cl.command_line import parse
 from seit_cl.config import RunConfig
 from seit_cl.core.errors import UserError
 from seit_cl.data.scenario_recipe import ScenarioRecipe, build_recipe
-from seit_cl.grid import expand, is_finished, parse
+from seit_cl.grid import expand, is_finished
 from seit_cl.results import run_files
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from helpers.named_classes import dataset_of_classes
+from seit_cl.command_line import parse, preset_options
 from seit_cl.config import RunConfig, option_names
 from seit_cl.core import plugins
 from seit_cl.core.errors import UserError
@@ -17,7 +18,7 @@ from seit_cl.data.base import Dataset
 from seit_cl.data.listed_classes import imagenet_wnids
 from seit_cl.data.scenario import Scenario
 from seit_cl.data.scenario_recipe import build_recipe
-from seit_cl.grid import expand, parse, preset_options
+from seit_cl.grid import expand
 
 NAMES = sorted(name.replace("_", "-") for name in plugins.names("scenario"))
 

@@ -1,0 +1,215 @@
+"""The command line of a run or of a grid of runs, read without importing torch."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, make_dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import tyro
+import yaml
+
+from seit_cl.config import GRID, SIZES, RunConfig, TrackerKind, option_names
+from seit_cl.core import plugins
+from seit_cl.core.cli import hint, parse_line
+from seit_cl.core.errors import UserError, nearest
+from seit_cl.core.options import check_range, flag, help_line
+from seit_cl.core.sizes import size_reader
+from seit_cl.core.specs import Spec
+from seit_cl.data.scenario_recipe import build_recipe
+from seit_cl.formats import check_format_name
+
+PROGRAM = "python -m seit_cl.run"
+DESCRIPTION = (
+    "Continual learning with a replay memory of a fixed number of bytes; "
+    "several values make a grid."
+)
+
+
+@dataclass(frozen=True)
+class _CommandOptions:
+    """Options of the command that do not belong to a single run."""
+
+    out: Annotated[Path | None, hint("folder of the results; none: runs/<time>-<dataset>")] = None
+    config: Annotated[
+        Path | None, hint("YAML file of options, which the command line overrides")
+    ] = None
+    jobs: Annotated[
+        int,
+        hint(
+            "runs beside one another, which share the CPU's cores, the GPU and one copy of the "
+            "data; the same runs as with 1, up to rounding: each has fewer threads"
+        ),
+    ] = 1
+    tracker: Annotated[TrackerKind, hint("log the run to TensorBoard or Weights & Biases")] = "none"
+    preset: Annotated[
+        bool,
+        hint(
+            "use the value that the scenario recommends (python -m seit_cl.scenarios) for every "
+            "option that is not given"
+        ),
+    ] = False
+    debug: Annotated[bool, hint("show tracebacks of user errors")] = False
+
+
+def parse(arguments: Sequence[str]) -> Any:
+    """Read a command line, and the YAML file and the preset that it names.
+
+    Args:
+        arguments: words of the command line, without the program's name.
+
+    Returns:
+        The options of `RunConfig`, with tuples for the dimensions of the grid, and those of the
+        command itself.
+
+    Raises:
+        UserError: an unknown option, a value of the wrong type, or no jobs.
+    """
+    options_type = _options_type()
+    _refuse_unknown_options(arguments, [flag(option.name) for option in fields(options_type)])
+    finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    finder.add_argument("--config", nargs="?", type=Path)
+    config_path = finder.parse_known_args(arguments)[0].config
+    options = _read(options_type(), config_path, arguments)
+    _check_values(options)
+    if options.preset:
+        preset = replace(options_type(), **preset_options(options.scenario))
+        options = _read(preset, config_path, arguments)
+    if options.jobs < 1:
+        raise UserError(f"--jobs {options.jobs}: must be at least 1")
+    return options
+
+
+def _check_values(options: Any) -> None:
+    """Check what is known of values before torch and plugins are imported: ranges and names.
+
+    Raises:
+        UserError: a value outside its range, or an unknown plugin.
+    """
+    for declared in fields(RunConfig):
+        value = getattr(options, declared.name)
+        for one in value if declared.name in GRID else (value,):
+            check_range(declared, one)
+    for spec in options.strategy:
+        plugins.place("strategy", Spec.parse(spec).name)
+    for spec in options.format:
+        check_format_name(spec)
+    plugins.place("scenario", Spec.parse(options.scenario).name)
+    plugins.place("policy", Spec.parse(options.policy).name)
+
+
+def _options_type() -> type[Any]:
+    """The dataclass of all options on the command line, where the grid's dimensions are tuples."""
+    types = get_type_hints(RunConfig)
+    members: list[Any] = []
+    for name in option_names():
+        value_type = types[name]
+        if name in SIZES:
+            value_type = _annotated(float, size_reader(flag(name)))
+        default = getattr(RunConfig, name)
+        if name in GRID:
+            value_type = tuple.__class_getitem__((value_type, ...))
+            default = (default,)
+        annotation = _annotated(value_type, hint(help_line(RunConfig, name)))
+        members.append((name, annotation, field(default=default)))
+    command_types = get_type_hints(_CommandOptions, include_extras=True)
+    for option in fields(_CommandOptions):
+        members.append((option.name, command_types[option.name], field(default=option.default)))
+    return make_dataclass("Run", members, frozen=True)
+
+
+def _annotated(value_type: Any, note: Any) -> Any:
+    """`Annotated[value_type, note]`, for types that are known at run time only."""
+    return Annotated.__class_getitem__((value_type, note))  # type: ignore[attr-defined]
+
+
+def _refuse_unknown_options(arguments: Sequence[str], flags: Sequence[str]) -> None:
+    """Report an unknown option with the nearest names; tyro would list all options.
+
+    Raises:
+        UserError: an argument that starts with "--" and is not an option.
+    """
+    for word in arguments:
+        option = word.partition("=")[0].replace("_", "-")
+        if not option.startswith("--") or option == "--help":
+            continue
+        positive = option.replace("--no-", "--", 1)
+        if option not in flags and positive not in flags:
+            raise UserError(f"unknown option {option}; {nearest(option, flags)}")
+
+
+def _read(defaults: Any, config_path: Path | None, arguments: Sequence[str]) -> Any:
+    """The options of a YAML file, where there is one, and of a command line, on top of defaults.
+
+    Raises:
+        UserError: an option or a value that tyro refuses.
+    """
+    if config_path is not None:
+        try:
+            defaults = _read_words(defaults, yaml_arguments(config_path))
+        except UserError as error:
+            if "--config" in str(error):
+                raise
+            raise UserError(f"--config {config_path}: {error}") from error
+    return _read_words(defaults, arguments)
+
+
+def _read_words(defaults: Any, words: Sequence[str]) -> Any:
+    """Parse the words of a command line on top of defaults."""
+    return parse_line(
+        lambda: tyro.cli(
+            type(defaults), args=words, default=defaults, prog=PROGRAM, description=DESCRIPTION
+        )
+    )
+
+
+def yaml_arguments(path: Path) -> list[str]:
+    """Turn a YAML file of options into words of a command line, which are checked as such.
+
+    Raises:
+        UserError: the file is unreadable, is no mapping, or has unknown keys.
+    """
+    try:
+        options = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not YAML"
+        raise UserError(f"--config {path}: {reason}; give a YAML file of options") from error
+    if not isinstance(options, dict):
+        raise UserError(f"--config {path}: holds no options; write lines like 'epochs: 10'")
+    words: list[str] = []
+    for name, value in options.items():
+        if name not in option_names():
+            advice = nearest(str(name), option_names())
+            raise UserError(f"--config {path}: unknown option {name!r}; {advice}")
+        if isinstance(value, bool):
+            words.append(flag(name) if value else flag(f"no_{name}"))
+            continue
+        values = value if isinstance(value, list) else [value]
+        words.append(flag(name))
+        words += [str(v) for v in values]
+    return words
+
+
+def preset_options(scenario: str) -> dict[str, Any]:
+    """Return the options that a scenario recommends, as the command line would give them.
+
+    Args:
+        scenario: its spec.
+
+    Raises:
+        UserError: it recommends nothing, or is unknown.
+    """
+    preset = build_recipe(scenario).preset
+    if not preset:
+        raise UserError(f"--preset: --scenario {scenario} recommends nothing; leave --preset out")
+    options: dict[str, Any] = {}
+    for name, value in preset.items():
+        if isinstance(value, list | tuple):
+            options[name] = tuple(value)
+        elif name in GRID:
+            options[name] = (value,)
+        else:
+            options[name] = value
+    return options
