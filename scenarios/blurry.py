@@ -18,7 +18,7 @@ from seit_cl.data.settings import StreamSettings
 from seit_cl.data.stream_draws import (
     by_first_appearance,
     random_shares,
-    refuse_first_classes,
+    refuse_numbers_of_classes,
     stream_generator,
 )
 
@@ -122,7 +122,7 @@ class Blurry(ScenarioRecipe):
 
     def cut(self, dataset: Dataset, settings: StreamSettings) -> Scenario:
         """The first classes of the order are the disjoint ones; labels follow first appearance."""
-        refuse_first_classes(settings, self.name)
+        refuse_numbers_of_classes(settings, self.name)
         order = ordered_classes(dataset, settings)
         disjoint = round(len(order) * self.options.disjoint / 100)
         generator = stream_generator(settings, "blurry")

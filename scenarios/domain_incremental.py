@@ -17,7 +17,7 @@ from seit_cl.data.images import LARGEST, SMALLEST, native_resolution
 from seit_cl.data.scenario import Scenario
 from seit_cl.data.scenario_recipe import Progress, ScenarioRecipe, no_progress
 from seit_cl.data.settings import StreamSettings
-from seit_cl.data.stream_draws import refuse_first_classes
+from seit_cl.data.stream_draws import refuse_numbers_of_classes
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ class DomainIncremental(ScenarioRecipe):
         """Cut the dataset into an experience for each domain."""
         if not isinstance(dataset, DomainDataset):
             raise UserError(f"{dataset.root}: has no domains; give a folder for each domain")
-        refuse_first_classes(settings, self.name)
+        refuse_numbers_of_classes(settings, self.name)
         count = len(dataset.domains)
         if settings.experiences not in (0, count):
             raise UserError(

@@ -18,6 +18,7 @@ from seit_cl.core.errors import UserError, nearest
 from seit_cl.core.options import check_range, flag, help_line
 from seit_cl.core.sizes import size_reader
 from seit_cl.core.specs import Spec
+from seit_cl.data.class_lists import class_list_word, read_class_lists
 from seit_cl.data.scenario_recipe import build_recipe
 from seit_cl.formats import check_format_name
 
@@ -108,6 +109,8 @@ def _options_type() -> type[Any]:
         value_type = types[name]
         if name in SIZES:
             value_type = _annotated(float, size_reader(flag(name)))
+        elif name == "class_lists":
+            value_type = _annotated(value_type, _class_lists_reader())
         default = getattr(RunConfig, name)
         if name in GRID:
             value_type = tuple.__class_getitem__((value_type, ...))
@@ -118,6 +121,17 @@ def _options_type() -> type[Any]:
     for option in fields(_CommandOptions):
         members.append((option.name, command_types[option.name], field(default=option.default)))
     return make_dataclass("Run", members, frozen=True)
+
+
+def _class_lists_reader() -> Any:
+    """Metadata that makes tyro read class lists, a word for each experience or a file."""
+    return tyro.constructors.PrimitiveConstructorSpec(
+        nargs="*",
+        metavar="[NAME,NAME [NAME,NAME ...]]",
+        instance_from_str=read_class_lists,
+        is_instance=lambda value: isinstance(value, tuple),
+        str_from_instance=lambda value: [class_list_word(names) for names in value],
+    )
 
 
 def _annotated(value_type: Any, note: Any) -> Any:
@@ -188,7 +202,7 @@ def yaml_arguments(path: Path) -> list[str]:
             continue
         values = value if isinstance(value, list) else [value]
         words.append(flag(name))
-        words += [str(v) for v in values]
+        words += [class_list_word(v) if isinstance(v, list) else str(v) for v in values]
     return words
 
 

@@ -154,7 +154,7 @@ class RunConfig(
             if isinstance(value, Path):
                 plain[name] = str(value.resolve())
             elif isinstance(value, tuple):
-                plain[name] = list(value)
+                plain[name] = [list(v) if isinstance(v, tuple) else v for v in value]
         plain["model"] = canonical_model(self.model)
         plain["scenario"] = build_recipe(self.scenario).name
         plain["tokenizer"] = resolved_spec(self.tokenizer) if self.tokenizer else self.tokenizer

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,6 +12,7 @@ import torch
 
 from seit_cl.core.errors import UserError
 from seit_cl.data.base import Dataset
+from seit_cl.data.listing import some_names
 from seit_cl.data.scenario import Scenario
 from seit_cl.data.scenario_recipe import ScenarioContext, ScenarioRecipe
 from seit_cl.data.settings import StreamSettings
@@ -25,21 +29,61 @@ def class_order(classes: int, seed: int) -> tuple[int, ...]:
 
 
 def ordered_classes(dataset: Dataset, settings: StreamSettings) -> tuple[int, ...]:
-    """The class order of the settings: the explicit one, or that of the seed.
+    """The class order of the settings: that of the lists, the explicit one, or that of the seed.
 
     Raises:
         UserError: the explicit order is not a permutation of the classes.
     """
     count = len(dataset.classes)
-    explicit = settings.class_order
+    option = "--class-lists" if settings.class_lists else "--class-order"
+    explicit = tuple(itertools.chain.from_iterable(settings.class_lists)) or settings.class_order
     if not explicit:
         return class_order(count, settings.class_order_seed)
     if sorted(explicit) != sorted(dataset.classes):
-        odd = sorted(set(explicit) ^ set(dataset.classes)) or ["a class is named twice"]
         raise UserError(
-            f"--class-order must name each of the {count} classes once; check {', '.join(odd[:3])}"
+            f"{option} must name each of the {count} classes once; "
+            f"{_odd_names(explicit, dataset.classes)}"
         )
-    return tuple(dataset.classes.index(name) for name in explicit)
+    position = {name: index for index, name in enumerate(dataset.classes)}
+    return tuple(position[name] for name in explicit)
+
+
+def _odd_names(named: Sequence[str], classes: Sequence[str]) -> str:
+    """The names that are missing, unknown or twice in a list of classes, for a message."""
+    times = Counter(named)
+    groups = {
+        "missing": [name for name in classes if name not in times],
+        "unknown": [name for name in times if name not in set(classes)],
+        "named twice": [name for name, count in times.items() if count > 1],
+    }
+    parts = []
+    for what, names in groups.items():
+        if names:
+            parts.append(f"{what}: {some_names(names)}")
+    return "; ".join(parts)
+
+
+def experience_sizes(classes: int, settings: StreamSettings) -> list[int]:
+    """Number of classes in each experience: those given, or `split_sizes`.
+
+    Args:
+        classes: number of classes to divide.
+        settings: as resolved by the scenario.
+
+    Raises:
+        UserError: sizes that do not sum to the number of classes, or an experience without a class.
+    """
+    sizes = settings.given_sizes
+    if not sizes:
+        return split_sizes(classes, settings.experiences, settings.first_classes)
+    difference = classes - sum(sizes)
+    if difference:
+        problem = f"{difference} more" if difference > 0 else f"{-difference} fewer"
+        raise UserError(
+            f"--experience-classes {' '.join(map(str, sizes))}: are {sum(sizes)} classes, and the "
+            f"data have {classes}; the sizes must name {problem}"
+        )
+    return list(sizes)
 
 
 def split_sizes(classes: int, experiences: int, first: int) -> list[int]:
@@ -91,7 +135,7 @@ def partition_classes(name: str, dataset: Dataset, settings: StreamSettings) -> 
     train = []
     test = []
     start = 0
-    for size in split_sizes(len(order), settings.experiences, settings.first_classes):
+    for size in experience_sizes(len(order), settings):
         labels.append(tuple(range(start, start + size)))
         classes = torch.tensor(order[start : start + size])
         train.append(torch.isin(dataset.train.labels, classes).nonzero()[:, 0])
@@ -147,6 +191,11 @@ class ClassIncrementalRecipe(ScenarioRecipe):
         """
         if not self.options.base:
             return super().resolve(settings, classes)
+        if settings.given_sizes:
+            raise UserError(
+                f"--scenario {self.name}: has its own sizes of experiences; drop base and phases, "
+                "or --experience-classes and --class-lists"
+            )
         first_classes = self.options.base
         experiences = self.options.phases + 1
         self._refuse_other("experiences", settings.experiences, experiences)

@@ -86,6 +86,9 @@ class ScenarioRecipe:
         Raises:
             UserError: the settings contradict the scenario's options.
         """
+        settings.require_one_cut()
+        if settings.given_sizes:
+            return replace(settings, experiences=len(settings.given_sizes))
         if settings.experiences:
             return settings
         experiences = self.experiences

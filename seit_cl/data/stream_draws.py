@@ -35,17 +35,23 @@ def random_shares(total: int, parts: int, generator: np.random.RandomState) -> l
     return [int(share) for share in np.diff([0, *cuts, total])]
 
 
-def refuse_first_classes(settings: StreamSettings, scenario: str) -> None:
-    """Refuse --first-classes for a scenario without a first group of classes.
+def refuse_numbers_of_classes(settings: StreamSettings, scenario: str) -> None:
+    """Refuse numbers and lists of classes for a scenario whose experiences share classes.
 
     Raises:
-        UserError: the option is given.
+        UserError: one of the options is given.
     """
-    if settings.first_classes:
-        raise UserError(
-            f"--first-classes {settings.first_classes}: "
-            f"--scenario {scenario} does not use it; drop it"
-        )
+    given = {
+        "--first-classes": settings.first_classes,
+        "--experience-classes": settings.experience_classes,
+        "--class-lists": settings.class_lists,
+    }
+    for option, value in given.items():
+        if value:
+            raise UserError(
+                f"{option}: --scenario {scenario} does not use it, since its experiences share "
+                "classes; drop it"
+            )
 
 
 def by_first_appearance(
