@@ -26,10 +26,11 @@ pytestmark = [
 ]
 DEVICE = "cuda"
 ENOUGH: dict[str, Any] = {"epochs": 8}  # to learn the colours, and to record steps
+TAKING_STEPS = {"simplecil": "simplecil:adapt=true"}
 CAPTURABLE = []
 for _name in plugins.names("strategy"):
     if plugins.load("strategy", _name).capturable:
-        CAPTURABLE.append(_name)
+        CAPTURABLE.append(TAKING_STEPS.get(_name, _name))
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +146,24 @@ def test_recorded_steps_of_sgd_give_the_numbers_of_plain_ones(
     plain = run(data, tmp_path / "plain", graph=False, **options)
     assert "run as a CUDA graph" in (recorded.folder / "log.txt").read_text()
     assert recorded.losses == pytest.approx(plain.losses, rel=1e-3, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("model", "train"),
+    [("slim_resnet18", "all"), ("slim_resnet18", "last:1"), ("timm:test_resnet", "all")],
+)
+def test_recorded_steps_of_networks_with_batch_normalisation_give_the_numbers_of_plain_ones(
+    data: RunData, tmp_path: Path, model: str, train: str
+) -> None:
+    options = {"device": DEVICE, "model": model, "train": train, "precision": "fp32", **ENOUGH}
+    options |= {"learner": "pixels", "format": "raw", "memory_mb": 0.05, "pixel_rrc": 1.0}
+    recorded = run(data, tmp_path / "recorded", **options)
+    plain = run(data, tmp_path / "plain", graph=False, **options)
+    assert "run as a CUDA graph" in (recorded.folder / "log.txt").read_text()
+    assert recorded.losses == pytest.approx(plain.losses, rel=1e-2, abs=1e-2)
+    for name, tensor in plain.network.state_dict().items():
+        if name.endswith("num_batches_tracked"):
+            assert torch.equal(recorded.network.state_dict()[name], tensor)
 
 
 def test_a_compiled_run_is_recorded_too(data: RunData, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from seit_cl.models._handed import hand_over
 from seit_cl.models._split import SplitNetwork, wrap_model
 
 CONTEXT = ModelContext("pixels", 3, 32)
-FEATURES = ("icarl", "lucir", "ncm", "wa")
+FEATURES = ("icarl", "lucir", "ncm", "wa", "simplecil", "ranpac:dimensions=60")
 
 
 class Plain(nn.Module):

@@ -42,7 +42,7 @@ def slow_if(slow: tuple[str, ...]) -> Any:
     return pytest.mark.parametrize("spec", marked)
 
 
-each_model = slow_if(("base",))
+each_model = slow_if(("small", "base"))
 each_trained_model = slow_if(SLOW)
 each_context = pytest.mark.parametrize("modality", sorted(CONTEXTS))
 
@@ -121,7 +121,7 @@ def test_a_models_spec_is_canonical_and_names_its_source(spec: str) -> None:
     assert plugin.__doc__
 
 
-@each_context
+@pytest.mark.parametrize("modality", ["pixels", pytest.param("tokens", marks=pytest.mark.slow)])
 @each_trained_model
 def test_it_learns_colours_and_its_bytes_are_counted(
     data: RunData, small_data: RunData, tmp_path: Path, spec: str, modality: str

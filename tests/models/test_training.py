@@ -16,7 +16,9 @@ from seit_cl.models import ModelContext, TrainedPart
 from seit_cl.models._training import block_names, freeze
 
 CONTEXT = ModelContext("pixels", 3, 32)
-STRATEGIES = ("er", "ewc", "agem", "mir", "icarl", "gdumb", "lucir", "wa", "derpp", "lwf", "ncm")
+STRATEGIES = ["ewc", "agem", "mir", "gdumb", "lucir"]
+for _name in ("er", "icarl", "wa", "derpp", "lwf", "ncm", "avalanche:EWCPlugin,ewc_lambda=1"):
+    STRATEGIES.append(pytest.param(_name, marks=pytest.mark.slow))  # type: ignore[arg-type]
 
 
 def network_of(spec: str) -> Any:
