@@ -7,6 +7,7 @@ in this file imports torch, so that commands can list models without it.
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
@@ -27,9 +28,22 @@ __all__ = [
     "canonical_model",
     "check_stride",
     "crop_of",
+    "drawn_from",
+    "hand_over",
+    "wrap_model",
 ]
 
+# Functions of this package that need torch, which their first use imports, by their file.
+_WITH_TORCH = {"drawn_from": "_drawn", "hand_over": "_handed", "wrap_model": "_split"}
+
 LARGE = 256  # px; from here on a network sees the usual 7/8 of an image's side
+
+
+def __getattr__(name: str) -> Any:
+    """Import a function of _WITH_TORCH."""
+    if name not in _WITH_TORCH:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_WITH_TORCH[name]}"), name)
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ def hand_over(source: ModelSource, head: str = "", name: str = "") -> str:
         The spec for `RunConfig.model`, e.g. "python:MyNetwork".
     """
     if not name:
-        name = type(source).__name__ if isinstance(source, nn.Module) else source.__name__
+        name = getattr(source, "__name__", type(source).__name__)
     name = re.sub(r"\W+", "_", name).strip("_") or "model"
     _SOURCES[name] = _Handed(source, head)
     return f"python:{name}"
@@ -77,7 +77,7 @@ class HandedModel:
         if name not in _SOURCES:
             raise UserError(
                 f"--model python:{name}: no such model in this process; hand it over first "
-                "(seit_cl.hand_over), and run it without --jobs"
+                "(seit_cl.models.hand_over), and run it without --jobs"
             )
         self.name = name
         self.handed = _SOURCES[name]
@@ -100,7 +100,7 @@ class HandedModel:
             module = copy.deepcopy(source).cpu()
         else:
             module = source(self.context, classes)
-        if hasattr(module, "features") and isinstance(getattr(module, "head", None), nn.Module):
+        if _has_features(module):
             return module
         split = wrap_model(module, self.handed.head)
         try:
@@ -117,3 +117,10 @@ class HandedModel:
         side = self.crop
         generator = torch.Generator().manual_seed(0)
         return torch.randn(PROBES, self.context.channels, side, side, generator=generator)
+
+
+def _has_features(module: nn.Module) -> bool:
+    """True for a module with a method `features`; a part of that name, as in a VGG, is none."""
+    features = getattr(module, "features", None)
+    has_head = isinstance(getattr(module, "head", None), nn.Module)
+    return has_head and callable(features) and not isinstance(features, nn.Module)

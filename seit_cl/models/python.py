@@ -12,7 +12,7 @@ class PythonOptions:
     """The network.
 
     Args:
-        name: under which it was handed over (`seit_cl.models._handed.hand_over`).
+        name: under which it was handed over (`seit_cl.models.hand_over`).
     """
 
     name: str = argument("NAME")

@@ -15,9 +15,8 @@ from seit_cl.core.errors import UserError
 from seit_cl.experiment import experiment
 from seit_cl.experiment.run_data import RunData
 from seit_cl.learner import recording
-from seit_cl.models import ModelContext
-from seit_cl.models._handed import hand_over
-from seit_cl.models._split import SplitNetwork, wrap_model
+from seit_cl.models import ModelContext, hand_over, wrap_model
+from seit_cl.models._split import SplitNetwork
 
 CONTEXT = ModelContext("pixels", 3, 32)
 FEATURES = ("icarl", "lucir", "ncm", "wa", "simplecil", "ranpac:dimensions=60")
@@ -88,6 +87,14 @@ def test_a_network_with_features_and_head_is_used_as_it_is() -> None:
     network = SplitNetwork(nn.Sequential(nn.Conv2d(3, 5, 32), nn.Flatten()), nn.Linear(5, 4))
     assert isinstance(network_of(network), SplitNetwork)
     assert not isinstance(network_of(network).body, SplitNetwork)
+
+
+def test_torchvisions_networks_with_a_part_named_features_are_split() -> None:
+    import torchvision
+
+    network = network_of(torchvision.models.mobilenet_v3_small(num_classes=9))
+    assert network.head_name == "classifier.3"
+    assert network.head.weight.shape == (4, 1024)
 
 
 @pytest.mark.parametrize(

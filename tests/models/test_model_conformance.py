@@ -12,8 +12,7 @@ from helpers.generators import generator
 from seit_cl.core import plugins
 from seit_cl.experiment.run_data import RunData
 from seit_cl.learner.strategy_state import state_bytes
-from seit_cl.models import Model, ModelContext, canonical_model
-from seit_cl.models._handed import hand_over
+from seit_cl.models import Model, ModelContext, canonical_model, hand_over
 
 CLASSES = 5
 CONTEXTS = {
