@@ -34,6 +34,7 @@ NO_VARIANT = {
     "data_root",
     "device",
     "compile",
+    "save_model",
     "tokenizer",
 }
 RESULT_FILES = ("facts.json", "accuracy.csv", "checkpoint.pt")  # a run folder has one of these
