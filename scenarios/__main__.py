@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import torch
 import tyro
 from rich.console import Console
 from rich.table import Table
 
 from seit_cl.config import RunConfig
 from seit_cl.core import plugins
-from seit_cl.core.cli import hint, parse_line, run_command
+from seit_cl.core.cli import hint, parse_line, program, run_command
 from seit_cl.core.errors import UserError
-from seit_cl.data.base import Dataset
+from seit_cl.core.outlines import read_plugins
 from seit_cl.data.scenario_recipe import build_recipe, preset_text
-from seit_cl.experiment.run_data import list_dataset
+
+if TYPE_CHECKING:
+    from seit_cl.data.base import Dataset
 
 COLUMNS = ("scenario", "classes", "experiences", "images", "stream", "source")
 FILE_WIDTH = 240  # characters of a line when the output is no terminal
@@ -39,12 +40,29 @@ class ListOptions:
     debug: Annotated[bool, hint("show tracebacks of user errors")] = False
 
 
-def published_rows() -> Iterator[tuple[str, ...]]:
-    """A row of COLUMNS for every scenario."""
-    for name in scenario_names():
-        recipe = build_recipe(name)
-        experiences = str(recipe.experiences or "the data's")
-        yield name, recipe.classes, experiences, recipe.images, recipe.stream, recipe.source
+@dataclass(frozen=True)
+class Outline:
+    """The text about a scenario.
+
+    Args:
+        row: a row of COLUMNS.
+        options: its spec with all options, and its preset; "" where it has neither.
+    """
+
+    row: tuple[str, ...]
+    options: str
+
+
+def outline(key: str) -> Outline:
+    """Describe a scenario as published."""
+    name = key.replace("_", "-")
+    recipe = build_recipe(name)
+    experiences = str(recipe.experiences or "the data's")
+    row = (name, recipe.classes, experiences, recipe.images, recipe.stream, recipe.source)
+    options = option_text(recipe.options)
+    preset = preset_text(recipe.preset)
+    spec = f"{name}:{options}" if options else name
+    return Outline(row, f"{spec}  {preset}".rstrip() if options or preset else "")
 
 
 def counted_rows(root: Path) -> tuple[list[tuple[str, ...]], dict[str, UserError]]:
@@ -60,6 +78,10 @@ def counted_rows(root: Path) -> tuple[list[tuple[str, ...]], dict[str, UserError
     Raises:
         UserError: none fits.
     """
+    from seit_cl.experiment.run_data import (
+        list_dataset,  # with torch, only where images are counted
+    )
+
     rows: list[tuple[str, ...]] = []
     problems: dict[str, UserError] = {}
     # Most scenarios share one layout, and listing a large folder takes seconds.
@@ -83,6 +105,8 @@ def counts(name: str, whole: Dataset) -> tuple[str, str, str]:
     Raises:
         UserError: the scenario does not fit the dataset.
     """
+    import torch
+
     recipe = build_recipe(name)
     dataset = recipe.select(whole)
     scenario = recipe.cut(dataset, RunConfig(scenario=name).resolved_stream(len(dataset.classes)))
@@ -111,28 +135,18 @@ def print_table(
     console.print(table)
 
 
-def print_options(console: Console) -> None:
-    """Print the options and the preset of every scenario that has any."""
-    console.print(PRESET_HINT, soft_wrap=True)
-    for name in scenario_names():
-        recipe = build_recipe(name)
-        spec = name
-        options = option_text(recipe.options)
-        if options:
-            spec += f":{options}"
-        preset = preset_text(recipe.preset)
-        if options or preset:
-            console.print(f"  {spec}  {preset}".rstrip(), soft_wrap=True)
-
-
 def main() -> None:
     """Run the command."""
-    options = parse_line(lambda: tyro.cli(ListOptions, prog="python -m seit_cl.scenarios"))
+    options = parse_line(lambda: tyro.cli(ListOptions, prog=program("scenarios")))
     width = None if sys.stdout.isatty() else FILE_WIDTH
     console = Console(highlight=False, markup=False, width=width)
     if options.data_root is None:
-        print_table(COLUMNS, published_rows(), console)
-        print_options(console)
+        outlines = read_plugins("scenario", outline).values()
+        print_table(COLUMNS, [each.row for each in outlines], console)
+        console.print(PRESET_HINT, soft_wrap=True)
+        for each in outlines:
+            if each.options:
+                console.print(f"  {each.options}", soft_wrap=True)
         return
     rows, problems = counted_rows(options.data_root)
     print_table(COLUMNS[:4], rows, console)

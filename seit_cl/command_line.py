@@ -13,7 +13,7 @@ import yaml
 
 from seit_cl.config import GRID, SIZES, RunConfig, TrackerKind, option_names
 from seit_cl.core import plugins
-from seit_cl.core.cli import hint, parse_line
+from seit_cl.core.cli import hint, parse_line, program
 from seit_cl.core.errors import UserError, nearest
 from seit_cl.core.options import check_range, flag, help_line
 from seit_cl.core.sizes import size_reader
@@ -22,7 +22,6 @@ from seit_cl.data.class_lists import class_list_word, read_class_lists
 from seit_cl.data.scenario_recipe import build_recipe
 from seit_cl.formats import check_format_name
 
-PROGRAM = "python -m seit_cl.run"
 DESCRIPTION = (
     "Continual learning with a replay memory of a fixed number of bytes; "
     "several values make a grid."
@@ -174,7 +173,11 @@ def _read_words(defaults: Any, words: Sequence[str]) -> Any:
     """Parse the words of a command line on top of defaults."""
     return parse_line(
         lambda: tyro.cli(
-            type(defaults), args=words, default=defaults, prog=PROGRAM, description=DESCRIPTION
+            type(defaults),
+            args=words,
+            default=defaults,
+            prog=program("run"),
+            description=DESCRIPTION,
         )
     )
 

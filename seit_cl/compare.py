@@ -10,21 +10,20 @@ from __future__ import annotations
 
 import shlex
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tyro
 from rich.console import Console
 
 from seit_cl.command_line import parse
-from seit_cl.comparison.page import comparison_page
-from seit_cl.comparison.plan import STAGES_AFTER_SWEEP, ComparisonOptions, Plan
-from seit_cl.comparison.pool import Pool, finished_run
-from seit_cl.core.cli import parse_line, run_command
+from seit_cl.comparison.options import ComparisonOptions
+from seit_cl.core.cli import parse_line, program, run_command
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import make_writable_folder
-from seit_cl.grid import run_id
-from seit_cl.reporting.build import build_report
-from seit_cl.reporting.markdown import publish, typed_command
+
+if TYPE_CHECKING:
+    from seit_cl.comparison.plan import Plan
+    from seit_cl.comparison.pool import Pool
 
 CHOSEN_BY_STAGES = ("strategy", "format", "learner", "seed")
 
@@ -42,7 +41,7 @@ def parse_options(arguments: list[str]) -> tuple[ComparisonOptions, Any]:
         lambda: tyro.cli(
             ComparisonOptions,
             args=arguments,
-            prog="python -m seit_cl.compare",
+            prog=program("compare"),
             description=__doc__,
             return_unknown_args=True,
         )
@@ -63,6 +62,10 @@ def parse_options(arguments: list[str]) -> tuple[ComparisonOptions, Any]:
 
 def run_stages(plan: Plan, pool: Pool, console: Console) -> None:
     """Run what is missing, stage by stage; only print it where --dry-run is given."""
+    from seit_cl.comparison.plan import STAGES_AFTER_SWEEP
+    from seit_cl.comparison.pool import finished_run
+    from seit_cl.grid import run_id
+
     dry_run = plan.options.dry_run
     for name, list_runs in plan.stages():
         if name not in plan.options.stages:
@@ -83,12 +86,19 @@ def run_stages(plan: Plan, pool: Pool, console: Console) -> None:
 def main() -> None:
     """Run the command."""
     options, run_options = parse_options(sys.argv[1:])
+    # Imported now, since torch takes seconds: --help and wrong options are answered without it.
+    from seit_cl.comparison.page import comparison_page
+    from seit_cl.comparison.plan import Plan
+    from seit_cl.comparison.pool import Pool
+    from seit_cl.reporting.build import build_report
+    from seit_cl.reporting.markdown import publish, typed_command
+
     out = run_options.out
     if not options.dry_run:
         make_writable_folder(out, "--out")
     plan = Plan(options, run_options, out)
     console = Console(soft_wrap=True)
-    command = f"python -m seit_cl.compare {shlex.join(sys.argv[1:])}"
+    command = f"{program('compare')} {shlex.join(sys.argv[1:])}"
     with Pool(options.jobs, plan.learners, out, command, console) as pool:
         run_stages(plan, pool, console)
     if options.dry_run:

@@ -6,18 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import tyro
 from rich.console import Console
 
-from seit_cl.core.cli import parse_line, run_command
+from seit_cl.core.cli import parse_line, program, run_command
 from seit_cl.core.files import write_atomic
 from seit_cl.core.sizes import size_reader
-from seit_cl.data.images import resolution_note
-from seit_cl.experiment.density import build_formats, encode_examples, measure, open_material
-from seit_cl.reporting import density as page
+from seit_cl.formats import check_format_name
 from seit_cl.tokenizers import DEFAULT_TOKENIZER
-from seit_cl.tokenizers._picture import save_png
 
 DEFAULT_FORMATS = (
     "raw",
@@ -80,9 +76,17 @@ class Options:
 
 def main() -> None:
     """Measure, and write table and figure, and a picture where there are images."""
-    options = parse_line(
-        lambda: tyro.cli(Options, prog="python -m seit_cl.density", description=__doc__)
-    )
+    options = parse_line(lambda: tyro.cli(Options, prog=program("density"), description=__doc__))
+    for spec in options.format:
+        check_format_name(spec)
+    # Imported now, since torch takes seconds: --help and wrong options are answered without it.
+    import torch
+
+    from seit_cl.data.images import resolution_note
+    from seit_cl.experiment.density import build_formats, encode_examples, measure, open_material
+    from seit_cl.reporting import density as page
+    from seit_cl.tokenizers._picture import save_png
+
     console = Console(soft_wrap=True)
     material = open_material(
         options.data_root, options.images, options.resolution, options.tokenizer

@@ -11,12 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from seit_cl.core.cli import program
 from seit_cl.core.errors import UserError
-from seit_cl.reporting.build import write_report
 from seit_cl.reporting.cost import Prices
-from seit_cl.reporting.loading import gather
 from seit_cl.reporting.presets import PRESETS
-from seit_cl.reporting.summary import terminal_summary
 
 REQUIRED_PRICES = {
     "--cost-per-gb-month": "price of storing a GB (10^9 bytes) for a month, in any currency; "
@@ -36,7 +34,7 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
-        prog="python -m seit_cl.report",
+        prog=program("report"),
         description="Figures, tables and report.html of result folders.",
     )
     parser.add_argument(
@@ -97,6 +95,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         options = _parser().parse_args(argv)
         prices = _prices(options)
+        # Imported now, since pandas and matplotlib take a second.
+        from seit_cl.reporting.build import write_report
+        from seit_cl.reporting.loading import gather
+        from seit_cl.reporting.summary import terminal_summary
+
         gathered = gather(options.dirs)
         out = options.out or gathered.folders[0]
         page = write_report(gathered, out, options.style, prices)

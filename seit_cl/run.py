@@ -11,17 +11,11 @@ from typing import Any
 
 from rich.console import Console
 
-from seit_cl.command_line import PROGRAM, parse, preset_options
-from seit_cl.core.cli import run_command
-from seit_cl.core.devices import limit_threads
+from seit_cl.command_line import parse, preset_options
+from seit_cl.core.cli import program, run_command
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import make_writable_folder
 from seit_cl.data.scenario_recipe import preset_text
-from seit_cl.grid import expand, run_grid
-from seit_cl.reporting.build import build_report
-from seit_cl.reporting.loading import load_summary
-from seit_cl.reporting.summary import terminal_summary
-from seit_cl.results import run_files
 
 INTERRUPTED = 130  # exit code, as shells report SIGINT
 
@@ -29,6 +23,14 @@ INTERRUPTED = 130  # exit code, as shells report SIGINT
 def main() -> None:
     """Run the command."""
     options = parse(sys.argv[1:])
+    # Imported now, since torch takes seconds: --help and wrong options are answered without it.
+    from seit_cl.core.devices import limit_threads
+    from seit_cl.grid import expand, run_grid
+    from seit_cl.reporting.build import build_report
+    from seit_cl.reporting.loading import load_summary
+    from seit_cl.reporting.summary import terminal_summary
+    from seit_cl.results import run_files
+
     console = Console(soft_wrap=True)
     limit_threads()
     configs = expand(options)
@@ -36,11 +38,11 @@ def main() -> None:
     out = options.out or _default_out(options.data_root)
     make_writable_folder(out, "--out")
     try:
-        command = f"{PROGRAM} {shlex.join(sys.argv[1:])}"
+        command = f"{program('run')} {shlex.join(sys.argv[1:])}"
         failures = run_grid(configs, out, console, options.tracker, options.jobs, command)
     except KeyboardInterrupt:
         arguments = sys.argv[1:] if options.out else [*sys.argv[1:], "--out", str(out)]
-        console.print(f"interrupted; this resumes: {PROGRAM} {shlex.join(arguments)}")
+        console.print(f"interrupted; this resumes: {program('run')} {shlex.join(arguments)}")
         sys.exit(INTERRUPTED)
     finally:
         with contextlib.suppress(OSError):

@@ -7,54 +7,54 @@ encode images to a token file, and import or export the tokens of the SeiT relea
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import tyro
 
-from seit_cl.core.cli import parse_line, run_command
-from seit_cl.tokenizers.commands._train_options import Train
-from seit_cl.tokenizers.commands.encode import Encode, encode_command
-from seit_cl.tokenizers.commands.entropy import Entropy, entropy_command
-from seit_cl.tokenizers.commands.fit import FitFeatures, fit_command
-from seit_cl.tokenizers.commands.inspect import Inspect, inspect_command
-from seit_cl.tokenizers.commands.prune import Prune, prune_command
-from seit_cl.tokenizers.commands.seit_release import (
+from seit_cl.core.cli import parse_line, program, run_command
+from seit_cl.tokenizers.commands.options import (
+    Encode,
+    Entropy,
     ExportSeit,
+    FitFeatures,
     ImportSeit,
-    export_command,
-    import_command,
+    Inspect,
+    List,
+    Prune,
+    Show,
+    Train,
 )
-from seit_cl.tokenizers.commands.show import List, Show, list_command, show_command
-from seit_cl.tokenizers.commands.train import train_command
 
-# Name of a subcommand -> its options and its function.
-COMMANDS: dict[str, tuple[type[Any], Callable[[Any], None]]] = {
-    "list": (List, list_command),
-    "inspect": (Inspect, inspect_command),
-    "show": (Show, show_command),
-    "train": (Train, train_command),
-    "prune": (Prune, prune_command),
-    "fit": (FitFeatures, fit_command),
-    "entropy": (Entropy, entropy_command),
-    "encode": (Encode, encode_command),
-    "import-seit": (ImportSeit, import_command),
-    "export-seit": (ExportSeit, export_command),
+# Name of a subcommand -> its options, and its module and function, which is imported to run it.
+COMMANDS: dict[str, tuple[type[Any], str, str]] = {
+    "list": (List, "list", "list_command"),
+    "inspect": (Inspect, "inspect", "inspect_command"),
+    "show": (Show, "show", "show_command"),
+    "train": (Train, "train", "train_command"),
+    "prune": (Prune, "prune", "prune_command"),
+    "fit": (FitFeatures, "fit", "fit_command"),
+    "entropy": (Entropy, "entropy", "entropy_command"),
+    "encode": (Encode, "encode", "encode_command"),
+    "import-seit": (ImportSeit, "seit_release", "import_command"),
+    "export-seit": (ExportSeit, "seit_release", "export_command"),
 }
 
 
 def main() -> None:
     """Parse the command line and run the subcommand."""
-    option_types: dict[str, Any] = {name: options for name, (options, _) in COMMANDS.items()}
-    functions = {options: function for options, function in COMMANDS.values()}
+    option_types: dict[str, Any] = {name: command[0] for name, command in COMMANDS.items()}
     options = parse_line(
         lambda: tyro.extras.subcommand_cli_from_dict(
             option_types,
-            prog="python -m seit_cl.tokenize",
+            prog=program("tokenize"),
             description="Train, inspect, prune and apply tokenizers.",
         )
     )
-    functions[type(options)](options)
+    for options_type, module, function in COMMANDS.values():
+        if isinstance(options, options_type):
+            command = import_module(f"seit_cl.tokenizers.commands.{module}")
+            getattr(command, function)(options)
 
 
 if __name__ == "__main__":

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rich.console import Console
 from rich.table import Table
 
 from seit_cl.core import plugins
 from seit_cl.core.cli import run_command
+from seit_cl.core.outlines import read_plugins
 from seit_cl.core.specs import NoOptions, argument_label
-from seit_cl.learner.strategy import Strategy, StrategyContext
+
+if TYPE_CHECKING:
+    from seit_cl.learner.strategy import Strategy
 
 SHOWN_CLASSES = 100  # number of classes that the bytes of exemplar fields are shown for
 COLUMNS = ("strategy", "paper", "exemplars", "strategy_bytes", "settings")
@@ -16,6 +21,8 @@ COLUMNS = ("strategy", "paper", "exemplars", "strategy_bytes", "settings")
 
 def exemplars(kind: type[Strategy]) -> str:
     """Contents of an exemplar in the memory."""
+    from seit_cl.learner.strategy import StrategyContext
+
     if kind.exemplar_free:
         return "none"
     fields = kind(kind.Options(), StrategyContext()).exemplar_fields(SHOWN_CLASSES)
@@ -44,8 +51,8 @@ def row(name: str) -> tuple[str, str, str, str, str]:
 def main() -> None:
     """Print the table."""
     table = Table(*COLUMNS, box=None, pad_edge=False)
-    for name in sorted(plugins.names("strategy")):
-        table.add_row(*row(name))
+    for cells in read_plugins("strategy", row).values():
+        table.add_row(*cells)
     console = Console()
     console.print(table)
     console.print(

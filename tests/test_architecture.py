@@ -24,7 +24,7 @@ FOLDERS = {
     "benchmarks": "benchmarks",
     "studies": "studies",
 }
-COMMANDS = ("run", "compare", "report", "tokenize", "density")
+COMMANDS = ("__main__", "run", "compare", "report", "tokenize", "density")
 # From the bottom up. A file may import its own package and the packages of lower layers.
 LAYERS: tuple[set[str], ...] = (
     {"__init__"},  # the version

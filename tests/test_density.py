@@ -13,7 +13,8 @@ from seit_cl import density
 from seit_cl.core.errors import UserError
 from seit_cl.experiment import density as measuring
 from seit_cl.formats._baselines import BASELINES
-from seit_cl.tokenizers.commands.encode import Encode, encode_command
+from seit_cl.tokenizers.commands.encode import encode_command
+from seit_cl.tokenizers.commands.options import Encode
 
 Call = Callable[..., pd.DataFrame]
 

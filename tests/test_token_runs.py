@@ -16,7 +16,8 @@ from seit_cl.experiment.experiment import Experiment
 from seit_cl.experiment.modality import build_modality
 from seit_cl.experiment.run_data import RunData
 from seit_cl.results.run_files import read_run
-from seit_cl.tokenizers.commands.encode import Encode, encode_command
+from seit_cl.tokenizers.commands.encode import encode_command
+from seit_cl.tokenizers.commands.options import Encode
 
 SHORT: dict[str, Any] = {
     "experiences": 2,

@@ -5,39 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
+from seit_cl.comparison.options import ComparisonOptions, Stage
 from seit_cl.comparison.pool import finished_run
 from seit_cl.config import RunConfig
-from seit_cl.core.cli import hint
 from seit_cl.grid import expand
 from seit_cl.results.metrics import final_accuracy
 
-Stage = Literal["sweep", "claim", "pixels", "baseline", "bounds", "raw"]
-ALL_STAGES: tuple[Stage, ...] = ("sweep", "claim", "pixels", "baseline", "bounds", "raw")
 STAGES_OF_TOKENS: tuple[Stage, ...] = ("sweep", "claim")  # the others have both learners
 STAGES_AFTER_SWEEP: tuple[Stage, ...] = ("claim", "pixels")
 BOUNDS = ("naive", "joint", "cumulative")
 LEARNERS = ("tokens", "pixels")
-
-
-@dataclass(frozen=True)
-class ComparisonOptions:
-    """Options of a comparison other than those of its runs."""
-
-    kind: Annotated[str, hint("JPEG format whose quality is swept")] = "jpeg_scan"
-    quality: Annotated[tuple[int, ...], hint("qualities of the sweep")] = (5, 10, 25, 50, 75, 90)
-    baseline: Annotated[str, hint("format to use without a sweep")] = "jpeg:quality=75"
-    claim_seeds: Annotated[int, hint("number of seeds of tokens and of the best JPEG")] = 5
-    seeds: Annotated[int, hint("number of seeds of all other runs; the sweep has one")] = 3
-    stages: Annotated[tuple[Stage, ...], hint("stages to run; claim and pixels need the sweep")] = (
-        ALL_STAGES
-    )
-    jobs: Annotated[
-        int, hint("runs beside one another; they share the cores, the GPU and the data")
-    ] = 1
-    write: Annotated[Path | None, hint("file to write the tables to")] = None
-    dry_run: Annotated[bool, hint("print the runs without running them")] = False
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ import tyro
 from seit_cl.core.errors import UserError
 
 T = TypeVar("T")
+CONSOLE_SCRIPT = "seit-cl"
+MODULE = "python -m seit_cl"
 _USER_ERROR = 2
 _INTERRUPTED = 130  # as shells report SIGINT
 _BROKEN_PIPE = 141  # as shells report SIGPIPE
@@ -53,12 +55,18 @@ def parse_line(parse: Callable[[], T]) -> T:
 
 
 def _text_of_box(box: str) -> str:
-    """Extract the message from a box that tyro draws, without the advice below it, as one line."""
+    """Extract the message from a box that tyro draws, without the advice below it, as one line.
+
+    Where the terminal's encoding has no lines to draw with, rules of hyphens stand above the
+    message and below it.
+    """
     words: list[str] = []
     for line in box.splitlines()[1:]:
         text = line.strip("│╭╮╰╯ \n")
-        if text.startswith("──"):
-            break
+        if text and not text.strip("─-"):
+            if words:
+                break
+            continue
         words.append(text)
     return " ".join(words).rstrip(".")
 
@@ -72,17 +80,31 @@ def _plain_message(message: str) -> str:
     return message
 
 
-def run_command(command: Callable[[], None]) -> None:
+def program(command: str) -> str:
+    """Spell a command as it was called: "python -m seit_cl.run", or "seit-cl run".
+
+    Args:
+        command: its name, e.g. "run".
+    """
+    called_as = sys.argv[0]
+    if called_as.startswith((f"{CONSOLE_SCRIPT} ", f"{MODULE} ")):  # by seit_cl.__main__
+        return called_as
+    return f"{MODULE}.{command}"
+
+
+def run_command(command: Callable[[], object]) -> None:
     """Run a command's body, and print a UserError as one line on standard error.
 
     A reader of standard output that closes early, such as `head`, ends the command quietly.
 
     Args:
-        command: the body; with --debug on the command line, a UserError keeps its traceback.
+        command: the body; with --debug on the command line, a UserError keeps its traceback. It
+            may return an exit code.
     """
+    exit_code: object = None
     try:
         try:
-            command()
+            exit_code = command()
         finally:
             sys.stdout.flush()
     except UserError as error:
@@ -97,6 +119,8 @@ def run_command(command: Callable[[], None]) -> None:
         if not _stdout_is_closed():  # another pipe broke, e.g. to a worker process
             raise
         sys.exit(_BROKEN_PIPE)
+    if isinstance(exit_code, int):
+        sys.exit(exit_code)
 
 
 def _stdout_is_closed() -> bool:

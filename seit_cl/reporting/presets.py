@@ -8,8 +8,6 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
-import matplotlib
-
 
 @dataclass(frozen=True)
 class Preset:
@@ -76,6 +74,8 @@ def preset() -> Preset:
 @contextmanager
 def use_preset(name: str) -> Iterator[Preset]:
     """Make and save figures inside with the preset of that name in PRESETS."""
+    import matplotlib  # only here, so that --style can list the presets without it
+
     chosen = PRESETS[name]
     parameters: Any = {
         "font.size": chosen.font,

@@ -14,7 +14,8 @@ from seit_cl.data.folder import open_folder
 from seit_cl.data.stored import StoredImage
 from seit_cl.data.token_dataset import open_token_dataset
 from seit_cl.experiment.token_cache import cached_tokens
-from seit_cl.tokenizers.commands.encode import Encode, encode_command
+from seit_cl.tokenizers.commands.encode import encode_command
+from seit_cl.tokenizers.commands.options import Encode
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from torch import Tensor
 from seit_cl.tokenizers import DEFAULT_TOKENIZER, Tokenizer
 from seit_cl.tokenizers._quality import check_figures, check_images, quality
 from seit_cl.tokenizers._vqae_tokenizer import VQAETokenizer
-from seit_cl.tokenizers.commands._train_options import Train
+from seit_cl.tokenizers.commands.options import Train
 from seit_cl.tokenizers.training.images import TILED, find_images
 from seit_cl.tokenizers.training.trainer import Trainer
 

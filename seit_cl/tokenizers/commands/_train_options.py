@@ -1,74 +1,20 @@
-"""Options of `tokenize train` and their ranges."""
+"""Ranges of the options of `tokenize train`."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Literal
 
 import torch
 
-from seit_cl.core.cli import hint
 from seit_cl.core.errors import UserError
 from seit_cl.tokenizers.commands._output import prepare_output
+from seit_cl.tokenizers.commands.options import Train
 from seit_cl.tokenizers.nets.vit_vqgan import HEAD_DIM
 from seit_cl.tokenizers.nets.vqae import STRIDE
 from seit_cl.tokenizers.training.images import find_images
 
 MAX_LEVELS = 16
 MAX_CODES = 1 << 15  # tokens are int16
-
-
-@dataclass(frozen=True)
-class Train:
-    """Train a tokenizer on an image folder and fractals, and measure it on the val images."""
-
-    data_root: Annotated[Path, hint("folder with train/<class>/* and val/<class>/*")]
-    out: Annotated[Path, hint("safetensors file to write")]
-    minutes: Annotated[float, hint("wall-clock minutes of training")] = 20.0
-    resolution: Annotated[int, hint("image side in pixels")] = 64
-    fractals: Annotated[int, hint("fractal images in addition to the folder's")] = 2500
-    photos: Annotated[
-        Path | None, hint("folder of larger images, trained on in tiles and without classes")
-    ] = None
-    architecture: Annotated[
-        Literal["bundled", "vit-vqgan"], hint("convolutions of stride 8, or a ViT-VQGAN")
-    ] = "bundled"
-    levels: Annotated[
-        int, hint("codes per position, bundled only; FILE,levels=1 uses the first alone")
-    ] = 1
-    start: Annotated[
-        str | None,
-        hint(
-            "tokenizer of this kind to add levels to, e.g. bundled: its encoder and first codes do "
-            "not change, and it sets --codes, --width and --depth"
-        ),
-    ] = None
-    codes: Annotated[int, hint("codebook size K; even for bundled")] = 1024
-    width: Annotated[
-        int, hint("channels at stride 8, a multiple of 4; for vit-vqgan a multiple of 64")
-    ] = 128
-    depth: Annotated[
-        int, hint("encoder blocks at stride 8; for vit-vqgan blocks of encoder and of decoder")
-    ] = 3
-    patch: Annotated[int, hint("patch side in pixels of vit-vqgan, its stride")] = STRIDE
-    batch: Annotated[int, hint("images per step")] = 64
-    crop: Annotated[
-        int, hint("side in pixels of the random training crops; whole images at the end")
-    ] = 32
-    learning_rate: Annotated[float, hint("peak learning rate of AdamW")] = 2e-3
-    supervision: Annotated[
-        float, hint("weight of the classification loss on the codes; 0: none")
-    ] = 1.0
-    precision: Annotated[
-        Literal["fp32", "bf16"], hint("of the forward pass; codes are assigned in float32")
-    ] = "fp32"
-    seed: Annotated[int, hint("seed of weights, batches and fractals")] = 0
-    device: Annotated[Literal["cpu", "cuda"], hint("device of the training")] = "cpu"
-    note: Annotated[str, hint("for the model card: terms of the data, limits of the tokenizer")] = (
-        ""
-    )
 
 
 def check(options: Train) -> None:

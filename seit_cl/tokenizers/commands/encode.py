@@ -9,20 +9,16 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Literal
 
 import torch
 from rich.console import Console
 
-from seit_cl.core.cli import hint
 from seit_cl.core.devices import allowed_cores, choose_device
 from seit_cl.core.errors import UserError
 from seit_cl.core.progress import images_bar
 from seit_cl.data.folder import open_folder
 from seit_cl.data.images import default_resolution, native_resolution
-from seit_cl.tokenizers import DEFAULT_TOKENIZER, Tokenizer, open_tokenizer
+from seit_cl.tokenizers import Tokenizer, open_tokenizer
 from seit_cl.tokenizers._encoding import check_resolution
 from seit_cl.tokenizers.commands._parts import (
     Advance,
@@ -32,24 +28,7 @@ from seit_cl.tokenizers.commands._parts import (
     prepare_parts,
     wait_for_parts,
 )
-
-
-@dataclass(frozen=True)
-class Encode:
-    """Turn an image folder into a token file.
-
-    The same command resumes after an interruption. Under torchrun, its processes share the work.
-    """
-
-    data_root: Annotated[Path, hint("folder with train/<class>/* and val/<class>/*")]
-    out: Annotated[Path, hint("safetensors file to write")]
-    tokenizer: Annotated[str, hint("a tokenizer file, or kind:SOURCE,option=value")] = (
-        DEFAULT_TOKENIZER
-    )
-    resolution: Annotated[int, hint("image side in pixels; 0: the dataset's own")] = 0
-    workers: Annotated[int, hint("processes on a CPU, 0: one per core; always one on a GPU")] = 0
-    device: Annotated[Literal["auto", "cpu", "cuda"], hint("device of the tokenizer")] = "auto"
-    skip_bad_images: Annotated[bool, hint("leave unreadable images out")] = False
+from seit_cl.tokenizers.commands.options import Encode
 
 
 def encode_command(options: Encode) -> None:

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated
 
-import tyro
 from rich.console import Console
 from rich.progress import Progress
 
@@ -18,43 +14,14 @@ from seit_cl.data.folder import open_folder
 from seit_cl.data.stored import StoredImage
 from seit_cl.formats.entropy.grids import CODERS
 from seit_cl.formats.entropy.model import EntropyModel
-from seit_cl.tokenizers import DEFAULT_TOKENIZER, Tokenizer, open_tokenizer
+from seit_cl.tokenizers import Tokenizer, open_tokenizer
 from seit_cl.tokenizers._encoding import check_resolution
+from seit_cl.tokenizers.commands.options import Entropy
 from seit_cl.tokenizers.training.entropy import EntropyFitOptions, encode_grids, fit_entropy
 from seit_cl.tokenizers.training.images import find_images
 
 MAX_MEASURED = 500  # images of val
 STEPS_PER_LINE = 1000  # between lines of progress where the console is no terminal
-
-
-@dataclass(frozen=True)
-class Entropy:
-    """Fit the entropy model of a tokenizer's codes to images that no memory will store."""
-
-    data_root: Annotated[
-        Path,
-        tyro.conf.arg(help="folder with train/<class>/* to fit to and val/<class>/* to measure on"),
-    ]
-    out: Annotated[Path, tyro.conf.arg(help="safetensors file to write")]
-    tokenizer: Annotated[
-        str, tyro.conf.arg(help="a tokenizer file, or kind:SOURCE,option=value")
-    ] = DEFAULT_TOKENIZER
-    resolution: Annotated[int, tyro.conf.arg(help="side in pixels of the folder's images")] = 64
-    photos: Annotated[
-        Path | None, tyro.conf.arg(help="folder of larger images to fit to as well")
-    ] = None
-    sizes: Annotated[
-        tuple[int, ...], tyro.conf.arg(help="sides in pixels that the larger images are resized to")
-    ] = (
-        96,
-        128,
-        192,
-        256,
-        320,
-        384,
-    )
-    steps: Annotated[int, tyro.conf.arg(help="steps of the fit")] = 8000
-    seed: Annotated[int, tyro.conf.arg(help="seed of weights and batches")] = 0
 
 
 def entropy_command(options: Entropy) -> None:

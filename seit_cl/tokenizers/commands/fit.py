@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Annotated
+from dataclasses import replace
 
-from seit_cl.core.cli import hint
 from seit_cl.core.errors import UserError
 from seit_cl.core.specs import Spec
 from seit_cl.tokenizers.commands._output import prepare_output
+from seit_cl.tokenizers.commands.options import FitFeatures
 from seit_cl.tokenizers.training.features import FitOptions
 
 KIND = "timm"
-
-
-@dataclass(frozen=True)
-class FitFeatures:
-    """Fit a quantiser to the features of a frozen timm backbone, and write a tokenizer file."""
-
-    tokenizer: Annotated[
-        str, hint("timm:BACKBONE,option=value, e.g. timm:resnet18,pq=8x256; see tokenize list")
-    ]
-    out: Annotated[Path, hint("safetensors file to write")]
-    data_root: Annotated[
-        Path | None,
-        hint("folder of images to fit on, or of its subfolder train/; none: fractals"),
-    ] = None
 
 
 def fit_command(options: FitFeatures) -> None:

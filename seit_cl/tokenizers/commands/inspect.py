@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
-import tyro
 from torch import Tensor
 
-from seit_cl.core.cli import hint
 from seit_cl.core.errors import UserError
 from seit_cl.core.torch_files import load_tensors
 from seit_cl.data.fractals import render
@@ -29,33 +25,11 @@ from seit_cl.tokenizers._checkpoint import find_tensors, model_of
 from seit_cl.tokenizers._encoding import check_resolution
 from seit_cl.tokenizers._quality import CHECK_SEED, Counts, quality
 from seit_cl.tokenizers._stored import tokenizer_behind
+from seit_cl.tokenizers.commands.options import Inspect
 from seit_cl.tokenizers.training.images import find_images
 
 CHECKPOINTS = (".ckpt", ".pt", ".pth", ".bin")
 SHOWN = 8  # images of the picture, and tensors of a checkpoint
-
-
-@dataclass(frozen=True)
-class Inspect:
-    """Describe a file, folder or tokenizer.
-
-    Takes a tokenizer, which it can measure on images, a token file, a SeiT release or a checkpoint.
-    """
-
-    what: Annotated[
-        tyro.conf.Positional[str],
-        hint("file, folder or kind:SOURCE; none: the tokenizer of --tokenizer"),
-    ] = ""
-    tokenizer: Annotated[
-        str | None, hint("a tokenizer, or the one that made a token file; none: the bundled one")
-    ] = None
-    images: Annotated[
-        Path | None, hint("folder of images to measure the tokenizer on, with its subfolders")
-    ] = None
-    resolution: Annotated[int, hint("side in pixels that these are resized to")] = 64
-    picture: Annotated[
-        Path | None, hint("PNG file for reconstructions of these images, or of fractals")
-    ] = None
 
 
 def inspect_command(options: Inspect) -> None:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from rich.console import Console
 from torch import Tensor
 
-from seit_cl.core.cli import hint
 from seit_cl.core.errors import UserError
 from seit_cl.core.progress import images_bar
 from seit_cl.data.folder import open_folder
 from seit_cl.tokenizers import open_tokenizer
 from seit_cl.tokenizers._encoding import check_resolution, encode_files
 from seit_cl.tokenizers.base import Tokenizer
+from seit_cl.tokenizers.commands.options import Prune
 
 
 @runtime_checkable
@@ -35,21 +34,6 @@ class Prunable(Tokenizer, Protocol):
 
     def save(self, path: Path) -> None:
         """Write it to a file that `--tokenizer` takes."""
-
-
-@dataclass(frozen=True)
-class Prune:
-    """Write a tokenizer with only the codes that a data set's training images use.
-
-    Positions whose nearest code is removed get the nearest of the remaining ones.
-    """
-
-    tokenizer: Annotated[str, hint("a tokenizer file, or kind:SOURCE,option=value")]
-    data_root: Annotated[
-        Path, hint("folder with train/<class>/* and val/<class>/*; the codes of train/ remain")
-    ]
-    out: Annotated[Path, hint("safetensors file to write")]
-    resolution: Annotated[int, hint("side in pixels that images are resized to")] = 64
 
 
 def prune_command(options: Prune) -> None:

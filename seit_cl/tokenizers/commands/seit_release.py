@@ -2,44 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 from rich.console import Console
 
-from seit_cl.core.cli import hint
 from seit_cl.core.errors import UserError
 from seit_cl.core.progress import images_bar
-from seit_cl.data.seit.export import LEVEL, export_release
+from seit_cl.data.seit.export import export_release
 from seit_cl.data.seit.release import read_release
 from seit_cl.data.token_file import open_token_file, write_token_file
-
-
-@dataclass(frozen=True)
-class ImportSeit:
-    """Turn the files of a SeiT release into a token file: train, val, or both."""
-
-    release: Annotated[
-        Path,
-        hint("folder with NAME-train-token.data.bin.gz, its index and labels, and codebook.ckpt"),
-    ]
-    out: Annotated[Path, hint("safetensors file to write")]
-    grid: Annotated[
-        tuple[int, int] | None, hint("height and width of an image's tokens; none: square")
-    ] = None
-    classes: Annotated[
-        Path | None, hint("text file of class names, one per line; none: numbers")
-    ] = None
-
-
-@dataclass(frozen=True)
-class ExportSeit:
-    """Write a token file in the format of the SeiT release."""
-
-    tokens: Annotated[Path, hint("the token file")]
-    out: Annotated[Path, hint("folder to make")]
-    level: Annotated[int, hint("zlib compression level, 0 to 9")] = LEVEL
+from seit_cl.tokenizers.commands.options import ExportSeit, ImportSeit
 
 
 def import_command(options: ImportSeit) -> None:

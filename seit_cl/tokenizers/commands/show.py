@@ -1,55 +1,18 @@
-"""`python -m seit_cl.tokenize list|show`: list the tokenizers, and draw one's reconstructions."""
+"""`python -m seit_cl.tokenize show`: draw the reconstructions of a tokenizer."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated
-
 from torch import Tensor
 
-from seit_cl.core import plugins
-from seit_cl.core.cli import hint
 from seit_cl.core.errors import UserError
-from seit_cl.core.specs import argument_label, option_fields, spec_text
 from seit_cl.data.fractals import render
 from seit_cl.data.images import load_images
-from seit_cl.tokenizers import DEFAULT_TOKENIZER, TokenizerKind, _picture, open_tokenizer
+from seit_cl.tokenizers import _picture, open_tokenizer
 from seit_cl.tokenizers._encoding import check_resolution
 from seit_cl.tokenizers._quality import CHECK_SEED
+from seit_cl.tokenizers.commands.options import Show
 
 FRACTAL_SIDE = 64  # pixels
-
-
-@dataclass(frozen=True)
-class List:
-    """Print every kind of tokenizer with its source, options and paper."""
-
-
-@dataclass(frozen=True)
-class Show:
-    """Draw images and their reconstructions from tokens: fractals, and image files."""
-
-    images: Annotated[tuple[Path, ...], hint("image files; their central squares are shown")] = ()
-    sides: Annotated[tuple[int, ...], hint("sides in pixels that each file is shown at")] = (
-        64,
-        128,
-        256,
-    )
-    fractals: Annotated[int, hint("fractals of 64 px to show")] = 4
-    tokenizer: Annotated[str, hint("a tokenizer file, or kind:SOURCE,option=value")] = (
-        DEFAULT_TOKENIZER
-    )
-    out: Annotated[Path, hint("PNG file to write")] = Path("reconstructions.png")
-
-
-def list_command(options: List) -> None:
-    """Run `tokenize list`."""
-    for name in sorted(plugins.names("tokenizer")):
-        kind: TokenizerKind = plugins.load("tokenizer", name)
-        defaults = {option.name: option.default for option in option_fields(kind.Options)}
-        print(spec_text(name, argument_label(kind.Options), defaults))
-        print(f"    {kind.about}")
 
 
 def show_command(options: Show) -> None:

@@ -17,7 +17,8 @@ from seit_cl.tokenizers._published import PublishedTokenizer
 from seit_cl.tokenizers._vit_vqgan_tokenizer import of_model
 from seit_cl.tokenizers._vqae_tokenizer import VQAETokenizer
 from seit_cl.tokenizers.commands._model_card import model_card
-from seit_cl.tokenizers.commands._train_options import Train, check
+from seit_cl.tokenizers.commands._train_options import check
+from seit_cl.tokenizers.commands.options import Train
 from seit_cl.tokenizers.nets.vit_vqgan import HEAD_DIM, ViTVQGAN
 from seit_cl.tokenizers.nets.vqae import VQAutoencoder, first_levels
 from seit_cl.tokenizers.training.images import training_images

@@ -13,7 +13,8 @@ from seit_cl.formats.entropy.model import EntropyModel
 from seit_cl.formats.entropy.reader import BUNDLED, EntropyReader
 from seit_cl.tokenizers._stored import StoredTokenizer
 from seit_cl.tokenizers._vqae_tokenizer import VQAETokenizer, load_tokenizer
-from seit_cl.tokenizers.commands.encode import Encode, encode_command
+from seit_cl.tokenizers.commands.encode import encode_command
+from seit_cl.tokenizers.commands.options import Encode
 from seit_cl.tokenizers.nets.vqae import VQAutoencoder
 
 

@@ -19,7 +19,8 @@ from seit_cl.data.folder import open_folder
 from seit_cl.data.images import load_images
 from seit_cl.data.token_file import open_token_file
 from seit_cl.tokenizers.commands import _parts
-from seit_cl.tokenizers.commands.encode import Encode, encode_command
+from seit_cl.tokenizers.commands.encode import encode_command
+from seit_cl.tokenizers.commands.options import Encode
 
 Patch = pytest.MonkeyPatch
 

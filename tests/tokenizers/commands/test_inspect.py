@@ -14,8 +14,9 @@ from seit_cl.data.seit.release import read_release
 from seit_cl.data.token_file import open_token_file, write_token_file
 from seit_cl.tokenizers._checkpoint import model_of
 from seit_cl.tokenizers._quality import Counts
-from seit_cl.tokenizers.commands.encode import Encode, encode_command
-from seit_cl.tokenizers.commands.inspect import Inspect, inspect_command
+from seit_cl.tokenizers.commands.encode import encode_command
+from seit_cl.tokenizers.commands.inspect import inspect_command
+from seit_cl.tokenizers.commands.options import Encode, Inspect
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,60 @@
+"""`python -m seit_cl` and `seit-cl`: list the commands, or run one of them."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from pathlib import Path
+
+from seit_cl.core.cli import CONSOLE_SCRIPT, MODULE, run_command
+from seit_cl.core.errors import UserError, nearest
+
+# Name of a command -> its module, which has `main`, and a line about it.
+COMMANDS = {
+    "run": ("seit_cl.run", "train and test learners with a memory of so many bytes; make a report"),
+    "compare": (
+        "seit_cl.compare",
+        "compare tokens with JPEGs at equal bytes",
+    ),
+    "report": ("seit_cl.report", "make figures, tables and report.html of result folders"),
+    "density": ("seit_cl.density", "measure bytes, fidelity and speed of formats without training"),
+    "tokenize": ("seit_cl.tokenize", "train, inspect and apply tokenizers; encode image folders"),
+    "strategies": ("seit_cl.strategies.__main__", "list the strategies"),
+    "scenarios": ("seit_cl.scenarios.__main__", "list the scenarios, or count a dataset for each"),
+}
+_HELP = ("-h", "--help")
+
+
+def main() -> None:
+    """Run the command of the first word, with the others as its command line."""
+    called_as = MODULE if Path(sys.argv[0]).name == "__main__.py" else CONSOLE_SCRIPT
+    words = sys.argv[1:]
+    if not words or words[0] in _HELP:
+        print(overview(called_as))
+        return
+    name = words[0]
+
+    def command() -> object:
+        if name not in COMMANDS:
+            raise UserError(f"unknown command {name!r}; {nearest(name, COMMANDS)}")
+        sys.argv = [f"{called_as} {name}", *words[1:]]
+        return import_module(COMMANDS[name][0]).main()
+
+    run_command(command)
+
+
+def overview(called_as: str) -> str:
+    """The list of commands.
+
+    Args:
+        called_as: the words in front of a command's name.
+    """
+    lines = [f"usage: {called_as} COMMAND [OPTIONS]", ""]
+    width = max(map(len, COMMANDS))
+    lines += [f"  {name:{width}}  {about}" for name, (_, about) in COMMANDS.items()]
+    lines += ["", f"{called_as} COMMAND --help lists the options of a command."]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
