@@ -15,6 +15,7 @@ from seit_cl.config import GRID, SIZES, RunConfig, TrackerKind, option_names
 from seit_cl.core import plugins
 from seit_cl.core.cli import hint, parse_line, program
 from seit_cl.core.errors import UserError, nearest
+from seit_cl.core.extras import check_extra
 from seit_cl.core.options import check_range, flag, help_line
 from seit_cl.core.sizes import size_reader
 from seit_cl.core.specs import Spec
@@ -86,7 +87,7 @@ def _check_values(options: Any) -> None:
     """Check what is known of values before torch and plugins are imported: ranges and names.
 
     Raises:
-        UserError: a value outside its range, or an unknown plugin.
+        UserError: a value outside its range, an unknown plugin, or a tracker that is not installed.
     """
     for declared in fields(RunConfig):
         value = getattr(options, declared.name)
@@ -98,6 +99,8 @@ def _check_values(options: Any) -> None:
         check_format_name(spec)
     plugins.place("scenario", Spec.parse(options.scenario).name)
     plugins.place("policy", Spec.parse(options.policy).name)
+    if options.tracker != "none":
+        check_extra(options.tracker, options.tracker, f"--tracker {options.tracker}")
 
 
 def _options_type() -> type[Any]:

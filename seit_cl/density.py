@@ -10,6 +10,7 @@ import tyro
 from rich.console import Console
 
 from seit_cl.core.cli import parse_line, program, run_command
+from seit_cl.core.extras import check_extra
 from seit_cl.core.files import write_atomic
 from seit_cl.core.sizes import size_reader
 from seit_cl.formats import check_format_name
@@ -79,6 +80,7 @@ def main() -> None:
     options = parse_line(lambda: tyro.cli(Options, prog=program("density"), description=__doc__))
     for spec in options.format:
         check_format_name(spec)
+    check_extra("torchmetrics", "density", "density")
     # Imported now, since torch takes seconds: --help and wrong options are answered without it.
     import torch
 

@@ -13,7 +13,6 @@ import pandas as pd
 import torch
 from rich.console import Console
 from torch import Tensor
-from torchmetrics.functional.image import structural_similarity_index_measure
 
 from seit_cl.config import RunConfig
 from seit_cl.core.errors import UserError
@@ -317,6 +316,8 @@ def measure_fidelity(fmt: ExemplarFormat, records: Records, material: Material) 
     tokens_kept = float((tokens == samples.tokens()).double().mean())
     if images is None:
         return {"psnr": math.nan, "ssim": math.nan, "tokens_kept": tokens_kept}
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
     pixels = samples.pixels()
     ssim = structural_similarity_index_measure(images.float(), pixels.float(), data_range=255.0)
     assert isinstance(ssim, Tensor)

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
-from avalanche.logging import TensorboardLogger
 
 from seit_cl.config import RunConfig, TrackerKind
 from seit_cl.core.errors import UserError
@@ -94,6 +93,8 @@ def open_tracker(kind: TrackerKind, config: RunConfig, run_dir: Path) -> Tracker
 
 
 def _tensorboard(folder: Path) -> Tracker:
+    from avalanche.logging import TensorboardLogger
+
     logger = TensorboardLogger(folder)
 
     def send(values: dict[str, float], steps: int) -> None:

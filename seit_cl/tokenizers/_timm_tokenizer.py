@@ -12,6 +12,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from seit_cl.core.errors import UserError
+from seit_cl.core.extras import check_extra
 from seit_cl.core.files import write_atomic
 from seit_cl.core.precision import float32_arithmetic
 from seit_cl.formats.entropy.reader import EntropyReader
@@ -151,6 +152,8 @@ def fit_timm(backbone: str, options: FitOptions) -> TimmTokenizer:
         options: see FitOptions.
 
     Raises:
-        UserError: options that contradict one another, or weights or images that are not available.
+        UserError: options that contradict one another, weights or images that are not available,
+            or a package that is not installed.
     """
+    check_extra("faiss", "faiss", f"timm:{backbone}")
     return TimmTokenizer(*fit_features(backbone, options))

@@ -28,3 +28,7 @@ def test_opening_the_bundled_tokenizer_loads_no_heavy_package() -> None:
 def test_kinds_of_published_checkpoints_load_no_heavy_package() -> None:
     code = "from seit_cl.tokenizers import diffusers, vit_vqgan, vqgan"
     assert modules_after(code) & HEAVY == set()
+
+
+def test_frozen_features_load_faiss_only_to_be_fitted() -> None:
+    assert "faiss" not in modules_after("from seit_cl.tokenizers import timm")

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from seit_cl.core.errors import UserError
+from seit_cl.core.extras import check_extra
 from seit_cl.core.progress import progress_bars
 from seit_cl.data.folder import open_folder
 from seit_cl.data.stored import StoredImage
@@ -60,8 +61,10 @@ def _check(options: Entropy, tokenizer: Tokenizer) -> None:
     """Check options before anything is tokenized.
 
     Raises:
-        UserError: several codes per position, sides that do not fit, or too few steps.
+        UserError: a missing package, several codes per position, sides that do not fit, or too few
+            steps.
     """
+    check_extra("faiss", "faiss", "tokenize entropy")
     if tokenizer.codebook.shape[0] != 1:
         raise UserError(
             f"--tokenizer {options.tokenizer}: has several codes per position, and only one can be "

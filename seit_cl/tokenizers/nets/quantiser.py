@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import faiss
 import numpy as np
 import torch
 from torch import Tensor
@@ -222,6 +221,8 @@ def allocation(values: list[float], groups: int) -> list[int]:
 
 def centroids(points: Tensor, codes: int, seed: int) -> Tensor:
     """Centroids (K, D) float32 of points (N, D), by faiss k-means."""
+    import faiss
+
     means: Any = faiss.Kmeans(
         points.shape[1], codes, niter=ITERATIONS, seed=seed, min_points_per_centroid=1
     )
@@ -232,6 +233,8 @@ def centroids(points: Tensor, codes: int, seed: int) -> Tensor:
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Run faiss on one thread inside the block, which makes its results deterministic."""
+    import faiss
+
     before = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1)
     try:

@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import faiss
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -342,6 +341,8 @@ def cluster(values: Tensor, count: int, seed: int) -> Tensor:
     Returns:
         Clusters (K,) int64, 0..count-1.
     """
+    import faiss
+
     points = values.float().contiguous().numpy()
     means = faiss.Kmeans(points.shape[1], count, niter=50, seed=seed + 1, min_points_per_centroid=1)
     means.train(points)
