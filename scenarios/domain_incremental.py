@@ -99,10 +99,10 @@ class DomainIncremental(ScenarioRecipe):
         """True if corruptions are named."""
         return bool(self.options.corruptions)
 
-    def list_dataset(self, root: Path, holdout: Holdout) -> Dataset:
-        """List a folder of domains, or the images to corrupt."""
+    def list_dataset(self, root: Path, holdout: Holdout) -> Dataset | None:
+        """List a folder of domains; None where any images are corrupted."""
         if self.makes_images:
-            return super().list_dataset(root, holdout)
+            return None
         return list_domains(root, self.options.domain_names, holdout)
 
     def resolve(self, settings: StreamSettings, classes: int | None = None) -> StreamSettings:

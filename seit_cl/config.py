@@ -17,6 +17,7 @@ from seit_cl.core.options import (
 from seit_cl.data.holdout import DEFAULT_HOLDOUT, Holdout
 from seit_cl.data.scenario_recipe import build_recipe
 from seit_cl.data.settings import StreamSettings
+from seit_cl.datasets._location import absolute_location
 from seit_cl.learner.augment.settings import CutMixOptions, PixelAugmentOptions, TokenAugmentOptions
 from seit_cl.learner.settings import Optimisation
 from seit_cl.memory.selection import canonical_policy, policy_names
@@ -54,7 +55,8 @@ class RunConfig(
     data_root: Path | None = option(
         None,
         "folder with train/<class>/* and val/<class>/*, or with a folder of images for every "
-        "class, or a token file, or a SeiT release's folder; none: built-in fractals",
+        "class, or other data that a plugin recognises (docs/your-own.md), or KIND:PATH,option=value; "
+        "none: built-in fractals",
     )
     scenario: str = option(
         "class-incremental",
@@ -152,7 +154,7 @@ class RunConfig(
         plain |= vars(self.resolved_stream(classes))
         for name, value in plain.items():
             if isinstance(value, Path):
-                plain[name] = str(value.resolve())
+                plain[name] = absolute_location(value)
             elif isinstance(value, tuple):
                 plain[name] = [list(v) if isinstance(v, tuple) else v for v in value]
         plain["model"] = canonical_model(self.model)

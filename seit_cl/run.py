@@ -16,6 +16,7 @@ from seit_cl.core.cli import program, run_command
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import make_writable_folder
 from seit_cl.data.scenario_recipe import preset_text
+from seit_cl.datasets._location import location_name
 
 INTERRUPTED = 130  # exit code, as shells report SIGINT
 
@@ -71,7 +72,7 @@ def _print_defaults(options: Any, console: Console) -> None:
 
 def _default_out(data_root: Path | None) -> Path:
     """Name the folder of the results after the time and the data."""
-    name = data_root.resolve().name if data_root else "fractals"
+    name = location_name(data_root) if data_root else "fractals"
     return Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
 
 

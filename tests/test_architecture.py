@@ -30,6 +30,7 @@ LAYERS: tuple[set[str], ...] = (
     {"__init__"},  # the version
     {"core"},
     {"results", "data"},
+    {"datasets"},
     {"formats"},
     {"memory"},
     {"models"},

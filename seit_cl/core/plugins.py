@@ -19,6 +19,7 @@ from seit_cl.core.specs import Spec
 
 KINDS = {
     "format": ("seit_cl.formats", "FORMAT"),
+    "dataset": ("seit_cl.datasets", "DATASET"),
     "tokenizer": ("seit_cl.tokenizers", "TOKENIZER"),
     "strategy": ("seit_cl.strategies", "STRATEGY"),
     "scenario": ("seit_cl.scenarios", "SCENARIO"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,17 +54,30 @@ class Holdout:
         train: Files = {}
         val: Files = {}
         for name, paths in files.items():
-            count = max(1, min(len(paths) - 1, int(self.fraction * len(paths) + 0.5)))
-            ranks = {path: self._rank(root, path) for path in paths}
-            val_paths = set(sorted(paths, key=ranks.__getitem__)[:count])
-            train[name] = [path for path in paths if path not in val_paths]
-            val[name] = [path for path in paths if path in val_paths]
+            chosen = self.choose([path.relative_to(root).as_posix() for path in paths])
+            val[name] = [paths[i] for i in sorted(chosen)]
+            train[name] = [path for i, path in enumerate(paths) if i not in chosen]
         return train, val
 
-    def _rank(self, root: Path, path: Path) -> bytes:
+    def choose(self, names: Sequence[str]) -> set[int]:
+        """Choose the images of one class that are held out.
+
+        Args:
+            names: names of the images, with the class; none, or two or more.
+
+        Returns:
+            Their positions.
+        """
+        if not names:
+            return set()
+        count = max(1, min(len(names) - 1, int(self.fraction * len(names) + 0.5)))
+        ranked = sorted(range(len(names)), key=lambda i: self._rank(names[i]))
+        return set(ranked[:count])
+
+    def _rank(self, name: str) -> bytes:
         # macOS writes decomposed names.
-        name = unicodedata.normalize("NFC", path.relative_to(root).as_posix())
-        return hashlib.sha256(f"{self.seed}\0{name}".encode(errors="surrogateescape")).digest()
+        normal = unicodedata.normalize("NFC", name)
+        return hashlib.sha256(f"{self.seed}\0{normal}".encode(errors="surrogateescape")).digest()
 
 
 DEFAULT_HOLDOUT = Holdout()

@@ -103,19 +103,20 @@ class ScenarioRecipe:
         """True if `select` makes new images from the dataset's, which are all checked first."""
         return False
 
-    def list_dataset(self, root: Path, holdout: Holdout) -> Dataset:
-        """List an image folder in the scenario's layout without opening an image.
+    def list_dataset(self, root: Path, holdout: Holdout) -> Dataset | None:
+        """List a folder in a layout of the scenario's own, without opening an image.
 
         Args:
-            root: the folder; the default layout is that of `list_folder`.
+            root: the folder.
             holdout: rule for the val split of a folder that has none.
+
+        Returns:
+            The dataset; None where the scenario takes any data set (seit_cl.datasets).
 
         Raises:
             UserError: the folder has another layout.
         """
-        from seit_cl.data.folder import list_folder
-
-        return list_folder(root, holdout)
+        return None
 
     def select(self, dataset: Dataset, progress: Progress = no_progress) -> Dataset:
         """The part of a dataset that the stream shows; all of it by default.

@@ -119,22 +119,18 @@ def holds_tokens(path: Path) -> bool:
     return path.is_file() or is_release(path)
 
 
-def open_tokens(
+def open_release(
     path: Path, progress: Callable[[int, int], None] = lambda done, total: None
 ) -> TokenDataset:
-    """Open a token file or a SeiT release as a dataset.
-
-    A release is converted to a token file in the cache when it is opened for the first time.
+    """Open a SeiT release as a dataset, converted to a token file in the cache the first time.
 
     Args:
-        path: token file, or folder of a release.
+        path: folder of the release.
         progress: called with the images converted so far and the number of images.
 
     Raises:
-        UserError: not a token file, or a release that cannot be converted.
+        UserError: a release that cannot be converted.
     """
-    if path.is_file():
-        return open_token_dataset(path)
     cached = cache_folder() / "releases" / f"{manifest(path)}.safetensors"
     if not is_token_file(cached):
         _convert_release(path, cached, progress)

@@ -142,6 +142,8 @@ def build_memory(
     fmt = build_format(config.format, context)
     if fmt.domain == "pixels":
         data.require_images(f"--format {config.format}")
+    if getattr(fmt, "stores_files", False):
+        data.require_files(f"--format {config.format}")
     modality = build_modality(config.learner, data)
     modality.check_format(fmt)
     return ByteBudgetBuffer(

@@ -14,18 +14,18 @@ import torch
 from torch import Tensor
 
 from seit_cl.config import RunConfig
-from seit_cl.core.cache import cache_folder
 from seit_cl.core.devices import MAIN_MEMORY, choose_device
 from seit_cl.core.errors import UserError
 from seit_cl.core.shared_tensors import SharedTensor
 from seit_cl.data.base import Dataset, Split
 from seit_cl.data.folder import check_images
-from seit_cl.data.fractals import open_fractals
 from seit_cl.data.holdout import DEFAULT_HOLDOUT
 from seit_cl.data.images import default_resolution, load_images, native_resolution
 from seit_cl.data.scenario_recipe import Progress, build_recipe, no_progress
 from seit_cl.data.stored import StoredImage
-from seit_cl.data.token_dataset import TokenDataset, holds_tokens, open_tokens
+from seit_cl.data.token_dataset import TokenDataset, holds_tokens
+from seit_cl.datasets import list_data
+from seit_cl.datasets._location import BUILT_IN
 from seit_cl.experiment.token_cache import cached_tokens, tokenizing_time
 from seit_cl.tokenizers import DEFAULT_TOKENIZER, Tokenizer, open_tokenizer
 from seit_cl.tokenizers._stored import tokenizer_behind
@@ -87,9 +87,10 @@ class RunData:
         """
         assert self._shared is not None
         _ = self.identity  # is pickled with the dataset, so that it is computed once
-        opened = pickle.dumps((self._config, self.dataset))
-        opened_bytes = torch.frombuffer(bytearray(opened), dtype=torch.uint8)
-        return SharedRunData(SharedTensor.of(opened_bytes), dict(self._shared))
+        buffers: list[pickle.PickleBuffer] = []
+        opened = pickle.dumps((self._config, self.dataset), 5, buffer_callback=buffers.append)
+        arrays = [_shared_bytes(buffer.raw()) for buffer in buffers]
+        return SharedRunData(_shared_bytes(memoryview(opened)), arrays, dict(self._shared))
 
     @property
     def identity(self) -> dict[str, str]:
@@ -159,6 +160,22 @@ class RunData:
             raise UserError(
                 f"{needed_by}: needs images, and {self.dataset.root} holds tokens alone; use "
                 "--learner tokens and --format tokens, or give a folder of images"
+            )
+
+    def require_files(self, needed_by: str) -> None:
+        """Check that the images are stored as image files.
+
+        Args:
+            needed_by: the option that needs them, which starts the message.
+
+        Raises:
+            UserError: the dataset has pixels or tokens alone.
+        """
+        self.require_images(needed_by)
+        if not self.dataset.has_files:
+            raise UserError(
+                f"{needed_by}: stores image files, and {self.dataset.root} has pixels without "
+                "files; use --format jpeg, raw or tokens"
             )
 
     def tokenizing(self) -> tuple[float, int] | None:
@@ -236,10 +253,12 @@ class SharedRunData:
 
     Args:
         opened: (n,) uint8, the pickled configuration and dataset.
+        arrays: (n,) uint8 each, the contents of arrays in the dataset, such as its pixels.
         tensors: tokens and pixels that are not in a file of their own, by name.
     """
 
     opened: SharedTensor
+    arrays: list[SharedTensor]
     tensors: dict[str, SharedTensor]
 
     def open(self) -> RunData:
@@ -248,10 +267,16 @@ class SharedRunData:
         Raises:
             UserError: a file that was there before is not readable any more.
         """
-        config, dataset = pickle.loads(self.opened.tensor.numpy().data)
+        arrays = [array.tensor.numpy().data for array in self.arrays]
+        config, dataset = pickle.loads(self.opened.tensor.numpy().data, buffers=arrays)
         data = RunData(config, shared=True, dataset=dataset)
         data._shared = self.tensors
         return data
+
+
+def _shared_bytes(data: memoryview) -> SharedTensor:
+    """Copy bytes, at least one, to memory that processes share."""
+    return SharedTensor.of(torch.frombuffer(bytearray(data), dtype=torch.uint8))
 
 
 def open_dataset(config: RunConfig, progress: Progress = no_progress) -> Dataset:
@@ -292,10 +317,13 @@ def list_dataset(config: RunConfig, progress: Progress = no_progress) -> Dataset
         UserError: data that cannot be listed.
     """
     if config.data_root is None:
-        return open_fractals(cache_folder() / "datasets")
-    if holds_tokens(config.data_root):
-        return open_tokens(config.data_root, progress)
-    return build_recipe(config.scenario).list_dataset(config.data_root, config.holdout)
+        return list_data(BUILT_IN)
+    if not holds_tokens(config.data_root):
+        recipe = build_recipe(config.scenario)
+        in_own_layout = recipe.list_dataset(config.data_root, config.holdout)
+        if in_own_layout is not None:
+            return in_own_layout
+    return list_data(config.data_root, config.holdout, progress)
 
 
 def _native_side(dataset: Dataset, stride: int) -> int:

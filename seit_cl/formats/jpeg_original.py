@@ -25,6 +25,7 @@ class JpegOriginalFormat:
     Options = NoOptions
     source = "the files of the data set"
     domain: Literal["pixels", "tokens"] = "pixels"
+    stores_files = True  # the data set needs image files
     spec = "jpeg:original"
 
     def __init__(self, options: NoOptions, context: FormatContext) -> None:
