@@ -55,8 +55,8 @@ class RunConfig(
     data_root: Path | None = option(
         None,
         "folder with train/<class>/* and val/<class>/*, or with a folder of images for every "
-        "class, or other data that a plugin recognises (docs/your-own.md), or KIND:PATH,option=value; "
-        "none: built-in fractals",
+        "class, or other data (docs/your-own.md), or KIND:PATH,option=value; none: built-in "
+        "fractals",
     )
     scenario: str = option(
         "class-incremental",
