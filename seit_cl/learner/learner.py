@@ -11,6 +11,7 @@ import torch
 from avalanche.training.templates import SupervisedTemplate
 from torch import Tensor, nn
 
+from seit_cl.core.errors import UserError
 from seit_cl.core.precision import float32_products
 from seit_cl.learner.avalanche_plugins import RawExperience
 from seit_cl.learner.batches import RawStep
@@ -22,6 +23,8 @@ from seit_cl.learner.optim import Schedule, capturable, optimizer_of, schedule_o
 from seit_cl.learner.recording import RecordedSteps, Recorder, in_batches
 from seit_cl.learner.settings import Optimisation
 from seit_cl.learner.strategy import Strategy
+
+LONE_VALUE = "more than 1 value per channel"  # in torch's error
 
 
 @dataclass(frozen=True)
@@ -257,12 +260,23 @@ class Learner(SupervisedTemplate):
 
         Returns:
             Logits (B, classes seen), and features (B, width) if the strategy uses them.
+
+        Raises:
+            UserError: one sample alone, where batch normalisation has one value of a channel.
         """
         precision = self.optimisation.precision
-        if not self.strategy.uses_features:
-            return self.logits(inputs, self.model, precision), None
-        features = self.features(inputs, precision)
-        return self.logits(features, self.model.head, precision), features
+        try:
+            if not self.strategy.uses_features:
+                return self.logits(inputs, self.model, precision), None
+            features = self.features(inputs, precision)
+            return self.logits(features, self.model.head, precision), features
+        except ValueError as error:
+            if LONE_VALUE not in str(error):
+                raise
+            raise UserError(
+                "a step of one sample cannot pass the model's batch normalisation, which leaves "
+                "one position of an image; choose another --batch, or a larger --resolution"
+            ) from error
 
     def _report(self, step: RawStep, loss: Tensor) -> None:
         forwarded = step.parts if self.strategy.forward_replay else [step.fresh]

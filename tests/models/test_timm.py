@@ -1,5 +1,6 @@
 """Networks of timm's: their input, and one line for what has no meaning."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers.colour_stream import TRAIN, colours, run
 from helpers.generators import generator
 from seit_cl.core import plugins
 from seit_cl.core.errors import UserError
@@ -65,6 +67,15 @@ def test_an_option_reaches_timm() -> None:
     assert "body.pos_embed" in network.no_weight_decay()
     text = canonical_model("timm:test_vit,patch-size=4,img_size=32")
     assert text == "timm:test_vit,img_size=32,patch_size=4"
+
+
+def test_a_lone_sample_is_refused_where_batch_normalisation_has_one_position(
+    tmp_path: Path,
+) -> None:
+    data = colours(tmp_path / "colours")
+    options: dict[str, Any] = {"learner": "pixels", "strategy": "naive", "batch": TRAIN * 2 - 1}
+    with pytest.raises(UserError, match=r"a step of one sample .*choose another --batch"):
+        run(data, tmp_path / "run", model="timm:test_resnet", **options)
 
 
 @settings(max_examples=8, deadline=None)
