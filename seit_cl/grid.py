@@ -17,6 +17,7 @@ from seit_cl.config import GRID, RunConfig, TrackerKind, option_names
 from seit_cl.core.errors import UserError
 from seit_cl.core.options import flag
 from seit_cl.core.progress import progress_bars
+from seit_cl.data.base import Dataset
 from seit_cl.experiment import checkpoint
 from seit_cl.experiment.build import build_strategy, canonical_strategy
 from seit_cl.experiment.events import StepInfo
@@ -135,6 +136,7 @@ def run_grid(
     tracker: TrackerKind = "none",
     jobs: int = 1,
     command: str = "",
+    dataset: Dataset | None = None,
 ) -> list[str]:
     """Run every unfinished run of a grid, after all of them are checked.
 
@@ -145,6 +147,7 @@ def run_grid(
         tracker: logs each run to TensorBoard or Weights & Biases.
         jobs: number of runs beside one another; above 1, each is in a process of its own.
         command: the command line, for the records of the runs.
+        dataset: if it is open already; None opens the one that the runs name.
 
     Returns:
         One line for each run that failed with a UserError or whose process died; the other runs
@@ -160,7 +163,7 @@ def run_grid(
     if not unfinished:
         return []
     with progress_bars(console) as bars:
-        data = open_data(unfinished, out, bars, shared=jobs > 1)
+        data = open_data(unfinished, out, bars, shared=jobs > 1, dataset=dataset)
         experiments = _build_experiments(unfinished, data, out, command)
         grid_bars = _GridBars(bars, len(experiments))
         if jobs > 1:

@@ -85,11 +85,14 @@ def place(kind: str, name: str) -> str:
 
     Args:
         kind: a key of KINDS.
-        name: with hyphens or underscores.
+        name: with hyphens or underscores; or that of a Python class, "module.Class".
 
     Raises:
         UserError: no such plugin; the message lists the nearest names.
     """
+    if "." in name:
+        module, _, attribute = name.rpartition(".")
+        return f"{module}:{attribute}"
     places = names(kind)
     key = name.replace("-", "_")
     if key not in places:
@@ -102,13 +105,58 @@ def load(kind: str, name: str) -> Any:
 
     Args:
         kind: a key of KINDS.
-        name: with hyphens or underscores.
+        name: with hyphens or underscores; or that of a Python class, "module.Class".
 
     Raises:
         UserError: no such plugin; the message lists the nearest names.
     """
     module, _, attribute = place(kind, name).partition(":")
-    return getattr(importlib.import_module(module), attribute)
+    if "." not in name:
+        return getattr(importlib.import_module(module), attribute)
+    return _load_class(kind, name, module, attribute)
+
+
+def _load_class(kind: str, name: str, module: str, attribute: str) -> Any:
+    """Import a class that is a plugin without being in the folder of its kind.
+
+    Raises:
+        UserError: no such class, or one that is no plugin.
+    """
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise UserError(
+            f"{kind} {name!r}: {error}; give module.Class of a class that this process can import"
+        ) from error
+    if not (hasattr(found, "build") and hasattr(found, "Options")):
+        raise UserError(
+            f"{kind} {name!r}: it is no plugin, which has Options and build (docs/your-own.md)"
+        )
+    return found
+
+
+def spec_of(plugin: type[Any], **options: Any) -> str:
+    """Write the spec of a plugin that is a Python class, not a file in the folder of its kind.
+
+    Args:
+        plugin: a class at the top level of a module, script or notebook.
+        options: values for its `Options`.
+
+    Returns:
+        The spec for a RunConfig, e.g. "my_module.MyReplay:weight=0.5".
+
+    Raises:
+        UserError: a class within a function or another class, or an unknown option.
+    """
+    if "." in plugin.__qualname__:
+        raise UserError(
+            f"{plugin.__qualname__}: define the class at the top level of a module, script or "
+            "notebook, where a resumed run finds it"
+        )
+    values = {key: str(value) for key, value in options.items()}
+    spec = Spec(f"{plugin.__module__}.{plugin.__qualname__}", options=values)
+    spec.fill(plugin.Options)
+    return str(spec)
 
 
 def build(kind: str, spec: str | Spec, context: Any = None) -> Any:

@@ -21,7 +21,11 @@ LISTED_IMAGES = 3  # names of unreadable images in the warning
 
 
 def open_data(
-    configs: Sequence[RunConfig], out: Path, bars: Progress, shared: bool = False
+    configs: Sequence[RunConfig],
+    out: Path,
+    bars: Progress,
+    shared: bool = False,
+    dataset: Dataset | None = None,
 ) -> RunData:
     """Open the data of a grid and load the inputs of all its learners.
 
@@ -30,11 +34,12 @@ def open_data(
         out: folder of the results; earlier ones there must be of the same data.
         bars: show the loading; their console gets a description of the dataset.
         shared: load them such that `RunData.share` can give them to other processes.
+        dataset: if it is open already; None opens the one that the runs name.
 
     Raises:
         UserError: bad data, or results of other images or another tokenizer in `out`.
     """
-    data = RunData(configs[0], _loading_bars(bars), shared)
+    data = RunData(configs[0], _loading_bars(bars), shared, dataset)
     _describe(data.dataset, data.resolution, bars.console)
     if data.dataset.has_images and not configs[0].resolution:
         bars.console.print(resolution_note(data.resolution), highlight=False)
