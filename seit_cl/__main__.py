@@ -20,6 +20,7 @@ COMMANDS = {
     "density": ("seit_cl.density", "measure bytes, fidelity and speed of formats without training"),
     "tokenize": ("seit_cl.tokenize", "train, inspect and apply tokenizers; encode image folders"),
     "strategies": ("seit_cl.strategies.__main__", "list the strategies"),
+    "models": ("seit_cl.models.__main__", "list the models"),
     "scenarios": ("seit_cl.scenarios.__main__", "list the scenarios, or count a dataset for each"),
 }
 _HELP = ("-h", "--help")

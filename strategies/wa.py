@@ -24,7 +24,7 @@ class WeightAligning(Strategy):
     """Replay and distillation, then the head's rows of new classes are scaled to the older norm.
 
     The paper also clips the head's weights at zero, for features behind a ReLU. A ViT's features
-    have both signs, and nothing is clipped here.
+    have both signs, and nothing is clipped here, whatever the model.
     """
 
     paper = "Zhao et al., CVPR 2020"

@@ -112,7 +112,9 @@ class Weights:
         if self.classes is None:
             return "head left out (the file does not name its classes)"
         if list(self.classes) != list(classes):
-            return f"head left out ({len(self.classes)} other classes)"
+            return (
+                f"head left out (its {len(self.classes)} classes are others, or in another order)"
+            )
         return "head left out (it has another shape)"
 
     def _misfit(self, model: str, problem: str) -> UserError:

@@ -48,7 +48,7 @@ def test_saved_weights_come_back_with_the_head_of_the_same_classes(
     assert torch.equal(same.head.weight, saved.head.weight)
     others = network_of(spec, classes=2, seed=1)
     before = others.head.weight.clone()
-    assert "head left out (3 other classes)" in read_weights(tmp_path).load(
+    assert "head left out (its 3 classes are others" in read_weights(tmp_path).load(
         others, spec, ["a", "d"]
     )
     assert equal_bodies(others, saved)
@@ -161,6 +161,10 @@ def test_a_run_refuses_weights_of_another_model_before_it_starts(
 def test_an_unfinished_run_gives_its_weights_too(data: RunData, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         run(data, tmp_path / "stopped", stop_at=(1, 1))
-    ended = run(data, tmp_path / "run", init=tmp_path / "stopped", train="head")
+    options: dict[str, Any] = {"init": tmp_path / "stopped", "train": "head"}
+    ended = run(data, tmp_path / "run", **options)
     log = (ended.folder / "log.txt").read_text()
     assert "--init checkpoint.pt: 53 tensors loaded; head loaded too" in log
+    other_order = run(data, tmp_path / "other", class_order_seed=7, **options)
+    log = (other_order.folder / "log.txt").read_text()
+    assert "53 tensors loaded; head left out (its 4 classes are others, or in another order)" in log
