@@ -85,14 +85,10 @@ def main() -> None:
             for root, of_root in times.items():
                 of_root.append(seconds(root, command))
         rows.append((f"`{command}`", *(f"{min(of_root):.2f}" for of_root in times.values())))
-    text = (
-        f"Seconds until a command has ended, the smallest of {options.rounds} alternating rounds.\n\n"
-        + table(("command", "earlier", "later"), rows)
-    )
-    title = "Start-up"
-    publish(
-        page(title, typed_command("benchmarks.startup"), torch.device("cpu"), [text]), options.write
-    )
+    about = f"Seconds until a command ends, the smallest of {options.rounds} alternating rounds."
+    text = f"{about}\n\n{table(('command', 'earlier', 'later'), rows)}"
+    command = typed_command("benchmarks.startup")
+    publish(page("Start-up", command, torch.device("cpu"), [text]), options.write)
 
 
 if __name__ == "__main__":
