@@ -22,6 +22,7 @@ from seit_cl.core.specs import Spec
 from seit_cl.data.class_lists import class_list_word, read_class_lists
 from seit_cl.data.scenario_recipe import build_recipe
 from seit_cl.formats import check_format_name
+from seit_cl.models import TrainedPart, check_model_name
 
 DESCRIPTION = (
     "Continual learning with a replay memory of a fixed number of bytes; "
@@ -97,6 +98,9 @@ def _check_values(options: Any) -> None:
         plugins.place("strategy", Spec.parse(spec).name)
     for spec in options.format:
         check_format_name(spec)
+    check_model_name(options.model)
+    TrainedPart.parse(options.train)
+    plugins.place("schedule", Spec.parse(options.schedule).name)
     plugins.place("scenario", Spec.parse(options.scenario).name)
     plugins.place("policy", Spec.parse(options.policy).name)
     if options.tracker != "none":

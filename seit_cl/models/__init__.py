@@ -26,6 +26,7 @@ __all__ = [
     "TrainedPart",
     "build_model",
     "canonical_model",
+    "check_model_name",
     "check_stride",
     "crop_of",
     "drawn_from",
@@ -161,17 +162,27 @@ def canonical_model(spec: str) -> str:
     return canonical_text(parsed.key, options, only_changed=True)
 
 
+def check_model_name(spec: str) -> None:
+    """Refuse the spec of an unknown model, without importing any model.
+
+    Raises:
+        UserError: the message lists the nearest names.
+    """
+    known = plugins.names("model")
+    key = Spec.parse(spec).key
+    if key not in known:
+        raise UserError(
+            f"--model {spec}: no such model; {nearest(key, known)}; timm's are timm:NAME"
+        )
+
+
 def _plugin(spec: Spec) -> Any:
     """Load the plugin of a model.
 
     Raises:
         UserError: an unknown name.
     """
-    known = plugins.names("model")
-    if spec.key not in known:
-        raise UserError(
-            f"--model {spec}: no such model; {nearest(spec.key, known)}; timm's are timm:NAME"
-        )
+    check_model_name(str(spec))
     return plugins.load("model", spec.name)
 
 
