@@ -96,7 +96,7 @@ def _check_values(options: Any) -> None:
             check_range(declared, one)
     for spec in options.strategy:
         plugins.place("strategy", Spec.parse(spec).name)
-    for spec in options.format:
+    for spec in filter(None, options.format):  # a run without memory records no format
         check_format_name(spec)
     check_model_name(options.model)
     TrainedPart.parse(options.train)

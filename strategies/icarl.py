@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from seit_cl.learner.augment.cutmix import soft_targets
 from seit_cl.learner.batches import ForwardedBatch
 from seit_cl.learner.interfaces import LearnerView, Memory
-from seit_cl.learner.prototypes import feature_sums, nearest_mean
+from seit_cl.learner.prototypes import cosines_with_means, feature_sums
 from seit_cl.learner.strategy import Strategy
 from seit_cl.learner.strategy_state import Teacher
 
@@ -64,11 +64,11 @@ class ICaRL(Strategy):
         sums = feature_sums(exemplar_features(memory, learner), learner.classes_seen)
         self.means = F.normalize(sums, dim=1).to(learner.device)
 
-    def predict(self, inputs: Tensor, learner: LearnerView) -> Tensor:
-        """The class of the nearest mean."""
+    def scores(self, inputs: Tensor, learner: LearnerView) -> Tensor:
+        """Cosines with the means of the classes."""
         if self.means is None:
-            return super().predict(inputs, learner)
-        return nearest_mean(learner.features(inputs, "fp32"), self.means)
+            return super().scores(inputs, learner)
+        return cosines_with_means(learner.features(inputs, "fp32"), self.means)
 
 
 def exemplar_features(memory: Memory, learner: LearnerView) -> Iterator[tuple[Tensor, Tensor]]:

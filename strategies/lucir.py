@@ -99,9 +99,9 @@ class UnifiedClassifier(Strategy):
         """Make the teacher of the next experience."""
         self.teacher = Teacher(learner)
 
-    def predict(self, inputs: Tensor, learner: LearnerView) -> Tensor:
-        """The class of the largest cosine."""
-        return self.cosines(learner.features(inputs, "fp32"), learner).argmax(1)
+    def scores(self, inputs: Tensor, learner: LearnerView) -> Tensor:
+        """Cosines with the class vectors."""
+        return self.cosines(learner.features(inputs, "fp32"), learner)
 
 
 def features_of(batch: ForwardedBatch) -> Tensor:

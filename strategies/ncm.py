@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seit_cl.learner.interfaces import LearnerView
-from seit_cl.learner.prototypes import feature_sums, fresh_features, nearest_mean
+from seit_cl.learner.prototypes import cosines_with_means, feature_sums, fresh_features
 from seit_cl.learner.strategy import Strategy
 
 
@@ -36,10 +36,10 @@ class NearestClassMean(Strategy):
             means = torch.cat([self.means, means[len(self.means) :]])
         self.means = means
 
-    def predict(self, inputs: Tensor, learner: LearnerView) -> Tensor:
-        """The class of the nearest mean."""
+    def scores(self, inputs: Tensor, learner: LearnerView) -> Tensor:
+        """Cosines with the means of the classes."""
         assert self.means is not None
-        return nearest_mean(learner.features(inputs, "fp32"), self.means)
+        return cosines_with_means(learner.features(inputs, "fp32"), self.means)
 
 
 STRATEGY = NearestClassMean

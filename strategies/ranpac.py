@@ -122,10 +122,10 @@ class RandomProjection(Strategy):
             self.projection = torch.randn(shape, generator=generator).to(features.device)
         return (features @ self.projection).relu()
 
-    def predict(self, inputs: Tensor, learner: LearnerView) -> Tensor:
-        """The class of the largest output of the ridge regression."""
+    def scores(self, inputs: Tensor, learner: LearnerView) -> Tensor:
+        """Outputs of the ridge regression."""
         assert self.classifier is not None
-        return (self.project(learner.features(inputs, "fp32")) @ self.classifier).argmax(1)
+        return self.project(learner.features(inputs, "fp32")) @ self.classifier
 
 
 def best_ridge(fitted: Statistics, held_out: Statistics, otherwise: float | None) -> float:

@@ -60,6 +60,21 @@ class Scenario:
         seen_by_experience = (1 + max(labels) for labels in self.classes)
         return tuple(itertools.accumulate(seen_by_experience, max))
 
+    @cached_property
+    def competitors(self) -> Tensor | None:
+        """For every label the classes of its experience, (C, C) bool.
+
+        They are what a learner chooses from that is told a sample's experience. None where
+        experiences share classes, so that a class has no experience of its own.
+        """
+        count = len(self.class_order)
+        if sum(len(labels) for labels in self.classes) != count:
+            return None
+        experience = torch.empty(count, dtype=torch.int64)
+        for index, labels in enumerate(self.classes):
+            experience[list(labels)] = index
+        return experience[:, None] == experience
+
     def labels(self, dataset_labels: Tensor) -> Tensor:
         """Map dataset labels (N,) to positions in the class order (N,)."""
         position = torch.empty(len(self.class_order), dtype=torch.int64)

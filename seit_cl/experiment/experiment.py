@@ -329,9 +329,16 @@ class Experiment:
         position = experience + len(self.stream) - len(self.training_stream)
         with self.record.timed("test"):
             ids = tested_ids(self.stream, position)
-            predicted = self.learner.predict(self.modality.test_inputs()[ids])
+            raw = self.modality.test_inputs()[ids]
+            within = None
+            if self.stream.competitors is None:
+                predicted = self.learner.predict(raw)
+            else:
+                predicted, within = self.learner.predict_with_tasks(
+                    raw, self.test_labels[ids], self.stream.competitors
+                )
             self.record.accuracy += accuracy_rows(
-                self.stream, position, predicted, self.test_labels, self.class_names
+                self.stream, position, predicted, self.test_labels, self.class_names, within
             )
         self.record.phases["test"].images += len(ids)
 

@@ -23,6 +23,7 @@ def accuracy_rows(
     predicted: Tensor,
     labels: Tensor,
     class_names: Sequence[str],
+    within: Tensor | None = None,
 ) -> list[dict[str, Any]]:
     """Count the correct predictions of every experience and class so far.
 
@@ -32,19 +33,28 @@ def accuracy_rows(
         predicted: (n,) int64, labels of the samples of `tested_ids(stream, position)`.
         labels: (N,) int64, of the whole test set.
         class_names: (C,), by label.
+        within: (n,) int64, labels predicted among the classes of each sample's experience; None
+            where experiences share classes.
     """
     rows = []
     start = 0
     for tested in range(position + 1):
         ids = stream.test[tested]
         expected = labels[ids]
-        is_correct = predicted[start : start + len(ids)] == expected
+        part = slice(start, start + len(ids))
         start += len(ids)
-        correct = {}
-        total = {}
-        for label in expected.unique().tolist():
-            of_label = expected == label
-            correct[class_names[label]] = int((is_correct & of_label).sum())
-            total[class_names[label]] = int(of_label.sum())
-        rows += run_files.accuracy_rows(position, tested, correct, total)
+        correct = _counts(expected, predicted[part] == expected, class_names)
+        total = _counts(expected, torch.ones_like(expected, dtype=torch.bool), class_names)
+        correct_within = None
+        if within is not None:
+            correct_within = _counts(expected, within[part] == expected, class_names)
+        rows += run_files.accuracy_rows(position, tested, correct, total, correct_within)
     return rows
+
+
+def _counts(labels: Tensor, chosen: Tensor, class_names: Sequence[str]) -> dict[str, int]:
+    """Number of chosen samples (n,) bool of every class in labels (n,), by class name."""
+    counts = {}
+    for label in labels.unique().tolist():
+        counts[class_names[label]] = int((chosen & (labels == label)).sum())
+    return counts

@@ -383,8 +383,39 @@ class Learner(SupervisedTemplate):
         """Labels (N,) int64, on the CPU, that the strategy predicts for raw data (N, ...)."""
         with float32_products(self.device, tf32=self.test_precision == "tf32"):
             return self._batched(
-                raw, batch, lambda x: self.strategy.predict(x, self), self._recorder
+                raw, batch, lambda x: self.strategy.scores(x, self).argmax(1), self._recorder
             ).cpu()
+
+    @torch.inference_mode()
+    def predict_with_tasks(
+        self, raw: Tensor, labels: Tensor, competitors: Tensor, batch: int = 512
+    ) -> tuple[Tensor, Tensor]:
+        """Predict labels among all classes, and among those of each sample's experience.
+
+        Both come from the same scores. The second is what a learner that is told the experience
+        would predict; -1 where it has no score for any class of the experience.
+
+        Args:
+            raw: (N, ...), raw data.
+            labels: (N,) int64, which say whose experience a sample belongs to.
+            competitors: (C, C) bool; row y has the classes of the experience of class y.
+            batch: samples of a forward pass.
+
+        Returns:
+            Two of (N,) int64, on the CPU.
+        """
+        others = ~competitors.to(self.device)
+
+        def work(inputs: Tensor, expected: Tensor) -> Tensor:
+            scores = self.strategy.scores(inputs, self)
+            among_own = scores.masked_fill(others[expected][:, : scores.shape[1]], -torch.inf)
+            has_none = among_own.amax(1) == -torch.inf
+            within = among_own.argmax(1).masked_fill(has_none, -1)
+            return torch.stack([scores.argmax(1), within], 1)
+
+        with float32_products(self.device, tf32=self.test_precision == "tf32"):
+            predicted = self._batched(raw, batch, work, self._recorder, labels).cpu()
+        return predicted[:, 0], predicted[:, 1]
 
     @torch.inference_mode()
     def raw_features(self, raw: Tensor, batch: int = 512) -> Tensor:
@@ -402,19 +433,24 @@ class Learner(SupervisedTemplate):
         self,
         raw: Tensor,
         batch: int,
-        network: Callable[[Tensor], Tensor],
+        network: Callable[..., Tensor],
         recorder: Recorder | None = None,
+        *others: Tensor,
     ) -> Tensor:
         """Outputs of a network for unaugmented raw data (N, ...), on the device.
+
+        Further arguments (N, ...) of the network are cut into the same batches.
 
         The model is in evaluation mode meanwhile: batch normalisation uses its running statistics,
         and does not change them.
         """
         was_training = self.model.training
         self.model.eval()
-        outputs = in_batches(
-            lambda part: network(self.augment(part)), raw, batch, self.device, recorder
-        )
+
+        def work(part: Tensor, *further: Tensor) -> Tensor:
+            return network(self.augment(part), *further)
+
+        outputs = in_batches(work, (raw, *others), batch, self.device, recorder)
         set_training(self.model, was_training)
         return outputs
 

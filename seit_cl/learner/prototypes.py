@@ -33,14 +33,13 @@ def feature_sums(parts: Iterable[tuple[Tensor, Tensor]], classes: int) -> Tensor
     return total
 
 
-def nearest_mean(features: Tensor, sums: Tensor) -> Tensor:
-    """The class (B,) with the nearest mean; all vectors are scaled to unit length.
+def cosines_with_means(features: Tensor, sums: Tensor) -> Tensor:
+    """Cosines (B, C) of features and class means, the largest of which is that of the nearest mean.
 
     Args:
         features: (B, D).
-        sums: (C, D) from feature_sums; only their directions matter. A class without samples is
-            never returned.
+        sums: (C, D) from feature_sums; only their directions matter. A class without samples has
+            the cosine -inf.
     """
-    # Between unit vectors the nearest has the largest cosine.
     cosines = F.normalize(features, dim=1) @ F.normalize(sums, dim=1).T
-    return cosines.masked_fill(~sums.any(1), -torch.inf).argmax(1)
+    return cosines.masked_fill(~sums.any(1), -torch.inf)

@@ -9,7 +9,7 @@ copied into tensors that stay; Python of the step is not run again.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -267,8 +267,8 @@ def _copied_rows(rows: Rows) -> Rows:
 
 
 def in_batches(
-    work: Callable[[Tensor], Tensor],
-    data: Tensor,
+    work: Callable[..., Tensor],
+    data: Sequence[Tensor],
     batch: int,
     device: torch.device,
     recorder: Recorder | None,
@@ -276,8 +276,9 @@ def in_batches(
     """Apply a function to data batch by batch, recorded where that pays.
 
     Args:
-        work: from data (B, ...) on the device to results (B, ...) there; a pure function.
-        data: (N, ...), on any device.
+        work: from data (B, ...) on the device, a tensor for each of `data`, to results (B, ...)
+            there; a pure function.
+        data: each (N, ...), on any device.
         batch: largest B. A smaller last batch is not recorded.
         device: where the work is done.
         recorder: None to record nothing.
@@ -285,18 +286,23 @@ def in_batches(
     Returns:
         (N, ...), on the device.
     """
-    parts = data.split(batch)
+    parts = list(zip(*(values.split(batch) for values in data), strict=True))
+
+    def work_on(part: Sequence[Tensor]) -> Tensor:
+        return work(*(to_device(values, device) for values in part))
+
     if recorder is None or len(parts) < WORTHWHILE:
-        return torch.cat([work(to_device(part, device)) for part in parts])
+        return torch.cat([work_on(part) for part in parts])
     with recorder.stream():
-        results = [work(to_device(part, device)) for part in parts[:WARM_UP]]
-        own = to_device(parts[0], device).clone()
-        recording = _record(recorder, lambda: work(own), "a test")
+        results = [work_on(part) for part in parts[:WARM_UP]]
+        own = [to_device(values, device).clone() for values in parts[0]]
+        recording = _record(recorder, lambda: work(*own), "a test")
         for part in parts[WARM_UP:]:
-            if len(part) < batch:
-                results.append(work(to_device(part, device)))
+            if len(part[0]) < batch:
+                results.append(work_on(part))
                 continue
-            own.copy_(part, non_blocking=True)
+            for values, new in zip(own, part, strict=True):
+                values.copy_(new, non_blocking=True)
             recording.replay()
             results.append(recording.output.clone())
         recording.release()

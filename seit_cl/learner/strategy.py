@@ -55,7 +55,7 @@ class Strategy:
         uses_features: True if its loss needs the batches' features.
         forward_replay: True if exemplars join the fresh samples' forward pass; if not, `loss` gets
             no replay batch.
-        capturable: True if `loss`, `after_backward` and `predict` are tensor operations alone: they
+        capturable: True if `loss`, `after_backward` and `scores` are tensor operations alone: they
             read no value back, change nothing but tensors in place, and depend on no state that
             changes between the steps of an experience. Such steps run as a CUDA graph.
         avalanche_plugins: Avalanche plugins that run in the training loop.
@@ -152,14 +152,20 @@ class Strategy:
     def after_memory_update(self, learner: LearnerView) -> None:
         """Called after the memory was offered the experience, before the learner is tested."""
 
-    def predict(self, inputs: Tensor, learner: LearnerView) -> Tensor:
-        """Predict labels (B,) int64 of unaugmented inputs (B, D, h, w): the largest logit's.
+    def scores(self, inputs: Tensor, learner: LearnerView) -> Tensor:
+        """Score the classes for unaugmented inputs (B, D, h, w); the logits by default.
 
         Always in float32: in bf16 the largest two logits are equal in about 1 % of images, and the
         older class would win. Never compiled: test batches differ in size and precision and would
         need graphs of their own.
+
+        Returns:
+            (B, classes seen) or, with a fixed head, (B, C): larger for a likelier class, -inf for
+            one that is never predicted. The learner predicts the class of the largest score, the
+            first one of equals: among all for class-incremental accuracy, and among the classes of
+            the sample's experience for task-incremental accuracy.
         """
-        return learner.logits(inputs, learner.model.forward, "fp32").argmax(1)
+        return learner.logits(inputs, learner.model.forward, "fp32")
 
     @property
     def strategy_bytes(self) -> int:

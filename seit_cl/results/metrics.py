@@ -14,6 +14,7 @@ import pandas as pd
 from scipy import stats
 
 CONFIDENCE = 0.95
+WITHIN = "correct_within_experience"  # column of accuracy.csv, where experiences share no class
 
 
 def accuracy_matrix(rows: pd.DataFrame) -> np.ndarray:
@@ -33,11 +34,12 @@ def accuracy_matrix(rows: pd.DataFrame) -> np.ndarray:
     return _ratio(correct, total).reshape(size, size)
 
 
-def accuracy_seen(rows: pd.DataFrame) -> np.ndarray:
+def accuracy_seen(rows: pd.DataFrame, column: str = "correct") -> np.ndarray:
     """Return the accuracy after each experience over all test samples of the experiences so far.
 
     Args:
         rows: of accuracy.csv.
+        column: has the numbers of correct answers.
 
     Returns:
         (T,) float64; nan where nothing was tested.
@@ -45,9 +47,23 @@ def accuracy_seen(rows: pd.DataFrame) -> np.ndarray:
     after, experience, size = _indices(rows)
     learnt = experience <= after
     cells = after[learnt]
-    correct = _sums(cells, rows["correct"].to_numpy()[learnt], size)
+    correct = _sums(cells, rows[column].to_numpy()[learnt], size)
     total = _sums(cells, rows["total"].to_numpy()[learnt], size)
     return _ratio(correct, total)
+
+
+def task_incremental_seen(rows: pd.DataFrame) -> np.ndarray:
+    """Return `accuracy_seen` of answers among the classes of each sample's experience.
+
+    The learner is told the experience: task-incremental learning (van de Ven and Tolias, 2019).
+
+    Returns:
+        (T,) float64; empty where the run did not count such answers, because its experiences share
+        classes or an earlier version made it.
+    """
+    if WITHIN not in rows:
+        return np.empty(0)
+    return accuracy_seen(rows, WITHIN)
 
 
 def _indices(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, int]:
@@ -77,6 +93,17 @@ def final_accuracy(rows: pd.DataFrame) -> float:
 def average_incremental_accuracy(rows: pd.DataFrame) -> float:
     """Return the mean of `accuracy_seen` over the tests, the first included (iCaRL, CVPR 2017)."""
     return _mean(accuracy_seen(rows))
+
+
+def final_task_incremental_accuracy(rows: pd.DataFrame) -> float:
+    """Return `final_accuracy` of answers among the classes of each sample's experience, or nan."""
+    seen = task_incremental_seen(rows)
+    return float(seen[-1]) if len(seen) else math.nan
+
+
+def average_task_incremental_accuracy(rows: pd.DataFrame) -> float:
+    """Return the mean of `task_incremental_seen` over the tests; nan where there are none."""
+    return _mean(task_incremental_seen(rows))
 
 
 def forgetting(rows: pd.DataFrame) -> float:
@@ -110,6 +137,8 @@ METRICS: dict[str, Callable[[pd.DataFrame], float]] = {
     "average_incremental_accuracy": average_incremental_accuracy,
     "forgetting": forgetting,
     "backward_transfer": backward_transfer,
+    "final_task_incremental_accuracy": final_task_incremental_accuracy,
+    "average_task_incremental_accuracy": average_task_incremental_accuracy,
 }
 
 

@@ -21,7 +21,7 @@ import yaml
 
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import atomic_file, write_atomic
-from seit_cl.results.metrics import METRICS
+from seit_cl.results.metrics import METRICS, WITHIN
 from seit_cl.results.renamed import present_spec
 from seit_cl.results.validation import find_problems
 
@@ -68,7 +68,7 @@ class Run:
         run_id: the folder's name.
         config: options of the run, from config.yaml.
         environment: versions and machine, from environment.json.
-        accuracy: rows of accuracy.csv, ACCURACY_COLUMNS.
+        accuracy: rows of accuracy.csv, ACCURACY_COLUMNS and perhaps WITHIN.
         memory: rows of memory.csv, MEMORY_COLUMNS; None for a run without memory.
         metadata: values of facts.json; empty for an unfinished run.
         status: one of STATUSES.
@@ -128,6 +128,7 @@ def accuracy_rows(
     experience: int,
     correct: Mapping[str, int],
     total: Mapping[str, int],
+    within: Mapping[str, int] | None = None,
 ) -> list[dict[str, Any]]:
     """Return the rows of accuracy.csv for a test on one experience, one row per class.
 
@@ -137,11 +138,16 @@ def accuracy_rows(
         experience: index of the experience whose test samples were used.
         correct: class name -> number of samples classified correctly.
         total: class name -> number of samples tested.
+        within: class name -> number classified correctly among the classes of the experience; None
+            where experiences share classes.
     """
     rows = []
     for name, count in total.items():
         values = (after_experience, experience, name, int(correct.get(name, 0)), int(count))
-        rows.append(dict(zip(ACCURACY_COLUMNS, values, strict=True)))
+        row: dict[str, Any] = dict(zip(ACCURACY_COLUMNS, values, strict=True))
+        if within is not None:
+            row[WITHIN] = int(within.get(name, 0))
+        rows.append(row)
     return rows
 
 
@@ -169,8 +175,15 @@ def memory_rows(
 
 
 def write_accuracy(run_dir: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Replace accuracy.csv with all rows of the run so far (ACCURACY_COLUMNS)."""
-    write_atomic(run_dir / "accuracy.csv", _to_csv(rows, ACCURACY_COLUMNS))
+    """Replace accuracy.csv with all rows of the run so far: ACCURACY_COLUMNS and WITHIN.
+
+    The last is left out where a row lacks it, as in a run that an earlier version began.
+    """
+    rows = list(rows)
+    columns: tuple[str, ...] = ACCURACY_COLUMNS
+    if rows and all(WITHIN in row for row in rows):
+        columns = (*columns, WITHIN)
+    write_atomic(run_dir / "accuracy.csv", _to_csv(rows, columns))
 
 
 def write_memory(run_dir: Path, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -279,7 +292,9 @@ def _read_mapping(path: Path) -> dict[str, Any]:
 
 
 def _read_accuracy(path: Path) -> pd.DataFrame:
-    return _read_table(path, ACCURACY_COLUMNS, OLD_ACCURACY_COLUMNS, text=("class",))
+    return _read_table(
+        path, ACCURACY_COLUMNS, OLD_ACCURACY_COLUMNS, text=("class",), optional=WITHIN
+    )
 
 
 def _read_memory(path: Path) -> pd.DataFrame:
@@ -287,15 +302,24 @@ def _read_memory(path: Path) -> pd.DataFrame:
 
 
 def _read_table(
-    path: Path, columns: tuple[str, ...], old_columns: tuple[str, ...], text: tuple[str, ...]
+    path: Path,
+    columns: tuple[str, ...],
+    old_columns: tuple[str, ...],
+    text: tuple[str, ...],
+    optional: str = "",
 ) -> pd.DataFrame:
-    """Read a CSV of whole numbers with columns of text, where "nan" is a name like others."""
+    """Read a CSV of whole numbers with columns of text, where "nan" is a name like others.
+
+    An optional column may follow the others.
+    """
     content = path.read_bytes()
     if not content.endswith(b"\n"):
         raise ValueError("ends in the middle of a line: half-written")
     table = pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False)
     if tuple(table.columns) == old_columns:
         table.columns = pd.Index(columns)
+    if optional and tuple(table.columns) == (*columns, optional):
+        columns = (*columns, optional)
     if tuple(table.columns) != columns:
         raise ValueError(f"columns are {list(table.columns)}, not {list(columns)}")
     key = list(columns[:3])

@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from seit_cl.results.metrics import WITHIN
+
 
 def find_problems(
     metadata: Mapping[str, Any],
@@ -52,6 +54,9 @@ def _accuracy_problems(accuracy: pd.DataFrame) -> list[str]:
         ]
     if (accuracy["correct"] > accuracy["total"]).any():
         return ["accuracy.csv: more correct answers than samples"]
+    within = accuracy.get(WITHIN)
+    if within is not None and (within > accuracy["total"]).any():
+        return ["accuracy.csv: more correct answers within experiences than samples"]
     return []
 
 

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from seit_cl.command_line import parse
 from seit_cl.core.errors import UserError
 from seit_cl.core.sizes import megabytes
-from seit_cl.grid import expand, parse
+from seit_cl.grid import expand
 
 
 @pytest.mark.parametrize(

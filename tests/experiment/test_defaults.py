@@ -14,8 +14,7 @@ from seit_cl.core.errors import UserError
 from seit_cl.data.scenario_recipe import build_recipe
 from seit_cl.experiment.density import open_material
 from seit_cl.experiment.run_data import RunData
-from seit_cl.grid import is_finished, run_folder
-from seit_cl.run import run_grid
+from seit_cl.grid import is_finished, run_folder, run_grid
 from seit_cl.tokenizers import DEFAULT_TOKENIZER
 
 SPLITTING = ["class-incremental", "blurry", "long-tailed", "online"]

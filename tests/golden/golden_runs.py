@@ -3,10 +3,10 @@
     python tests/golden/golden_runs.py            compare the results with digests.json
     python tests/golden/golden_runs.py --record   write this machine's digests to digests.json
 
-The digests of a run are the SHA-256 of its accuracy.csv without the header line (columns may be
-renamed, rows may not change) and of its memory.bin. Floating-point sums depend on the version of
-torch and on the processor, so digests.json has one table for each of them. Record a new table only
-from a commit whose results are known to be right.
+The digests of a run are the SHA-256 of the first five columns of its accuracy.csv without the
+header line (columns may be renamed, rows may not change) and of its memory.bin. Floating-point sums
+depend on the version of torch and on the processor, so digests.json has one table for each of them.
+Record a new table only from a commit whose results are known to be right.
 """
 
 from __future__ import annotations
@@ -133,12 +133,18 @@ def digests(out: Path, group: str) -> dict[str, str]:
         table = run / "accuracy.csv"
         memory = run / "memory.bin"
         if table.exists():
-            rows = table.read_bytes().partition(b"\n")[2]
+            rows = _first_columns(table.read_bytes().partition(b"\n")[2])
             values[f"{group}/{run.name}/accuracy.csv"] = hashlib.sha256(rows).hexdigest()
         if memory.exists():
             content = memory.read_bytes()
             values[f"{group}/{run.name}/memory.bin"] = hashlib.sha256(content).hexdigest()
     return values
+
+
+def _first_columns(rows: bytes) -> bytes:
+    """The first five columns, as old as the digests, of a table whose values have no commas."""
+    cells = [line.split(b",")[:5] for line in rows.splitlines()]
+    return b"".join(b",".join(line) + b"\n" for line in cells)
 
 
 def _options(own: str, data: Path, out: Path) -> list[str]:

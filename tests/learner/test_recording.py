@@ -181,6 +181,17 @@ def test_recorded_tests_predict_what_plain_ones_do(
     assert len(recorder.tapes) == tapes + 1
     assert torch.equal(recorded, torch.cat(plain))
     assert len(recorded.unique()) > 1
+    labels = trained.test_labels.repeat(3)[:-1]
+    competitors = trained.stream.competitors
+    assert competitors is not None
+    predicted, within = trained.learner.predict_with_tasks(raw, labels, competitors, batch=8)
+    assert len(recorder.tapes) == tapes + 2
+    assert torch.equal(predicted, recorded)
+    plain_within = []
+    for part, expected in zip(raw.split(8), labels.split(8), strict=True):
+        plain_within.append(trained.learner.predict_with_tasks(part, expected, competitors)[1])
+    assert torch.equal(within, torch.cat(plain_within))
+    assert not torch.equal(predicted, within)
 
 
 class TestTheTape:

@@ -106,6 +106,15 @@ def test_a_run_ends_with_finite_losses_and_all_its_rows(
     assert last.total.tolist() == [10] * 4
 
 
+@every_strategy
+def test_who_is_told_the_experience_answers_all_that_others_do(
+    outcome: Outcomes, strategy: str
+) -> None:
+    rows = outcome(strategy, "tokens").run.accuracy
+    assert (rows.correct <= rows.correct_within_experience).all()
+    assert (rows.correct_within_experience <= rows.total).all()
+
+
 @every_pair(slow_jpeg=False)
 def test_the_memory_file_is_within_its_budget_and_nothing_else_remains(
     outcome: Outcomes, strategy: str, spec: str
