@@ -9,12 +9,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from configparser import ConfigParser
+from pathlib import Path
 
 import pytest
 
 from seit_cl import __main__ as overview
 from seit_cl.core.outlines import LIBRARIES
 
+ROOT = Path(__file__).resolve().parent.parent
 # Runs lines of words, the first one a module, and prints exit code, output and loaded libraries.
 RUN_LINES = """
 import contextlib, io, json, runpy, sys
@@ -120,6 +123,12 @@ def test_wrong_words_are_refused_in_a_line_before_any_library_is_loaded() -> Non
         assert message in errors
 
 
+def test_importing_the_package_loads_no_library() -> None:
+    code = "import sys, seit_cl; print(*sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert LIBRARIES & set(ended.stdout.split()) == set()
+
+
 def test_messages_name_the_command_as_it_was_called() -> None:
     lines = [["seit_cl.report", "--help"], ["seit_cl", "report", "--help"]]
     texts = [output for _, output, _, _ in run_lines(lines)]
@@ -130,6 +139,9 @@ def test_messages_name_the_command_as_it_was_called() -> None:
 def test_the_console_script_has_the_same_commands(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    setup = ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    assert "seit-cl = seit_cl.__main__:main" in setup["options.entry_points"]["console_scripts"]
     monkeypatch.setattr(sys, "argv", ["/usr/bin/seit-cl"])
     overview.main()
     text = capsys.readouterr().out

@@ -5,23 +5,17 @@ Names are imported when they are used, so that reading the options of a run impo
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from seit_cl.core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from seit_cl.datasets._opening import list_data, open_data
     from seit_cl.datasets._torch_dataset import from_torch
+else:
+    __getattr__ = lazy_names(
+        __name__,
+        {"from_torch": "_torch_dataset", "list_data": "_opening", "open_data": "_opening"},
+    )
 
 __all__ = ["from_torch", "list_data", "open_data"]
-
-_PLACES = {
-    "from_torch": "seit_cl.datasets._torch_dataset",
-    "list_data": "seit_cl.datasets._opening",
-    "open_data": "seit_cl.datasets._opening",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_PLACES[name]), name)
