@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 
 from seit_cl.core.errors import UserError
@@ -43,6 +45,8 @@ class Weights:
     def check(self, network: nn.Module, model: str) -> dict[str, Tensor]:
         """Return the file's tensor for every tensor of a network but its head's.
 
+        The position embedding of a ViT is resampled where its grid has another size.
+
         Args:
             network: a `seit_cl.models.Network`, on any device.
             model: its spec, for messages.
@@ -60,7 +64,7 @@ class Weights:
             if foreign is None and not name.endswith(COUNTER):
                 raise self._misfit(model, f"it has no {_plain(name)}")
             if foreign is not None:
-                found = given.pop(foreign)
+                found = _of_grid(name, given.pop(foreign), tensor.shape)
                 if found.shape != tensor.shape:
                     shapes = f"{tuple(found.shape)} there and {tuple(tensor.shape)} here"
                     raise self._misfit(model, f"{_plain(name)} is {shapes}")
@@ -228,6 +232,27 @@ def _without_wrappers(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if names and all(name.startswith(prefix) for name in names):
             names = {name.removeprefix(prefix): tensor for name, tensor in names.items()}
     return names
+
+
+def _of_grid(name: str, tensor: Tensor, shape: torch.Size) -> Tensor:
+    """Resample a ViT's position embedding (1, N, width) to the grid of another input size.
+
+    Args:
+        name: of the tensor.
+        tensor: in the file.
+        shape: in the network.
+
+    Returns:
+        The tensor as it is where it is none, has that shape, or belongs to another kind of grid.
+    """
+    if not name.endswith("pos_embed") or tensor.ndim != 3 or tensor.shape == shape:
+        return tensor
+    side = math.isqrt(shape[1])
+    prefix = shape[1] - side**2  # positions of class tokens
+    old = tensor.shape[1] - prefix
+    if tensor.shape[2] != shape[2] or old < 1 or math.isqrt(old) ** 2 != old:
+        return tensor
+    return resample_abs_pos_embed(tensor.float(), [side, side], num_prefix_tokens=prefix)
 
 
 def _plain(name: str) -> str:

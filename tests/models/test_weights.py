@@ -95,6 +95,19 @@ def test_timms_own_files_fit_timms_networks(tmp_path: Path) -> None:
     assert torch.allclose(ours.features(given), expected, atol=1e-4)
 
 
+@pytest.mark.parametrize("spec", ["micro", "timm:test_vit,img_size=64"])
+def test_a_vits_position_embedding_is_resampled_to_another_size(tmp_path: Path, spec: str) -> None:
+    larger = ModelContext("pixels", 3, 64)
+    source = plugins.build("model", spec, larger).new_network(3, generator(2))
+    save_weights(tmp_path / "x.safetensors", source, NAMES, spec)
+    network = network_of(spec.replace("64", "32"))
+    read_weights(tmp_path / "x.safetensors").load(network, spec)
+    name = next(name for name in source.state_dict() if name.endswith("pos_embed"))
+    before, after = source.state_dict()[name], network.state_dict()[name]
+    assert before.shape[1] > after.shape[1]
+    assert torch.allclose(before.mean(1), after.mean(1), atol=0.02)
+
+
 REFUSED: dict[str, tuple[Any, str]] = {
     "another width": (
         lambda: network_of("slim_resnet18:width=24").state_dict(),
