@@ -13,7 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from datasets import ClassLabel, DatasetDict, Features
+from datasets import Dataset as HubDataset
+from datasets import Image as HubImage
 from PIL import Image
+from webdataset import ShardWriter
 
 from helpers.release_files import write_release
 from helpers.tokenizer_samples import untrained
@@ -89,6 +93,71 @@ def write_ilsvrc(folder: Path) -> Path:
     for name in CLASSES:
         (folder / "val" / name).rmdir()
     (folder / "LOC_val_solution.csv").write_text("".join(lines))
+    return folder
+
+
+def write_ilsvrc_tars(folder: Path) -> Path:
+    """The archive of archives of train images, that of val images, and Kaggle's table."""
+    write_ilsvrc(folder / "unpacked")
+    root = folder / "tars"
+    root.mkdir()
+    with tarfile.open(root / "ILSVRC2012_img_train.tar", "w") as archive:
+        for name in CLASSES:
+            inner = folder / f"{name}.tar"
+            with tarfile.open(inner, "w") as images:
+                for path in sorted((folder / "unpacked" / "train" / name).iterdir()):
+                    images.add(path, path.name, filter=_without_time)
+            archive.add(inner, inner.name, filter=_without_time)
+    with tarfile.open(root / "ILSVRC2012_img_val.tar", "w") as archive:
+        for path in sorted((folder / "unpacked" / "val").iterdir()):
+            archive.add(path, path.name, filter=_without_time)
+    (folder / "unpacked" / "LOC_val_solution.csv").rename(root / "LOC_val_solution.csv")
+    return root
+
+
+def _without_time(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    member.mtime = 0
+    return member
+
+
+def write_webdataset(folder: Path) -> Path:
+    """Two shards to train on and one to test on."""
+    folder.mkdir()
+    for split, each in (("train", len(rows("train")) // 2), ("val", 100)):
+        pattern = f"{folder}/sample-{split}-%04d.tar"
+        with ShardWriter(pattern, maxcount=each, verbose=0, mtime=0) as writer:
+            for number, (label, image) in enumerate(rows(split)):
+                sample = {"__key__": f"{number:06d}", "cls": label}
+                writer.write({**sample, "jpg": jpeg(split, label, image)})
+    (folder / "classes.txt").write_text("\n".join(CLASSES))
+    return folder
+
+
+def hub_dataset() -> DatasetDict:
+    """The sample as the hub has it: splits train and validation, a column of images."""
+    features = Features({"image": HubImage(), "label": ClassLabel(names=list(CLASSES))})
+    splits = {}
+    for name, split in (("train", "train"), ("validation", "val")):
+        images = [{"bytes": jpeg(split, *row), "path": None} for row in rows(split)]
+        columns = {"image": images, "label": [label for label, _ in rows(split)]}
+        splits[name] = HubDataset.from_dict(columns, features=features)
+    return DatasetDict(splits)
+
+
+def write_parquet(folder: Path) -> Path:
+    """A folder of parquet files as on the hub, of two files to train on."""
+    (folder / "data").mkdir(parents=True)
+    for split, table in hub_dataset().items():
+        shards = 2 if split == "train" else 1
+        for number in range(shards):
+            path = folder / "data" / f"{split}-{number:05d}-of-{shards:05d}.parquet"
+            table.shard(shards, number, contiguous=True).to_parquet(path, batch_size=4)
+    return folder
+
+
+def write_saved(folder: Path) -> Path:
+    """A folder of `save_to_disk`."""
+    hub_dataset().save_to_disk(folder)
     return folder
 
 
@@ -182,6 +251,10 @@ SAMPLES = {
     "folder": Sample("folder", write_folder),
     "tiny-imagenet": Sample("tiny_imagenet", write_tiny_imagenet),
     "ilsvrc": Sample("ilsvrc", write_ilsvrc),
+    "ilsvrc-tars": Sample("ilsvrc", write_ilsvrc_tars),
+    "webdataset": Sample("webdataset", write_webdataset),
+    "parquet": Sample("huggingface", write_parquet),
+    "save-to-disk": Sample("huggingface", write_saved),
     "npz": Sample("npz", write_npz, files=False),
     "cifar-10-python": Sample("cifar", write_cifar, files=False),
     "cifar-100-binary": Sample("cifar", write_cifar_binary, files=False),
