@@ -165,12 +165,14 @@ def canonical_model(spec: str) -> str:
 def check_model_name(spec: str) -> None:
     """Refuse the spec of an unknown model, without importing any model.
 
+    A Python class, "module.Class", is not looked for.
+
     Raises:
         UserError: the message lists the nearest names.
     """
     known = plugins.names("model")
     key = Spec.parse(spec).key
-    if key not in known:
+    if key not in known and "." not in key:
         raise UserError(
             f"--model {spec}: no such model; {nearest(key, known)}; timm's are timm:NAME"
         )

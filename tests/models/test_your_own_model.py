@@ -5,12 +5,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import pytest
 import torch
 from torch import nn
 
 from helpers.generators import generator
 from seit_cl.core import plugins
-from seit_cl.models import ModelContext
+from seit_cl.core.errors import UserError
+from seit_cl.models import ModelContext, build_model, canonical_model
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "your-own.md"
 CONTEXT = ModelContext("pixels", 3, 16)
@@ -33,6 +35,19 @@ def test_the_function_is_handed_over_under_its_name() -> None:
     assert module.spec == "python:my_network"
     network = plugins.build("model", module.spec, CONTEXT).new_network(4, generator())
     assert network.head.weight.shape == (4, 64)
+
+
+def test_a_class_in_a_module_of_ones_own_is_a_model_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my_networks.py").write_text(blocks()[1])
+    monkeypatch.syspath_prepend(tmp_path)
+    spec = "my_networks.MLP:width=100"
+    assert canonical_model(spec) == spec
+    network: Any = build_model(spec, CONTEXT).new_network(4, generator())
+    assert network.head.weight.shape == (4, 100)
+    with pytest.raises(UserError, match=r"module.Class of a class"):
+        canonical_model("my_networks.Absent")
 
 
 def test_the_file_is_a_model() -> None:
