@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -28,6 +29,7 @@ from seit_cl.results.metrics import (
     CONFIDENCE,
     average_incremental_accuracy,
     final_accuracy,
+    final_task_incremental_accuracy,
     forgetting,
 )
 from seit_cl.results.run_files import Run
@@ -36,13 +38,16 @@ CAPTION = (
     "Mean ± standard deviation over seeds. Bold: the best mean of a dataset, scenario and budget, "
     "where it is above the next best by a paired t-test over their common seeds (two-sided, "
     "p < 0.05, no correction for the number of rows); with fewer than two common seeds nothing is "
-    "tested. Final and average incremental accuracy in %, forgetting in points."
+    "tested. Final and average incremental accuracy in %, forgetting in points. Task-incremental: "
+    "final accuracy in % of the same scores where the experience of a sample is known."
 )
 METRICS = {
     "final": final_accuracy,
     "average": average_incremental_accuracy,
     "forgetting": forgetting,
+    "task-incremental": final_task_incremental_accuracy,
 }
+OPTIONAL = "task-incremental"  # left out where no run has it
 TESTED = ("final", "average")
 EQUAL = 1e-12  # differences of fractions up to which they are the same number
 
@@ -75,7 +80,8 @@ class Summary(Report):
             name_headings.append("learner")
         if any_variant:
             name_headings.append("options")
-        headings = [*name_headings, "memory, MB", "seeds", "exemplars", "bytes each", *METRICS]
+        metrics = metrics_of(lines)
+        headings = [*name_headings, "memory, MB", "seeds", "exemplars", "bytes each", *metrics]
         text = []
         for line in lines:
             cells = field_values(line.setting, names)
@@ -84,12 +90,12 @@ class Summary(Report):
                 cells.append(line.series.learner or MISSING)
             if any_variant:
                 cells.append(line.series.variant or MISSING)
-            text.append([*cells, *_number_cells(line)])
+            text.append([*cells, *_number_cells(line, metrics)])
         bold = set()
         for metric in TESTED:
             for i in best_lines(lines, metric):
                 bold.add((i, headings.index(metric)))
-        numbers = pd.DataFrame([_numbers(line) for line in lines])
+        numbers = pd.DataFrame([_numbers(line, metrics) for line in lines])
         return Table(CAPTION, headings, text, numbers, len(name_headings), frozenset(bold))
 
 
@@ -111,6 +117,15 @@ def lines_of(runs: Sequence[Run]) -> list[Line]:
         return data, line.budget == 0, line.budget, setting, rank[line.series]
 
     return sorted(lines, key=place_in_table)
+
+
+def metrics_of(lines: Sequence[Line]) -> list[str]:
+    """Names in METRICS of the columns of a table."""
+    names = list(METRICS)
+    runs = itertools.chain.from_iterable(line.runs for line in lines)
+    if all(math.isnan(METRICS[OPTIONAL](run.accuracy)) for run in runs):
+        names.remove(OPTIONAL)
+    return names
 
 
 def metric_by_seed(line: Line, metric: str) -> dict[Any, float]:
@@ -162,7 +177,7 @@ def differ_significantly(first: Mapping[Any, float], second: Mapping[Any, float]
     return bool(stats.ttest_1samp(differences, 0).pvalue < 1 - CONFIDENCE)
 
 
-def _number_cells(line: Line) -> list[str]:
+def _number_cells(line: Line, metrics: Sequence[str]) -> list[str]:
     """The numbers of a row as text, from the budget on."""
     several = len(line.runs) > 1
     cells = [f"{line.budget / MB:g}", str(len(line.runs))]
@@ -172,7 +187,7 @@ def _number_cells(line: Line) -> list[str]:
         cells += [plus_minus(count, count_std, several and count_std > 0, 0), f"{size:,.0f}"]
     else:
         cells += [MISSING, MISSING]
-    for metric in METRICS:
+    for metric in metrics:
         percent = [100 * value for value in metric_by_seed(line, metric).values()]
         mean, std = mean_std(percent)
         cells.append(plus_minus(mean, std, several))
@@ -184,12 +199,12 @@ def _mean_std_of(runs: Sequence[Run], name: str) -> tuple[float, float]:
     return mean_std([float(run.get(name)) for run in runs])
 
 
-def _numbers(line: Line) -> dict[str, Any]:
+def _numbers(line: Line, metrics: Sequence[str]) -> dict[str, Any]:
     """A row of the CSV file, as fractions and bytes; standard deviations of one seed are nan."""
     statistics = {}
     for name in ("exemplars", "bytes_per_exemplar"):
         statistics[name] = _mean_std_of(line.runs, name)
-    for metric in METRICS:
+    for metric in metrics:
         statistics[metric] = mean_std(list(metric_by_seed(line, metric).values()))
     row: dict[str, Any] = {
         **line.setting._asdict(),

@@ -19,6 +19,7 @@ FIGURES = {
     "memory_per_class",
     "paired_difference",
     "forgetting",
+    "task_incremental",
 }
 WITHOUT_PAIRS = FIGURES - {"paired_difference"}
 NEEDS_EXPERIENCES = {"accuracy_over_experiences", "accuracy_matrix", "forgetting"}

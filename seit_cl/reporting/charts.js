@@ -16,9 +16,9 @@ function memoryLines(runs, metric) {
   for (const [key, group] of grouped(runs, (run) => run.line)) {
     const line = data.lines[+key];
     if (!group[0].memory_bytes) {
-      if (metric !== "final_accuracy" && group.every((run) => run.once)) continue;
-      const m = moments(group.map((run) => 100 * run.values[metric]));
-      lines.push({ line, level: m, points: [] });
+      if (metric === "average_incremental_accuracy" && group.every((run) => run.once)) continue;
+      const m = moments(group.map((run) => (run.values[metric] === null ? null : 100 * run.values[metric])));
+      if (m.n) lines.push({ line, level: m, points: [] });
       continue;
     }
     const sizes = distinct(group.map((run) => run.memory_bytes)).sort(compare);

@@ -17,7 +17,7 @@ from seit_cl.reporting.labels import megabytes
 from seit_cl.reporting.page_data import facets, page_data, to_json
 from seit_cl.reporting.page_images import embed_figures, to_base64
 from seit_cl.reporting.page_runs import describe_runs, number_class_lists
-from seit_cl.reporting.summary import summary_table
+from seit_cl.reporting.summary import NUMBERS, OPTIONAL, summary_table
 from seit_cl.results.run_files import STATUSES, Run
 
 
@@ -48,6 +48,7 @@ def render_page(
         script=script,
         script_hash=to_base64(hashlib.sha256(script.encode()).digest()),
         data=to_json(page_data(runs, summary, headings)),
+        task_incremental=NUMBERS[OPTIONAL].heading in headings,
         sentences=headline.answer(runs),
         note=headline.NOTE,
         tokenizer_note=_tokenizer_note(runs),

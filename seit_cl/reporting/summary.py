@@ -38,7 +38,10 @@ NUMBERS = {
     "final_accuracy": NumberColumn("final %", 100, 1),
     "average_incremental_accuracy": NumberColumn("average %", 100, 1),
     "forgetting": NumberColumn("forgetting, points", 100, 1),
+    "final_task_incremental_accuracy": NumberColumn("final task-incremental %", 100, 1),
 }
+# Left out where no run has a value: streams without it, and older results.
+OPTIONAL = "final_task_incremental_accuracy"
 OF_EXEMPLARS = ("exemplars", "bytes_per_exemplar")  # missing without a memory
 ALWAYS_SHOWN = ("strategy", "format", "memory_bytes")
 
@@ -63,24 +66,27 @@ def summary_table(df: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     shown = [name for name in keys if name in ALWAYS_SHOWN or done[name].nunique() > 1]
     for name in NUMBERS:
         done[name] = pd.to_numeric(done[name], errors="coerce")
+    numbers = [name for name in NUMBERS if name != OPTIONAL or done[name].notna().any()]
     rows = []
     for values, group in done.groupby(keys, sort=True):
-        rows.append(_row(dict(zip(keys, values, strict=True)), group, shown))
+        rows.append(_row(dict(zip(keys, values, strict=True)), group, shown, numbers))
     names = ["memory, MB" if name == "memory_bytes" else name for name in shown]
-    return [*names, "seeds", *(column.heading for column in NUMBERS.values())], rows
+    return [*names, "seeds", *(NUMBERS[name].heading for name in numbers)], rows
 
 
-def _row(values: dict[str, Any], group: pd.DataFrame, shown: Sequence[str]) -> list[str]:
+def _row(
+    values: dict[str, Any], group: pd.DataFrame, shown: Sequence[str], numbers: Sequence[str]
+) -> list[str]:
     """Format a row of the table: the values in the columns shown, the seeds, and the numbers."""
     budget = float(values["memory_bytes"] or 0)
     values = {**values, "memory_bytes": f"{budget / MB:.4g}"}
     cells = [str(values[name]) or MISSING for name in shown]
     cells.append(str(group["seed"].nunique()))
-    for name, column in NUMBERS.items():
+    for name in numbers:
         if budget == 0 and name in OF_EXEMPLARS:
             cells.append(MISSING)
         else:
-            cells.append(_number(group[name], column))
+            cells.append(_number(group[name], NUMBERS[name]))
     return cells
 
 
@@ -124,12 +130,13 @@ def terminal_summary(df: pd.DataFrame, console: Console | None = None) -> None:
 def _terminal_table(headings: list[str], rows: list[list[str]], width: int) -> Table:
     """Lay the table out for a terminal.
 
-    Bytes each are left out, and so are the seeds if all rows have as many: they go to the title. If
-    the table is wider than the terminal, names share one column that does not repeat itself.
+    Bytes each and task-incremental accuracy are left out, and so are the seeds if all rows have as
+    many: they go to the title. If the table is wider than the terminal, names share one column that
+    does not repeat itself.
     """
     seeds = headings.index("seeds")
     counts = sorted({row[seeds] for row in rows})
-    hidden = {NUMBERS["bytes_per_exemplar"].heading}
+    hidden = {NUMBERS["bytes_per_exemplar"].heading, NUMBERS[OPTIONAL].heading}
     if len(counts) == 1:
         hidden.add("seeds")
     names = []
