@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from seit_cl.core.plugins import spec_of
     from seit_cl.data.samples import Samples
     from seit_cl.data.scenario import Scenario
+    from seit_cl.datasets import from_torch
     from seit_cl.formats import build_format
     from seit_cl.formats.base import FormatContext
     from seit_cl.learner.strategy import Strategy
@@ -44,6 +45,7 @@ else:
         "UserError": "core.errors",
         "build_format": "formats",
         "build_report": "api",
+        "from_torch": "datasets",
         "hand_over": "models._handed",
         "open_tokenizer": "tokenizers",
         "read_runs": "api",
@@ -68,6 +70,7 @@ __all__ = [
     "__version__",
     "build_format",
     "build_report",
+    "from_torch",
     "hand_over",
     "open_tokenizer",
     "read_runs",

@@ -26,6 +26,7 @@ from seit_cl.results import metrics, run_files
 from seit_cl.results.summary import summarise, summary_row
 
 if TYPE_CHECKING:
+    from seit_cl.data.scenario_recipe import ScenarioRecipe
     from seit_cl.learner.strategy import Strategy
     from seit_cl.memory.buffer import ByteBudgetBuffer
 
@@ -142,6 +143,7 @@ def run_experiment(
     model: ModelSource | str | None = None,
     dataset: Dataset | None = None,
     strategy: type[Strategy] | str | None = None,
+    scenario: type[ScenarioRecipe] | str | None = None,
     progress: bool = False,
 ) -> RunResult:
     """Run one experiment, or read its results where it has been run already.
@@ -152,8 +154,9 @@ def run_experiment(
         config: options of the run; None: all defaults, on the built-in fractals.
         out: folder of the results, in which the run has a folder; None: runs/<time>.
         model: a network, a function that makes one (`hand_over`), or a spec.
-        dataset: in place of `config.data_root`.
+        dataset: in place of `config.data_root`, e.g. from `from_torch`.
         strategy: a subclass of `Strategy` with its defaults (`spec_of` sets options), or a spec.
+        scenario: a subclass of `ScenarioRecipe`, or a spec.
         progress: print what the command prints, with progress bars on a terminal.
 
     Raises:
@@ -161,7 +164,9 @@ def run_experiment(
     """
     config = config or RunConfig()
     if strategy is not None:
-        config = replace(config, strategy=_strategy_spec(strategy))
+        config = replace(config, strategy=_plugin_spec(strategy))
+    if scenario is not None:
+        config = replace(config, scenario=_plugin_spec(scenario))
     if model is not None:
         config = replace(config, model=model if isinstance(model, str) else hand_over(model))
     results = run_grid([config], out, dataset=dataset, progress=progress)
@@ -203,7 +208,7 @@ def run_grid(
         if name not in GRID:
             raise UserError(f"{name}: not a dimension of a grid; {nearest(name, GRID)}")
     if "strategy" in varied:
-        varied["strategy"] = tuple(_strategy_spec(value) for value in varied["strategy"])
+        varied["strategy"] = tuple(_plugin_spec(value) for value in varied["strategy"])
     runs: list[RunConfig] = []
     for base in bases:
         runs += grid.expand(_grid_options(base, varied))
@@ -240,9 +245,9 @@ def build_report(folder: str | Path) -> Path:
     return reporting.build_report(Path(folder))
 
 
-def _strategy_spec(strategy: type[Strategy] | str) -> str:
-    """Return a strategy's spec."""
-    return strategy if isinstance(strategy, str) else spec_of(strategy)
+def _plugin_spec(plugin: type[Any] | str) -> str:
+    """Return the spec of a plugin that is given as a class or as its spec."""
+    return plugin if isinstance(plugin, str) else spec_of(plugin)
 
 
 def _grid_options(config: RunConfig, varied: dict[str, tuple[Any, ...]]) -> SimpleNamespace:

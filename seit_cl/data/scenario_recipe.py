@@ -150,7 +150,8 @@ def build_recipe(spec: str) -> ScenarioRecipe:
         UserError: unknown scenario or option, or an invalid value.
     """
     parsed = Spec.parse(spec)
-    context = ScenarioContext(parsed.name.replace("_", "-"))
+    is_class = "." in parsed.name  # module.Class, which keeps its spelling
+    context = ScenarioContext(parsed.name if is_class else parsed.name.replace("_", "-"))
     recipe: ScenarioRecipe = plugins.build("scenario", parsed, context)
     return recipe
 
