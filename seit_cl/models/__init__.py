@@ -7,12 +7,12 @@ in this file imports torch, so that commands can list models without it.
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from seit_cl.core import plugins
 from seit_cl.core.errors import UserError, nearest
+from seit_cl.core.lazy import lazy_names
 from seit_cl.core.specs import Spec, canonical_text
 
 if TYPE_CHECKING:
@@ -34,17 +34,11 @@ __all__ = [
     "wrap_model",
 ]
 
-# Functions of this package that need torch, which their first use imports, by their file.
+# Functions that need torch, which their first use imports, by their file.
 _WITH_TORCH = {"drawn_from": "_drawn", "hand_over": "_handed", "wrap_model": "_split"}
+__getattr__ = lazy_names(__name__, _WITH_TORCH)
 
 LARGE = 256  # px; from here on a network sees the usual 7/8 of an image's side
-
-
-def __getattr__(name: str) -> Any:
-    """Import a function of _WITH_TORCH."""
-    if name not in _WITH_TORCH:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_WITH_TORCH[name]}"), name)
 
 
 @dataclass(frozen=True)

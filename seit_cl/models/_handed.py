@@ -45,7 +45,8 @@ def hand_over(source: ModelSource, head: str = "", name: str = "") -> str:
             operation, which is replaced where its width is not C.
         head: name of that layer, e.g. "fc"; "" for the last one that the module registers.
         name: in results; "" for the name of the class or function. A second source of one name
-            replaces the first.
+            replaces the first, and a run is found again by the name alone: give another network
+            another name, or its results another folder.
 
     Returns:
         The spec for `RunConfig.model`, e.g. "python:MyNetwork".
@@ -77,7 +78,7 @@ class HandedModel:
         if name not in _SOURCES:
             raise UserError(
                 f"--model python:{name}: no such model in this process; hand it over first "
-                "(seit_cl.models.hand_over), and run it without --jobs"
+                "(seit_cl.hand_over), and run it without --jobs"
             )
         self.name = name
         self.handed = _SOURCES[name]

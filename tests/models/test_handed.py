@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from helpers.colour_stream import colours, run
+from helpers.colour_stream import OPTIONS, colours, run, write_colours
 from helpers.generators import generator
 from helpers.operation_tape import TapeRecorder
+from seit_cl import RunConfig, run_experiment
 from seit_cl.core import plugins
 from seit_cl.core.errors import UserError
 from seit_cl.experiment import experiment
@@ -141,3 +142,13 @@ def test_its_steps_can_be_recorded_and_compiled_graphs_have_no_hook(
     monkeypatch.setattr(recording, "WORTHWHILE", 10**9)
     assert run(data, tmp_path / "plain", **options).losses == recorded.losses
     assert tapes.tapes
+
+
+def test_run_experiment_takes_a_module_or_a_function(tmp_path: Path) -> None:
+    options: dict[str, Any] = {**OPTIONS, "data_root": write_colours(tmp_path / "colours")}
+    config = RunConfig(**options, strategy="icarl", learner="pixels", format="raw")
+    for number, model in enumerate((Plain(), new_plain)):
+        result = run_experiment(config, tmp_path / f"out{number}", model=model)
+        assert result.status == "finished"
+        assert result.facts["model"].startswith("python:")
+        assert result.facts["model_bytes"] > 0
