@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 
 from helpers.dataset_samples import CLASSES, SAMPLES, TRAIN, VAL, jpeg, pixels
 from seit_cl.config import RunConfig
 from seit_cl.core import plugins
+from seit_cl.core.cli import run_command
 from seit_cl.core.errors import UserError
 from seit_cl.data.base import Dataset
 from seit_cl.data.images import load_images
@@ -24,6 +26,7 @@ from seit_cl.datasets._opening import recognise
 from seit_cl.experiment.build import format_context
 from seit_cl.experiment.run_data import RunData
 from seit_cl.formats import build_format
+from seit_cl.run import main
 
 WITH_IMAGES = [name for name, sample in SAMPLES.items() if sample.images]
 WITH_FILES = [name for name, sample in SAMPLES.items() if sample.files]
@@ -134,3 +137,48 @@ def test_a_copy_of_the_data_has_its_identity_and_a_change_another_manifest(
     os.utime(largest, (1, 1))
     if sample.files:
         assert list_data(again).manifest != changed
+
+
+def run_here(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: object
+) -> tuple[object, str]:
+    """`python -m seit_cl.run` in the test's process: exit code and standard error."""
+    monkeypatch.setattr(
+        "sys.argv", ["run", "--experiences", "3", "--epochs", "1", *map(str, words)]
+    )
+    code: object = 0
+    try:
+        run_command(main)
+    except SystemExit as end:
+        code = end.code
+    return code, capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["webdataset", "parquet", "cifar-10-python"])
+def test_a_run_learns_from_the_sample(
+    name: str,
+    paths: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    sample = SAMPLES[name]
+    location = f"{sample.plugin}:{paths[name]}"
+    fmt = "jpeg:original" if sample.files else "raw"
+    options = ["--memory-mb", "0.02", "--format", fmt, "--out", tmp_path / "out"]
+    code, error = run_here(monkeypatch, capsys, "--data-root", location, *options)
+    assert (code, error) == (0, "")
+    (record,) = (tmp_path / "out").glob("*/config.yaml")
+    assert yaml.safe_load(record.read_text())["data_root"] == location
+
+
+def test_a_damaged_sample_ends_a_run_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = SAMPLES["webdataset"].write(tmp_path / "shards")
+    shard = root / "sample-train-0001.tar"
+    shard.write_bytes(shard.read_bytes()[:3000])
+    code, error = run_here(monkeypatch, capsys, "--data-root", root, "--out", tmp_path / "out")
+    assert code == 2
+    assert error.startswith(f"error: {shard}: cannot be read as a tar archive")
+    assert len(error.splitlines()) == 1

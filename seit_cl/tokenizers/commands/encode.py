@@ -16,8 +16,8 @@ from rich.console import Console
 from seit_cl.core.devices import allowed_cores, choose_device
 from seit_cl.core.errors import UserError
 from seit_cl.core.progress import images_bar
-from seit_cl.data.folder import open_folder
 from seit_cl.data.images import default_resolution, native_resolution
+from seit_cl.datasets import open_data
 from seit_cl.tokenizers import Tokenizer, open_tokenizer
 from seit_cl.tokenizers._encoding import check_resolution
 from seit_cl.tokenizers.commands._parts import (
@@ -45,7 +45,7 @@ def encode_command(options: Encode) -> None:
     console = Console(soft_wrap=True, quiet=rank > 0)
     if device.type == "cuda":
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
-    dataset = open_folder(options.data_root, options.skip_bad_images)
+    dataset = open_data(options.data_root, options.skip_bad_images)
     tokenizer = open_tokenizer(options.tokenizer)
     resolution = options.resolution
     if not resolution:

@@ -61,7 +61,7 @@ class Show:
 class Train:
     """Train a tokenizer on an image folder and fractals, and measure it on the val images."""
 
-    data_root: Annotated[Path, hint("folder with train/<class>/* and val/<class>/*")]
+    data_root: Annotated[Path, hint("images, as --data-root of seit_cl.run")]
     out: Annotated[Path, hint("safetensors file to write")]
     minutes: Annotated[float, hint("wall-clock minutes of training")] = 20.0
     resolution: Annotated[int, hint("image side in pixels")] = 64
@@ -172,7 +172,7 @@ class Encode:
     The same command resumes after an interruption. Under torchrun, its processes share the work.
     """
 
-    data_root: Annotated[Path, hint("folder with train/<class>/* and val/<class>/*")]
+    data_root: Annotated[Path, hint("images, as --data-root of seit_cl.run")]
     out: Annotated[Path, hint("safetensors file to write")]
     tokenizer: Annotated[str, hint("a tokenizer file, or kind:SOURCE,option=value")] = (
         DEFAULT_TOKENIZER

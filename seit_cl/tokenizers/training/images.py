@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from seit_cl.core.errors import UserError
-from seit_cl.data.folder import open_folder
 from seit_cl.data.fractals import render
 from seit_cl.data.images import load_images
 from seit_cl.data.listing import SUFFIXES
+from seit_cl.datasets import open_data
 from seit_cl.tokenizers.training.class_head import UNLABELLED
 
 FRACTAL_CLASSES = 50
@@ -25,7 +25,7 @@ def training_images(
     """Load the images to train on and to measure on.
 
     Args:
-        root: image folder with train/ and val/.
+        root: location of the data (seit_cl.datasets), such as an image folder.
         resolution: S, pixels.
         fractals: number of fractals to add; their classes follow those of the folder.
         large: folder of larger images, whose tiles have no label; or None.
@@ -37,7 +37,7 @@ def training_images(
     Raises:
         UserError: a folder or an image that cannot be read.
     """
-    folder = open_folder(root)
+    folder = open_data(root)
     images = load_images(folder.train.images, resolution)
     labels = folder.train.labels
     if fractals:
