@@ -52,6 +52,7 @@ HELP = [
 LISTS = [
     ["seit_cl.strategies"],
     ["seit_cl.scenarios"],
+    ["seit_cl.models"],
     ["seit_cl.tokenize", "list"],
 ]
 # Wrong words, and a part of the message about them.
@@ -121,6 +122,12 @@ def test_wrong_words_are_refused_in_a_line_before_any_library_is_loaded() -> Non
         assert (exit_code, output, loaded) == (2, "", []), words
         assert errors.startswith("error: ") and len(errors.splitlines()) == 1, errors
         assert message in errors
+
+
+def test_every_command_is_in_the_list_of_commands() -> None:
+    listed = {module.removesuffix(".__main__") for module, _ in overview.COMMANDS.values()}
+    called = {words[0] for words in [*HELP, *LISTS]}
+    assert listed == called - {"seit_cl"}
 
 
 def test_importing_the_package_loads_no_library() -> None:
