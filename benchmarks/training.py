@@ -124,7 +124,7 @@ class LearnerTraining:
             recorder=build_recorder(config, strategy),
             optimisation=optimisation(replace(config, epochs=epochs)),
             augment=self.maker.augment,
-            grow_head=config.head == "grow",
+            grow_head=config.head != "fixed",
             device=work.device,
         )
 

@@ -89,8 +89,10 @@ class RunConfig(
         "all", "part of the model that is trained besides its head: head (none), norm, last:N, all"
     )
     save_model: bool = option(False, "write the final weights to model.safetensors")
-    head: Literal["grow", "fixed"] = option(
-        "grow", "classify among the classes seen, or among all from the start"
+    head: Literal["grow", "fixed", "per-task"] = option(
+        "grow",
+        "classify among the classes seen, or among all from the start; per-task: train each sample "
+        "among the classes of its experience alone",
     )
     resolution: int = option(
         0, "image side in pixels; 0: the most common shorter side, 32 to 256", NOT_NEGATIVE

@@ -11,6 +11,7 @@ class Cumulative(Strategy):
     exemplar_free = True
     may_repeat_samples = True
     capturable = True
+    per_task_heads = True
 
     def training_stream(self, scenario: Scenario) -> Scenario:
         """The scenario with every experience extended by all earlier ones."""

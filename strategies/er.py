@@ -12,6 +12,7 @@ class ExperienceReplay(Strategy):
 
     paper = "Chaudhry et al., 2019"
     capturable = True
+    per_task_heads = True
 
     def loss(
         self, fresh: ForwardedBatch, replay: ForwardedBatch | None, learner: LearnerView

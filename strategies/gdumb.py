@@ -21,6 +21,7 @@ class GDumb(Strategy):
     may_repeat_samples = True
     policies = ("class-balanced", "class-balanced-count")
     capturable = True
+    per_task_heads = True
 
     def before_training_exp(self, learner: LearnerView) -> None:
         """Start from scratch."""

@@ -11,6 +11,7 @@ class Joint(Strategy):
     exemplar_free = True
     may_repeat_samples = True
     capturable = True
+    per_task_heads = True
 
     def training_stream(self, scenario: Scenario) -> Scenario:
         """The scenario as one experience."""

@@ -9,6 +9,7 @@ class Naive(Strategy):
     paper = "the lower bound"
     exemplar_free = True
     capturable = True
+    per_task_heads = True
 
 
 STRATEGY = Naive

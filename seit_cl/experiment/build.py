@@ -8,7 +8,7 @@ from typing import Literal
 
 import torch
 from timm.layers import Attention
-from torch import nn
+from torch import Tensor, nn
 from torch._inductor.cpp_builder import get_cpp_compiler
 from torch._inductor.exc import InvalidCxxCompiler
 
@@ -91,6 +91,28 @@ def build_stream(config: RunConfig, dataset: Dataset, strategy: Strategy) -> Sce
             f"{config.scenario} has no boundaries; use er, er_ace, derpp, mir or agem"
         )
     return stream
+
+
+def task_heads(config: RunConfig, stream: Scenario, strategy: Strategy) -> Tensor | None:
+    """For every label the classes that it is trained among, (C, C) bool; None: all classes seen.
+
+    Raises:
+        UserError: --head per-task for a strategy with another loss than cross-entropy, or for a
+            stream whose experiences share classes.
+    """
+    if config.head != "per-task":
+        return None
+    if not strategy.per_task_heads:
+        raise UserError(
+            f"--head per-task: --strategy {config.strategy} compares classes of different "
+            "experiences; use er, naive, gdumb, cumulative or joint, or another --head"
+        )
+    if stream.competitors is None:
+        raise UserError(
+            f"--head per-task: experiences of --scenario {config.scenario} share classes; use "
+            "another --head, or a scenario whose experiences partition the classes"
+        )
+    return stream.competitors
 
 
 def format_context(data: RunData, classes: int) -> FormatContext:
@@ -258,7 +280,7 @@ def build_batch_maker(
     return BatchMaker(
         augment,
         classes,
-        0.0 if strategy.disable_cutmix else config.cutmix_p,
+        0.0 if strategy.disable_cutmix or config.head == "per-task" else config.cutmix_p,
         config.cutmix_alpha,
         device,
         generators,

@@ -36,6 +36,7 @@ from seit_cl.experiment.build import (
     check_optimisation,
     load_initial,
     optimisation,
+    task_heads,
 )
 from seit_cl.experiment.events import ExperienceInfo, StepInfo
 from seit_cl.experiment.metadata import Training, environment, run_metadata
@@ -96,6 +97,7 @@ class Experiment:
             stream = build_stream(config, data.dataset, self.strategy)
         self.stream = stream
         self.training_stream = self.strategy.training_stream(self.stream)
+        task_heads(config, self.stream, self.strategy)
         check_optimisation(config, self.training_stream, self.strategy)
         self.labels = self.stream.labels(data.dataset.train.labels)
         self.test_labels = self.stream.labels(data.dataset.val.labels)
@@ -122,12 +124,13 @@ class Experiment:
             strategy=self.strategy,
             optimisation=optimisation(self.config),
             augment=build_augment(self.config, self.data, self.device),
-            grow_head=self.config.head == "grow",
+            grow_head=self.config.head != "fixed",
             one_optimiser=not self.training_stream.boundaries and not starts_over,
             device=self.device,
             recorder=self.recorder,
             test_precision=self.config.test_precision,
             note=partial(run_files.log, self.run_dir),
+            competitors=task_heads(self.config, self.stream, self.strategy),
         )
 
     @cached_property

@@ -121,10 +121,12 @@ class ForwardedBatch(Batch):
     Args:
         logits: (B, classes seen) float32.
         features: (B, width) float32 in front of the head; None unless the strategy uses features.
+        among: (B, classes seen) bool, the classes that compete for each sample; None: all.
     """
 
     logits: Tensor
     features: Tensor | None = None
+    among: Tensor | None = None
 
 
 @dataclass(frozen=True)

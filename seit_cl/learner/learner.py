@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from seit_cl.core.errors import UserError
 from seit_cl.core.precision import float32_products
 from seit_cl.learner.avalanche_plugins import RawExperience
-from seit_cl.learner.batches import RawStep
+from seit_cl.learner.batches import ForwardedBatch, RawStep
 from seit_cl.learner.forward import float_features, float_logits
 from seit_cl.learner.interfaces import Augment, Memory
 from seit_cl.learner.loaders import MemoryLoader, PluginLoader, ReplayLoader
@@ -72,6 +72,8 @@ class Learner(SupervisedTemplate):
             plugins; None runs all of them as they are.
         test_precision: of matrix products in tests on CUDA, "fp32" or "tf32".
         note: called with lines for the run's log.
+        competitors: (C, C) bool, for every label the classes that compete with it in training
+            (`Scenario.competitors`), for a head of a part for each experience; None: all seen.
 
     Attributes:
         recorded: its recorded training steps; None where steps are not recorded.
@@ -91,8 +93,10 @@ class Learner(SupervisedTemplate):
         recorder: Recorder | None = None,
         test_precision: str = "fp32",
         note: Callable[[str], None] = lambda line: None,
+        competitors: Tensor | None = None,
     ) -> None:
         self.strategy = strategy
+        self.competitors = None if competitors is None else competitors.to(device)
         self.optimisation = optimisation
         self.augment = augment
         self.grow_head = grow_head
@@ -215,6 +219,8 @@ class Learner(SupervisedTemplate):
         self._after_forward()
 
         outputs = forwarded.with_outputs(self.mb_output, features)
+        if self.competitors is not None:
+            outputs = self._among_own_classes(outputs)
         loss = self.strategy.loss(*outputs, self).reshape(1)
         self.loss = loss if self.loss is no_loss else self.loss + loss
 
@@ -229,6 +235,18 @@ class Learner(SupervisedTemplate):
         self.optimizer.step()
         self._after_update()
         return self.loss.detach()
+
+    def _among_own_classes(
+        self, batches: tuple[ForwardedBatch, ForwardedBatch | None]
+    ) -> tuple[ForwardedBatch, ForwardedBatch | None]:
+        """The same batches, in which the classes of each sample's experience compete."""
+        assert self.competitors is not None
+        fresh, replay = batches
+        rows = self.competitors[:, : fresh.logits.shape[1]]
+        fresh = replace(fresh, among=rows[fresh.labels])
+        if replay is not None:
+            replay = replace(replay, among=rows[replay.labels])
+        return fresh, replay
 
     def _capture_step(self, step: RawStep) -> Tensor:
         """`take_step` while it is captured, which the optimiser has to allow."""

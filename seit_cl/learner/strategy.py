@@ -58,6 +58,8 @@ class Strategy:
         capturable: True if `loss`, `after_backward` and `scores` are tensor operations alone: they
             read no value back, change nothing but tensors in place, and depend on no state that
             changes between the steps of an experience. Such steps run as a CUDA graph.
+        per_task_heads: True if its loss is `cross_entropy` or `mean_cross_entropy` alone, so that
+            every sample may be trained among the classes of its own experience (--head per-task).
         avalanche_plugins: Avalanche plugins that run in the training loop.
     """
 
@@ -73,6 +75,7 @@ class Strategy:
     uses_features: ClassVar[bool] = False
     forward_replay: ClassVar[bool] = True
     capturable: ClassVar[bool] = False
+    per_task_heads: ClassVar[bool] = False
     avalanche_plugins: Sequence[Any] = ()
 
     def __init__(self, options: Any, context: StrategyContext) -> None:
@@ -186,13 +189,15 @@ class Strategy:
 
         Args:
             batch: with logits (B, C).
-            among: (C,) bool, the classes that compete, for unmixed batches; None: all.
+            among: (C,) or (B, C) bool, the classes that compete, for unmixed batches; None: those
+                of the batch, or all.
         """
         smoothing = self.context.label_smoothing
+        among = batch.among if among is None else among
         if among is not None:
             log_probs = batch.logits.masked_fill(~among, -torch.inf).log_softmax(1)
             of_label = log_probs.gather(1, batch.labels[:, None])[:, 0]
-            mean = log_probs.masked_fill(~among, 0.0).sum(1) / among.sum()
+            mean = log_probs.masked_fill(~among, 0.0).sum(1) / among.sum(-1)
             return -(1 - smoothing) * of_label - smoothing * mean
         target = _target(batch)
         return F.cross_entropy(batch.logits, target, reduction="none", label_smoothing=smoothing)
@@ -200,6 +205,8 @@ class Strategy:
     def mean_cross_entropy(self, fresh: ForwardedBatch, replay: ForwardedBatch | None) -> Tensor:
         """Mean cross-entropy of all samples of a step, both fresh ones and exemplars."""
         batches = [fresh] if replay is None else [fresh, replay]
+        if fresh.among is not None:
+            return torch.cat([self.cross_entropy(batch) for batch in batches]).mean()
         logits = torch.cat([batch.logits for batch in batches])
         target = torch.cat([_target(batch) for batch in batches])
         return F.cross_entropy(logits, target, label_smoothing=self.context.label_smoothing)

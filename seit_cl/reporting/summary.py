@@ -38,7 +38,7 @@ NUMBERS = {
     "final_accuracy": NumberColumn("final %", 100, 1),
     "average_incremental_accuracy": NumberColumn("average %", 100, 1),
     "forgetting": NumberColumn("forgetting, points", 100, 1),
-    "final_task_incremental_accuracy": NumberColumn("final task-incremental %", 100, 1),
+    "final_task_incremental_accuracy": NumberColumn("task-incr. %", 100, 1),
 }
 # Left out where no run has a value: streams without it, and older results.
 OPTIONAL = "final_task_incremental_accuracy"

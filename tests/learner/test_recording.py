@@ -92,6 +92,7 @@ def test_a_recorded_step_of_every_capturable_strategy_gives_the_numbers_of_a_pla
         {"cutmix_p": 1.0, "cutmix_alpha": 0.5},
         {"cutmix_p": 0.0},
         {"head": "fixed"},
+        {"head": "per-task"},
         {"memory_mb": 0.0},
         {"token_rrc": 1.0, "noise_p": 0.0, "swap_p": 0.0},
     ],
