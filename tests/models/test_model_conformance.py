@@ -43,7 +43,10 @@ def slow_if(specs: list[str], slow: tuple[str, ...]) -> Any:
 
 
 each_model = slow_if(MODELS, TOO_LARGE)
-each_trained_model = slow_if([spec for spec in MODELS if spec not in TOO_LARGE], SLOW)
+TRAINED = [spec for spec in MODELS if spec not in TOO_LARGE]
+each_trained_model = slow_if(TRAINED, SLOW)
+# slim_resnet18 learns them in test_models_command.py too.
+each_model_that_learns = slow_if(TRAINED, (*SLOW, "slim_resnet18"))
 each_context = pytest.mark.parametrize("modality", sorted(CONTEXTS))
 
 
@@ -122,7 +125,7 @@ def test_a_models_spec_is_canonical_and_names_its_source(spec: str) -> None:
 
 
 @pytest.mark.parametrize("modality", ["pixels", pytest.param("tokens", marks=pytest.mark.slow)])
-@each_trained_model
+@each_model_that_learns
 def test_it_learns_colours_and_its_bytes_are_counted(
     data: RunData, small_data: RunData, tmp_path: Path, spec: str, modality: str
 ) -> None:
