@@ -34,6 +34,7 @@ lint: setup
 	rm -rf build .lint
 	$(VENV)/bin/pip install --quiet --no-deps --target .lint .
 	MYPYPATH=.lint $(VENV)/bin/mypy -p seit_cl -p benchmarks -p studies
+	cd examples && MYPYPATH=../.lint ../$(VENV)/bin/mypy --config-file ../pyproject.toml *.py
 
 # A run from the installed copy that `make lint` makes, in a folder without the sources.
 installed: lint

@@ -6,6 +6,7 @@ import ast
 import re
 import runpy
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
@@ -26,6 +27,11 @@ PRINTED = {
     "own_model_and_data": r"\[0\.\d+, 0\.\d+\] 2\d+",
     "results": r"report\.html",
 }
+
+
+def _marked(name: str) -> Any:
+    """The name of a script, marked as slow where it makes runs on the built-in fractals."""
+    return pytest.param(name, marks=pytest.mark.slow) if name in RUNS else name
 
 
 def code_of(name: str) -> str:

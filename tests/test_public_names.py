@@ -21,6 +21,8 @@ NAMES_ONLY = ("RunConfig", "UserError")
 NAMES_ONLY = ("RunConfig", "UserError")
 # New options of runs and new hooks change nothing for those who do not use them.
 NAMES_ONLY = ("RunConfig", "UserError")
+# New options of runs and new hooks change nothing for those who do not use them.
+NAMES_ONLY = ("RunConfig", "UserError")
 INHERITED = ("Strategy", "Scenario")  # whose members docs/adding-a-strategy.md and others describe
 
 
