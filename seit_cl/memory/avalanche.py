@@ -122,6 +122,10 @@ class AvalancheSide:
         """Drop the dataset of exemplars, because they are about to change."""
         self._snapshot = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the dataset of exemplars out of a pickle: it is made again."""
+        return {**vars(self), "_snapshot": None}
+
     def samples(self, dataset: Any) -> Samples:
         """Return the items of an experience's dataset as samples.
 

@@ -87,6 +87,7 @@ class ByteBudgetBuffer(ExemplarsBuffer):
         self.selection = build_policy(policy, PolicyContext(context.classes, seed))
         self.slots = self.selection.slots
         self._store = ExemplarStore(self.slots, budget_bytes, fmt, self.exemplar_fields, transform)
+        self.device = device
         self._device_cache = DeviceCache(device, self._store.read, self.__len__, device_copy)
         self._avalanche = AvalancheSide(context.resolution, tokenizer)
         self._accounting = ByteAccounting(
@@ -357,9 +358,17 @@ class ByteBudgetBuffer(ExemplarsBuffer):
         Raises:
             OSError: the folder cannot be written.
         """
-        exemplars = self._store.for_file()
-        body = exemplars.to_bytes(self.context.classes, self.fmt.fixed_length)
-        write_body(path, self._header().to_bytes() + body)
+        write_body(path, self._body())
+
+    def _body(self) -> bytes:
+        """Return the file's content after the checksum."""
+        exemplars = self._store.for_file().to_bytes(self.context.classes, self.fmt.fixed_length)
+        return self._header().to_bytes() + exemplars
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle what the file has, and what it leaves to the caller of `load`."""
+        rest = (self._store.decoded.transform, self.device, self.context.entropy_model)
+        return _unpickled, (self._body(), *rest, self._avalanche)
 
     @classmethod
     def load(
@@ -384,7 +393,33 @@ class ByteBudgetBuffer(ExemplarsBuffer):
         Raises:
             UserError: no such file, not a memory, a damaged file, or one of another tokenizer.
         """
-        body = read_body(path)
+        return cls._from_body(
+            read_body(path), str(path), transform, device, entropy_model, tokenizer
+        )
+
+    @classmethod
+    def _from_body(
+        cls,
+        body: memoryview,
+        path: str,
+        transform: Transform | None,
+        device: torch.device,
+        entropy_model: Callable[[], EntropyModel] | None,
+        tokenizer: ImageTokenizer | None,
+    ) -> ByteBudgetBuffer:
+        """Rebuild a memory from the body of its file.
+
+        Args:
+            body: everything after the checksum.
+            path: names the file in messages.
+            transform: as for the class.
+            device: as for the class.
+            entropy_model: as for `load`.
+            tokenizer: as for `load`.
+
+        Raises:
+            UserError: a body that is inconsistent, or of another tokenizer.
+        """
         if tokenizer is not None:
             entropy_model = entropy_model or tokenizer.entropy_model
         try:
@@ -477,3 +512,20 @@ class ByteBudgetBuffer(ExemplarsBuffer):
         low, high = (int(bound) for bound in torch.aminmax(ids))
         if low < 0 or high >= len(self):
             raise IndexError(f"ids {low}..{high} of {len(self)} exemplars")
+
+
+def _unpickled(
+    body: bytes,
+    transform: Transform | None,
+    device: torch.device,
+    entropy_model: Callable[[], EntropyModel] | None,
+    avalanche: AvalancheSide,
+) -> ByteBudgetBuffer:
+    """Rebuild a pickled memory (`ByteBudgetBuffer.__reduce__`)."""
+    view = memoryview(body)
+    tokenizer = avalanche.tokenizer
+    memory = ByteBudgetBuffer._from_body(
+        view, "pickled memory", transform, device, entropy_model, tokenizer
+    )
+    memory._avalanche = avalanche
+    return memory

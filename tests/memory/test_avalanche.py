@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -253,3 +255,15 @@ def test_a_class_in_two_tasks_is_refused() -> None:
 
     with pytest.raises(UserError, match="class 0 has the task labels 0 and 1"):
         memory.post_adapt(None, Experience())
+
+
+def test_a_pickled_memory_goes_on_as_the_original_does(tmp_path: Path) -> None:
+    benchmark = with_tasks(as_classification_dataset(Items(images())))
+    memory = memory_of("jpeg:quality=75", 4_000)
+    memory.post_adapt(None, benchmark.train_stream[0])
+    again = pickle.loads(pickle.dumps(memory))
+    assert [item[1:] for item in again.buffer] == [item[1:] for item in memory.buffer]
+    for name, buffer in (("again", again), ("memory", memory)):
+        buffer.post_adapt(None, benchmark.train_stream[1])
+        buffer.save(tmp_path / name)
+    assert (tmp_path / "again").read_bytes() == (tmp_path / "memory").read_bytes()
