@@ -11,6 +11,7 @@ from typing import Any
 from seit_cl.experiment.metadata import Phase
 from seit_cl.memory.buffer import ByteBudgetBuffer
 from seit_cl.results import run_files
+from seit_cl.results.metrics import WITHIN
 
 PHASES = ("train", "remember", "test")
 
@@ -34,11 +35,15 @@ class RunRecord:
     @property
     def accuracy_so_far(self) -> float | None:
         """The last test's accuracy over all classes seen, a fraction; None before the first."""
-        if not self.accuracy:
+        return self._last_share("correct")
+
+    def _last_share(self, column: str) -> float | None:
+        """The share of a column of counts in the last test's samples; None where there is none."""
+        if not self.accuracy or column not in self.accuracy[-1]:
             return None
         last = self.accuracy[-1]["after_experience"]
         rows = [row for row in self.accuracy if row["after_experience"] == last]
-        return sum(row["correct"] for row in rows) / sum(row["total"] for row in rows)
+        return sum(row[column] for row in rows) / sum(row["total"] for row in rows)
 
     def summary(
         self, experience: int, steps: int, seconds: float, memory: ByteBudgetBuffer | None
@@ -55,6 +60,9 @@ class RunRecord:
         so_far = self.accuracy_so_far
         if so_far is not None and self.accuracy[-1]["after_experience"] >= experience:
             accuracy = f"accuracy {100 * so_far:.1f} % of the classes seen"
+            within = self._last_share(WITHIN)
+            if within is not None:
+                accuracy += f", {100 * within:.1f} % within experiences"
         parts = [accuracy, f"{steps} steps", f"{seconds:.0f} s"]
         if memory is not None:
             used = f"{memory.used_bytes} of {memory.budget_bytes} bytes"

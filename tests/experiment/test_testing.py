@@ -54,6 +54,8 @@ def test_the_accuracy_of_a_run_is_that_of_its_scores_one_sample_at_a_time(
     row = summary_row(read_run(tmp_path / "run"))
     for name, correct in answers.items():
         assert row[name] == pytest.approx(np.mean(correct))
+    told = 100 * row["final_task_incremental_accuracy"]
+    assert f", {told:.1f} % within experiences, " in (tmp_path / "run" / "log.txt").read_text()
     if strategy == "naive":
         assert row["final_task_incremental_accuracy"] > row["final_accuracy"]
 
