@@ -59,8 +59,10 @@ def seconds(root: Path, command: str) -> float:
     """Time one command of a checkout.
 
     Raises:
-        UserError: the folder is no checkout.
+        UserError: the folder is no checkout, or the command fails in it.
     """
+    if not (root / "seit_cl" / "__init__.py").is_file():
+        raise UserError(f"{root}: not a checkout; make one by git worktree add")
     started = time.perf_counter()
     ended = subprocess.run(
         [sys.executable, "-c", RUN, str(root.resolve()), *command.split()],
@@ -69,7 +71,8 @@ def seconds(root: Path, command: str) -> float:
     )
     elapsed = time.perf_counter() - started
     if "Traceback" in ended.stderr:
-        raise UserError(f"{root}: {ended.stderr.strip().splitlines()[-1]}; give a checkout")
+        reason = ended.stderr.strip().splitlines()[-1]
+        raise UserError(f"{root}: {command} fails: {reason}; give another checkout")
     return elapsed
 
 
