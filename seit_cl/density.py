@@ -13,6 +13,7 @@ from seit_cl.core.cli import parse_line, program, run_command
 from seit_cl.core.extras import check_extra
 from seit_cl.core.files import write_atomic
 from seit_cl.core.sizes import size_reader
+from seit_cl.datasets._location import location_name
 from seit_cl.formats import check_format_name
 from seit_cl.tokenizers import DEFAULT_TOKENIZER
 
@@ -38,7 +39,8 @@ class Options:
     data_root: Annotated[
         Path,
         tyro.conf.arg(
-            help="folder of images, of which only val/ is used if it has one; or a token file"
+            help="images, as --data-root of seit_cl.run; only val/ is used if there is one; or a "
+            "token file"
         ),
     ]
     format: Annotated[tuple[str, ...], tyro.conf.arg(help="formats to compare")] = DEFAULT_FORMATS
@@ -103,7 +105,7 @@ def main() -> None:
         if material.has_images:
             examples = encode_examples(options.show, formats, material)
     count = len(material.source)
-    title = f"{count:,} images of {options.data_root.name} at {material.side} px"
+    title = f"{count:,} images of {location_name(options.data_root)} at {material.side} px"
     markdown = page.markdown(table, options.memory_mb, title)
     options.out.mkdir(parents=True, exist_ok=True)
     write_atomic(options.out / "density.csv", table.to_csv(index=False, lineterminator="\n"))

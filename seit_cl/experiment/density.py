@@ -19,9 +19,13 @@ from seit_cl.core.errors import UserError
 from seit_cl.core.progress import track
 from seit_cl.data.fractals import render
 from seit_cl.data.images import common_resolution, default_resolution, load_images
+from seit_cl.data.listing import SUFFIXES
 from seit_cl.data.samples import Samples
 from seit_cl.data.stored import ImageFile, StoredImage
 from seit_cl.data.token_file import TokenFile, is_token_file, open_token_file
+from seit_cl.datasets import list_data
+from seit_cl.datasets._location import split_location
+from seit_cl.datasets._opening import DEFAULT, recognise
 from seit_cl.experiment.run_data import list_dataset
 from seit_cl.formats import ExemplarFormat, FormatContext, build_format
 from seit_cl.formats._baselines import BASELINES, ORIGINAL_FILES
@@ -72,18 +76,21 @@ class FileSource(ImageSource):
     """SampleSource of image files.
 
     Args:
-        paths: N files.
+        stored: N images, or paths of image files.
         side: S, to which images are resized, in pixels.
         tokenizer: encodes them once.
     """
 
-    def __init__(self, paths: Sequence[Path], side: int, tokenizer: Tokenizer) -> None:
-        super().__init__(load_images(list(paths), side), tokenizer)
-        self.paths = list(paths)
+    def __init__(
+        self, stored: Sequence[StoredImage | Path], side: int, tokenizer: Tokenizer
+    ) -> None:
+        super().__init__(load_images(stored, side), tokenizer)
+        self.stored = list(stored)
 
     def files(self, ids: Tensor) -> list[bytes]:
         """Contents of the files."""
-        return [self.paths[i].read_bytes() for i in ids.tolist()]
+        chosen = [self.stored[i] for i in ids.tolist()]
+        return [s.read_bytes() if isinstance(s, Path) else s.read() for s in chosen]
 
 
 class TokenSource:
@@ -165,10 +172,11 @@ class Material:
 
 
 def open_material(data_root: Path, images: int, resolution: int, tokenizer: str) -> Material:
-    """Open a folder of images or a token file.
+    """Open a folder of images, a token file, or data of another kind.
 
     Args:
-        data_root: the folder, of which val/ alone is measured where it has one; or the token file.
+        data_root: location of the data (seit_cl.datasets), of which the val split alone is
+            measured; of a folder without one, all images.
         images: number of images or token grids, taken evenly from all of them.
         resolution: side in pixels; 0: that of a run with this folder (`default_resolution`).
         tokenizer: spec; a token file names its own tokenizer.
@@ -182,12 +190,42 @@ def open_material(data_root: Path, images: int, resolution: int, tokenizer: str)
         classes = len(file.metadata.classes)
         return Material(StoredTokenizer(file), TokenSource(file, max(1, images)), side, classes)
     opened = open_tokenizer(tokenizer)
+    if not _is_folder_of_images(data_root):
+        return _open_dataset(data_root, images, resolution, opened)
     paths = _choose_files(data_root, images)
     side = resolution or _default_side(data_root, paths, opened.stride)
     if side < opened.stride or side % opened.stride:
         raise UserError(f"--resolution {side}: must be a multiple of {opened.stride}")
     class_folders = {path.parent for path in find_images(data_root, "--data-root")}
     return Material(opened, FileSource(paths, side, opened), side, len(class_folders))
+
+
+def _is_folder_of_images(data_root: Path) -> bool:
+    """True for a folder with image files, and for a path of nothing."""
+    if split_location(str(data_root)) is not None or data_root.is_file():
+        return False
+    kind = recognise(data_root)
+    return kind == DEFAULT or any(path.suffix.lower() in SUFFIXES for path in data_root.rglob("*"))
+
+
+def _open_dataset(location: Path, count: int, resolution: int, tokenizer: Tokenizer) -> Material:
+    """Open the val split of data of any kind.
+
+    Raises:
+        UserError: data that cannot be read, or a side that does not fit.
+    """
+    dataset = list_data(location)
+    if not dataset.has_images:
+        raise UserError(f"--data-root {location}: has no images; give the token file itself")
+    stored = dataset.val.images[:: max(1, len(dataset.val) // max(1, count))][:count]
+    native_side = common_resolution(dataset.train.images)
+    side = resolution or default_resolution(native_side, tokenizer.stride)
+    if side < tokenizer.stride or side % tokenizer.stride:
+        raise UserError(f"--resolution {side}: must be a multiple of {tokenizer.stride}")
+    source = ImageSource(load_images(stored, side), tokenizer)
+    if dataset.has_files:
+        source = FileSource(stored, side, tokenizer)
+    return Material(tokenizer, source, side, len(dataset.classes))
 
 
 def _choose_files(data_root: Path, count: int) -> list[Path]:
@@ -247,7 +285,7 @@ def measure(formats: list[ExemplarFormat], material: Material, console: Console)
     """
     rows = [measure_format(fmt, material) for fmt in track(formats, "measuring", console)]
     for name, baseline in BASELINES.items():
-        if name != ORIGINAL_FILES or material.has_images:
+        if name != ORIGINAL_FILES or isinstance(material.source, FileSource):
             size = baseline(material.samples, material.context.codes)
             rows.append({"format": name, "bytes_each": size})
     return pd.DataFrame(rows)

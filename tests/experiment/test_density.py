@@ -5,11 +5,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from helpers.dataset_samples import SAMPLES
 from helpers.tokenizer_samples import bundled
-from seit_cl.experiment.density import FileSource, Material, measure_format
+from seit_cl.experiment.density import FileSource, Material, measure_format, open_material
 from seit_cl.formats import build_format
 from seit_cl.memory import ByteBudgetBuffer
 from seit_cl.reporting.density import exemplars_in
+from seit_cl.tokenizers import DEFAULT_TOKENIZER
 
 
 @pytest.mark.parametrize(
@@ -26,3 +28,11 @@ def test_as_many_exemplars_fit_as_a_memory_stores(
     memory = ByteBudgetBuffer(budget, fmt, material.context, "reservoir")
     memory.offer(material.samples)
     assert exemplars_in(row, budget / 1e6) == pytest.approx(len(memory), abs=tolerance)
+
+
+@pytest.mark.parametrize("name", ["webdataset", "npz"])
+def test_data_of_another_kind_is_measured_by_its_val_split(name: str, tmp_path: Path) -> None:
+    path = SAMPLES[name].write(tmp_path / name)
+    material = open_material(path, 4, 0, DEFAULT_TOKENIZER)
+    assert (len(material.samples), material.side, material.classes) == (4, 32, 3)
+    assert len(material.samples.files()[0]) > 0
