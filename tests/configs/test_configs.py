@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from seit_cl.grid import expand, parse
+from seit_cl.command_line import parse
+from seit_cl.grid import expand
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
 

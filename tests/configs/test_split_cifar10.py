@@ -7,12 +7,13 @@ import pytest
 import torch
 from PIL import Image
 
+from seit_cl.command_line import parse
 from seit_cl.data.samples import Samples
 from seit_cl.experiment.build import build_memory, build_strategy
 from seit_cl.experiment.events import StepInfo
 from seit_cl.experiment.experiment import Experiment
 from seit_cl.experiment.run_data import RunData
-from seit_cl.grid import expand, parse
+from seit_cl.grid import expand
 
 CONFIG = Path(__file__).parents[2] / "configs" / "split-cifar10-online-replay.yaml"
 CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
