@@ -21,6 +21,7 @@ COMMANDS = {
     "tokenize": ("seit_cl.tokenize", "train, inspect and apply tokenizers; encode image folders"),
     "strategies": ("seit_cl.strategies.__main__", "list the strategies"),
     "models": ("seit_cl.models.__main__", "list the models"),
+    "datasets": ("seit_cl.datasets.__main__", "list the kinds of data that --data-root takes"),
     "scenarios": ("seit_cl.scenarios.__main__", "list the scenarios, or count a dataset for each"),
 }
 _HELP = ("-h", "--help")

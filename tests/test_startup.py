@@ -53,6 +53,7 @@ LISTS = [
     ["seit_cl.strategies"],
     ["seit_cl.scenarios"],
     ["seit_cl.models"],
+    ["seit_cl.datasets"],
     ["seit_cl.tokenize", "list"],
 ]
 # Wrong words, and a part of the message about them.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import sys
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Any, ClassVar, Protocol
@@ -133,6 +134,24 @@ def _load_class(kind: str, name: str, module: str, attribute: str) -> Any:
             f"{kind} {name!r}: it is no plugin, which has Options and build (docs/your-own.md)"
         )
     return found
+
+
+def check_imported(kind: str, spec: str) -> None:
+    """Refuse the spec of a Python class whose module this process has not imported.
+
+    Specs within files are checked with it, so that a file from elsewhere imports nothing.
+
+    Args:
+        kind: a key of KINDS.
+        spec: as a file has it.
+
+    Raises:
+        UserError: naming the class.
+    """
+    name = Spec.parse(spec).name
+    module = name.rpartition(".")[0]
+    if module and module not in sys.modules:
+        raise UserError(f"{kind} {name!r}: a Python class; import {module} first")
 
 
 def spec_of(plugin: type[Any], **options: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
@@ -77,6 +78,20 @@ class Strategy:
     capturable: ClassVar[bool] = False
     per_task_heads: ClassVar[bool] = False
     avalanche_plugins: Sequence[Any] = ()
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        """Warn of a method that nothing calls any more.
+
+        Warns:
+            DeprecationWarning: the class defines `predict`, which was replaced by `scores`.
+        """
+        super().__init_subclass__(**keywords)
+        if "predict" in vars(cls):
+            warnings.warn(
+                f"{cls.__qualname__}.predict is not called since 0.2.0; define `scores`",
+                DeprecationWarning,
+                stacklevel=2,
+            )
 
     def __init__(self, options: Any, context: StrategyContext) -> None:
         self.options = options

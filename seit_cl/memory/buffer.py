@@ -13,6 +13,7 @@ import torch
 from avalanche.training.storage_policy import ExemplarsBuffer
 from torch import Tensor
 
+from seit_cl.core import plugins
 from seit_cl.core.errors import UserError
 from seit_cl.data.samples import Samples
 from seit_cl.formats import ExemplarFormat, FormatContext, build_format
@@ -429,6 +430,8 @@ class ByteBudgetBuffer(ExemplarsBuffer):
                     f"{path}: its tokenizer is {header.context.tokenizer or 'none'}, not "
                     f"{tokenizer.identity}; open the one that it was made with"
                 )
+            plugins.check_imported("format", header.spec)
+            plugins.check_imported("policy", header.policy)
             context = replace(header.context, entropy_model=entropy_model)
             fmt = build_format(header.spec, context)
             if fmt.side_info != header.side_info:
