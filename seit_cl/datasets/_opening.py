@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from seit_cl.core import plugins
-from seit_cl.core.errors import UserError
+from seit_cl.core.errors import UserError, nearest
 from seit_cl.core.specs import Spec
 from seit_cl.data.base import Dataset
 from seit_cl.data.folder import check_images
@@ -32,6 +32,7 @@ def list_data(
     text = str(location)
     spec = split_location(text)
     if spec is None:
+        _refuse_unknown_kind(text)
         spec = Spec(recognise(Path(text)), text)
     plugin = plugins.load("dataset", spec.name)
     options = Spec(spec.name, "", spec.options).fill(plugin.Options)
@@ -39,6 +40,20 @@ def list_data(
         raise UserError(f"{text}: a path is missing; write {spec.name}:PATH")
     dataset: Dataset = plugin.build(options, DatasetContext(spec.argument, holdout, progress))
     return dataset
+
+
+def _refuse_unknown_kind(text: str) -> None:
+    """Refuse NAME:PATH with an unknown name; one letter in front of a colon is a drive's.
+
+    Raises:
+        UserError: giving the nearest names.
+    """
+    name, colon, _ = text.partition(":")
+    if not colon or len(name) == 1 or not name.replace("-", "_").isidentifier():
+        return
+    if not Path(text).exists():
+        advice = nearest(name, plugins.names("dataset"))
+        raise UserError(f"{text}: no such path, and no kind of data is {name!r}; {advice}")
 
 
 def open_data(
