@@ -42,11 +42,13 @@ class DatasetPlugin:
     """Base class of a data set plugin: one file in seit_cl/datasets, with its subclass as DATASET.
 
     Attributes:
+        source: the publication of the data or its layout, in a few words.
         layout: the files that it reads, in a few words.
         needs_location: False if there is data without a path.
         Options: frozen dataclass of the plugin's own options with their defaults.
     """
 
+    source: ClassVar[str] = ""
     layout: ClassVar[str]
     needs_location: ClassVar[bool] = True
     Options: ClassVar[type[Any]] = NoOptions

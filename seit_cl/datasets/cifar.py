@@ -100,6 +100,7 @@ VERSIONS = (
 class Cifar(DatasetPlugin):
     """CIFAR-10 or CIFAR-100, whose images are read into memory (at most 180 MB)."""
 
+    source = "Krizhevsky, 2009"
     layout = "cifar-10-python.tar.gz or -binary.tar.gz (or -100), or the folder that it unpacks to"
 
     @classmethod

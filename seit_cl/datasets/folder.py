@@ -15,6 +15,7 @@ from seit_cl.datasets.base import DatasetContext, DatasetPlugin
 class ImageFolder(DatasetPlugin):
     """A folder of images for every class."""
 
+    source = "torchvision's ImageFolder"
     layout = "train/<class>/* and val/<class>/*, or one folder of images for every class"
 
     @classmethod

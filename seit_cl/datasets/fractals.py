@@ -33,6 +33,7 @@ class FractalOptions:
 class Fractals(DatasetPlugin):
     """Images of iterated function systems (seit_cl.data.fractals)."""
 
+    source = "Kataoka et al., ACCV 2020"
     layout = "none: the images are made"
     needs_location = False
     Options = FractalOptions

@@ -37,6 +37,7 @@ class HuggingFaceOptions:
 class HuggingFace(DatasetPlugin):
     """A data set with a column of images and one of labels."""
 
+    source = "https://huggingface.co/docs/datasets"
     layout = (
         "data/train-*.parquet and data/validation-*.parquet, or a folder of save_to_disk, or "
         "huggingface:NAME on the hub"

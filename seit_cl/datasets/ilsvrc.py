@@ -22,6 +22,7 @@ VAL_TAR = "ILSVRC2012_img_val.tar"
 class Ilsvrc(DatasetPlugin):
     """ILSVRC 2012 (Russakovsky et al., IJCV 2015)."""
 
+    source = "Russakovsky et al., IJCV 2015"
     layout = (
         f"{TRAIN_TAR} and {VAL_TAR}, or train/<wnid>/* and val/*; with {DEVKIT}.tar.gz or Kaggle's "
         f"{SOLUTION}"

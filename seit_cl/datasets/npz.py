@@ -51,6 +51,7 @@ class NpzOptions:
 class Npz(DatasetPlugin):
     """An .npz file; its images are uint8, and all of them are read into memory."""
 
+    source = "numpy.savez"
     layout = (
         "FILE.npz with x_train, y_train, x_test, y_test, or images and labels: (N, H, W, 3) uint8 "
         "and (N,) integers, and class_names where there are names"

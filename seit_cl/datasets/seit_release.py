@@ -14,6 +14,7 @@ from seit_cl.datasets.base import DatasetContext, DatasetPlugin
 class SeitRelease(DatasetPlugin):
     """A SeiT release, converted to a token file in the cache when it is opened first."""
 
+    source = "Park et al., ICCV 2023"
     layout = f"*{DATA} with its index, labels and codebook"
 
     @classmethod

@@ -13,6 +13,7 @@ from seit_cl.datasets.base import DatasetContext, DatasetPlugin
 class TinyImageNet(DatasetPlugin):
     """The folder tiny-imagenet-200 (Le and Yang, CS231N, 2015)."""
 
+    source = "Le and Yang, CS231N, 2015"
     layout = f"train/<class>/images/*, and val/images/* with val/{ANNOTATIONS}"
 
     @classmethod

@@ -13,6 +13,7 @@ from seit_cl.datasets.base import DatasetContext, DatasetPlugin
 class TokenFiles(DatasetPlugin):
     """A token file."""
 
+    source = "seit_cl.tokenize encode"
     layout = "FILE.safetensors from tokenize encode"
 
     @classmethod

@@ -43,6 +43,7 @@ class WebdatasetOptions:
 class Webdataset(DatasetPlugin):
     """A folder of shards, or one shard; train and val are told from the names of files."""
 
+    source = "https://github.com/webdataset/webdataset"
     layout = "*train*.tar and *val*.tar (or train/*.tar and val/*.tar) of KEY.jpg with KEY.cls"
     Options = WebdatasetOptions
 

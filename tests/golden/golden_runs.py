@@ -50,6 +50,7 @@ STRATEGIES = [
     "avalanche:LwFPlugin,alpha=1.0,temperature=2.0",
     "avalanche:ReplayPlugin",
 ]
+STATISTICS = ["simplecil", "ranpac:dimensions=100"]  # strategies of class statistics
 TOKEN_FORMATS = ["tokens", "tokens:coder=ans", "tokens:coder=context"]
 IMAGE_FORMATS = [
     "jpeg:quality=75",
@@ -65,6 +66,7 @@ IMAGE_FORMATS = [
 ]
 GROUPS: dict[str, str] = {
     "strategies": f"--memory-mb 0.003 --strategy {' '.join(STRATEGIES)}",
+    "statistics": f"--memory-mb 0.003 --train head --strategy {' '.join(STATISTICS)}",
     "head": "--memory-mb 0.003 --strategy er derpp icarl --head fixed --cutmix-p 0",
     "augmented": (
         "--memory-mb 0.003 --strategy er --cutmix-p 1 --cutmix-alpha 0.5 "

@@ -9,6 +9,7 @@ from golden.golden_runs import (
     DIGESTS,
     GROUPS,
     IMAGE_FORMATS,
+    STATISTICS,
     STRATEGIES,
     TOKEN_FORMATS,
     machine,
@@ -44,7 +45,7 @@ def test_a_killed_and_resumed_run_gives_the_recorded_numbers(
 
 
 def test_every_strategy_format_and_policy_is_recorded() -> None:
-    strategies = {spec.partition(":")[0] for spec in STRATEGIES}
+    strategies = {spec.partition(":")[0] for spec in (*STRATEGIES, *STATISTICS)}
     formats = {spec.partition(":")[0] for spec in (*TOKEN_FORMATS, *IMAGE_FORMATS)}
     options = " ".join(GROUPS.values())
     assert strategies == set(plugins.names("strategy"))

@@ -32,7 +32,7 @@ def test_the_last_point_is_the_accuracy_of_the_same_run_without_curves(
     run = Experiment(config, data, tmp_path / "run")
     run.run()
     assert len(accuracy) == 3
-    assert accuracy[-1] == pytest.approx(final_accuracy(pd.DataFrame(run.accuracy)))
+    assert accuracy[-1] == pytest.approx(final_accuracy(pd.DataFrame(run.record.accuracy)))
 
 
 def test_every_combination_is_a_curve_with_crops_of_its_own_learner(
