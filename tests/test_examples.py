@@ -57,10 +57,7 @@ def test_a_script_has_at_most_fifteen_statements(name: str) -> None:
     assert statements(ast.parse(code_of(name))) <= MOST_STATEMENTS
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=pytest.mark.slow) if name in RUNS else name for name in PRINTED],
-)
+@pytest.mark.parametrize("name", [_marked(name) for name in PRINTED])
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_script_runs_in_an_empty_folder(
     name: str,
