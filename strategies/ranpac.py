@@ -29,7 +29,7 @@ class Options:
 
 @dataclass
 class Statistics:
-    """What ridge regression needs of its samples.
+    """Sums over samples from which ridge regression is solved.
 
     Args:
         gram: (M, M), sum of the outer products of projected features.

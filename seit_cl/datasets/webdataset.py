@@ -192,13 +192,14 @@ def _label_numbers(
             raise UserError(f"{file}: cannot be read ({error}); write one name a line") from error
         names = [name.strip() for name in names if name.strip()]
     try:
-        numbers = [np.array([int(text) for text in part], np.int64) for part in texts]
+        numbers = [np.array(list(map(int, part)), np.int64) for part in texts]
     except ValueError as error:
         if names is not None:
             raise UserError(f"{root}: labels are no numbers ({error}); remove {file}") from error
         found = sorted(set().union(*texts))
         position = {name: i for i, name in enumerate(found)}
-        return [np.array([position[text] for text in part], np.int64) for part in texts], found
+        labels = [np.array(list(map(position.__getitem__, part)), np.int64) for part in texts]
+        return labels, found
     if names is not None:
         return numbers, names
     found, numbers = numbered_classes(*numbers)

@@ -1,4 +1,4 @@
-"""What a run notes while it goes on: test results, counts of exemplars, and time by phase."""
+"""Record of a run in progress: test results, counts of exemplars, and time by phase."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How an experience enters the memory: its order, the fitted format, the strategy's fields."""
+"""Offers of an experience to the memory: order, fitted format, and the fields of the strategy."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ class DatasetSource:
 
 
 class AvalancheSide:
-    """What a memory knows of the Avalanche benchmark that it is used with.
+    """Facts about the Avalanche benchmark that a memory is used with.
 
     Args:
         side: image side S in pixels of the memory.

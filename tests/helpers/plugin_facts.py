@@ -1,4 +1,4 @@
-"""What lists show of plugins, in values that JSON can hold. Imports no library."""
+"""Facts that lists show of plugins, as values that JSON can hold. Imports no library."""
 
 from __future__ import annotations
 
