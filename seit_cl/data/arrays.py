@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import zlib
+from abc import abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import numpy as np
 
@@ -27,23 +28,31 @@ class PixelArray:
     where: str
 
 
+class NamedSource(Protocol):
+    """Data with a name in messages."""
+
+    @property
+    def where(self) -> str:
+        """The name, e.g. the path of a file."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class ArrayImage(StoredImage):
-    """One image of a PixelArray.
+class PixelImage(StoredImage):
+    """An image that has pixels and no file; subclasses give the pixels.
 
     Args:
-        array: the images.
+        source: the images.
         row: position of the image.
         label: name that starts with the split and the class; the row is added.
     """
 
-    array: PixelArray
+    source: NamedSource
     row: int
     label: str
     has_file: ClassVar[bool] = False
 
     def __str__(self) -> str:
-        return f"{self.array.where}, {self.name}"
+        return f"{self.source.where}, {self.name}"
 
     @property
     def name(self) -> str:
@@ -56,15 +65,26 @@ class ArrayImage(StoredImage):
         Raises:
             UserError: always.
         """
-        raise no_files(self.array.where)
+        raise no_files(self.source.where)
 
     def fingerprint(self) -> tuple[str, str]:
         """CRC-32 of the pixels, with their shape."""
         return pixel_fingerprint(self.pixels()), ""
 
+    @abstractmethod
     def pixels(self) -> np.ndarray:
         """Pixels (H, W, 3) uint8."""
-        image = self.array.pixels[self.row]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ArrayImage(PixelImage):
+    """One image of a PixelArray."""
+
+    source: PixelArray
+
+    def pixels(self) -> np.ndarray:
+        """Pixels (H, W, 3) uint8."""
+        image = self.source.pixels[self.row]
         return np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))
 
 

@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image
 from torch import Tensor
 
 from seit_cl.core.errors import UserError
-from seit_cl.data.arrays import CHANNELS, no_files, pixel_fingerprint
+from seit_cl.data.arrays import CHANNELS, PixelImage
 from seit_cl.data.base import Dataset
 from seit_cl.data.holdout import DEFAULT_HOLDOUT, Holdout
 from seit_cl.data.images import to_rgb
 from seit_cl.data.labelled import Labelled, labelled_dataset, numbered_classes
-from seit_cl.data.stored import StoredImage
 
 ITEMS_CHECKED = 3  # read twice, to find random transforms
 
@@ -93,39 +92,10 @@ class TorchItems:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class TorchImage(StoredImage):
-    """The image of an item.
-
-    Args:
-        source: the dataset.
-        row: index of the item.
-        label: name that starts with the split and the class; the row is added.
-    """
+class TorchImage(PixelImage):
+    """The image of an item."""
 
     source: TorchItems
-    row: int
-    label: str
-    has_file: ClassVar[bool] = False
-
-    def __str__(self) -> str:
-        return f"{self.source.where}, {self.name}"
-
-    @property
-    def name(self) -> str:
-        """Split, class and row."""
-        return f"{self.label}/{self.row:07d}"
-
-    def read(self) -> bytes:
-        """Refuse: there is no image file.
-
-        Raises:
-            UserError: always.
-        """
-        raise no_files(self.source.where)
-
-    def fingerprint(self) -> tuple[str, str]:
-        """CRC-32 of the pixels, with their shape."""
-        return pixel_fingerprint(self.pixels()), ""
 
     def pixels(self) -> np.ndarray:
         """Pixels (H, W, 3) uint8.
