@@ -32,6 +32,7 @@ _BUDGET = Range(
     lambda value: value == 0 or 1e-6 <= value <= 1e12,
     "0 (no memory), or from one byte, 0.000001, to 1e12",
 )
+_EXEMPLARS = Range(lambda value: 0 <= value < 2**32, "0 (no limit) or more, below 2^32")
 _SMOOTHING = Range(lambda value: 0 <= value < 1, "0 or more and below 1")
 _FRACTION = Range(lambda value: 0 < value < 1, "a fraction above 0 and below 1")
 
@@ -71,6 +72,12 @@ class RunConfig(
     )
     policy: str = option(
         "class-balanced", f"selection policy of the memory: {', '.join(policy_names())}"
+    )
+    max_exemplars: int = option(
+        0,
+        "the most exemplars that the memory holds, even where more would fit, so that formats are "
+        "compared at one number; 0: as many as the bytes allow",
+        _EXEMPLARS,
     )
     learner: Literal["tokens", "pixels"] = option(
         "tokens", "token learner, or the same model on pixels"

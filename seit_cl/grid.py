@@ -48,7 +48,7 @@ def expand(options: Any) -> list[RunConfig]:
     runs: dict[RunConfig, RunConfig] = {}
     for config in _combinations(options):
         if build_strategy(config).exemplar_free or config.memory_mb == 0:
-            config = replace(config, format="", memory_mb=0.0)
+            config = replace(config, format="", memory_mb=0.0, max_exemplars=0)
         elif format_domain(config.format) not in MODALITIES[config.learner].replays:
             continue
         runs.setdefault(_canonical(config), config)
@@ -90,6 +90,8 @@ def run_id(config: RunConfig) -> str:
     parts = [config.strategy, config.learner]
     if config.memory_mb:
         parts += [config.format, f"{config.memory_mb:.12g}MB"]
+        if config.max_exemplars:
+            parts.append(f"max{config.max_exemplars}")
     parts.append(f"seed{config.seed}")
     return "_".join(re.sub(r"[^A-Za-z0-9.+-]+", "-", part).strip("-") for part in parts)
 

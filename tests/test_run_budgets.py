@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -194,3 +195,21 @@ def test_a_run_that_herds_keeps_the_same_bytes_of_other_exemplars(
         memories[policy] = next(out.glob("*/memory.bin")).read_bytes()
         assert pd.read_csv(out / "summary.csv").exemplars.item() == 20
     assert memories["herding"] != memories["class-balanced"]
+
+
+def test_a_limit_on_exemplars_gives_every_format_one_number_at_its_own_bytes(
+    fractals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    command = ["run", "--data-root", str(fractals), *BASE, "--out", str(tmp_path)]
+    limits = ["--max-exemplars", "15", "--memory-mb", "0.1"]
+    formats = ["--format", "tokens", "jpeg:quality=5", "raw"]
+    monkeypatch.setattr(sys, "argv", [*command, *limits, *formats])
+    run_command(main)
+    table = pd.read_csv(tmp_path / "summary.csv").set_index("format")
+    assert table.exemplars.to_dict() == {"tokens": 15, "jpeg:quality=5,size=64": 15, "raw": 8}
+    for row in table.itertuples():
+        assert row.used_bytes == (tmp_path / row.run_id / "memory.bin").stat().st_size
+    said = capsys.readouterr().out
+    used = f"{table.used_bytes['tokens'] / 1e6:.6f} MB"
+    assert f"0.1MB_max15_seed0: 15 exemplars, as --max-exemplars allows, take {used}" in said
+    assert "--max-exemplars 15 did not bind: the memory holds 8; raise --memory-mb" in said

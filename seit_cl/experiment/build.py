@@ -178,6 +178,7 @@ def build_memory(
         modality.transform_of(fmt),
         choose_device(config.device),
         device_copy,
+        max_exemplars=config.max_exemplars,
     )
 
 

@@ -22,6 +22,13 @@ def memory_notes(memory: ByteBudgetBuffer | None, classes: int) -> list[str]:
             f"the budget did not bind: {used_mb:.3g} of {budget_mb:g} MB used; "
             f"try --memory-mb {used_mb / 5:.1g}"
         )
+    if len(memory) < memory.max_exemplars:
+        notes.append(
+            f"--max-exemplars {memory.max_exemplars} did not bind: the memory holds {len(memory)}; "
+            "raise --memory-mb for that number of this format"
+        )
+    elif memory.max_exemplars:
+        notes.append(f"{len(memory)} exemplars, as --max-exemplars allows, take {used_mb:.6f} MB")
     if memory.skipped:
         notes.append(
             f"warning: {memory.skipped} samples had records larger than the whole memory; "

@@ -55,9 +55,11 @@ class ByteBudgetBuffer(ExemplarsBuffer):
         device_copy: False to make no such copy, and decode every batch.
         tokenizer: for Avalanche benchmarks of images, where the format stores tokens: their images
             are encoded with it, and exemplars decoded.
+        max_exemplars: the most exemplars that are stored, even where more would fit, 0..2**32-1;
+            0: as many as fit.
 
     Raises:
-        ValueError: a budget that is not positive.
+        ValueError: a budget that is not positive, or a negative limit.
         UserError: an unknown policy.
         BudgetTooSmall: a budget below the header and one record.
     """
@@ -74,18 +76,22 @@ class ByteBudgetBuffer(ExemplarsBuffer):
         device: torch.device = CPU,
         device_copy: bool = True,
         tokenizer: ImageTokenizer | None = None,
+        max_exemplars: int = 0,
     ) -> None:
         if budget_bytes <= 0:
             raise ValueError(
                 f"a budget of {budget_bytes} bytes; a run without memory has no buffer"
             )
+        if not 0 <= max_exemplars < 2**32:
+            raise ValueError(f"a limit of {max_exemplars} exemplars; 0 is none")
         super().__init__(budget_bytes)
         self.fmt = fmt
         self.context = context
         self.policy = canonical_policy(policy)
         self.seed = seed
         self.exemplar_fields = dict(exemplar_fields or {})
-        self.selection = build_policy(policy, PolicyContext(context.classes, seed))
+        self.max_exemplars = max_exemplars
+        self.selection = build_policy(policy, PolicyContext(context.classes, seed, max_exemplars))
         self.slots = self.selection.slots
         self._store = ExemplarStore(self.slots, budget_bytes, fmt, self.exemplar_fields, transform)
         self.device = device
@@ -115,7 +121,8 @@ class ByteBudgetBuffer(ExemplarsBuffer):
             classes: number of classes C; labels are 0..C-1.
             resolution: image side S in pixels.
             tokenizer: for formats of tokens, from `seit_cl.open_tokenizer`.
-            options: policy, seed, exemplar_fields, transform and device, as for the class.
+            options: policy, seed, exemplar_fields, transform, device and max_exemplars, as for
+                the class.
 
         Raises:
             UserError: an unknown format or policy, a side that the tokenizer does not take, or a
@@ -165,7 +172,7 @@ class ByteBudgetBuffer(ExemplarsBuffer):
 
     @property
     def full(self) -> bool:
-        """True once a sample did not fit into the memory."""
+        """True once a sample did not fit into the memory, by bytes or by number."""
         return self.selection.full
 
     @property
@@ -207,7 +214,10 @@ class ByteBudgetBuffer(ExemplarsBuffer):
 
         def exemplars_per_class(length: float) -> float:
             cost = self._accounting.exemplar_bytes(round(length))
-            return capacity / cost / self.context.classes
+            count = capacity / cost
+            if self.max_exemplars:
+                count = min(count, self.max_exemplars)
+            return count / self.context.classes
 
         self.fmt.fit(samples, features, exemplars_per_class)
         self._accounting.require(self.budget_bytes)
@@ -430,6 +440,8 @@ class ByteBudgetBuffer(ExemplarsBuffer):
                     f"{path}: its tokenizer is {header.context.tokenizer or 'none'}, not "
                     f"{tokenizer.identity}; open the one that it was made with"
                 )
+            if header.max_exemplars and header.count > header.max_exemplars:
+                raise ValueError(f"{header.count} exemplars, and a limit of {header.max_exemplars}")
             plugins.check_imported("format", header.spec)
             plugins.check_imported("policy", header.policy)
             context = replace(header.context, entropy_model=entropy_model)
@@ -446,6 +458,7 @@ class ByteBudgetBuffer(ExemplarsBuffer):
                 transform,
                 device,
                 tokenizer=tokenizer,
+                max_exemplars=header.max_exemplars,
             )
             exemplars = read_exemplars(
                 np.frombuffer(rest, np.uint8),
@@ -493,6 +506,7 @@ class ByteBudgetBuffer(ExemplarsBuffer):
             fields=write_fields(self.exemplar_fields),
             counters=self.selection.counters(),
             side_info=self.fmt.side_info,
+            max_exemplars=self.max_exemplars,
         )
 
     def _capacity(self) -> int:

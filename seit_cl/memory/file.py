@@ -1,9 +1,10 @@
 """The memory's file: everything that counts against the budget, byte for byte.
 
-Little-endian, in this order: magic, version u8, crc32 u32 of the rest, header (numbers, strings,
-policy counters), side_info, labels, record lengths (LEB128; only for formats of unequal length),
-exemplar fields, payload. Exemplars are in the canonical order of the slot table. The size of the
-header depends on nothing that changes over the memory's lifetime.
+Little-endian, in this order: magic, version u8, crc32 u32 of the rest, header (numbers, the limit
+on exemplars u32 if the flags say that there is one, strings, policy counters), side_info, labels,
+record lengths (LEB128; only for formats of unequal length), exemplar fields, payload. Exemplars are
+in the canonical order of the slot table. The size of the header depends on nothing that changes
+over the memory's lifetime.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ _VERSION = 1
 _START = struct.Struct("<7sBI")  # magic, version, crc32
 # budget; codes, G, H, W, resolution, classes; seed, offered, skipped, count; flags, side_info bytes
 _NUMBERS = struct.Struct("<QIIIIIIQQQQBI")
+_LIMIT = struct.Struct("<I")  # the most exemplars, in the files of memories that have a limit
 _FLAG_FULL = 1
+_FLAG_LIMIT = 2
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class FileHeader:
         fields: the exemplar fields as text (see `seit_cl.memory.exemplar_fields`).
         counters: (C,) or (0,) uint32, the policy's.
         side_info: what the format fitted to data.
+        max_exemplars: the most exemplars that the memory stores; 0: no limit.
     """
 
     budget: int
@@ -63,6 +67,7 @@ class FileHeader:
     fields: str
     counters: NDArray[np.uint32]
     side_info: bytes
+    max_exemplars: int = 0
 
     @property
     def nbytes(self) -> int:
@@ -71,6 +76,9 @@ class FileHeader:
 
     def to_bytes(self) -> bytes:
         """Encode the header with side_info, without magic, version and checksum."""
+        flags = _FLAG_FULL if self.full else 0
+        if self.max_exemplars:
+            flags |= _FLAG_LIMIT
         numbers = _NUMBERS.pack(
             self.budget,
             self.context.codes,
@@ -81,10 +89,12 @@ class FileHeader:
             self.offered,
             self.skipped,
             self.count,
-            _FLAG_FULL if self.full else 0,
+            flags,
             len(self.side_info),
         )
         parts = [numbers]
+        if self.max_exemplars:
+            parts.append(_LIMIT.pack(self.max_exemplars))
         for text in (self.spec, self.context.tokenizer, self.policy, self.fields):
             encoded = text.encode()
             parts.append(struct.pack("<H", len(encoded)) + encoded)
@@ -107,6 +117,10 @@ def read_header(body: memoryview) -> tuple[FileHeader, memoryview]:
     budget, codes, *grid, resolution, classes = numbers[:7]
     seed, offered, skipped, count, flags, side_info_bytes = numbers[7:]
     rest = body[_NUMBERS.size :]
+    max_exemplars = 0
+    if flags & _FLAG_LIMIT:
+        (max_exemplars,) = _LIMIT.unpack_from(rest)
+        rest = rest[_LIMIT.size :]
     texts = []
     for _ in range(4):
         (length,) = struct.unpack_from("<H", rest)
@@ -133,6 +147,7 @@ def read_header(body: memoryview) -> tuple[FileHeader, memoryview]:
         fields=fields,
         counters=counters,
         side_info=bytes(rest[:side_info_bytes]),
+        max_exemplars=max_exemplars,
     )
     return header, rest[side_info_bytes:]
 

@@ -15,16 +15,21 @@ RANDOM = [
 
 
 def offer_stream(
-    policy: str, stream: Sequence[tuple[int, int]], capacity: int, seed: int
+    policy: str,
+    stream: Sequence[tuple[int, int]],
+    capacity: int,
+    seed: int,
+    max_exemplars: int = 0,
 ) -> SelectionPolicy:
     """Offer (label, cost) pairs in one batch; the offset of a stored sample is its position."""
     classes = max(label for label, _ in stream) + 1
-    selection = build_policy(policy, PolicyContext(classes, seed))
+    selection = build_policy(policy, PolicyContext(classes, seed, max_exemplars))
     selection.begin(len(stream))
     for position, (label, cost) in enumerate(stream):
         if selection.admit(label, cost, capacity):
             selection.slots.append(label, offset=position, length=cost, cost=cost)
         assert selection.slots.total_cost <= capacity
+        assert not max_exemplars or len(selection.slots) <= max_exemplars
     return selection
 
 

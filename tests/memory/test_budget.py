@@ -20,7 +20,7 @@ from helpers.memory_samples import (
     memory,
     samples,
 )
-from seit_cl.core.errors import BudgetTooSmall
+from seit_cl.core.errors import BudgetTooSmall, UserError
 from seit_cl.data.samples import Samples
 from seit_cl.formats import FormatContext, build_format
 from seit_cl.memory import ByteBudgetBuffer, TensorSpec, policy_names
@@ -142,3 +142,45 @@ def test_the_smallest_budget_holds_the_longest_record_and_a_byte_less_is_refused
     assert buffer.skipped == 0
     with pytest.raises(BudgetTooSmall, match=f"at least {smallest} bytes"):
         memory(smallest - 1, "jpeg").require_budget_for(offered)
+
+
+@every_policy
+@pytest.mark.parametrize("spec", ["tokens", "jpeg"])
+def test_a_limited_number_of_exemplars_is_held_whatever_the_format(policy: str, spec: str) -> None:
+    buffer = memory(100_000, spec, policy, max_exemplars=7)
+    for label in range(5):
+        buffer.offer(samples(100 * label, [label] * 20))
+        assert len(buffer) == 7
+    assert buffer.full
+
+
+@every_policy
+def test_a_saved_memory_with_a_limit_continues_like_the_original(
+    policy: str, tmp_path: Path
+) -> None:
+    buffer = memory(100_000, "jpeg", policy, max_exemplars=7)
+    buffer.offer(samples(0, [0, 1] * 10))
+    buffer.save(tmp_path / "first.bin")
+    assert os.path.getsize(tmp_path / "first.bin") == buffer.used_bytes
+    loaded = ByteBudgetBuffer.load(tmp_path / "first.bin")
+    assert loaded.max_exemplars == 7
+    for each, name in ((buffer, "original.bin"), (loaded, "loaded.bin")):
+        each.offer(samples(100, [2, 3] * 10))
+        each.save(tmp_path / name)
+    original = (tmp_path / "original.bin").read_bytes()
+    assert (tmp_path / "loaded.bin").read_bytes() == original
+    assert len(original) == loaded.used_bytes
+
+
+def test_a_limit_takes_four_bytes_and_memories_without_one_are_as_before() -> None:
+    limited = memory(10_000, max_exemplars=7).used_bytes
+    assert limited - memory(10_000).used_bytes == 4
+
+
+def test_a_memory_file_with_more_exemplars_than_its_limit_is_refused(tmp_path: Path) -> None:
+    buffer = memory(10_000, max_exemplars=7)
+    buffer.offer(samples(0, [0] * 7))
+    buffer.max_exemplars = 6
+    buffer.save(tmp_path / "memory.bin")
+    with pytest.raises(UserError, match="7 exemplars, and a limit of 6"):
+        ByteBudgetBuffer.load(tmp_path / "memory.bin")

@@ -70,13 +70,12 @@ class ClassBalancingPolicy(PerClassPolicy):
 
     def decide(self, label: int, cost: int, capacity: int) -> bool:
         self.largest()
-        slots = self.slots
         if self.class_full[label]:
-            own = slots.groups[label]
+            own = self.slots.groups[label]
             if self.words.below(self.seen_per_class[label]) >= len(own):
                 return False
-            while own and slots.total_cost + cost > capacity:
+            while own and not self.has_room(cost, capacity):
                 self.evict(label)
-        while slots.total_cost + cost > capacity:
+        while not self.has_room(cost, capacity):
             self.evict(self.largest())
         return True

@@ -31,10 +31,12 @@ class PolicyContext:
     Args:
         classes: number of classes C.
         seed: key of the random words, 0..2**64-1.
+        max_exemplars: the most exemplars that the memory stores, whatever their bytes; 0: no limit.
     """
 
     classes: int
     seed: int
+    max_exemplars: int = 0
 
 
 class SelectionPolicy(ABC):
@@ -54,6 +56,7 @@ class SelectionPolicy(ABC):
         offered: samples offered so far.
         skipped: samples whose record alone exceeded the capacity.
         full: True if a sample has ever not fitted.
+        max_exemplars: as in the context.
     """
 
     Options: ClassVar[type[Any]] = NoOptions
@@ -67,6 +70,7 @@ class SelectionPolicy(ABC):
         self.offered = 0
         self.skipped = 0
         self.full = False
+        self.max_exemplars = context.max_exemplars
 
     @classmethod
     def build(cls, options: Any, context: PolicyContext) -> Self:
@@ -94,11 +98,17 @@ class SelectionPolicy(ABC):
             return False
         self.count_sample(label)
         if not self.full:
-            if self.slots.total_cost + cost <= capacity:
+            if self.has_room(cost, capacity):
                 return True
             self.full = True
         self.words.start_sample(self.offered)
         return self.decide(label, cost, capacity)
+
+    def has_room(self, cost: int, capacity: int) -> bool:
+        """True if an exemplar of `cost` bytes fits beside the others, by bytes and by number."""
+        if self.max_exemplars and len(self.slots) >= self.max_exemplars:
+            return False
+        return self.slots.total_cost + cost <= capacity
 
     def shrink(self, capacity: int) -> None:
         """Remove exemplars until the others take at most `capacity` bytes."""

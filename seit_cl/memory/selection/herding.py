@@ -18,16 +18,22 @@ class Herding(PerClassPolicy):
 
     def decide(self, label: int, cost: int, capacity: int) -> bool:
         self.largest()
-        if self.class_full[label] or self.slots.group_bytes[label] + cost > capacity:
+        if self.class_full[label] or not self._fits_alone(label, cost, capacity):
             # The class stays full: a shorter sample further down must not take the place.
             self.class_full[label] = True
             return False
-        while self.slots.total_cost + cost > capacity:
+        while not self.has_room(cost, capacity):
             others = self.sizes().copy()
             others[label] = -1  # the class never gives up an earlier exemplar for a later one
             self.class_full |= others == others.max()
             self.evict(int(others.argmax()))
         return True
+
+    def _fits_alone(self, label: int, cost: int, capacity: int) -> bool:
+        """True if the class and one more exemplar would fit into a memory without other classes."""
+        if self.max_exemplars and self.slots.group_counts[label] >= self.max_exemplars:
+            return False
+        return bool(self.slots.group_bytes[label] + cost <= capacity)
 
     def evict(self, group: int) -> None:
         self.slots.remove(self.slots.groups[group][-1])

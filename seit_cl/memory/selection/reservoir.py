@@ -18,7 +18,7 @@ class Reservoir(SelectionPolicy):
         seen = self.offered - self.skipped
         if self.words.below(seen) >= len(self.slots):
             return False
-        while self.slots.total_cost + cost > capacity:
+        while not self.has_room(cost, capacity):
             self.evict(0)
         return True
 

@@ -52,6 +52,44 @@ def test_the_chance_to_stay_does_not_depend_on_the_own_length(policy):
 
 
 @every_policy
+def test_a_limit_on_the_number_makes_a_memory_full_while_bytes_are_free(policy):
+    stream = [(i // 20, 10 + i * 7 % 5) for i in range(100)]
+    selection = offer_stream(policy, stream, 10_000, 0, max_exemplars=12)
+    assert len(selection.slots) == 12
+    assert selection.full
+    labels = selection.slots.column("label")
+    if selection.by_class:
+        assert sorted(np.bincount(labels, minlength=5)) == [2, 2, 2, 3, 3]
+
+
+@every_policy
+def test_a_limit_that_does_not_bind_changes_no_decision(policy):
+    stream = [(i // 20, 10 + i * 7 % 5) for i in range(100)]
+    unlimited = offer_stream(policy, stream, 200, 0)
+    limited = offer_stream(policy, stream, 200, 0, max_exemplars=21)  # of 10 bytes or more
+    assert stored(limited).tolist() == stored(unlimited).tolist()
+
+
+@every_policy
+def test_bytes_bind_below_a_limit_on_the_number(policy):
+    selection = offer_stream(policy, [(i % 5, 10) for i in range(100)], 55, 0, max_exemplars=12)
+    assert len(selection.slots) == 5
+
+
+@every_random_policy
+def test_with_a_limit_on_the_number_the_chance_to_stay_does_not_depend_on_the_length(policy):
+    stream = [(i // 2 % 2, [4, 20][i * 7 // 3 % 2]) for i in range(400)]
+    costs = np.array([cost for _, cost in stream])
+    stays = np.zeros(len(stream))
+    for seed in range(60):
+        stays[stored(offer_stream(policy, stream, 10_000, seed, max_exemplars=40))] += 1
+    late = np.arange(len(stream)) > 200
+    short_rate = stays[late & (costs == 4)].mean()
+    long_rate = stays[late & (costs == 20)].mean()
+    assert abs(short_rate / long_rate - 1) < 0.15
+
+
+@every_policy
 def test_fewer_records_than_classes_still_fill_the_memory(policy):
     buffer = memory(budget_for(3, policy), policy=policy)
     for label in range(5):
