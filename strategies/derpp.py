@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from seit_cl.learner.batches import ForwardedBatch
 from seit_cl.learner.interfaces import LearnerView
+from seit_cl.learner.search_space import LogUniform, searched
 from seit_cl.learner.strategy import Strategy
 from seit_cl.memory import TensorSpec
 
@@ -17,8 +18,9 @@ from seit_cl.memory import TensorSpec
 class Options:
     """The paper's values for Tiny-ImageNet with 500 exemplars (recalled)."""
 
-    alpha: float = 0.2  # weight of the distance between current and stored logits
-    beta: float = 0.5  # weight of the exemplars' cross-entropy
+    # Weight of the distance between current and stored logits.
+    alpha: float = searched(0.2, LogUniform(0.05, 1.0))
+    beta: float = searched(0.5, LogUniform(0.25, 2.0))  # weight of the exemplars' cross-entropy
 
 
 class DarkExperienceReplay(Strategy):

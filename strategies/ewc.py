@@ -7,6 +7,7 @@ from torch import Tensor
 from seit_cl.learner.batches import ForwardedBatch
 from seit_cl.learner.fisher import diagonal_fisher, trained_weights
 from seit_cl.learner.interfaces import LearnerView
+from seit_cl.learner.search_space import LogUniform, searched
 from seit_cl.learner.strategy import Strategy
 
 
@@ -14,7 +15,7 @@ from seit_cl.learner.strategy import Strategy
 class Options:
     """Our values: the papers' depend on their models and gradients."""
 
-    strength: float = 1000.0  # lambda
+    strength: float = searched(1000.0, LogUniform(1.0, 1e6))  # lambda
     decay: float = 1.0  # gamma, of older experiences' Fisher information; Schwarz et al.: below 1
     samples: int = 500  # of each experience, for the Fisher information; 0: all
 

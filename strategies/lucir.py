@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from seit_cl.learner.batches import ForwardedBatch
 from seit_cl.learner.interfaces import LearnerView
 from seit_cl.learner.prototypes import feature_sums, fresh_features
+from seit_cl.learner.search_space import Choices, LogUniform, Uniform, searched
 from seit_cl.learner.strategy import Strategy
 from seit_cl.learner.strategy_state import Teacher
 
@@ -18,10 +19,10 @@ from seit_cl.learner.strategy_state import Teacher
 class Options:
     """The paper's values for CIFAR-100 (recalled), except the scale, which the paper learns."""
 
-    distillation: float = 5.0  # lambda_base
-    margin: float = 0.5  # m of the ranking loss
+    distillation: float = searched(5.0, LogUniform(0.5, 50.0))  # lambda_base
+    margin: float = searched(0.5, Uniform(0.1, 0.9))  # m of the ranking loss
     hardest: int = 2  # K, new classes that an exemplar is ranked against
-    scale: float = 16.0  # of the cosines
+    scale: float = searched(16.0, Choices(8.0, 16.0, 32.0))  # of the cosines
 
 
 class UnifiedClassifier(Strategy):

@@ -7,6 +7,7 @@ from torch import Tensor
 from seit_cl.learner.batches import ForwardedBatch
 from seit_cl.learner.interfaces import LearnerView
 from seit_cl.learner.losses import distillation
+from seit_cl.learner.search_space import Choices, LogUniform, searched
 from seit_cl.learner.strategy import Strategy
 from seit_cl.learner.strategy_state import Teacher
 
@@ -15,8 +16,8 @@ from seit_cl.learner.strategy_state import Teacher
 class Options:
     """The paper's values (section 3)."""
 
-    alpha: float = 1.0  # weight of the distillation, lambda_o
-    temperature: float = 2.0  # of the distillation
+    alpha: float = searched(1.0, LogUniform(0.1, 10.0))  # weight of the distillation, lambda_o
+    temperature: float = searched(2.0, Choices(1.0, 2.0, 4.0))  # of the distillation
 
 
 class LearningWithoutForgetting(Strategy):

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from seit_cl.learner.batches import Batch, ForwardedBatch
 from seit_cl.learner.interfaces import Exemplars, LearnerView, Memory
+from seit_cl.learner.search_space import LogUniform, searched
 from seit_cl.learner.strategy import Strategy
 
 
@@ -22,7 +23,7 @@ class Options:
     """
 
     candidates: int = 50  # exemplars drawn to choose from
-    rate: float = 0.05  # of the virtual step
+    rate: float = searched(0.05, LogUniform(0.005, 0.5))  # of the virtual step
 
 
 class MaximallyInterfered(Strategy):

@@ -9,6 +9,7 @@ from torch import Tensor
 from seit_cl.learner.batches import ForwardedBatch
 from seit_cl.learner.interfaces import LearnerView
 from seit_cl.learner.losses import distillation
+from seit_cl.learner.search_space import Choices, searched
 from seit_cl.learner.strategy import Strategy
 from seit_cl.learner.strategy_state import Teacher
 
@@ -17,7 +18,7 @@ from seit_cl.learner.strategy_state import Teacher
 class Options:
     """The paper's value (section 4.1)."""
 
-    temperature: float = 2.0  # of the distillation
+    temperature: float = searched(2.0, Choices(1.0, 2.0, 4.0))  # of the distillation
 
 
 class WeightAligning(Strategy):
