@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from seit_cl.core.errors import UserError
 from seit_cl.core.options import (
     AT_LEAST_1,
     NOT_NEGATIVE,
@@ -34,6 +35,7 @@ _BUDGET = Range(
 )
 _EXEMPLARS = Range(lambda value: 0 <= value < 2**32, "0 (no limit) or more, below 2^32")
 _SMOOTHING = Range(lambda value: 0 <= value < 1, "0 or more and below 1")
+_PART = Range(lambda value: 0 <= value < 1, "0 (none) or a fraction below 1")
 _FRACTION = Range(lambda value: 0 < value < 1, "a fraction above 0 and below 1")
 
 
@@ -138,17 +140,38 @@ class RunConfig(
         DEFAULT_HOLDOUT.seed, "seed of the held-out part, independent of --seed", NOT_NEGATIVE
     )
 
+    validation_fraction: float = option(
+        0.0,
+        "fraction of every class's training images that the stream leaves out, to choose settings "
+        "by them (--val-fraction makes the test images of data that has none); 0: none",
+        _PART,
+    )
+    validation_seed: int = option(
+        0, "seed of the validation part, independent of --seed", NOT_NEGATIVE
+    )
+    test_on: Literal["test", "validation"] = option(
+        "test",
+        "test images, or the training images that --validation-fraction leaves out: for runs that "
+        "settings are chosen by",
+    )
+
     def __post_init__(self) -> None:
         """Check every range, and the options that belong together.
 
         Raises:
-            UserError: a value outside its range, an unknown scenario, policy or --train, or options
-                of the stream that contradict the scenario.
+            UserError: a value outside its range, an unknown scenario, policy or --train, a test on
+                a validation part that there is not, or options of the stream that contradict the
+                scenario.
         """
         super().__post_init__()
         # The dataclass is frozen.
         object.__setattr__(self, "policy", canonical_policy(self.policy))
         TrainedPart.parse(self.train)
+        if self.test_on == "validation" and self.validation_fraction == 0:
+            raise UserError(
+                "--test-on validation: there is no such part; give --validation-fraction 0.2, "
+                "for instance"
+            )
         self.resolved_stream()
 
     def plain(self, classes: int | None = None) -> dict[str, Any]:

@@ -93,6 +93,8 @@ def run_id(config: RunConfig) -> str:
         if config.max_exemplars:
             parts.append(f"max{config.max_exemplars}")
     parts.append(f"seed{config.seed}")
+    if config.validation_fraction:
+        parts.append(f"{config.test_on}-without{config.validation_fraction:g}")
     return "_".join(re.sub(r"[^A-Za-z0-9.+-]+", "-", part).strip("-") for part in parts)
 
 

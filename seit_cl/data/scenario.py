@@ -13,7 +13,7 @@ from avalanche.benchmarks.utils import as_classification_dataset
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
-from seit_cl.data.base import Dataset
+from seit_cl.data.base import Dataset, Split
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,8 @@ class Scenario:
             with a constant learning rate goes through the whole stream, and strategies that need
             boundaries are refused.
         accumulates: True if an experience trains on the samples of all experiences so far.
+        validates: True if `test` has indices into the train split: a validation part, which no
+            experience trains on (`seit_cl.data.validation`).
     """
 
     name: str
@@ -41,6 +43,7 @@ class Scenario:
     classes: tuple[tuple[int, ...], ...]
     boundaries: bool = True
     accumulates: bool = False
+    validates: bool = False
 
     def __len__(self) -> int:
         return len(self.train)
@@ -89,17 +92,22 @@ class Scenario:
             train=(torch.cat(self.train),),
             test=(torch.cat(self.test),),
             classes=(tuple(itertools.chain.from_iterable(self.classes)),),
+            validates=self.validates,
         )
 
     def accumulated(self) -> Scenario:
         """The same stream, each experience training on all samples so far (cumulative bound)."""
         return replace(self, accumulates=True)
 
+    def tested_split(self, dataset: Dataset) -> Split:
+        """The split that `test` has indices into."""
+        return dataset.train if self.validates else dataset.val
+
     def benchmark(self, dataset: Dataset) -> Any:
         """The scenario as an Avalanche benchmark; a sample's input is its index in the split."""
         return benchmark_from_datasets(
             train=_avalanche_stream(self.train, self.labels(dataset.train.labels)),
-            test=_avalanche_stream(self.test, self.labels(dataset.val.labels)),
+            test=_avalanche_stream(self.test, self.labels(self.tested_split(dataset).labels)),
         )
 
 

@@ -23,6 +23,7 @@ from seit_cl.core.specs import Spec, canonical_text
 from seit_cl.data.base import Dataset
 from seit_cl.data.scenario import Scenario
 from seit_cl.data.scenario_recipe import build_recipe
+from seit_cl.data.validation import ValidationPart
 from seit_cl.experiment.modality import build_modality
 from seit_cl.experiment.run_data import RunData
 from seit_cl.formats import build_format
@@ -84,13 +85,21 @@ def build_stream(config: RunConfig, dataset: Dataset, strategy: Strategy) -> Sce
             f"--epochs {config.epochs}: --scenario {config.scenario} shows every sample once; "
             "use --epochs 1"
         )
-    stream = recipe.cut(dataset, config.resolved_stream(len(dataset.classes)))
+    settings = config.resolved_stream(len(dataset.classes))
+    stream = validation_part(config).cut(dataset, lambda shown: recipe.cut(shown, settings))
     if not stream.boundaries and strategy.needs_boundaries:
         raise UserError(
             f"--strategy {config.strategy} needs to know where experiences end, and --scenario "
             f"{config.scenario} has no boundaries; use er, er_ace, derpp, mir or agem"
         )
     return stream
+
+
+def validation_part(config: RunConfig) -> ValidationPart:
+    """Return the rule for the training images that the stream leaves out."""
+    return ValidationPart(
+        config.validation_fraction, config.validation_seed, config.test_on == "validation"
+    )
 
 
 def task_heads(config: RunConfig, stream: Scenario, strategy: Strategy) -> Tensor | None:

@@ -100,7 +100,7 @@ class Experiment:
         task_heads(config, self.stream, self.strategy)
         check_optimisation(config, self.training_stream, self.strategy)
         self.labels = self.stream.labels(data.dataset.train.labels)
-        self.test_labels = self.stream.labels(data.dataset.val.labels)
+        self.test_labels = self.stream.labels(stream.tested_split(data.dataset).labels)
         self.class_names = [data.dataset.classes[label] for label in self.stream.class_order]
         check_model(config, data, self.class_names)
         self.generators = Generators(config.seed, self.device)
@@ -332,7 +332,7 @@ class Experiment:
         position = experience + len(self.stream) - len(self.training_stream)
         with self.record.timed("test"):
             ids = tested_ids(self.stream, position)
-            raw = self.modality.test_inputs()[ids]
+            raw = self._tested_inputs(ids)
             within = None
             if self.stream.competitors is None:
                 predicted = self.learner.predict(raw)
@@ -344,6 +344,12 @@ class Experiment:
                 self.stream, position, predicted, self.test_labels, self.class_names, within
             )
         self.record.phases["test"].images += len(ids)
+
+    def _tested_inputs(self, ids: Tensor) -> Tensor:
+        """Raw inputs (n, ...) of samples to test on (n,)."""
+        if self.stream.validates:
+            return self.modality.train_inputs(ids)
+        return self.modality.test_inputs()[ids]
 
     # ------------------------------------------------------------------ checkpoint and results
     def _resume(self) -> int:

@@ -74,7 +74,8 @@ def run_metadata(
     """
     return memory_metadata(memory) | {
         "scenario": scenario,
-        "dataset": data.dataset.name,
+        "dataset": dataset_name(config, data),
+        "test_on": config.test_on,
         "strategy": config.strategy,
         "learner": config.learner,
         "model": canonical_model(config.model),
@@ -90,6 +91,12 @@ def run_metadata(
         "skipped_images": len(data.dataset.skipped),
         "phases": phase_metadata(config, data, phases, device),
     }
+
+
+def dataset_name(config: RunConfig, data: RunData) -> str:
+    """Name of the data in results, which keeps runs tested on a validation part apart."""
+    name = data.dataset.name
+    return f"{name} (validation)" if config.test_on == "validation" else name
 
 
 def model_bytes(network: nn.Module) -> int:

@@ -13,6 +13,7 @@ from seit_cl.core.errors import UserError
 from seit_cl.core.progress import ImageBar
 from seit_cl.data.base import Dataset
 from seit_cl.data.images import resolution_note
+from seit_cl.experiment.build import validation_part
 from seit_cl.experiment.modality import MODALITIES, build_modality
 from seit_cl.experiment.run_data import RunData
 from seit_cl.results import run_files
@@ -43,6 +44,8 @@ def open_data(
     _describe(data.dataset, data.resolution, bars.console)
     if data.dataset.has_images and not configs[0].resolution:
         bars.console.print(resolution_note(data.resolution), highlight=False)
+    if configs[0].validation_fraction:
+        bars.console.print(str(validation_part(configs[0])), highlight=False)
     _describe_experiences(configs[0], len(data.dataset.classes), bars.console)
     learners = list(dict.fromkeys(config.learner for config in configs))
     _check_earlier_results(out, data, learners)

@@ -100,7 +100,13 @@ def gather(folders: Sequence[Path]) -> Gathered:
     return Gathered(
         folders=[folder for path, folder in as_typed.items() if not problems[path]],
         runs=runs,
-        notes=[*notes, *duplicate_notes, *_version_notes(runs), *_failure_notes(runs)],
+        notes=[
+            *notes,
+            *_validation_notes(runs),
+            *duplicate_notes,
+            *_version_notes(runs),
+            *_failure_notes(runs),
+        ],
     )
 
 
@@ -298,6 +304,17 @@ def _make_ids_unique(runs: Sequence[Run]) -> None:
     for run in runs:
         if counts[run.run_id] > 1:
             run.run_id = f"{_folder(run)}/{run.run_id}"
+
+
+def _validation_notes(runs: Sequence[Run]) -> list[str]:
+    """A note on the runs that are tested on a validation part and not on the test images."""
+    names = [run.run_id for run in runs if run.get("test_on") == "validation"]
+    if not names:
+        return []
+    return [
+        f"{_name_runs(names)}: tested on training images that the stream left out, to choose "
+        "settings by; shown apart from runs on the test images, as a data set of its own"
+    ]
 
 
 def _version_notes(runs: Sequence[Run]) -> list[str]:

@@ -36,6 +36,7 @@ SUMMARY_COLUMNS = (
     "tokenizer",
     "memory_bytes",
     "seed",
+    "test_on",
     "exemplars",
     "classes_covered",
     "used_bytes",
@@ -50,7 +51,13 @@ SUMMARY_COLUMNS = (
     "device",
     "status",
 )
-METADATA_NAMES = tuple(c for c in SUMMARY_COLUMNS if c != "run_id" and c not in METRICS)
+# Columns that runs of earlier versions lack, with the value that all of them had.
+YOUNGER_COLUMNS = {"test_on": "test"}
+METADATA_NAMES = tuple(
+    name
+    for name in SUMMARY_COLUMNS
+    if name != "run_id" and name not in METRICS and name not in YOUNGER_COLUMNS
+)
 ACCURACY_COLUMNS = ("after_experience", "experience", "class", "correct", "total")
 MEMORY_COLUMNS = ("experience", "kind", "name", "value")
 # Results written before these columns were renamed.

@@ -12,7 +12,13 @@ import pandas as pd
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import write_atomic
 from seit_cl.results.metrics import METRICS
-from seit_cl.results.run_files import METADATA_NAMES, SUMMARY_COLUMNS, Run, read_runs
+from seit_cl.results.run_files import (
+    METADATA_NAMES,
+    SUMMARY_COLUMNS,
+    YOUNGER_COLUMNS,
+    Run,
+    read_runs,
+)
 
 
 def summary_row(run: Run) -> dict[str, Any]:
@@ -20,6 +26,8 @@ def summary_row(run: Run) -> dict[str, Any]:
     row: dict[str, Any] = {"run_id": run.run_id}
     for name in METADATA_NAMES:
         row[name] = run.get(name)
+    for name, default in YOUNGER_COLUMNS.items():
+        row[name] = run.get(name, default)
     for name, metric in METRICS.items():
         row[name] = metric(run.accuracy) if run.status == "finished" else math.nan
     row["status"] = run.status

@@ -144,7 +144,7 @@ def test_the_summary_has_the_documented_columns_and_the_values_of_the_run(tmp_pa
     df = summary.rebuild_summary(tmp_path)
     assert ",".join(df.columns) == (
         "run_id,scenario,dataset,strategy,format,learner,model,tokenizer,memory_bytes,seed,"
-        "exemplars,classes_covered,used_bytes,payload_bytes,bytes_per_exemplar,codec_bytes,"
+        "test_on,exemplars,classes_covered,used_bytes,payload_bytes,bytes_per_exemplar,codec_bytes,"
         "model_bytes,strategy_bytes,steps,final_accuracy,average_incremental_accuracy,"
         "forgetting,backward_transfer,final_task_incremental_accuracy,"
         "average_task_incremental_accuracy,train_seconds,device,status"
@@ -243,3 +243,10 @@ def test_intervals_are_students_and_a_single_value_has_none():
     )  # t of 2 degrees, 97.5 %
     assert metrics.mean_interval([2.0])[0] == 2.0
     assert math.isnan(metrics.mean_interval([2.0])[1])
+
+
+def test_a_run_of_an_earlier_version_was_tested_on_the_test_images(tmp_path):
+    write(tmp_path / "r")
+    assert "test_on" not in FACTS
+    assert run_files.read_run(tmp_path / "r").status == "finished"
+    assert summary.rebuild_summary(tmp_path).test_on.tolist() == ["test"]

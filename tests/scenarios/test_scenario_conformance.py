@@ -18,8 +18,10 @@ from seit_cl.data.base import Dataset
 from seit_cl.data.listed_classes import imagenet_wnids
 from seit_cl.data.scenario import Scenario
 from seit_cl.data.scenario_recipe import build_recipe
+from seit_cl.data.validation import ValidationPart
 from seit_cl.grid import expand
 
+NO_VALIDATION = ValidationPart()
 NAMES = sorted(name.replace("_", "-") for name in plugins.names("scenario"))
 
 
@@ -31,14 +33,14 @@ def datasets() -> list[Dataset]:
     ]
 
 
-def stream(name: str) -> tuple[Dataset, Scenario]:
+def stream(name: str, validation: ValidationPart = NO_VALIDATION) -> tuple[Dataset, Scenario]:
     """A scenario's stream of the first synthetic dataset that fits."""
     recipe = build_recipe(name)
     settings = RunConfig(scenario=name).resolved_stream()
     for whole in datasets():
         try:
             selected = recipe.select(whole)
-            return selected, recipe.cut(selected, settings)
+            return selected, validation.cut(selected, lambda shown: recipe.cut(shown, settings))
         except UserError:
             continue
     pytest.skip(f"{name} needs files")
@@ -68,6 +70,24 @@ def test_its_stream_has_samples_of_the_dataset_and_of_the_listed_classes(
     assert len(torch.cat(scenario.test).unique()) == len(torch.cat(scenario.test)), (
         "a test sample is tested in two experiences"
     )
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("tested", [True, False])
+def test_a_validation_part_is_never_trained_on_and_takes_the_place_of_the_test_images(
+    name: str, tested: bool
+) -> None:
+    part = ValidationPart(0.25, tested=tested)
+    data, scenario = stream(name, part)
+    kept, held = part.rows(data)
+    trained = torch.cat(scenario.train)
+    assert not torch.isin(trained, held).any()
+    assert torch.isin(trained, kept).all()
+    tests = torch.cat(scenario.test).sort().values
+    assert torch.equal(tests, held if tested else torch.arange(len(data.val)))
+    labels = scenario.labels(scenario.tested_split(data).labels)
+    for test, classes in zip(scenario.test, scenario.classes, strict=True):
+        assert set(labels[test].tolist()) <= set(classes)
 
 
 @pytest.mark.parametrize("name", NAMES)
