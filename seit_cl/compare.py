@@ -1,7 +1,8 @@
 """Compare tokens with JPEGs at equal bytes: run what the comparison needs, then write its tables.
 
 Takes every option of `python -m seit_cl.run` in addition to its own, except strategy, format,
-learner and seed, which the stages choose. Each stage is a grid of runs in the same --out. Finished
+learner and seed, which the stages choose. Unless --fill says otherwise, the memories of all runs
+are filled after each experience. Each stage is a grid of runs in the same --out. Finished
 runs are skipped and interrupted ones resume, so the same command resumes the comparison. Stages may
 run on different machines; copy their folders into one --out.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import tyro
@@ -53,6 +55,9 @@ def parse_options(arguments: list[str]) -> tuple[ComparisonOptions, Any]:
                 f"--{name}: the stages choose it; leave it out, or use python -m seit_cl.run"
             )
     run_options = parse(rest)
+    if run_options.fill == "default":
+        # Every arm of a comparison fills its memory at one time, whatever its strategy.
+        run_options = replace(run_options, fill="after")
     if run_options.out is None:
         raise UserError("--out: give the folder of the results, so that the command can resume")
     if min(options.seeds, options.claim_seeds, options.jobs) < 1:

@@ -81,6 +81,11 @@ class RunConfig(
         "compared at one number; 0: as many as the bytes allow",
         _EXEMPLARS,
     )
+    fill: Literal["default", "after", "during", "before"] = option(
+        "default",
+        "when fresh samples are offered to the memory: after each experience; during it, each "
+        "right after its first step; or before its first step; default: as in the strategy's paper",
+    )
     learner: Literal["tokens", "pixels"] = option(
         "tokens", "token learner, or the same model on pixels"
     )

@@ -25,12 +25,13 @@ from seit_cl.experiment.experiment import Experiment
 from seit_cl.experiment.jobs import Ending, Job, Observer, Update, open_workers
 from seit_cl.experiment.modality import MODALITIES
 from seit_cl.experiment.observed_run import run_observed, share_done, status_line
+from seit_cl.experiment.remembering import choose_fill
 from seit_cl.experiment.run_data import RunData
 from seit_cl.experiment.shared_data import open_data
 from seit_cl.formats import canonical_spec, format_domain
 from seit_cl.models import canonical_model
 from seit_cl.results import run_files
-from seit_cl.results.renamed import present_spec, spellings
+from seit_cl.results.renamed import EARLIER_OPTIONS, present_spec, spellings
 
 
 def expand(options: Any) -> list[RunConfig]:
@@ -86,12 +87,25 @@ def _canonical(config: RunConfig) -> RunConfig:
 
 
 def run_id(config: RunConfig) -> str:
-    """Name the folder of a run after the dimensions of the grid."""
+    """Name the folder of a run after the dimensions of the grid.
+
+    --fill is named where it is not the strategy's own.
+    """
+    strategy = build_strategy(config)
+    fill = choose_fill(config, strategy)
+    own_fill = choose_fill(replace(config, fill="default"), strategy)
+    return _name(config, "" if fill == own_fill else f"fill-{fill}")
+
+
+def _name(config: RunConfig, fill: str) -> str:
+    """Name the folder of a run, with a part about --fill unless it is empty."""
     parts = [config.strategy, config.learner]
     if config.memory_mb:
         parts += [config.format, f"{config.memory_mb:.12g}MB"]
         if config.max_exemplars:
             parts.append(f"max{config.max_exemplars}")
+    if fill:
+        parts.append(fill)
     parts.append(f"seed{config.seed}")
     if config.validation_fraction:
         parts.append(f"{config.test_on}-without{config.validation_fraction:g}")
@@ -101,13 +115,26 @@ def run_id(config: RunConfig) -> str:
 def run_folder(out: Path, config: RunConfig) -> Path:
     """The folder of a run in the folder of the results.
 
-    An existing folder is used, even if its name has an earlier spelling of the format.
+    An existing folder is used, even if its name has an earlier spelling of the format, or was made
+    when there was no --fill.
     """
-    folders = [out / run_id(replace(config, format=spec)) for spec in spellings(config.format)]
+    spelled = [replace(config, format=spec) for spec in spellings(config.format)]
+    folders = [out / run_id(one) for one in spelled]
     for folder in folders:
         if folder.exists():
             return folder
+    if config.fill == EARLIER_OPTIONS["fill"]:
+        for one in spelled:
+            earlier = out / _name(one, "")
+            if earlier.exists() and "fill" not in _stored_options(earlier):
+                return earlier
     return folders[0]
+
+
+def _stored_options(run_dir: Path) -> dict[str, Any]:
+    """The options in a run's config.yaml; none where there is no such file."""
+    path = run_dir / "config.yaml"
+    return (yaml.safe_load(path.read_text()) or {}) if path.exists() else {}
 
 
 def is_finished(config: RunConfig, run_dir: Path) -> bool:
@@ -118,17 +145,22 @@ def is_finished(config: RunConfig, run_dir: Path) -> bool:
     """
     if not (run_dir / "config.yaml").exists():
         return False
-    stored = yaml.safe_load((run_dir / "config.yaml").read_text()) or {}
-    defaults = RunConfig().plain()  # of options that are younger than the folder
+    stored = _stored_options(run_dir)
+    defaults = RunConfig().plain() | EARLIER_OPTIONS  # of options that are younger than the folder
     stored["format"] = present_spec(str(stored.get("format", defaults["format"])))
     run = run_files.read_run(run_dir)
     classes = len(run.environment.get("classes", [])) or None
-    requested = config.plain(classes) | {"format": present_spec(config.format)}
+    requested = config.plain(classes) | {
+        "format": present_spec(config.format),
+        "fill": choose_fill(config, build_strategy(config)),
+    }
     for name, value in requested.items():
-        if stored.get(name, defaults[name]) != value:
+        made_with = stored.get(name, defaults[name])
+        if made_with != value:
+            remedy = f"--fill {made_with}, or " if name == "fill" else ""
             raise UserError(
-                f"--out {run_dir.parent}: {run_dir.name} was made with {name} "
-                f"{stored.get(name)!r}, not {value!r}; choose another --out"
+                f"--out {run_dir.parent}: {run_dir.name} was made with {name} {made_with!r}, not "
+                f"{value!r}; choose {remedy}another --out"
             )
     return run_files.read_run(run_dir).status == "finished" and not checkpoint.pending(run_dir)
 

@@ -26,13 +26,14 @@ class Options:
 class DarkExperienceReplay(Strategy):
     """Replay with a distance between an exemplar's logits and those stored with it in float16.
 
-    Stored logits are those of the plain sample at the end of its experience; the paper fills its
-    memory during training and stores those of the augmented sample. Logits of classes not seen at
-    that time are stored as nan and left out of the distance. Both terms use one draw of exemplars
-    a step, where the paper draws twice.
+    Stored logits are those of the augmented sample in its first step, as in the paper, or with
+    --fill after those of the plain sample at the end of its experience. Logits of classes not seen
+    at that time are stored as nan and left out of the distance. Both terms use one draw of
+    exemplars a step, where the paper draws twice.
     """
 
     paper = "Buzzega et al., NeurIPS 2020"
+    fill = "during"  # the paper's algorithm 2: reservoir sampling after every batch
     Options = Options
     disable_cutmix = True
     capturable = True
@@ -43,7 +44,14 @@ class DarkExperienceReplay(Strategy):
 
     def extras(self, raw: Tensor, learner: LearnerView) -> dict[str, Tensor]:
         """The current logits, nan for classes not seen."""
-        logits = learner.raw_logits(raw)
+        return self.stored(learner.raw_logits(raw), learner)
+
+    def step_extras(self, raw: Tensor, logits: Tensor, learner: LearnerView) -> dict[str, Tensor]:
+        """The logits of the step, as in the paper's algorithm 2."""
+        return self.stored(logits, learner)
+
+    def stored(self, logits: Tensor, learner: LearnerView) -> dict[str, Tensor]:
+        """Logits (B, classes seen) with nan for all other classes."""
         unseen = len(learner.model.head.weight) - logits.shape[1]
         return {"logits": F.pad(logits, (0, unseen), value=torch.nan)}
 

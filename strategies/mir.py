@@ -34,6 +34,7 @@ class MaximallyInterfered(Strategy):
     """
 
     paper = "Aljundi et al., NeurIPS 2019"
+    fill = "during"  # the paper's algorithm 1; the authors' code replays earlier tasks alone
     Options = Options
 
     def before_sampling(

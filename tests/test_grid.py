@@ -176,7 +176,7 @@ def test_a_run_that_fails_is_marked_with_its_reason_and_may_be_started_again(
 
 
 def test_results_of_other_options_are_never_mixed_into_a_folder(tmp_path: Path) -> None:
-    run_files.start_run(tmp_path / "run", RunConfig(epochs=3).plain(), {})
+    run_files.start_run(tmp_path / "run", RunConfig(epochs=3, fill="during").plain(), {})
     with pytest.raises(UserError, match="epochs"):
         is_finished(RunConfig(epochs=4), tmp_path / "run")
 

@@ -26,6 +26,7 @@ from seit_cl.reporting.grouping import (
     without_options,
     without_sweep_trials,
 )
+from seit_cl.reporting.labels import fill_sentence
 from seit_cl.reporting.loading import mark_variants
 from seit_cl.reporting.markdown import page, table
 from seit_cl.reporting.pairs import differences
@@ -49,6 +50,7 @@ def comparison_page(out: Path, command: str) -> str:
     for setting in settings_of(stored):
         own = of_setting(stored, setting)
         sections.append("## " + ", ".join(part for part in setting if part))
+        sections.append(fill_sentence(own))
         sections.append(equal_bytes_table(without_sweep_trials(own)))
         sections.append("### Sweep, final %")
         sections.append(sweep_table(own))

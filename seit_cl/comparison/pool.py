@@ -139,12 +139,12 @@ def finished_run(config: RunConfig, out: Path) -> Run | None:
     own = run_folder(out, config)
     if is_finished(config, own):
         return read_run(own)
-    at_any_budget = run_id(config).replace(f"_{config.memory_mb:.12g}MB_", "_*MB_")
-    for path in sorted(out.glob(f"{at_any_budget}/facts.json")):
+    kind, _, _ = own.name.partition(f"_{config.memory_mb:.12g}MB_")
+    for path in sorted(out.glob(f"{kind}_*MB_*seed{config.seed}/facts.json")):
         run = read_run(path.parent)
         budget = float(run.config.get("memory_mb", math.inf))
         smaller = replace(config, memory_mb=budget)
-        if run.status != "finished" or run.run_id != run_id(smaller):
+        if run.status != "finished" or run.path != run_folder(out, smaller):
             continue
         if budget >= config.memory_mb or budget_binds(run):
             continue

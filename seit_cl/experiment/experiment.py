@@ -2,14 +2,16 @@
 
 A folder of images becomes a dataset; a scenario cuts it into a stream of experiences; the tokenizer
 turns it into token grids once. In every experience the learner trains on fresh samples and
-exemplars, the memory is offered the experience's samples, the learner is tested on all classes of
-the stream so far, and results, checkpoint and memory are committed together.
+exemplars, the memory is offered the experience's samples (before, during or after the training,
+`--fill`), the learner is tested on all classes of the stream so far, and results, checkpoint and
+memory are committed together.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -43,9 +45,10 @@ from seit_cl.experiment.metadata import Training, environment, run_metadata
 from seit_cl.experiment.modality import build_modality
 from seit_cl.experiment.record import RunRecord
 from seit_cl.experiment.remembering import (
+    Filling,
+    choose_fill,
     fit_format,
     memory_rows,
-    offer_experience,
     write_exemplars,
 )
 from seit_cl.experiment.run_data import RunData
@@ -86,13 +89,15 @@ class Experiment:
         command: str = "",
         stream: Scenario | None = None,
     ) -> None:
+        self.strategy = build_strategy(config)
+        # The record of the run says when its memory is filled, not that it is left to the strategy.
+        config = replace(config, fill=choose_fill(config, self.strategy))
         self.config = config
         self.data = data
         self.run_dir = run_dir
         self.command = command
         self.device = choose_device(config.device)
         self.modality = build_modality(config.learner, data)
-        self.strategy = build_strategy(config)
         if stream is None:
             stream = build_stream(config, data.dataset, self.strategy)
         self.stream = stream
@@ -175,6 +180,9 @@ class Experiment:
             strategy = f"--strategy {self.config.strategy}"
             reason = "--no-graph" if self.strategy.capturable else strategy
             run_files.log(self.run_dir, f"{reason}: training steps do not run as CUDA graphs")
+        elif self.recorder is not None and self.config.fill == "during":
+            changing = "--fill during: the memory changes in the first epoch of an experience"
+            run_files.log(self.run_dir, f"{changing}, whose steps do not run as CUDA graphs")
         try:
             benchmark = self.training_stream.benchmark(self.data.dataset)
             for experience in range(first, experiences):
@@ -200,14 +208,15 @@ class Experiment:
     def _learn(
         self, experience: int, avalanche_experience: Any, on_step: Callable[[StepInfo], None]
     ) -> None:
-        """Train on an experience and offer it to the memory, in the strategy's order."""
+        """Train on an experience and offer it to the memory, at the time of --fill."""
         began = time.monotonic()
-        if self.strategy.trains_on_memory:
-            self._remember(experience)
-            self._train(experience, avalanche_experience, on_step, began)
-        else:
-            self._train(experience, avalanche_experience, on_step, began)
-            self._remember(experience)
+        filling = self._filling(experience)
+        fills_first = self.strategy.trains_on_memory or self.config.fill == "before"
+        if fills_first:
+            self._remember(experience, filling)
+        self._train(experience, avalanche_experience, filling, on_step, began)
+        if not fills_first:
+            self._remember(experience, filling)
         with self.record.timed("train"):
             self.strategy.after_memory_update(self.learner)
         self.record.train_seconds += time.monotonic() - began
@@ -216,6 +225,7 @@ class Experiment:
         self,
         experience: int,
         avalanche_experience: Any,
+        filling: Filling | None,
         on_step: Callable[[StepInfo], None],
         began: float,
     ) -> None:
@@ -228,9 +238,21 @@ class Experiment:
             samples += result.samples
             on_step(self._step_info(experience, result, samples, time.monotonic() - began))
 
+        def offer(ids: Tensor, logits: Tensor) -> None:
+            assert filling is not None
+            with self.record.timed("remember"):
+                filling.offer_step(self._samples(ids), logits)
+
+        offers = filling is not None and self.config.fill == "during"
         with self.record.timed("train"):
-            loader = self._loader(experience)
-            self.learner.fit(avalanche_experience, loader, classes_seen, seen_before, report)
+            self.learner.fit(
+                avalanche_experience,
+                self._loader(experience),
+                classes_seen,
+                seen_before,
+                on_step=report,
+                on_fresh=offer if offers else None,
+            )
             self._require_finite_weights(experience)
         self.record.phases["train"].images += samples
 
@@ -303,23 +325,28 @@ class Experiment:
             )
 
     # ------------------------------------------------------------------ memory and test
-    def _remember(self, experience: int) -> None:
-        """Offer an experience's samples to the memory."""
+    def _filling(self, experience: int) -> Filling | None:
+        """The offers of an experience's samples; None without a memory."""
         if self.memory is None:
+            return None
+        return Filling(
+            self.memory,
+            self._samples(self.training_stream.train[experience]),
+            self.learner,
+            self.strategy,
+            self.modality,
+            partial(fit_format, self.run_dir, self.data.tokenizer),
+        )
+
+    def _remember(self, experience: int, filling: Filling | None) -> None:
+        """Offer an experience's samples to the memory, those that no step has offered yet."""
+        if filling is None:
             return
-        samples = self._samples(self.training_stream.train[experience])
         with self.record.timed("remember"):
-            offer_experience(
-                self.memory,
-                samples,
-                self.learner,
-                self.strategy,
-                self.modality,
-                partial(fit_format, self.run_dir, self.data.tokenizer),
-            )
+            filling.offer_rest()
             if self._test_is_due(experience):
-                self.record.memory += memory_rows(experience, self.memory, self.class_names)
-        self.record.phases["remember"].images += len(samples)
+                self.record.memory += memory_rows(experience, filling.memory, self.class_names)
+        self.record.phases["remember"].images += len(filling.samples)
 
     def _test_is_due(self, experience: int) -> bool:
         """True after every --eval-every experiences, and after the last one."""

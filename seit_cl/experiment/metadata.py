@@ -77,6 +77,7 @@ def run_metadata(
         "dataset": dataset_name(config, data),
         "test_on": config.test_on,
         "strategy": config.strategy,
+        "fill": config.fill,
         "learner": config.learner,
         "model": canonical_model(config.model),
         "tokenizer": data.tokenizer.identity if uses_tokenizer(config) else "",

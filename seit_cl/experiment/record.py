@@ -31,6 +31,7 @@ class RunRecord:
         self.memory: list[dict[str, Any]] = []
         self.train_seconds = 0.0
         self.phases = {name: Phase() for name in PHASES}
+        self._inner_seconds = 0.0  # of phases within the present one
 
     @property
     def accuracy_so_far(self) -> float | None:
@@ -71,10 +72,14 @@ class RunRecord:
 
     @contextmanager
     def timed(self, phase: str) -> Iterator[None]:
-        """Add the seconds that the block takes to a phase of the run."""
+        """Add the seconds that the block takes to a phase, without those of phases within it."""
         began = time.monotonic()
+        earlier = self._inner_seconds
+        self._inner_seconds = 0.0
         yield
-        self.phases[phase].seconds += time.monotonic() - began
+        seconds = time.monotonic() - began
+        self.phases[phase].seconds += seconds - self._inner_seconds
+        self._inner_seconds = earlier + seconds
 
     def write(self, run_dir: Path) -> None:
         """Replace accuracy.csv and, for a run with a memory, memory.csv."""

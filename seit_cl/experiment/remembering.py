@@ -1,19 +1,27 @@
-"""Offers of an experience to the memory: order, fitted format, and the fields of the strategy."""
+"""Offers of samples to the memory: time, order, fitted format, and the fields of the strategy."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from seit_cl.config import RunConfig
+from seit_cl.core import plugins
+from seit_cl.core.errors import UserError
+from seit_cl.core.specs import Spec
 from seit_cl.data.samples import Samples
+from seit_cl.experiment.build import choose_policy
 from seit_cl.experiment.modality import Modality
 from seit_cl.experiment.run_data import RunData
 from seit_cl.formats.base import FittedFormat
 from seit_cl.learner.learner import Learner
+from seit_cl.learner.settings import Fill
 from seit_cl.learner.strategy import Strategy
 from seit_cl.memory.buffer import ByteBudgetBuffer
 from seit_cl.memory.herding import best_first
@@ -26,15 +34,39 @@ SHOWN_EXEMPLARS = 8  # training images in exemplars.npz
 MAX_FIT_SAMPLES = 1000  # samples used to fit a data-dependent format
 
 
-def offer_experience(
-    memory: ByteBudgetBuffer,
-    samples: Samples,
-    learner: Learner,
-    strategy: Strategy,
-    modality: Modality,
-    fit: Callable[[ByteBudgetBuffer, Samples], None],
-) -> None:
-    """Offer an experience's samples to the memory, in the order that its policy wants.
+def choose_fill(config: RunConfig, strategy: Strategy) -> Fill:
+    """Choose when the memory is offered samples: --fill, or the time of the strategy's paper.
+
+    Without a memory, and for a strategy that trains on the memory alone, it is always "after":
+    nothing depends on it.
+
+    Raises:
+        UserError: another time than "after" for a policy that ranks a whole experience, or "during"
+            for batches that an Avalanche plugin draws.
+    """
+    replays = config.memory_mb > 0 and not strategy.exemplar_free
+    if not replays or strategy.trains_on_memory:
+        return "after"
+    policy = choose_policy(config, strategy)
+    ranks_experiences = plugins.load("policy", Spec.parse(policy).name).best_first
+    if config.fill == "default":
+        return "after" if ranks_experiences else strategy.fill
+    if config.fill != "after" and ranks_experiences:
+        raise UserError(
+            f"--fill {config.fill}: --policy {policy} ranks the samples of a whole experience by "
+            "its trained network; use --fill after, or another --policy"
+        )
+    if config.fill == "during" and strategy.avalanche_plugins:
+        raise UserError(
+            f"--fill during: --strategy {config.strategy} draws its own batches from a memory that "
+            "stays as it is within an experience; use --fill after or before"
+        )
+    return config.fill
+
+
+@dataclass
+class Filling:
+    """Offers of an experience's samples to the memory, each once.
 
     Args:
         memory: receives them.
@@ -42,16 +74,43 @@ def offer_experience(
         learner: gives the features that an order needs.
         strategy: gives the values of the exemplar fields.
         modality: gives the learner's inputs of the samples.
-        fit: called before the first offer, to fit a data-dependent format.
+        fit: called before an offer, to fit a data-dependent format to the experience.
     """
-    samples = samples[_offer_order(memory, samples, learner, modality)]
-    fit(memory, samples)
-    for start in range(0, len(samples), OFFER_CHUNK):
-        part = samples[start : start + OFFER_CHUNK]
+
+    memory: ByteBudgetBuffer
+    samples: Samples
+    learner: Learner
+    strategy: Strategy
+    modality: Modality
+    fit: Callable[[ByteBudgetBuffer, Samples], None]
+    _offered: list[Tensor] = field(default_factory=list)  # train set indices
+
+    def offer_step(self, samples: Samples, logits: Tensor) -> None:
+        """Offer the fresh samples (B,) of a step, with their logits (B, classes seen) in it."""
+        self.fit(self.memory, self.samples)
         extras = {}
-        if memory.exemplar_fields:
-            extras = strategy.extras(modality.train_inputs(part.ids), learner)
-        memory.offer(part, extras)
+        if self.memory.exemplar_fields:
+            raw = self.modality.train_inputs(samples.ids)
+            extras = self.strategy.step_extras(raw, logits, self.learner)
+        self.memory.offer(samples, extras)
+        self._offered.append(samples.ids)
+
+    def offer_rest(self) -> None:
+        """Offer all samples that were not offered yet, in the order that the policy wants."""
+        samples = self.samples
+        if self._offered:
+            samples = samples[~torch.isin(samples.ids, torch.cat(self._offered))]
+        if len(samples) == 0:
+            return
+        samples = samples[_offer_order(self.memory, samples, self.learner, self.modality)]
+        self.fit(self.memory, samples)
+        for start in range(0, len(samples), OFFER_CHUNK):
+            part = samples[start : start + OFFER_CHUNK]
+            extras = {}
+            if self.memory.exemplar_fields:
+                extras = self.strategy.extras(self.modality.train_inputs(part.ids), self.learner)
+            self.memory.offer(part, extras)
+        self._offered.append(samples.ids)
 
 
 def _offer_order(

@@ -66,11 +66,14 @@ class RawStep:
         fresh: B fresh samples.
         replay: R exemplars, or None.
         draws: of the B + R samples.
+        fresh_ids: (B,) train set indices of the fresh samples, on the CPU, so that reading them
+            never waits for the device; None where they are not known.
     """
 
     fresh: Rows
     replay: Rows | None
     draws: Draws
+    fresh_ids: Tensor | None = None
 
     @property
     def parts(self) -> list[Rows]:

@@ -24,6 +24,7 @@ from seit_cl.learner.recording import RecordedSteps, Recorder, in_batches
 from seit_cl.learner.settings import Optimisation
 from seit_cl.learner.strategy import Strategy
 
+OnFresh = Callable[[Tensor, Tensor], None]
 LONE_VALUE = "more than 1 value per channel"  # in torch's error
 
 
@@ -110,6 +111,7 @@ class Learner(SupervisedTemplate):
         self.loader: ReplayLoader | MemoryLoader
         self.schedule: Schedule
         self._on_step: Callable[[StepResult], None] = lambda result: None
+        self._on_fresh: OnFresh | None = None
         model = model.to(device)
         super().__init__(
             model=model,
@@ -134,6 +136,7 @@ class Learner(SupervisedTemplate):
         classes_seen: int,
         classes_seen_before: int = 0,
         on_step: Callable[[StepResult], None] = lambda result: None,
+        on_fresh: OnFresh | None = None,
     ) -> None:
         """Train on one experience.
 
@@ -143,9 +146,13 @@ class Learner(SupervisedTemplate):
             classes_seen: number of classes seen, this experience included.
             classes_seen_before: the same without it.
             on_step: called after every step.
+            on_fresh: called after every step of the first epoch with the train set indices (B,) of
+                its fresh samples, on the CPU, and with their logits (B, classes seen) in the step's
+                forward pass. It may change the memory, so that these steps are not recorded.
         """
         self.begin_experience(loader, classes_seen, classes_seen_before)
         self._on_step = on_step
+        self._on_fresh = on_fresh
         if not self.strategy.avalanche_plugins:
             with float32_products(self.device), self._recording():
                 self.train(experience)
@@ -183,15 +190,24 @@ class Learner(SupervisedTemplate):
         Args:
             step: fresh samples and exemplars, with their random numbers.
         """
-        has_more_plugins = len(self.plugins) > self._own_plugins
-        if self.recorded is None or has_more_plugins or not self.schedule.can_be_recorded:
+        on_fresh = self._on_fresh if self.clock.train_exp_epochs == 0 else None
+        if self.recorded is None or on_fresh is not None or not self._can_be_recorded:
             loss = self.take_step(step)
         else:
             loss = self.recorded.step(step)
         self.schedule.step()
         self.total_steps += 1
         self._after_training_iteration()
+        if on_fresh is not None:
+            assert step.fresh_ids is not None
+            on_fresh(step.fresh_ids, self.mb_output[: len(step.fresh)].detach())
         self._report(step, loss)
+
+    @property
+    def _can_be_recorded(self) -> bool:
+        """True unless a plugin was added to the strategy's own, or the schedule forbids it."""
+        has_more_plugins = len(self.plugins) > self._own_plugins
+        return self.schedule.can_be_recorded and not has_more_plugins
 
     def take_step(self, step: RawStep) -> Tensor:
         """Change the weights by one optimiser step, with Avalanche's hooks at their places.

@@ -59,7 +59,8 @@ class ReplayLoader:
         parts = order.split(self.batch)
         device_parts = to_device(order, self.make.device).split(self.batch)
         for part, rows in zip(parts, device_parts, strict=True):
-            yield self._step(Rows(self._fetch(part)) if whole is None else Rows(whole, rows))
+            fresh = Rows(self._fetch(part)) if whole is None else Rows(whole, rows)
+            yield self._step(fresh, self.ids[part])
 
     @cached_property
     def _on_device(self) -> Exemplars | None:
@@ -79,13 +80,13 @@ class ReplayLoader:
         )
         return samples.to(self.make.device)
 
-    def _step(self, fresh: Rows) -> RawStep:
+    def _step(self, fresh: Rows, ids: Tensor) -> RawStep:
         shape = fresh.source.inputs.shape[1:]
         replay_count = self.replay_batch if self.memory is not None and len(self.memory) else 0
         if replay_count == 0:
-            return RawStep(fresh, None, self.make.draws(shape, [(len(fresh), False)]))
+            return RawStep(fresh, None, self.make.draws(shape, [(len(fresh), False)]), ids)
         draws = self.make.draws(shape, [(len(fresh), False), (replay_count, True)])
-        return RawStep(fresh, self._replay(fresh, draws), draws)
+        return RawStep(fresh, self._replay(fresh, draws), draws, ids)
 
     def _replay(self, fresh: Rows, draws: Draws) -> Rows:
         assert self.memory is not None

@@ -14,6 +14,8 @@ from seit_cl.core.options import (
     option,
 )
 
+Fill = Literal["after", "during", "before"]  # times at which the memory is offered samples
+
 
 @dataclass(frozen=True)
 class Optimisation(CheckedOptions):

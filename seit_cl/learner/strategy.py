@@ -15,6 +15,7 @@ from seit_cl.core.specs import NoOptions
 from seit_cl.data.scenario import Scenario
 from seit_cl.learner.batches import Batch, ForwardedBatch
 from seit_cl.learner.interfaces import Exemplars, LearnerView, Memory
+from seit_cl.learner.settings import Fill
 from seit_cl.learner.strategy_state import pack, state_bytes, unpack
 from seit_cl.memory import TensorSpec
 
@@ -37,7 +38,9 @@ class Strategy:
 
     Hooks have Avalanche's names and meaning. In an experience they are called in this order:
     before_training_exp; in every step before_sampling, loss and after_backward;
-    after_training_exp; extras of every sample offered to the memory; after_memory_update.
+    after_training_exp; extras of every sample offered to the memory; after_memory_update. With
+    --fill before, extras come first; with --fill during, step_extras follow each step of the first
+    epoch in their place.
 
     Attributes:
         paper: its publication, in a few words.
@@ -49,6 +52,10 @@ class Strategy:
         exemplar_free: True if it never replays.
         disable_cutmix: True if its loss needs unmixed batches.
         policies: the selection policies that it works with, its default first; empty: all.
+        fill: when the memory is offered the samples of an experience unless --fill says otherwise,
+            as in its paper: "after" it, "during" it (each sample right after its first step, so
+            that it is replayed within the experience), or "before" its first step. A policy that
+            ranks a whole experience makes it "after".
         trains_on_memory: True if it trains on exemplars alone, after the memory was offered the
             experience, and starts over every time.
         may_repeat_samples: True if it may train for several epochs in scenarios that show every
@@ -71,6 +78,7 @@ class Strategy:
     exemplar_free: ClassVar[bool] = False
     disable_cutmix: ClassVar[bool] = False
     policies: ClassVar[Sequence[str]] = ()
+    fill: ClassVar[Fill] = "after"
     trains_on_memory: ClassVar[bool] = False
     may_repeat_samples: ClassVar[bool] = False
     uses_features: ClassVar[bool] = False
@@ -161,11 +169,27 @@ class Strategy:
         """Called when the loss's gradients are computed, before they are clipped."""
 
     def after_training_exp(self, learner: LearnerView) -> None:
-        """Called after an experience's last step, before the memory is offered its samples."""
+        """Called after an experience's last step, before the memory is offered its samples.
+
+        With --fill during or before, the memory was offered them earlier.
+        """
 
     def extras(self, raw: Tensor, learner: LearnerView) -> dict[str, Tensor]:
         """Values (B, *shape) of `exemplar_fields` for raw samples (B, ...) to be stored."""
         return {}
+
+    def step_extras(self, raw: Tensor, logits: Tensor, learner: LearnerView) -> dict[str, Tensor]:
+        """Values of `exemplar_fields` for the fresh samples of a step, offered right after it.
+
+        They are those of `extras` by default, which may cost another forward pass.
+
+        Args:
+            raw: (B, ...), samples before their augmentation.
+            logits: (B, classes seen) of the step's own forward pass: of the augmented samples, with
+                the weights that the step started from.
+            learner: in its state after the step.
+        """
+        return self.extras(raw, learner)
 
     def after_memory_update(self, learner: LearnerView) -> None:
         """Called after the memory was offered the experience, before the learner is tested."""

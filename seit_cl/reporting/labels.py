@@ -12,6 +12,7 @@ from seit_cl.reporting.grouping import (
     finished,
     series_of,
     setting_of,
+    with_memory,
 )
 from seit_cl.results.run_files import Run
 
@@ -60,6 +61,25 @@ def figure_note(settings: Sequence[Setting], tail: str) -> str:
     same = [name for name in Setting._fields if name not in differing]
     common = join_parts(*field_values(settings[0], same))
     return f"{common}; {tail}" if common else tail
+
+
+FILL_TEXTS = {
+    "after": "after each experience",
+    "during": "during an experience, each sample after its first step",
+    "before": "before an experience's first step",
+}
+
+
+def fill_sentence(runs: Sequence[Run]) -> str:
+    """When memories were offered samples (--fill); "" for runs without memories."""
+    strategies: dict[str, set[str]] = {}
+    for run in with_memory(runs):
+        strategies.setdefault(str(run.get("fill")), set()).add(str(run.get("strategy")))
+    texts = []
+    for fill, names in sorted(strategies.items()):
+        text = FILL_TEXTS.get(fill, fill)
+        texts.append(f"{text} ({', '.join(sorted(names))})" if len(strategies) > 1 else text)
+    return f"Memories are filled {'; '.join(texts)}." if texts else ""
 
 
 def seeds_note(runs: Sequence[Run], candidates: Sequence[Run] = ()) -> str:

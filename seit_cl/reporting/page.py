@@ -13,7 +13,7 @@ import pandas as pd
 from seit_cl.reporting import headline
 from seit_cl.reporting.figures import MadeReports, NamedTable
 from seit_cl.reporting.grouping import is_tokens, series_of, with_memory
-from seit_cl.reporting.labels import megabytes
+from seit_cl.reporting.labels import fill_sentence, megabytes
 from seit_cl.reporting.page_data import facets, page_data, to_json
 from seit_cl.reporting.page_images import embed_figures, to_base64
 from seit_cl.reporting.page_runs import describe_runs, number_class_lists
@@ -52,6 +52,7 @@ def render_page(
         sentences=headline.answer(runs),
         note=headline.NOTE,
         tokenizer_note=_tokenizer_note(runs),
+        fill_note=fill_sentence(runs),
         headings=headings,
         rows=rows,
         first_number=headings.index("seeds"),

@@ -1,4 +1,4 @@
-"""Format specs that were renamed: files of runs and memories keep the first spelling."""
+"""Names and values in files of earlier versions: specs that were renamed, options added later."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from __future__ import annotations
 # files count against the budget byte by byte and must stay comparable, so they keep that spelling.
 _PRESENT_SPELLING = {"tokens:coder=ans": "tokens:coder=table"}
 _STORED_SPELLING = {present: stored for stored, present in _PRESENT_SPELLING.items()}
+
+# What runs did before there was an option for it, where that is not the option's default.
+EARLIER_OPTIONS = {"fill": "after"}
 
 
 def present_spec(spec: str) -> str:

@@ -22,7 +22,7 @@ import yaml
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import atomic_file, write_atomic
 from seit_cl.results.metrics import METRICS, WITHIN
-from seit_cl.results.renamed import present_spec
+from seit_cl.results.renamed import EARLIER_OPTIONS, present_spec
 from seit_cl.results.validation import find_problems
 
 SUMMARY_COLUMNS = (
@@ -30,6 +30,7 @@ SUMMARY_COLUMNS = (
     "scenario",
     "dataset",
     "strategy",
+    "fill",
     "format",
     "learner",
     "model",
@@ -247,6 +248,7 @@ def read_run(run_dir: Path) -> Run:
         raise UserError(f"{run_dir}: no config.yaml, so this is not a run's folder")
     problems: list[str] = []
     config = _read(run_dir / "config.yaml", _read_mapping, problems) or {}
+    config = EARLIER_OPTIONS | config
     environment = _read(run_dir / "environment.json", _read_mapping, problems) or {}
     metadata = _read(run_dir / "facts.json", _read_mapping, problems) or {}
     if "format" in metadata:

@@ -143,6 +143,7 @@ def run_config(options: Options, case: Case) -> RunConfig:
     return RunConfig(
         data_root=options.data_root,
         strategy=case.strategy,
+        fill="after",  # as Avalanche's plugins do; its ER_ACE fills before, if not lined up
         experiences=options.experiences,
         epochs=case.epochs,
         batch=options.batch,

@@ -55,7 +55,7 @@ def test_both_spellings_are_one_run_of_a_grid() -> None:
 def test_a_run_folder_is_recognised_under_either_spelling(
     spelling: str, asked: str, tmp_path: Path
 ) -> None:
-    config = RunConfig(format=spelling)
+    config = RunConfig(format=spelling, fill="during")
     run_files.start_run(tmp_path / run_id(config), config.plain(), {})
     (tmp_path / run_id(config) / "facts.json").write_text(f'{{"format": "{spelling}"}}')
     folder = run_folder(tmp_path, RunConfig(format=asked))

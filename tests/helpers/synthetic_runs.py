@@ -70,6 +70,7 @@ def write_run(
             "scenario": scenario,
             "dataset": "fractals",
             "strategy": strategy,
+            "fill": "after",
             "format": spec,
             "learner": learner,
             "model": "vit_tiny",

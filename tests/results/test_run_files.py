@@ -8,6 +8,7 @@ import pytest
 from seit_cl.core.errors import UserError
 from seit_cl.results import metrics, run_files, summary
 
+CONFIG = {"seed": 3, "strategy": "er", "fill": "during"}
 FACTS = dict.fromkeys(run_files.METADATA_NAMES, 1) | {
     "status": "finished",
     "scenario": "s",
@@ -95,8 +96,8 @@ def test_empty_table():
     )
 
 
-def write(run_dir, facts=FACTS, rows=None):
-    run_files.start_run(run_dir, {"seed": 3, "strategy": "er"}, {"command": "x"})
+def write(run_dir, facts=FACTS, rows=None, config=CONFIG):
+    run_files.start_run(run_dir, config, {"command": "x"})
     run_files.write_accuracy(run_dir, table(UNEVEN).to_dict("records") if rows is None else rows)
     run_files.write_memory(
         run_dir, run_files.memory_rows(0, {"null": 2, "nan": 3}, {"header": 10, "payload": 90})
@@ -104,6 +105,11 @@ def write(run_dir, facts=FACTS, rows=None):
     if facts:
         run_files.finish_run(run_dir, facts)
     return run_dir
+
+
+def test_memories_of_results_without_the_option_were_filled_after_each_experience(tmp_path):
+    earlier = write(tmp_path / "r", facts=None, config={"seed": 3, "strategy": "er"})
+    assert run_files.read_run(earlier).get("fill") == "after"
 
 
 def test_a_run_is_read_as_it_was_written(tmp_path):
@@ -114,7 +120,7 @@ def test_a_run_is_read_as_it_was_written(tmp_path):
     assert run.status == "finished"
     assert run.problem == ""
     assert run.metadata == FACTS
-    assert run.config == {"seed": 3, "strategy": "er"}
+    assert run.config == CONFIG
     assert run.environment == {"command": "x"}
     assert run.accuracy.to_dict("records") == rows
     assert run.memory.set_index(["kind", "name"])["value"].to_dict() == {
@@ -143,7 +149,7 @@ def test_the_summary_has_the_documented_columns_and_the_values_of_the_run(tmp_pa
     write(tmp_path / "r")
     df = summary.rebuild_summary(tmp_path)
     assert ",".join(df.columns) == (
-        "run_id,scenario,dataset,strategy,format,learner,model,tokenizer,memory_bytes,seed,"
+        "run_id,scenario,dataset,strategy,fill,format,learner,model,tokenizer,memory_bytes,seed,"
         "test_on,exemplars,classes_covered,used_bytes,payload_bytes,bytes_per_exemplar,codec_bytes,"
         "model_bytes,strategy_bytes,steps,final_accuracy,average_incremental_accuracy,"
         "forgetting,backward_transfer,final_task_incremental_accuracy,"
