@@ -16,6 +16,7 @@ COMMANDS = {
         "seit_cl.compare",
         "compare tokens with JPEGs at equal bytes",
     ),
+    "tune": ("seit_cl.tune", "tune strategies on other classes than those of the evaluation"),
     "report": ("seit_cl.report", "make figures, tables and report.html of result folders"),
     "density": ("seit_cl.density", "measure bytes, fidelity and speed of formats without training"),
     "tokenize": ("seit_cl.tokenize", "train, inspect and apply tokenizers; encode image folders"),

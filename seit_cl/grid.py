@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -173,6 +173,7 @@ def run_grid(
     jobs: int = 1,
     command: str = "",
     dataset: Dataset | None = None,
+    folder: Callable[[Path, RunConfig], Path] = run_folder,
 ) -> list[str]:
     """Run every unfinished run of a grid, after all of them are checked.
 
@@ -184,6 +185,7 @@ def run_grid(
         jobs: number of runs beside one another; above 1, each is in a process of its own.
         command: the command line, for the records of the runs.
         dataset: if it is open already; None opens the one that the runs name.
+        folder: names the folder of a run, given `out`.
 
     Returns:
         One line for each run that failed with a UserError or whose process died; the other runs
@@ -192,7 +194,7 @@ def run_grid(
     Raises:
         UserError: options that do not fit the data, or results of other options or data in `out`.
     """
-    unfinished = [config for config in configs if not is_finished(config, run_folder(out, config))]
+    unfinished = [config for config in configs if not is_finished(config, folder(out, config))]
     finished = len(configs) - len(unfinished)
     if finished:
         console.print(f"{finished} of {len(configs)} runs are finished already")
@@ -200,7 +202,8 @@ def run_grid(
         return []
     with progress_bars(console) as bars:
         data = open_data(unfinished, out, bars, shared=jobs > 1, dataset=dataset)
-        experiments = _build_experiments(unfinished, data, out, command)
+        folders = {config: folder(out, config) for config in unfinished}
+        experiments = _build_experiments(folders, data, command)
         grid_bars = _GridBars(bars, len(experiments))
         if jobs > 1:
             # A single run too: the number of threads, which the numbers depend on, is that of jobs.
@@ -215,16 +218,21 @@ def run_grid(
 
 
 def _build_experiments(
-    configs: list[RunConfig], data: RunData, out: Path, command: str
+    folders: Mapping[RunConfig, Path], data: RunData, command: str
 ) -> list[Experiment]:
     """Build all runs, which checks their options; runs that are equal on this data are built once.
+
+    Args:
+        folders: of the runs.
+        data: of all runs.
+        command: the command line, for the records of the runs.
 
     Raises:
         UserError: options that do not fit the data.
     """
     experiments: dict[RunConfig, Experiment] = {}
-    for config in configs:
-        experiment = Experiment(config, data, run_folder(out, config), command)
+    for config, folder in folders.items():
+        experiment = Experiment(config, data, folder, command)
         spec = "" if experiment.memory is None else experiment.memory.fmt.spec
         experiments.setdefault(replace(config, format=spec), experiment)
     return list(experiments.values())

@@ -24,7 +24,7 @@ FOLDERS = {
     "benchmarks": "benchmarks",
     "studies": "studies",
 }
-COMMANDS = ("__main__", "run", "compare", "report", "tokenize", "density")
+COMMANDS = ("__main__", "run", "compare", "tune", "report", "tokenize", "density")
 # From the bottom up. A file may import its own package and the packages of lower layers.
 LAYERS: tuple[set[str], ...] = (
     {"__init__"},  # the version
@@ -41,7 +41,7 @@ LAYERS: tuple[set[str], ...] = (
     {"experiment"},
     {"grid"},
     {"reporting"},
-    {"comparison"},
+    {"comparison", "tuning"},
     {"api"},
     {"commands"},
     {*PLUGIN_FOLDERS},

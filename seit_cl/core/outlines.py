@@ -28,6 +28,7 @@ LIBRARIES = frozenset(
         "faiss",
         "jinja2",
         "matplotlib",
+        "optuna",
         "pandas",
         "PIL",
         "pillow_jxl",

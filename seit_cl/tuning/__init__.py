@@ -1,0 +1,1 @@
+"""Trials of hyperparameters, and the configs that are written of the best."""
