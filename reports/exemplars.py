@@ -24,6 +24,7 @@ from seit_cl.reporting.grouping import (
     with_memory,
     without_sweep_trials,
 )
+from seit_cl.results.replicates import replicate_of
 from seit_cl.results.run_files import Run
 
 MAX_IMAGES = 6  # in a row
@@ -79,7 +80,7 @@ def _rows(runs: Sequence[Run]) -> list[tuple[str, np.ndarray]]:
     """
     pictures: dict[Codec, Pictures] = {}
     blocks: dict[tuple[str, bytes], dict[Codec, list[Run]]] = {}
-    for run in sorted(runs, key=lambda run: (run.get("seed", 0), run.run_id)):
+    for run in sorted(runs, key=lambda run: (replicate_of(run), run.run_id)):
         codec = _codec_of(run)
         if codec not in pictures:
             read = read_pictures(run)

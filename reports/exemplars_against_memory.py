@@ -27,6 +27,7 @@ from seit_cl.reporting.grouping import (
 )
 from seit_cl.reporting.labels import figure_note, seeds_note, series_label, setting_label
 from seit_cl.reporting.styles import Style, run_styles
+from seit_cl.results.replicates import Replicate, replicate_of
 from seit_cl.results.run_files import Run
 
 CAPACITY_LABEL = "open, dotted: would fit with enough samples"
@@ -86,11 +87,11 @@ def _lines(shown: Sequence[Run], runs: Sequence[Run]) -> dict[Series, tuple[list
     return lines
 
 
-def _exemplar_counts(runs: Sequence[Run]) -> list[tuple[int, int, int]]:
-    """Budget, seed and number of exemplars of every run, sorted."""
+def _exemplar_counts(runs: Sequence[Run]) -> list[tuple[int, Replicate, int]]:
+    """Budget, replicate and number of exemplars of every run, sorted."""
     counts = []
     for run in runs:
-        counts.append((budget_of(run), int(run.get("seed", 0)), int(run.get("exemplars", 0))))
+        counts.append((budget_of(run), replicate_of(run), int(run.get("exemplars", 0))))
     return sorted(counts)
 
 

@@ -23,6 +23,7 @@ from seit_cl.reporting.grouping import (
     without_sweep_trials,
 )
 from seit_cl.reporting.panels import run_panels
+from seit_cl.results.replicates import replicate_of
 from seit_cl.results.run_files import Run
 
 COLOURS = colormaps["viridis"]
@@ -73,7 +74,7 @@ def _without_twins(runs: Sequence[Run]) -> list[Run]:
     Runs that differ by learner or strategy alone often store the same numbers of exemplars.
     """
     first_seeds: dict[tuple[object, ...], Run] = {}
-    for run in sorted(runs, key=lambda run: (run.get("seed", 0), run.run_id)):
+    for run in sorted(runs, key=lambda run: (replicate_of(run), run.run_id)):
         first_seeds.setdefault((setting_of(run), series_of(run), budget_of(run)), run)
     different: dict[tuple[object, ...], Run] = {}
     for run in first_seeds.values():

@@ -32,6 +32,7 @@ from seit_cl.results.metrics import (
     final_task_incremental_accuracy,
     forgetting,
 )
+from seit_cl.results.replicates import Replicate, orders_in, replicate_of, seeds_in
 from seit_cl.results.run_files import Run
 
 CAPTION = (
@@ -53,7 +54,7 @@ EQUAL = 1e-12  # differences of fractions up to which they are the same number
 
 
 class Line(NamedTuple):
-    """A row of the table: runs that differ by their seed, with a budget in bytes."""
+    """A row of the table: runs that are replicates, with a budget in bytes."""
 
     setting: Setting
     series: Series
@@ -81,7 +82,8 @@ class Summary(Report):
         if any_variant:
             name_headings.append("options")
         metrics = metrics_of(lines)
-        headings = [*name_headings, "memory, MB", "seeds", "exemplars", "bytes each", *metrics]
+        counts = ["seeds", "class orders"] if _have_several_orders(lines) else ["seeds"]
+        headings = [*name_headings, "memory, MB", *counts, "exemplars", "bytes each", *metrics]
         text = []
         for line in lines:
             cells = field_values(line.setting, names)
@@ -90,6 +92,9 @@ class Summary(Report):
                 cells.append(line.series.learner or MISSING)
             if any_variant:
                 cells.append(line.series.variant or MISSING)
+            cells += [f"{line.budget / MB:g}", str(seeds_in(_replicates(line)))]
+            if "class orders" in counts:
+                cells.append(str(orders_in(_replicates(line))))
             text.append([*cells, *_number_cells(line, metrics)])
         bold = set()
         for metric in TESTED:
@@ -119,6 +124,16 @@ def lines_of(runs: Sequence[Run]) -> list[Line]:
     return sorted(lines, key=place_in_table)
 
 
+def _replicates(line: Line) -> list[Replicate]:
+    """The replicates of a row."""
+    return [replicate_of(run) for run in line.runs]
+
+
+def _have_several_orders(lines: Sequence[Line]) -> bool:
+    """True if the runs of all rows together have several class orders."""
+    return orders_in(itertools.chain.from_iterable(map(_replicates, lines))) > 1
+
+
 def metrics_of(lines: Sequence[Line]) -> list[str]:
     """Names in METRICS of the columns of a table."""
     names = list(METRICS)
@@ -128,8 +143,8 @@ def metrics_of(lines: Sequence[Line]) -> list[str]:
     return names
 
 
-def metric_by_seed(line: Line, metric: str) -> dict[Any, float]:
-    """A metric of METRICS by seed.
+def metric_by_replicate(line: Line, metric: str) -> dict[Replicate, float]:
+    """A metric of METRICS by replicate.
 
     Returns:
         {} for the average accuracy of joint runs, which are tested once only: there is nothing to
@@ -137,7 +152,7 @@ def metric_by_seed(line: Line, metric: str) -> dict[Any, float]:
     """
     if metric == "average" and all(trained_jointly(run) for run in line.runs):
         return {}
-    return {run.get("seed", 0): METRICS[metric](run.accuracy) for run in line.runs}
+    return {replicate_of(run): METRICS[metric](run.accuracy) for run in line.runs}
 
 
 def best_lines(lines: Sequence[Line], metric: str) -> list[int]:
@@ -148,7 +163,7 @@ def best_lines(lines: Sequence[Line], metric: str) -> list[int]:
     rivals: dict[tuple[str, str, int], list[tuple[float, int]]] = {}
     for i, line in enumerate(lines):
         if line.budget > 0:
-            mean, _ = mean_std(list(metric_by_seed(line, metric).values()))
+            mean, _ = mean_std(list(metric_by_replicate(line, metric).values()))
             if not math.isnan(mean):
                 place = line.setting.dataset, line.setting.scenario, line.budget
                 rivals.setdefault(place, []).append((mean, i))
@@ -157,19 +172,19 @@ def best_lines(lines: Sequence[Line], metric: str) -> list[int]:
         candidates.sort(key=lambda candidate: candidate[0], reverse=True)
         if len(candidates) > 1:
             (_, first), (_, second), *_ = candidates
-            first_values = metric_by_seed(lines[first], metric)
-            second_values = metric_by_seed(lines[second], metric)
+            first_values = metric_by_replicate(lines[first], metric)
+            second_values = metric_by_replicate(lines[second], metric)
             if differ_significantly(first_values, second_values):
                 best.append(first)
     return best
 
 
 def differ_significantly(first: Mapping[Any, float], second: Mapping[Any, float]) -> bool:
-    """Tell whether values by seed differ by a paired t-test over at least two common seeds.
+    """Tell whether values by replicate differ by a paired t-test over two common ones or more.
 
-    A difference that is the same at every seed is significant unless it is zero.
+    A difference that is the same at every replicate is significant unless it is zero.
     """
-    differences = [first[seed] - second[seed] for seed in first.keys() & second.keys()]
+    differences = [first[place] - second[place] for place in first.keys() & second.keys()]
     if len(differences) < 2:
         return False
     if max(differences) - min(differences) < EQUAL:
@@ -178,9 +193,9 @@ def differ_significantly(first: Mapping[Any, float], second: Mapping[Any, float]
 
 
 def _number_cells(line: Line, metrics: Sequence[str]) -> list[str]:
-    """The numbers of a row as text, from the budget on."""
+    """The numbers of a row as text, from the exemplars on."""
     several = len(line.runs) > 1
-    cells = [f"{line.budget / MB:g}", str(len(line.runs))]
+    cells = []
     if line.budget:
         count, count_std = _mean_std_of(line.runs, "exemplars")
         size, _ = _mean_std_of(line.runs, "bytes_per_exemplar")
@@ -188,7 +203,7 @@ def _number_cells(line: Line, metrics: Sequence[str]) -> list[str]:
     else:
         cells += [MISSING, MISSING]
     for metric in metrics:
-        percent = [100 * value for value in metric_by_seed(line, metric).values()]
+        percent = [100 * value for value in metric_by_replicate(line, metric).values()]
         mean, std = mean_std(percent)
         cells.append(plus_minus(mean, std, several))
     return cells
@@ -200,17 +215,18 @@ def _mean_std_of(runs: Sequence[Run], name: str) -> tuple[float, float]:
 
 
 def _numbers(line: Line, metrics: Sequence[str]) -> dict[str, Any]:
-    """A row of the CSV file, as fractions and bytes; standard deviations of one seed are nan."""
+    """A row of the CSV file, as fractions and bytes; standard deviations of one run are nan."""
     statistics = {}
     for name in ("exemplars", "bytes_per_exemplar"):
         statistics[name] = _mean_std_of(line.runs, name)
     for metric in metrics:
-        statistics[metric] = mean_std(list(metric_by_seed(line, metric).values()))
+        statistics[metric] = mean_std(list(metric_by_replicate(line, metric).values()))
     row: dict[str, Any] = {
         **line.setting._asdict(),
         **line.series._asdict(),
         "memory_bytes": line.budget,
-        "seeds": len(line.runs),
+        "seeds": seeds_in(_replicates(line)),
+        "class_orders": orders_in(_replicates(line)),
     }
     for name, (mean, std) in statistics.items():
         row[f"{name}_mean"] = mean

@@ -182,6 +182,7 @@ def run_grid(
     jobs: int = 1,
     dataset: Dataset | None = None,
     progress: bool = False,
+    paired_orders: bool = False,
     **dimensions: Iterable[Any],
 ) -> Results:
     """Run experiments that share their data, and go on where some have been run already.
@@ -192,8 +193,9 @@ def run_grid(
         jobs: number of runs beside one another; above 1, each is in a process of its own.
         dataset: in place of `data_root`.
         progress: print what the command prints, with progress bars on a terminal.
-        dimensions: values of strategy, format, memory_mb, learner or seed; every combination is a
-            run.
+        paired_orders: give every seed a class order of its own, that of class_order_seed + seed.
+        dimensions: values of strategy, format, memory_mb, learner, seed or class_order_seed; every
+            combination is a run.
 
     Returns:
         The results in the order of the runs. A run that failed has a line in `problems`.
@@ -211,7 +213,7 @@ def run_grid(
         varied["strategy"] = tuple(_plugin_spec(value) for value in varied["strategy"])
     runs: list[RunConfig] = []
     for base in bases:
-        runs += grid.expand(_grid_options(base, varied))
+        runs += grid.expand(_grid_options(base, varied, paired_orders))
     folder = Path(out) if out is not None else Path("runs") / time.strftime("%Y%m%d-%H%M%S")
     make_writable_folder(folder, "out")
     limit_threads()
@@ -250,9 +252,11 @@ def _plugin_spec(plugin: type[Any] | str) -> str:
     return plugin if isinstance(plugin, str) else spec_of(plugin)
 
 
-def _grid_options(config: RunConfig, varied: dict[str, tuple[Any, ...]]) -> SimpleNamespace:
+def _grid_options(
+    config: RunConfig, varied: dict[str, tuple[Any, ...]], paired_orders: bool
+) -> SimpleNamespace:
     """Return the options of a grid, as a command line gives them."""
-    options = SimpleNamespace()
+    options = SimpleNamespace(paired_orders=paired_orders)
     for name in option_names():
         value = getattr(config, name)
         setattr(options, name, varied.get(name, (value,)) if name in GRID else value)

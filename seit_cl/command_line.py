@@ -29,6 +29,8 @@ DESCRIPTION = (
     "several values make a grid."
 )
 
+YAML_COMMAND_OPTIONS = ("paired_orders",)  # options of the command that say which runs there are
+
 
 @dataclass(frozen=True)
 class _CommandOptions:
@@ -51,6 +53,13 @@ class _CommandOptions:
         hint(
             "use the value that the scenario recommends (python -m seit_cl.scenarios) for every "
             "option that is not given"
+        ),
+    ] = False
+    paired_orders: Annotated[
+        bool,
+        hint(
+            "give every seed a class order of its own: --seed S has the class order seed "
+            "--class-order-seed + S"
         ),
     ] = False
     debug: Annotated[bool, hint("show tracebacks of user errors")] = False
@@ -202,10 +211,11 @@ def yaml_arguments(path: Path) -> list[str]:
         raise UserError(f"--config {path}: {reason}; give a YAML file of options") from error
     if not isinstance(options, dict):
         raise UserError(f"--config {path}: holds no options; write lines like 'epochs: 10'")
+    names = (*option_names(), *YAML_COMMAND_OPTIONS)
     words: list[str] = []
     for name, value in options.items():
-        if name not in option_names():
-            advice = nearest(str(name), option_names())
+        if name not in names:
+            advice = nearest(str(name), names)
             raise UserError(f"--config {path}: unknown option {name!r}; {advice}")
         if isinstance(value, bool):
             words.append(flag(name) if value else flag(f"no_{name}"))

@@ -60,6 +60,11 @@ def parse_options(arguments: list[str]) -> tuple[ComparisonOptions, Any]:
         run_options = replace(run_options, fill="after")
     if run_options.out is None:
         raise UserError("--out: give the folder of the results, so that the command can resume")
+    if len(run_options.class_order_seed) > 1:
+        raise UserError(
+            "--class-order-seed: a comparison has one class order, or one for each seed: give one "
+            "value, and --paired-orders if each seed is to have its own"
+        )
     if min(options.seeds, options.claim_seeds, options.jobs) < 1:
         raise UserError("--seeds, --claim-seeds and --jobs must be at least 1")
     return options, run_options

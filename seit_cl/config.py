@@ -26,7 +26,7 @@ from seit_cl.models import TrainedPart, canonical_model
 from seit_cl.tokenizers import resolved_spec
 
 TrackerKind = Literal["none", "tensorboard", "wandb"]
-GRID = ("strategy", "format", "memory_mb", "learner", "seed")
+GRID = ("strategy", "format", "memory_mb", "learner", "seed", "class_order_seed")
 SIZES = ("memory_mb",)  # options in MB, which a command line may give with another unit
 _SEED = Range(lambda value: 0 <= value < 2**63, "0 or more")
 _BUDGET = Range(

@@ -18,6 +18,7 @@ from seit_cl.core.errors import UserError
 from seit_cl.core.options import flag
 from seit_cl.core.progress import progress_bars
 from seit_cl.data.base import Dataset
+from seit_cl.data.settings import CLASS_ORDER_SEED
 from seit_cl.experiment import checkpoint
 from seit_cl.experiment.build import build_strategy, canonical_strategy
 from seit_cl.experiment.events import StepInfo
@@ -44,7 +45,8 @@ def expand(options: Any) -> list[RunConfig]:
         options: as `parse` returns them.
 
     Raises:
-        UserError: an option outside its range, a dimension without values, or no runs at all.
+        UserError: an option outside its range, a dimension without values, several class orders
+            for a seed that --paired-orders gives one, or no runs at all.
     """
     runs: dict[RunConfig, RunConfig] = {}
     for config in _combinations(options):
@@ -64,16 +66,29 @@ def expand(options: Any) -> list[RunConfig]:
 def _combinations(options: Any) -> Iterator[RunConfig]:
     """One configuration for every combination of the grid's values.
 
+    With --paired-orders the class order seed grows with the seed, so that an interval over seeds
+    covers class orders too, at the cost of no further run.
+
     Raises:
-        UserError: an option outside its range, or a dimension without values.
+        UserError: an option outside its range, a dimension without values, or --paired-orders with
+            several class order seeds.
     """
     for name in GRID:
         if not getattr(options, name):
             raise UserError(f"{flag(name)}: give one value or several")
+    orders = options.class_order_seed
+    if options.paired_orders and len(orders) > 1:
+        raise UserError(
+            f"--paired-orders: --class-order-seed is that of seed 0; give one, not {len(orders)}"
+        )
     others = {name: getattr(options, name) for name in option_names() if name not in GRID}
     dimensions = [getattr(options, name) for name in GRID]
     for values in itertools.product(*dimensions):
-        yield RunConfig(**others, **dict(zip(GRID, values, strict=True)))
+        config = RunConfig(**others, **dict(zip(GRID, values, strict=True)))
+        if options.paired_orders:
+            order = config.class_order_seed + config.seed
+            config = replace(config, class_order_seed=order)
+        yield config
 
 
 def _canonical(config: RunConfig) -> RunConfig:
@@ -89,7 +104,7 @@ def _canonical(config: RunConfig) -> RunConfig:
 def run_id(config: RunConfig) -> str:
     """Name the folder of a run after the dimensions of the grid.
 
-    --fill is named where it is not the strategy's own.
+    --fill is named where it is not the strategy's own, the class order where it is not the default.
     """
     strategy = build_strategy(config)
     fill = choose_fill(config, strategy)
@@ -107,6 +122,8 @@ def _name(config: RunConfig, fill: str) -> str:
     if fill:
         parts.append(fill)
     parts.append(f"seed{config.seed}")
+    if config.class_order_seed != CLASS_ORDER_SEED:
+        parts.append(f"order{config.class_order_seed}")
     if config.validation_fraction:
         parts.append(f"{config.test_on}-without{config.validation_fraction:g}")
     return "_".join(re.sub(r"[^A-Za-z0-9.+-]+", "-", part).strip("-") for part in parts)
@@ -116,7 +133,7 @@ def run_folder(out: Path, config: RunConfig) -> Path:
     """The folder of a run in the folder of the results.
 
     An existing folder is used, even if its name has an earlier spelling of the format, or was made
-    when there was no --fill.
+    when there was no --fill, or when names had no class order.
     """
     spelled = [replace(config, format=spec) for spec in spellings(config.format)]
     folders = [out / run_id(one) for one in spelled]
@@ -128,7 +145,9 @@ def run_folder(out: Path, config: RunConfig) -> Path:
             earlier = out / _name(one, "")
             if earlier.exists() and "fill" not in _stored_options(earlier):
                 return earlier
-    return folders[0]
+    earlier = out / run_id(replace(config, class_order_seed=CLASS_ORDER_SEED))
+    has_this_order = _stored_options(earlier).get("class_order_seed") == config.class_order_seed
+    return earlier if has_this_order else folders[0]
 
 
 def _stored_options(run_dir: Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from seit_cl.config import RunConfig
 from seit_cl.core.errors import UserError
 from seit_cl.experiment.experiment import Experiment
 from seit_cl.experiment.run_data import RunData
-from seit_cl.grid import expand, is_finished, run_grid, run_id
+from seit_cl.grid import expand, is_finished, run_folder, run_grid, run_id
 from seit_cl.results import run_files
 from seit_cl.tokenizers._vqae_tokenizer import VQAETokenizer
 from seit_cl.tokenizers.nets.vqae import VQAutoencoder
@@ -39,6 +39,47 @@ def test_several_values_make_every_combination_once() -> None:
         "tokens",
     )
     assert len(runs) == len(set(runs)) == 2 * 2 * 3
+
+
+def test_seeds_and_class_orders_cross() -> None:
+    runs = grid("--seed", "0", "1", "--class-order-seed", "1993", "5")
+    assert [(run.seed, run.class_order_seed) for run in runs] == [
+        (0, 1993),
+        (0, 5),
+        (1, 1993),
+        (1, 5),
+    ]
+
+
+def test_paired_orders_give_each_seed_a_class_order_of_its_own() -> None:
+    runs = grid("--seed", "0", "1", "4", "--paired-orders")
+    assert [(run.seed, run.class_order_seed) for run in runs] == [(0, 1993), (1, 1994), (4, 1997)]
+    (other,) = grid("--seed", "2", "--paired-orders", "--class-order-seed", "7")
+    assert other.class_order_seed == 9
+
+
+def test_paired_orders_are_an_option_of_a_yaml_file(tmp_path: Path) -> None:
+    path = tmp_path / "options.yaml"
+    path.write_text("seed: [0, 1]\npaired_orders: true\n")
+    assert [run.class_order_seed for run in grid("--config", str(path))] == [1993, 1994]
+
+
+def test_paired_orders_refuse_several_class_orders() -> None:
+    with pytest.raises(UserError, match=r"--paired-orders.*give one, not 2"):
+        grid("--paired-orders", "--class-order-seed", "1", "2")
+
+
+def test_a_folder_names_the_class_order_where_it_is_not_the_default_one() -> None:
+    assert run_id(RunConfig(memory_mb=0, seed=1)) == "er_tokens_seed1"
+    assert run_id(RunConfig(memory_mb=0, class_order_seed=7)) == "er_tokens_seed0_order7"
+
+
+def test_a_folder_of_the_time_when_names_had_no_class_order_is_used(tmp_path: Path) -> None:
+    config = RunConfig(class_order_seed=7)
+    earlier = tmp_path / run_id(RunConfig())
+    run_files.start_run(earlier, config.plain(), {})
+    assert run_folder(tmp_path, config) == earlier
+    assert run_folder(tmp_path, RunConfig(class_order_seed=8)).name.endswith("_order8")
 
 
 def test_a_strategy_without_memory_runs_once_per_seed_and_learner() -> None:

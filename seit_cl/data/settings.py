@@ -8,6 +8,8 @@ from seit_cl.core.errors import UserError
 from seit_cl.core.options import NOT_NEGATIVE, NUMPY_SEED, CheckedOptions, option
 from seit_cl.data.class_lists import ClassLists
 
+CLASS_ORDER_SEED = 1993  # iCaRL (Rebuffi et al., CVPR 2017) and its followers
+
 
 @dataclass(frozen=True)
 class StreamSettings(CheckedOptions):
@@ -20,7 +22,7 @@ class StreamSettings(CheckedOptions):
         NOT_NEGATIVE,
     )
     class_order_seed: int = option(
-        1993, "seed of the class order, independent of --seed", NUMPY_SEED
+        CLASS_ORDER_SEED, "seed of the class order, independent of --seed", NUMPY_SEED
     )
     class_order: tuple[str, ...] = option((), "explicit class order: every class name once")
     experience_classes: tuple[int, ...] = option(

@@ -82,6 +82,7 @@ def run_metadata(
         "model": canonical_model(config.model),
         "tokenizer": data.tokenizer.identity if uses_tokenizer(config) else "",
         "seed": config.seed,
+        "class_order_seed": config.class_order_seed,
         "codec_bytes": codec_bytes(config, data, memory),
         "model_bytes": model_bytes(training.model),
         "strategy_bytes": training.strategy_bytes,

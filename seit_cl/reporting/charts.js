@@ -133,7 +133,7 @@ function drawPanel(box, panel, axes, scale, place) {
   explain(picture, marks, width);
 }
 function spoken(line, where, m) {
-  return `${line.label}${where ? `, ${where}` : ""}: ${percent(m)}, ${plural(m.n, "seed")}${m.more || ""}`;
+  return `${line.label}${where ? `, ${where}` : ""}: ${percent(m)}, ${plural(m.n, data.replicate)}${m.more || ""}`;
 }
 
 function drawAxes(picture, { xs, x, y, right, height, scale, axes }) {
@@ -237,7 +237,7 @@ function drawValues() {
   const box = byId("time-values").querySelector("div");
   box.replaceChildren();
   const table = html(box, "table");
-  html(table, "caption", {}, "Accuracy on the classes seen so far, percent: mean ± standard deviation over seeds");
+  html(table, "caption", {}, `Accuracy on the classes seen so far, percent: mean ± standard deviation over ${data.replicate}s`);
   const steps = Math.max(0, ...lastTime.flatMap((panel) => panel.lines.flatMap((entry) => entry.points.map((point) => point.x))));
   const head = html(html(table, "thead"), "tr");
   for (const text of ["panel", "line"]) html(head, "th", { scope: "col" }, text);

@@ -1,9 +1,9 @@
-"""Groups of runs that belong together, and their statistics over seeds.
+"""Groups of runs that belong together, and their statistics over replicates.
 
 A *setting* is one row of panels in a figure: dataset, scenario and strategy. A *series* is one line
-in a panel: format, learner and variant. Runs of one setting, series and budget differ by their seed
-and are averaged. A run without a memory is a *bound*: joint training, naive fine-tuning, or a
-strategy that stores no exemplars.
+in a panel: format, learner and variant. Runs of one setting, series and budget are replicates: they
+differ by their seed or class order and are averaged. A run without a memory is a *bound*: joint
+training, naive fine-tuning, or a strategy that stores no exemplars.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from seit_cl.results.metrics import accuracy_seen
+from seit_cl.results.replicates import Replicate, replicate_of
 from seit_cl.results.run_files import Run
 
 MB = 1_000_000
@@ -135,22 +136,22 @@ def at_all_budgets(runs: Sequence[Run]) -> list[Run]:
     """The finished runs with a memory, repeated at larger budgets where their own did not bind.
 
     A run that did not fill its memory would be the same run, number for number, with a larger one.
-    Such a run is repeated at every larger budget of its setting at which its series and seed have
-    no run of their own.
+    Such a run is repeated at every larger budget of its setting at which its series and replicate
+    have no run of their own.
     """
     originals = with_memory(runs)
     budgets: dict[Setting, set[int]] = {}
-    placed: dict[tuple[Setting, Series, object, int], Run] = {}
+    placed: dict[tuple[Setting, Series, Replicate, int], Run] = {}
     for run in originals:
         budgets.setdefault(setting_of(run), set()).add(budget_of(run))
-        placed[setting_of(run), series_of(run), run.get("seed", 0), budget_of(run)] = run
+        placed[setting_of(run), series_of(run), replicate_of(run), budget_of(run)] = run
     for run in originals:
         if budget_binds(run):
             continue
         for budget in budgets[setting_of(run)]:
             if budget > budget_of(run):
                 copy = replace(run, metadata={**run.metadata, "memory_bytes": budget})
-                place = setting_of(run), series_of(run), run.get("seed", 0), budget
+                place = setting_of(run), series_of(run), replicate_of(run), budget
                 placed.setdefault(place, copy)
     return list(placed.values())
 

@@ -32,6 +32,7 @@ from seit_cl.reporting.grouping import (
 from seit_cl.reporting.labels import megabytes, setting_label
 from seit_cl.reporting.pairs import Difference, differences
 from seit_cl.results.metrics import final_accuracy
+from seit_cl.results.replicates import replicate_of
 from seit_cl.results.run_files import Run
 
 NOTE = (
@@ -149,11 +150,11 @@ def _comparison(
 ) -> Comparison:
     """Add the exemplars of the paired runs to their difference."""
     group = of_budget(runs, budget)
-    token_runs = {run.get("seed", 0): run for run in of_series(group, tokens)}
-    rival_runs = {run.get("seed", 0): run for run in of_series(group, rival)}
-    seeds = sorted(token_runs.keys() & rival_runs.keys())
-    token_pairs = [token_runs[seed] for seed in seeds]
-    rival_pairs = [rival_runs[seed] for seed in seeds]
+    token_runs = {replicate_of(run): run for run in of_series(group, tokens)}
+    rival_runs = {replicate_of(run): run for run in of_series(group, rival)}
+    common = sorted(token_runs.keys() & rival_runs.keys())
+    token_pairs = [token_runs[replicate] for replicate in common]
+    rival_pairs = [rival_runs[replicate] for replicate in common]
     return Comparison(
         setting=setting,
         tokens=tokens,

@@ -14,6 +14,7 @@ from seit_cl.reporting.grouping import (
     setting_of,
     with_memory,
 )
+from seit_cl.results.replicates import ONE_SEED, Replicate, replicate_of, replication_text
 from seit_cl.results.run_files import Run
 
 
@@ -83,25 +84,29 @@ def fill_sentence(runs: Sequence[Run]) -> str:
 
 
 def seeds_note(runs: Sequence[Run], candidates: Sequence[Run] = ()) -> str:
-    """The number of seeds behind every point of a figure, as words.
+    """The replicates behind every point of a figure, as words.
 
     Args:
         runs: the runs shown.
         candidates: the runs of which `runs` were chosen by `grouping.without_sweep_trials`; the
             note says so where some are left out.
     """
-    seeds: dict[tuple[Setting, Series, int], set[object]] = {}
-    for run in runs:
-        point = setting_of(run), series_of(run), budget_of(run)
-        seeds.setdefault(point, set()).add(run.get("seed", 0))
-    counts = sorted({len(values) for values in seeds.values()})
-    if not counts or counts == [1]:
-        return "one seed"
-    count = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    text = f"mean and standard deviation over {count} seeds"
+    text = replicates_text(runs)
+    if text == ONE_SEED:
+        return text
+    text = f"mean and standard deviation over {text}"
     if len(candidates) > len(runs):
         text += "; what was tried with one seed alone is left out"
     return text
+
+
+def replicates_text(runs: Sequence[Run]) -> str:
+    """What the runs at every setting, series and budget vary, as words (`replication_text`)."""
+    points: dict[tuple[Setting, Series, int], set[Replicate]] = {}
+    for run in runs:
+        point = setting_of(run), series_of(run), budget_of(run)
+        points.setdefault(point, set()).add(replicate_of(run))
+    return replication_text(points.values())
 
 
 def megabytes(value: float) -> str:

@@ -18,6 +18,7 @@ from seit_cl import __version__
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import write_atomic
 from seit_cl.reporting.labels import join_parts
+from seit_cl.results.replicates import replicate_of
 from seit_cl.results.run_files import Run, read_runs
 from seit_cl.results.summary import summarise
 
@@ -30,6 +31,7 @@ NO_VARIANT = {
     "memory_mb",
     "learner",
     "seed",
+    "class_order_seed",
     "scenario",
     "data_root",
     "device",
@@ -72,7 +74,7 @@ class Gathered:
 def gather(folders: Sequence[Path]) -> Gathered:
     """Collect the runs of result folders.
 
-    Two runs with the same options, seed, images and tokenizer count once if they have the same
+    Two runs with the same options, seeds, images and tokenizer count once if they have the same
     results; otherwise both stay, and their series are told apart by folder. Runs with other options
     are told apart by these (`mark_variants`).
 
@@ -150,7 +152,7 @@ def _folders_without_config(folder: Path) -> list[str]:
 
 # ---------------------------------------------------------------- variants
 def mark_variants(runs: list[Run]) -> list[Run]:
-    """Set `variant`, such as "epochs=5", where runs of one group differ by more than their seeds.
+    """Set `variant`, such as "epochs=5", where runs of one group are more than replicates.
 
     Without it, runs of a grid over further options, of two datasets with one name or of two
     tokenizers would be averaged like seeds. An option that a run does not record has its default.
@@ -221,7 +223,7 @@ def _merge_duplicates(runs: list[Run]) -> tuple[list[Run], list[str]]:
     duplicates: dict[tuple[Any, ...], list[Run]] = {}
     for run in runs:
         if run.status == "finished":
-            place = (*_line_of(run), run.get("memory_bytes"), run.get("seed", 0))
+            place = (*_line_of(run), run.get("memory_bytes"), replicate_of(run))
             duplicates.setdefault(place, []).append(run)
     dropped: set[int] = set()
     contradicting: set[tuple[Any, ...]] = set()

@@ -25,6 +25,7 @@ from seit_cl.reporting.labels import megabytes, series_label
 from seit_cl.reporting.styles import bound_styles, run_styles
 from seit_cl.reporting.summary import NUMBERS
 from seit_cl.results.metrics import accuracy_seen
+from seit_cl.results.replicates import orders_in, replicate_of
 from seit_cl.results.run_files import Run
 
 DASH_SCALE = 2.2  # pixels of the charts for a unit of matplotlib's dash lengths
@@ -37,6 +38,7 @@ FACETS = {  # of filters -> their titles
     "memory_bytes": "Memory",
     "options": "Options",
     "seed": "Seed",
+    "class_order": "Class order",
 }
 
 
@@ -52,8 +54,9 @@ def page_data(
 
     Returns:
         values for JSON: columns of the table, lines of the charts, the runs, copies of runs at
-        larger budgets ("also": index of the run, bytes, whether it is a trial of a sweep), and the
-        names of the filters. Accuracies are fractions in "values" and percentages in "curve".
+        larger budgets ("also": index of the run, bytes, whether it is a trial of a sweep), the
+        names of the filters, and the word for what means are over. Accuracies are fractions in
+        "values" and percentages in "curve".
     """
     lines, line_numbers = _lines(runs)
     at_budgets = at_all_budgets(runs)
@@ -84,6 +87,7 @@ def page_data(
         "runs": entries,
         "also": copies,
         "facets": list(FACETS),
+        "replicate": "run" if orders_in(map(replicate_of, finished(runs))) > 1 else "seed",
     }
 
 
@@ -155,7 +159,7 @@ def _columns(headings: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def facet_values(run: Run) -> dict[str, Any]:
-    """The values that filters compare: text, but numbers for the memory and the seed.
+    """The values that filters compare: text, but numbers for the memory and the seeds.
 
     Values that a damaged run lacks are "".
     """
@@ -167,6 +171,7 @@ def facet_values(run: Run) -> dict[str, Any]:
         "memory_bytes": _memory_bytes(run),
         "options": run.variant,
         "seed": run.get("seed", ""),
+        "class_order": run.get("class_order_seed", ""),
     }
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from seit_cl.reporting.grouping import Series, Setting, budget_of, series_of, setting_of
 from seit_cl.results.metrics import final_accuracy, mean_interval
+from seit_cl.results.replicates import Replicate, replicate_of
 from seit_cl.results.run_files import Run
 
 
@@ -16,7 +17,7 @@ class Difference(NamedTuple):
     Args:
         points: mean over pairs, in percentage points.
         half: half the width of its 95 % confidence interval; nan for a single pair.
-        pairs: the number of seeds that both series have.
+        pairs: the number of replicates that both series have.
     """
 
     points: float
@@ -38,10 +39,10 @@ def differences(
     Returns:
         differences by budget in bytes, increasing.
     """
-    accuracies: dict[Series, dict[tuple[int, int], float]] = {series: {}, other: {}}
+    accuracies: dict[Series, dict[tuple[int, Replicate], float]] = {series: {}, other: {}}
     for run in runs:
         if setting_of(run) == setting and series_of(run) in accuracies:
-            place = budget_of(run), int(run.get("seed", 0))
+            place = budget_of(run), replicate_of(run)
             accuracies[series_of(run)][place] = 100 * final_accuracy(run.accuracy)
     by_budget: dict[int, list[float]] = {}
     for place in sorted(accuracies[series].keys() & accuracies[other].keys()):

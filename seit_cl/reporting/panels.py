@@ -26,6 +26,7 @@ from seit_cl.reporting.grouping import (
     without_sweep_trials,
 )
 from seit_cl.reporting.labels import figure_note, megabytes, series_label, setting_label
+from seit_cl.results.replicates import replicate_of
 from seit_cl.results.run_files import Run
 
 MAX_COLUMNS = 5  # of a grid with more than FEW_SERIES series
@@ -59,7 +60,7 @@ def run_panels(
     grid = _first_rows(grid, MAX_PANELS)
     drawn = _runs_in(grid)
     settings = settings_of(with_memory(drawn) or drawn)
-    seeds = sorted({run.get("seed", 0) for run in drawn})
+    seeds = sorted({replicate_of(run).seed for run in drawn})
     note = f"one seed of each: {', '.join(map(str, seeds))}"
     if len(drawn) < total:
         note += f"; the first {len(drawn)} of {total}"
@@ -106,7 +107,7 @@ def panel_grid(runs: Sequence[Run]) -> Grid:
     have the runs without a memory.
     """
     first: dict[tuple[Setting, Series, int], Run] = {}
-    for run in sorted(runs, key=lambda run: (run.get("seed", 0), run.run_id)):
+    for run in sorted(runs, key=lambda run: (replicate_of(run), run.run_id)):
         first.setdefault((setting_of(run), series_of(run), budget_of(run)), run)
     budgets = sorted({budget for _, _, budget in first if budget})
     lines = sorted({(setting, series) for setting, series, budget in first if budget})

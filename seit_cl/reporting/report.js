@@ -78,7 +78,7 @@ const copies = data.also.map(([i, size, tried]) => ({ ...data.runs[i], memory_by
 
 // ---------------------------------------------------------------- table
 function tableRows(runs) {
-  const facets = data.facets.filter((facet) => facet !== "seed");
+  const facets = data.facets.filter((facet) => facet !== "seed" && facet !== "class_order");
   const rows = [];
   for (const group of grouped(runs, (run) => facets.map((facet) => run[facet])).values()) {
     const first = group[0];
@@ -105,6 +105,10 @@ function cell(column, group, first) {
   if (column.key === "seeds") {
     const seeds = distinct(group.map((run) => run.seed)).length;
     return { value: seeds, text: String(seeds) };
+  }
+  if (column.key === "class orders") {
+    const orders = distinct(group.map((run) => run.class_order)).length;
+    return { value: orders, text: String(orders) };
   }
   if (column.key === "memory_bytes") {
     return { value: first.memory_bytes, text: String(+(first.memory_bytes / MB).toPrecision(4)) };

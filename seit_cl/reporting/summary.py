@@ -40,6 +40,8 @@ NUMBERS = {
     "forgetting": NumberColumn("forgetting, points", 100, 1),
     "final_task_incremental_accuracy": NumberColumn("task-incr. %", 100, 1),
 }
+# Counts of replicates by heading, and the columns of summary.csv whose values are counted.
+REPLICATES = {"seeds": "seed", "class orders": "class_order_seed"}
 # Left out where no run has a value: streams without it, and older results.
 OPTIONAL = "final_task_incremental_accuracy"
 OF_EXEMPLARS = ("exemplars", "bytes_per_exemplar")  # missing without a memory
@@ -47,7 +49,7 @@ ALWAYS_SHOWN = ("strategy", "format", "memory_bytes")
 
 
 def summary_table(df: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
-    """Format a summary with a row per group of finished runs that differ by their seed.
+    """Format a summary with a row per group of finished runs that are replicates.
 
     Numbers are means ± standard deviations. Columns other than strategy, format and memory are left
     out if all rows have the same value.
@@ -67,21 +69,28 @@ def summary_table(df: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     for name in NUMBERS:
         done[name] = pd.to_numeric(done[name], errors="coerce")
     numbers = [name for name in NUMBERS if name != OPTIONAL or done[name].notna().any()]
+    counts = ["seeds"]
+    if done["class_order_seed"].nunique() > 1:
+        counts.append("class orders")
     rows = []
     for values, group in done.groupby(keys, sort=True):
-        rows.append(_row(dict(zip(keys, values, strict=True)), group, shown, numbers))
+        rows.append(_row(dict(zip(keys, values, strict=True)), group, shown, counts, numbers))
     names = ["memory, MB" if name == "memory_bytes" else name for name in shown]
-    return [*names, "seeds", *(NUMBERS[name].heading for name in numbers)], rows
+    return [*names, *counts, *(NUMBERS[name].heading for name in numbers)], rows
 
 
 def _row(
-    values: dict[str, Any], group: pd.DataFrame, shown: Sequence[str], numbers: Sequence[str]
+    values: dict[str, Any],
+    group: pd.DataFrame,
+    shown: Sequence[str],
+    counts: Sequence[str],
+    numbers: Sequence[str],
 ) -> list[str]:
-    """Format a row of the table: the values in the columns shown, the seeds, and the numbers."""
+    """Format a row of the table: the values in the columns shown, the replicates, and numbers."""
     budget = float(values["memory_bytes"] or 0)
     values = {**values, "memory_bytes": f"{budget / MB:.4g}"}
     cells = [str(values[name]) or MISSING for name in shown]
-    cells.append(str(group["seed"].nunique()))
+    cells += [str(group[REPLICATES[heading]].nunique()) for heading in counts]
     for name in numbers:
         if budget == 0 and name in OF_EXEMPLARS:
             cells.append(MISSING)
@@ -131,13 +140,14 @@ def _terminal_table(headings: list[str], rows: list[list[str]], width: int) -> T
     """Lay the table out for a terminal.
 
     Bytes each and task-incremental accuracy are left out, and so are the seeds if all rows have as
-    many: they go to the title. If the table is wider than the terminal, names share one column that
-    does not repeat itself.
+    many and no two class orders: they go to the title. If the table is wider than the terminal,
+    names share one column that does not repeat itself.
     """
     seeds = headings.index("seeds")
     counts = sorted({row[seeds] for row in rows})
     hidden = {NUMBERS["bytes_per_exemplar"].heading, NUMBERS[OPTIONAL].heading}
-    if len(counts) == 1:
+    several_orders = "class orders" in headings
+    if len(counts) == 1 and not several_orders:
         hidden.add("seeds")
     names = []
     numbers = []
@@ -147,7 +157,7 @@ def _terminal_table(headings: list[str], rows: list[list[str]], width: int) -> T
         elif heading not in hidden:
             numbers.append(i)
     table = Table(
-        title=_terminal_title(counts),
+        title=_terminal_title(counts, several_orders),
         box=box.SIMPLE_HEAD,
         show_edge=False,
         pad_edge=False,
@@ -180,12 +190,15 @@ def _text_width(rows: Sequence[Sequence[str]], columns: Sequence[int]) -> int:
     return width
 
 
-def _terminal_title(counts: Sequence[str]) -> str | None:
+def _terminal_title(counts: Sequence[str], several_orders: bool) -> str | None:
     """The title of the terminal's table; None for one seed.
 
     Args:
         counts: the numbers of seeds behind the rows, each once.
+        several_orders: True if the runs have several class orders.
     """
+    if several_orders:
+        return "mean ± standard deviation over seeds and class orders"
     if counts == ["1"]:
         return None
     seeds = f"{counts[0]} seeds" if len(counts) == 1 else "seeds"

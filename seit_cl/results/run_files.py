@@ -37,6 +37,7 @@ SUMMARY_COLUMNS = (
     "tokenizer",
     "memory_bytes",
     "seed",
+    "class_order_seed",
     "test_on",
     "exemplars",
     "classes_covered",
@@ -53,7 +54,7 @@ SUMMARY_COLUMNS = (
     "status",
 )
 # Columns that runs of earlier versions lack, with the value that all of them had.
-YOUNGER_COLUMNS = {"test_on": "test"}
+YOUNGER_COLUMNS = {"class_order_seed": 1993, "test_on": "test"}
 METADATA_NAMES = tuple(
     name
     for name in SUMMARY_COLUMNS

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from seit_cl.data.settings import CLASS_ORDER_SEED
 from seit_cl.results import run_files
 
 RECORD_BYTES = {"jpeg:quality=75,size=64": 2350.0, "tokens": 325.0, "raw": 12290.0}
@@ -24,6 +25,7 @@ def write_run(
     spec: str = "tokens",
     memory: int = 500_000,
     seed: int = 0,
+    order: int = CLASS_ORDER_SEED,
     experiences: int = 5,
     learner: str = "tokens",
     scenario: str = "class-incremental",
@@ -38,6 +40,7 @@ def write_run(
         spec: of the format; "" for a run without memory.
         memory: budget in bytes.
         seed: of the run.
+        order: seed of its class order.
         experiences: number of experiences, of CLASSES classes each.
         learner: tokens or pixels.
         scenario: name of the scenario.
@@ -48,6 +51,8 @@ def write_run(
         the run's folder.
     """
     parts = [strategy, spec.replace(":", "_") or "none", str(memory), learner, f"s{seed}"]
+    if order != CLASS_ORDER_SEED:
+        parts.append(f"o{order}")
     run_dir = out / "-".join(parts)
     config = {
         "scenario": scenario,
@@ -55,13 +60,17 @@ def write_run(
         "format": spec,
         "memory_mb": memory / 1e6,
         "seed": seed,
+        "class_order_seed": order,
     }
     command = ["python", "-m", "seit_cl.run", "--strategy", strategy, "--seed", str(seed)]
     environment = {"command": command, "python": "3.12", "torch": "2.9.0"}
     run_files.start_run(run_dir, config, environment)
     record = RECORD_BYTES.get(spec, 0.0)
     exemplars = min(int(memory / record), TRAIN_SAMPLES) if record else 0
-    random = np.random.default_rng([seed, memory, len(spec), len(strategy)])
+    numbers = [seed, memory, len(spec), len(strategy)]
+    if order != CLASS_ORDER_SEED:
+        numbers.append(order)
+    random = np.random.default_rng(numbers)
     _write_accuracy(run_dir, strategy == "joint", exemplars, experiences, random)
     if exemplars:
         _write_memory(run_dir, strategy == "joint", exemplars, experiences, record)

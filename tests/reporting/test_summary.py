@@ -37,6 +37,18 @@ def test_the_terminal_has_the_numbers_and_the_runs_that_are_not_finished(grid):
     assert "1 failed: broken" in text
 
 
+def test_seeds_and_class_orders_are_averaged_and_counted(tmp_path):
+    for seed in (0, 1):
+        for order in (1993, 5, 6):
+            write_run(tmp_path, seed=seed, order=order)
+    headings, rows = summary_table(rebuild_summary(tmp_path))
+    (row,) = rows
+    counts = [row[headings.index(name)] for name in ("seeds", "class orders")]
+    assert counts == ["2", "3"]
+    text = terminal_text(tmp_path, width=140)
+    assert "over seeds and class orders" in text
+
+
 def test_the_terminal_summary_fits_80_columns(grid):
     text = terminal_text(grid, width=80)
     assert "…" not in text

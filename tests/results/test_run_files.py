@@ -150,7 +150,8 @@ def test_the_summary_has_the_documented_columns_and_the_values_of_the_run(tmp_pa
     df = summary.rebuild_summary(tmp_path)
     assert ",".join(df.columns) == (
         "run_id,scenario,dataset,strategy,fill,format,learner,model,tokenizer,memory_bytes,seed,"
-        "test_on,exemplars,classes_covered,used_bytes,payload_bytes,bytes_per_exemplar,codec_bytes,"
+        "class_order_seed,test_on,exemplars,classes_covered,used_bytes,payload_bytes,"
+        "bytes_per_exemplar,codec_bytes,"
         "model_bytes,strategy_bytes,steps,final_accuracy,average_incremental_accuracy,"
         "forgetting,backward_transfer,final_task_incremental_accuracy,"
         "average_task_incremental_accuracy,train_seconds,device,status"
