@@ -1,6 +1,7 @@
 """iCaRL: incremental classifier and representation learning (Rebuffi et al., CVPR 2017)."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -16,6 +17,15 @@ from seit_cl.learner.strategy_state import Teacher
 DECODED_AT_ONCE = 512  # exemplars
 
 
+@dataclass(frozen=True)
+class Options:
+    """The authors' code for CIFAR-100 (main_cifar_100_theano.py) takes flipped exemplars into the
+    means; the paper does not name them.
+    """
+
+    flip: bool = True  # means of exemplars and of their mirror images, where training mirrors any
+
+
 class ICaRL(Strategy):
     """Exemplars chosen by herding, distillation of older classes, nearest mean of exemplars.
 
@@ -23,6 +33,7 @@ class ICaRL(Strategy):
     """
 
     paper = "Rebuffi et al., CVPR 2017"
+    Options = Options
     state_attributes = ("teacher", "means")
     needs_boundaries = True
     policies = ("herding",)
@@ -61,7 +72,8 @@ class ICaRL(Strategy):
         memory = learner.memory
         if memory is None or len(memory) == 0:
             return
-        sums = feature_sums(exemplar_features(memory, learner), learner.classes_seen)
+        parts = exemplar_features(memory, learner, self.options.flip)
+        sums = feature_sums(parts, learner.classes_seen)
         self.means = F.normalize(sums, dim=1).to(learner.device)
 
     def scores(self, inputs: Tensor, learner: LearnerView) -> Tensor:
@@ -71,11 +83,25 @@ class ICaRL(Strategy):
         return cosines_with_means(learner.features(inputs, "fp32"), self.means)
 
 
-def exemplar_features(memory: Memory, learner: LearnerView) -> Iterator[tuple[Tensor, Tensor]]:
-    """Features (B, width) and labels (B,) of all exemplars, batch by batch, on the CPU."""
+def exemplar_features(
+    memory: Memory, learner: LearnerView, flip: bool
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Features (B, width) and labels (B,) of all exemplars, batch by batch, on the CPU.
+
+    Args:
+        memory: holds the exemplars.
+        learner: its model gives the features.
+        flip: also those of their mirror images, where training mirrors any.
+    """
     for ids in torch.arange(len(memory)).split(DECODED_AT_ONCE):
         exemplars = memory.by_ids(ids)
-        yield learner.raw_features(exemplars.inputs), exemplars.labels.cpu()
+        labels = exemplars.labels.cpu()
+        yield learner.raw_features(exemplars.inputs), labels
+        mirrored = None
+        if flip:
+            mirrored = learner.augment.mirrored(exemplars.inputs.to(learner.device))
+        if mirrored is not None:
+            yield learner.raw_features(mirrored), labels
 
 
 STRATEGY = ICaRL

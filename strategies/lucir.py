@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seit_cl.learner.batches import ForwardedBatch
+from seit_cl.learner.batches import Batch, ForwardedBatch
 from seit_cl.learner.interfaces import LearnerView
 from seit_cl.learner.prototypes import feature_sums, fresh_features
 from seit_cl.learner.search_space import Choices, LogUniform, Uniform, searched
@@ -17,12 +17,16 @@ from seit_cl.learner.strategy_state import Teacher
 
 @dataclass(frozen=True)
 class Options:
-    """The paper's values for CIFAR-100 (recalled), except the scale, which the paper learns."""
+    """The authors' values for CIFAR-100, except the scale, which they learn.
+
+    They stand in class_incremental_cosine_cifar100.py, as does that older vectors are frozen.
+    """
 
     distillation: float = searched(5.0, LogUniform(0.5, 50.0))  # lambda_base
     margin: float = searched(0.5, Uniform(0.1, 0.9))  # m of the ranking loss
     hardest: int = 2  # K, new classes that an exemplar is ranked against
     scale: float = searched(16.0, Choices(8.0, 16.0, 32.0))  # of the cosines
+    freeze: bool = False  # hold the vectors of older classes, as the authors do
 
 
 class UnifiedClassifier(Strategy):
@@ -42,12 +46,18 @@ class UnifiedClassifier(Strategy):
     teacher: Teacher | None
 
     def before_training_exp(self, learner: LearnerView) -> None:
-        """Start the vectors of new classes at their mean features."""
+        """Start new classes' vectors at their mean features, with the older ones' mean length.
+
+        In the first experience the features are those of random weights, and nothing is done.
+        """
         older = learner.classes_seen_before
+        if self.teacher is None or older == learner.classes_seen:
+            return
         sums = feature_sums(fresh_features(learner), learner.classes_seen)
         with torch.no_grad():
-            new_vectors = learner.model.head.weight[older : learner.classes_seen]
-            new_vectors[:] = F.normalize(sums, dim=1)[older:]
+            vectors = learner.model.head.weight[: learner.classes_seen]
+            length = vectors[:older].norm(dim=1).mean()
+            vectors[older:] = length * F.normalize(sums, dim=1)[older:]
 
     def cosines(self, features: Tensor, learner: LearnerView) -> Tensor:
         """Cosines (B, C) between features (B, width) and class vectors."""
@@ -95,6 +105,15 @@ class UnifiedClassifier(Strategy):
         losses = (self.options.margin - of_label + hardest).clamp_min(0).sum(1)
         is_older = replay.labels < older
         return (losses * is_older).sum() / is_older.sum().clamp_min(1)
+
+    def after_backward(self, fresh: Batch, replay: Batch | None, learner: LearnerView) -> None:
+        """Clear the gradient of older classes' vectors where they are frozen.
+
+        Weight decay still shortens them, which changes no cosine.
+        """
+        gradient = learner.model.head.weight.grad
+        if self.options.freeze and self.teacher is not None and gradient is not None:
+            gradient[: self.teacher.classes_seen] = 0.0
 
     def after_training_exp(self, learner: LearnerView) -> None:
         """Make the teacher of the next experience."""

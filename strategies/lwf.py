@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from seit_cl.learner.batches import ForwardedBatch
@@ -14,14 +15,23 @@ from seit_cl.learner.strategy_state import Teacher
 
 @dataclass(frozen=True)
 class Options:
-    """The paper's values (section 3)."""
+    """The paper's temperature (section 3), and the weight and the competitors of PyCIL.
 
-    alpha: float = searched(1.0, LogUniform(0.1, 10.0))  # weight of the distillation, lambda_o
+    The paper's weight is 1, for tasks with a head each. PyCIL's models/lwf.py, for one head without
+    task labels, has 3, and classifies new samples among new classes.
+    """
+
+    alpha: float = searched(3.0, LogUniform(0.1, 10.0))  # weight of the distillation, lambda_o
     temperature: float = searched(2.0, Choices(1.0, 2.0, 4.0))  # of the distillation
+    among_new: bool = True  # classify among the new classes; false: among all classes seen
 
 
 class LearningWithoutForgetting(Strategy):
-    """Distillation of older classes on the fresh samples, without a memory."""
+    """Distillation of older classes on the fresh samples, without a memory.
+
+    Cross-entropy among the new classes leaves the older logits to distillation. Otherwise it pushes
+    them down in every step, since no fresh sample is of an older class.
+    """
 
     paper = "Li and Hoiem, ECCV 2016"
     Options = Options
@@ -34,10 +44,13 @@ class LearningWithoutForgetting(Strategy):
     def loss(
         self, fresh: ForwardedBatch, replay: ForwardedBatch | None, learner: LearnerView
     ) -> Tensor:
-        """Cross-entropy over all classes seen + alpha times the distillation of the older ones."""
-        loss = self.cross_entropy(fresh).mean()
+        """Cross-entropy among the new classes + alpha times the distillation of the older ones."""
         if self.teacher is None:
-            return loss
+            return self.cross_entropy(fresh).mean()
+        among = None
+        if self.options.among_new and self.teacher.classes_seen < learner.classes_seen:
+            among = new_classes(fresh, self.teacher.classes_seen)
+        loss = self.cross_entropy(fresh, among).mean()
         teacher_logits = self.teacher.logits(fresh.inputs)
         older = distillation(fresh.logits, teacher_logits, self.options.temperature)
         return loss + self.options.alpha * older
@@ -45,6 +58,22 @@ class LearningWithoutForgetting(Strategy):
     def after_training_exp(self, learner: LearnerView) -> None:
         """Make the teacher of the next experience."""
         self.teacher = Teacher(learner)
+
+
+def new_classes(fresh: ForwardedBatch, older: int) -> Tensor:
+    """Classes (C,) bool that were not seen before, and those of the batch's samples.
+
+    The latter are the same, except in streams in which classes come again.
+
+    Args:
+        fresh: with logits (B, C).
+        older: number of classes seen before.
+    """
+    classes = fresh.logits.shape[1]
+    is_new = torch.arange(classes, device=fresh.logits.device) >= older
+    if fresh.targets is None:
+        return is_new.index_fill(0, fresh.labels, True)
+    return is_new | fresh.targets[:, :classes].any(0)
 
 
 STRATEGY = LearningWithoutForgetting

@@ -9,20 +9,24 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from seit_cl.core.errors import UserError
 from seit_cl.learner.batches import Batch, ForwardedBatch
 from seit_cl.learner.interfaces import Exemplars, LearnerView, Memory
 from seit_cl.learner.search_space import LogUniform, searched
-from seit_cl.learner.strategy import Strategy
+from seit_cl.learner.strategy import Strategy, StrategyContext
 
 
 @dataclass(frozen=True)
 class Options:
-    """The paper's number of candidates and rate of SGD (recalled).
+    """The ratio of candidates to exemplars in the authors' code, and the paper's rate of SGD
+    (recalled).
 
-    AdamW's rate does not measure a step along the gradient, so the virtual step has its own.
+    The authors choose 10 exemplars of 50 (er_main.py). AdamW's rate does not measure a step along
+    the gradient, so the virtual step has its own.
     """
 
-    candidates: int = 50  # exemplars drawn to choose from
+    factor: float = 5.0  # candidates for each exemplar that is replayed; above 1
+    candidates: int = 0  # their number; 0: factor times --replay-batch
     rate: float = searched(0.05, LogUniform(0.005, 0.5))  # of the virtual step
 
 
@@ -31,11 +35,27 @@ class MaximallyInterfered(Strategy):
 
     A step costs another forward and backward pass of the fresh samples, and two forward passes of
     the candidates.
+
+    Raises:
+        UserError: no more candidates than a step replays, which would be `er` at a higher cost.
     """
 
     paper = "Aljundi et al., NeurIPS 2019"
     fill = "during"  # the paper's algorithm 1; the authors' code replays earlier tasks alone
     Options = Options
+
+    def __init__(self, options: Any, context: StrategyContext) -> None:
+        super().__init__(options, context)
+        count = context.replay_batch
+        self.candidates = options.candidates or round(options.factor * count)
+        if count and self.candidates <= count:
+            given = f"candidates={options.candidates}"
+            if not options.candidates:
+                given = f"factor={options.factor:g}"
+            raise UserError(
+                f"mir:{given}: {self.candidates} candidates for --replay-batch {count} leave "
+                f"nothing to choose, as in er; set a factor of 2 or more, or use er"
+            )
 
     def before_sampling(
         self,
@@ -47,9 +67,9 @@ class MaximallyInterfered(Strategy):
     ) -> Exemplars:
         """Return the `count` candidates whose loss the virtual step raises most.
 
-        With at most `count` candidates, exemplars are drawn uniformly.
+        While the memory holds at most `count` exemplars, they are drawn uniformly.
         """
-        candidates = min(max(self.options.candidates, count), len(memory))
+        candidates = min(self.candidates, len(memory))
         if candidates <= count:
             return super().before_sampling(fresh, memory, count, generator, learner)
         drawn = memory.sample(candidates, generator)

@@ -16,13 +16,18 @@ from seit_cl.learner.strategy_state import Teacher
 
 @dataclass(frozen=True)
 class Options:
-    """The paper's value (section 4.1)."""
+    """The paper's temperature (section 4.1), and our limit."""
 
     temperature: float = searched(2.0, Choices(1.0, 2.0, 4.0))  # of the distillation
+    max_gamma: float = 1.0  # largest factor of the new rows; 0: no limit, as in the paper
 
 
 class WeightAligning(Strategy):
     """Replay and distillation, then the head's rows of new classes are scaled to the older norm.
+
+    The paper's factor gamma (equation 11) shortens new rows, which are longer than the older ones
+    there. With a short training under AdamW they are the shorter ones, gamma is above 1 and the
+    alignment would favour new classes. By default gamma is at most 1, and short rows stay.
 
     The paper also clips the head's weights at zero, for features behind a ReLU. A ViT's features
     have both signs, and nothing is clipped here, whatever the model.
@@ -52,22 +57,27 @@ class WeightAligning(Strategy):
     def after_training_exp(self, learner: LearnerView) -> None:
         """Align the head, and make the aligned model the next experience's teacher."""
         if self.teacher is not None:
-            align_new_rows(learner, self.teacher.classes_seen)
+            align_new_rows(learner, self.teacher.classes_seen, self.options.max_gamma)
         self.teacher = Teacher(learner)
 
 
 @torch.no_grad()
-def align_new_rows(learner: LearnerView, older: int) -> None:
+def align_new_rows(learner: LearnerView, older: int, max_gamma: float) -> None:
     """Scale the head's rows of new classes to the mean norm of the older ones, in place.
 
     Args:
         learner: its model's head is changed.
         older: number of older classes, the first rows.
+        max_gamma: largest factor; 0: no limit.
     """
     rows = learner.model.head.weight[: learner.classes_seen]
+    if older == len(rows):
+        return
     norms = rows.norm(dim=1)
-    if older < len(rows):
-        rows[older:] *= norms[:older].mean() / norms[older:].mean()
+    gamma = norms[:older].mean() / norms[older:].mean()
+    if max_gamma:
+        gamma = gamma.clamp_max(max_gamma)
+    rows[older:] *= gamma
 
 
 STRATEGY = WeightAligning

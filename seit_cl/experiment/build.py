@@ -47,7 +47,7 @@ def build_strategy(config: RunConfig) -> Strategy:
     Raises:
         UserError: an unknown strategy or hyperparameter.
     """
-    context = StrategyContext(config.label_smoothing, config.seed)
+    context = StrategyContext(config.label_smoothing, config.seed, config.replay_batch)
     strategy: Strategy = plugins.build("strategy", config.strategy, context)
     return strategy
 

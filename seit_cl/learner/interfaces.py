@@ -24,6 +24,9 @@ class Augment(Protocol):
     def __call__(self, raw: Tensor, numbers: Numbers | None = None) -> Tensor:
         """Augment with random numbers, or crop the centre without; on the raw data's device."""
 
+    def mirrored(self, raw: Tensor) -> Tensor | None:
+        """Raw data mirrored left to right; None where training mirrors none."""
+
 
 class Exemplars(Protocol):
     """A batch of exemplars (seit_cl.memory.Exemplars)."""

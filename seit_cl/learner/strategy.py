@@ -27,10 +27,12 @@ class StrategyContext:
     Args:
         label_smoothing: of every cross-entropy.
         seed: of the run, for what a strategy draws (`seit_cl.core.rng.derive_seed`).
+        replay_batch: exemplars per step.
     """
 
     label_smoothing: float = 0.0
     seed: int = 0
+    replay_batch: int = 32
 
 
 class Strategy:
@@ -228,15 +230,19 @@ class Strategy:
 
         Args:
             batch: with logits (B, C).
-            among: (C,) or (B, C) bool, the classes that compete, for unmixed batches; None: those
-                of the batch, or all.
+            among: (C,) or (B, C) bool, the classes that compete, those of the targets among them;
+                None: those of the batch, or all.
         """
         smoothing = self.context.label_smoothing
         among = batch.among if among is None else among
         if among is not None:
             log_probs = batch.logits.masked_fill(~among, -torch.inf).log_softmax(1)
-            of_label = log_probs.gather(1, batch.labels[:, None])[:, 0]
-            mean = log_probs.masked_fill(~among, 0.0).sum(1) / among.sum(-1)
+            finite = log_probs.masked_fill(~among, 0.0)
+            if batch.targets is None:
+                of_label = log_probs.gather(1, batch.labels[:, None])[:, 0]
+            else:
+                of_label = (finite * _target(batch)).sum(1)
+            mean = finite.sum(1) / among.sum(-1)
             return -(1 - smoothing) * of_label - smoothing * mean
         target = _target(batch)
         return F.cross_entropy(batch.logits, target, reduction="none", label_smoothing=smoothing)

@@ -45,6 +45,10 @@ LINED_UP = (
     "agem",
 )  # where something of Avalanche's can be taken away
 FIXED = ("derpp", "icarl")  # whose reference needs a logit for every class from the start
+AS_AVALANCHE = {  # options of our strategies that Avalanche's do not have, or the page's first ones
+    "derpp": "derpp:alpha=0.2,beta=0.5",
+    "lwf": "lwf:alpha=1,among_new=false",
+}
 PLAIN: dict[str, Any] = {  # order, exemplars and first weights are all that is random
     "token_rrc": 1.0,
     "synonym_p": 0.0,
@@ -142,7 +146,7 @@ def run_config(options: Options, case: Case) -> RunConfig:
     """Our options of a run."""
     return RunConfig(
         data_root=options.data_root,
-        strategy=case.strategy,
+        strategy=AS_AVALANCHE.get(case.strategy, case.strategy),
         fill="after",  # as Avalanche's plugins do; its ER_ACE fills before, if not lined up
         experiences=options.experiences,
         epochs=case.epochs,

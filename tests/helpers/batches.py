@@ -24,3 +24,6 @@ class NoAugment:
 
     def __call__(self, raw: Tensor, numbers: Numbers | None = None) -> Tensor:
         return raw
+
+    def mirrored(self, raw: Tensor) -> Tensor | None:
+        return None

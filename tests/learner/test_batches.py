@@ -52,6 +52,9 @@ class NoisyAugment:
     def __call__(self, raw: Tensor, numbers: Numbers | None = None) -> Tensor:
         return raw if numbers is None else raw + numbers["noise"]
 
+    def mirrored(self, raw: Tensor) -> Tensor | None:
+        return None
+
 
 def maker(cutmix_p: float, seed: int = 0, reads_draws: bool = False) -> BatchMaker:
     """A batch maker with noisy augmentation."""

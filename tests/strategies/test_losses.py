@@ -2,6 +2,7 @@
 
 import copy
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +14,7 @@ from helpers.batches import NoAugment, rows_of
 from helpers.generators import generator
 from seit_cl.config import RunConfig
 from seit_cl.core import plugins
+from seit_cl.core.errors import UserError
 from seit_cl.core.rng import Generators
 from seit_cl.experiment.build import build_strategy
 from seit_cl.learner.batches import Batch, BatchMaker, ForwardedBatch
@@ -167,12 +169,60 @@ def test_derpp_stores_two_bytes_a_class() -> None:
 
 def test_lwf_adds_the_distillation_of_older_classes_without_a_squared_temperature() -> None:
     fresh = random_batch([3, 4, 4], 0)
-    strategy = strategy_of("lwf", alpha=1.5, temperature=2.0)
-    plain = float(strategy.loss(fresh, None, NO_LEARNER))
+    strategy = strategy_of("lwf", alpha=1.5, temperature=2.0, among_new="false")
+    plain = float(strategy.loss(fresh, None, view()))
     strategy.teacher = FixedTeacher(3)
     teacher_logits = strategy.teacher.logits(fresh.inputs)
     expected = plain + 1.5 * mean(divergences(fresh.logits[:, :OLD], teacher_logits, 2.0))
-    assert float(strategy.loss(fresh, None, NO_LEARNER)) == pytest.approx(expected, rel=1e-5)
+    assert float(strategy.loss(fresh, None, view())) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_lwf_classifies_new_samples_among_the_new_classes(smoothing: float) -> None:
+    fresh = random_batch([3, 4, 4], 0)
+    strategy = strategy_of("lwf", smoothing, alpha=0.0)
+    strategy.teacher = FixedTeacher(3)
+    among_new = []
+    for row, label in zip(fresh.logits.tolist(), [3, 4, 4], strict=True):
+        among_new.append(entropy_loss(row[OLD:], label - OLD, smoothing))
+    loss = float(strategy.loss(fresh, None, view()))
+    assert loss == pytest.approx(mean(among_new), rel=1e-5)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_lwf_classifies_mixed_samples_among_the_new_classes(smoothing: float) -> None:
+    """A mixed sample's loss is the mixture of its two labels' losses."""
+    plain = random_batch([3, 4], 0)
+    other = replace(plain, labels=torch.tensor([4, 4]))
+    targets = torch.zeros(2, CLASSES)
+    targets[0, 3], targets[0, 4], targets[1, 4] = 0.3, 0.7, 1.0
+    strategy = strategy_of("lwf", smoothing, alpha=0.0)
+    strategy.teacher = FixedTeacher(2)
+    losses = []
+    for batch in (plain, other, replace(plain, targets=targets)):
+        losses.append(float(strategy.loss(batch, None, view())))
+    # The labels of the first sample alone differ between the first two batches.
+    assert losses[2] == pytest.approx(0.3 * losses[0] + 0.7 * losses[1], rel=1e-5)
+
+
+def test_lwf_lets_an_older_class_compete_where_it_comes_again() -> None:
+    fresh = random_batch([1, 4], 0)
+    strategy = strategy_of("lwf", alpha=0.0)
+    strategy.teacher = FixedTeacher(2)
+    losses = []
+    for row, place in zip(fresh.logits.tolist(), [0, 2], strict=True):
+        losses.append(entropy_loss([row[1], row[3], row[4]], place))
+    loss = float(strategy.loss(fresh, None, view()))
+    assert loss == pytest.approx(mean(losses), rel=1e-5)
+
+
+def test_lwf_takes_all_classes_where_none_is_new() -> None:
+    fresh = random_batch([1, 4], 0)
+    strategy = strategy_of("lwf", alpha=0.0)
+    strategy.teacher = FixedTeacher(2)
+    strategy.teacher.classes_seen = SEEN
+    loss = float(strategy.loss(fresh, None, view()))
+    assert loss == pytest.approx(mean(entropy_losses(fresh)), rel=1e-5)
 
 
 def test_icarl_takes_labels_for_new_classes_and_the_teacher_for_older_ones() -> None:
@@ -219,17 +269,28 @@ def test_wa_weighs_distillation_by_the_share_of_older_classes() -> None:
     assert float(strategy.loss(fresh, replay, view())) == pytest.approx(expected, rel=1e-5)
 
 
-def test_wa_scales_the_rows_of_new_classes_to_the_older_ones_norm() -> None:
-    strategy = strategy_of("wa")
+@pytest.mark.parametrize(
+    ("length", "max_gamma", "gamma"),
+    [
+        pytest.param(2.0, 1.0, 0.5, id="longer rows are shortened"),
+        pytest.param(0.5, 1.0, 1.0, id="shorter rows stay"),
+        pytest.param(0.5, 0.0, 2.0, id="without a limit, shorter rows are lengthened"),
+        pytest.param(0.5, 1.5, 1.5, id="as far as the limit allows"),
+    ],
+)
+def test_wa_scales_the_rows_of_new_classes_to_the_older_ones_norm(
+    length: float, max_gamma: float, gamma: float
+) -> None:
+    strategy = strategy_of("wa", max_gamma=max_gamma)
     learner = build_learner(strategy)
     learner.begin_experience(learner.loader, classes_seen=3)
     strategy.teacher = FixedTeacher(3)
     strategy.teacher.classes_seen = 1
-    before = learner.model.head.weight.detach().clone()
+    rows = learner.model.head.weight.detach()
+    rows[1:3] *= length * rows[:1].norm(dim=1).mean() / rows[1:3].norm(dim=1).mean()
+    expected = rows.clone()
+    expected[1:3] *= gamma
     strategy.after_training_exp(learner)
-    norms = before.norm(dim=1)
-    expected = before.clone()
-    expected[1:3] *= norms[:1].mean() / norms[1:3].mean()
     assert torch.allclose(learner.model.head.weight, expected)
     assert torch.allclose(strategy.teacher.model.head.weight, expected)  # aligned first
 
@@ -256,6 +317,46 @@ def test_lucir_holds_features_by_angle_and_ranks_exemplars_above_new_classes() -
     expected = mean(hard) + 2.0 * math.sqrt(OLD / (SEEN - OLD)) * mean(angles) + ranking
     learner = view(model=SimpleNamespace(head=head))
     assert float(strategy.loss(fresh, replay, learner)) == pytest.approx(expected, rel=1e-4)
+
+
+def test_lucir_starts_new_vectors_at_mean_features_from_the_second_experience_on() -> None:
+    strategy = strategy_of("lucir")
+    learner = build_learner(strategy)
+    learner.begin_experience(learner.loader, classes_seen=2)
+    before = learner.model.head.weight.detach().clone()
+    strategy.before_training_exp(learner)
+    assert torch.equal(learner.model.head.weight, before)
+    strategy.after_training_exp(learner)
+    learner.begin_experience(learner.loader, classes_seen=4, classes_seen_before=2)
+    strategy.before_training_exp(learner)
+    features = learner.raw_features(RAW)  # of classes 0, 1, 2, 3, 0
+    length = before[:2].norm(dim=1).mean()
+    for label in (2, 3):
+        expected = length * features[label] / features[label].norm()
+        assert torch.allclose(learner.model.head.weight[label], expected, atol=1e-5)
+    assert torch.equal(learner.model.head.weight[:2], before[:2])
+
+
+@pytest.mark.parametrize("freeze", [True, False])
+def test_lucir_turns_no_vector_of_an_older_class_if_they_are_frozen(freeze: bool) -> None:
+    strategy = strategy_of("lucir", freeze=freeze)
+    learner = build_learner(strategy)
+    learner.begin_experience(learner.loader, classes_seen=2)
+    strategy.after_training_exp(learner)
+    learner.begin_experience(learner.loader, classes_seen=4, classes_seen_before=2)
+    vectors = learner.model.head.weight
+    before = vectors.detach().clone()
+    optimizer = torch.optim.AdamW([vectors], lr=0.1, weight_decay=0.5)
+    for seed in range(3):
+        optimizer.zero_grad()
+        fresh = labelled(3, seed)
+        features = learner.features(fresh.inputs, "fp32")
+        logits = learner.logits(fresh.inputs, learner.model, "fp32")
+        strategy.loss(fresh.forwarded(logits, features), None, learner).backward()
+        strategy.after_backward(fresh, None, learner)
+        optimizer.step()
+    turned = [cosine(a, b) < 0.9999 for a, b in zip(before, vectors.detach(), strict=True)]
+    assert turned == [not freeze, not freeze, True, True]
 
 
 def cosine(a: Tensor, b: Tensor) -> float:
@@ -377,9 +478,44 @@ class TwelveExemplars:
     def sample(self, n: int, generator: torch.Generator) -> Exemplars:
         return self.exemplars[torch.arange(n)]
 
+    def by_ids(self, ids: Tensor) -> Exemplars:
+        return self.exemplars[ids]
+
+
+class MirroringAugment(NoAugment):
+    """Augmentation that leaves raw data as they are and can mirror them."""
+
+    def mirrored(self, raw: Tensor) -> Tensor | None:
+        return raw.flip(-1)
+
+
+@pytest.mark.parametrize(
+    ("flip", "augment", "with_mirror_images"),
+    [
+        (True, MirroringAugment(), True),
+        (False, MirroringAugment(), False),
+        (True, NoAugment(), False),  # training mirrors none
+    ],
+)
+def test_icarl_takes_mirror_images_of_exemplars_into_their_means(
+    flip: bool, augment: NoAugment, with_mirror_images: bool
+) -> None:
+    strategy = strategy_of("icarl", flip=flip)
+    learner = build_learner(strategy)
+    learner.augment = augment
+    learner.loader.memory = TwelveExemplars()
+    strategy.after_memory_update(learner)
+    inputs, labels = TwelveExemplars.exemplars.inputs, TwelveExemplars.exemplars.labels
+    images = torch.cat([inputs, inputs.flip(-1)]) if with_mirror_images else inputs
+    features = learner.raw_features(images)
+    unit = features / features.norm(dim=1, keepdim=True)
+    for label in range(4):
+        mean = unit[labels.repeat(len(images) // 12) == label].mean(0)
+        assert torch.allclose(strategy.means[label], mean / mean.norm(), atol=1e-5)
+
 
 def test_mir_takes_the_candidates_that_a_step_on_the_fresh_samples_harms_most() -> None:
-    strategy = strategy_of("mir", candidates=12, rate=0.5)
+    strategy = strategy_of("mir", candidates=40, rate=0.5)
     learner = build_learner(strategy)
     model = learner.model
     fresh = labelled(3, 0)
@@ -399,6 +535,29 @@ def test_mir_takes_the_candidates_that_a_step_on_the_fresh_samples_harms_most() 
     assert chosen.ids.tolist() == harm.argsort(descending=True)[:3].tolist()
     all_of_them = strategy.before_sampling(fresh, memory, 12, generator(), learner)
     assert all_of_them.ids.tolist() == list(range(12))
+
+
+@pytest.mark.parametrize(
+    ("spec", "replay_batch", "candidates"),
+    [
+        ("mir", 32, 160),
+        ("mir:factor=1.5", 10, 15),
+        ("mir:candidates=50,rate=0.05", 32, 50),  # as earlier runs wrote it
+        ("mir", 0, 0),  # a run without replay
+    ],
+)
+def test_mir_draws_a_multiple_of_the_exemplars_that_a_step_replays(
+    spec: str, replay_batch: int, candidates: int
+) -> None:
+    strategy: Any = build_strategy(RunConfig(strategy=spec, replay_batch=replay_batch))
+    assert strategy.candidates == candidates
+
+
+@pytest.mark.parametrize("setting", ["candidates=64", "candidates=50", "factor=1", "factor=0.5"])
+def test_mir_refuses_candidates_that_leave_nothing_to_choose(setting: str) -> None:
+    with pytest.raises(UserError, match="leave nothing to choose, as in er") as error:
+        build_strategy(RunConfig(strategy=f"mir:{setting}", replay_batch=64))
+    assert setting in str(error.value)
 
 
 @torch.no_grad()

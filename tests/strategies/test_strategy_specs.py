@@ -24,7 +24,7 @@ def refusal(spec: str, **options: object) -> str:
 
 
 def test_a_hyperparameter_is_set_by_name_and_its_default_written_out() -> None:
-    assert canonical_strategy(RunConfig(strategy="derpp:beta=1")) == "derpp:alpha=0.2,beta=1.0"
+    assert canonical_strategy(RunConfig(strategy="derpp:beta=1")) == "derpp:alpha=0.1,beta=1.0"
     assert canonical_strategy(RunConfig(strategy="er-ace")) == "er_ace"
     assert (
         canonical_strategy(RunConfig(strategy="avalanche:LwFPlugin,alpha=2"))
@@ -85,7 +85,7 @@ def test_the_list_names_every_strategy_with_its_settings(
             lines[name] = line
     assert set(plugins.names("strategy")) <= set(lines)
     assert "records + 200 B each" in lines["derpp"]
-    assert "alpha=0.2, beta=0.5" in lines["derpp"]
+    assert "alpha=0.1, beta=1.0" in lines["derpp"]
     assert "teacher, means" in lines["icarl"]
     assert "NeurIPS 2020" in lines["derpp"]
     assert "none" in lines["lwf"]

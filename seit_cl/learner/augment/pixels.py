@@ -56,6 +56,10 @@ class PixelAugment(nn.Module):
             uniform["corner"] = (2,)
         return Layout(uniform)
 
+    def mirrored(self, pixels: Tensor) -> Tensor | None:
+        """Mirror images (B, 3, S, S) left to right; None where training mirrors none."""
+        return pixels.flip(-1) if self.options.flip_p > 0.0 else None
+
     def normalise(self, pixels: Tensor) -> Tensor:
         """Normalise (B, 3, S, S) in [0, 255] to ImageNet's mean and deviation per channel."""
         return (pixels.float() - self.mean) / self.std

@@ -146,6 +146,19 @@ class TokenAugment(nn.Module):
         position = torch.arange(LARGEST_GRID, dtype=torch.float32, device=codebook.device)
         self.register_buffer("position", position, persistent=False)
 
+    @property
+    def mirrors(self) -> bool:
+        """True if training mirrors images: the codes have mirror images, and flip_p is not 0."""
+        return self.mirror is not None and self.options.flip_p > 0.0
+
+    def mirrored(self, tokens: Tensor) -> Tensor | None:
+        """Mirror token grids (B, G, S, S) left to right; None where training mirrors none."""
+        if not self.mirrors:
+            return None
+        assert self.mirror is not None
+        rows = self.mirror[self.rows(tokens)].flip(-1)
+        return (rows - self.first_rows).to(tokens.dtype)
+
     def layout(self, shape: torch.Size) -> Layout:
         """The random numbers that a token grid (G, S, S) needs."""
         options = self.options
@@ -153,7 +166,7 @@ class TokenAugment(nn.Module):
         grid = shape[-1]
         uniform: dict[str, tuple[int, ...]] = {}
         normal: dict[str, tuple[int, ...]] = {}
-        if self.mirror is not None and options.flip_p > 0.0:
+        if self.mirrors:
             uniform["flip"] = ()
         uniform["eda"] = ()
         if options.synonym_p > 0.0 and constants.token_p > 0.0 and self.synonyms.shape[1] > 1:

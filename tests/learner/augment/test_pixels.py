@@ -65,6 +65,12 @@ def test_a_crop_of_the_whole_image_can_be_flipped() -> None:
     torch.testing.assert_close(y, x.flip(-1).float())
 
 
+def test_images_are_mirrored_on_request_where_training_mirrors_them() -> None:
+    x = images()
+    assert torch.equal(PixelAugment(32).mirrored(x), x.flip(3))
+    assert PixelAugment(32, PixelAugmentOptions(flip_p=0.0)).mirrored(x) is None
+
+
 def test_half_of_the_images_are_flipped() -> None:
     x = images(1).expand(2000, 3, 32, 32)
     module = PixelAugment(32, PixelAugmentOptions(pixel_rrc=1.0))

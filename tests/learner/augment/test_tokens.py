@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -220,6 +222,24 @@ def test_every_group_has_its_own_mirror_images() -> None:
     augmented = flip(TokenAugment(codebook(2), "concat", options, 28, mirrors), tokens)
     assert torch.equal(augmented[:, 0], ((tokens[:, 0] + 25) % 50).flip(-1))
     assert torch.equal(augmented[:, 1], (49 - tokens[:, 1]).flip(-1))
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_token_grids_are_mirrored_on_request_as_a_flip_mirrors_them(groups: int) -> None:
+    tokens = grid(groups=groups)
+    mirror = torch.stack([torch.arange(50).roll(1 + g) for g in range(groups)])
+    always = replace(FLIPS, flip_p=1.0)
+    module = TokenAugment(codebook(groups), "sum", always, crop=32, mirror=mirror)
+    mirrored = module.mirrored(tokens)
+    assert mirrored is not None
+    assert mirrored.dtype == tokens.dtype
+    flipped = module(tokens, drawn(module, tokens, generator(1)))
+    torch.testing.assert_close(module(mirrored), flipped)
+
+
+def test_no_token_grid_is_mirrored_where_training_mirrors_none() -> None:
+    assert TokenAugment(codebook(), "sum", OFF, mirror=MIRROR).mirrored(grid()) is None
+    assert TokenAugment(codebook(), "sum", FLIPS).mirrored(grid()) is None
 
 
 @pytest.mark.parametrize(("mirror", "options"), [(None, FLIPS), (MIRROR, OFF)])
