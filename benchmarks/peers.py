@@ -38,6 +38,10 @@ class TorchvisionAugment:
         """Return the random numbers that an image (3, S, S) needs."""
         return self.augment.layout(shape)
 
+    def mirrored(self, raw: Tensor) -> Tensor | None:
+        """Mirror images (B, 3, S, S) left to right; None where training mirrors none."""
+        return self.augment.mirrored(raw)
+
     def __call__(self, raw: Tensor, numbers: Numbers | None = None) -> Tensor:
         """Augment a batch.
 
