@@ -31,12 +31,18 @@ def prepare(run_options: Any, options: TuningOptions) -> tuple[Any, Dataset]:
     Raises:
         UserError: bad data, a class of the evaluation, or a first experience that cannot be cut.
     """
-    config = expand(run_options)[0]
+    configs = expand(run_options)
+    config = configs[0]
     dataset = open_dataset(config)
     if options.on == "data":
         if options.apart_from is not None:
             _check_apart(dataset, replace(config, data_root=options.apart_from))
         return run_options, dataset
+    if len({config.class_order_seed for config in configs}) > 1:
+        raise UserError(
+            "--on first-experience: each class order has a first experience of its own; give one "
+            "--class-order-seed, without --paired-orders"
+        )
     first = _first_experience(config, dataset)
     if len(first.classes) < 2:
         raise UserError(

@@ -36,7 +36,7 @@ class Trial:
     Args:
         number: its place among the trials, from 0.
         values: by the names of hyperparameters.
-        configs: a run for every seed.
+        configs: a run for every seed and class order.
         out: folder of the results.
     """
 
@@ -51,7 +51,7 @@ class Trial:
         return [read_run(folder) for folder in folders if (folder / "config.yaml").exists()]
 
     def scores(self, metric: str) -> list[float]:
-        """A metric of every seed; nan for an unfinished run."""
+        """A metric of every run; nan for an unfinished one."""
         scores = []
         for config in self.configs:
             folder = trial_folder(self.out, config)
@@ -64,7 +64,7 @@ class Trial:
         return scores
 
     def score(self, metric: str) -> float:
-        """The mean of a metric over the seeds; nan where one of them is unfinished."""
+        """The mean of a metric over the runs; nan where one of them is unfinished."""
         return sum(self.scores(metric)) / len(self.configs)
 
     @property
@@ -80,14 +80,12 @@ class Search:
     Hyperparameters that the strategy's spec sets keep their values.
 
     Args:
-        config: of the first trial: the defaults, and the first seed.
-        seeds: of every trial.
+        configs: of the first trial: the defaults, with every seed and class order.
         options: of tuning.
         out: folder of the results.
     """
 
-    config: RunConfig
-    seeds: Sequence[int]
+    configs: Sequence[RunConfig]
     options: TuningOptions
     out: Path
     trials: list[Trial] = field(default_factory=list)
@@ -102,9 +100,15 @@ class Search:
         self._add(defaults)
 
     @property
+    def config(self) -> RunConfig:
+        """The first run of the first trial."""
+        return self.configs[0]
+
+    @property
     def name(self) -> str:
-        """Name of its files: that of its runs, without the seed."""
-        return run_id(self.config).replace(f"_seed{self.config.seed}", "")
+        """Name of its files: that of its runs, without seed and class order."""
+        config = replace(self.config, class_order_seed=RunConfig.class_order_seed)
+        return run_id(config).replace(f"_seed{config.seed}", "")
 
     @property
     def _strategy(self) -> Any:
@@ -153,28 +157,30 @@ class Search:
         return best
 
     def _add(self, values: Values) -> None:
-        """Add a trial with a run for every seed."""
+        """Add a trial with a run for every seed and class order."""
         spec = Spec.parse(self.config.strategy)
         chosen = dict(spec.options)
         for name, value in values.items():
             if name != RATE:
                 chosen[name] = str(value)
         strategy = spec_text(spec.name, spec.argument, chosen)
-        with_values = replace(self.config, strategy=strategy, learning_rate=values[RATE])
-        configs = tuple(replace(with_values, seed=seed) for seed in self.seeds)
-        self.trials.append(Trial(len(self.trials), values, configs, self.out))
+        configs: list[RunConfig] = []
+        for config in self.configs:
+            configs.append(replace(config, strategy=strategy, learning_rate=values[RATE]))
+        self.trials.append(Trial(len(self.trials), values, tuple(configs), self.out))
 
 
 def list_searches(run_options: Any, options: TuningOptions) -> list[Search]:
     """Return a search for every strategy, format, learner and budget.
 
     Args:
-        run_options: as `parse` returns them; the seeds are those of every trial.
+        run_options: as `parse` returns them; every trial has their seeds and class orders.
         options: of tuning.
 
     Raises:
         UserError: as `expand`.
     """
-    seeds = tuple(dict.fromkeys(run_options.seed))
-    configs = expand(replace(run_options, seed=seeds[:1]))
-    return [Search(config, seeds, options, run_options.out) for config in configs]
+    searches: dict[RunConfig, list[RunConfig]] = {}
+    for config in expand(run_options):
+        searches.setdefault(replace(config, seed=0, class_order_seed=0), []).append(config)
+    return [Search(configs, options, run_options.out) for configs in searches.values()]

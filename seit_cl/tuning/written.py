@@ -64,7 +64,7 @@ def write_search(search: Search, command: str) -> Path | None:
 
 
 def trials_table(search: Search) -> pd.DataFrame:
-    """Return a row for every trial: its values, means over the seeds, and the score of each seed.
+    """Return a row for every trial: its values, mean accuracies, and the score of each run.
 
     Accuracies are fractions, and nan for an unfinished trial.
     """
@@ -76,7 +76,7 @@ def trials_table(search: Search) -> pd.DataFrame:
         for metric in OBJECTIVES:
             row[metric] = trial.score(metric)
         for config, score in zip(trial.configs, trial.scores(objective), strict=True):
-            row[f"{objective}_seed{config.seed}"] = score
+            row[f"{objective}_seed{config.seed}_order{config.class_order_seed}"] = score
         row["best"] = trial is best
         row["problem"] = trial.problem
         rows.append(row)
@@ -123,12 +123,14 @@ def _comment(search: Search, best: Trial, command: str) -> list[str]:
 def _outcome(search: Search, best: Trial) -> str:
     """Line about the best trial and the first one."""
     objective = search.options.objective
-    seeds = " ".join(str(seed) for seed in search.seeds)
+    seeds = " ".join(f"{config.seed}" for config in search.configs)
+    orders = " ".join(f"{config.class_order_seed}" for config in search.configs)
     finished = len(search.finished())
     return (
         f"Chosen: trial {best.number} of {len(search.trials)}, {finished} of them finished; "
         f"{objective} {percent(best.score(objective))}, with the defaults "
-        f"{percent(search.trials[0].score(objective))}; seeds {seeds}."
+        f"{percent(search.trials[0].score(objective))}; seeds {seeds}, "
+        f"class orders {orders}."
     )
 
 

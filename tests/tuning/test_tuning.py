@@ -60,7 +60,7 @@ def trials_of(out: Path, name: str) -> pd.DataFrame:
     return pd.read_csv(out / "tuned" / f"{name}.csv")
 
 
-def test_every_strategy_has_as_many_trials_and_a_config_of_its_best(
+def test_every_strategy_has_as_many_trials_and_a_config_that_says_how_it_was_found(
     run_tune: Tune, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
@@ -71,7 +71,7 @@ def test_every_strategy_has_as_many_trials_and_a_config_of_its_best(
         trials = trials_of(out, name)
         assert trials["trial"].tolist() == [0, 1, 2]
         assert trials["learning_rate"].iloc[0] == 5e-4 and trials["learning_rate"].nunique() == 3
-        both_seeds = trials[["final_accuracy_seed0", "final_accuracy_seed1"]].mean(axis=1)
+        both_seeds = trials.filter(regex="final_accuracy_seed[01]_order1993").mean(axis=1)
         assert both_seeds.tolist() == pytest.approx(trials["final_accuracy"].tolist())
         best = trials[trials["best"]]
         assert best["final_accuracy"].tolist() == [trials["final_accuracy"].max()]
@@ -82,20 +82,16 @@ def test_every_strategy_has_as_many_trials_and_a_config_of_its_best(
     alpha, beta = best["alpha"].item(), best["beta"].item()
     assert config.strategy == f"derpp:alpha={alpha},beta={beta}"
     assert (config.format, config.memory_mb) == ("tokens", 0.01)
-
-
-def test_a_config_says_how_its_values_were_found(run_tune: Tune, tmp_path: Path) -> None:
-    run_tune("--strategy", "naive", "--trials", "2", "--rates", "0.0001", "0.02")
-    text = (tmp_path / "out" / "tuned" / "naive_tokens.yaml").read_text()
+    text = (out / "tuned" / "derpp_tokens_tokens_0.01MB.yaml").read_text()
     comment = [line for line in text.splitlines() if line.startswith("#")]
     for words in (
-        "--strategy naive --trials 2 --rates 0.0001 0.02",
-        "of 2, 2 of them finished",
-        "seeds 0",
+        "--strategy naive derpp --trials 3 --seed 0 1",
+        "of 3, 3 of them finished",
+        "seeds 0 1, class orders 1993 1993",
         "4 classes in 2 experiences",
-        "learning_rate, log-uniform from 0.0001 to 0.02",
+        "learning_rate, log-uniform from 0.0001 to 0.01",
         "qmc, seed 0",
-        "naive_tokens.csv",
+        "derpp_tokens_tokens_0.01MB.csv",
     ):
         assert any(words in line for line in comment), words
 
@@ -138,15 +134,6 @@ def test_a_trial_that_diverges_is_noted_and_not_chosen(run_tune: Tune, tmp_path:
     assert pd.isna(trials["final_accuracy"].iloc[1])
 
 
-def test_other_strategies_in_the_same_folder_leave_files_as_they_are(
-    run_tune: Tune, tmp_path: Path
-) -> None:
-    run_tune("--strategy", "naive", "--trials", "1")
-    run_tune("--strategy", "er", "--trials", "1")
-    tuned = {path.name for path in (tmp_path / "out" / "tuned").glob("*.yaml")}
-    assert tuned == {"naive_tokens.yaml", "er_tokens_tokens_0.01MB.yaml"}
-
-
 def test_hyperparameters_that_a_spec_sets_keep_their_values(words: list[str]) -> None:
     options, run_options = parse_options([*words, "--strategy", "derpp:alpha=0.3"], None)
     (search,) = list_searches(run_options, options)
@@ -162,6 +149,15 @@ def test_formats_learners_and_budgets_are_searched_apart(words: list[str]) -> No
     names = {search.name for search in list_searches(run_options, options)}
     pairs = ("tokens_tokens", "tokens_jpeg", "pixels_jpeg")
     assert names == {f"er_{pair}_{budget}MB" for pair in pairs for budget in (1, 2)}
+
+
+def test_a_trial_has_a_run_for_every_class_order(words: list[str]) -> None:
+    orders = ["--seed", "0", "1", "--paired-orders"]
+    options, run_options = parse_options([*words, "--strategy", "er", *orders], None)
+    (search,) = list_searches(run_options, options)
+    runs = [(config.seed, config.class_order_seed) for config in search.trials[0].configs]
+    assert runs == [(0, 1993), (1, 1994)]
+    assert search.name == "er_tokens_tokens_0.01MB"
 
 
 @pytest.mark.parametrize(
@@ -183,6 +179,11 @@ def test_refused_options_are_named_in_a_line(
     with pytest.raises(UserError) as error:
         parse_options([*words, *more], None)
     assert message in str(error.value) and len(str(error.value).splitlines()) == 1
+
+
+def test_the_first_experience_of_several_class_orders_is_refused(run_tune: Tune) -> None:
+    with pytest.raises(UserError, match="give one --class-order-seed"):
+        run_tune("--on", "first-experience", "--class-order-seed", "1", "2")
 
 
 def test_classes_of_the_evaluation_are_refused(root: Path, run_tune: Tune) -> None:
