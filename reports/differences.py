@@ -18,14 +18,15 @@ from seit_cl.reporting.grouping import (
     without_sweep_trials,
 )
 from seit_cl.reporting.labels import differing_fields, field_values, series_label
-from seit_cl.reporting.pairs import differences
+from seit_cl.reporting.pairs import differences, pairs_text
 from seit_cl.reporting.tables import MISSING, Table
+from seit_cl.results.intervals import METHOD
 from seit_cl.results.run_files import Run
 
 CAPTION = (
     "Final accuracy of tokens minus that of another format at the same budget and strategy, in "
-    "points: mean over pairs of the same seed, with the 95 % interval by Student's t over seeds; a "
-    "dash for a single pair. Of a format tried with several options, the one that ends best at "
+    "points: mean over pairs of the same seed and class order ({pairs}). {method}; a dash for a "
+    "single pair. Of a format tried with several options, the one that ends best at "
     "each budget, which favours it. Bold: the interval leaves out 0."
 )
 HEADINGS = ("tokens", "other", "memory, MB", "difference", "95 % interval", "pairs")
@@ -47,12 +48,17 @@ class Differences(Report):
         text: list[list[str]] = []
         numbers = []
         bold = set()
+        compared = []
         for setting in settings:
             names = field_values(setting, fields)
             for tokens, other in product(token_series, others):
                 labels = [series_label(tokens, runs), series_label(other, runs)]
                 by_budget = differences(shown, setting, tokens, other)
-                for budget, (points, half, pairs) in by_budget.items():
+                for budget, difference in by_budget.items():
+                    compared.append(difference)
+                    points = difference.points
+                    half = difference.half
+                    pairs = difference.pairs
                     low = points - half
                     high = points + half
                     interval = f"{low:+.1f} to {high:+.1f}" if pairs > 1 else MISSING
@@ -75,8 +81,9 @@ class Differences(Report):
         if not text:
             return None
         text_columns = headings.index("memory, MB")
+        caption = CAPTION.format(pairs=pairs_text(compared), method=METHOD)
         return Table(
-            CAPTION, headings, text, pd.DataFrame(numbers), text_columns, bold=frozenset(bold)
+            caption, headings, text, pd.DataFrame(numbers), text_columns, bold=frozenset(bold)
         )
 
 

@@ -22,13 +22,14 @@ from seit_cl.reporting.grouping import (
     without_sweep_trials,
 )
 from seit_cl.reporting.labels import figure_note, join_parts, series_label, setting_label
-from seit_cl.reporting.pairs import Difference, differences
+from seit_cl.reporting.pairs import Difference, differences, pairs_text
 from seit_cl.reporting.styles import Style, series_styles
+from seit_cl.results.intervals import METHOD
 from seit_cl.results.run_files import Run
 
 NOTE = (
-    "against the best option tried of each format; pairs of the same seed; "
-    "bars: 95 % intervals by Student's t over seeds, none for a single pair"
+    "against the best option tried of each format; pairs of the same seed and class order: "
+    "{pairs}; {method}, none for a single pair"
 )
 
 
@@ -52,14 +53,17 @@ class PairedDifference(Report):
         settings = sorted({setting for setting, _ in panels})
         several_tokens = len({tokens for _, tokens in panels}) > 1
         styles = series_styles(series, runs)
-        figure, axes = setting_panels(
-            self.title, figure_note(settings, NOTE), len(panels), (5.4, 3.2)
-        )
+        compared: list[Difference] = []
+        for setting, tokens in panels:
+            for other in others:
+                compared += differences(shown, setting, tokens, other).values()
+        note = figure_note(settings, NOTE.format(pairs=pairs_text(compared), method=METHOD))
+        figure, axes = setting_panels(self.title, note, len(panels), (5.4, 3.2))
         for ax, (setting, tokens) in zip(axes, panels, strict=True):
             for other in others:
                 by_budget = differences(shown, setting, tokens, other)
                 if by_budget:
-                    label = series_label(other, runs, _pairs_text(by_budget))
+                    label = series_label(other, runs, _number_of_pairs(by_budget))
                     _draw_line(ax, by_budget, label, styles[other])
             memory_axis(ax, shown)
             ax.axhline(0, color="#222222", linewidth=1)
@@ -69,7 +73,7 @@ class PairedDifference(Report):
         return finish_figure(figure, axes)
 
 
-def _pairs_text(by_budget: Mapping[int, Difference]) -> str:
+def _number_of_pairs(by_budget: Mapping[int, Difference]) -> str:
     """The numbers of pairs behind the points of a line, such as "2–5 pairs"."""
     counts = [difference.pairs for difference in by_budget.values()]
     fewest = min(counts)

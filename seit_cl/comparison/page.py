@@ -9,6 +9,7 @@ import torch
 
 from seit_cl.reporting.grouping import (
     MB,
+    Metric,
     Series,
     at_all_budgets,
     budget_of,
@@ -17,6 +18,7 @@ from seit_cl.reporting.grouping import (
     of_budget,
     of_series,
     of_setting,
+    percentages,
     series_of,
     setting_of,
     settings_of,
@@ -30,7 +32,9 @@ from seit_cl.reporting.labels import fill_sentence
 from seit_cl.reporting.loading import mark_variants
 from seit_cl.reporting.markdown import page, table
 from seit_cl.reporting.pairs import differences
-from seit_cl.results.metrics import average_incremental_accuracy, final_accuracy, mean_interval
+from seit_cl.results.intervals import mean_interval
+from seit_cl.results.metrics import average_incremental_accuracy, final_accuracy
+from seit_cl.results.replicates import replicate_of
 from seit_cl.results.run_files import Run, read_runs
 
 MIN_SWEPT = 3  # options of one kind of format that make a sweep
@@ -62,8 +66,8 @@ def comparison_page(out: Path, command: str) -> str:
 def equal_bytes_table(runs: Sequence[Run]) -> str:
     """Return a table with a row for each budget, format and learner.
 
-    Its columns are the exemplars that fit, accuracies with 95 % intervals over seeds, and the
-    difference between tokens and the row's format at the same seeds.
+    Its columns are the exemplars that fit, accuracies with 95 % intervals over runs, and the
+    difference between tokens and the row's format at the same seeds and class orders.
 
     Args:
         runs: of one setting, all with a memory.
@@ -109,10 +113,10 @@ def _advantage_of_tokens(
     by_budget = differences(runs, setting_of(runs[0]), tokens, series)
     if budget not in by_budget:
         return ""
-    mean, half_width, pairs = by_budget[budget]
-    if pairs == 1:
-        return f"{mean:+.1f} (1)"
-    return f"{mean:+.1f} ± {half_width:.1f} ({pairs})"
+    difference = by_budget[budget]
+    if difference.pairs == 1:
+        return f"{difference.points:+.1f} (1)"
+    return f"{difference.points:+.1f} ± {difference.half:.1f} ({difference.pairs})"
 
 
 def sweep_table(runs: Sequence[Run]) -> str:
@@ -184,16 +188,16 @@ def _accuracies(group: Sequence[Run]) -> list[str]:
 
     A joint run is tested once, so it has no average.
     """
-    final = _mean_with_interval([final_accuracy(run.accuracy) for run in group])
+    final = _mean_with_interval(group, final_accuracy)
     if all(trained_jointly(run) for run in group):
         return [final, "–"]
-    average = [average_incremental_accuracy(run.accuracy) for run in group]
-    return [final, _mean_with_interval(average)]
+    return [final, _mean_with_interval(group, average_incremental_accuracy)]
 
 
-def _mean_with_interval(fractions: Sequence[float]) -> str:
-    mean, half_width = mean_interval([100 * value for value in fractions])
-    if len(fractions) == 1:
+def _mean_with_interval(group: Sequence[Run], metric: Metric) -> str:
+    replicates = [replicate_of(run) for run in group]
+    mean, half_width = mean_interval(percentages(group, metric), replicates)
+    if len(group) == 1:
         return f"{mean:.1f}"
     return f"{mean:.1f} ± {half_width:.1f}"
 

@@ -1,8 +1,8 @@
 """The answer at the top of the page: tokens compared with JPEGs at equal bytes.
 
 A claim rests on pairs of finished runs with the same dataset, scenario, strategy, learner, further
-options, budget and seed. It is made if the 95 % confidence interval of the mean difference
-(Student's t, `seit_cl.results.metrics.mean_interval`) excludes zero.
+options, budget, seed and class order. It is made if the 95 % confidence interval of the mean
+difference (`seit_cl.results.intervals.mean_interval`) excludes zero.
 """
 
 from __future__ import annotations
@@ -30,14 +30,15 @@ from seit_cl.reporting.grouping import (
     with_memory,
 )
 from seit_cl.reporting.labels import megabytes, setting_label
-from seit_cl.reporting.pairs import Difference, differences
+from seit_cl.reporting.pairs import Difference, differences, pairs_text
+from seit_cl.results.intervals import METHOD
 from seit_cl.results.metrics import final_accuracy
 from seit_cl.results.replicates import replicate_of
 from seit_cl.results.run_files import Run
 
 NOTE = (
-    "Pairs are runs of the same dataset, strategy, learner, options, budget and seed. Intervals "
-    "are 95 % by Student's t, each on its own. Tokens are compared with the option that has the "
+    "Pairs are runs of the same dataset, strategy, learner, options, budget, seed and class order. "
+    f"{METHOD}, each on its own. Tokens are compared with the option that has the "
     "most pairs at a budget, of several with the most accurate one. The budget of the first "
     "sentence is chosen by pairs and size, never by the result."
 )
@@ -71,7 +72,8 @@ class Comparison:
 
         One of "higher", "lower", "same" (no significant difference) and "one" (a single pair).
         """
-        points, half, _ = self.difference
+        points = self.difference.points
+        half = self.difference.half
         if math.isnan(half):
             return "one"
         if points > half:
@@ -241,18 +243,20 @@ def _exemplars_clause(chosen: Comparison) -> str:
 
 
 def _accuracy_clause(chosen: Comparison, whose: str) -> str:
-    """The difference in final accuracy, with its interval and its number of seeds."""
-    points, half, pairs = chosen.difference
+    """The difference in final accuracy, with its interval and what its pairs vary."""
+    points = chosen.difference.points
+    half = chosen.difference.half
+    pairs = pairs_text([chosen.difference])
     verdict = chosen.verdict
     if verdict == "same":
-        interval = f"{points:+.1f} ± {half:.1f} points, {pairs} seeds"
+        interval = f"{points:+.1f} ± {half:.1f} points, {pairs}"
         return f"the difference in final accuracy is not significant ({interval})"
     subject = "their final accuracy" if whose == "their" else f"the final accuracy of {whose}"
     gap = f"{abs(points):.1f}"
     if verdict == "one":
         comparison = f"{gap} points {'higher' if points > 0 else 'lower'}" if points else "the same"
         return f"{subject} is {comparison} (one seed: no interval, so this is no evidence)"
-    return f"{subject} is {gap} ± {half:.1f} points {verdict} ({pairs} seeds)"
+    return f"{subject} is {gap} ± {half:.1f} points {verdict} ({pairs})"
 
 
 def _second_sentence(candidates: Sequence[Comparison]) -> str:

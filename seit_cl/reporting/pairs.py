@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from seit_cl.reporting.grouping import Series, Setting, budget_of, series_of, setting_of
-from seit_cl.results.metrics import final_accuracy, mean_interval
-from seit_cl.results.replicates import Replicate, replicate_of
+from seit_cl.results.intervals import mean_interval
+from seit_cl.results.metrics import final_accuracy
+from seit_cl.results.replicates import Replicate, replicate_of, replication_text
 from seit_cl.results.run_files import Run
 
 
@@ -17,12 +18,17 @@ class Difference(NamedTuple):
     Args:
         points: mean over pairs, in percentage points.
         half: half the width of its 95 % confidence interval; nan for a single pair.
-        pairs: the number of replicates that both series have.
+        replicates: the seeds and class orders that both series have, one for each pair.
     """
 
     points: float
     half: float
-    pairs: int
+    replicates: tuple[Replicate, ...]
+
+    @property
+    def pairs(self) -> int:
+        """The number of pairs."""
+        return len(self.replicates)
 
 
 def differences(
@@ -44,12 +50,19 @@ def differences(
         if setting_of(run) == setting and series_of(run) in accuracies:
             place = budget_of(run), replicate_of(run)
             accuracies[series_of(run)][place] = 100 * final_accuracy(run.accuracy)
-    by_budget: dict[int, list[float]] = {}
+    by_budget: dict[int, dict[Replicate, float]] = {}
     for place in sorted(accuracies[series].keys() & accuracies[other].keys()):
-        budget, _ = place
+        budget, replicate = place
         points = accuracies[series][place] - accuracies[other][place]
-        by_budget.setdefault(budget, []).append(points)
-    return {
-        budget: Difference(*mean_interval(points), len(points))
-        for budget, points in by_budget.items()
-    }
+        by_budget.setdefault(budget, {})[replicate] = points
+    result = {}
+    for budget, points_of in by_budget.items():
+        replicates = tuple(points_of)
+        mean, half = mean_interval(list(points_of.values()), replicates)
+        result[budget] = Difference(mean, half, replicates)
+    return result
+
+
+def pairs_text(compared: Iterable[Difference]) -> str:
+    """What the pairs behind some differences vary, as words (`replication_text`)."""
+    return replication_text([difference.replicates for difference in compared])

@@ -11,9 +11,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-CONFIDENCE = 0.95
 WITHIN = "correct_within_experience"  # column of accuracy.csv, where experiences share no class
 
 
@@ -160,19 +158,6 @@ def area_under_curve(budgets: Sequence[float], values: Sequence[float], log: boo
     if len(x) < 2:
         return math.nan
     return float(np.trapezoid(values, x) / (x[-1] - x[0]))
-
-
-def mean_interval(values: Sequence[float]) -> tuple[float, float]:
-    """Return the mean and half the width of its 95 % confidence interval by Student's t.
-
-    Half the width is nan for a single value.
-    """
-    array = np.asarray(values, dtype=float)
-    if array.size < 2:
-        return _mean(array), math.nan
-    standard_error = float(array.std(ddof=1)) / math.sqrt(array.size)
-    quantile = float(stats.t.ppf((1 + CONFIDENCE) / 2, array.size - 1))
-    return float(array.mean()), quantile * standard_error
 
 
 def _mean(values: np.ndarray) -> float:

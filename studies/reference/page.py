@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from seit_cl.reporting.markdown import page, table
-from seit_cl.results.metrics import mean_interval
+from seit_cl.results.intervals import mean_interval
 
 NOTES = {
     ("er", "avalanche"): "its loader, with its own order",

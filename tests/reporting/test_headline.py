@@ -64,7 +64,7 @@ def test_a_significant_difference_is_stated_with_the_exemplars_that_fit():
     # differences 9.0, 9.1, 9.2: standard error 0.1 / sqrt(3), times 4.303 of two degrees of freedom
     assert first == (
         "At 1 MB, tokens store 24 x as many exemplars as jpeg:quality=75; "
-        "their final accuracy is 9.1 ± 0.2 points higher (3 seeds)."
+        "their final accuracy is 9.1 ± 0.2 points higher (3 seeds, one class order)."
     )
     assert second == "No other budget or setting has such a pair, so this result stands alone."
 
@@ -73,7 +73,7 @@ def test_a_loss_of_tokens_is_stated_like_a_gain():
     first, _ = answer(pairs(1_000_000, [300, 309, 318], [390, 400, 410]))
     assert first.endswith(
         "tokens store 24 x as many exemplars as jpeg:quality=75; "
-        "their final accuracy is 9.1 ± 0.2 points lower (3 seeds)."
+        "their final accuracy is 9.1 ± 0.2 points lower (3 seeds, one class order)."
     )
 
 
@@ -82,7 +82,8 @@ def test_a_difference_within_its_interval_is_not_significant():
     assert "higher" not in first
     assert "lower" not in first
     assert first.endswith(
-        "; the difference in final accuracy is not significant (+0.3 ± 7.2 points, 3 seeds)."
+        "; the difference in final accuracy is not significant (+0.3 ± 7.2 points, "
+        "3 seeds, one class order)."
     )
 
 
@@ -96,9 +97,8 @@ def test_one_seed_has_no_interval_and_is_no_evidence():
 
 def test_equal_accuracies_of_every_seed_are_no_significant_difference():
     first, _ = answer(pairs(1_000_000, [300, 310], [300, 310]))
-    assert (
-        "the difference in final accuracy is not significant (+0.0 ± 0.0 points, 2 seeds)" in first
-    )
+    expected = "is not significant (+0.0 ± 0.0 points, 2 seeds, one class order)"
+    assert f"the difference in final accuracy {expected}" in first
 
 
 def test_all_budgets_are_counted_and_the_middle_one_is_the_headline():
@@ -123,10 +123,14 @@ def test_budgets_that_no_run_filled_are_no_headline_where_others_were_filled():
 @pytest.mark.parametrize(
     ("jpegs", "end"),
     [
-        ([300, 309, 318], "the final accuracy of tokens is 9.1 ± 0.2 points higher (3 seeds)."),
+        (
+            [300, 309, 318],
+            "the final accuracy of tokens is 9.1 ± 0.2 points higher (3 seeds, one class order).",
+        ),
         (
             [390, 402, 408],
-            "the difference in final accuracy is not significant (+0.0 ± 0.5 points, 3 seeds).",
+            "the difference in final accuracy is not significant (+0.0 ± 0.5 points, "
+            "3 seeds, one class order).",
         ),
     ],
 )

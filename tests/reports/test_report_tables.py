@@ -6,6 +6,8 @@ import pytest
 from helpers.reports import make_report
 from helpers.synthetic_runs import write_grid, write_run
 from seit_cl.reports.summary import differ_significantly
+from seit_cl.results.metrics import final_accuracy
+from seit_cl.results.replicates import Replicate
 from seit_cl.results.run_files import read_runs
 from seit_cl.results.summary import rebuild_summary
 
@@ -31,19 +33,23 @@ def test_the_summary_has_means_and_standard_deviations_over_seeds(grid):
     assert row["seeds"] == 2
 
 
+def by_seed(*values: float, first: int = 0) -> dict[Replicate, float]:
+    return {Replicate(seed, 1993): value for seed, value in enumerate(values, first)}
+
+
 def test_a_difference_is_significant_by_the_paired_test_over_common_seeds():
-    first = {0: 0.30, 1: 0.40, 2: 0.50}
-    near = {0: 0.28, 1: 0.379, 2: 0.481}  # 2 points at every seed, much less than seeds differ
+    first = by_seed(0.30, 0.40, 0.50)
+    near = by_seed(0.28, 0.379, 0.481)  # 2 points at every seed, much less than seeds differ
     assert differ_significantly(first, near)
-    assert not differ_significantly(first, {0: 0.10, 1: 0.45, 2: 0.30})
+    assert not differ_significantly(first, by_seed(0.10, 0.45, 0.30))
     assert not differ_significantly(first, first)
 
 
 def test_fewer_than_two_common_seeds_show_no_significant_difference():
-    first = {0: 0.30, 1: 0.40, 2: 0.50}
-    assert not differ_significantly(first, {0: 0.1})
-    assert not differ_significantly({0: 0.9}, {0: 0.1})
-    assert not differ_significantly(first, {7: 0.1, 8: 0.1})
+    first = by_seed(0.30, 0.40, 0.50)
+    assert not differ_significantly(first, by_seed(0.1))
+    assert not differ_significantly(by_seed(0.9), by_seed(0.1))
+    assert not differ_significantly(first, by_seed(0.1, 0.1, first=7))
 
 
 def test_bold_needs_more_than_one_seed(tmp_path):
@@ -61,7 +67,7 @@ def test_bold_is_at_most_one_row_of_a_metric_and_budget_and_never_a_bound(tmp_pa
     final = table.headings.index("final")
     assert [table.rows[i][1] for i, j in table.bold if j == final] == ["tokens"]
     assert f"**{table.rows[0][final]}**" in table.markdown()
-    assert "paired t-test" in table.caption
+    assert "paired difference" in table.caption
 
 
 # ---------------------------------------------------------------- differences and areas
@@ -77,3 +83,29 @@ def test_areas_are_of_series_over_the_whole_span(tmp_path):
         write_run(tmp_path, memory=memory)
     write_run(tmp_path, spec="raw", memory=100_000)
     assert [row[0] for row in make_report("area", read_runs(tmp_path)).rows] == ["tokens"]
+
+
+def test_accuracy_by_class_order_is_a_mean_over_its_seeds(tmp_path):
+    for seed in (0, 1):
+        for order in (1993, 2000):
+            write_run(tmp_path, seed=seed, order=order)
+    runs = read_runs(tmp_path)
+    table = make_report("class_orders", runs)
+    (row,) = table.numbers.to_dict("records")
+    chosen = [run for run in runs if run.config["class_order_seed"] == 2000]
+    accuracies = [final_accuracy(run.accuracy) for run in chosen]
+    assert row["order_2000"] == pytest.approx(sum(accuracies) / 2)
+    assert table.headings[-3:] == ["1993", "2000", "range"]
+
+
+def test_a_single_class_order_has_no_table(grid):
+    assert make_report("class_orders", read_runs(grid)) is None
+
+
+def test_captions_say_what_runs_vary(tmp_path):
+    for seed in (0, 1, 2):
+        for spec in ("tokens", "raw"):
+            write_run(tmp_path, spec=spec, seed=seed, order=1993 + seed)
+    runs = read_runs(tmp_path)
+    for name in ("summary", "differences"):
+        assert "3 seeds, each with its class order" in make_report(name, runs).caption

@@ -242,16 +242,6 @@ def test_write_atomic_keeps_the_old_file_when_it_fails(tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["f"]
 
 
-def test_intervals_are_students_and_a_single_value_has_none():
-    mean, half = metrics.mean_interval([1.0, 2.0, 4.5])
-    assert mean == pytest.approx(2.5)
-    assert half == pytest.approx(
-        4.3027 * np.std([1.0, 2.0, 4.5], ddof=1) / math.sqrt(3), rel=1e-4
-    )  # t of 2 degrees, 97.5 %
-    assert metrics.mean_interval([2.0])[0] == 2.0
-    assert math.isnan(metrics.mean_interval([2.0])[1])
-
-
 def test_a_run_of_an_earlier_version_was_tested_on_the_test_images(tmp_path):
     write(tmp_path / "r")
     assert "test_on" not in FACTS
