@@ -140,7 +140,7 @@ def finished_run(config: RunConfig, out: Path) -> Run | None:
     if is_finished(config, own):
         return read_run(own)
     kind, _, _ = own.name.partition(f"_{config.memory_mb:.12g}MB_")
-    for path in sorted(out.glob(f"{kind}_*MB_*seed{config.seed}/facts.json")):
+    for path in sorted(out.glob(f"{kind}_*MB_*seed{config.seed}*/facts.json")):
         run = read_run(path.parent)
         budget = float(run.config.get("memory_mb", math.inf))
         smaller = replace(config, memory_mb=budget)

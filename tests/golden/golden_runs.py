@@ -27,8 +27,11 @@ import torch
 from seit_cl.data.fractals import write_fractals
 
 DIGESTS = Path(__file__).with_name("digests.json")
+# Memories are filled after each experience, as before there was a choice; the group "filled" has
+# other times.
 COMMON = (
-    "--device cpu --precision fp32 --seed 3 --experiences 2 --epochs 2 --batch 16 --replay-batch 8"
+    "--device cpu --precision fp32 --seed 3 --experiences 2 --epochs 2 --batch 16 --replay-batch 8 "
+    "--fill after"
 )
 STRATEGIES = [
     "er",
@@ -51,6 +54,8 @@ STRATEGIES = [
     "avalanche:ReplayPlugin",
 ]
 STATISTICS = ["simplecil", "ranpac:dimensions=100"]  # strategies of class statistics
+# Strategies whose papers fill the memory during an experience.
+FILLED_DURING = ["er", "er_ace", "derpp:alpha=0.2,beta=0.5", "mir:candidates=20"]
 TOKEN_FORMATS = ["tokens", "tokens:coder=ans", "tokens:coder=context"]
 IMAGE_FORMATS = [
     "jpeg:quality=75",
@@ -89,6 +94,8 @@ GROUPS: dict[str, str] = {
         "--memory-mb 0.002 --scenario domain-incremental:corruptions=gaussian_noise+contrast "
         "--experiences 0 --strategy er joint"
     ),
+    "filled": f"--memory-mb 0.002 --strategy {' '.join(FILLED_DURING)} --fill default",
+    "filled before": "--memory-mb 0.002 --strategy er derpp:alpha=0.2,beta=0.5 --fill before",
     "class order": "--memory-mb 0.002 --class-order-seed 7 --first-classes 3 --model tiny",
 }
 RESUMED = "--memory-mb 0.003 --strategy derpp --experiences 5 --epochs 4"
@@ -134,12 +141,13 @@ def digests(out: Path, group: str) -> dict[str, str]:
     for run in sorted((out / group).iterdir()):
         table = run / "accuracy.csv"
         memory = run / "memory.bin"
+        name = run.name.replace("_fill-after", "")  # as when these digests were recorded
         if table.exists():
             rows = _first_columns(table.read_bytes().partition(b"\n")[2])
-            values[f"{group}/{run.name}/accuracy.csv"] = hashlib.sha256(rows).hexdigest()
+            values[f"{group}/{name}/accuracy.csv"] = hashlib.sha256(rows).hexdigest()
         if memory.exists():
             content = memory.read_bytes()
-            values[f"{group}/{run.name}/memory.bin"] = hashlib.sha256(content).hexdigest()
+            values[f"{group}/{name}/memory.bin"] = hashlib.sha256(content).hexdigest()
     return values
 
 

@@ -123,7 +123,8 @@ def test_a_step_is_recorded_after_its_first_ones_and_only_where_it_pays(
     def count(info: StepInfo) -> None:
         seen[info.experience, info.total_steps] = len(recorder.tapes)
 
-    config = RunConfig(**{"data_root": data.dataset.root, "batch": 8, "experiences": 2, **OPTIONS})
+    options = {"batch": 8, "experiences": 2, "fill": "after", **OPTIONS}
+    config = RunConfig(**{"data_root": data.dataset.root, **options})
     Experiment(config, data, tmp_path / "long").run(on_step=count)
     assert [seen[0, step] for step in (1, 2, 3, 4, 12)] == [0, 0, 0, 1, 1]
     # The first replayed batch comes before the memory has a copy on the device.
@@ -131,6 +132,20 @@ def test_a_step_is_recorded_after_its_first_ones_and_only_where_it_pays(
     assert "CUDA graph" in (tmp_path / "long" / "log.txt").read_text()
     run(data, tmp_path / "short", epochs=2)  # 6 steps
     assert len(recorder.tapes) == 2
+
+
+def test_steps_that_change_the_memory_run_as_they_are_and_the_log_says_so(
+    data: RunData, recorder: TapeRecorder, tmp_path: Path
+) -> None:
+    tapes: list[int] = []
+    options = {"batch": 8, "experiences": 2, "fill": "during", **OPTIONS}
+    config = RunConfig(**{"data_root": data.dataset.root, **options})
+    run_of_config = Experiment(config, data, tmp_path / "run")
+    run_of_config.run(on_step=lambda info: tapes.append(len(recorder.tapes)))
+    # Three steps change the memory, one comes before its copy, and three are those before any tape.
+    assert tapes == [0] * 7 + [1] * 5 + [1] * 7 + [2] * 5
+    log = (tmp_path / "run" / "log.txt").read_text()
+    assert log.count("--fill during: the memory changes in the first epoch") == 1
 
 
 def test_a_run_killed_between_recorded_steps_resumes_to_the_same_end(
