@@ -11,6 +11,7 @@ import pickle
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -115,7 +116,7 @@ class Offers:
         offering = 0.0
         reading = 0.0
         for part in self.parts:
-            offering += self._seconds(lambda part=part: self.memory.offer(part))
+            offering += self._seconds(partial(self.memory.offer, part))
             reading += self._seconds(self.read)
         return 1e3 * offering / self.steps, 1e3 * reading / self.steps
 
