@@ -11,13 +11,13 @@ from typing import Annotated, Any, get_type_hints
 import tyro
 import yaml
 
-from seit_cl.config import GRID, SIZES, RunConfig, TrackerKind, option_names
+from seit_cl.config import GRID, OPERATIONS, SIZES, RunConfig, TrackerKind, option_names
 from seit_cl.core import plugins
 from seit_cl.core.cli import hint, parse_line, program
 from seit_cl.core.errors import UserError, nearest
 from seit_cl.core.extras import check_extra
 from seit_cl.core.options import check_range, flag, help_line
-from seit_cl.core.sizes import size_reader
+from seit_cl.core.sizes import operations_reader, size_reader
 from seit_cl.core.specs import Spec
 from seit_cl.data.class_lists import class_list_word, read_class_lists
 from seit_cl.data.scenario_recipe import build_recipe
@@ -124,6 +124,8 @@ def _options_type() -> type[Any]:
         value_type = types[name]
         if name in SIZES:
             value_type = _annotated(float, size_reader(flag(name)))
+        elif name in OPERATIONS:
+            value_type = _annotated(float, operations_reader(flag(name)))
         elif name == "class_lists":
             value_type = _annotated(value_type, _class_lists_reader())
         default = getattr(RunConfig, name)

@@ -28,6 +28,7 @@ from seit_cl.tokenizers import resolved_spec
 TrackerKind = Literal["none", "tensorboard", "wandb"]
 GRID = ("strategy", "format", "memory_mb", "learner", "seed", "class_order_seed")
 SIZES = ("memory_mb",)  # options in MB, which a command line may give with another unit
+OPERATIONS = ("flops_budget",)  # options in FLOPs, which it may give with a prefix
 _SEED = Range(lambda value: 0 <= value < 2**63, "0 or more")
 _BUDGET = Range(
     lambda value: value == 0 or 1e-6 <= value <= 1e12,
@@ -113,6 +114,12 @@ class RunConfig(
     )
     batch: int = option(32, "fresh samples per step", AT_LEAST_1)
     replay_batch: int = option(32, "exemplars per step", NOT_NEGATIVE)
+    flops_budget: float = option(
+        0.0,
+        "FLOPs of all training steps and of what the strategy adds, as 2e13 or 20T: decides on the "
+        "number of steps in place of --epochs (docs/compute.md); 0: --epochs decides",
+        NOT_NEGATIVE,
+    )
     label_smoothing: float = option(0.1, "label smoothing of the cross-entropy", _SMOOTHING)
     eval_every: int = option(
         1, "number of experiences between tests; the last one is always tested", AT_LEAST_1

@@ -1,8 +1,9 @@
-"""Sizes in MB as people write them: 0.02, 20kB, 100MB, 1.5GB."""
+"""Sizes in MB and numbers of operations as people write them: 0.02, 20kB, 1.5GB; 2e13, 20T."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -21,6 +22,8 @@ _UNITS = {
 # Powers of 1,024 and bare letters, which stand for either: their value in bytes.
 _BINARY_UNITS = {"ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 _NUMBER_AND_UNIT = re.compile(r"([0-9.]+(?:e[+-]?[0-9]+)?) ?([a-z]+)", re.IGNORECASE)
+_PREFIXES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "p": 10**15, "e": 10**18}
+_FLOPS_EXAMPLES = "write it as 2e13, or with a prefix as 20T or 0.5PFLOP"
 _EXAMPLES = "write it in MB, as 0.02, or in one word with its unit, as 20kB, 100MB or 1.5GB"
 
 
@@ -65,16 +68,55 @@ def _advice(number: str, unit: str) -> str:
     return f"sizes are decimal, 1 MB = 1,000,000 bytes; write {exact.normalize():f}MB"
 
 
+def operations(text: str, name: str) -> float:
+    """Read a number of floating-point operations, with or without a decimal prefix.
+
+    Args:
+        text: "2e13", "20T", "20TFLOP" and "0.02PFLOPs" are the same number; upper and lower case
+            are equivalent.
+        name: the option, which starts an error message.
+
+    Raises:
+        UserError: no number, or no prefix from k to E.
+    """
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    match = _NUMBER_AND_UNIT.fullmatch(text.strip())
+    if match is None or match.group(1).count(".") > 1 or match.group(1).strip(".") == "":
+        raise UserError(f"{name} {text}: not a number of operations; {_FLOPS_EXAMPLES}")
+    number, unit = match.groups()
+    prefix = unit.lower().removesuffix("s").removesuffix("flop")
+    if prefix not in _PREFIXES:
+        raise UserError(f"{name} {text}: unknown prefix; {_FLOPS_EXAMPLES}")
+    return float(Decimal(number) * _PREFIXES[prefix])
+
+
 def size_reader(name: str) -> Any:
     """Metadata that makes tyro read an `Annotated[float, ...]` with `megabytes`.
 
     Args:
         name: the option's flag, for messages.
     """
+    return _reader("SIZE", lambda text: megabytes(text, name))
+
+
+def operations_reader(name: str) -> Any:
+    """Metadata that makes tyro read an `Annotated[float, ...]` with `operations`.
+
+    Args:
+        name: the option's flag, for messages.
+    """
+    return _reader("FLOPS", lambda text: operations(text, name))
+
+
+def _reader(metavar: str, read: Callable[[str], float]) -> Any:
+    """Metadata that makes tyro read a number with a function, and write it as a plain one."""
     return tyro.constructors.PrimitiveConstructorSpec(
         nargs=1,
-        metavar="SIZE",
-        instance_from_str=lambda words: megabytes(words[0], name),
+        metavar=metavar,
+        instance_from_str=lambda words: read(words[0]),
         is_instance=lambda value: isinstance(value, int | float),
         str_from_instance=lambda value: [f"{value:.12g}"],
     )

@@ -17,6 +17,7 @@ from seit_cl.config import RunConfig
 from seit_cl.core import plugins
 from seit_cl.core.devices import choose_device, has_bf16
 from seit_cl.core.errors import UserError
+from seit_cl.core.flops import CountedTransform, FlopMeter
 from seit_cl.core.options import select
 from seit_cl.core.rng import Generators, derive_seed
 from seit_cl.core.specs import Spec, canonical_text
@@ -24,9 +25,10 @@ from seit_cl.data.base import Dataset
 from seit_cl.data.scenario import Scenario
 from seit_cl.data.scenario_recipe import build_recipe
 from seit_cl.data.validation import ValidationPart
-from seit_cl.experiment.modality import build_modality
+from seit_cl.experiment.compute import FlopsBudget
+from seit_cl.experiment.modality import Modality, build_modality
 from seit_cl.experiment.run_data import RunData
-from seit_cl.formats import build_format
+from seit_cl.formats import ExemplarFormat, build_format
 from seit_cl.formats.base import FormatContext
 from seit_cl.learner.batches import BatchMaker
 from seit_cl.learner.interfaces import Augment
@@ -36,6 +38,7 @@ from seit_cl.learner.schedules import is_constant
 from seit_cl.learner.settings import Optimisation
 from seit_cl.learner.strategy import Strategy, StrategyContext
 from seit_cl.memory.buffer import ByteBudgetBuffer
+from seit_cl.memory.decoded_cache import Transform
 from seit_cl.models import Model, TrainedPart
 from seit_cl.models._training import freeze
 from seit_cl.models._weights import read_weights
@@ -147,6 +150,7 @@ def build_memory(
     strategy: Strategy,
     classes: int,
     device_copy: bool = True,
+    meter: FlopMeter | None = None,
 ) -> ByteBudgetBuffer | None:
     """Build the empty memory of a run with that many classes C; None for a run without one.
 
@@ -156,6 +160,7 @@ def build_memory(
         strategy: gives the fields stored with each exemplar.
         classes: number of classes C.
         device_copy: False for a memory that decodes every batch.
+        meter: gets the FLOPs of tokenizing exemplars; None to count none.
 
     Raises:
         UserError: a format that does not fit the learner or the data, or a strategy that trains on
@@ -184,11 +189,27 @@ def build_memory(
         choose_policy(config, strategy),
         derive_seed(config.seed, "selection"),
         strategy.exemplar_fields(classes),
-        modality.transform_of(fmt),
+        memory_transform(modality, fmt, meter),
         choose_device(config.device),
         device_copy,
         max_exemplars=config.max_exemplars,
     )
+
+
+def memory_transform(
+    modality: Modality, fmt: ExemplarFormat, meter: FlopMeter | None
+) -> Transform | None:
+    """Build the function from decoded exemplars to the learner's raw inputs; None where they agree.
+
+    Args:
+        modality: of the learner.
+        fmt: of the exemplars.
+        meter: gets its FLOPs; None to count none.
+    """
+    transform = modality.transform_of(fmt)
+    if transform is None or meter is None:
+        return transform
+    return CountedTransform(transform, meter, "decoding")
 
 
 def choose_model(config: RunConfig, data: RunData) -> Model:
@@ -358,6 +379,31 @@ def check_optimisation(config: RunConfig, stream: Scenario, strategy: Strategy) 
     one_weight = nn.ParameterList([torch.zeros(1, 1)])
     optimizer_of(one_weight, config)
     schedule_of(config, config.epochs)
+
+
+def build_flops_budget(
+    config: RunConfig, stream: Scenario, strategy: Strategy
+) -> FlopsBudget | None:
+    """Build the plan of --flops-budget; None without one.
+
+    Args:
+        config: the run's options.
+        stream: that the strategy trains on.
+        strategy: may make batches of its own.
+
+    Raises:
+        UserError: an Avalanche plugin, whose steps cannot be tried before the training.
+    """
+    if config.flops_budget == 0:
+        return None
+    if strategy.avalanche_plugins:
+        raise UserError(
+            f"--flops-budget: --strategy {config.strategy} makes batches of its own, so that the "
+            "FLOPs of its steps are not known ahead; use --epochs, or another strategy"
+        )
+    one_pass = build_recipe(config.scenario).one_pass and not strategy.may_repeat_samples
+    samples = [len(ids) for ids in stream.train]
+    return FlopsBudget(config.flops_budget, samples, stream.boundaries, one_pass)
 
 
 def optimisation(config: RunConfig) -> Optimisation:

@@ -29,6 +29,7 @@ from seit_cl.experiment import checkpoint
 from seit_cl.experiment.build import (
     build_augment,
     build_batch_maker,
+    build_flops_budget,
     build_memory,
     build_model,
     build_recorder,
@@ -37,11 +38,18 @@ from seit_cl.experiment.build import (
     check_model,
     check_optimisation,
     load_initial,
+    memory_transform,
     optimisation,
     task_heads,
 )
+from seit_cl.experiment.compute import (
+    epoch_flops,
+    flops_metadata,
+    tokenizing_flops,
+    training_flops,
+)
 from seit_cl.experiment.events import ExperienceInfo, StepInfo
-from seit_cl.experiment.metadata import Training, environment, run_metadata
+from seit_cl.experiment.metadata import Training, environment, run_metadata, uses_tokenizer
 from seit_cl.experiment.modality import build_modality
 from seit_cl.experiment.record import RunRecord
 from seit_cl.experiment.remembering import (
@@ -57,6 +65,7 @@ from seit_cl.learner.batches import BatchMaker
 from seit_cl.learner.learner import Learner, StepResult
 from seit_cl.learner.loaders import ChooseExemplars, MemoryLoader, ReplayLoader
 from seit_cl.learner.recording import Recorder
+from seit_cl.learner.step_flops import LearnerFlops
 from seit_cl.learner.strategy import Strategy
 from seit_cl.models._weights import FILE as WEIGHTS_FILE
 from seit_cl.models._weights import save_weights
@@ -109,10 +118,13 @@ class Experiment:
         self.class_names = [data.dataset.classes[label] for label in self.stream.class_order]
         check_model(config, data, self.class_names)
         self.generators = Generators(config.seed, self.device)
-        self.memory = build_memory(config, data, self.strategy, len(self.class_names))
+        self.record = RunRecord()
+        self.memory = build_memory(
+            config, data, self.strategy, len(self.class_names), meter=self.record.flops
+        )
         if self.memory is not None:
             self.memory.require_budget_for(self._samples(self.stream.train[0][:1]))
-        self.record = RunRecord()
+        self.flops_budget = build_flops_budget(config, self.training_stream, self.strategy)
         self._loaded = ""  # of --init, for the log
 
     @cached_property
@@ -123,7 +135,7 @@ class Experiment:
         model = self._new_model()
         if self._loaded:
             run_files.log(self.run_dir, self._loaded)
-        return Learner(
+        learner = Learner(
             model=model,
             new_model=self._new_model,
             strategy=self.strategy,
@@ -137,6 +149,12 @@ class Experiment:
             note=partial(run_files.log, self.run_dir),
             competitors=task_heads(self.config, self.stream, self.strategy),
         )
+        learner.flops = self._flops = self._count_flops(learner)
+        return learner
+
+    def _count_flops(self, learner: Learner) -> LearnerFlops:
+        example = self.modality.train_inputs(self.stream.train[0][:1])
+        return LearnerFlops(learner, self.record.flops, example)
 
     @cached_property
     def recorder(self) -> Recorder | None:
@@ -210,6 +228,7 @@ class Experiment:
     ) -> None:
         """Train on an experience and offer it to the memory, at the time of --fill."""
         began = time.monotonic()
+        hooks_before = self.record.flops.totals["hooks"]
         filling = self._filling(experience)
         fills_first = self.strategy.trains_on_memory or self.config.fill == "before"
         if fills_first:
@@ -217,8 +236,9 @@ class Experiment:
         self._train(experience, avalanche_experience, filling, on_step, began)
         if not fills_first:
             self._remember(experience, filling)
-        with self.record.timed("train"):
+        with self.record.timed("train"), self.learner.counting("hooks"):
             self.strategy.after_memory_update(self.learner)
+        self.record.last_hooks = self.record.flops.totals["hooks"] - hooks_before
         self.record.train_seconds += time.monotonic() - began
 
     def _train(
@@ -245,13 +265,16 @@ class Experiment:
 
         offers = filling is not None and self.config.fill == "during"
         with self.record.timed("train"):
+            loader = self._loader(experience)
+            self.learner.begin_experience(loader, classes_seen, seen_before)
             self.learner.fit(
                 avalanche_experience,
-                self._loader(experience),
+                loader,
                 classes_seen,
                 seen_before,
                 on_step=report,
                 on_fresh=offer if offers else None,
+                steps=self._planned_steps(experience, loader),
             )
             self._require_finite_weights(experience)
         self.record.phases["train"].images += samples
@@ -263,7 +286,7 @@ class Experiment:
             experience=experience,
             experiences=len(self.training_stream),
             epoch=result.epoch,
-            epochs=self.config.epochs,
+            epochs=self.learner.train_epochs,
             step=result.step,
             steps=result.steps,
             samples=samples,
@@ -273,6 +296,30 @@ class Experiment:
             learning_rate=result.learning_rate,
             fresh_ids=result.fresh_ids,
         )
+
+    def _planned_steps(self, experience: int, loader: ReplayLoader | MemoryLoader) -> int | None:
+        """Number of steps that --flops-budget allows in an experience; None without a budget.
+
+        Hooks around the steps are foreseen to cost what they did around the last experience's, in
+        proportion to the fresh samples.
+        """
+        budget = self.flops_budget
+        if budget is None:
+            return None
+        exemplars = 0 if self.memory is None else len(self.memory)
+        if self.memory is not None and self.config.fill == "during":
+            exemplars = max(exemplars, len(loader) * loader.batch)  # its first step brings some
+        full, last = epoch_flops(self._flops, loader, exemplars)
+        hooks = 0
+        if experience:
+            ratio = budget.samples[experience] / budget.samples[experience - 1]
+            hooks = round(self.record.last_hooks * ratio)
+        spent = training_flops(self.record.flops) + hooks
+        steps = budget.steps(experience, spent, full, last, len(loader))
+        if self.training_stream.boundaries:
+            plan = f"experience {experience + 1}: {steps} steps of {full:.4g} FLOPs"
+            run_files.log(self.run_dir, f"--flops-budget {budget.flops:g}: {plan}")
+        return steps
 
     @cached_property
     def _batch_maker(self) -> BatchMaker:
@@ -383,7 +430,7 @@ class Experiment:
         """Restore the last commit, and return the index of the experience to continue with."""
         transform = None
         if self.memory is not None:
-            transform = self.modality.transform_of(self.memory.fmt)
+            transform = memory_transform(self.modality, self.memory.fmt, self.record.flops)
         entropy_model = self.data.tokenizer.entropy_model
         restored = checkpoint.restore(self.run_dir, transform, self.device, entropy_model)
         if restored is None:
@@ -392,6 +439,9 @@ class Experiment:
         self.learner.load_state_dict(state["learner"])
         self.strategy.load_state_dict(state["strategy"], self.learner)
         self.generators.load_state_dict(state["generators"])
+        if self.memory is not None and "transformed" in state:
+            # As they were, so that they are not counted again; the counts are restored below.
+            self.memory.transform(state["transformed"].nonzero()[:, 0])
         self.record.load_state_dict(state)
         return state["experience"] + 1
 
@@ -411,6 +461,8 @@ class Experiment:
             "generators": self.generators.state_dict(),
             **self.record.state_dict(),
         }
+        if self.memory is not None:
+            state["transformed"] = self.memory.transformed
         checkpoint.commit(self.run_dir, experience, self.memory, state)
         self.record.write(self.run_dir)
         self._committed = time.monotonic()
@@ -433,6 +485,7 @@ class Experiment:
             self.learner.total_steps,
             self.record.train_seconds,
             self.strategy.strategy_bytes,
+            self._flops_metadata(),
         )
         return run_metadata(
             self.config,
@@ -443,6 +496,15 @@ class Experiment:
             self.record.phases,
             self.device,
         )
+
+    def _flops_metadata(self) -> dict[str, int]:
+        """The columns of summary.csv about FLOPs; empty for a run that was begun without them."""
+        if not self.record.counts_flops:
+            return {}
+        per_image = tokenizing_flops(self.data) if uses_tokenizer(self.config) else 0
+        train_images = len(torch.cat(self.stream.train).unique())
+        test_images = len(torch.cat(self.stream.test).unique())
+        return flops_metadata(self.record.flops, per_image, train_images, test_images)
 
     def _environment(self) -> dict[str, Any]:
         return environment(self.config, self.data, self.device, self.command, self.class_names)

@@ -44,12 +44,14 @@ class Training:
         steps: optimiser steps taken.
         seconds: training time, memory updates included.
         strategy_bytes: bytes of the strategy's state other than exemplars.
+        flops: the columns of summary.csv about FLOPs; empty where they were not counted.
     """
 
     model: nn.Module
     steps: int
     seconds: float
     strategy_bytes: int
+    flops: Mapping[str, int]
 
 
 def run_metadata(
@@ -87,6 +89,7 @@ def run_metadata(
         "model_bytes": model_bytes(training.model),
         "strategy_bytes": training.strategy_bytes,
         "steps": training.steps,
+        **training.flops,
         "train_seconds": round(training.seconds, 1),
         "device": str(device),
         "status": "finished",

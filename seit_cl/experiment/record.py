@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from seit_cl.core.flops import FlopMeter
 from seit_cl.experiment.metadata import Phase
 from seit_cl.memory.buffer import ByteBudgetBuffer
 from seit_cl.results import run_files
@@ -24,6 +25,9 @@ class RunRecord:
         memory: rows of memory.csv.
         train_seconds: training time, memory updates included.
         phases: time and images by phase.
+        flops: FLOPs by kind of work.
+        counts_flops: False for a run that an earlier version began, which counted none.
+        last_hooks: FLOPs of the strategy's hooks around the last experience's steps.
     """
 
     def __init__(self) -> None:
@@ -32,6 +36,9 @@ class RunRecord:
         self.train_seconds = 0.0
         self.phases = {name: Phase() for name in PHASES}
         self._inner_seconds = 0.0  # of phases within the present one
+        self.flops = FlopMeter()
+        self.counts_flops = True
+        self.last_hooks = 0
 
     @property
     def accuracy_so_far(self) -> float | None:
@@ -94,6 +101,8 @@ class RunRecord:
             "memory_rows": self.memory,
             "train_seconds": self.train_seconds,
             "phases": {name: vars(phase) for name, phase in self.phases.items()},
+            "flops": dict(self.flops.totals) if self.counts_flops else {},
+            "last_hooks": self.last_hooks,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -102,3 +111,6 @@ class RunRecord:
         self.memory = state["memory_rows"]
         self.train_seconds = state["train_seconds"]
         self.phases = {name: Phase(**phase) for name, phase in state["phases"].items()}
+        self.counts_flops = bool(state.get("flops"))
+        self.flops.totals |= state.get("flops", {})
+        self.last_hooks = state.get("last_hooks", 0)

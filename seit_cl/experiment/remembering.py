@@ -24,7 +24,7 @@ from seit_cl.learner.learner import Learner
 from seit_cl.learner.settings import Fill
 from seit_cl.learner.strategy import Strategy
 from seit_cl.memory.buffer import ByteBudgetBuffer
-from seit_cl.memory.herding import best_first
+from seit_cl.memory.herding import best_first, herding_flops
 from seit_cl.results import run_files
 from seit_cl.tokenizers import Tokenizer
 from seit_cl.tokenizers._features import pooled_features
@@ -87,13 +87,12 @@ class Filling:
 
     def offer_step(self, samples: Samples, logits: Tensor) -> None:
         """Offer the fresh samples (B,) of a step, with their logits (B, classes seen) in it."""
-        self.fit(self.memory, self.samples)
         extras = {}
         if self.memory.exemplar_fields:
             raw = self.modality.train_inputs(samples.ids)
-            extras = self.strategy.step_extras(raw, logits, self.learner)
-        self.memory.offer(samples, extras)
-        self._offered.append(samples.ids)
+            with self.learner.counting("hooks", "step extras", len(samples)):
+                extras = self.strategy.step_extras(raw, logits, self.learner)
+        self._offer(samples, extras, self.samples)
 
     def offer_rest(self) -> None:
         """Offer all samples that were not offered yet, in the order that the policy wants."""
@@ -103,14 +102,23 @@ class Filling:
         if len(samples) == 0:
             return
         samples = samples[_offer_order(self.memory, samples, self.learner, self.modality)]
-        self.fit(self.memory, samples)
         for start in range(0, len(samples), OFFER_CHUNK):
             part = samples[start : start + OFFER_CHUNK]
             extras = {}
             if self.memory.exemplar_fields:
-                extras = self.strategy.extras(self.modality.train_inputs(part.ids), self.learner)
+                raw = self.modality.train_inputs(part.ids)
+                with self.learner.counting("hooks", "extras", len(part)):
+                    extras = self.strategy.extras(raw, self.learner)
+            self._offer(part, extras, samples)
+
+    def _offer(self, part: Samples, extras: dict[str, Tensor], fitted: Samples) -> None:
+        """Offer samples (B,), with a format that is fitted to samples of the experience."""
+        if isinstance(self.memory.fmt, FittedFormat) and self.memory.fmt.unfitted:
+            with self.learner.counting("encoding"):
+                self.fit(self.memory, fitted)
+        with self.learner.counting("encoding", "offer", len(part)):
             self.memory.offer(part, extras)
-        self._offered.append(samples.ids)
+        self._offered.append(part.ids)
 
 
 def _offer_order(
@@ -119,7 +127,9 @@ def _offer_order(
     """Positions of samples (n,) in the order in which the selection policy wants them offered."""
     if not memory.selection.best_first:
         return slice(None)
-    features = learner.raw_features(modality.train_inputs(samples.ids))
+    with learner.counting("selection"):
+        features = learner.raw_features(modality.train_inputs(samples.ids))
+    learner.add_flops("selection", herding_flops(features, samples.labels))
     return best_first(features, samples.labels)
 
 

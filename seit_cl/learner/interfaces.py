@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import torch
@@ -63,6 +64,24 @@ class Memory(Protocol):
 
     def by_ids(self, ids: Tensor) -> Exemplars:
         """The exemplars of ids (B,), each in 0..N-1."""
+
+
+class FlopCounts(Protocol):
+    """A count of a learner's FLOPs (seit_cl.learner.step_flops.LearnerFlops)."""
+
+    def counting_step(self, step: Any) -> AbstractContextManager[None]:
+        """Add those of a training step, a `RawStep`, which the block takes."""
+
+    def add(self, kind: str, flops: int) -> None:
+        """Add FLOPs to a kind."""
+
+    def add_test(self, samples: int) -> None:
+        """Add those of a test of that many samples."""
+
+    def counting(
+        self, kind: str, key: Hashable = None, samples: int = 0
+    ) -> AbstractContextManager[None]:
+        """Add those of the block to a kind (`seit_cl.core.flops.FlopMeter.counting`)."""
 
 
 class LearnerView(Protocol):

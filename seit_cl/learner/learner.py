@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 import torch
@@ -16,7 +18,7 @@ from seit_cl.core.precision import float32_products
 from seit_cl.learner.avalanche_plugins import RawExperience
 from seit_cl.learner.batches import ForwardedBatch, RawStep
 from seit_cl.learner.forward import float_features, float_logits
-from seit_cl.learner.interfaces import Augment, Memory
+from seit_cl.learner.interfaces import Augment, FlopCounts, Memory
 from seit_cl.learner.loaders import MemoryLoader, PluginLoader, ReplayLoader
 from seit_cl.learner.modes import set_training
 from seit_cl.learner.optim import Schedule, capturable, optimizer_of, schedule_of
@@ -78,7 +80,10 @@ class Learner(SupervisedTemplate):
 
     Attributes:
         recorded: its recorded training steps; None where steps are not recorded.
+        flops: counts the FLOPs of its work; None to count none.
     """
+
+    flops: FlopCounts | None = None
 
     def __init__(
         self,
@@ -137,6 +142,7 @@ class Learner(SupervisedTemplate):
         classes_seen_before: int = 0,
         on_step: Callable[[StepResult], None] = lambda result: None,
         on_fresh: OnFresh | None = None,
+        steps: int | None = None,
     ) -> None:
         """Train on one experience.
 
@@ -149,8 +155,9 @@ class Learner(SupervisedTemplate):
             on_fresh: called after every step of the first epoch with the train set indices (B,) of
                 its fresh samples, on the CPU, and with their logits (B, classes seen) in the step's
                 forward pass. It may change the memory, so that these steps are not recorded.
+            steps: number of steps, of which the last epoch may take a part; None: all epochs.
         """
-        self.begin_experience(loader, classes_seen, classes_seen_before)
+        self.begin_experience(loader, classes_seen, classes_seen_before, steps)
         self._on_step = on_step
         self._on_fresh = on_fresh
         if not self.strategy.avalanche_plugins:
@@ -170,16 +177,23 @@ class Learner(SupervisedTemplate):
         loader: ReplayLoader | MemoryLoader,
         classes_seen: int,
         classes_seen_before: int = 0,
+        steps: int | None = None,
     ) -> None:
-        """Set an experience's data and class counts; `fit` trains on them."""
+        """Set an experience's data, class counts and number of steps; `fit` trains on them."""
         self.loader = loader
+        self.experience_steps = len(loader) * self.optimisation.epochs if steps is None else steps
+        self.train_epochs = math.ceil(self.experience_steps / max(1, len(loader)))
         self.train_mb_size = loader.batch
         self.classes_seen = classes_seen
         self.classes_seen_before = classes_seen_before
 
     def training_epoch(self, **kwargs: Any) -> None:
-        """Take a step for every pair of fresh samples and exemplars that the loader draws."""
-        for step in self.dataloader:
+        """Take a step for every pair of fresh samples and exemplars that the loader draws.
+
+        The last epoch of an experience ends with the last of its steps.
+        """
+        left = self.experience_steps - self.clock.train_exp_iterations
+        for step in islice(iter(self.dataloader), left):
             if self._stop_training:
                 break
             self.training_step(step)
@@ -191,10 +205,11 @@ class Learner(SupervisedTemplate):
             step: fresh samples and exemplars, with their random numbers.
         """
         on_fresh = self._on_fresh if self.clock.train_exp_epochs == 0 else None
-        if self.recorded is None or on_fresh is not None or not self._can_be_recorded:
-            loss = self.take_step(step)
-        else:
-            loss = self.recorded.step(step)
+        with nullcontext() if self.flops is None else self.flops.counting_step(step):
+            if self.recorded is None or on_fresh is not None or not self._can_be_recorded:
+                loss = self.take_step(step)
+            else:
+                loss = self.recorded.step(step)
         self.schedule.step()
         self.total_steps += 1
         self._after_training_iteration()
@@ -274,8 +289,7 @@ class Learner(SupervisedTemplate):
         loader = self.loader
         if self.recorded is None:
             return nullcontext()
-        steps = len(loader) * self.optimisation.epochs
-        return self.recorded.experience(loader.batch, loader.replay_batch, steps)
+        return self.recorded.experience(loader.batch, loader.replay_batch, self.experience_steps)
 
     def _forget_step(self) -> None:
         """Drop all tensors of the last step, which would keep its recording's memory in use."""
@@ -338,7 +352,7 @@ class Learner(SupervisedTemplate):
         A new optimiser for every experience, or one for all: its rate is warmed up in the first
         experience, then constant.
         """
-        steps = len(self.loader) * self.optimisation.epochs
+        steps = self.experience_steps
         if not self.one_optimiser:
             self.optimizer = optimizer_of(self.model, self.optimisation)
             self.schedule = Schedule(self.optimizer, schedule_of(self.optimisation, steps))
@@ -354,14 +368,35 @@ class Learner(SupervisedTemplate):
 
     def _before_training_exp(self, **kwargs: Any) -> None:
         set_training(self.model)
-        self.strategy.before_training_exp(self)
+        with self.counting("hooks"):
+            self.strategy.before_training_exp(self)
         super()._before_training_exp(**kwargs)
         if self.dataloader is not self.loader:  # a plugin replaced it
             self.dataloader = PluginLoader(self.dataloader, self.loader.make, len(self.loader))
 
     def _after_training_exp(self, **kwargs: Any) -> None:
-        self.strategy.after_training_exp(self)
-        super()._after_training_exp(**kwargs)
+        with self.counting("hooks"):
+            self.strategy.after_training_exp(self)
+            super()._after_training_exp(**kwargs)
+
+    def add_flops(self, kind: str, flops: int) -> None:
+        """Add FLOPs to a kind, where they are counted."""
+        if self.flops is not None:
+            self.flops.add(kind, flops)
+
+    def counting(
+        self, kind: str, key: Hashable = None, samples: int = 0
+    ) -> AbstractContextManager[None]:
+        """Context that adds the FLOPs of work to a kind, where they are counted.
+
+        Args:
+            kind: one of `seit_cl.core.flops.KINDS`.
+            key: of work whose FLOPs are proportional to its samples; None for all other work.
+            samples: its number of samples.
+        """
+        if self.flops is None:
+            return nullcontext()
+        return self.flops.counting(kind, key, samples)
 
     # ------------------------------------------------------------------ interface for strategies
     @property
@@ -415,6 +450,8 @@ class Learner(SupervisedTemplate):
     @torch.inference_mode()
     def predict(self, raw: Tensor, batch: int = 512) -> Tensor:
         """Labels (N,) int64, on the CPU, that the strategy predicts for raw data (N, ...)."""
+        if self.flops is not None:
+            self.flops.add_test(len(raw))
         with float32_products(self.device, tf32=self.test_precision == "tf32"):
             return self._batched(
                 raw, batch, lambda x: self.strategy.scores(x, self).argmax(1), self._recorder
@@ -447,9 +484,17 @@ class Learner(SupervisedTemplate):
             within = among_own.argmax(1).masked_fill(has_none, -1)
             return torch.stack([scores.argmax(1), within], 1)
 
+        if self.flops is not None:
+            self.flops.add_test(len(raw))
         with float32_products(self.device, tf32=self.test_precision == "tf32"):
             predicted = self._batched(raw, batch, work, self._recorder, labels).cpu()
         return predicted[:, 0], predicted[:, 1]
+
+    @torch.inference_mode()
+    def raw_scores(self, raw: Tensor, batch: int = 512) -> Tensor:
+        """Scores (N, classes seen) float32 of the strategy, on the device, of raw data (N, ...)."""
+        with float32_products(self.device):
+            return self._batched(raw, batch, lambda x: self.strategy.scores(x, self))
 
     @torch.inference_mode()
     def raw_features(self, raw: Tensor, batch: int = 512) -> Tensor:

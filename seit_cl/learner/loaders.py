@@ -53,6 +53,11 @@ class ReplayLoader:
     def __len__(self) -> int:
         return -(-len(self.ids) // self.batch)
 
+    @property
+    def last_batch(self) -> int:
+        """Fresh samples of the last step."""
+        return len(self.ids) - (len(self) - 1) * self.batch
+
     def __iter__(self) -> Iterator[RawStep]:
         order = torch.randperm(len(self.ids), generator=self.make.generators["fresh order"])
         whole = self._on_device
@@ -117,6 +122,11 @@ class MemoryLoader:
 
     def __len__(self) -> int:
         return -(-self.samples // self.batch)
+
+    @property
+    def last_batch(self) -> int:
+        """Exemplars of the last step that take the place of fresh samples: those of every step."""
+        return self.batch
 
     def __iter__(self) -> Iterator[RawStep]:
         for _ in range(len(self)):

@@ -363,6 +363,16 @@ class ByteBudgetBuffer(ExemplarsBuffer):
     def buffer(self, new_buffer: Any) -> None:
         raise TypeError("a memory with a budget in bytes is filled by offer, not by assignment")
 
+    @property
+    def transformed(self) -> Tensor:
+        """(N,) bool by id: True for exemplars whose transformed input is in working memory."""
+        return torch.from_numpy(self._store.decoded.is_transformed(self.slots.order()))
+
+    def transform(self, ids: Tensor) -> None:
+        """Decode and transform exemplars of ids (B,) that are not, before they are sampled."""
+        self._check_ids(ids)
+        self._store.read(ids)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the file of `used_bytes` bytes, atomically.
 

@@ -46,6 +46,12 @@ class DecodedCache:
             self._add(pending[start : start + _BATCH], self.transform)
         return torch.from_numpy(self.slots.column("transformed")[slots])
 
+    def is_transformed(self, slots: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Tell which of slots (B,) have transformed inputs in working memory; none need one."""
+        if self.transform is None:
+            return np.zeros(len(slots), bool)
+        return np.array(self.slots.column("is_transformed")[slots], bool)
+
     def _add(self, slots: NDArray[np.int64], transform: Transform) -> None:
         """Decode and transform the inputs of distinct slots (B,), and store them."""
         with torch.no_grad():

@@ -33,6 +33,17 @@ def herding(features: Tensor) -> Tensor:
     return order
 
 
+def herding_flops(features: Tensor, labels: Tensor) -> int:
+    """FLOPs of `best_first`: a product of all features of a class for every sample of it.
+
+    Args:
+        features: (N, D).
+        labels: (N,) int64.
+    """
+    counts = labels.bincount()
+    return 2 * features.shape[1] * int((counts * counts).sum())
+
+
 def best_first(features: Tensor, labels: Tensor) -> Tensor:
     """Order an experience for the herding policy: the best of every class, then the second best.
 

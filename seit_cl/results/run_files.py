@@ -25,6 +25,17 @@ from seit_cl.results.metrics import METRICS, WITHIN
 from seit_cl.results.renamed import EARLIER_OPTIONS, present_spec
 from seit_cl.results.validation import find_problems
 
+# By kind of work (seit_cl.core.flops), and their sum.
+FLOPS_COLUMNS = (
+    "flops_training",
+    "flops_strategy",
+    "flops_tokenizing",
+    "flops_decoding",
+    "flops_encoding",
+    "flops_selection",
+    "flops_testing",
+    "flops_total",
+)
 SUMMARY_COLUMNS = (
     "run_id",
     "scenario",
@@ -48,13 +59,18 @@ SUMMARY_COLUMNS = (
     "model_bytes",
     "strategy_bytes",
     "steps",
+    *FLOPS_COLUMNS,
     *METRICS,
     "train_seconds",
     "device",
     "status",
 )
-# Columns that runs of earlier versions lack, with the value that all of them had.
-YOUNGER_COLUMNS = {"class_order_seed": 1993, "test_on": "test"}
+# Columns that runs of earlier versions lack, with the value that all of them had; None: unknown.
+YOUNGER_COLUMNS: dict[str, Any] = {
+    "class_order_seed": 1993,
+    "test_on": "test",
+    **dict.fromkeys(FLOPS_COLUMNS),
+}
 METADATA_NAMES = tuple(
     name
     for name in SUMMARY_COLUMNS
