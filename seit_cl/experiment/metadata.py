@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import avalanche
@@ -51,7 +51,7 @@ class Training:
     steps: int
     seconds: float
     strategy_bytes: int
-    flops: Mapping[str, int]
+    flops: Mapping[str, int] = field(default_factory=dict)
 
 
 def run_metadata(

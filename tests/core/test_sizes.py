@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from seit_cl.command_line import parse
 from seit_cl.core.errors import UserError
-from seit_cl.core.sizes import megabytes
+from seit_cl.core.sizes import megabytes, operations
 from seit_cl.grid import expand
 
 
@@ -82,3 +82,19 @@ def test_a_grid_takes_sizes_with_units_from_the_command_line_and_from_yaml(tmp_p
 def test_a_grid_answers_other_spellings_in_one_line(words: list[str], match: str) -> None:
     with pytest.raises(UserError, match=match):
         expand(parse(["--memory-mb", *words]))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("2e13", 2e13), ("20T", 2e13), ("20 tflop", 2e13), ("0.02PFLOPs", 2e13), ("500G", 5e11)],
+)
+def test_operations_are_a_number_or_have_a_decimal_prefix(text: str, expected: float) -> None:
+    assert operations(text, "--flops-budget") == expected
+    assert parse(["--flops-budget", text]).flops_budget == expected
+
+
+@pytest.mark.parametrize("text", ["20MB", "much", "T", "1.2.3T", ""])
+def test_other_operations_are_answered_with_examples(text: str) -> None:
+    with pytest.raises(UserError, match="write it as 2e13") as caught:
+        operations(text, "--flops-budget")
+    assert str(caught.value).startswith(f"--flops-budget {text}: ")
