@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seit_cl.core import plugins
 from seit_cl.core.lazy import lazy_names
@@ -20,6 +20,7 @@ __all__ = [
     "build_format",
     "canonical_spec",
     "check_format_name",
+    "format_class",
     "format_domain",
 ]
 
@@ -40,7 +41,7 @@ def canonical_spec(spec: str) -> str:
         UserError: an unknown format or option, or a value of the wrong type.
     """
     parsed = _parse(spec)
-    options = parsed.fill(plugins.load("format", parsed.name).Options)
+    options = parsed.fill(format_class(spec).Options)
     return canonical_text(parsed.key, options)
 
 
@@ -58,13 +59,23 @@ def build_format(spec: str, context: FormatContext) -> ExemplarFormat:
     return built
 
 
+def format_class(spec: str) -> type[Any]:
+    """Load the class of a format, without building it.
+
+    Raises:
+        UserError: an unknown format.
+    """
+    found: type[Any] = plugins.load("format", _parse(spec).name)
+    return found
+
+
 def format_domain(spec: str) -> str:
     """Domain of a format's decoded exemplars, "pixels" or "tokens", without building it.
 
     Raises:
         UserError: an unknown format.
     """
-    return str(plugins.load("format", _parse(spec).name).domain)
+    return str(format_class(spec).domain)
 
 
 def _parse(text: str) -> Spec:

@@ -84,9 +84,7 @@ class ImageFileFormat:
     @property
     def side_info(self) -> bytes:
         """Fitted quality as one byte, 0 before `fit`; b"" where the options name the quality."""
-        if getattr(self.options, "quality", None) != AUTO:
-            return b""
-        return bytes([0 if self.unfitted else self.quality])
+        return self._quality_byte
 
     @side_info.setter
     def side_info(self, saved: bytes) -> None:
@@ -95,9 +93,23 @@ class ImageFileFormat:
         Raises:
             ValueError: no such quality.
         """
-        if saved == self.side_info:
+        self._set_quality_byte(saved)
+
+    @property
+    def _quality_byte(self) -> bytes:
+        if getattr(self.options, "quality", None) != AUTO:
+            return b""
+        return bytes([0 if self.unfitted else self.quality])
+
+    def _set_quality_byte(self, saved: bytes) -> None:
+        """Set the quality that a memory file has.
+
+        Raises:
+            ValueError: no such quality.
+        """
+        if saved == self._quality_byte:
             return
-        if not self.side_info or len(saved) != 1 or not self._is_quality(saved[0]):
+        if not self._quality_byte or len(saved) != 1 or not self._is_quality(saved[0]):
             raise ValueError(f"{self.spec}: {saved!r} is no quality")
         self.unfitted = saved[0] == 0
         self.set_quality(saved[0] or CANDIDATES[0])
@@ -110,7 +122,7 @@ class ImageFileFormat:
     @property
     def chosen(self) -> str:
         """Fitted quality, e.g. "quality=25"; "" before `fit`, or where the options name it."""
-        return f"quality={self.quality}" if self.side_info.strip(b"\0") else ""
+        return f"quality={self.quality}" if self._quality_byte.strip(b"\0") else ""
 
     def fit(
         self,

@@ -19,7 +19,7 @@ from seit_cl.formats import build_format, canonical_spec
 from seit_cl.formats._quality import CANDIDATES, held_out_error
 from seit_cl.memory import ByteBudgetBuffer
 
-NAMES = ["jpeg", "jpeg_scan", "webp", "avif", "jxl"]
+NAMES = ["jpeg", "jpeg_scan", "webp", "webp_scan", "avif", "jxl"]
 
 
 def shrunk(images: Tensor) -> Tensor:

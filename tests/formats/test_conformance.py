@@ -12,6 +12,7 @@ from seit_cl.data.samples import Samples
 from seit_cl.formats import FormatContext, build_format, canonical_spec
 
 SPECS = [*sorted(plugins.names("format")), "tokens:coder=table", "tokens:coder=context"]
+CHOOSES = "auto"  # its fidelity
 LOSSLESS = {"raw", "png", "jpeg_original"}
 MIN_PSNR = 30  # dB, of every other format at its defaults on smooth images
 pytestmark = pytest.mark.parametrize("spec", SPECS)
@@ -60,7 +61,7 @@ def test_tokens_lose_nothing(fmt, samples):
 
 
 def test_pixels_are_decoded_exactly_or_within_the_stated_fidelity(spec, fmt, samples):
-    if fmt.domain == "pixels":
+    if fmt.domain == "pixels" and spec != CHOOSES:
         pixels = samples(9).pixels().double()
         decoded = fmt.decode(fmt.encode(samples(9))).double()
         error = float((decoded - pixels).square().mean())

@@ -10,8 +10,9 @@ from PIL import Image
 from helpers.random_samples import CONTEXT, RandomSource, samples
 from seit_cl.core.errors import UserError
 from seit_cl.data.samples import Samples
-from seit_cl.formats import ExemplarFormat, FormatContext, build_format
+from seit_cl.formats import ExemplarFormat, FormatContext, _image_file, build_format
 from seit_cl.formats.jpeg_scan import JpegScanFormat
+from seit_cl.memory import ByteBudgetBuffer
 
 
 def size_and_error(fmt: ExemplarFormat, count: int) -> tuple[int, float]:
@@ -195,3 +196,45 @@ def test_files_name_their_kind_and_carry_no_metadata(name):
 def test_options_out_of_range_are_refused_by_the_formats_name(spec):
     with pytest.raises(UserError, match=spec.partition(":")[0]):
         build_format(spec, CONTEXT)
+
+
+@pytest.mark.parametrize("kind", ["webp", "avif"])
+@pytest.mark.parametrize("options", ["quality=0", "quality=25", "quality=60,size=23", "quality=90"])
+def test_a_scan_gives_the_pixels_of_the_file_it_was_cut_from(kind, options):
+    scan = build_format(f"{kind}_scan:{options}", CONTEXT)
+    whole = build_format(f"{kind}:{options}", CONTEXT)
+    records = scan.encode(samples(12))
+    files = whole.encode(samples(12))
+    assert torch.equal(scan.decode(records), whole.decode(files))
+    saved = {"webp": 27, "avif": 285}[kind]
+    assert (files.lengths - records.lengths >= saved).all()
+
+
+def test_the_header_that_avif_scans_share_is_counted_and_restored(tmp_path):
+    fmt = build_format("avif_scan:quality=50", CONTEXT)
+    assert 5 < len(fmt.side_info) < 20
+    memory = ByteBudgetBuffer(5000, fmt, CONTEXT)
+    memory.offer(samples(20))
+    assert memory.bytes_by_kind()["side_info"] == len(fmt.side_info)
+    memory.save(tmp_path / "memory.bin")
+    assert (tmp_path / "memory.bin").stat().st_size == memory.used_bytes <= 5000
+    loaded = ByteBudgetBuffer.load(tmp_path / "memory.bin")
+    ids = torch.arange(len(memory))
+    assert torch.equal(loaded.by_ids(ids).inputs, memory.by_ids(ids).inputs)
+    with pytest.raises(ValueError, match="has no sequence header"):
+        fmt.side_info = b""
+
+
+def test_libraries_that_write_other_files_are_refused(monkeypatch):
+    write = _image_file.write_image
+    monkeypatch.setattr(
+        "seit_cl.formats.webp.write_image",
+        lambda image, kind, **settings: write(image, kind, lossless=True),
+    )
+    with pytest.raises(UserError, match="more than one frame; use webp"):
+        build_format("webp_scan", CONTEXT).encode(samples(1))
+    monkeypatch.setattr(
+        "seit_cl.formats.avif.write_image", lambda image, kind, **settings: b"mdat" + bytes(30)
+    )
+    with pytest.raises(UserError, match="writes other parts; use avif"):
+        build_format("avif_scan", CONTEXT)

@@ -69,6 +69,7 @@ IMAGE_FORMATS = [
     "avif",
     "jxl",
 ]
+CHOSEN_FORMATS = ["webp_scan:quality=25", "avif_scan:quality=25", "auto:kinds=jpeg_scan+webp_scan"]
 GROUPS: dict[str, str] = {
     "strategies": f"--memory-mb 0.003 --strategy {' '.join(STRATEGIES)}",
     "statistics": f"--memory-mb 0.003 --train head --strategy {' '.join(STATISTICS)}",
@@ -79,6 +80,7 @@ GROUPS: dict[str, str] = {
     ),
     "token formats": f"--memory-mb 0.0045 --format {' '.join(TOKEN_FORMATS)}",
     "image formats": f"--memory-mb 0.03 --format {' '.join(IMAGE_FORMATS)}",
+    "chosen formats": f"--memory-mb 0.03 --format {' '.join(CHOSEN_FORMATS)}",
     "pixel learner": (
         "--memory-mb 0.03 --learner pixels --format jpeg raw --strategy er derpp gdumb"
     ),

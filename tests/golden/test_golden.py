@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from golden.golden_runs import (
+    CHOSEN_FORMATS,
     DIGESTS,
     GROUPS,
     IMAGE_FORMATS,
@@ -46,7 +47,7 @@ def test_a_killed_and_resumed_run_gives_the_recorded_numbers(
 
 def test_every_strategy_format_and_policy_is_recorded() -> None:
     strategies = {spec.partition(":")[0] for spec in (*STRATEGIES, *STATISTICS)}
-    formats = {spec.partition(":")[0] for spec in (*TOKEN_FORMATS, *IMAGE_FORMATS)}
+    formats = {spec.partition(":")[0] for spec in (*TOKEN_FORMATS, *IMAGE_FORMATS, *CHOSEN_FORMATS)}
     options = " ".join(GROUPS.values())
     assert strategies == set(plugins.names("strategy"))
     assert formats | {"jpeg_original"} == set(plugins.names("format"))

@@ -1,0 +1,104 @@
+"""Image formats compared without training, by the criterion of `_quality.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from seit_cl.core.errors import UserError
+from seit_cl.core.specs import spec_text
+from seit_cl.data.samples import Samples
+from seit_cl.formats import build_format, format_class
+from seit_cl.formats._image_file import ImageFileFormat
+from seit_cl.formats._quality import held_out_error
+from seit_cl.formats.base import FormatContext
+
+# One file format each, in the variant with the shortest records.
+KINDS = "jpeg_scan+webp_scan+avif_scan"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way to store images.
+
+    Args:
+        kind: name of the format.
+        quality: of its library.
+        size: side in pixels at which images are stored.
+    """
+
+    kind: str
+    quality: int
+    size: int
+
+    @property
+    def spec(self) -> str:
+        """Spec of the format, e.g. "webp_scan:quality=25,size=64"."""
+        return spec_text(self.kind, "", {"quality": self.quality, "size": self.size})
+
+
+def split_kinds(kinds: str) -> list[str]:
+    """Split names of formats that are joined by +, and check that each has a quality.
+
+    Raises:
+        UserError: a name that is unknown, given twice or of a format without a quality.
+    """
+    names = [name.replace("-", "_") for name in kinds.split("+")]
+    for name in names:
+        plugin = format_class(name)
+        lossy = issubclass(plugin, ImageFileFormat) and hasattr(plugin.Options, "quality")
+        if not lossy or names.count(name) > 1:
+            problem = "is named twice" if lossy else "has no quality"
+            raise UserError(f"kinds={kinds}: {name} {problem}; try kinds={KINDS}")
+    return names
+
+
+def candidates(
+    kinds: Sequence[str], qualities: Sequence[int], sizes: Sequence[int]
+) -> Iterator[Candidate]:
+    """Yield every combination, kinds outermost."""
+    for kind in kinds:
+        for size in sizes:
+            for quality in qualities:
+                yield Candidate(kind, quality, size)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Images that a candidate has stored and decoded.
+
+    Args:
+        candidate: the way to store them.
+        mean_length: mean bytes of a record.
+        features: (B, F) of the decoded images, each row of unit length.
+    """
+
+    candidate: Candidate
+    mean_length: float
+    features: Tensor
+
+    def error(self, fresh: Tensor, labels: Tensor, exemplars_per_class: float) -> float:
+        """Error on fresh images of a classifier of the exemplars that fit (`held_out_error`)."""
+        return held_out_error(self.features, fresh, labels, exemplars_per_class)
+
+
+def try_candidate(
+    candidate: Candidate,
+    context: FormatContext,
+    samples: Samples,
+    features: Callable[[Tensor], Tensor],
+) -> Trial:
+    """Store and decode samples (B,) as a candidate does.
+
+    Args:
+        candidate: the way to store them.
+        context: gives the learner's resolution.
+        samples: (B,) of several classes.
+        features: from images (B, 3, S, S) uint8 to (B, F), each row of unit length.
+    """
+    fmt = build_format(candidate.spec, context)
+    records = fmt.encode(samples)
+    mean_length = float(records.lengths.double().mean())
+    return Trial(candidate, mean_length, features(fmt.decode(records)))
