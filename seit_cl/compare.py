@@ -1,4 +1,9 @@
-"""Compare tokens with JPEGs at equal bytes: run what the comparison needs, then write its tables.
+"""Compare tokens with images at equal bytes: run what the comparison needs, then write its tables.
+
+The rival of tokens at a budget is the best of several image formats and qualities. Candidates are
+ranked without training. The best few of every kind are trained on a part of the training images
+and tested on the others; the best one is then trained on all of them and tested on the test images,
+with the best JPEG beside it.
 
 Takes every option of `python -m seit_cl.run` in addition to its own, except strategy, format,
 learner and seed, which the stages choose. Unless --fill says otherwise, the memories of all runs
@@ -27,7 +32,8 @@ if TYPE_CHECKING:
     from seit_cl.comparison.plan import Plan
     from seit_cl.comparison.pool import Pool
 
-CHOSEN_BY_STAGES = ("strategy", "format", "learner", "seed")
+CHOSEN_BY_STAGES = ("strategy", "format", "learner", "seed", "test-on")
+SWEPT = {"sweep", "pixels"}  # stages with a sweep, whose candidates are ranked first
 
 
 def parse_options(arguments: list[str]) -> tuple[ComparisonOptions, Any]:
@@ -67,6 +73,8 @@ def parse_options(arguments: list[str]) -> tuple[ComparisonOptions, Any]:
         )
     if min(options.seeds, options.claim_seeds, options.jobs) < 1:
         raise UserError("--seeds, --claim-seeds and --jobs must be at least 1")
+    if options.trained < 0:
+        raise UserError(f"--trained {options.trained}: must be 0 (all candidates) or more")
     return options, run_options
 
 
@@ -77,6 +85,8 @@ def run_stages(plan: Plan, pool: Pool, console: Console) -> None:
     from seit_cl.grid import run_id
 
     dry_run = plan.options.dry_run
+    if not dry_run and SWEPT.intersection(plan.options.stages):
+        plan.rank(console)
     for name, list_runs in plan.stages():
         if name not in plan.options.stages:
             continue

@@ -14,6 +14,8 @@ from seit_cl.reporting.grouping import (
     at_all_budgets,
     budget_of,
     finished,
+    format_kind,
+    format_options,
     is_tokens,
     of_budget,
     of_series,
@@ -24,6 +26,7 @@ from seit_cl.reporting.grouping import (
     settings_of,
     sorted_budgets,
     sorted_series,
+    tested_on_validation,
     trained_jointly,
     without_options,
     without_sweep_trials,
@@ -38,6 +41,13 @@ from seit_cl.results.replicates import replicate_of
 from seit_cl.results.run_files import Run, read_runs
 
 MIN_SWEPT = 3  # options of one kind of format that make a sweep
+CHOICES = (
+    "These runs leave a part of the training images out and are tested on it. They choose the "
+    "rivals of tokens, which are then trained on all training images and tested on the test images."
+)
+CHOSEN_ON_TEST = (
+    "The sweep below is tested on the test images: rivals that it chose had the better of chance."
+)
 
 
 def comparison_page(out: Path, command: str) -> str:
@@ -55,9 +65,12 @@ def comparison_page(out: Path, command: str) -> str:
         own = of_setting(stored, setting)
         sections.append("## " + ", ".join(part for part in setting if part))
         sections.append(fill_sentence(own))
+        if any(tested_on_validation(run) for run in own):
+            sections += [CHOICES, rivals_table(own), "### Sweep, final %", sweep_table(own, 1)]
+            continue
         sections.append(equal_bytes_table(without_sweep_trials(own)))
-        sections.append("### Sweep, final %")
-        sections.append(sweep_table(own))
+        if any(_swept_series(of_budget(own, each), MIN_SWEPT) for each in sorted_budgets(own)):
+            sections += [CHOSEN_ON_TEST, "### Sweep, final %", sweep_table(own)]
     bounds = [run for run in runs if budget_of(run) == 0]
     sections += ["## Bounds", bounds_table(bounds)]
     return page("Comparison at equal bytes", command, torch.device("cpu"), sections)
@@ -119,7 +132,41 @@ def _advantage_of_tokens(
     return f"{difference.points:+.1f} ± {difference.half:.1f} ({difference.pairs})"
 
 
-def sweep_table(runs: Sequence[Run]) -> str:
+def rivals_table(runs: Sequence[Run]) -> str:
+    """Return a table of the best format of every kind and of all kinds, by budget and learner.
+
+    Args:
+        runs: of one setting, all with a memory; the accuracies choose.
+    """
+    kinds = sorted({format_kind(series_of(run)) for run in runs})
+    rows = []
+    for budget in sorted_budgets(runs):
+        for learner in sorted({series_of(run).learner for run in runs}):
+            group = [run for run in of_budget(runs, budget) if series_of(run).learner == learner]
+            if not group:
+                continue
+            best = max(group, key=_final)
+            row = [f"{budget / MB:g}", learner, series_of(best).format]
+            for kind in kinds:
+                of_kind = [run for run in group if format_kind(series_of(run)) == kind]
+                row.append(_best_cell(of_kind))
+            rows.append(row)
+    return table(["memory, MB", "learner", "best", *kinds], rows)
+
+
+def _final(run: Run) -> float:
+    return final_accuracy(run.accuracy)
+
+
+def _best_cell(runs: Sequence[Run]) -> str:
+    """Return the options and the accuracy of the best run, e.g. "quality=25: 34.8 %"."""
+    if not runs:
+        return "–"
+    best = max(runs, key=_final)
+    return f"{format_options(series_of(best))}: {100 * _final(best):.1f} %"
+
+
+def sweep_table(runs: Sequence[Run], fewest: int = MIN_SWEPT) -> str:
     """Return a table of final accuracies of the first seed, by swept option and budget.
 
     The best option of a kind of format and learner at a budget is bold. Numbers of exemplars follow
@@ -127,9 +174,10 @@ def sweep_table(runs: Sequence[Run]) -> str:
 
     Args:
         runs: of one setting, all with a memory.
+        fewest: options of a kind that make it part of the sweep.
     """
     first_seed = [run for run in runs if int(run.get("seed", 0)) == 0]
-    swept = _swept_series(first_seed)
+    swept = _swept_series(first_seed, fewest)
     cells = {(series_of(run), budget_of(run)): run for run in first_seed}
     budgets = sorted({budget for series, budget in cells if series in swept})
     best = _best_accuracies(first_seed)
@@ -143,11 +191,11 @@ def sweep_table(runs: Sequence[Run]) -> str:
     return table(["format", *(f"{budget / MB:g} MB" for budget in budgets)], rows)
 
 
-def _swept_series(runs: Sequence[Run]) -> list[Series]:
-    """Return the series whose kind of format was run with several options."""
+def _swept_series(runs: Sequence[Run], fewest: int) -> list[Series]:
+    """Return the series whose kind of format was run with at least so many options."""
     every = sorted_series(runs)
     kinds = [without_options(series) for series in every]
-    return [series for series in every if kinds.count(without_options(series)) >= MIN_SWEPT]
+    return [series for series in every if kinds.count(without_options(series)) >= fewest]
 
 
 def _best_accuracies(runs: Sequence[Run]) -> dict[tuple[Series, int], float]:

@@ -26,7 +26,7 @@ class Candidate:
     Args:
         kind: name of the format.
         quality: of its library.
-        size: side in pixels at which images are stored.
+        size: side in pixels at which images are stored; 0: the learner's.
     """
 
     kind: str
@@ -35,8 +35,11 @@ class Candidate:
 
     @property
     def spec(self) -> str:
-        """Spec of the format, e.g. "webp_scan:quality=25,size=64"."""
-        return spec_text(self.kind, "", {"quality": self.quality, "size": self.size})
+        """Spec of the format, e.g. "webp_scan:quality=25" or "webp_scan:quality=25,size=48"."""
+        options = {"quality": self.quality}
+        if self.size:
+            options["size"] = self.size
+        return spec_text(self.kind, "", options)
 
 
 def split_kinds(kinds: str) -> list[str]:
@@ -53,6 +56,20 @@ def split_kinds(kinds: str) -> list[str]:
             problem = "is named twice" if lossy else "has no quality"
             raise UserError(f"kinds={kinds}: {name} {problem}; try kinds={KINDS}")
     return names
+
+
+def sizes_of(sides: Sequence[int], resolution: int) -> list[int]:
+    """Turn percentages of the learner's side into sides in pixels, each once; 0 for 100 %.
+
+    Raises:
+        UserError: a percentage outside 1..100.
+    """
+    sizes = []
+    for side in sides:
+        if not 1 <= side <= 100:
+            raise UserError(f"sides: '{side}' is no percentage from 1 to 100; try 100 or 75")
+        sizes.append(0 if side == 100 else max(1, round(resolution * side / 100)))
+    return list(dict.fromkeys(sizes))
 
 
 def candidates(

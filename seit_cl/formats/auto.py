@@ -13,12 +13,20 @@ from seit_cl.core.errors import UserError
 from seit_cl.core.specs import spec_text
 from seit_cl.data.samples import Samples
 from seit_cl.formats import build_format
-from seit_cl.formats._candidates import KINDS, Candidate, candidates, split_kinds, try_candidate
+from seit_cl.formats._candidates import (
+    KINDS,
+    Candidate,
+    candidates,
+    sizes_of,
+    split_kinds,
+    try_candidate,
+)
 from seit_cl.formats._quality import CANDIDATES
 from seit_cl.formats._records import Records
 from seit_cl.formats.base import ExemplarFormat, FormatContext
 
-_CHOICE = struct.Struct("<BBH")  # place of the kind in `kinds`, from 1; quality; side in pixels
+# Place of the kind in `kinds`, from 1; quality; side in pixels or 0, as in `Candidate`.
+_CHOICE = struct.Struct("<BBH")
 _NONE = _CHOICE.pack(0, 0, 0)
 
 
@@ -59,7 +67,7 @@ class AutoFormat:
         self.options = options
         self.context = context
         self.kinds = split_kinds(options.kinds)
-        self.sizes = _sizes(options.sides, context.resolution)
+        self.sizes = sizes_of(_percentages(options.sides), context.resolution)
         self.fixed_length: int | None = None
         self.codec_bytes = 0
         self._choice: Candidate | None = None
@@ -82,7 +90,7 @@ class AutoFormat:
 
     @property
     def chosen(self) -> str:
-        """Spec of the chosen format, e.g. "webp_scan:quality=25,size=64"; "" before `fit`."""
+        """Spec of the chosen format, e.g. "webp_scan:quality=25"; "" before `fit`."""
         return "" if self._choice is None else self._choice.spec
 
     @property
@@ -105,7 +113,7 @@ class AutoFormat:
         if len(saved) < _CHOICE.size:
             raise ValueError(f"{self.spec}: {saved!r} is no choice")
         place, quality, size = _CHOICE.unpack_from(saved)
-        if not 1 <= place <= len(self.kinds) or not 1 <= size <= self.context.resolution:
+        if not 1 <= place <= len(self.kinds) or size > self.context.resolution:
             raise ValueError(f"{self.spec}: {saved!r} is no choice")
         try:
             self._choose(Candidate(self.kinds[place - 1], quality, size))
@@ -153,23 +161,18 @@ class AutoFormat:
         return build_format(first.spec, self.context)
 
 
-def _sizes(sides: str, resolution: int) -> list[int]:
-    """Read percentages of the learner's side, e.g. "100+75".
-
-    Returns:
-        Sides in pixels.
+def _percentages(sides: str) -> list[int]:
+    """Read percentages that are joined by +, e.g. "100+75".
 
     Raises:
-        UserError: a part that is no whole percentage from 1 to 100.
+        UserError: a part that is no whole number.
     """
-    sizes = []
     for part in sides.split("+"):
-        if not part.isdecimal() or not 1 <= int(part) <= 100:
+        if not part.isdecimal():
             raise UserError(
-                f"auto: sides={sides}: {part!r} is no percentage from 1 to 100; try sides=100+75"
+                f"sides={sides}: {part!r} is no percentage from 1 to 100; try sides=100+75"
             )
-        sizes.append(max(1, round(resolution * int(part) / 100)))
-    return list(dict.fromkeys(sizes))
+    return [int(part) for part in sides.split("+")]
 
 
 FORMAT = AutoFormat

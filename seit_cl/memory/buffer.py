@@ -210,17 +210,14 @@ class ByteBudgetBuffer(ExemplarsBuffer):
         """
         if not (isinstance(self.fmt, FittedFormat) and self.fmt.unfitted):
             return
-        capacity = self._capacity()
-
-        def exemplars_per_class(length: float) -> float:
-            cost = self._accounting.exemplar_bytes(round(length))
-            count = capacity / cost
-            if self.max_exemplars:
-                count = min(count, self.max_exemplars)
-            return count / self.context.classes
-
-        self.fmt.fit(samples, features, exemplars_per_class)
+        classes = self.context.classes
+        self.fmt.fit(samples, features, lambda length: self.exemplars_that_fit(length) / classes)
         self._accounting.require(self.budget_bytes)
+
+    def exemplars_that_fit(self, length: float) -> float:
+        """Number of exemplars with records of a mean length in bytes that the memory can hold."""
+        count = self._capacity() / self._accounting.exemplar_bytes(round(length))
+        return min(count, self.max_exemplars) if self.max_exemplars else count
 
     def offer(self, samples: Samples, extras: Mapping[str, Tensor] | None = None) -> None:
         """Let the policy decide on each sample in order, and store those that it accepts.

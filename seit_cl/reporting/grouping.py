@@ -51,6 +51,11 @@ def budget_of(run: Run) -> int:
     return int(run.get("memory_bytes", 0))
 
 
+def tested_on_validation(run: Run) -> bool:
+    """Tell whether the run was tested on training images that its stream left out."""
+    return run.get("test_on") == "validation"
+
+
 def setting_of(run: Run) -> Setting:
     """The setting of the run."""
     dataset, scenario, strategy = (str(run.get(name, "")) for name in Setting._fields)

@@ -17,6 +17,7 @@ import pandas as pd
 from seit_cl import __version__
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import write_atomic
+from seit_cl.reporting.grouping import tested_on_validation
 from seit_cl.reporting.labels import join_parts
 from seit_cl.results.replicates import replicate_of
 from seit_cl.results.run_files import Run, read_runs
@@ -310,7 +311,7 @@ def _make_ids_unique(runs: Sequence[Run]) -> None:
 
 def _validation_notes(runs: Sequence[Run]) -> list[str]:
     """A note on the runs that are tested on a validation part and not on the test images."""
-    names = [run.run_id for run in runs if run.get("test_on") == "validation"]
+    names = [run.run_id for run in runs if tested_on_validation(run)]
     if not names:
         return []
     return [

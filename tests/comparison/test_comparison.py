@@ -4,6 +4,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from helpers.colour_stream import OPTIONS, run, write_colours
@@ -31,7 +32,8 @@ def words(root: Path, tmp_path: Path) -> list[str]:
 
     Of its 48 images, 0.001 MB hold some as tokens and 0.02 MB hold all.
     """
-    comparison = ["--quality", "10", "--claim-seeds", "2", "--seeds", "1", "--jobs", "2"]
+    candidates = ["--kind", "jpeg_scan", "--quality", "10"]
+    comparison = [*candidates, "--claim-seeds", "2", "--seeds", "1", "--jobs", "2"]
     budgets = ["--memory-mb", "0.001", "0.02"]
     runs = []
     for name, value in OPTIONS.items():
@@ -65,9 +67,14 @@ def test_a_comparison_makes_its_runs_once_and_writes_its_page(
     tokens = [run for run in runs if run.get("format") == "tokens"]
     budgets_and_seeds = {(run.get("memory_bytes"), run.get("seed")) for run in tokens}
     assert budgets_and_seeds == {(1000, 0), (1000, 1), (20000, 0), (20000, 1)}
+    chosen_by = {run.get("test_on") for run in runs if "jpeg_scan" in str(run.get("format"))}
+    assert chosen_by == {"test", "validation"}
+    ranking = pd.read_csv(out / "ranking.csv")
+    assert ranking.memory_mb.tolist() == [0.001, 0.02]
     assert (out / "report.html").exists()
     assert "| 0.001 | tokens | tokens | 2 |" in page.read_text()
     assert "| joint | pixels | 1 |" in page.read_text()
+    assert "(validation), class-incremental, er" in page.read_text()
     before = modification_times(out)
     compare.main()
     assert modification_times(out) == before
@@ -87,22 +94,75 @@ def test_a_dry_run_prints_the_runs_and_makes_none(
     assert not (tmp_path / "out").exists()
 
 
-def test_the_best_option_of_the_sweep_gets_more_seeds(words: list[str]) -> None:
-    more = ["--memory-mb", "0.02", "--quality", "10", "50", "90"]
-    options, run_options = compare.parse_options([*words, *more])
-    plan = Plan(options, run_options, run_options.out)
+RANKING = """memory_mb,format,error,record_bytes,exemplars
+0.02,jpeg_scan:quality=10,0.3,200,90
+0.02,jpeg_scan:quality=50,0.2,300,60
+0.02,jpeg_scan:quality=90,0.1,400,40
+0.02,webp_scan:quality=10,0.25,100,90
+0.02,webp_scan:quality=50,0.05,150,90
+"""
+
+
+def two_kinds(words: list[str]) -> tuple[Plan, Path]:
+    """A plan whose sweep trains two JPEGs and two WebPs of a ranking."""
+    more = ["--memory-mb", "0.02", "--quality", "10", "50", "90", "--trained", "2"]
+    options, run_options = compare.parse_options(
+        [*words, *more, "--kind", "jpeg_scan", "webp_scan"]
+    )
+    run_options.out.mkdir()
+    (run_options.out / "ranking.csv").write_text(RANKING)
+    return Plan(options, run_options, run_options.out), run_options.out
+
+
+def test_the_sweep_trains_the_first_of_every_kind_on_training_images_alone(
+    words: list[str],
+) -> None:
+    plan, _ = two_kinds(words)
+    swept = plan.sweep("tokens")
+    assert [config.format for config in swept] == [
+        "jpeg_scan:quality=90",
+        "jpeg_scan:quality=50",
+        "webp_scan:quality=50",
+        "webp_scan:quality=10",
+    ]
+    images = {(config.test_on, config.validation_fraction) for config in swept}
+    assert images == {("validation", 0.2)}
+    reported = plan.tokens(1) + plan.on_both_learners(format=("raw",))
+    assert {(config.test_on, config.validation_fraction) for config in reported} == {("test", 0.0)}
+
+
+def test_the_best_codec_and_the_best_jpeg_get_more_seeds_on_the_test_images(
+    words: list[str],
+) -> None:
+    plan, out = two_kinds(words)
     assert plan.winners(["tokens"], 2) == []  # the sweep has not run
     swept = plan.sweep("tokens")
     data = RunData(swept[0])
     accuracies = {}
     for config in swept:
-        Experiment(config, data, plan.out / run_id(config)).run()
-        accuracies[config.format] = final_accuracy(read_run(plan.out / run_id(config)).accuracy)
-    winners = plan.winners(["tokens"], 2)
+        Experiment(config, data, out / run_id(config)).run()
+        accuracies[config.format] = final_accuracy(read_run(out / run_id(config)).accuracy)
     best = max(accuracies, key=lambda spec: accuracies[spec])
-    assert [config.seed for config in winners] == [0, 1]
-    assert {config.format for config in winners} == {best}
-    assert f"**{100 * accuracies[best]:.1f}**" in comparison_page(plan.out, "typed")
+    jpegs = [spec for spec in accuracies if spec.startswith("jpeg")]
+    best_jpeg = max(jpegs, key=lambda spec: accuracies[spec])
+    winners = plan.winners(["tokens"], 2)
+    assert {(config.format, config.seed) for config in winners} == {
+        (spec, seed) for spec in (best, best_jpeg) for seed in (0, 1)
+    }
+    assert {(config.test_on, config.validation_fraction) for config in winners} == {("test", 0.0)}
+    page = comparison_page(out, "typed")
+    assert f"**{100 * accuracies[best]:.1f}**" in page
+    options = best_jpeg.partition(":")[2]
+    assert f"{options},size=32: {100 * accuracies[best_jpeg]:.1f} %" in page
+
+
+def test_choosing_on_the_test_images_uses_the_runs_of_earlier_versions(words: list[str]) -> None:
+    options, run_options = compare.parse_options([*words, "--choose-on", "test", "--trained", "0"])
+    swept = Plan(options, run_options, run_options.out).sweep("tokens")
+    assert [run_id(config) for config in swept] == [
+        "er_tokens_jpeg_scan-quality-10_0.001MB_seed0",
+        "er_tokens_jpeg_scan-quality-10_0.02MB_seed0",
+    ]
 
 
 def test_a_memory_that_is_not_full_gives_the_same_run_at_larger_budgets(
@@ -131,6 +191,8 @@ def test_a_memory_that_is_not_full_gives_the_same_run_at_larger_budgets(
     [
         (["--strategy", "er"], "--strategy"),
         (["--seed=1"], "--seed"),
+        (["--test-on", "validation"], "--test-on"),
+        (["--trained", "-1"], "--trained"),
         (["--epoch", "3"], "--epochs"),
         (["--jobs", "0"], "--jobs"),
     ],
