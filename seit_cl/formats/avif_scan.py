@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from seit_cl.core.errors import UserError
-from seit_cl.formats.avif import AvifFormat
+from seit_cl.formats._avif import LossyAvifFormat
 
 # Types of the open bitstream units of a still image (AV1 specification, section 6.2.2), each with
 # the flag that its size follows.
@@ -25,7 +25,7 @@ FRAME = 0x32
 LARGEST_SEQUENCE = 32  # bytes; those of a still image take about ten
 
 
-class AvifScanFormat(AvifFormat):
+class AvifScanFormat(LossyAvifFormat):
     """Frames of AVIF files with 4:2:0 chroma, decoded to the learner's side S.
 
     Raises:

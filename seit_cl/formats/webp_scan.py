@@ -13,14 +13,14 @@ import torch
 from torch import Tensor
 
 from seit_cl.core.errors import UserError
-from seit_cl.formats.webp import WebpFormat
+from seit_cl.formats._webp import LossyWebpFormat
 
 CONTAINER = struct.Struct("<4sI4s4sI")  # RIFF, bytes that follow, WEBP, chunk's name, its bytes
 TAG_BYTES = 3  # of the frame: its type, version and the size of its first part
 START_CODE = b"\x9d\x01\x2a"
 
 
-class WebpScanFormat(WebpFormat):
+class WebpScanFormat(LossyWebpFormat):
     """Frames of WebP files, decoded to the learner's side S."""
 
     name = "webp_scan"

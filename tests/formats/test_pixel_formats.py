@@ -228,13 +228,13 @@ def test_the_header_that_avif_scans_share_is_counted_and_restored(tmp_path):
 def test_libraries_that_write_other_files_are_refused(monkeypatch):
     write = _image_file.write_image
     monkeypatch.setattr(
-        "seit_cl.formats.webp.write_image",
+        "seit_cl.formats._webp.write_image",
         lambda image, kind, **settings: write(image, kind, lossless=True),
     )
     with pytest.raises(UserError, match="more than one frame; use webp"):
         build_format("webp_scan", CONTEXT).encode(samples(1))
     monkeypatch.setattr(
-        "seit_cl.formats.avif.write_image", lambda image, kind, **settings: b"mdat" + bytes(30)
+        "seit_cl.formats._avif.write_image", lambda image, kind, **settings: b"mdat" + bytes(30)
     )
     with pytest.raises(UserError, match="writes other parts; use avif"):
         build_format("avif_scan", CONTEXT)
