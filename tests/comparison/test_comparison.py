@@ -89,7 +89,7 @@ def test_a_dry_run_prints_the_runs_and_makes_none(
     monkeypatch.setattr(sys, "argv", ["compare", *words, "--dry-run"])
     compare.main()
     printed = capsys.readouterr().out
-    assert "er_tokens_tokens_0.001MB_seed0" in printed
+    assert "er_tokens_tokens_0.001MB_fill-after_seed0" in printed
     assert "cumulative_pixels_seed0" in printed
     assert not (tmp_path / "out").exists()
 
@@ -159,10 +159,11 @@ def test_the_best_codec_and_the_best_jpeg_get_more_seeds_on_the_test_images(
 def test_choosing_on_the_test_images_uses_the_runs_of_earlier_versions(words: list[str]) -> None:
     options, run_options = compare.parse_options([*words, "--choose-on", "test", "--trained", "0"])
     swept = Plan(options, run_options, run_options.out).sweep("tokens")
-    assert [run_id(config) for config in swept] == [
-        "er_tokens_jpeg_scan-quality-10_0.001MB_seed0",
-        "er_tokens_jpeg_scan-quality-10_0.02MB_seed0",
+    assert [(config.format, config.memory_mb) for config in swept] == [
+        ("jpeg_scan:quality=10", 0.001),
+        ("jpeg_scan:quality=10", 0.02),
     ]
+    assert {(config.test_on, config.validation_fraction) for config in swept} == {("test", 0.0)}
 
 
 def test_a_memory_that_is_not_full_gives_the_same_run_at_larger_budgets(
