@@ -124,6 +124,16 @@ class RunConfig(
     eval_every: int = option(
         1, "number of experiences between tests; the last one is always tested", AT_LEAST_1
     )
+    eval_steps: int = option(
+        0,
+        "training steps between tests on a fixed subset of the test images (anytime.csv); 0: none",
+        NOT_NEGATIVE,
+    )
+    eval_images: int = option(10, "images of each class in the tests of --eval-steps", AT_LEAST_1)
+    linear_probe: bool = option(
+        False,
+        "fit a logistic regression to the final features of all training images, and test it",
+    )
     seed: int = option(0, "seed of the run's generators", _SEED)
     device: Literal["auto", "cpu", "cuda"] = option("auto", "where the learner runs")
     compile: bool = option(

@@ -36,6 +36,11 @@ class NearestClassMean(Strategy):
             means = torch.cat([self.means, means[len(self.means) :]])
         self.means = means
 
+    @property
+    def can_score(self) -> bool:
+        """True from the end of the first experience on."""
+        return self.means is not None
+
     def scores(self, inputs: Tensor, learner: LearnerView) -> Tensor:
         """Cosines with the means of the classes."""
         assert self.means is not None

@@ -122,6 +122,11 @@ class RandomProjection(Strategy):
             self.projection = torch.randn(shape, generator=generator).to(features.device)
         return (features @ self.projection).relu()
 
+    @property
+    def can_score(self) -> bool:
+        """True from the end of the first experience on."""
+        return self.classifier is not None
+
     def scores(self, inputs: Tensor, learner: LearnerView) -> Tensor:
         """Outputs of the ridge regression."""
         assert self.classifier is not None

@@ -53,6 +53,11 @@ class SimpleCIL(Strategy):
             sums[: len(self.sums)] += self.sums
         self.sums = sums
 
+    @property
+    def can_score(self) -> bool:
+        """True from the end of the first experience on."""
+        return self.sums is not None
+
     def scores(self, inputs: Tensor, learner: LearnerView) -> Tensor:
         """Cosines with the means of the classes."""
         assert self.sums is not None

@@ -26,6 +26,7 @@ from seit_cl.core.rng import Generators
 from seit_cl.data.samples import Samples
 from seit_cl.data.scenario import Scenario
 from seit_cl.experiment import checkpoint
+from seit_cl.experiment.anytime import AnytimeSubset
 from seit_cl.experiment.build import (
     build_augment,
     build_batch_maker,
@@ -63,6 +64,7 @@ from seit_cl.experiment.run_data import RunData
 from seit_cl.experiment.testing import accuracy_rows, tested_ids
 from seit_cl.learner.batches import BatchMaker
 from seit_cl.learner.learner import Learner, StepResult
+from seit_cl.learner.linear_probe import fit_probe
 from seit_cl.learner.loaders import ChooseExemplars, MemoryLoader, ReplayLoader
 from seit_cl.learner.recording import Recorder
 from seit_cl.learner.step_flops import LearnerFlops
@@ -71,6 +73,7 @@ from seit_cl.models._weights import FILE as WEIGHTS_FILE
 from seit_cl.models._weights import save_weights
 from seit_cl.results import run_files
 
+PROBED_AT_ONCE = 4096  # images whose raw data are in memory at once
 COMMIT_SECONDS = 30.0  # work that an interrupted run loses, or one experience if that is longer
 
 
@@ -256,6 +259,7 @@ class Experiment:
         def report(result: StepResult) -> None:
             nonlocal samples
             samples += result.samples
+            self._test_between_steps(experience, result.total_steps)
             on_step(self._step_info(experience, result, samples, time.monotonic() - began))
 
         def offer(ids: Tensor, logits: Tensor) -> None:
@@ -400,10 +404,41 @@ class Experiment:
         is_last = experience == len(self.training_stream) - 1
         return is_last or (experience + 1) % self.config.eval_every == 0
 
+    def _position(self, experience: int) -> int:
+        """Index in the stream of the last experience that a training experience shows."""
+        # A joined stream has fewer experiences; its last one ends with the stream's last one.
+        return experience + len(self.stream) - len(self.training_stream)
+
+    @cached_property
+    def _anytime_subset(self) -> tuple[AnytimeSubset, Tensor]:
+        """The images of tests between steps, and their raw inputs (n, ...)."""
+        dataset = self.data.dataset
+        classes = dataset.train.labels if self.stream.validates else dataset.val.labels
+        subset = AnytimeSubset(self.stream, self.test_labels, classes, self.config.eval_images)
+        return subset, self._tested_inputs(subset.ids)
+
+    def _test_between_steps(self, experience: int, step: int) -> None:
+        """Test on a fixed subset after every --eval-steps steps; training does not notice it."""
+        every = self.config.eval_steps
+        if not every or step % every or not self.strategy.can_score:
+            return
+        began = time.monotonic()
+        subset, raw = self._anytime_subset
+        position = self._position(experience)
+        tested = subset.seen(position)
+        predicted = self.learner.predict(raw[:tested], recorded=False)
+        rows = subset.rows(step, position, predicted)
+        self.record.anytime = torch.cat([self.record.anytime, rows])
+        seconds = time.monotonic() - began
+        self.record.phases["anytime"].seconds += seconds
+        self.record.phases["anytime"].images += tested
+        # It is in the middle of what these measure.
+        self.record.phases["train"].seconds -= seconds
+        self.record.train_seconds -= seconds
+
     def _test(self, experience: int) -> None:
         """Test the learner on all of the stream so far."""
-        # A joined stream has fewer experiences; its last one ends with the stream's last one.
-        position = experience + len(self.stream) - len(self.training_stream)
+        position = self._position(experience)
         with self.record.timed("test"):
             ids = tested_ids(self.stream, position)
             raw = self._tested_inputs(ids)
@@ -464,19 +499,36 @@ class Experiment:
         if self.memory is not None:
             state["transformed"] = self.memory.transformed
         checkpoint.commit(self.run_dir, experience, self.memory, state)
-        self.record.write(self.run_dir)
+        self.record.write(self.run_dir, self.class_names)
         self._committed = time.monotonic()
 
     def _finish(self) -> None:
-        self.record.write(self.run_dir)
+        self.record.write(self.run_dir, self.class_names)
         if self.memory is not None:
             first = self._samples(self.stream.train[0])
             write_exemplars(self.run_dir, self.memory, self.data, first)
         if self.config.save_model:
             path = self.run_dir / WEIGHTS_FILE
             save_weights(path, self.learner.model, self.class_names, self.config.model)
-        run_files.finish_run(self.run_dir, self.metadata())
+        run_files.finish_run(self.run_dir, self.metadata() | self._probe())
         checkpoint.close(self.run_dir)
+
+    def _probe(self) -> dict[str, float]:
+        """Metadata about the linear probe of the final features; empty without --linear-probe."""
+        if not self.config.linear_probe:
+            return {}
+        train_ids = torch.cat(self.stream.train).unique()
+        features = self._features(self.modality.train_inputs, train_ids)
+        probe = fit_probe(features, self.labels[train_ids], len(self.class_names))
+        test_ids = tested_ids(self.stream, len(self.stream) - 1)
+        tested = self._features(self._tested_inputs, test_ids)
+        accuracy = probe.accuracy(tested, self.test_labels[test_ids])
+        return {"linear_probe_accuracy": accuracy, "linear_probe_decay": probe.decay}
+
+    def _features(self, inputs_of: Callable[[Tensor], Tensor], ids: Tensor) -> Tensor:
+        """Features (n, width) of images (n,), of which a part at a time is in memory."""
+        parts = [self.learner.raw_features(inputs_of(part)) for part in ids.split(PROBED_AT_ONCE)]
+        return torch.cat(parts)
 
     def metadata(self) -> dict[str, Any]:
         """The run's row of summary.csv, without the metrics computed from accuracy.csv."""

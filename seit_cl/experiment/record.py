@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from seit_cl.core.flops import FlopMeter
+from seit_cl.experiment.anytime import rows_table
 from seit_cl.experiment.metadata import Phase
 from seit_cl.memory.buffer import ByteBudgetBuffer
 from seit_cl.results import run_files
+from seit_cl.results.anytime import ANYTIME_COLUMNS
 from seit_cl.results.metrics import WITHIN
 
-PHASES = ("train", "remember", "test")
+PHASES = ("train", "remember", "test", "anytime")
 
 
 class RunRecord:
@@ -23,6 +27,7 @@ class RunRecord:
     Attributes:
         accuracy: rows of accuracy.csv.
         memory: rows of memory.csv.
+        anytime: rows (n, 6) int64 of anytime.csv, with labels in place of classes' names.
         train_seconds: training time, memory updates included.
         phases: time and images by phase.
         flops: FLOPs by kind of work.
@@ -33,6 +38,7 @@ class RunRecord:
     def __init__(self) -> None:
         self.accuracy: list[dict[str, Any]] = []
         self.memory: list[dict[str, Any]] = []
+        self.anytime = torch.empty((0, len(ANYTIME_COLUMNS)), dtype=torch.int64)
         self.train_seconds = 0.0
         self.phases = {name: Phase() for name in PHASES}
         self._inner_seconds = 0.0  # of phases within the present one
@@ -88,17 +94,25 @@ class RunRecord:
         self.phases[phase].seconds += seconds - self._inner_seconds
         self._inner_seconds = earlier + seconds
 
-    def write(self, run_dir: Path) -> None:
-        """Replace accuracy.csv and, for a run with a memory, memory.csv."""
+    def write(self, run_dir: Path, class_names: Sequence[str]) -> None:
+        """Replace accuracy.csv, and memory.csv and anytime.csv in runs that have them.
+
+        Args:
+            run_dir: the run's folder.
+            class_names: by label.
+        """
         run_files.write_accuracy(run_dir, self.accuracy)
         if self.memory:
             run_files.write_memory(run_dir, self.memory)
+        if len(self.anytime):
+            run_files.write_anytime(run_dir, rows_table(self.anytime, class_names))
 
     def state_dict(self) -> dict[str, Any]:
         """All notes, for a checkpoint."""
         return {
             "accuracy": self.accuracy,
             "memory_rows": self.memory,
+            "anytime": self.anytime,
             "train_seconds": self.train_seconds,
             "phases": {name: vars(phase) for name, phase in self.phases.items()},
             "flops": dict(self.flops.totals) if self.counts_flops else {},
@@ -109,8 +123,10 @@ class RunRecord:
         """Restore the notes of a checkpoint."""
         self.accuracy = state["accuracy"]
         self.memory = state["memory_rows"]
+        self.anytime = state.get("anytime", self.anytime)
         self.train_seconds = state["train_seconds"]
-        self.phases = {name: Phase(**phase) for name, phase in state["phases"].items()}
+        for name, phase in state["phases"].items():
+            self.phases[name] = Phase(**phase)
         self.counts_flops = bool(state.get("flops"))
         self.flops.totals |= state.get("flops", {})
         self.last_hooks = state.get("last_hooks", 0)

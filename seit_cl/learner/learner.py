@@ -448,13 +448,20 @@ class Learner(SupervisedTemplate):
 
     # ------------------------------------------------------------------ inference on raw data
     @torch.inference_mode()
-    def predict(self, raw: Tensor, batch: int = 512) -> Tensor:
-        """Labels (N,) int64, on the CPU, that the strategy predicts for raw data (N, ...)."""
+    def predict(self, raw: Tensor, batch: int = 512, recorded: bool = True) -> Tensor:
+        """Labels (N,) int64, on the CPU, that the strategy predicts for raw data (N, ...).
+
+        Args:
+            raw: raw data.
+            batch: samples of a forward pass.
+            recorded: False between the steps of an experience, whose recording is in use.
+        """
+        recorder = self._recorder if recorded else None
         if self.flops is not None:
             self.flops.add_test(len(raw))
         with float32_products(self.device, tf32=self.test_precision == "tf32"):
             return self._batched(
-                raw, batch, lambda x: self.strategy.scores(x, self).argmax(1), self._recorder
+                raw, batch, lambda x: self.strategy.scores(x, self).argmax(1), recorder
             ).cpu()
 
     @torch.inference_mode()

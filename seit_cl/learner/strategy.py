@@ -196,6 +196,11 @@ class Strategy:
     def after_memory_update(self, learner: LearnerView) -> None:
         """Called after the memory was offered the experience, before the learner is tested."""
 
+    @property
+    def can_score(self) -> bool:
+        """False while there are no scores, as before the end of the first experience."""
+        return True
+
     def scores(self, inputs: Tensor, learner: LearnerView) -> Tensor:
         """Score the classes for unaugmented inputs (B, D, h, w); the logits by default.
 

@@ -38,6 +38,9 @@ NO_VARIANT = {
     "device",
     "compile",
     "save_model",
+    "eval_steps",
+    "eval_images",
+    "linear_probe",
     "tokenizer",
 }
 RESULT_FILES = ("facts.json", "accuracy.csv", "checkpoint.pt")  # a run folder has one of these

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import yaml
 
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import atomic_file, write_atomic
+from seit_cl.results.anytime import ANYTIME_COLUMNS, ANYTIME_METRICS
 from seit_cl.results.metrics import METRICS, WITHIN
 from seit_cl.results.renamed import EARLIER_OPTIONS, present_spec
 from seit_cl.results.validation import find_problems
@@ -61,6 +63,8 @@ SUMMARY_COLUMNS = (
     "steps",
     *FLOPS_COLUMNS,
     *METRICS,
+    *ANYTIME_METRICS,
+    "linear_probe_accuracy",
     "train_seconds",
     "device",
     "status",
@@ -69,13 +73,11 @@ SUMMARY_COLUMNS = (
 YOUNGER_COLUMNS: dict[str, Any] = {
     "class_order_seed": 1993,
     "test_on": "test",
+    "linear_probe_accuracy": math.nan,
     **dict.fromkeys(FLOPS_COLUMNS),
 }
-METADATA_NAMES = tuple(
-    name
-    for name in SUMMARY_COLUMNS
-    if name != "run_id" and name not in METRICS and name not in YOUNGER_COLUMNS
-)
+_NO_METADATA = ("run_id", *METRICS, *ANYTIME_METRICS, *YOUNGER_COLUMNS)
+METADATA_NAMES = tuple(name for name in SUMMARY_COLUMNS if name not in _NO_METADATA)
 ACCURACY_COLUMNS = ("after_experience", "experience", "class", "correct", "total")
 MEMORY_COLUMNS = ("experience", "kind", "name", "value")
 # Results written before these columns were renamed.
@@ -100,6 +102,7 @@ class Run:
         problem: why the run failed or could not be read, in one line; "" otherwise.
         variant: set by reports to tell runs apart that differ by more than the seed.
         path: the folder.
+        anytime: rows of anytime.csv, ANYTIME_COLUMNS; empty for a run without --eval-steps.
     """
 
     run_id: str
@@ -112,6 +115,7 @@ class Run:
     problem: str = ""
     variant: str = ""
     path: Path = Path()
+    anytime: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return a value of the metadata, or the option of that name where there is none yet."""
@@ -211,6 +215,11 @@ def write_accuracy(run_dir: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     write_atomic(run_dir / "accuracy.csv", _to_csv(rows, columns))
 
 
+def write_anytime(run_dir: Path, rows: pd.DataFrame) -> None:
+    """Replace anytime.csv with all rows of the run so far: ANYTIME_COLUMNS."""
+    write_atomic(run_dir / "anytime.csv", rows.to_csv(index=False, lineterminator="\n"))
+
+
 def write_memory(run_dir: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Replace memory.csv with all rows of the run so far (MEMORY_COLUMNS)."""
     write_atomic(run_dir / "memory.csv", _to_csv(rows, MEMORY_COLUMNS))
@@ -272,6 +281,7 @@ def read_run(run_dir: Path) -> Run:
         metadata["format"] = present_spec(str(metadata["format"]))
     accuracy = _read(run_dir / "accuracy.csv", _read_accuracy, problems)
     memory = _read(run_dir / "memory.csv", _read_memory, problems)
+    anytime = _read(run_dir / "anytime.csv", _read_anytime, problems)
     status = metadata.get("status", "finished") if metadata else "running"
     if status not in STATUSES:
         problems.append(f"facts.json: unknown status {status!r}")
@@ -289,6 +299,7 @@ def read_run(run_dir: Path) -> Run:
         status="failed" if problems else status,
         problem="; ".join(problems) or str(metadata.get("problem", "")),
         path=run_dir,
+        anytime=pd.DataFrame() if anytime is None else anytime,
     )
 
 
@@ -327,16 +338,23 @@ def _read_memory(path: Path) -> pd.DataFrame:
     return _read_table(path, MEMORY_COLUMNS, OLD_MEMORY_COLUMNS, text=("kind", "name"))
 
 
+def _read_anytime(path: Path) -> pd.DataFrame:
+    key = ("step", "experience", "class")
+    return _read_table(path, ANYTIME_COLUMNS, (), text=("class",), key=key)
+
+
 def _read_table(
     path: Path,
     columns: tuple[str, ...],
     old_columns: tuple[str, ...],
     text: tuple[str, ...],
     optional: str = "",
+    key: tuple[str, ...] = (),
 ) -> pd.DataFrame:
     """Read a CSV of whole numbers with columns of text, where "nan" is a name like others.
 
-    An optional column may follow the others.
+    An optional column may follow the others. No two rows have the same key: the first three columns
+    where none is given.
     """
     content = path.read_bytes()
     if not content.endswith(b"\n"):
@@ -348,7 +366,7 @@ def _read_table(
         columns = (*columns, optional)
     if tuple(table.columns) != columns:
         raise ValueError(f"columns are {list(table.columns)}, not {list(columns)}")
-    key = list(columns[:3])
-    if table.duplicated(key).any():
+    key = key or columns[:3]
+    if table.duplicated(list(key)).any():
         raise ValueError(f"two rows have the same {', '.join(key)}")
     return table.astype({name: "int64" for name in columns if name not in text})

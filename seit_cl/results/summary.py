@@ -11,6 +11,7 @@ import pandas as pd
 
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import write_atomic
+from seit_cl.results.anytime import ANYTIME_METRICS
 from seit_cl.results.metrics import METRICS
 from seit_cl.results.run_files import (
     METADATA_NAMES,
@@ -30,6 +31,9 @@ def summary_row(run: Run) -> dict[str, Any]:
         row[name] = run.get(name, default)
     for name, metric in METRICS.items():
         row[name] = metric(run.accuracy) if run.status == "finished" else math.nan
+    for name, metric in ANYTIME_METRICS.items():
+        has_tests = run.status == "finished" and not run.anytime.empty
+        row[name] = metric(run.anytime) if has_tests else math.nan
     row["status"] = run.status
     return row
 

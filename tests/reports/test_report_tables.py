@@ -6,9 +6,10 @@ import pytest
 from helpers.reports import make_report
 from helpers.synthetic_runs import write_grid, write_run
 from seit_cl.reports.summary import differ_significantly
+from seit_cl.results.anytime import ANYTIME_COLUMNS
 from seit_cl.results.metrics import final_accuracy
 from seit_cl.results.replicates import Replicate
-from seit_cl.results.run_files import read_runs
+from seit_cl.results.run_files import read_runs, write_anytime
 from seit_cl.results.summary import rebuild_summary
 
 
@@ -109,3 +110,20 @@ def test_captions_say_what_runs_vary(tmp_path):
     runs = read_runs(tmp_path)
     for name in ("summary", "differences"):
         assert "3 seeds, each with its class order" in make_report(name, runs).caption
+
+
+def test_accuracies_between_steps_have_a_table_and_a_figure(tmp_path):
+    rows = [(1, 0, 0, "a", 2, 10), (2, 1, 0, "a", 1, 10), (2, 1, 1, "b", 5, 10)]
+    for seed in (0, 1):
+        folder = write_run(tmp_path, seed=seed, linear_probe_accuracy=0.5)
+        write_anytime(folder, pd.DataFrame(rows, columns=list(ANYTIME_COLUMNS)))
+        write_run(tmp_path, seed=seed, strategy="naive", spec="", memory=0)
+    runs = read_runs(tmp_path)
+    table = make_report("anytime", runs)
+    (row,) = table.numbers.to_dict("records")
+    assert row["average_anytime_accuracy"] == pytest.approx((0.2 + 0.3) / 2)
+    assert row["minimum_accuracy"] == pytest.approx(0.1)
+    assert row["linear_probe_accuracy"] == pytest.approx(0.5)
+    figure = make_report("accuracy_over_steps", runs)
+    (line,) = figure.axes[0].get_lines()
+    assert line.get_ydata().tolist() == pytest.approx([20, 30])

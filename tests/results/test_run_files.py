@@ -152,9 +152,11 @@ def test_the_summary_has_the_documented_columns_and_the_values_of_the_run(tmp_pa
         "run_id,scenario,dataset,strategy,fill,format,learner,model,tokenizer,memory_bytes,seed,"
         "class_order_seed,test_on,exemplars,classes_covered,used_bytes,payload_bytes,"
         "bytes_per_exemplar,codec_bytes,"
-        "model_bytes,strategy_bytes,steps,final_accuracy,average_incremental_accuracy,"
+        f"model_bytes,strategy_bytes,steps,{','.join(run_files.FLOPS_COLUMNS)},"
+        "final_accuracy,average_incremental_accuracy,"
         "forgetting,backward_transfer,final_task_incremental_accuracy,"
-        "average_task_incremental_accuracy,train_seconds,device,status"
+        "average_task_incremental_accuracy,average_anytime_accuracy,worst_case_accuracy,"
+        "minimum_accuracy,stability_gap,linear_probe_accuracy,train_seconds,device,status"
     )
     assert df.loc[0, "final_accuracy"] == pytest.approx(0.63)
     assert df.loc[0, "status"] == "finished"
