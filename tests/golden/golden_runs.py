@@ -36,8 +36,8 @@ COMMON = (
 STRATEGIES = [
     "er",
     "er_ace",
-    "derpp",
-    "mir",
+    "derpp:alpha=0.2,beta=0.5",
+    "mir:candidates=50",
     "agem",
     "gdumb",
     "icarl",
@@ -73,7 +73,7 @@ CHOSEN_FORMATS = ["webp_scan:quality=25", "avif_scan:quality=25", "auto:kinds=jp
 GROUPS: dict[str, str] = {
     "strategies": f"--memory-mb 0.003 --strategy {' '.join(STRATEGIES)}",
     "statistics": f"--memory-mb 0.003 --train head --strategy {' '.join(STATISTICS)}",
-    "head": "--memory-mb 0.003 --strategy er derpp icarl --head fixed --cutmix-p 0",
+    "head": "--memory-mb 0.003 --strategy er derpp:alpha=0.2,beta=0.5 icarl --head fixed --cutmix-p 0",
     "augmented": (
         "--memory-mb 0.003 --strategy er --cutmix-p 1 --cutmix-alpha 0.5 "
         "--noise-p 1 --flip-p 1 --synonym-p 0.5 --swap-p 0.5"
@@ -82,7 +82,8 @@ GROUPS: dict[str, str] = {
     "image formats": f"--memory-mb 0.03 --format {' '.join(IMAGE_FORMATS)}",
     "chosen formats": f"--memory-mb 0.03 --format {' '.join(CHOSEN_FORMATS)}",
     "pixel learner": (
-        "--memory-mb 0.03 --learner pixels --format jpeg raw --strategy er derpp gdumb"
+        "--memory-mb 0.03 --learner pixels --format jpeg raw "
+        "--strategy er derpp:alpha=0.2,beta=0.5 gdumb"
     ),
     "class-balanced-count": "--memory-mb 0.03 --format jpeg --policy class-balanced-count",
     "reservoir": "--memory-mb 0.03 --format tokens jpeg --policy reservoir",
@@ -100,7 +101,7 @@ GROUPS: dict[str, str] = {
     "filled before": "--memory-mb 0.002 --strategy er derpp:alpha=0.2,beta=0.5 --fill before",
     "class order": "--memory-mb 0.002 --class-order-seed 7 --first-classes 3 --model tiny",
 }
-RESUMED = "--memory-mb 0.003 --strategy derpp --experiences 5 --epochs 4"
+RESUMED = "--memory-mb 0.003 --strategy derpp:alpha=0.2,beta=0.5 --experiences 5 --epochs 4"
 
 
 def machine() -> str:
