@@ -73,7 +73,9 @@ CHOSEN_FORMATS = ["webp_scan:quality=25", "avif_scan:quality=25", "auto:kinds=jp
 GROUPS: dict[str, str] = {
     "strategies": f"--memory-mb 0.003 --strategy {' '.join(STRATEGIES)}",
     "statistics": f"--memory-mb 0.003 --train head --strategy {' '.join(STATISTICS)}",
-    "head": "--memory-mb 0.003 --strategy er derpp:alpha=0.2,beta=0.5 icarl --head fixed --cutmix-p 0",
+    "head": (
+        "--memory-mb 0.003 --strategy er derpp:alpha=0.2,beta=0.5 icarl --head fixed --cutmix-p 0"
+    ),
     "augmented": (
         "--memory-mb 0.003 --strategy er --cutmix-p 1 --cutmix-alpha 0.5 "
         "--noise-p 1 --flip-p 1 --synonym-p 0.5 --swap-p 0.5"
