@@ -154,6 +154,7 @@ def test_the_best_codec_and_the_best_jpeg_get_more_seeds_on_the_test_images(
     assert f"**{100 * accuracies[best]:.1f}**" in page
     options = best_jpeg.partition(":")[2]
     assert f"{options},size=32: {100 * accuracies[best_jpeg]:.1f} %" in page
+    assert "Memories are filled after each experience." in page
 
 
 def test_choosing_on_the_test_images_uses_the_runs_of_earlier_versions(words: list[str]) -> None:
