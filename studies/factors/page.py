@@ -1,0 +1,193 @@
+"""Tables of the study of three factors, from its result files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+
+from seit_cl import RunResult, read_runs
+from seit_cl.reporting.markdown import page, table
+from seit_cl.results.metrics import average_incremental_accuracy, mean_interval
+from studies.factors.arms import ARMS, BUDGETS
+
+Metric = Callable[[RunResult], float]
+Group = dict[tuple[float, int], RunResult]  # by budget in MB and seed
+
+# Differences of two arms and what they are due to.
+DIFFERENCES = (
+    ("bytes", "tokens-labels", "jpeg-tokens-labels", "same learner, same labels"),
+    ("bytes", "tokens", "jpeg-tokens", "same learner, no labels"),
+    ("bytes", "tokens-same-jpeg", "jpeg-same-jpeg", "and all images through the JPEG"),
+    ("labels", "tokens-labels", "tokens", "in the tokenizer"),
+    ("labels", "tokens-vit", "tokens", "in the token ViT"),
+    ("labels", "pixels-vit", "pixels", "in the pixel ViT"),
+    ("labels", "cnn-labels", "cnn", "in the CNN"),
+    ("bytes and modality", "tokens", "pixels", "no labels"),
+    ("bytes and modality", "tokens-labels", "pixels-vit", "labels for both"),
+    ("bytes and modality", "tokens-labels", "cnn-labels", "labels for both"),
+    ("bytes and modality", "tokens-vit", "pixels-vit", "labels for both, in the ViT"),
+    ("quantiser", "jpeg-tokens-labels", "latents", "same JPEGs, same encoder"),
+)
+
+
+def final(result: RunResult) -> float:
+    """Accuracy in percent over all classes after the last experience."""
+    return 100 * result.final_accuracy
+
+
+def average(result: RunResult) -> float:
+    """Average incremental accuracy in percent."""
+    return 100 * average_incremental_accuracy(result.frame)
+
+
+def read_group(folder: Path) -> Group:
+    """Read the finished runs of a folder, by budget and seed."""
+    group: Group = {}
+    if not folder.is_dir():
+        return group
+    for result in read_runs(folder):
+        if result.status == "finished":
+            config = result.run.config
+            group[float(config["memory_mb"]), int(config["seed"])] = result
+    return group
+
+
+def epochs_of(folder: Path, prefix: str) -> list[int]:
+    """Lengths for which an arm's folder holds runs, e.g. of folders epochs-10 and epochs-20."""
+    found = [path.name.removeprefix(prefix) for path in folder.glob(f"{prefix}*")]
+    return sorted(int(text) for text in found if text.isdecimal())
+
+
+def study_page(out: Path, command: str) -> str:
+    """The page of a folder of results, as far as it is filled."""
+    lengths = sorted({epochs for name in ARMS for epochs in epochs_of(out / name, "epochs-")})
+    sections = []
+    for epochs in lengths:
+        groups = {name: read_group(out / name / f"epochs-{epochs}") for name in ARMS}
+        sections.append(f"## {epochs} epochs an experience")
+        sections.append(accuracies(groups))
+        sections.append(differences(groups))
+    sections.append("## Length\n\n" + length_table(out, lengths))
+    sections.append("## Number\n\n" + number_table(out))
+    return page("Bytes, labels, length", command, torch.device("cpu"), sections)
+
+
+def accuracies(groups: dict[str, Group]) -> str:
+    """A row for every arm: final and average accuracy and exemplars at each budget."""
+    head = ["arm", *[f"{budget:g} MB: {what}" for budget in BUDGETS for what in _COLUMNS]]
+    rows = []
+    for name, group in groups.items():
+        if not group:
+            continue
+        cells = [ARMS[name].description]
+        for budget in BUDGETS:
+            results = [result for (at, _), result in sorted(group.items()) if at == budget]
+            cells += [_interval([final(result) for result in results])]
+            cells += [_interval([average(result) for result in results])]
+            cells += [_exemplars(results), str(len(results))]
+        rows.append(cells)
+    return table(head, rows)
+
+
+_COLUMNS = ("final %", "average %", "exemplars", "seeds")
+
+
+def differences(groups: dict[str, Group]) -> str:
+    """A row for every pair of arms of DIFFERENCES, and pairs of runs with equal seed and order."""
+    columns = ("final", "average", "pairs")
+    head = ["due to", "comparison", *[f"{b:g} MB: {what}" for b in BUDGETS for what in columns]]
+    rows = []
+    for factor, first, second, note in DIFFERENCES:
+        pairs = [paired(groups[first], groups[second], budget) for budget in BUDGETS]
+        if not any(pairs):
+            continue
+        cells = [factor, f"`{first}` - `{second}`: {note}"]
+        for matched in pairs:
+            cells.append(_interval([final(a) - final(b) for a, b in matched], sign="+"))
+            cells.append(_interval([average(a) - average(b) for a, b in matched], sign="+"))
+            cells.append(str(len(matched)))
+        rows.append(cells)
+    return table(head, rows)
+
+
+def paired(first: Group, second: Group, budget: float) -> list[tuple[RunResult, RunResult]]:
+    """Runs of two groups at a budget with equal seed, and so equal class order."""
+    keys = sorted(set(first) & set(second))
+    return [(first[key], second[key]) for key in keys if key[0] == budget]
+
+
+def length_table(out: Path, lengths: Sequence[int]) -> str:
+    """Final accuracy of every arm with the seeds of the longest training, at each length."""
+    rows = []
+    for name in ARMS:
+        groups = [read_group(out / name / f"epochs-{epochs}") for epochs in lengths]
+        shared = _longest(groups)
+        if len(shared) < 1:
+            continue
+        cells = [ARMS[name].description]
+        for group in groups:
+            values = [final(group[key]) for key in shared if key in group]
+            cells.append(_interval(values))
+        rows.append([*cells, str(len(shared))])
+    return table(["arm", *[f"{epochs} epochs" for epochs in lengths], "seeds"], rows)
+
+
+def _longest(groups: Sequence[Group]) -> list[tuple[float, int]]:
+    """Budgets and seeds of the longest training that is not the only one of its arm."""
+    filled = [group for group in groups if group]
+    if len(filled) < 2:
+        return []
+    return sorted(filled[-1])
+
+
+def number_table(out: Path) -> str:
+    """Tokens with as many exemplars as JPEGs, paired by seed."""
+    rows = []
+    for name, jpeg in (("tokens-labels", "jpeg-tokens-labels"), ("tokens", "jpeg-tokens")):
+        limited: Group = {}
+        for folder in sorted((out / name).glob("number-*")):
+            limited |= read_group(folder)
+        lengths = {int(result.run.config["epochs"]) for result in limited.values()}
+        for epochs in sorted(lengths):
+            of_jpeg = read_group(out / jpeg / f"epochs-{epochs}")
+            for budget in BUDGETS:
+                matched = paired(limited, of_jpeg, budget)
+                if matched:
+                    rows.append(_number_row(name, budget, matched))
+    head = ["arm", "budget of the JPEGs, MB", "exemplars", "tokens, final %", "JPEG, final %"]
+    return table([*head, "difference", "pairs"], rows)
+
+
+def _number_row(name: str, budget: float, matched: list[tuple[RunResult, RunResult]]) -> list[str]:
+    tokens = [first for first, _ in matched]
+    jpegs = [second for _, second in matched]
+    gaps = [final(first) - final(second) for first, second in matched]
+    return [
+        ARMS[name].description,
+        f"{budget:g}",
+        f"{_exemplars(tokens)}, {_exemplars(jpegs)}",
+        _interval([final(result) for result in tokens]),
+        _interval([final(result) for result in jpegs]),
+        _interval(gaps, sign="+"),
+        str(len(matched)),
+    ]
+
+
+def _exemplars(results: Sequence[RunResult]) -> str:
+    """Mean number of exemplars at the end of runs."""
+    if not results:
+        return ""
+    counts = [float(result.facts.get("exemplars", 0)) for result in results]
+    return f"{sum(counts) / len(counts):,.0f}"
+
+
+def _interval(values: Sequence[float], sign: str = "") -> str:
+    """A mean with its 95 % interval over seeds and class orders (Student's t)."""
+    if not values:
+        return ""
+    if len(values) == 1:
+        return f"{values[0]:{sign}.1f}"
+    mean, half = mean_interval(values)
+    return f"{mean:{sign}.1f} ± {half:.1f}"
