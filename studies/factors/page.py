@@ -45,12 +45,11 @@ def average(result: RunResult) -> float:
 def read_group(folder: Path) -> Group:
     """Read the finished runs of a folder, by budget and seed."""
     group: Group = {}
-    if not folder.is_dir():
-        return group
-    for result in read_runs(folder):
-        if result.status == "finished":
-            config = result.run.config
-            group[float(config["memory_mb"]), int(config["seed"])] = result
+    for of_budget in sorted(folder.glob("*MB")):
+        for result in read_runs(of_budget):
+            if result.status == "finished":
+                config = result.run.config
+                group[float(config["memory_mb"]), int(config["seed"])] = result
     return group
 
 

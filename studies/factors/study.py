@@ -110,7 +110,7 @@ def learning(options: Options, name: str, budget: float, epochs: int, seed: int)
         init=_weights_of(options, name),
         **arm.options,
     )
-    return Case(f"{name}/epochs-{epochs}", config)
+    return Case(f"{name}/epochs-{epochs}/{budget:g}MB", config)
 
 
 def upper_bound(options: Options, name: str, epochs: int, seed: int) -> Case:
@@ -123,7 +123,8 @@ def upper_bound(options: Options, name: str, epochs: int, seed: int) -> Case:
 def with_exemplars(options: Options, name: str, number: int, seed: int) -> Case:
     """A run of an arm with at most a number of exemplars."""
     case = learning(options, name, NUMBER_BUDGET, options.epochs, seed)
-    return Case(f"{name}/number-{number}", replace(case.config, max_exemplars=number))
+    folder = f"{name}/number-{number}/{NUMBER_BUDGET:g}MB"
+    return Case(folder, replace(case.config, max_exemplars=number))
 
 
 def _data_of(options: Options, arm: Arm, budget: float) -> Path:
