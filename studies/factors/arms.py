@@ -43,9 +43,10 @@ class Arm:
     data: Data = "plain"
 
     @property
-    def learner(self) -> str:
-        """Modality of the learner."""
-        return str(self.options.get("learner", "tokens"))
+    def own_learner(self) -> bool:
+        """False where another arm has the same learner and differs only in the memory's format."""
+        learns_tokens = self.options.get("learner", "tokens") == "tokens"
+        return self.data == "plain" and (self.format == "tokens" or not learns_tokens)
 
 
 _TOKENS = {"tokenizer": BUNDLED}

@@ -53,22 +53,22 @@ def read_group(folder: Path) -> Group:
     return group
 
 
-def epochs_of(folder: Path, prefix: str) -> list[int]:
-    """Lengths for which an arm's folder holds runs, e.g. of folders epochs-10 and epochs-20."""
-    found = [path.name.removeprefix(prefix) for path in folder.glob(f"{prefix}*")]
+def all_lengths(out: Path, prefix: str) -> list[int]:
+    """Lengths in epochs for which any arm has runs, from folders such as epochs-10."""
+    found = {path.name.removeprefix(prefix) for path in out.glob(f"*/{prefix}*")}
     return sorted(int(text) for text in found if text.isdecimal())
 
 
 def study_page(out: Path, command: str) -> str:
     """The page of a folder of results, as far as it is filled."""
-    lengths = sorted({epochs for name in ARMS for epochs in epochs_of(out / name, "epochs-")})
     sections = []
-    for epochs in lengths:
+    for epochs in all_lengths(out, "epochs-"):
         groups = {name: read_group(out / name / f"epochs-{epochs}") for name in ARMS}
         sections.append(f"## {epochs} epochs an experience")
         sections.append(accuracies(groups))
         sections.append(differences(groups))
-    sections.append("## Length\n\n" + length_table(out, lengths))
+    sections.append("## Length, at 0.1 MB\n\n" + length_table(out, "epochs-"))
+    sections.append("## Length, joint training\n\n" + length_table(out, "joint-"))
     sections.append("## Number\n\n" + number_table(out))
     return page("Bytes, labels, length", command, torch.device("cpu"), sections)
 
@@ -117,28 +117,26 @@ def paired(first: Group, second: Group, budget: float) -> list[tuple[RunResult, 
     return [(first[key], second[key]) for key in keys if key[0] == budget]
 
 
-def length_table(out: Path, lengths: Sequence[int]) -> str:
-    """Final accuracy of every arm with the seeds of the longest training, at each length."""
+def length_table(out: Path, prefix: str) -> str:
+    """Final accuracy of every arm at each length, over the seeds of its longest training.
+
+    Args:
+        out: folder of the results.
+        prefix: of an arm's folders, "epochs-" or "joint-".
+    """
+    lengths = all_lengths(out, prefix)
     rows = []
-    for name in ARMS:
-        groups = [read_group(out / name / f"epochs-{epochs}") for epochs in lengths]
-        shared = _longest(groups)
-        if len(shared) < 1:
+    for name, arm in ARMS.items():
+        groups = [read_group(out / name / f"{prefix}{epochs}") for epochs in lengths]
+        filled = [group for group in groups if group]
+        if len(filled) < 2:
             continue
-        cells = [ARMS[name].description]
+        longest = sorted(filled[-1])
+        cells = [arm.description]
         for group in groups:
-            values = [final(group[key]) for key in shared if key in group]
-            cells.append(_interval(values))
-        rows.append([*cells, str(len(shared))])
+            cells.append(_interval([final(group[key]) for key in longest if key in group]))
+        rows.append([*cells, str(len(longest))])
     return table(["arm", *[f"{epochs} epochs" for epochs in lengths], "seeds"], rows)
-
-
-def _longest(groups: Sequence[Group]) -> list[tuple[float, int]]:
-    """Budgets and seeds of the longest training that is not the only one of its arm."""
-    filled = [group for group in groups if group]
-    if len(filled) < 2:
-        return []
-    return sorted(filled[-1])
 
 
 def number_table(out: Path) -> str:

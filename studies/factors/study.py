@@ -1,13 +1,15 @@
 """What tokens owe to bytes, to labelled pre-training, and to the length of training.
 
-Three stages: `pretrain` trains the learners that start with knowledge of other classes, `length`
-finds how long each arm goes on gaining, `bytes` runs every arm at every budget, and `number` gives
-tokens as many exemplars as JPEGs. Every run has a folder in --out; finished runs are skipped and
-interrupted ones resumed, so the same command goes on.
+Stages: `pretrain` trains the learners that start with knowledge of other classes, `bytes` runs
+every arm at every budget, `number` gives tokens as many exemplars as JPEGs, and `length` and
+`joint` find how long each arm goes on gaining, from a memory and with all data at once. Every run
+has a folder in --out; finished runs are skipped and interrupted ones resumed, so the same command
+goes on.
 """
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -27,9 +29,11 @@ from studies.factors.arms import ARMS, BUDGETS, Arm, format_at
 from studies.factors.page import study_page
 from studies.factors.same_jpeg import write_through_jpeg
 
-Stage = Literal["pretrain", "length", "bytes", "number"]
-STAGES: tuple[Stage, ...] = ("pretrain", "length", "bytes", "number")
-SHARED = RunConfig(experiences=5, cutmix_p=0.0, token_rrc=0.6, device="cpu", strategy="er")
+Stage = Literal["pretrain", "bytes", "number", "length", "joint"]
+STAGES: tuple[Stage, ...] = ("pretrain", "bytes", "number", "length", "joint")
+SHARED = RunConfig(
+    experiences=5, cutmix_p=0.0, token_rrc=0.6, fill="after", device="cpu", strategy="er"
+)
 LENGTH_BUDGET = 0.1  # MB, at which lengths are compared
 ORDER_SEED = 1993  # class order of seed 0; seed s has that of 1993 + s
 PRETRAINING_EPOCHS = 38  # 25,000 images each: the 944,448 image passes of the bundled tokenizer
@@ -59,6 +63,9 @@ class Options:
     lengths: Annotated[
         tuple[int, ...], tyro.conf.arg(help="passes over an experience that are compared")
     ] = (10, 20, 40, 80)
+    joint_lengths: Annotated[
+        tuple[int, ...], tyro.conf.arg(help="passes over all data in joint training")
+    ] = (20, 60, 120)
     length_seed: Annotated[tuple[int, ...], tyro.conf.arg(help="seeds of the lengths")] = (0,)
     jobs: Annotated[int, tyro.conf.arg(help="runs beside one another")] = 1
     dry_run: Annotated[bool, tyro.conf.arg(help="list the runs and stop")] = False
@@ -113,11 +120,11 @@ def learning(options: Options, name: str, budget: float, epochs: int, seed: int)
     return Case(f"{name}/epochs-{epochs}/{budget:g}MB", config)
 
 
-def upper_bound(options: Options, name: str, epochs: int, seed: int) -> Case:
-    """Joint training of an arm's learner on all of the data at once, with no memory."""
+def joint(options: Options, name: str, epochs: int, seed: int) -> Case:
+    """Joint training of an arm's learner on all of the data at once."""
     case = learning(options, name, LENGTH_BUDGET, epochs, seed)
-    config = replace(case.config, strategy="joint", memory_mb=0.0, format="tokens")
-    return Case(f"{name}/joint-{epochs}", config)
+    config = replace(case.config, strategy="joint", memory_mb=0.0)
+    return Case(f"{name}/joint-{epochs}/0MB", config)
 
 
 def with_exemplars(options: Options, name: str, number: int, seed: int) -> Case:
@@ -151,18 +158,21 @@ def cases(options: Options, stage: Stage) -> Iterator[Case]:
         for name in options.arm:
             if ARMS[name].pretrained:
                 yield pretraining(options, name)
-    if stage == "length":
-        for seed in options.length_seed:
-            for epochs in options.lengths:
-                for name in options.arm:
-                    yield learning(options, name, LENGTH_BUDGET, epochs, seed)
     if stage == "bytes":
-        for seed in options.seed:
-            for budget in BUDGETS:
-                for name in options.arm:
-                    yield learning(options, name, budget, options.epochs, seed)
+        for seed, budget, name in itertools.product(options.seed, BUDGETS, options.arm):
+            yield learning(options, name, budget, options.epochs, seed)
     if stage == "number":
         yield from _number_cases(options)
+    if stage == "length":
+        for seed, epochs, name in itertools.product(
+            options.length_seed, options.lengths, options.arm
+        ):
+            yield learning(options, name, LENGTH_BUDGET, epochs, seed)
+    if stage == "joint":
+        learners = [name for name in options.arm if ARMS[name].own_learner]
+        lengths = itertools.product(options.length_seed, options.joint_lengths, learners)
+        for seed, epochs, name in lengths:
+            yield joint(options, name, epochs, seed)
 
 
 def _number_cases(options: Options) -> Iterator[Case]:
@@ -185,7 +195,7 @@ def make(out: Path, case: Case) -> int:
 
 def prepare_data(options: Options, stage: Stage) -> None:
     """Write the image folders that all went through one JPEG, where the stage's arms need them."""
-    budgets = {"pretrain": (), "length": (LENGTH_BUDGET,), "bytes": BUDGETS, "number": ()}[stage]
+    budgets = {"length": (LENGTH_BUDGET,), "bytes": BUDGETS}.get(stage, ())
     for name in options.arm:
         arm = ARMS[name]
         for budget in budgets:
