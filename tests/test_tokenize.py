@@ -135,6 +135,28 @@ def test_an_interrupted_training_resumes_from_its_checkpoint(root: Path, tmp_pat
     assert not checkpoint.exists()
 
 
+def test_a_training_on_features_uses_no_label(
+    root: Path, tmp_path: Path, tokenize: TokenizeHere
+) -> None:
+    one_class = tmp_path / "unlabelled"
+    for part in ("train", "val"):
+        (one_class / part / "all").mkdir(parents=True)
+        for number, file in enumerate(sorted((root / part).glob("*/*"))):
+            (one_class / part / "all" / f"{number:02d}{file.suffix}").symlink_to(file)
+    weights = []
+    for number, data in enumerate((root, one_class)):
+        out = tmp_path / f"{number}.safetensors"
+        options = {"--targets": "features", "--teacher-steps": 2, "--steps": 3}
+        ended = tokenize("train", "--data-root", data, "--out", out, *flattened(options), *SMALL)
+        assert ended.code == 0, ended.err
+        assert not list(tmp_path.glob("*.teacher"))
+        tokenizer = load_tokenizer(out)
+        assert tokenizer.card["training"].startswith("3 steps")
+        assert "--targets features --teacher-steps 2" in tokenizer.card["command"]
+        weights.append(tokenizer.identity)
+    assert weights[0] == weights[1]
+
+
 def test_a_vit_vqgan_is_trained_into_a_file_that_opens_by_its_path(
     root: Path, tmp_path: Path, tokenize: TokenizeHere
 ) -> None:
@@ -246,6 +268,8 @@ def test_show_refuses_bad_input_in_one_line(
         (["--crop", "20"], "--crop 20"),
         (["--photos", "."], "--photos .: no images there"),
         (["--supervision", "-1"], "--supervision -1"),
+        (["--steps", "-1"], "--steps -1"),
+        (["--teacher-steps", "0"], "--teacher-steps 0"),
         (["--learning-rate", "-1"], "--learning-rate -1"),
         (["--out", "."], "--out .: is a folder"),
         (["--out", "FILE/x.safetensors"], "--out FILE/x.safetensors: cannot be written"),

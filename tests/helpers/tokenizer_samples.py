@@ -30,6 +30,12 @@ def bundled() -> VQAETokenizer:
     return load_tokenizer(WEIGHTS)
 
 
+@cache
+def unsupervised() -> Tokenizer:
+    """The tokenizer in the package that was trained without labels."""
+    return open_tokenizer("bundled-unsupervised")
+
+
 def untrained(seed: int = 0, card: dict[str, str] | None = None, levels: int = 1) -> VQAETokenizer:
     """A tokenizer of 50 codes with random weights."""
     with torch.random.fork_rng():
@@ -186,6 +192,7 @@ SAMPLES: dict[str, Callable[[], Tokenizer]] = {
     "bundled": bundled,
     "bundled:file": from_file,
     "bundled:levels": residual,
+    "bundled_unsupervised": unsupervised,
     "vit_vqgan": vit,
     "diffusers": vq_model,
     "vqgan": vqgan_f8,

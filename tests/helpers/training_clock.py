@@ -5,10 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from seit_cl.tokenizers.training import trainer
+from seit_cl.tokenizers.training import timed
 
 
 def count_minutes_as_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Advance the trainer's clock by a minute at every reading, so `minutes` counts steps."""
+    """Advance the clock of trainings by a minute at every reading, so `minutes` counts steps."""
     seconds = count(0, 60)
-    monkeypatch.setattr(trainer, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    monkeypatch.setattr(timed, "time", SimpleNamespace(monotonic=lambda: next(seconds)))

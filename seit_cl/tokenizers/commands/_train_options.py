@@ -42,6 +42,13 @@ def _rules(options: Train) -> list[tuple[str, bool, str]]:
     crop_fits = min_crop <= options.crop <= options.resolution and options.crop % patch == 0
     return [
         ("minutes", 0 < options.minutes < math.inf, "must be positive"),
+        ("steps", options.steps >= 0, "must be 0 or more"),
+        ("teacher_steps", options.teacher_steps >= 1, "must be 1 or more"),
+        (
+            "targets",
+            options.targets == "labels" or options.start is None,
+            "added levels have no targets; leave it out with --start",
+        ),
         (
             "patch",
             patch == STRIDE or (vit and 4 <= patch <= 32),

@@ -64,6 +64,7 @@ class Train:
     data_root: Annotated[Path, hint("images, as --data-root of seit_cl.run")]
     out: Annotated[Path, hint("safetensors file to write")]
     minutes: Annotated[float, hint("wall-clock minutes of training")] = 20.0
+    steps: Annotated[int, hint("optimiser steps, in place of --minutes; 0: the minutes count")] = 0
     resolution: Annotated[int, hint("image side in pixels")] = 64
     fractals: Annotated[int, hint("fractal images in addition to the folder's")] = 2500
     photos: Annotated[
@@ -96,8 +97,18 @@ class Train:
     ] = 32
     learning_rate: Annotated[float, hint("peak learning rate of AdamW")] = 2e-3
     supervision: Annotated[
-        float, hint("weight of the classification loss on the codes; 0: none")
+        float, hint("weight of the loss on the targets that codes must predict; 0: none")
     ] = 1.0
+    targets: Annotated[
+        Literal["labels", "features"],
+        hint(
+            "what codes must predict: the images' classes, or, without labels, features that a "
+            "teacher network learns from the images first"
+        ),
+    ] = "labels"
+    teacher_steps: Annotated[
+        int, hint("optimiser steps of the teacher, of 192 images, with --targets features")
+    ] = 1500
     precision: Annotated[
         Literal["fp32", "bf16"], hint("of the forward pass; codes are assigned in float32")
     ] = "fp32"

@@ -21,6 +21,12 @@ from seit_cl.tokenizers.commands._train_options import check
 from seit_cl.tokenizers.commands.options import Train
 from seit_cl.tokenizers.nets.vit_vqgan import HEAD_DIM, ViTVQGAN
 from seit_cl.tokenizers.nets.vqae import VQAutoencoder, first_levels
+from seit_cl.tokenizers.training.contrastive import (
+    TeacherProgress,
+    TeacherSettings,
+    TeacherTraining,
+)
+from seit_cl.tokenizers.training.distilled import DistilledTrainer
 from seit_cl.tokenizers.training.images import training_images
 from seit_cl.tokenizers.training.trainer import (
     Trainable,
@@ -48,16 +54,20 @@ def train_command(options: Train) -> None:
     images, labels, held_out = training_images(
         options.data_root, options.resolution, options.fractals, options.photos
     )
-    console.print(
-        f"training on {len(images):,} images of {options.resolution} px "
-        f"for {options.minutes:g} minutes"
-    )
+    length = f"{options.steps:,} steps" if options.steps else f"{options.minutes:g} minutes"
+    console.print(f"training on {len(images):,} images of {options.resolution} px for {length}")
     model, start = initial_model(options)
     model = model.to(options.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    trainer = Trainer(model, images, labels, _settings(options, start))
+    settings = _settings(options, start)
     checkpoint = options.out.with_name(f"{options.out.name}.training")
+    of_teacher = options.out.with_name(f"{options.out.name}.teacher")
     with progress_bars(console) as bars:
         try:
+            if options.targets == "features":
+                features = learn_features(images, options, bars, of_teacher)
+                trainer: Trainer = DistilledTrainer(model, images, features, settings)
+            else:
+                trainer = Trainer(model, images, labels, settings)
             trainer.run(_reporter(bars, model.levels * len(model.codebook)), checkpoint)
         except KeyboardInterrupt:
             console.print(f"interrupted; the same command resumes from {checkpoint}")
@@ -66,6 +76,7 @@ def train_command(options: Train) -> None:
     tokenizer.card = model_card(options, tokenizer, trainer, held_out)
     tokenizer.save(options.out)
     checkpoint.unlink()
+    of_teacher.unlink(missing_ok=True)
     picture = options.out.with_suffix(".png")
     _draw(tokenizer, held_out, picture)
     console.print(
@@ -74,10 +85,36 @@ def train_command(options: Train) -> None:
     )
 
 
+def learn_features(images: Tensor, options: Train, bars: Progress, checkpoint: Path) -> Tensor:
+    """Train a teacher on the images (N, 3, S, S) uint8 without labels; return its features (N, W).
+
+    Raises:
+        UserError: the checkpoint belongs to another training, or is not readable.
+    """
+    settings = TeacherSettings(
+        minutes=options.minutes,
+        steps=options.teacher_steps,
+        seed=options.seed,
+        precision=options.precision,
+    )
+    training = TeacherTraining(images.to(options.device), settings)
+    task = bars.add_task("teacher", total=1.0)
+
+    def report(progress: TeacherProgress) -> None:
+        text = f"teacher step {progress.step} loss {progress.loss:.4f}"
+        bars.update(task, completed=progress.fraction, description=text)
+        if not bars.console.is_terminal and progress.step % PRINTED_STEPS == 0:
+            bars.console.print(f"{text}, {progress.speed:,.0f} images/s")
+
+    training.run(report, checkpoint)
+    return training.features()
+
+
 def _settings(options: Train, start: str) -> TrainingSettings:
     """The trainer's settings; added levels are trained without the classification loss."""
     return TrainingSettings(
         minutes=options.minutes,
+        steps=options.steps,
         batch=options.batch,
         crop=options.crop,
         learning_rate=options.learning_rate,

@@ -16,36 +16,27 @@ H x W grid.
 
 from __future__ import annotations
 
-import io
 import math
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seit_cl.core.errors import UserError
-from seit_cl.core.files import write_atomic
 from seit_cl.learner.augment.crops import crop_resize, random_resized_boxes
 from seit_cl.tokenizers.nets.vit_vqgan import ViTVQGAN
 from seit_cl.tokenizers.nets.vqae import VQAutoencoder
 from seit_cl.tokenizers.training.class_head import ClassHead, classification_loss
 from seit_cl.tokenizers.training.codebook import CodebookAverages
+from seit_cl.tokenizers.training.timed import Position, TimedTraining
 
 Trainable = VQAutoencoder | ViTVQGAN
 COMMITMENT = 0.25  # weight of the commitment loss (van den Oord et al., 2017)
 MAX_GRADIENT_NORM = 1.0
 WEIGHT_DECAY = 0.02
-WARMUP = 0.02  # fraction of the time
-FINAL_RATE = 0.02  # learning rate at the end, as a fraction of the peak
 CROP_SCALE = (0.4, 1.0)  # area of a random crop as a fraction of the image
-FULL_SIZE = 0.15  # fraction of the time, at its end, with crops as large as the images
-REPORT_EVERY = 50  # steps
-SAVE_EVERY = 60.0  # seconds between two checkpoints
+FULL_SIZE = 0.15  # fraction of the training, at its end, with crops as large as the images
 CHECKPOINT_KIND = "seit_cl tokenizer training"
 
 
@@ -56,13 +47,14 @@ class TrainingSettings:
     Args:
         minutes: wall-clock time, summed over all parts of an interrupted training.
         batch: images per step.
-        crop: side in pixels of the random crops, until the last FULL_SIZE of the time.
-        learning_rate: peak rate of AdamW, with linear warm-up and cosine decay over the time.
+        crop: side in pixels of the random crops, until the last FULL_SIZE of the training.
+        learning_rate: peak rate of AdamW, with linear warm-up and cosine decay.
         supervision: weight of the classification loss; 0 switches it off.
         seed: of the class head, batches, crops and restarts of codes.
         precision: of the networks; codes are assigned in float32.
         start: identity of the tokenizer that levels are added to, whose encoder and first codebook
             are frozen; "" trains a new tokenizer.
+        steps: optimiser steps, in place of the minutes; 0: the minutes count.
     """
 
     minutes: float
@@ -73,6 +65,7 @@ class TrainingSettings:
     seed: int = 0
     precision: Literal["fp32", "bf16"] = "fp32"
     start: str = ""
+    steps: int = 0
 
 
 @dataclass(frozen=True)
@@ -81,19 +74,19 @@ class TrainingProgress:
 
     Args:
         step: optimiser steps before the reported one.
-        fraction: of the time that was used.
+        fraction: of the training.
+        speed: images per second.
         loss: of the reported step.
         psnr: dB, of its batch.
         codes_alive: codes in use, summed over all levels.
-        speed: images per second.
     """
 
     step: int
     fraction: float
+    speed: float
     loss: float
     psnr: float
     codes_alive: int
-    speed: float
 
 
 class ForwardResult(NamedTuple):
@@ -114,7 +107,7 @@ class ForwardResult(NamedTuple):
     indices: Tensor
 
 
-class Trainer:
+class Trainer(TimedTraining):
     """Train an autoencoder on images that are all in memory, on CUDA with a compiled forward pass.
 
     Args:
@@ -127,6 +120,7 @@ class Trainer:
     def __init__(
         self, model: Trainable, images: Tensor, labels: Tensor, settings: TrainingSettings
     ) -> None:
+        super().__init__(settings.minutes, settings.steps, settings.batch, settings.learning_rate)
         self.model = model
         self.settings = settings
         self.device = model.codebook.device
@@ -152,60 +146,19 @@ class Trainer:
         self.forward = self.compute_loss
         if self.device.type == "cuda":
             self.forward = torch.compile(self.compute_loss)
-        self.step = 0
-        self.seconds = 0.0
 
     def _class_head(self) -> ClassHead:
-        """A new class head on the device, its weights drawn by the settings' seed."""
+        """A new head for the classes of the images."""
+        return self.new_head(int(self.labels.max()) + 1)
+
+    def new_head(self, outputs: int) -> ClassHead:
+        """A new head on the device, its weights drawn by the settings' seed."""
         source = "image" if self.model.signs is None else "code"
         dim = self.model.codebook.shape[1]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.settings.seed)
-            head = ClassHead(dim, int(self.labels.max()) + 1, source)
+            head = ClassHead(dim, outputs, source)
         return head.to(self.device).to(memory_format=torch.channels_last)
-
-    @property
-    def fraction(self) -> float:
-        """Fraction of the time that was used."""
-        return self.seconds / (60 * self.settings.minutes)
-
-    def run(
-        self,
-        report: Callable[[TrainingProgress], None] = lambda progress: None,
-        checkpoint: Path | None = None,
-    ) -> None:
-        """Train until the time is used, from the checkpoint if there is one.
-
-        Args:
-            report: called every REPORT_EVERY steps.
-            checkpoint: file to save to about every minute and when interrupted.
-
-        Raises:
-            UserError: the checkpoint belongs to another training, or is not readable.
-        """
-        if checkpoint is not None and checkpoint.exists():
-            self.load(checkpoint)
-        seconds_before = self.seconds
-        first_step = self.step
-        started = time.monotonic()
-        saved = started
-        try:
-            while self.fraction < 1:
-                fraction = self.fraction
-                self.set_learning_rate(fraction)
-                loss, error = self.train_step()
-                now = time.monotonic()
-                self.seconds = seconds_before + now - started
-                if (self.step - 1) % REPORT_EVERY == 0:
-                    images = (self.step - first_step) * self.settings.batch
-                    speed = images / max(now - started, 1e-9)
-                    report(self._progress(fraction, loss, error, speed))
-                if checkpoint is not None and now - saved > SAVE_EVERY:
-                    self.save(checkpoint)
-                    saved = now
-        finally:
-            if checkpoint is not None:
-                self.save(checkpoint)
 
     def train_step(self) -> tuple[Tensor, Tensor]:
         """Take one optimiser step and update the codebooks; return its loss and squared error."""
@@ -220,14 +173,6 @@ class Trainer:
         self.step += 1
         return result.loss.detach(), result.error
 
-    def set_learning_rate(self, fraction: float) -> None:
-        """Set the rate at a fraction of the time: linear warm-up, then a cosine."""
-        warmup = min(1.0, (fraction + 1e-3) / WARMUP)
-        cosine = (1 + math.cos(math.pi * fraction)) / 2
-        shape = warmup * (FINAL_RATE + (1 - FINAL_RATE) * cosine)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.settings.learning_rate * shape
-
     def draw_indices(self) -> Tensor:
         """Draw the indices (B,) of the images of a batch."""
         return torch.randint(len(self.images), (self.settings.batch,), generator=self.generator)
@@ -235,7 +180,7 @@ class Trainer:
     def draw_batch(self) -> tuple[Tensor, Tensor]:
         """Draw random crops (B, 3, C, C) in [-1, 1] and their labels (B,).
 
-        C is settings.crop, and S in the last FULL_SIZE of the time.
+        C is settings.crop, and S in the last FULL_SIZE of the training.
         """
         indices = self.draw_indices()
         boxes = random_resized_boxes(len(indices), self.generator, CROP_SCALE).to(self.device)
@@ -360,17 +305,14 @@ class Trainer:
             if not frozen:
                 averages.update(target, indices[:, level], self.step)
 
-    def _progress(
-        self, fraction: float, loss: Tensor, error: Tensor, speed: float
-    ) -> TrainingProgress:
-        """Progress after a step, which began at a fraction of the time."""
+    def progress(self, position: Position, *values: Tensor) -> TrainingProgress:
+        """Progress after a step with a loss and a squared error."""
+        loss, error = values
         return TrainingProgress(
-            step=self.step - 1,
-            fraction=fraction,
+            *position,
             loss=float(loss),
             psnr=-10 * math.log10(float(error)),
             codes_alive=sum(averages.alive for averages in self.averages),
-            speed=speed,
         )
 
     def state(self) -> dict[str, Any]:
@@ -390,40 +332,12 @@ class Trainer:
             "seconds": self.seconds,
         }
 
-    def save(self, path: Path) -> None:
-        """Write the state to a file, atomically."""
-        buffer = io.BytesIO()
-        torch.save(self.state(), buffer)
-        write_atomic(path, buffer.getvalue())
-
-    def load(self, path: Path) -> None:
-        """Continue from a file.
-
-        Raises:
-            UserError: the file is not readable, or has other settings, another model or other
-                images.
-        """
-        own = self.state()
-        try:
-            state = torch.load(path, weights_only=True, map_location=self.device)
-            fixed = ("kind", "settings", "config", "images")
-            same = all(state[name] == own[name] for name in fixed)
-        except Exception as error:
-            raise UserError(
-                f"{path}: not a readable checkpoint ({type(error).__name__}); delete it to start "
-                "over"
-            ) from error
-        if not same:
-            raise UserError(
-                f"{path}: of a training with other options or images; use the same, or delete it "
-                "to start over"
-            )
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from a state of the same settings and images."""
         self.model.load_state_dict(state["model"])
         self.head.load_state_dict(state["head"])
         self.optimizer.load_state_dict(state["optimizer"])
         for averages, sums, uses in zip(self.averages, state["sums"], state["uses"], strict=True):
-            averages.sums = sums
-            averages.uses = uses
-        self.generator.set_state(state["generator"].cpu())
-        self.step = state["step"]
-        self.seconds = state["seconds"]
+            averages.sums = sums.to(self.device)
+            averages.uses = uses.to(self.device)
+        self.generator.set_state(state["generator"])
