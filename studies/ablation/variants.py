@@ -14,19 +14,24 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from sklearn.cluster import KMeans
 from torch import Tensor
 from torch.nn import functional as F
 
 from seit_cl.tokenizers.nets.vqae import VQAutoencoder
 from seit_cl.tokenizers.training.class_head import classification_loss
 from seit_cl.tokenizers.training.codebook import CodebookAverages
-from seit_cl.tokenizers.training.trainer import Trainer
+from seit_cl.tokenizers.training.contrastive import TeacherSettings, TeacherTraining
+from seit_cl.tokenizers.training.distilled import DistilledTrainer
+from seit_cl.tokenizers.training.trainer import Trainer, TrainingSettings
 from studies.ablation.models import FSQ, Mixed, Product, ViT
 
 VISIBLE = 0.7  # fraction of the positions that the class head of Masked sees
 TEMPERATURE = 0.2  # of the contrastive loss
 CONTRASTIVE_WEIGHT = 0.3
 FEATURE_WEIGHT = 0.3
+TEACHER_STEPS = 1500  # of 192 images
+CLUSTERS = 500
 
 
 class Rotated(Trainer):
@@ -165,6 +170,37 @@ class ContrastiveAlone(Contrastive):
     classes = False
 
 
+def learn_features(images: Tensor, settings: TrainingSettings) -> Tensor:
+    """Features (N, W) that a teacher learns from images (N, 3, S, S) uint8 without labels."""
+    options = TeacherSettings(
+        settings.minutes, TEACHER_STEPS, seed=settings.seed, precision=settings.precision
+    )
+    training = TeacherTraining(images, options)
+    training.run()
+    return training.features()
+
+
+class Taught(DistilledTrainer):
+    """Features of a teacher in place of classes, as `tokenize train --targets features`."""
+
+    def __init__(
+        self, model: VQAutoencoder, images: Tensor, labels: Tensor, settings: TrainingSettings
+    ) -> None:
+        super().__init__(model, images, learn_features(images, settings), settings)
+
+
+class Clustered(Trainer):
+    """Clusters of a teacher's features in place of classes (Caron et al., ECCV 2018)."""
+
+    def __init__(
+        self, model: VQAutoencoder, images: Tensor, labels: Tensor, settings: TrainingSettings
+    ) -> None:
+        features = F.normalize(learn_features(images, settings), dim=1)
+        count = min(CLUSTERS, len(images))
+        found = KMeans(count, random_state=settings.seed).fit_predict(features.numpy())
+        super().__init__(model, images, torch.from_numpy(found).long(), settings)
+
+
 class FixedCodebook(Trainer):
     """A codebook that training does not change."""
 
@@ -229,6 +265,11 @@ VARIANTS = {
     "cutmix": Variant("CutMix of half of the batches", trainer=CutMixed),
     "contrastive": Variant("contrastive loss beside the classes", trainer=Contrastive),
     "contrastive-alone": Variant("contrastive loss, no classes", trainer=ContrastiveAlone),
+    "features-teacher": Variant("features of a teacher, no classes", trainer=Taught),
+    "features-teacher-4096": Variant(
+        "features of a teacher, no classes; 4,096 codes", options={"codes": 4096}, trainer=Taught
+    ),
+    "clusters-teacher": Variant("clusters of a teacher's features, no classes", trainer=Clustered),
     "pixels-alone": Variant("reconstruction in pixels, not in 4 x 4 means", trainer=PixelsAlone),
     "features": Variant("reconstruction of the latents too, weight 0.3", trainer=Features),
     "rotation": Variant("rotation trick", trainer=Rotated),

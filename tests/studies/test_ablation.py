@@ -15,11 +15,16 @@ from seit_cl.core.errors import UserError
 from seit_cl.data.fractals import write_fractals
 from seit_cl.tokenizers.nets.vqae import VQAutoencoder
 from seit_cl.tokenizers.training.trainer import Trainer, TrainingSettings
-from studies.ablation import study
+from studies.ablation import study, variants
 from studies.ablation.models import FSQ, Product
 from studies.ablation.variants import VARIANTS, Contrastive, CutMixed, Rotated, Variant
 
 LABELS = torch.arange(16) % 3
+
+
+@pytest.fixture(autouse=True)
+def short_teachers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(variants, "TEACHER_STEPS", 2)
 
 
 def pictures() -> Tensor:
