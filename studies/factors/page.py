@@ -70,6 +70,7 @@ def study_page(out: Path, command: str) -> str:
     sections.append("## Length, at 0.1 MB\n\n" + length_table(out, "epochs-"))
     sections.append("## Length, joint training\n\n" + length_table(out, "joint-"))
     sections.append("## Number\n\n" + number_table(out))
+    sections.append("## Labelled pre-training\n\n" + pretraining_table(out))
     return page("Bytes, labels, length", command, torch.device("cpu"), sections)
 
 
@@ -137,6 +138,18 @@ def length_table(out: Path, prefix: str) -> str:
             cells.append(_interval([final(group[key]) for key in longest if key in group]))
         rows.append([*cells, str(len(longest))])
     return table(["arm", *[f"{epochs} epochs" for epochs in lengths], "seeds"], rows)
+
+
+def pretraining_table(out: Path) -> str:
+    """Accuracy of every pre-trained learner on test images of the classes that it learnt."""
+    rows = []
+    for name in ARMS:
+        folder = out / "pretrained" / name
+        for result in read_runs(folder) if folder.is_dir() else ():
+            if result.status == "finished":
+                steps = int(result.facts["steps"])
+                rows.append([ARMS[name].description, f"{steps:,}", f"{final(result):.1f}"])
+    return table(["arm", "steps of 64 images", "accuracy on its own classes, %"], rows)
 
 
 def number_table(out: Path) -> str:
