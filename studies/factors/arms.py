@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Data = Literal["plain", "same-jpeg"]
+Pretraining = Literal["none", "labels", "features"]
 UNSUPERVISED = "bundled-unsupervised"
 BUNDLED = "bundled"
 CNN = "timm:test_resnet"  # 0.37 M weights; a step takes as long as the micro ViT's
@@ -31,15 +32,16 @@ class Arm:
         description: for tables.
         format: of the memory; "best-jpeg" for that of BEST_JPEG.
         options: of `seit_cl.config.RunConfig`, besides those that all arms share.
-        pretrained: the learner starts from weights that were trained with labels on the images
-            that the supervised tokenizer was trained on.
+        pretraining: what the learner was trained to predict from the images that the tokenizers
+            were trained on: their labels, or features of the teacher of the tokenizer without
+            labels.
         data: images as they are, or all of them (training and test) through the JPEG of the budget.
     """
 
     description: str
     format: str
     options: Mapping[str, Any] = field(default_factory=dict)
-    pretrained: bool = False
+    pretraining: Pretraining = "none"
     data: Data = "plain"
 
     @property
@@ -65,12 +67,17 @@ ARMS: Mapping[str, Arm] = {
     "tokens": Arm("tokens, tokenizer trained without labels", "tokens", _UNLABELLED),
     "jpeg-tokens": Arm("JPEG through the same token learner", "best-jpeg", _UNLABELLED),
     "tokens-vit": Arm(
-        "tokens without labels, ViT pre-trained with labels", "tokens", _UNLABELLED, True
+        "tokens without labels, ViT pre-trained with labels", "tokens", _UNLABELLED, "labels"
     ),
     "pixels": Arm("JPEG, ViT on pixels", "best-jpeg", _PIXELS),
-    "pixels-vit": Arm("JPEG, ViT on pixels, pre-trained with labels", "best-jpeg", _PIXELS, True),
+    "pixels-features": Arm(
+        "JPEG, ViT on pixels, pre-trained without labels", "best-jpeg", _PIXELS, "features"
+    ),
+    "pixels-vit": Arm(
+        "JPEG, ViT on pixels, pre-trained with labels", "best-jpeg", _PIXELS, "labels"
+    ),
     "cnn": Arm("JPEG, small CNN", "best-jpeg", _CNN),
-    "cnn-labels": Arm("JPEG, small CNN, pre-trained with labels", "best-jpeg", _CNN, True),
+    "cnn-labels": Arm("JPEG, small CNN, pre-trained with labels", "best-jpeg", _CNN, "labels"),
     "latents": Arm("JPEG, ViT on the labelled encoder's latents", "best-jpeg", _LATENTS),
     "tokens-same-jpeg": Arm(
         "tokens, all images through the JPEG", "tokens", _TOKENS, data="same-jpeg"

@@ -28,6 +28,7 @@ from seit_cl.reporting.markdown import publish, typed_command
 from studies.factors.arms import ARMS, BUDGETS, Arm, format_at
 from studies.factors.page import study_page
 from studies.factors.same_jpeg import write_through_jpeg
+from studies.factors.self_supervised import Source, train_without_labels
 
 Stage = Literal["pretrain", "bytes", "number", "length", "joint"]
 STAGES: tuple[Stage, ...] = ("pretrain", "bytes", "number", "length", "joint")
@@ -50,6 +51,10 @@ class Options:
         Path, tyro.conf.arg(help="the tokenizer's labelled images: image folder, train/ and val/")
     ]
     out: Annotated[Path, tyro.conf.arg(help="folder of the results")]
+    photos: Annotated[
+        Path | None,
+        tyro.conf.arg(help="the tokenizers' larger images, for training without labels"),
+    ] = None
     arm: Annotated[tuple[str, ...], tyro.conf.arg(help="arms, most important first")] = tuple(ARMS)
     stages: Annotated[tuple[Stage, ...], tyro.conf.arg(help="parts of the study")] = STAGES
     seed: Annotated[tuple[int, ...], tyro.conf.arg(help="each has a class order of its own")] = (
@@ -145,9 +150,11 @@ def _file_name(spec: str) -> str:
 
 
 def _weights_of(options: Options, name: str) -> Path | None:
-    """The run whose weights an arm starts from."""
-    if not ARMS[name].pretrained:
+    """The run, or the file, whose weights an arm starts from."""
+    if ARMS[name].pretraining == "none":
         return None
+    if ARMS[name].pretraining == "features":
+        return options.out / "pretrained" / f"{name}.safetensors"
     (run,) = [path for path in (options.out / f"pretrained/{name}").glob("*") if path.is_dir()]
     return run
 
@@ -156,7 +163,7 @@ def cases(options: Options, stage: Stage) -> Iterator[Case]:
     """The runs of a stage: all arms with one seed before the next seed."""
     if stage == "pretrain":
         for name in options.arm:
-            if ARMS[name].pretrained:
+            if ARMS[name].pretraining == "labels":
                 yield pretraining(options, name)
     if stage == "bytes":
         for seed, budget, name in itertools.product(options.seed, BUDGETS, options.arm):
@@ -193,8 +200,15 @@ def make(out: Path, case: Case) -> int:
     return int(result.facts.get("exemplars", 0))
 
 
-def prepare_data(options: Options, stage: Stage) -> None:
-    """Write the image folders that all went through one JPEG, where the stage's arms need them."""
+def prepare(options: Options, stage: Stage) -> None:
+    """Make what a stage needs besides runs: folders of JPEGs, weights learnt without labels."""
+    if stage == "pretrain":
+        source = Source(options.pretraining_data, options.photos, options.out / "pretrained")
+        for name in options.arm:
+            if ARMS[name].pretraining == "features":
+                weights = _weights_of(options, name)
+                assert weights is not None
+                train_without_labels(SHARED.model, source, weights)
     budgets = {"length": (LENGTH_BUDGET,), "bytes": BUDGETS}.get(stage, ())
     for name in options.arm:
         arm = ARMS[name]
@@ -234,7 +248,8 @@ def _main() -> None:
             raise UserError(f"--arm {name}: no such arm; {nearest(name, tuple(ARMS))}")
     console = Console()
     for stage in options.stages:
-        prepare_data(options, stage)
+        if not options.dry_run:
+            prepare(options, stage)
         planned = list(cases(options, stage))
         if options.dry_run:
             for case in planned:

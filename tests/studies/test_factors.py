@@ -9,9 +9,11 @@ import torch
 from seit_cl import RunConfig, run_experiment
 from seit_cl.data.fractals import render, write_fractals
 from seit_cl.models import ModelContext
+from seit_cl.models._weights import save_weights
 from seit_cl.tokenizers import open_tokenizer
 from studies.factors import arms, page, same_jpeg, study
 from studies.factors.latents import LatentViT
+from studies.factors.self_supervised import SelfSupervised
 
 EPOCHS = 1
 
@@ -31,9 +33,9 @@ def options(tmp_path: Path) -> study.Options:
 
 
 def test_every_arm_makes_valid_runs_at_every_budget(options: study.Options) -> None:
-    unpretrained = tuple(name for name, arm in arms.ARMS.items() if not arm.pretrained)
-    cases = list(study.cases(replace(options, arm=unpretrained), "bytes"))
-    assert len(cases) == len(unpretrained) * len(arms.BUDGETS)
+    names = tuple(name for name, arm in arms.ARMS.items() if arm.pretraining != "labels")
+    cases = list(study.cases(replace(options, arm=names), "bytes"))
+    assert len(cases) == len(names) * len(arms.BUDGETS)
     assert len({(case.folder, case.config) for case in cases}) == len(cases)
     for case in cases:
         assert isinstance(case.config, RunConfig)
@@ -55,6 +57,19 @@ def test_pretraining_takes_the_image_passes_of_the_tokenizer() -> None:
     steps = int(card["training"].split()[0])
     passes = study.PRETRAINING_EPOCHS * 25_000
     assert passes == pytest.approx(64 * steps, rel=0.01)
+
+
+def test_a_learner_trained_without_labels_starts_a_run(options: study.Options) -> None:
+    images, _ = render(4, 4, 64, 0, "train")
+    features = torch.randn(16, 8, generator=torch.Generator().manual_seed(0))
+    training = SelfSupervised("micro", images, features, steps=2)
+    training.run()
+    case = study.learning(options, "pixels-features", 0.02, 1, 0)
+    assert case.config.init is not None
+    case.config.init.parent.mkdir(parents=True)
+    save_weights(case.config.init, training.network, classes=(), model="micro")
+    result = run_experiment(case.config, options.out / case.folder)
+    assert result.status == "finished"
 
 
 def test_a_frozen_encoder_is_neither_trained_nor_counted() -> None:
