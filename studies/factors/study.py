@@ -32,12 +32,20 @@ from studies.factors.self_supervised import Source, train_without_labels
 
 Stage = Literal["pretrain", "bytes", "number", "length", "joint"]
 STAGES: tuple[Stage, ...] = ("pretrain", "bytes", "number", "length", "joint")
-SHARED = RunConfig(
-    experiences=5, cutmix_p=0.0, token_rrc=0.6, fill="after", device="cpu", strategy="er"
-)
+SHARED = RunConfig(experiences=5, cutmix_p=0.0, token_rrc=0.6, fill="after", strategy="er")
 LENGTH_BUDGET = 0.1  # MB, at which lengths are compared
 ORDER_SEED = 1993  # class order of seed 0; seed s has that of 1993 + s
 PRETRAINING_EPOCHS = 38  # 25,000 images each: the 944,448 image passes of the bundled tokenizer
+PRETRAINING = RunConfig(
+    strategy="joint",
+    experiences=1,
+    memory_mb=0.0,
+    epochs=PRETRAINING_EPOCHS,
+    batch=64,
+    learning_rate=1e-3,
+    cutmix_p=0.0,
+    save_model=True,
+)
 RESOLUTION = 64  # pixels
 NUMBER_BUDGET = 0.1  # MB, at which tokens get the number of the JPEGs
 
@@ -92,19 +100,7 @@ class Case:
 
 def pretraining(options: Options, name: str) -> Case:
     """The joint training, with labels, of an arm's learner on the pre-training images."""
-    arm = ARMS[name]
-    config = replace(
-        SHARED,
-        data_root=options.pretraining_data,
-        strategy="joint",
-        experiences=1,
-        memory_mb=0.0,
-        epochs=PRETRAINING_EPOCHS,
-        batch=64,
-        learning_rate=1e-3,
-        save_model=True,
-        **arm.options,
-    )
+    config = replace(PRETRAINING, data_root=options.pretraining_data, **ARMS[name].options)
     return Case(f"pretrained/{name}", config)
 
 
