@@ -9,7 +9,8 @@ import torch
 
 from seit_cl import RunResult, read_runs
 from seit_cl.reporting.markdown import page, table
-from seit_cl.results.metrics import average_incremental_accuracy, mean_interval
+from seit_cl.results.intervals import mean_interval
+from seit_cl.results.metrics import average_incremental_accuracy
 from studies.factors.arms import ARMS, BUDGETS
 
 Metric = Callable[[RunResult], float]
