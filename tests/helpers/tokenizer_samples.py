@@ -12,7 +12,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seit_cl.tokenizers import Tokenizer, _vit_vqgan_tokenizer, open_tokenizer, vqgan
+from seit_cl.tokenizers import (
+    Tokenizer,
+    _vit_vqgan_tokenizer,
+    bundled_unsupervised,
+    open_tokenizer,
+    vqgan,
+)
 from seit_cl.tokenizers._published import PublishedTokenizer
 from seit_cl.tokenizers._timm_tokenizer import TimmTokenizer, fit_timm
 from seit_cl.tokenizers._vqae_tokenizer import VQAETokenizer, load_tokenizer
@@ -31,9 +37,9 @@ def bundled() -> VQAETokenizer:
 
 
 @cache
-def unsupervised() -> Tokenizer:
+def unsupervised() -> VQAETokenizer:
     """The tokenizer in the package that was trained without labels."""
-    return open_tokenizer("bundled-unsupervised")
+    return load_tokenizer(bundled_unsupervised.WEIGHTS)
 
 
 def untrained(seed: int = 0, card: dict[str, str] | None = None, levels: int = 1) -> VQAETokenizer:

@@ -4,10 +4,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from helpers.tokenizer_samples import bundled, from_file, images, residual
+from helpers.tokenizer_samples import bundled, from_file, images, residual, unsupervised
+from seit_cl.tokenizers import bundled_unsupervised
 from seit_cl.tokenizers._vqae_tokenizer import VQAETokenizer
 
-SHIPPED = {"bundled": bundled, "bundled:file": from_file, "bundled:levels": residual}
+SHIPPED = {
+    "bundled": bundled,
+    "bundled:file": from_file,
+    "bundled:levels": residual,
+    "bundled_unsupervised": unsupervised,
+}
 
 
 @pytest.fixture(params=sorted(SHIPPED))
@@ -72,3 +78,10 @@ def test_every_side_that_the_stride_divides_comes_back(tokenizer: VQAETokenizer,
     restored = tokenizer.decode(tokenizer.encode(images(1, side)))
     assert restored.shape == (1, 3, side, side)
     assert restored.dtype == torch.uint8
+
+
+def test_the_tokenizer_without_labels_was_trained_on_features_of_a_teacher() -> None:
+    card = unsupervised().card
+    assert "--targets features" in card["command"]
+    assert card["note"].startswith("No label was used.")
+    assert bundled_unsupervised.WEIGHTS.stat().st_size < 4_000_000
