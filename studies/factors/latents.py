@@ -16,8 +16,8 @@ from seit_cl.learner.augment.pixels import IMAGENET_MEAN, IMAGENET_STD
 from seit_cl.models import ModelContext
 from seit_cl.models._split import SplitNetwork
 from seit_cl.models._vit import ViT, build_vit, initialise, token_stem
-from seit_cl.tokenizers._vqae_tokenizer import load_tokenizer
-from seit_cl.tokenizers.bundled import WEIGHTS
+from seit_cl.tokenizers import open_tokenizer
+from seit_cl.tokenizers._vqae_tokenizer import VQAETokenizer
 from seit_cl.tokenizers.nets.vqae import STRIDE, VQAutoencoder
 
 
@@ -69,7 +69,9 @@ class LatentViT:
 
     def new_network(self, classes: int, generator: torch.Generator) -> SplitNetwork:
         """Make a network with a new ViT, whose head starts at zero."""
-        autoencoder = load_tokenizer(WEIGHTS).model
+        tokenizer = open_tokenizer("bundled")
+        assert isinstance(tokenizer, VQAETokenizer)
+        autoencoder = tokenizer.model
         dim = autoencoder.codebook.shape[1]
         with torch.random.fork_rng():
             vit = build_vit("micro", token_stem(self.crop // STRIDE), dim, classes)
