@@ -16,6 +16,7 @@ FIGURES = {
     "exemplars_against_memory",
     "accuracy_matrix",
     "accuracy_against_all_bytes",
+    "accuracy_against_compute",
     "memory_per_class",
     "paired_difference",
     "forgetting",
@@ -44,7 +45,7 @@ def test_figures_of_a_grid_are_written_as_png_and_svg(grid):
 
 
 def test_tables_of_a_grid_are_written_as_csv_markdown_and_latex(grid):
-    for name in ("summary", "differences", "area"):
+    for name in ("summary", "differences", "area", "compute"):
         for suffix in ("csv", "md", "tex"):
             assert (grid / "tables" / f"{name}.{suffix}").stat().st_size > 100
     assert not list((grid / "tables").glob("storage_cost*"))

@@ -250,12 +250,15 @@ class _StandInMemory:
         return self.count
 
     def select(self, n: int, generator: torch.Generator) -> tuple[Exemplars, Tensor | None]:
+        """All exemplars drawn, and None."""
         return self.sample(n, generator), None
 
     def sample(self, n: int, generator: torch.Generator) -> Exemplars:
+        """Exemplars of zeros."""
         return self.by_ids(torch.zeros(n, dtype=torch.int64))
 
     def by_ids(self, ids: Tensor) -> Exemplars:
+        """Exemplars of zeros for ids (B,)."""
         self.drawn = max(self.drawn, len(ids))
         extras = {}
         for name, spec in self._fields.items():
