@@ -6,6 +6,7 @@ part measures if the chance of a sample to stay depends on the length of its rec
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,8 +33,13 @@ HALF = (SHORTEST + LONGEST) // 2
 LABEL_AND_LENGTH = 2  # bytes of an exemplar beside its record and its fields
 PIECE = 10_000  # samples timed together
 OFFER = 500  # samples offered at a time, as in a run
-STREAM = 4000  # samples offered to a memory of one class when selection is examined
+STREAM = 4000  # samples offered to a memory when selection is examined
 ROOM = 400  # exemplars that such a memory stores
+STREAM_CLASSES = (
+    1,
+    40,
+    80,
+)  # classes of the streams, one after the other: 400, 10, 5 exemplars each
 SAMPLE_ID = {"id": TensorSpec("int32", ())}  # field by which stored samples are recognised
 NO_SOURCE: Any = None  # the format below reads nothing but ids
 
@@ -42,7 +48,9 @@ NO_SOURCE: Any = None  # the format below reads nothing but ids
 class Options:
     """Options of the memory benchmark."""
 
-    exemplars: Annotated[int, tyro.conf.arg(help="records that the memory holds")] = 1_000_000
+    exemplars: Annotated[
+        int, tyro.conf.arg(help="records that the memory holds; 0: measure selection alone")
+    ] = 1_000_000
     turnovers: Annotated[
         float,
         tyro.conf.arg(help="samples offered to the full memory, in multiples of its exemplars"),
@@ -126,35 +134,46 @@ def cost(options: Options, policy: str) -> tuple[Spread, Spread, int]:
     return Spread.of(first), Spread.of(full or filling), len(memory)
 
 
-def stored_ids(memory: ByteBudgetBuffer, stream: int) -> Tensor:
-    """Offer samples 0..stream-1 of one class, and return the ids of those stored at the end.
+def stored_ids(memory: ByteBudgetBuffer, labels: Tensor) -> Tensor:
+    """Offer samples 0..N-1 with labels (N,), and return the ids of those stored at the end.
 
     Args:
         memory: empty, with the fields SAMPLE_ID.
-        stream: number of samples.
+        labels: (N,) int64.
     """
-    for ids in torch.arange(stream).split(OFFER):
-        samples = Samples(ids, torch.zeros_like(ids), NO_SOURCE)
-        memory.offer(samples, {"id": ids})
+    for ids in torch.arange(len(labels)).split(OFFER):
+        memory.offer(Samples(ids, labels[ids], NO_SOURCE), {"id": ids})
     return memory.by_ids(torch.arange(len(memory))).extras["id"].long()
 
 
-def staying(repeats: int, policy: str) -> tuple[float, float, float]:
-    """Measure the chance to stay of samples that are offered to a full memory of one class.
+def staying(repeats: int, policy: str, classes: int) -> tuple[float, float, float]:
+    """Measure the chance to stay of samples that are offered to a full memory.
+
+    Rates are taken within classes and then averaged: a class of short records gets more exemplars
+    where bytes are balanced, as it should.
+
+    Args:
+        repeats: number of seeds.
+        policy: its spec.
+        classes: of the stream, one after the other.
 
     Returns:
         The fraction stored at the end of samples with short records, that of samples with long
         records, and the standard error of the difference.
     """
     fmt = ReadyFormat()
-    ids = torch.arange(ROOM, STREAM)  # offered after the memory was full
-    short = fmt.length(ids) < HALF
+    ids = torch.arange(STREAM)
+    labels = ids * classes // STREAM
+    late = ids >= ROOM  # offered after the memory was full
+    groups = (labels[late] * 2 + (fmt.length(ids[late]) >= HALF)).numpy()
+    samples = np.bincount(groups, minlength=2 * classes).reshape(classes, 2)
+    has_both = samples.min(1) > 0
     rates = np.zeros((repeats, 2))
     for seed in range(repeats):
-        memory = empty_memory(fmt, ROOM, policy, classes=1, seed=seed, fields=SAMPLE_ID)
-        stored = torch.isin(ids, stored_ids(memory, STREAM)).double()
-        rates[seed, 0] = float(stored[short].mean())
-        rates[seed, 1] = float(stored[~short].mean())
+        memory = empty_memory(fmt, ROOM, policy, classes, seed, SAMPLE_ID)
+        stored = torch.isin(ids, stored_ids(memory, labels))[late].numpy()
+        counts = np.bincount(groups, stored, 2 * classes).reshape(classes, 2)
+        rates[seed] = (counts[has_both] / samples[has_both]).mean(0)
     differences = rates[:, 0] - rates[:, 1]
     error = float(differences.std(ddof=1) / np.sqrt(repeats))
     return float(rates[:, 0].mean()), float(rates[:, 1].mean()), error
@@ -173,13 +192,13 @@ def cost_table(options: Options) -> str:
 def staying_table(options: Options) -> str:
     """Measure the fairness of every policy that does not select by rank, as a table."""
     rows = []
-    for policy in policy_names():
+    for classes, policy in itertools.product(STREAM_CLASSES, policy_names()):
         if empty_memory(ReadyFormat(), ROOM, policy).selection.best_first:
             continue
-        short, long, error = staying(options.repeats, policy)
+        short, long, error = staying(options.repeats, policy, classes)
         difference = f"{short - long:+.4f} ± {1.96 * error:.4f}"
-        rows.append([policy, f"{short:.4f}", f"{long:.4f}", difference])
-    return table(["policy", "short", "long", "difference"], rows)
+        rows.append([str(classes), policy, f"{short:.4f}", f"{long:.4f}", difference])
+    return table(["classes", "policy", "short", "long", "difference"], rows)
 
 
 def report(options: Options, typed: str) -> str:
@@ -192,12 +211,14 @@ def report(options: Options, typed: str) -> str:
         f"{options.turnovers:g} times as many samples as it holds."
     )
     about_staying = (
-        f"Selection: one class, {STREAM:,} samples, room for about {ROOM}; over {options.repeats} "
+        f"Selection: {STREAM:,} samples of one class, or of several classes one after the other; "
+        f"room for about {ROOM} records of {SHORTEST} to {LONGEST} bytes. Over {options.repeats} "
         f"seeds, the fraction of the samples after the first {ROOM} that is stored at the end, of "
-        f"those with records below {HALF} bytes and of the others, with 95 % intervals. Herding "
-        "selects by rank, never by length or chance."
+        f"those with records below {HALF} bytes and of the others, with 95 % intervals; within "
+        "each class, then averaged. Herding selects by rank, never by length or chance."
     )
-    sections = [about_cost, cost_table(options), about_staying, staying_table(options)]
+    sections = [about_cost, cost_table(options)] if options.exemplars else []
+    sections += [about_staying, staying_table(options)]
     return page("Memory", typed, torch.device("cpu"), sections)
 
 

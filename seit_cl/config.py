@@ -153,6 +153,9 @@ class RunConfig(
         "none: the bundled one",
     )
     skip_bad_images: bool = option(False, "leave unreadable images out and count them")
+    leave_out: str | None = option(
+        None, "text file of images to leave out, a path below the data root on each line"
+    )
     val_fraction: float = option(
         DEFAULT_HOLDOUT.fraction,
         "fraction of every class held out for tests if the data has no val/",

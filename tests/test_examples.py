@@ -15,6 +15,7 @@ from nbclient import NotebookClient
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
 MOST_STATEMENTS = 15
+WITHOUT_SEIT_CL = {"read_memory"}  # does not show the interface; see test_read_memory.py
 RUNS = ("experiment", "own_strategy", "results")  # on the built-in fractals
 # A part of what each script prints.
 PRINTED = {
@@ -49,7 +50,7 @@ def statements(tree: ast.AST) -> int:
 
 
 def test_every_script_is_tested() -> None:
-    assert {path.stem for path in EXAMPLES.glob("*.py")} == set(PRINTED)
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == set(PRINTED) | WITHOUT_SEIT_CL
 
 
 @pytest.mark.parametrize("name", PRINTED)

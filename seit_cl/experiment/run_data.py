@@ -21,6 +21,7 @@ from seit_cl.data.base import Dataset, Split
 from seit_cl.data.folder import check_images
 from seit_cl.data.holdout import DEFAULT_HOLDOUT
 from seit_cl.data.images import default_resolution, load_images, native_resolution
+from seit_cl.data.leave_out import leave_out
 from seit_cl.data.scenario_recipe import Progress, build_recipe, no_progress
 from seit_cl.data.stored import StoredImage
 from seit_cl.data.token_dataset import TokenDataset, holds_tokens
@@ -295,6 +296,8 @@ def open_dataset(config: RunConfig, progress: Progress = no_progress) -> Dataset
     """
     recipe = build_recipe(config.scenario)
     dataset = list_dataset(config, progress)
+    if config.leave_out is not None:
+        dataset = leave_out(dataset, config.leave_out)
     if recipe.makes_images:
         dataset = check_images(dataset, config.skip_bad_images)
     dataset = recipe.select(dataset, progress)

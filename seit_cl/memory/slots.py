@@ -95,6 +95,10 @@ class SlotTable:
         self._count += 1
         return slot
 
+    def cost(self, slot: int) -> int:
+        """Return the bytes that the exemplar of a slot takes in the file."""
+        return int(self._costs[slot])
+
     def set(self, slot: int, name: str, value: NDArray[np.generic]) -> None:
         """Set the value (*shape) of an added column in one row."""
         self._columns[name][slot] = value

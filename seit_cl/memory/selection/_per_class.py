@@ -77,5 +77,5 @@ class ClassBalancingPolicy(PerClassPolicy):
             while own and not self.has_room(cost, capacity):
                 self.evict(label)
         while not self.has_room(cost, capacity):
-            self.evict(self.largest())
+            self.shrink_by_one()
         return True

@@ -117,7 +117,11 @@ class SelectionPolicy(ABC):
         self.full = True
         self.words.start_shrink(self.offered)
         while self.slots.total_cost > capacity:
-            self.evict(self.group_to_shrink())
+            self.shrink_by_one()
+
+    def shrink_by_one(self) -> None:
+        """Remove one exemplar of the group that `group_to_shrink` names."""
+        self.evict(self.group_to_shrink())
 
     def evict(self, group: int) -> None:
         """Remove one exemplar of a group, by default uniformly at random."""

@@ -17,7 +17,7 @@ from seit_cl.tokenizers.training.images import TILED, find_images
 from seit_cl.tokenizers.training.trainer import Trainer
 
 # Options that the command on a card leaves out or writes without their values.
-PATHS_AND_NOTES = ("data_root", "out", "photos", "note", "start")
+PATHS_AND_NOTES = ("data_root", "out", "photos", "note", "start", "leave_out")
 
 
 def model_card(
@@ -86,6 +86,8 @@ def _command(options: Train) -> str:
     words = ["python -m seit_cl.tokenize train", "--data-root DIR", "--out FILE"]
     if options.photos is not None:
         words.append("--photos DIR")
+    if options.leave_out is not None:
+        words.append(f"--leave-out {options.leave_out.name}")
     if options.start is not None:
         start = options.start if options.start == DEFAULT_TOKENIZER else "FILE"
         words.append(f"--start {start}")

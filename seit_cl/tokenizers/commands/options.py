@@ -63,6 +63,9 @@ class Train:
 
     data_root: Annotated[Path, hint("images, as --data-root of seit_cl.run")]
     out: Annotated[Path, hint("safetensors file to write")]
+    leave_out: Annotated[
+        Path | None, hint("text file of images to leave out, as --leave-out of seit_cl.run")
+    ] = None
     minutes: Annotated[float, hint("wall-clock minutes of training")] = 20.0
     steps: Annotated[int, hint("optimiser steps, in place of --minutes; 0: the minutes count")] = 0
     resolution: Annotated[int, hint("image side in pixels")] = 64

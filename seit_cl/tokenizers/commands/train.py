@@ -52,7 +52,11 @@ def train_command(options: Train) -> None:
     check(options)
     console = Console()
     images, labels, held_out = training_images(
-        options.data_root, options.resolution, options.fractals, options.photos
+        options.data_root,
+        options.resolution,
+        options.fractals,
+        options.photos,
+        options.leave_out,
     )
     length = f"{options.steps:,} steps" if options.steps else f"{options.minutes:g} minutes"
     console.print(f"training on {len(images):,} images of {options.resolution} px for {length}")

@@ -10,6 +10,7 @@ from torch import Tensor
 from seit_cl.core.errors import UserError
 from seit_cl.data.fractals import render
 from seit_cl.data.images import load_images
+from seit_cl.data.leave_out import leave_out
 from seit_cl.data.listing import SUFFIXES
 from seit_cl.datasets import open_data
 from seit_cl.tokenizers.training.class_head import UNLABELLED
@@ -20,7 +21,11 @@ TILED = (2, 4)  # sides to which larger images are resized, in tiles of the trai
 
 
 def training_images(
-    root: Path, resolution: int, fractals: int, large: Path | None
+    root: Path,
+    resolution: int,
+    fractals: int,
+    large: Path | None,
+    left_out: Path | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Load the images to train on and to measure on.
 
@@ -29,6 +34,7 @@ def training_images(
         resolution: S, pixels.
         fractals: number of fractals to add; their classes follow those of the folder.
         large: folder of larger images, whose tiles have no label; or None.
+        left_out: list of images that are not used (seit_cl.data.leave_out); or None.
 
     Returns:
         Images (N, 3, S, S) uint8 and labels (N,) int64 to train on, those of the folder first, and
@@ -38,6 +44,8 @@ def training_images(
         UserError: a folder or an image that cannot be read.
     """
     folder = open_data(root)
+    if left_out is not None:
+        folder = leave_out(folder, left_out)
     images = load_images(folder.train.images, resolution)
     labels = folder.train.labels
     if fractals:

@@ -5,6 +5,8 @@ import pytest
 
 from helpers.memory_samples import budget_for, memory, samples
 from helpers.policy_streams import offer_stream, stored
+from seit_cl.memory.selection.base import SelectionPolicy
+from seit_cl.memory.selection.class_balanced import ClassBalanced
 
 
 def test_every_sample_of_a_class_stays_with_the_same_chance():
@@ -52,3 +54,37 @@ def test_new_classes_enter_a_full_memory_and_take_their_share():
         assert counts.sum() == 20
         assert counts.max() - counts.min() <= 2
         assert buffer.classes_covered == label + 1
+
+
+def test_an_exemplar_of_the_largest_class_leaves_by_the_bytes_of_the_others():
+    costs = np.array([4, 16, 30, 50])
+    removed = np.zeros(4)
+    seeds = 2000
+    for seed in range(seeds):
+        selection = offer_stream("class-balanced", [(0, int(cost)) for cost in costs], 100, seed)
+        selection.shrink(99)
+        removed += ~np.isin(np.arange(4), stored(selection))
+    expected = (costs.sum() - costs) / (3 * costs.sum())
+    assert np.abs(removed / seeds - expected).max() < 0.045
+
+
+def test_records_of_one_length_leave_as_by_uniform_draws(monkeypatch):
+    stream = [(i // 30, 10) for i in range(240)]
+    with_bytes = [stored(offer_stream("class-balanced", stream, 400, seed)) for seed in range(5)]
+    monkeypatch.setattr(ClassBalanced, "shrink_by_one", SelectionPolicy.shrink_by_one)
+    uniform = [stored(offer_stream("class-balanced", stream, 400, seed)) for seed in range(5)]
+    assert [rows.tolist() for rows in with_bytes] == [rows.tolist() for rows in uniform]
+
+
+def test_short_and_long_records_of_a_class_stay_alike_where_a_class_has_few():
+    classes, samples_of_each, seeds = 10, 20, 250
+    long = np.random.default_rng(0).random((seeds, classes, samples_of_each)) < 0.5
+    labels = np.repeat(np.arange(classes), samples_of_each).tolist()
+    stays = np.zeros(long.shape, bool)
+    for seed in range(seeds):
+        costs = np.where(long[seed].ravel(), 120, 20).tolist()
+        stream = list(zip(labels, costs, strict=True))
+        stays[seed].ravel()[stored(offer_stream("class-balanced", stream, 3500, seed))] = True
+    rates = [np.mean((stays & kind).sum(2) / kind.sum(2)) for kind in (long, ~long)]
+    # Uniform draws from the largest class would differ by 0.04.
+    assert abs(rates[0] - rates[1]) < 0.018
