@@ -17,12 +17,6 @@ from seit_cl.core.errors import UserError
 RECORDED = Path(__file__).parent / "public_names.txt"
 # New options of runs and new hooks change nothing for those who do not use them.
 NAMES_ONLY = ("RunConfig", "UserError")
-# New options of runs and new hooks change nothing for those who do not use them.
-NAMES_ONLY = ("RunConfig", "UserError")
-# New options of runs and new hooks change nothing for those who do not use them.
-NAMES_ONLY = ("RunConfig", "UserError")
-# New options of runs and new hooks change nothing for those who do not use them.
-NAMES_ONLY = ("RunConfig", "UserError")
 INHERITED = ("Strategy", "Scenario")  # whose members docs/adding-a-strategy.md and others describe
 
 
