@@ -129,7 +129,7 @@ def curve(config: RunConfig, data: RunData, after: Container[int] | None = None)
         epoch_ended = info.step == info.steps
         if epoch_ended and (after is None or info.epoch + 1 in after):
             predicted = run.learner.predict(run.modality.test_inputs())
-            accuracies.append(float((predicted == run.test_labels).float().mean()))
+            accuracies.append(float((predicted == run.tests.labels).float().mean()))
             run.learner.model.train()
 
     with TemporaryDirectory() as folder:

@@ -26,10 +26,8 @@ from seit_cl.core.rng import Generators
 from seit_cl.data.samples import Samples
 from seit_cl.data.scenario import Scenario
 from seit_cl.experiment import checkpoint
-from seit_cl.experiment.anytime import AnytimeSubset
 from seit_cl.experiment.build import (
     build_augment,
-    build_batch_maker,
     build_flops_budget,
     build_memory,
     build_model,
@@ -60,20 +58,17 @@ from seit_cl.experiment.remembering import (
     memory_rows,
     write_exemplars,
 )
+from seit_cl.experiment.run_batches import RunBatches
 from seit_cl.experiment.run_data import RunData
-from seit_cl.experiment.testing import accuracy_rows, tested_ids
-from seit_cl.learner.batches import BatchMaker
+from seit_cl.experiment.run_tests import RunTests
 from seit_cl.learner.learner import Learner, StepResult
-from seit_cl.learner.linear_probe import fit_probe
-from seit_cl.learner.loaders import ChooseExemplars, MemoryLoader, ReplayLoader
+from seit_cl.learner.loaders import MemoryLoader, ReplayLoader
 from seit_cl.learner.recording import Recorder
 from seit_cl.learner.step_flops import LearnerFlops
-from seit_cl.learner.strategy import Strategy
 from seit_cl.models._weights import FILE as WEIGHTS_FILE
 from seit_cl.models._weights import save_weights
 from seit_cl.results import run_files
 
-PROBED_AT_ONCE = 4096  # images whose raw data are in memory at once
 COMMIT_SECONDS = 30.0  # work that an interrupted run loses, or one experience if that is longer
 
 
@@ -117,11 +112,19 @@ class Experiment:
         task_heads(config, self.stream, self.strategy)
         check_optimisation(config, self.training_stream, self.strategy)
         self.labels = self.stream.labels(data.dataset.train.labels)
-        self.test_labels = self.stream.labels(stream.tested_split(data.dataset).labels)
         self.class_names = [data.dataset.classes[label] for label in self.stream.class_order]
         check_model(config, data, self.class_names)
         self.generators = Generators(config.seed, self.device)
         self.record = RunRecord()
+        self.tests = RunTests(
+            config,
+            data,
+            self.stream,
+            len(self.training_stream),
+            self.modality,
+            self.record,
+            self.class_names,
+        )
         self.memory = build_memory(
             config, data, self.strategy, len(self.class_names), meter=self.record.flops
         )
@@ -163,6 +166,21 @@ class Experiment:
     def recorder(self) -> Recorder | None:
         """Records training steps; None where they are not recorded."""
         return build_recorder(self.config, self.strategy)
+
+    @cached_property
+    def batches(self) -> RunBatches:
+        """The batches of all experiences."""
+        return RunBatches(
+            self.config,
+            self.learner,
+            self.strategy,
+            self.training_stream,
+            self.modality,
+            self.labels,
+            len(self.class_names),
+            self.generators,
+            records=self.recorder is not None,
+        )
 
     def _new_model(self) -> nn.Module:
         generator = self.generators["initialisation"]
@@ -209,8 +227,8 @@ class Experiment:
             for experience in range(first, experiences):
                 began = time.monotonic()
                 self._learn(experience, benchmark.train_stream[experience], on_step)
-                if self._test_is_due(experience):
-                    self._test(experience)
+                if self.tests.due(experience):
+                    self.tests.after_experience(experience, self.learner)
                 if self._commit_is_due(experience):
                     self._commit(experience)
                     self._log(experience, time.monotonic() - began)
@@ -259,7 +277,7 @@ class Experiment:
         def report(result: StepResult) -> None:
             nonlocal samples
             samples += result.samples
-            self._test_between_steps(experience, result.total_steps)
+            self.tests.between_steps(experience, result.total_steps, self.learner)
             on_step(self._step_info(experience, result, samples, time.monotonic() - began))
 
         def offer(ids: Tensor, logits: Tensor) -> None:
@@ -269,7 +287,7 @@ class Experiment:
 
         offers = filling is not None and self.config.fill == "during"
         with self.record.timed("train"):
-            loader = self._loader(experience)
+            loader = self.batches.loader(experience, self.memory)
             self.learner.begin_experience(loader, classes_seen, seen_before)
             self.learner.fit(
                 avalanche_experience,
@@ -325,47 +343,6 @@ class Experiment:
             run_files.log(self.run_dir, f"--flops-budget {budget.flops:g}: {plan}")
         return steps
 
-    @cached_property
-    def _batch_maker(self) -> BatchMaker:
-        """Makes the batches of all experiences: what it compiles, it compiles once."""
-        return build_batch_maker(
-            self.config,
-            self.learner.augment,
-            len(self.class_names),
-            self.strategy,
-            self.generators,
-            records=self.recorder is not None,
-        )
-
-    def _loader(self, experience: int) -> ReplayLoader | MemoryLoader:
-        """The batches of an epoch."""
-        config = self.config
-        maker = self._batch_maker
-        if self.strategy.trains_on_memory:
-            assert self.memory is not None
-            samples = sum(len(ids) for ids in self.training_stream.train[: experience + 1])
-            return MemoryLoader(maker, self.memory, config.batch, config.replay_batch, samples)
-        ids = self.training_stream.training_ids(experience)
-        # Avalanche's plugins replay by themselves.
-        replay_batch = 0 if self.strategy.avalanche_plugins else config.replay_batch
-        return ReplayLoader(
-            maker,
-            self.modality.train_inputs,
-            ids,
-            self.labels[ids],
-            config.batch,
-            replay_batch,
-            self.memory,
-            self._choose_exemplars(),
-            preload=self.device.type != "cpu" or self.recorder is not None,
-        )
-
-    def _choose_exemplars(self) -> ChooseExemplars | None:
-        """The strategy's own choice of exemplars; None where it draws them uniformly."""
-        if type(self.strategy).before_sampling is Strategy.before_sampling:
-            return None
-        return partial(self.strategy.before_sampling, learner=self.learner)
-
     def _require_finite_weights(self, experience: int) -> None:
         # The norm of all weights is not finite either; computing it takes an eighth of the time.
         norm = nn.utils.get_total_norm(self.learner.model.parameters())
@@ -375,7 +352,7 @@ class Experiment:
                 f"lower --learning-rate {self.config.learning_rate:g}"
             )
 
-    # ------------------------------------------------------------------ memory and test
+    # ------------------------------------------------------------------ memory
     def _filling(self, experience: int) -> Filling | None:
         """The offers of an experience's samples; None without a memory."""
         if self.memory is None:
@@ -395,70 +372,9 @@ class Experiment:
             return
         with self.record.timed("remember"):
             filling.offer_rest()
-            if self._test_is_due(experience):
+            if self.tests.due(experience):
                 self.record.memory += memory_rows(experience, filling.memory, self.class_names)
         self.record.phases["remember"].images += len(filling.samples)
-
-    def _test_is_due(self, experience: int) -> bool:
-        """True after every --eval-every experiences, and after the last one."""
-        is_last = experience == len(self.training_stream) - 1
-        return is_last or (experience + 1) % self.config.eval_every == 0
-
-    def _position(self, experience: int) -> int:
-        """Index in the stream of the last experience that a training experience shows."""
-        # A joined stream has fewer experiences; its last one ends with the stream's last one.
-        return experience + len(self.stream) - len(self.training_stream)
-
-    @cached_property
-    def _anytime_subset(self) -> tuple[AnytimeSubset, Tensor]:
-        """The images of tests between steps, and their raw inputs (n, ...)."""
-        dataset = self.data.dataset
-        classes = dataset.train.labels if self.stream.validates else dataset.val.labels
-        subset = AnytimeSubset(self.stream, self.test_labels, classes, self.config.eval_images)
-        return subset, self._tested_inputs(subset.ids)
-
-    def _test_between_steps(self, experience: int, step: int) -> None:
-        """Test on a fixed subset after every --eval-steps steps; training does not notice it."""
-        every = self.config.eval_steps
-        if not every or step % every or not self.strategy.can_score:
-            return
-        began = time.monotonic()
-        subset, raw = self._anytime_subset
-        position = self._position(experience)
-        tested = subset.seen(position)
-        predicted = self.learner.predict(raw[:tested], recorded=False)
-        rows = subset.rows(step, position, predicted)
-        self.record.anytime = torch.cat([self.record.anytime, rows])
-        seconds = time.monotonic() - began
-        self.record.phases["anytime"].seconds += seconds
-        self.record.phases["anytime"].images += tested
-        # It is in the middle of what these measure.
-        self.record.phases["train"].seconds -= seconds
-        self.record.train_seconds -= seconds
-
-    def _test(self, experience: int) -> None:
-        """Test the learner on all of the stream so far."""
-        position = self._position(experience)
-        with self.record.timed("test"):
-            ids = tested_ids(self.stream, position)
-            raw = self._tested_inputs(ids)
-            within = None
-            if self.stream.competitors is None:
-                predicted = self.learner.predict(raw)
-            else:
-                predicted, within = self.learner.predict_with_tasks(
-                    raw, self.test_labels[ids], self.stream.competitors
-                )
-            self.record.accuracy += accuracy_rows(
-                self.stream, position, predicted, self.test_labels, self.class_names, within
-            )
-        self.record.phases["test"].images += len(ids)
-
-    def _tested_inputs(self, ids: Tensor) -> Tensor:
-        """Raw inputs (n, ...) of samples to test on (n,)."""
-        if self.stream.validates:
-            return self.modality.train_inputs(ids)
-        return self.modality.test_inputs()[ids]
 
     # ------------------------------------------------------------------ checkpoint and results
     def _resume(self) -> int:
@@ -486,7 +402,7 @@ class Experiment:
         An online stream has thousands of experiences, each of less work than a commit.
         """
         is_old = time.monotonic() - self._committed > COMMIT_SECONDS
-        return is_old or self._test_is_due(experience)
+        return is_old or self.tests.due(experience)
 
     def _commit(self, experience: int) -> None:
         """Make the present state the one that a resumed run continues from."""
@@ -510,25 +426,9 @@ class Experiment:
         if self.config.save_model:
             path = self.run_dir / WEIGHTS_FILE
             save_weights(path, self.learner.model, self.class_names, self.config.model)
-        run_files.finish_run(self.run_dir, self.metadata() | self._probe())
+        probe = self.tests.probe(self.labels, self.learner)
+        run_files.finish_run(self.run_dir, self.metadata() | probe)
         checkpoint.close(self.run_dir)
-
-    def _probe(self) -> dict[str, float]:
-        """Metadata about the linear probe of the final features; empty without --linear-probe."""
-        if not self.config.linear_probe:
-            return {}
-        train_ids = torch.cat(self.stream.train).unique()
-        features = self._features(self.modality.train_inputs, train_ids)
-        probe = fit_probe(features, self.labels[train_ids], len(self.class_names))
-        test_ids = tested_ids(self.stream, len(self.stream) - 1)
-        tested = self._features(self._tested_inputs, test_ids)
-        accuracy = probe.accuracy(tested, self.test_labels[test_ids])
-        return {"linear_probe_accuracy": accuracy, "linear_probe_decay": probe.decay}
-
-    def _features(self, inputs_of: Callable[[Tensor], Tensor], ids: Tensor) -> Tensor:
-        """Features (n, width) of images (n,), of which a part at a time is in memory."""
-        parts = [self.learner.raw_features(inputs_of(part)) for part in ids.split(PROBED_AT_ONCE)]
-        return torch.cat(parts)
 
     def metadata(self) -> dict[str, Any]:
         """The run's row of summary.csv, without the metrics computed from accuracy.csv."""

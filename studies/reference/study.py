@@ -228,7 +228,7 @@ def run_avalanche(options: Options, case: Case, data: RunData) -> dict[str, Any]
 
     task = avalanche.Task(
         train=[embedded(data.tokens(ids), ids, ours.labels) for ids in ours.stream.train],
-        test=[embedded(data.test_tokens[ids], ids, ours.test_labels) for ids in ours.stream.test],
+        test=[embedded(data.test_tokens[ids], ids, ours.tests.labels) for ids in ours.stream.test],
         model=model,
         optimisation=optimisation(config),
         batch=options.batch,
