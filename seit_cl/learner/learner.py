@@ -18,11 +18,12 @@ from seit_cl.core.precision import float32_products
 from seit_cl.learner.avalanche_plugins import RawExperience
 from seit_cl.learner.batches import ForwardedBatch, RawStep
 from seit_cl.learner.forward import float_features, float_logits
+from seit_cl.learner.inference import RawInference
 from seit_cl.learner.interfaces import Augment, FlopCounts, Memory
 from seit_cl.learner.loaders import MemoryLoader, PluginLoader, ReplayLoader
 from seit_cl.learner.modes import set_training
 from seit_cl.learner.optim import Schedule, capturable, optimizer_of, schedule_of
-from seit_cl.learner.recording import RecordedSteps, Recorder, in_batches
+from seit_cl.learner.recording import RecordedSteps, Recorder
 from seit_cl.learner.settings import Optimisation
 from seit_cl.learner.strategy import Strategy
 
@@ -55,7 +56,7 @@ class StepResult:
     learning_rate: float
 
 
-class Learner(SupervisedTemplate):
+class Learner(RawInference, SupervisedTemplate):
     """A model and its training under a strategy, with Avalanche's loop, hooks and plugins.
 
     Args:
@@ -442,103 +443,13 @@ class Learner(SupervisedTemplate):
         logits = float_logits(network, inputs, precision)
         return logits[:, : self.classes_seen] if self.grow_head else logits
 
+    def scores(self, inputs: Tensor) -> Tensor:
+        """The strategy's scores (B, classes seen) of inputs (B, D, h, w)."""
+        return self.strategy.scores(inputs, self)
+
     def features(self, inputs: Tensor, precision: str) -> Tensor:
         """Features (B, width) float32 in front of the head for inputs (B, D, h, w)."""
         return float_features(self.model, inputs, precision)
-
-    # ------------------------------------------------------------------ inference on raw data
-    @torch.inference_mode()
-    def predict(self, raw: Tensor, batch: int = 512, recorded: bool = True) -> Tensor:
-        """Labels (N,) int64, on the CPU, that the strategy predicts for raw data (N, ...).
-
-        Args:
-            raw: raw data.
-            batch: samples of a forward pass.
-            recorded: False between the steps of an experience, whose recording is in use.
-        """
-        recorder = self._recorder if recorded else None
-        if self.flops is not None:
-            self.flops.add_test(len(raw))
-        with float32_products(self.device, tf32=self.test_precision == "tf32"):
-            return self._batched(
-                raw, batch, lambda x: self.strategy.scores(x, self).argmax(1), recorder
-            ).cpu()
-
-    @torch.inference_mode()
-    def predict_with_tasks(
-        self, raw: Tensor, labels: Tensor, competitors: Tensor, batch: int = 512
-    ) -> tuple[Tensor, Tensor]:
-        """Predict labels among all classes, and among those of each sample's experience.
-
-        Both come from the same scores. The second is what a learner that is told the experience
-        would predict; -1 where it has no score for any class of the experience.
-
-        Args:
-            raw: (N, ...), raw data.
-            labels: (N,) int64, which say whose experience a sample belongs to.
-            competitors: (C, C) bool; row y has the classes of the experience of class y.
-            batch: samples of a forward pass.
-
-        Returns:
-            Two of (N,) int64, on the CPU.
-        """
-        others = ~competitors.to(self.device)
-
-        def work(inputs: Tensor, expected: Tensor) -> Tensor:
-            scores = self.strategy.scores(inputs, self)
-            among_own = scores.masked_fill(others[expected][:, : scores.shape[1]], -torch.inf)
-            has_none = among_own.amax(1) == -torch.inf
-            within = among_own.argmax(1).masked_fill(has_none, -1)
-            return torch.stack([scores.argmax(1), within], 1)
-
-        if self.flops is not None:
-            self.flops.add_test(len(raw))
-        with float32_products(self.device, tf32=self.test_precision == "tf32"):
-            predicted = self._batched(raw, batch, work, self._recorder, labels).cpu()
-        return predicted[:, 0], predicted[:, 1]
-
-    @torch.inference_mode()
-    def raw_scores(self, raw: Tensor, batch: int = 512) -> Tensor:
-        """Scores (N, classes seen) float32 of the strategy, on the device, of raw data (N, ...)."""
-        with float32_products(self.device):
-            return self._batched(raw, batch, lambda x: self.strategy.scores(x, self))
-
-    @torch.inference_mode()
-    def raw_features(self, raw: Tensor, batch: int = 512) -> Tensor:
-        """Features (N, width) float32, on the CPU, of raw data (N, ...)."""
-        with float32_products(self.device):
-            return self._batched(raw, batch, lambda x: self.features(x, "fp32")).cpu()
-
-    @torch.inference_mode()
-    def raw_logits(self, raw: Tensor, batch: int = 512) -> Tensor:
-        """Logits (N, classes seen) float32, on the device, of raw data (N, ...)."""
-        with float32_products(self.device):
-            return self._batched(raw, batch, lambda x: self.logits(x, self.model.forward, "fp32"))
-
-    def _batched(
-        self,
-        raw: Tensor,
-        batch: int,
-        network: Callable[..., Tensor],
-        recorder: Recorder | None = None,
-        *others: Tensor,
-    ) -> Tensor:
-        """Outputs of a network for unaugmented raw data (N, ...), on the device.
-
-        Further arguments (N, ...) of the network are cut into the same batches.
-
-        The model is in evaluation mode meanwhile: batch normalisation uses its running statistics,
-        and does not change them.
-        """
-        was_training = self.model.training
-        self.model.eval()
-
-        def work(part: Tensor, *further: Tensor) -> Tensor:
-            return network(self.augment(part), *further)
-
-        outputs = in_batches(work, (raw, *others), batch, self.device, recorder)
-        set_training(self.model, was_training)
-        return outputs
 
     # ------------------------------------------------------------------ checkpoints
     def state_dict(self) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def test_runs_of_other_seeds_and_class_orders_are_tested_on_the_same_images(
         )
         experiment = Experiment(config, data, tmp_path / "run")
         classes = data.dataset.val.labels
-        subset = AnytimeSubset(experiment.stream, experiment.test_labels, classes, 3)
+        subset = AnytimeSubset(experiment.stream, experiment.tests.labels, classes, 3)
         chosen.append(sorted(subset.ids.tolist()))
         assert np.bincount(classes[subset.ids]).tolist() == [3, 3, 3, 3]
     assert chosen[0] == chosen[1]

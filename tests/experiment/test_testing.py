@@ -45,7 +45,7 @@ def test_the_accuracy_of_a_run_is_that_of_its_scores_one_sample_at_a_time(
     with torch.inference_mode():
         scores = run.strategy.scores(learner.augment(data.test_tokens), learner).numpy()
     answers = {"final_accuracy": [], "final_task_incremental_accuracy": []}  # type: ignore[var-annotated]
-    for sample, label in enumerate(run.test_labels.tolist()):
+    for sample, label in enumerate(run.tests.labels.tolist()):
         (own,) = [labels for labels in run.stream.classes if label in labels]
         among_own = {other: scores[sample, other] for other in own}
         answers["final_accuracy"].append(int(np.argmax(scores[sample])) == label)

@@ -197,7 +197,7 @@ def test_recorded_tests_predict_what_plain_ones_do(
     assert len(recorder.tapes) == tapes + 1
     assert torch.equal(recorded, torch.cat(plain))
     assert len(recorded.unique()) > 1
-    labels = trained.test_labels.repeat(3)[:-1].flip(0)  # of which many are wrong
+    labels = trained.tests.labels.repeat(3)[:-1].flip(0)  # of which many are wrong
     competitors = trained.stream.competitors
     assert competitors is not None
     predicted, within = trained.learner.predict_with_tasks(raw, labels, competitors, batch=8)

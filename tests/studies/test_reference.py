@@ -104,7 +104,8 @@ def test_the_streams_order_is_the_same_on_both_sides(
 
     def watched(self: ReplayLoader) -> Any:
         for step in plain(self):
-            seen["ours"].append(step.fresh.labels.tolist())
+            if len(self) > 1:  # a single step of zeros is one whose FLOPs are counted
+                seen["ours"].append(step.fresh.labels.tolist())
             yield step
 
     theirs = avalanche.OurBatches.__iter__
