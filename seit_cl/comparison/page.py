@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from seit_cl.comparison.choice import preference
 from seit_cl.reporting.grouping import (
     MB,
     Metric,
@@ -145,7 +146,7 @@ def rivals_table(runs: Sequence[Run]) -> str:
             group = [run for run in of_budget(runs, budget) if series_of(run).learner == learner]
             if not group:
                 continue
-            best = max(group, key=_final)
+            best = min(group, key=preference)
             row = [f"{budget / MB:g}", learner, series_of(best).format]
             for kind in kinds:
                 of_kind = [run for run in group if format_kind(series_of(run)) == kind]
@@ -162,7 +163,7 @@ def _best_cell(runs: Sequence[Run]) -> str:
     """Return the options and the accuracy of the best run, e.g. "quality=25: 34.8 %"."""
     if not runs:
         return "–"
-    best = max(runs, key=_final)
+    best = min(runs, key=preference)
     return f"{format_options(series_of(best))}: {100 * _final(best):.1f} %"
 
 

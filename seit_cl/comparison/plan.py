@@ -9,13 +9,13 @@ from typing import Any
 
 from rich.console import Console
 
+from seit_cl.comparison.choice import preference
 from seit_cl.comparison.options import VALIDATION_FRACTION, ComparisonOptions, Stage
 from seit_cl.comparison.pool import finished_run
 from seit_cl.comparison.ranking import best_candidates, rank
 from seit_cl.config import RunConfig
 from seit_cl.formats._candidates import candidates
 from seit_cl.grid import expand
-from seit_cl.results.metrics import final_accuracy
 
 STAGES_OF_TOKENS: tuple[Stage, ...] = ("sweep", "claim")  # the others have both learners
 STAGES_AFTER_SWEEP: tuple[Stage, ...] = ("claim", "pixels")
@@ -137,19 +137,16 @@ class Plan:
             learners: whose sweeps count.
             kinds: of formats that count.
         """
-        best = None
-        best_accuracy = -1.0
+        finished = []
         for learner in learners:
             for config in self.sweep(learner):
                 counts = config.memory_mb == budget and config.format.partition(":")[0] in kinds
                 run = finished_run(config, self.out) if counts else None
-                if run is None:
-                    continue
-                accuracy = final_accuracy(run.accuracy)
-                if accuracy > best_accuracy:
-                    best = config
-                    best_accuracy = accuracy
-        return best
+                if run is not None:
+                    finished.append((preference(run), config))
+        if not finished:
+            return None
+        return min(finished, key=lambda pair: pair[0])[1]
 
     def _grid(self, **chosen: Any) -> list[RunConfig]:
         """Expand choices; runs are tested on the test images and leave no training image out."""

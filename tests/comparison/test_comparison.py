@@ -9,6 +9,7 @@ import pytest
 
 from helpers.colour_stream import OPTIONS, run, write_colours
 from seit_cl import compare
+from seit_cl.comparison.choice import preference
 from seit_cl.comparison.page import comparison_page
 from seit_cl.comparison.plan import Plan
 from seit_cl.comparison.pool import finished_run
@@ -138,13 +139,15 @@ def test_the_best_codec_and_the_best_jpeg_get_more_seeds_on_the_test_images(
     assert plan.winners(["tokens"], 2) == []  # the sweep has not run
     swept = plan.sweep("tokens")
     data = RunData(swept[0])
-    accuracies = {}
+    runs = {}
     for config in swept:
         Experiment(config, data, out / run_id(config)).run()
-        accuracies[config.format] = final_accuracy(read_run(out / run_id(config)).accuracy)
-    best = max(accuracies, key=lambda spec: accuracies[spec])
-    jpegs = [spec for spec in accuracies if spec.startswith("jpeg")]
-    best_jpeg = max(jpegs, key=lambda spec: accuracies[spec])
+        runs[config.format] = read_run(out / run_id(config))
+    accuracies = {spec: final_accuracy(run.accuracy) for spec, run in runs.items()}
+    best = min(runs, key=lambda spec: preference(runs[spec]))
+    assert accuracies[best] == max(accuracies.values())
+    jpegs = [spec for spec in runs if spec.startswith("jpeg")]
+    best_jpeg = min(jpegs, key=lambda spec: preference(runs[spec]))
     winners = plan.winners(["tokens"], 2)
     assert {(config.format, config.seed) for config in winners} == {
         (spec, seed) for spec in (best, best_jpeg) for seed in (0, 1)

@@ -90,7 +90,9 @@ def test_old_results_give_their_metrics_and_a_report(folder: str, tmp_path: Path
 
 
 @pytest.mark.slow
-def test_old_runs_count_as_finished_for_the_command_that_made_them(tmp_path: Path) -> None:
+def test_old_runs_count_as_finished_for_their_command_and_the_time_of_filling_of_then(
+    tmp_path: Path,
+) -> None:
     images = write_fractals(tmp_path / "fractals", 3, 8, 3, 64)
     shutil.copytree(DATA / "results", tmp_path / "runs")
     for config in tmp_path.glob("runs/*/config.yaml"):
@@ -100,6 +102,7 @@ def test_old_runs_count_as_finished_for_the_command_that_made_them(tmp_path: Pat
     words = command.split()[1:]
     words[words.index("--data-root") + 1] = str(images)
     words[words.index("--out") + 1] = str(tmp_path / "runs")
+    words += ["--fill", "after"]  # which was the only way, and is not the default of all strategies
     done = subprocess.run(
         [sys.executable, *words], capture_output=True, text=True, timeout=200, check=False
     )

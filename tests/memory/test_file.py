@@ -25,6 +25,7 @@ from helpers.memory_samples import (
 from helpers.random_entropy import random_model
 from seit_cl.core import plugins
 from seit_cl.core.errors import UserError
+from seit_cl.formats.base import FittedFormat
 from seit_cl.memory import ByteBudgetBuffer, policy_names
 from seit_cl.memory.file import write_body
 from seit_cl.memory.varints import read_varints, varint_bytes, write_varints
@@ -53,6 +54,8 @@ def test_a_loaded_memory_has_the_same_file_and_makes_the_same_decisions(
     policy, spec, offers, spare, with_fields, seed
 ):
     live = memory(1200 + spare, spec, policy, FIELDS if with_fields else {}, seed=seed)
+    if isinstance(live.fmt, FittedFormat):
+        live.fit(samples(0, [0] * 8), lambda images: images.float().mean((2, 3)))
     loaded = live
     folder = Path(tempfile.mkdtemp())
     start = 0

@@ -89,7 +89,7 @@ def test_older_configurations_without_holdout_options_are_still_read(tmp_path: P
     older = {
         key: value
         for key, value in run.plain().items()
-        if key not in ("val_fraction", "split_seed")
+        if key not in ("val_fraction", "split_seed", "fill")
     }
     assert older["experiences"] == 5
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(older))
