@@ -13,6 +13,7 @@ from seit_cl.config import RunConfig
 from seit_cl.core.errors import UserError
 from seit_cl.experiment.experiment import Experiment
 from seit_cl.experiment.run_data import RunData
+from seit_cl.experiment.run_tests import RunTests
 from seit_cl.grid import expand, is_finished, run_folder, run_grid, run_id
 from seit_cl.results import run_files
 from seit_cl.tokenizers._vqae_tokenizer import VQAETokenizer
@@ -205,7 +206,7 @@ def test_a_run_that_fails_is_marked_with_its_reason_and_may_be_started_again(
     config = RunConfig(data_root=fractals, experiences=2, epochs=1, memory_mb=0.003)
     data = RunData(config)
     with monkeypatch.context() as patch:
-        patch.setattr(Experiment, "_test", lambda self, step: 1 / 0)
+        patch.setattr(RunTests, "after_experience", lambda self, step, learner: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             Experiment(config, data, tmp_path / "run").run()
     failed = run_files.read_run(tmp_path / "run")
