@@ -72,7 +72,7 @@ class Costs:
     unchanged: list[float]
 
     def shares(self) -> Spread:
-        """What filling adds to a step, in percent of it."""
+        """Time that filling adds to a step, in percent of it."""
         added = []
         for offer, changed, unchanged in zip(self.offer, self.changed, self.unchanged, strict=True):
             added.append(100 * (offer + changed - unchanged))

@@ -59,7 +59,9 @@ class Anytime(Report):
         groups = _groups(runs)
         if not groups:
             return None
-        values = {place: [_values(run) for run in group] for place, group in groups.items()}
+        values = {}
+        for place, group in groups.items():
+            values[place] = [_values(run) for run in group]
         names = [name for name in HEADINGS if _is_known(name, values)]
         fields = differing_fields([setting for setting, _, _ in groups])
         text = []

@@ -101,7 +101,7 @@ def seeds_note(runs: Sequence[Run], candidates: Sequence[Run] = ()) -> str:
 
 
 def replicates_text(runs: Sequence[Run]) -> str:
-    """What the runs at every setting, series and budget vary, as words (`replication_text`)."""
+    """Describe how the runs of one setting, series and budget vary (`replication_text`)."""
     points: dict[tuple[Setting, Series, int], set[Replicate]] = {}
     for run in runs:
         point = setting_of(run), series_of(run), budget_of(run)

@@ -64,5 +64,5 @@ def differences(
 
 
 def pairs_text(compared: Iterable[Difference]) -> str:
-    """What the pairs behind some differences vary, as words (`replication_text`)."""
+    """Describe how the pairs behind some differences vary (`replication_text`)."""
     return replication_text([difference.replicates for difference in compared])

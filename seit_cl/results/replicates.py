@@ -38,7 +38,7 @@ def orders_in(replicates: Iterable[Replicate]) -> int:
 
 
 def replication_text(points: Iterable[Collection[Replicate]]) -> str:
-    """What the runs behind every point of a figure or every row of a table vary, as words.
+    """Describe how the runs behind each point of a figure or each row of a table vary.
 
     Args:
         points: the replicates of each point, each of them once.

@@ -1,4 +1,4 @@
-"""What tokens owe to bytes, to labelled pre-training, and to the length of training.
+"""The lead of tokens, divided among bytes, labelled pre-training and length of training.
 
 Stages: `pretrain` trains the learners that start with knowledge of other classes, `bytes` runs
 every arm at every budget, `number` gives tokens as many exemplars as JPEGs, and `length` and
