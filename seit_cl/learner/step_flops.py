@@ -8,6 +8,7 @@ FLOPs depend on the shapes of the samples alone.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -29,6 +30,7 @@ from seit_cl.memory import TensorSpec
 from seit_cl.memory.exemplars import Exemplars
 
 TESTED = 2  # samples of the forward pass that a test's FLOPs are computed from
+COUNTED = 4  # samples, at least, of the step that a larger one's FLOPs are computed from
 
 
 class StepFlops(NamedTuple):
@@ -124,7 +126,10 @@ class LearnerFlops:
         key = (shape, fresh, replay, exemplars if looks else 0)
         if key not in self._steps:
             memory = self._stand_in_memory(exemplars)
-            self._steps[key] = self._count_step(fresh, replay, memory)
+            if looks or not self.learner.strategy.proportional_flops:
+                self._steps[key] = self._count_step(fresh, replay, memory)
+            else:
+                self._steps[key] = self._count_part(fresh, replay, memory)
             if looks and memory.drawn < exemplars:
                 self._enough[shape] = memory.drawn + 1
         return self._steps[key]
@@ -141,6 +146,14 @@ class LearnerFlops:
         make = self.learner.loader.make
         fields = self.learner.strategy.exemplar_fields(make.classes)
         return _StandInMemory(exemplars, self._samples, fields, make.device)
+
+    def _count_part(self, fresh: int, replay: int, memory: _StandInMemory) -> StepFlops:
+        """Count a step with the same share of exemplars and few samples, and multiply."""
+        parts = math.gcd(fresh, replay)
+        of_part = (fresh + replay) // parts
+        counted = min(parts, math.ceil(COUNTED / of_part))
+        flops = self._count_step(fresh // parts * counted, replay // parts * counted, memory)
+        return StepFlops(*(value * parts // counted for value in flops))
 
     def _count_step(self, fresh: int, replay: int, memory: _StandInMemory) -> StepFlops:
         """Take a step on a copy of the model, and count its FLOPs."""

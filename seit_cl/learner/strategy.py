@@ -70,6 +70,8 @@ class Strategy:
             changes between the steps of an experience. Such steps run as a CUDA graph.
         per_task_heads: True if its loss is `cross_entropy` or `mean_cross_entropy` alone, so that
             every sample may be trained among the classes of its own experience (--head per-task).
+        proportional_flops: True if the FLOPs of a step are proportional to its samples, at the same
+            share of exemplars. They are then counted with a few samples; if not, whole steps are.
         avalanche_plugins: Avalanche plugins that run in the training loop.
     """
 
@@ -87,6 +89,7 @@ class Strategy:
     forward_replay: ClassVar[bool] = True
     capturable: ClassVar[bool] = False
     per_task_heads: ClassVar[bool] = False
+    proportional_flops: ClassVar[bool] = True
     avalanche_plugins: Sequence[Any] = ()
 
     def __init_subclass__(cls, **keywords: Any) -> None:

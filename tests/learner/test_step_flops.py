@@ -1,5 +1,6 @@
 """FLOPs of training steps and tests: against arithmetic, and against a real step."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -26,7 +27,8 @@ CLASSES = 4
 
 def learner_of(strategy: str, fused: bool = True) -> Learner:
     """A learner at the start of an experience of five samples, two a step."""
-    model = build_vit("micro", token_stem(SIDE), CHANNELS, CLASSES)
+    new_model = partial(build_vit, "micro", token_stem(SIDE), CHANNELS, CLASSES)
+    model = new_model()
     for module in model.modules():
         if hasattr(module, "fused_attn"):
             module.fused_attn = fused
@@ -37,6 +39,7 @@ def learner_of(strategy: str, fused: bool = True) -> Learner:
         device=CPU,
         optimisation=Optimisation(epochs=1, precision="fp32"),
         augment=NoAugment(),
+        new_model=new_model,
     )
     maker = BatchMaker(learner.augment, CLASSES, 0.5, 1.0, CPU, Generators(0))
     raw = torch.rand(5, CHANNELS, SIDE, SIDE, generator=torch.Generator().manual_seed(2))
@@ -113,3 +116,22 @@ def test_counting_changes_neither_weights_nor_random_numbers() -> None:
         assert torch.equal(state, generators[purpose])
     assert torch.equal(torch.get_rng_state(), global_state)
     assert all(weight.grad is None for weight in learner.model.parameters())
+
+
+STEPS = [(16, 0), (16, 8), (6, 9)]  # fresh samples and exemplars
+
+
+@pytest.mark.parametrize("strategy", sorted(set(plugins.names("strategy")) - {"avalanche"}))
+def test_a_step_counted_with_few_samples_costs_what_the_whole_one_does(
+    strategy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learner = learner_of(strategy)
+    learner.strategy.before_training_exp(learner)
+    learner.strategy.after_training_exp(learner)  # from here on there may be a teacher
+    learner.begin_experience(learner.loader, CLASSES, CLASSES - 1)
+    sizes = STEPS[:1] if learner.strategy.exemplar_free else STEPS
+    of_parts = flops_of(learner)
+    counted = [of_parts.step(fresh, replay, 50) for fresh, replay in sizes]
+    monkeypatch.setattr(type(learner.strategy), "proportional_flops", False)
+    of_wholes = flops_of(learner)
+    assert counted == [of_wholes.step(fresh, replay, 50) for fresh, replay in sizes]
