@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Data = Literal["plain", "same-jpeg"]
+Data = Literal["plain", "same-codec"]
 Pretraining = Literal["none", "labels", "features"]
 UNSUPERVISED = "bundled-unsupervised"
 BUNDLED = "bundled"
 CNN = "timm:test_resnet"  # 0.37 M weights; a step takes as long as the micro ViT's
 BUDGETS = (0.02, 0.1, 0.5)  # MB
-# The JPEG that ends highest at each budget in the sweep of docs/results/bench-mini.md.
-BEST_JPEG = {
+# The image codec that ends highest at each budget on validation images (docs/results/factors.md).
+RIVALS = {
     0.02: "jpeg_scan:quality=10,size=64",
     0.1: "jpeg_scan:quality=25,size=64",
     0.5: "jpeg_scan:quality=25,size=64",
@@ -30,12 +30,13 @@ class Arm:
 
     Args:
         description: for tables.
-        format: of the memory; "best-jpeg" for that of BEST_JPEG.
+        format: of the memory; "rival" for that of RIVALS.
         options: of `seit_cl.config.RunConfig`, besides those that all arms share.
         pretraining: what the learner was trained to predict from the images that the tokenizers
             were trained on: their labels, or features of the teacher of the tokenizer without
             labels.
-        data: images as they are, or all of them (training and test) through the JPEG of the budget.
+        data: images as they are, or all of them (training and test) through the codec of the
+            budget.
     """
 
     description: str
@@ -63,34 +64,32 @@ _LATENTS = {
 
 ARMS: Mapping[str, Arm] = {
     "tokens-labels": Arm("tokens, tokenizer trained with labels", "tokens", _TOKENS),
-    "jpeg-tokens-labels": Arm("JPEG through the same token learner", "best-jpeg", _TOKENS),
+    "images-tokens-labels": Arm("images through the same token learner", "rival", _TOKENS),
     "tokens": Arm("tokens, tokenizer trained without labels", "tokens", _UNLABELLED),
-    "jpeg-tokens": Arm("JPEG through the same token learner", "best-jpeg", _UNLABELLED),
+    "images-tokens": Arm("images through the same token learner", "rival", _UNLABELLED),
     "tokens-vit": Arm(
         "tokens without labels, ViT pre-trained with labels", "tokens", _UNLABELLED, "labels"
     ),
-    "pixels": Arm("JPEG, ViT on pixels", "best-jpeg", _PIXELS),
+    "pixels": Arm("images, ViT on pixels", "rival", _PIXELS),
     "pixels-features": Arm(
-        "JPEG, ViT on pixels, pre-trained without labels", "best-jpeg", _PIXELS, "features"
+        "images, ViT on pixels, pre-trained without labels", "rival", _PIXELS, "features"
     ),
-    "pixels-vit": Arm(
-        "JPEG, ViT on pixels, pre-trained with labels", "best-jpeg", _PIXELS, "labels"
+    "pixels-vit": Arm("images, ViT on pixels, pre-trained with labels", "rival", _PIXELS, "labels"),
+    "cnn": Arm("images, small CNN", "rival", _CNN),
+    "cnn-labels": Arm("images, small CNN, pre-trained with labels", "rival", _CNN, "labels"),
+    "latents": Arm("images, ViT on the labelled encoder's latents", "rival", _LATENTS),
+    "tokens-same-codec": Arm(
+        "tokens, all images through the codec", "tokens", _TOKENS, data="same-codec"
     ),
-    "cnn": Arm("JPEG, small CNN", "best-jpeg", _CNN),
-    "cnn-labels": Arm("JPEG, small CNN, pre-trained with labels", "best-jpeg", _CNN, "labels"),
-    "latents": Arm("JPEG, ViT on the labelled encoder's latents", "best-jpeg", _LATENTS),
-    "tokens-same-jpeg": Arm(
-        "tokens, all images through the JPEG", "tokens", _TOKENS, data="same-jpeg"
-    ),
-    "jpeg-same-jpeg": Arm(
-        "JPEG through the token learner, all images through it",
-        "best-jpeg",
+    "images-same-codec": Arm(
+        "images through the token learner, all images through it",
+        "rival",
         _TOKENS,
-        data="same-jpeg",
+        data="same-codec",
     ),
 }
 
 
 def format_at(arm: Arm, budget: float) -> str:
     """Format of an arm's memory at a budget in MB."""
-    return BEST_JPEG[budget] if arm.format == "best-jpeg" else arm.format
+    return RIVALS[budget] if arm.format == "rival" else arm.format

@@ -18,9 +18,9 @@ Group = dict[tuple[float, int], RunResult]  # by budget in MB and seed
 
 # Differences of two arms and what they are due to.
 DIFFERENCES = (
-    ("bytes", "tokens-labels", "jpeg-tokens-labels", "same learner, same labels"),
-    ("bytes", "tokens", "jpeg-tokens", "same learner, no labels"),
-    ("bytes", "tokens-same-jpeg", "jpeg-same-jpeg", "and all images through the JPEG"),
+    ("bytes", "tokens-labels", "images-tokens-labels", "same learner, same labels"),
+    ("bytes", "tokens", "images-tokens", "same learner, no labels"),
+    ("bytes", "tokens-same-codec", "images-same-codec", "and all images through the codec"),
     ("labels", "tokens-labels", "tokens", "in the tokenizer"),
     ("labels", "tokens-vit", "tokens", "in the token ViT"),
     ("labels", "pixels-vit", "pixels", "in the pixel ViT"),
@@ -32,7 +32,7 @@ DIFFERENCES = (
     ("bytes and modality", "tokens-labels", "pixels-vit", "labels for both"),
     ("bytes and modality", "tokens-labels", "cnn-labels", "labels for both"),
     ("bytes and modality", "tokens-vit", "pixels-vit", "labels for both, in the ViT"),
-    ("quantiser", "jpeg-tokens-labels", "latents", "same JPEGs, same encoder"),
+    ("quantiser", "images-tokens-labels", "latents", "same images, same encoder"),
 )
 
 
@@ -157,33 +157,33 @@ def pretraining_table(out: Path) -> str:
 
 
 def number_table(out: Path) -> str:
-    """Tokens with as many exemplars as JPEGs, paired by seed."""
+    """Tokens with as many exemplars as images, paired by seed."""
     rows = []
-    for name, jpeg in (("tokens-labels", "jpeg-tokens-labels"), ("tokens", "jpeg-tokens")):
+    for name, images in (("tokens-labels", "images-tokens-labels"), ("tokens", "images-tokens")):
         limited: Group = {}
         for folder in sorted((out / name).glob("number-*")):
             limited |= read_group(folder)
         lengths = {int(result.run.config["epochs"]) for result in limited.values()}
         for epochs in sorted(lengths):
-            of_jpeg = read_group(out / jpeg / f"epochs-{epochs}")
+            of_images = read_group(out / images / f"epochs-{epochs}")
             for budget in BUDGETS:
-                matched = paired(limited, of_jpeg, budget)
+                matched = paired(limited, of_images, budget)
                 if matched:
                     rows.append(_number_row(name, budget, matched))
-    head = ["arm", "budget of the JPEGs, MB", "exemplars", "tokens, final %", "JPEG, final %"]
+    head = ["arm", "budget of the images, MB", "exemplars", "tokens, final %", "images, final %"]
     return table([*head, "difference", "pairs"], rows)
 
 
 def _number_row(name: str, budget: float, matched: list[tuple[RunResult, RunResult]]) -> list[str]:
     tokens = [first for first, _ in matched]
-    jpegs = [second for _, second in matched]
+    stored = [second for _, second in matched]
     gaps = [final(first) - final(second) for first, second in matched]
     return [
         ARMS[name].description,
         f"{budget:g}",
-        f"{_exemplars(tokens)}, {_exemplars(jpegs)}",
+        f"{_exemplars(tokens)}, {_exemplars(stored)}",
         _interval([final(result) for result in tokens]),
-        _interval([final(result) for result in jpegs]),
+        _interval([final(result) for result in stored]),
         _interval(gaps, sign="+"),
         str(len(matched)),
     ]

@@ -1,7 +1,7 @@
 """The lead of tokens, divided among bytes, labelled pre-training and length of training.
 
 Stages: `pretrain` trains the learners that start with knowledge of other classes, `bytes` runs
-every arm at every budget, `number` gives tokens as many exemplars as JPEGs, and `length` and
+every arm at every budget, `number` gives tokens as many exemplars as images, and `length` and
 `joint` find how long each arm goes on gaining, from a memory and with all data at once. Every run
 has a folder in --out; finished runs are skipped and interrupted ones resumed, so the same command
 goes on.
@@ -27,7 +27,7 @@ from seit_cl.core.errors import UserError, nearest
 from seit_cl.reporting.markdown import publish, typed_command
 from studies.factors.arms import ARMS, BUDGETS, Arm, format_at
 from studies.factors.page import study_page
-from studies.factors.same_jpeg import write_through_jpeg
+from studies.factors.same_codec import write_through_codec
 from studies.factors.self_supervised import Source, train_without_labels
 
 Stage = Literal["pretrain", "bytes", "number", "length", "joint"]
@@ -47,7 +47,7 @@ PRETRAINING = RunConfig(
     save_model=True,
 )
 RESOLUTION = 64  # pixels
-NUMBER_BUDGET = 0.1  # MB, at which tokens get the number of the JPEGs
+NUMBER_BUDGET = 0.1  # MB, at which tokens get the number of the images
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def with_exemplars(options: Options, name: str, number: int, seed: int) -> Case:
 def _data_of(options: Options, arm: Arm, budget: float) -> Path:
     if arm.data == "plain":
         return options.data_root
-    return options.out / "data" / _file_name(format_at(ARMS["jpeg-same-jpeg"], budget))
+    return options.out / "data" / _file_name(format_at(ARMS["images-same-codec"], budget))
 
 
 def _file_name(spec: str) -> str:
@@ -179,15 +179,18 @@ def cases(options: Options, stage: Stage) -> Iterator[Case]:
 
 
 def _number_cases(options: Options) -> Iterator[Case]:
-    """Tokens with as many exemplars as the JPEGs of the same seed end with."""
+    """Tokens with as many exemplars as the images of the same seed end with."""
     for seed in options.seed:
-        for tokens, jpeg in (("tokens-labels", "jpeg-tokens-labels"), ("tokens", "jpeg-tokens")):
-            if tokens not in options.arm or jpeg not in options.arm:
+        for tokens, images in (
+            ("tokens-labels", "images-tokens-labels"),
+            ("tokens", "images-tokens"),
+        ):
+            if tokens not in options.arm or images not in options.arm:
                 continue
-            of_jpeg = make(
-                options.out, learning(options, jpeg, NUMBER_BUDGET, options.epochs, seed)
+            of_images = make(
+                options.out, learning(options, images, NUMBER_BUDGET, options.epochs, seed)
             )
-            yield with_exemplars(options, tokens, of_jpeg, seed)
+            yield with_exemplars(options, tokens, of_images, seed)
 
 
 def make(out: Path, case: Case) -> int:
@@ -197,7 +200,7 @@ def make(out: Path, case: Case) -> int:
 
 
 def prepare(options: Options, stage: Stage) -> None:
-    """Make what a stage needs besides runs: folders of JPEGs, weights learnt without labels."""
+    """Make what a stage needs besides runs: folders of images through a codec, weights learnt without labels."""
     if stage == "pretrain":
         source = Source(options.pretraining_data, options.photos, options.out / "pretrained")
         for name in options.arm:
@@ -209,10 +212,10 @@ def prepare(options: Options, stage: Stage) -> None:
     for name in options.arm:
         arm = ARMS[name]
         for budget in budgets:
-            if arm.data == "same-jpeg":
+            if arm.data == "same-codec":
                 target = _data_of(options, arm, budget)
-                spec = format_at(ARMS["jpeg-same-jpeg"], budget)
-                write_through_jpeg(options.data_root, target, spec, RESOLUTION)
+                spec = format_at(ARMS["images-same-codec"], budget)
+                write_through_codec(options.data_root, target, spec, RESOLUTION)
 
 
 def run_all(planned: Iterable[Case], options: Options, console: Console) -> None:

@@ -11,7 +11,7 @@ from seit_cl.data.fractals import render, write_fractals
 from seit_cl.models import ModelContext
 from seit_cl.models._weights import save_weights
 from seit_cl.tokenizers import open_tokenizer
-from studies.factors import arms, page, same_jpeg, study
+from studies.factors import arms, page, same_codec, study
 from studies.factors.latents import LatentViT
 from studies.factors.self_supervised import SelfSupervised
 
@@ -26,7 +26,7 @@ def options(tmp_path: Path) -> study.Options:
         data_root=root,
         pretraining_data=root,
         out=tmp_path / "out",
-        arm=("tokens-labels", "jpeg-tokens-labels"),
+        arm=("tokens-labels", "images-tokens-labels"),
         seed=(0,),
         epochs=EPOCHS,
     )
@@ -83,21 +83,21 @@ def test_a_frozen_encoder_is_neither_trained_nor_counted() -> None:
 
 def test_images_through_a_format_are_those_that_its_memory_gives_back() -> None:
     images, _ = render(3, 1, 64, 0, "train")
-    restored = same_jpeg.through_format(images, "jpeg_scan:quality=10")
+    restored = same_codec.through_format(images, "jpeg_scan:quality=10")
     assert restored.shape == images.shape
     error = (restored.float() - images.float()).abs().mean()
     assert 0 < error < 60
-    assert torch.equal(same_jpeg.through_format(images, "raw"), images)
+    assert torch.equal(same_codec.through_format(images, "raw"), images)
 
 
 def test_the_folder_through_a_jpeg_has_all_images_and_is_made_once(tmp_path: Path) -> None:
     root = write_fractals(tmp_path / "data", 2, 3, 1, 64)
     target = tmp_path / "same"
-    same_jpeg.write_through_jpeg(root, target, "jpeg_scan:quality=10", 64)
+    same_codec.write_through_codec(root, target, "jpeg_scan:quality=10", 64)
     made = sorted(target.rglob("*.png"))
     assert len(made) == 2 * 3 + 2 * 1
     times = [path.stat().st_mtime_ns for path in made]
-    same_jpeg.write_through_jpeg(root, target, "jpeg_scan:quality=10", 64)
+    same_codec.write_through_codec(root, target, "jpeg_scan:quality=10", 64)
     assert [path.stat().st_mtime_ns for path in made] == times
 
 
@@ -111,6 +111,6 @@ def test_the_page_pairs_runs_of_equal_seed_and_gives_their_difference(
             result = run_experiment(case.config, options.out / case.folder)
             finals[case.folder.split("/")[0]] = 100 * result.final_accuracy
     text = page.study_page(options.out, "python -m studies.factors")
-    difference = finals["tokens-labels"] - finals["jpeg-tokens-labels"]
+    difference = finals["tokens-labels"] - finals["images-tokens-labels"]
     assert f"| {difference:+.1f} |" in text
     assert "same learner, same labels" in text

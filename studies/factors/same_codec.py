@@ -1,8 +1,8 @@
-"""An image folder whose images have all been through one JPEG compression.
+"""An image folder whose images have all been through one codec.
 
-A memory of JPEGs replays images that differ from the fresh ones and from the test images. On such a
+A memory of compressed images replays others than the fresh ones and the test images. On such a
 folder all of them have the same losses, so that what is left of the difference between tokens and
-JPEGs is not due to a gap between the memory's images and the others.
+images is not due to a gap between the memory's images and the others.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from seit_cl.datasets import open_data
 CHUNK = 500  # images that are encoded at a time
 
 
-def write_through_jpeg(source: Path, target: Path, spec: str, resolution: int) -> None:
+def write_through_codec(source: Path, target: Path, spec: str, resolution: int) -> None:
     """Write the images of a folder as PNG files, after a format has stored them.
 
     Args:
