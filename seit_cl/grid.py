@@ -17,6 +17,7 @@ from seit_cl.config import GRID, RunConfig, TrackerKind, option_names
 from seit_cl.core.errors import UserError
 from seit_cl.core.options import flag
 from seit_cl.core.progress import progress_bars
+from seit_cl.core.specs import Spec
 from seit_cl.data.base import Dataset
 from seit_cl.data.settings import CLASS_ORDER_SEED
 from seit_cl.experiment import checkpoint
@@ -181,7 +182,24 @@ def is_finished(config: RunConfig, run_dir: Path) -> bool:
                 f"--out {run_dir.parent}: {run_dir.name} was made with {name} {made_with!r}, not "
                 f"{value!r}; choose {remedy}another --out"
             )
-    return run_files.read_run(run_dir).status == "finished" and not checkpoint.pending(run_dir)
+    _check_settings(config, run, run_dir)
+    return run.status == "finished" and not checkpoint.pending(run_dir)
+
+
+def _check_settings(config: RunConfig, run: run_files.Run, run_dir: Path) -> None:
+    """Check that the strategy's settings are those of an existing run, whatever the defaults were.
+
+    Raises:
+        UserError: a default of the strategy has changed since the run was made.
+    """
+    made_with = str(run.environment.get("strategy", ""))  # "" in runs of earlier versions
+    present = Spec.parse(canonical_strategy(config)).options
+    for name, value in Spec.parse(made_with).options.items():
+        if present.get(name, value) != value:
+            raise UserError(
+                f"--out {run_dir.parent}: {run_dir.name} was made with {name}={value}, not "
+                f"{present[name]}, which is {config.strategy}'s default now; choose another --out"
+            )
 
 
 def run_grid(

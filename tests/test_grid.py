@@ -1,5 +1,6 @@
 """Command lines and their grids of runs: options, YAML files, and the folders of runs."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -221,6 +222,23 @@ def test_results_of_other_options_are_never_mixed_into_a_folder(tmp_path: Path) 
     run_files.start_run(tmp_path / "run", RunConfig(epochs=3, fill="during").plain(), {})
     with pytest.raises(UserError, match="epochs"):
         is_finished(RunConfig(epochs=4), tmp_path / "run")
+
+
+def test_a_run_made_with_another_default_of_its_strategy_is_not_taken_for_one_of_now(
+    fractals: Path, tmp_path: Path
+) -> None:
+    config = RunConfig(data_root=fractals, strategy="wa", experiences=2, epochs=1, memory_mb=0.003)
+    folder = tmp_path / "run"
+    Experiment(config, RunData(config), folder).run()
+    assert is_finished(config, folder)
+    environment = json.loads((folder / "environment.json").read_text())
+    assert "max_gamma=1" in environment["strategy"]
+    environment["strategy"] = environment["strategy"].replace("max_gamma=1", "max_gamma=0")
+    (folder / "environment.json").write_text(json.dumps(environment))
+    with pytest.raises(
+        UserError, match=r"made with max_gamma=0\S*, not 1.0, which is wa's default"
+    ):
+        is_finished(config, folder)
 
 
 @pytest.mark.parametrize(

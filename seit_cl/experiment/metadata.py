@@ -14,7 +14,7 @@ from torch import nn
 
 from seit_cl import __version__
 from seit_cl.config import RunConfig
-from seit_cl.experiment.build import choose_precision
+from seit_cl.experiment.build import canonical_strategy, choose_precision
 from seit_cl.experiment.modality import MODALITIES
 from seit_cl.experiment.run_data import RunData
 from seit_cl.formats.base import FittedFormat
@@ -203,6 +203,7 @@ def environment(
         "system": platform.system(),
         "device": f"{device} ({hardware})",
         "precision": choose_precision(config),
+        "strategy": canonical_strategy(config),
     }
     for name, value in data.identity.items():
         if uses_tokenizer(config) or "tokenizer" not in name:

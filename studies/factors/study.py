@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import itertools
 import multiprocessing
+import os
+import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
@@ -200,7 +202,7 @@ def make(out: Path, case: Case) -> int:
 
 
 def prepare(options: Options, stage: Stage) -> None:
-    """Make what a stage needs besides runs: folders of images through a codec, weights learnt without labels."""
+    """Make what a stage needs besides runs: images through a codec, weights without labels."""
     if stage == "pretrain":
         source = Source(options.pretraining_data, options.photos, options.out / "pretrained")
         for name in options.arm:
@@ -222,7 +224,7 @@ def run_all(planned: Iterable[Case], options: Options, console: Console) -> None
     """Run cases in processes of their own, with a line for each that ends."""
     waiting = list(planned)
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(options.jobs, context, share_machine, (options.jobs,)) as processes:
+    with ProcessPoolExecutor(options.jobs, context, _begin_worker, (options.jobs,)) as processes:
         running = {}
         for case in waiting:
             running[processes.submit(make, options.out, case)] = case
@@ -231,6 +233,19 @@ def run_all(planned: Iterable[Case], options: Options, console: Console) -> None
             budget = f"{case.config.memory_mb:g} MB, seed {case.config.seed}"
             done.result()
             console.print(f"{number} of {len(waiting)}: {case.folder}, {budget}")
+
+
+def _begin_worker(jobs: int) -> None:
+    """Share the machine with other workers, and end with the parent, however that ends."""
+    share_machine(jobs)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def main() -> None:
