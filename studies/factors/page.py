@@ -11,7 +11,7 @@ from seit_cl import RunResult, read_runs
 from seit_cl.reporting.markdown import page, table
 from seit_cl.results.intervals import mean_interval
 from seit_cl.results.metrics import average_incremental_accuracy
-from studies.factors.arms import ARMS, BUDGETS
+from studies.factors.arms import ARMS, BUDGETS, RIVALS
 
 Metric = Callable[[RunResult], float]
 Group = dict[tuple[float, int], RunResult]  # by budget in MB and seed
@@ -65,7 +65,7 @@ def all_lengths(out: Path, prefix: str) -> list[int]:
 
 def study_page(out: Path, command: str) -> str:
     """The page of a folder of results, as far as it is filled."""
-    sections = []
+    sections = [table(["memory, MB", "codec of the images"], codecs())]
     for epochs in all_lengths(out, "epochs-"):
         groups = {name: read_group(out / name / f"epochs-{epochs}") for name in ARMS}
         sections.append(f"## {epochs} epochs an experience")
@@ -76,6 +76,11 @@ def study_page(out: Path, command: str) -> str:
     sections.append("## Number\n\n" + number_table(out))
     sections.append("## Labelled pre-training\n\n" + pretraining_table(out))
     return page("Bytes, labels, length", command, torch.device("cpu"), sections)
+
+
+def codecs() -> list[list[str]]:
+    """The rival of tokens at each budget."""
+    return [[f"{budget:g}", f"`{RIVALS[budget]}`"] for budget in BUDGETS]
 
 
 def accuracies(groups: dict[str, Group]) -> str:
