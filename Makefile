@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: run test lint installed setup browser
+.PHONY: run test slow lint installed setup browser
 
 setup: $(VENV)/.done
 
@@ -24,8 +24,14 @@ browser:
 	fi
 
 # One thread per process: the threads of two test processes on two cores would wait for each other.
+PYTEST := OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist worksteal
+
 test: setup browser
-	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist worksteal
+	$(PYTEST) -m "not slow"
+
+# Tests that take more than a few seconds each.
+slow: setup browser
+	$(PYTEST) -m slow
 
 # Types are checked in an installed copy: only there are strategies, scenarios and reports packages of seit_cl.
 lint: setup
