@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rich.console import Console
 from rich.progress import Progress, TaskID
 
@@ -17,13 +16,12 @@ from seit_cl.config import GRID, RunConfig, TrackerKind, option_names
 from seit_cl.core.errors import UserError
 from seit_cl.core.options import flag
 from seit_cl.core.progress import progress_bars
-from seit_cl.core.specs import Spec
 from seit_cl.data.base import Dataset
 from seit_cl.data.settings import CLASS_ORDER_SEED
-from seit_cl.experiment import checkpoint
 from seit_cl.experiment.build import build_strategy, canonical_strategy
 from seit_cl.experiment.events import StepInfo
 from seit_cl.experiment.experiment import Experiment
+from seit_cl.experiment.finished import is_finished, stored_options
 from seit_cl.experiment.jobs import Ending, Job, Observer, Update, open_workers
 from seit_cl.experiment.modality import MODALITIES
 from seit_cl.experiment.observed_run import run_observed, share_done, status_line
@@ -32,8 +30,7 @@ from seit_cl.experiment.run_data import RunData
 from seit_cl.experiment.shared_data import open_data
 from seit_cl.formats import canonical_spec, format_domain
 from seit_cl.models import canonical_model
-from seit_cl.results import run_files
-from seit_cl.results.renamed import EARLIER_OPTIONS, present_spec, spellings
+from seit_cl.results.renamed import EARLIER_OPTIONS, spellings
 
 
 def expand(options: Any) -> list[RunConfig]:
@@ -144,62 +141,11 @@ def run_folder(out: Path, config: RunConfig) -> Path:
     if config.fill == EARLIER_OPTIONS["fill"]:
         for one in spelled:
             earlier = out / _name(one, "")
-            if earlier.exists() and "fill" not in _stored_options(earlier):
+            if earlier.exists() and "fill" not in stored_options(earlier):
                 return earlier
     earlier = out / run_id(replace(config, class_order_seed=CLASS_ORDER_SEED))
-    has_this_order = _stored_options(earlier).get("class_order_seed") == config.class_order_seed
+    has_this_order = stored_options(earlier).get("class_order_seed") == config.class_order_seed
     return earlier if has_this_order else folders[0]
-
-
-def _stored_options(run_dir: Path) -> dict[str, Any]:
-    """The options in a run's config.yaml; none where there is no such file."""
-    path = run_dir / "config.yaml"
-    return (yaml.safe_load(path.read_text()) or {}) if path.exists() else {}
-
-
-def is_finished(config: RunConfig, run_dir: Path) -> bool:
-    """True if the folder holds the finished run of a configuration.
-
-    Raises:
-        UserError: the folder holds a run of another configuration.
-    """
-    if not (run_dir / "config.yaml").exists():
-        return False
-    stored = _stored_options(run_dir)
-    defaults = RunConfig().plain() | EARLIER_OPTIONS  # of options that are younger than the folder
-    stored["format"] = present_spec(str(stored.get("format", defaults["format"])))
-    run = run_files.read_run(run_dir)
-    classes = len(run.environment.get("classes", [])) or None
-    requested = config.plain(classes) | {
-        "format": present_spec(config.format),
-        "fill": choose_fill(config, build_strategy(config)),
-    }
-    for name, value in requested.items():
-        made_with = stored.get(name, defaults[name])
-        if made_with != value:
-            remedy = f"--fill {made_with}, or " if name == "fill" else ""
-            raise UserError(
-                f"--out {run_dir.parent}: {run_dir.name} was made with {name} {made_with!r}, not "
-                f"{value!r}; choose {remedy}another --out"
-            )
-    _check_settings(config, run, run_dir)
-    return run.status == "finished" and not checkpoint.pending(run_dir)
-
-
-def _check_settings(config: RunConfig, run: run_files.Run, run_dir: Path) -> None:
-    """Check that the strategy's settings are those of an existing run, whatever the defaults were.
-
-    Raises:
-        UserError: a default of the strategy has changed since the run was made.
-    """
-    made_with = str(run.environment.get("strategy", ""))  # "" in runs of earlier versions
-    present = Spec.parse(canonical_strategy(config)).options
-    for name, value in Spec.parse(made_with).options.items():
-        if present.get(name, value) != value:
-            raise UserError(
-                f"--out {run_dir.parent}: {run_dir.name} was made with {name}={value}, not "
-                f"{present[name]}, which is {config.strategy}'s default now; choose another --out"
-            )
 
 
 def run_grid(

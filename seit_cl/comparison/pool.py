@@ -13,9 +13,10 @@ from rich.console import Console
 
 from seit_cl.config import RunConfig
 from seit_cl.core.progress import progress_bars
+from seit_cl.experiment.finished import is_finished
 from seit_cl.experiment.jobs import Ending, Job, Update, Workers, open_workers
 from seit_cl.experiment.shared_data import open_data
-from seit_cl.grid import is_finished, run_folder, run_id
+from seit_cl.grid import run_folder, run_id
 from seit_cl.reporting.grouping import budget_binds
 from seit_cl.results.metrics import final_accuracy
 from seit_cl.results.run_files import Run, read_run

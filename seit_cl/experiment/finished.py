@@ -1,0 +1,68 @@
+"""Runs of an output folder that are finished, and the options that they were made with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from seit_cl.config import RunConfig
+from seit_cl.core.errors import UserError
+from seit_cl.core.specs import Spec
+from seit_cl.experiment import checkpoint
+from seit_cl.experiment.build import build_strategy, canonical_strategy
+from seit_cl.experiment.remembering import choose_fill
+from seit_cl.results import run_files
+from seit_cl.results.renamed import EARLIER_OPTIONS, present_spec
+
+
+def stored_options(run_dir: Path) -> dict[str, Any]:
+    """Options in a run's config.yaml; none where there is no such file."""
+    path = run_dir / "config.yaml"
+    return (yaml.safe_load(path.read_text()) or {}) if path.exists() else {}
+
+
+def is_finished(config: RunConfig, run_dir: Path) -> bool:
+    """True if the folder holds the finished run of a configuration.
+
+    Raises:
+        UserError: the folder holds a run of another configuration.
+    """
+    if not (run_dir / "config.yaml").exists():
+        return False
+    stored = stored_options(run_dir)
+    defaults = RunConfig().plain() | EARLIER_OPTIONS  # of options that are younger than the folder
+    stored["format"] = present_spec(str(stored.get("format", defaults["format"])))
+    run = run_files.read_run(run_dir)
+    classes = len(run.environment.get("classes", [])) or None
+    requested = config.plain(classes) | {
+        "format": present_spec(config.format),
+        "fill": choose_fill(config, build_strategy(config)),
+    }
+    for name, value in requested.items():
+        made_with = stored.get(name, defaults[name])
+        if made_with != value:
+            remedy = f"--fill {made_with}, or " if name == "fill" else ""
+            raise UserError(
+                f"--out {run_dir.parent}: {run_dir.name} was made with {name} {made_with!r}, not "
+                f"{value!r}; choose {remedy}another --out"
+            )
+    _check_settings(config, run, run_dir)
+    return run.status == "finished" and not checkpoint.pending(run_dir)
+
+
+def _check_settings(config: RunConfig, run: run_files.Run, run_dir: Path) -> None:
+    """Check that the strategy's settings are those of an existing run, whatever the defaults were.
+
+    Raises:
+        UserError: a default of the strategy has changed since the run was made.
+    """
+    made_with = str(run.environment.get("strategy", ""))  # "" in runs of earlier versions
+    present = Spec.parse(canonical_strategy(config)).options
+    for name, value in Spec.parse(made_with).options.items():
+        if present.get(name, value) != value:
+            raise UserError(
+                f"--out {run_dir.parent}: {run_dir.name} was made with {name}={value}, not "
+                f"{present[name]}, which is {config.strategy}'s default now; choose another --out"
+            )
