@@ -14,6 +14,7 @@ from rich.progress import Progress, TaskID
 
 from seit_cl.config import GRID, RunConfig, TrackerKind, option_names
 from seit_cl.core.errors import UserError
+from seit_cl.core.locks import Held, require_free
 from seit_cl.core.options import flag
 from seit_cl.core.progress import progress_bars
 from seit_cl.data.base import Dataset
@@ -171,16 +172,21 @@ def run_grid(
         folder: names the folder of a run, given `out`.
 
     Returns:
-        One line for each run that failed with a UserError or whose process died; the other runs
-        continue.
+        One line for each run that failed with a UserError or whose process died, or that another
+        process is still making; the other runs continue.
 
     Raises:
-        UserError: options that do not fit the data, or results of other options or data in `out`.
+        UserError: options that do not fit the data, results of other options or data in `out`, or
+            other processes that are making all of the runs.
     """
     unfinished = [config for config in configs if not is_finished(config, folder(out, config))]
     finished = len(configs) - len(unfinished)
     if finished:
         console.print(f"{finished} of {len(configs)} runs are finished already")
+    left = _runs_of_others({config: folder(out, config) for config in unfinished})
+    for problem in left.values():
+        console.print(f"left to another process: {problem}", markup=False)
+    unfinished = [config for config in unfinished if config not in left]
     if not unfinished:
         return []
     with progress_bars(console) as bars:
@@ -197,7 +203,30 @@ def run_grid(
         else:
             for experiment in experiments:
                 _run_here(experiment, tracker, grid_bars)
-    return grid_bars.problems
+    problems = list(grid_bars.problems)
+    for config, problem in left.items():
+        if not is_finished(config, folder(out, config)):
+            problems.append(problem)
+    return problems
+
+
+def _runs_of_others(folders: Mapping[RunConfig, Path]) -> dict[RunConfig, str]:
+    """Find the runs that other processes are making, with a line about each.
+
+    Raises:
+        Held: all of them, so that nothing is left to be done.
+    """
+    left = {}
+    for config, folder in folders.items():
+        try:
+            require_free(folder)
+        except Held as held:
+            if len(folders) == 1:
+                raise
+            left[config] = str(held)
+    if left and len(left) == len(folders):
+        raise Held(f"other processes are making all {len(left)} runs; {next(iter(left.values()))}")
+    return left
 
 
 def _build_experiments(

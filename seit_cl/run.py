@@ -54,7 +54,8 @@ def main() -> None:
     terminal_summary(load_summary(out))
     console.print(f"results: {out / 'summary.csv'}; report: {report}")
     if failures:
-        raise UserError(f"{len(failures)} of {len(configs)} runs failed; the first: {failures[0]}")
+        missing = f"{len(failures)} of {len(configs)} runs are not finished"
+        raise UserError(f"{missing}; the first: {failures[0]}")
 
 
 def _print_defaults(options: Any, console: Console) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from seit_cl.core.errors import UserError
+from seit_cl.core.files import sweep, temporary_folder
 from seit_cl.core.threads import map_in_threads
 from seit_cl.data.base import Dataset
 from seit_cl.data.corruptions import corrupt
@@ -160,28 +159,24 @@ def _make_all(
     progress: Callable[[int, int], None],
 ) -> None:
     """Make all files in a temporary folder that is renamed when it is complete."""
-    root.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
+    sweep(root.parent, root.name)
+    with temporary_folder(root) as temporary:
 
-    def make(job: ImageJob) -> None:
-        folder = temporary / job.folder
-        folder.mkdir(parents=True, exist_ok=True)
-        _make_file(job, settings, folder)
+        def make(job: ImageJob) -> None:
+            folder = temporary / job.folder
+            folder.mkdir(parents=True, exist_ok=True)
+            _make_file(job, settings, folder)
 
-    try:
         progress(0, len(jobs))
         with no_pixel_limit():
             for done, _ in enumerate(map_in_threads(make, jobs), 1):
                 if done % CHUNK == 0 or done == len(jobs):
                     progress(done, len(jobs))
-        temporary.chmod(0o755)
         try:
             os.replace(temporary, root)
         except OSError:  # another process was faster
             if not root.is_dir():
                 raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _make_file(job: ImageJob, settings: CorruptionSettings, folder: Path) -> None:

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from seit_cl.core.errors import UserError
+from seit_cl.core.files import sweep, temporary_folder
 from seit_cl.core.threads import map_in_threads
 from seit_cl.data import ifs
 from seit_cl.data.base import Dataset
@@ -136,17 +135,14 @@ def write_fractals(
     }
     if is_written(root, settings):
         return root
-    root.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
-    try:
+    sweep(root.parent, root.name)
+    with temporary_folder(root) as temporary:
         fill(temporary, per_class, settings, progress)
         try:
             os.replace(temporary, root)
         except OSError:  # another process was faster
             if not is_written(root, settings):
                 raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return root
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from seit_cl.core.cache import cache_folder
+from seit_cl.core.cache import REMEDY, cache_errors, cache_folder
 from seit_cl.core.errors import UserError
+from seit_cl.core.files import sweep
 from seit_cl.data.base import Dataset, Split, empty_classes
 from seit_cl.data.listing import some_names
 from seit_cl.data.seit.release import is_release, manifest, read_release
@@ -90,6 +91,7 @@ def open_token_dataset(path: Path, release: Path | None = None) -> TokenDataset:
             class without images in a split.
     """
     file = open_token_file(path)
+    path = release or path  # that errors name: the user's
     missing = [split for split in SPLITS if split not in file.tokens]
     if missing:
         raise UserError(f"{path}: has no {missing[0]} split; a run needs both")
@@ -106,7 +108,7 @@ def open_token_dataset(path: Path, release: Path | None = None) -> TokenDataset:
             )
     return TokenDataset(
         name=release.resolve().name if release else file.metadata.name,
-        root=release or path,
+        root=path,
         classes=classes,
         train=Split([], file.labels["train"]),
         val=Split([], file.labels["val"]),
@@ -148,5 +150,9 @@ def _convert_release(folder: Path, out: Path, progress: Callable[[int, int], Non
     release = read_release(folder, advance=advance)
     total = sum(len(split.labels) for split in release.splits.values())
     progress(0, total)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    write_token_file(out, release.metadata, release.grid, release.splits)
+    with cache_errors(out.parent, "the tokens of a release"):
+        out.parent.mkdir(parents=True, exist_ok=True)
+    sweep(out.parent, ours=True)
+    write_token_file(
+        out, release.metadata, release.grid, release.splits, source=folder, remedy=REMEDY
+    )

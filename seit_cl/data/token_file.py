@@ -103,6 +103,8 @@ def write_token_file(
     metadata: TokenMetadata,
     grid: tuple[int, int, int],
     splits: Mapping[str, TokenSplit],
+    source: Path | None = None,
+    remedy: str = "choose another file",
 ) -> str:
     """Write a token file block by block; it appears when it is complete.
 
@@ -111,6 +113,8 @@ def write_token_file(
         metadata: description of the tokens.
         grid: (G, H, W).
         splits: "train", "val" or both.
+        source: of the tokens, which an error about them names; None: `path`.
+        remedy: of a file that cannot be written.
 
     Returns:
         The file's identity.
@@ -132,14 +136,14 @@ def write_token_file(
             for tensor in small.values():
                 _append(file, digest, tensor)
             for name, split in splits.items():
-                _append_tokens(file, digest, split, grid, codes, f"{path}: {name}")
+                _append_tokens(file, digest, split, grid, codes, f"{source or path}: {name}")
             identity = digest.hexdigest()[:16]
             # The final header is as long as the one that it replaces.
             file.seek(0)
             file.write(_header(shapes, entries | {IDENTITY: identity}))
     except OSError as error:
         raise UserError(
-            f"{path}: cannot be written ({error.strerror or error}); choose another file"
+            f"{path}: cannot be written ({error.strerror or error}); {remedy}"
         ) from error
     return identity
 

@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from seit_cl.config import TrackerKind
+from seit_cl.core.files import make_folder, sweep
+from seit_cl.core.locks import locked_folder
 from seit_cl.experiment.events import ExperienceInfo, StepInfo
 from seit_cl.experiment.experiment import Experiment
+from seit_cl.experiment.finished import is_finished
 from seit_cl.experiment.memory_notes import memory_notes
 from seit_cl.experiment.tracking import open_tracker
+from seit_cl.results import run_files
+
+FINISHED_ELSEWHERE = "another process has finished this run"
 
 
 def run_observed(
     experiment: Experiment, tracker_kind: TrackerKind, on_step: Callable[[StepInfo], None]
 ) -> list[str]:
-    """Run an experiment, log it to a tracker, and return notes on its memory.
+    """Run an experiment in a locked folder, log it to a tracker, and return notes on its memory.
 
     Args:
         experiment: the run.
@@ -22,8 +28,23 @@ def run_observed(
         on_step: called after every training step.
 
     Raises:
-        UserError: the run failed for its options, or the tracker cannot begin.
+        UserError: the run failed for its options, another process is making it, or the tracker
+            cannot begin.
     """
+    make_folder(experiment.run_dir)
+    with locked_folder(experiment.run_dir) as about_lock:
+        if is_finished(experiment.config, experiment.run_dir):  # it was not when it was planned
+            return [FINISHED_ELSEWHERE]
+        sweep(experiment.run_dir, ours=True)
+        if about_lock:
+            run_files.log(experiment.run_dir, f"lock: {about_lock}")
+        return _run_tracked(experiment, tracker_kind, on_step)
+
+
+def _run_tracked(
+    experiment: Experiment, tracker_kind: TrackerKind, on_step: Callable[[StepInfo], None]
+) -> list[str]:
+    """Run an experiment and log it to a tracker."""
     tracker = open_tracker(tracker_kind, experiment.config, experiment.run_dir)
 
     def step(info: StepInfo) -> None:

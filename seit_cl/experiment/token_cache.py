@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -12,12 +11,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from seit_cl.core.cache import cache_folder
-from seit_cl.core.errors import UserError
-from seit_cl.core.files import write_atomic
+from seit_cl.core.cache import cache_errors, cache_folder
+from seit_cl.core.files import sweep, write_atomic
 from seit_cl.data.base import Dataset
 from seit_cl.tokenizers._encoding import encode_files
 from seit_cl.tokenizers.base import Tokenizer
+
+CONTENT = "the token cache"
 
 
 def cached_tokens(
@@ -44,10 +44,11 @@ def cached_tokens(
         UserError: the cache folder cannot be written.
     """
     path = _cache_path(dataset, tokenizer, resolution)
+    sweep(path.parent, ours=True)
     cached = _read(path, dataset)
     if cached is not None:
         return cached
-    with _write_errors(path.parent):
+    with cache_errors(path.parent, CONTENT):
         path.parent.mkdir(parents=True, exist_ok=True)
     progress(0)
     started = time.monotonic()
@@ -57,7 +58,7 @@ def cached_tokens(
         "seconds": f"{time.monotonic() - started:.3f}",
         "cores": str(torch.get_num_threads()),
     }
-    with _write_errors(path.parent):
+    with cache_errors(path.parent, CONTENT):
         write_atomic(path, save({"train": train, "val": val}, metadata))
     return _read(path, dataset) or (train, val)
 
@@ -97,15 +98,3 @@ def _read(path: Path, dataset: Dataset) -> tuple[Tensor, Tensor] | None:
     if len(train) != len(dataset.train) or len(val) != len(dataset.val):
         return None
     return train, val
-
-
-@contextmanager
-def _write_errors(folder: Path) -> Iterator[None]:
-    """Turn errors of the file system into one line that names the cache folder."""
-    try:
-        yield
-    except OSError as error:
-        problem = f"{folder}: the token cache cannot be written ({error.strerror or error})"
-        raise UserError(
-            f"{problem}; set SEIT_CL_CACHE to a folder with enough free space"
-        ) from error

@@ -10,7 +10,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from seit_cl.core import plugins
-from seit_cl.core.files import write_atomic
+from seit_cl.core.files import make_folder, sweep, write_atomic
 from seit_cl.reporting.base import ReportContext
 from seit_cl.reporting.cost import Prices
 from seit_cl.reporting.presets import preset, use_preset
@@ -74,6 +74,8 @@ def make_reports(
     """
     made = MadeReports()
     context = ReportContext(prices)
+    for folder in (out, out / "figures", out / "tables"):
+        sweep(folder)
     for name in sorted(plugins.names("report")):
         files: Mapping[str, bytes] = {}
         try:
@@ -131,7 +133,7 @@ def render(figure: Figure) -> dict[str, bytes]:
 
 def _save(folder: Path, name: str, files: Mapping[str, bytes], suffixes: Sequence[str]) -> None:
     """Write the files with these suffixes and remove those of an earlier report."""
-    folder.mkdir(exist_ok=True)
+    make_folder(folder)
     for suffix in suffixes:
         path = folder / f"{name}.{suffix}"
         if suffix in files:

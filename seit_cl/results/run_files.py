@@ -21,7 +21,7 @@ import pandas as pd
 import yaml
 
 from seit_cl.core.errors import UserError
-from seit_cl.core.files import atomic_file, write_atomic
+from seit_cl.core.files import atomic_file, make_folder, write_atomic
 from seit_cl.results.anytime import ANYTIME_COLUMNS, ANYTIME_METRICS
 from seit_cl.results.metrics import METRICS, WITHIN
 from seit_cl.results.renamed import EARLIER_OPTIONS, present_spec
@@ -134,7 +134,7 @@ def start_run(run_dir: Path, config: Mapping[str, Any], environment: Mapping[str
         config: every option of the run, values that YAML can hold.
         environment: versions and machine, values that JSON can hold; the report shows "command".
     """
-    run_dir.mkdir(parents=True, exist_ok=True)
+    make_folder(run_dir)
     environment_json = json.dumps(dict(environment), indent=1, default=str)
     write_atomic(run_dir / "environment.json", environment_json + "\n")
     config_yaml = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)

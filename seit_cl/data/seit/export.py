@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gzip
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +14,7 @@ import torch
 from torch import Tensor
 
 from seit_cl.core.errors import UserError
+from seit_cl.core.files import sweep, temporary_folder
 from seit_cl.data.seit.codes import LARGEST, to_bytes
 from seit_cl.data.seit.release import (
     CODEBOOK,
@@ -58,14 +57,10 @@ def export_release(
     try:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise UserError(f"--out {folder}: exists already; choose another folder")
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        try:
+        sweep(folder.parent, folder.name)
+        with temporary_folder(folder) as temporary:
             _write_all(file, temporary, level, advance)
-            temporary.chmod(0o755)
             os.replace(temporary, folder)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
     except OSError as error:
         raise UserError(
             f"--out {folder}: cannot be written ({error.strerror or error}); choose another folder"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from seit_cl.core.errors import UserError
+from seit_cl.core.files import sweep
 
 
 def prepare_output(out: Path, example: str) -> None:
@@ -25,3 +26,10 @@ def prepare_output(out: Path, example: str) -> None:
         raise UserError(
             f"--out {out}: cannot be written ({error.strerror}); choose another place"
         ) from error
+    sweep_output(out)
+
+
+def sweep_output(out: Path) -> None:
+    """Delete what killed processes have left of an output and of the files beside it."""
+    for name in (out.name, f"{out.name}.training", f"{out.name}.teacher", f"{out.stem}.png"):
+        sweep(out.parent, name)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from seit_cl.core.errors import UserError
-from seit_cl.core.files import atomic_file, write_atomic
+from seit_cl.core.files import atomic_file, make_folder, sweep, write_atomic
 from seit_cl.data.base import Dataset
 from seit_cl.data.stored import StoredImage
 from seit_cl.data.token_file import TokenMetadata, TokenSplit, write_token_file
@@ -89,7 +89,8 @@ def prepare_parts(
     )
     description_file = folder / "parts.json"
     try:
-        folder.mkdir(exist_ok=True)
+        make_folder(folder)
+        sweep(folder, ours=True)
         if not description_file.exists():
             write_atomic(description_file, description)
         is_same = description_file.read_text() == description

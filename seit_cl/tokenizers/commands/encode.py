@@ -7,7 +7,6 @@ rank encodes each WORLD_SIZE-th part, and rank 0 joins all of them.
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 
 import torch
@@ -15,6 +14,7 @@ from rich.console import Console
 
 from seit_cl.core.devices import allowed_cores, choose_device
 from seit_cl.core.errors import UserError
+from seit_cl.core.files import discard_folder, sweep
 from seit_cl.core.progress import images_bar
 from seit_cl.data.images import default_resolution, native_resolution
 from seit_cl.datasets import open_data
@@ -52,6 +52,8 @@ def encode_command(options: Encode) -> None:
         resolution = default_resolution(native_resolution(dataset), tokenizer.stride)
     check_resolution(resolution, tokenizer.stride)
     folder = options.out.with_name(options.out.name + ".parts")
+    for name in (options.out.name, folder.name):
+        sweep(folder.parent, name)
     parts = prepare_parts(folder, dataset, tokenizer, resolution)
     all_parts = [*parts["train"], *parts["val"]]
     own_parts = all_parts[rank::ranks]
@@ -68,7 +70,7 @@ def encode_command(options: Encode) -> None:
             f"interrupted; the same command resumes from the parts in {folder}", markup=False
         )
         sys.exit(130)
-    shutil.rmtree(folder)
+    discard_folder(folder)
     images = f"{len(dataset.train):,} train and {len(dataset.val):,} val images at {resolution} px"
     held_out = f"; {dataset.held_out}" if dataset.held_out else ""
     console.print(

@@ -27,7 +27,9 @@ def import_command(options: ImportSeit) -> None:
     console = Console(soft_wrap=True)
     with images_bar("reading", None, console) as advance:
         release = read_release(options.release, options.grid, names, advance)
-        identity = write_token_file(options.out, release.metadata, release.grid, release.splits)
+        identity = write_token_file(
+            options.out, release.metadata, release.grid, release.splits, source=options.release
+        )
     counts = ", ".join(f"{len(split.labels):,} {name}" for name, split in release.splits.items())
     _, height, width = release.grid
     console.print(

@@ -79,10 +79,10 @@ def train_command(options: Train) -> None:
     tokenizer = _trained_tokenizer(model)
     tokenizer.card = model_card(options, tokenizer, trainer, held_out)
     tokenizer.save(options.out)
-    checkpoint.unlink()
-    of_teacher.unlink(missing_ok=True)
     picture = options.out.with_suffix(".png")
     _draw(tokenizer, held_out, picture)
+    checkpoint.unlink()  # last, since the command resumes as long as it is there
+    of_teacher.unlink(missing_ok=True)
     console.print(
         f"{options.out}: {tokenizer.card['figures']}, {options.out.stat().st_size / 1e6:.2f} MB; "
         f"{picture}: some of val"

@@ -17,6 +17,7 @@ from seit_cl.core.errors import UserError
 from seit_cl.data.seit import stream
 from seit_cl.data.seit.export import export_release
 from seit_cl.data.seit.release import is_release, read_release
+from seit_cl.data.token_dataset import open_release
 from seit_cl.data.token_file import open_token_file, write_token_file
 
 TRAIN = f"{NAME}-train-token"
@@ -294,3 +295,16 @@ def test_the_data_are_streamed_in_blocks(tmp_path: Path, monkeypatch: pytest.Mon
     sizes = [len(block) for block in read_release(tmp_path / "release").splits["train"].tokens]
     assert sum(sizes) == 200
     assert max(sizes) <= 4
+
+
+def test_a_code_outside_of_the_codebook_is_named_by_the_users_release_and_not_the_cache(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "release"
+    tokens = write_release(folder)
+    codebook = torch.load(folder / "codebook.ckpt", weights_only=True)
+    used = int(max(split.max() for split in tokens.values()))
+    torch.save(codebook[:used].clone(), folder / "codebook.ckpt")
+    with pytest.raises(UserError) as error:
+        open_release(folder)
+    assert str(error.value).startswith(str(folder))

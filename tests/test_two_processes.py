@@ -1,0 +1,56 @@
+"""Two processes and one folder of results: a run is made by one of them, and the other says so."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from seit_cl.command_line import parse
+from seit_cl.core.cli import run_command
+from seit_cl.core.locks import NAME, locked_folder
+from seit_cl.grid import expand, run_folder, run_grid
+from seit_cl.results.run_files import read_runs
+from seit_cl.run import main
+
+WORDS = "--experiences 2 --epochs 1 --batch 16 --memory-mb 0.002 --device cpu"
+
+
+def words(root: Path, out: Path, *more: str) -> list[str]:
+    return [*WORDS.split(), "--data-root", str(root), "--out", str(out), *more]
+
+
+def test_a_run_that_another_process_makes_ends_with_one_line_that_names_it(
+    fractals: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = words(fractals, tmp_path)
+    (config,) = expand(parse(arguments))
+    folder = run_folder(tmp_path, config)
+    folder.mkdir()
+    monkeypatch.setattr(sys, "argv", ["run", *arguments])
+    with locked_folder(folder), pytest.raises(SystemExit) as end:
+        run_command(main)
+    output, error = capsys.readouterr()
+    assert end.value.code == 2
+    assert output == ""
+    (line,) = error.splitlines()
+    assert f"{folder.name}: process {os.getpid()} on {os.uname().nodename} (since 2" in line
+
+
+def test_in_a_grid_it_is_left_to_the_other_process_and_named(
+    fractals: Path, tmp_path: Path
+) -> None:
+    configs = expand(parse(words(fractals, tmp_path, "--seed", "0", "1")))
+    folders = [run_folder(tmp_path, config) for config in configs]
+    folders[0].mkdir()
+    console = Console(record=True, soft_wrap=True, file=open(os.devnull, "w"))  # noqa: SIM115
+    with locked_folder(folders[0]):
+        (problem,) = run_grid(configs, tmp_path, console)
+    assert f"{folders[0].name}: process {os.getpid()}" in problem
+    assert f"left to another process: {problem}" in console.export_text()
+    assert [run.run_id for run in read_runs(tmp_path)] == [folders[1].name]
+    assert not (folders[1] / NAME).exists()
