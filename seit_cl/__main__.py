@@ -30,20 +30,21 @@ _HELP = ("-h", "--help")
 
 def main() -> None:
     """Run the command of the first word, with the others as its command line."""
+    run_command(_run_named)
+
+
+def _run_named() -> object:
+    """Run the command of the first word, or list the commands."""
     called_as = MODULE if Path(sys.argv[0]).name == "__main__.py" else CONSOLE_SCRIPT
     words = sys.argv[1:]
     if not words or words[0] in _HELP:
         print(overview(called_as))
-        return
+        return None
     name = words[0]
-
-    def command() -> object:
-        if name not in COMMANDS:
-            raise UserError(f"unknown command {name!r}; {nearest(name, COMMANDS)}")
-        sys.argv = [f"{called_as} {name}", *words[1:]]
-        return import_module(COMMANDS[name][0]).main()
-
-    run_command(command)
+    if name not in COMMANDS:
+        raise UserError(f"unknown command {name!r}; {nearest(name, COMMANDS)}")
+    sys.argv = [f"{called_as} {name}", *words[1:]]
+    return import_module(COMMANDS[name][0]).main()
 
 
 def overview(called_as: str) -> str:

@@ -214,6 +214,8 @@ def run_grid(
     runs: list[RunConfig] = []
     for base in bases:
         runs += grid.expand(_grid_options(base, varied, paired_orders))
+    if out == "":
+        raise UserError("out='': is empty; give the folder of the results, '.' for this one")
     folder = Path(out) if out is not None else Path("runs") / time.strftime("%Y%m%d-%H%M%S")
     make_writable_folder(folder, "out")
     limit_threads()

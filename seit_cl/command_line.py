@@ -13,7 +13,7 @@ import yaml
 
 from seit_cl.config import GRID, OPERATIONS, SIZES, RunConfig, TrackerKind, option_names
 from seit_cl.core import plugins
-from seit_cl.core.cli import hint, parse_line, program
+from seit_cl.core.cli import OutPath, hint, parse_line, program
 from seit_cl.core.errors import UserError, nearest
 from seit_cl.core.extras import check_extra
 from seit_cl.core.options import check_range, flag, help_line
@@ -36,7 +36,9 @@ YAML_COMMAND_OPTIONS = ("paired_orders",)  # options of the command that say whi
 class _CommandOptions:
     """Options of the command that do not belong to a single run."""
 
-    out: Annotated[Path | None, hint("folder of the results; none: runs/<time>-<dataset>")] = None
+    out: Annotated[OutPath | None, hint("folder of the results; none: runs/<time>-<dataset>")] = (
+        None
+    )
     config: Annotated[
         Path | None, hint("YAML file of options, which the command line overrides")
     ] = None

@@ -9,7 +9,7 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from seit_cl.core.cli import parse_line, program, run_command
+from seit_cl.core.cli import OutPath, parse_line, program, run_command
 from seit_cl.core.extras import check_extra
 from seit_cl.core.files import write_atomic
 from seit_cl.core.sizes import size_reader
@@ -66,9 +66,9 @@ class Options:
             help="images to show before and after each format; fractals if none is given"
         ),
     ] = ()
-    out: Annotated[Path, tyro.conf.arg(help="folder to write the table, figure and picture to")] = (
-        Path("density")
-    )
+    out: Annotated[
+        OutPath, tyro.conf.arg(help="folder to write the table, figure and picture to")
+    ] = Path("density")
 
     def chosen_formats(self, has_images: bool) -> tuple[str, ...]:
         """Formats to measure: by default, `tokens` alone where there are no images."""

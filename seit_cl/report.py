@@ -6,12 +6,11 @@ Everything is made from result files; nothing is computed again.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from seit_cl.core.cli import program
+from seit_cl.core.cli import program, read_output, run_command
 from seit_cl.core.errors import UserError
 from seit_cl.reporting.cost import Prices
 from seit_cl.reporting.presets import PRESETS
@@ -46,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--out",
-        type=Path,
+        type=read_output,
         help="folder of the report; by default the first DIR that holds runs",
     )
     parser.add_argument(
@@ -86,36 +85,30 @@ def _prices(options: argparse.Namespace) -> Prices | None:
     return Prices(per_gb_month, images_per_day, retention_months, values[ENCODING_PRICE] or 0.0)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> None:
     """Run the command.
 
-    Returns:
-        the exit code.
-    """
-    try:
-        options = _parser().parse_args(argv)
-        prices = _prices(options)
-        # Imported now, since pandas and matplotlib take a second.
-        from seit_cl.reporting.build import write_report
-        from seit_cl.reporting.loading import gather
-        from seit_cl.reporting.summary import terminal_summary
+    Args:
+        argv: words of the command line; None: those of the process.
 
-        gathered = gather(options.dirs)
-        out = options.out or gathered.folders[0]
-        page = write_report(gathered, out, options.style, prices)
-        terminal_summary(gathered.summary())
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        problem = f"{error.filename or 'the report'}: {error.strerror or error}"
-        print(f"error: {problem}; the report needs a folder it can write", file=sys.stderr)
-        return 2
+    Raises:
+        UserError: no folders of results, or prices that do not fit.
+    """
+    options = _parser().parse_args(argv)
+    prices = _prices(options)
+    # Imported now, since pandas and matplotlib take a second.
+    from seit_cl.reporting.build import write_report
+    from seit_cl.reporting.loading import gather
+    from seit_cl.reporting.summary import terminal_summary
+
+    gathered = gather(options.dirs)
+    out = options.out or gathered.folders[0]
+    page = write_report(gathered, out, options.style, prices)
+    terminal_summary(gathered.summary())
     for note in gathered.notes:
         print(f"note: {note}")
     print(page)
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

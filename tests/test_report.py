@@ -6,6 +6,7 @@ import pytest
 
 from helpers.reports import figure_names
 from helpers.synthetic_runs import write_grid, write_run
+from seit_cl.core.cli import run_command
 from seit_cl.report import main
 from seit_cl.reporting.base import Report
 from seit_cl.reporting.build import build_report
@@ -128,15 +129,15 @@ def test_a_failing_report_is_named_and_does_not_stop_the_rest(tmp_path, monkeypa
 
 def test_a_paper_has_pdf_figures_and_their_captions_in_a_file(tmp_path, capsys):
     write_run(tmp_path)
-    assert main([str(tmp_path), "--style", "paper"]) == 0
+    main([str(tmp_path), "--style", "paper"])
     assert (tmp_path / "figures" / "forgetting.pdf").read_bytes().startswith(b"%PDF")
     assert "**forgetting**: Forgetting against memory; " in (tmp_path / "captions.md").read_text()
-    assert main([str(tmp_path)]) == 0
+    main([str(tmp_path)])
     assert not list((tmp_path / "figures").glob("*.pdf"))
 
 
 def test_the_command_prints_the_path_of_the_page(grid, capsys):
-    assert main([str(grid)]) == 0
+    main([str(grid)])
     assert "report.html" in capsys.readouterr().out
 
 
@@ -147,8 +148,10 @@ def test_a_folder_without_runs_gets_one_line_and_code_2(tmp_path, kind, capsys):
         folder = tmp_path / "absent"
     elif kind == "a run":
         folder = write_run(tmp_path)
-    assert main([str(folder)]) == 2
+    with pytest.raises(SystemExit) as end:
+        run_command(lambda: main([str(folder)]))
     captured = capsys.readouterr()
+    assert end.value.code == 2
     assert captured.out == ""
     assert str(folder) in captured.err
     assert captured.err.count("\n") == 1

@@ -8,13 +8,16 @@ import os
 import re
 import sys
 from collections.abc import Callable
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
 
 import tyro
 
 from seit_cl.core.errors import UserError
+from seit_cl.core.system_errors import system_error_line
 
 T = TypeVar("T")
+DEBUG = "--debug"
 CONSOLE_SCRIPT = "seit-cl"
 MODULE = "python -m seit_cl"
 _USER_ERROR = 2
@@ -32,6 +35,30 @@ _PLAIN_MESSAGES = (
 def hint(text: str) -> Any:
     """Return an option's line of --help, for the metadata of its annotation."""
     return tyro.conf.arg(help=text)
+
+
+def read_output(text: str) -> Path:
+    """Read the value of --out.
+
+    Raises:
+        UserError: it is empty, as a variable of the shell that is not set.
+    """
+    if not text:
+        raise UserError("--out '': is empty; give the file or folder to write, . for this one")
+    return Path(text)
+
+
+# The type of an option --out: a path that is not empty.
+OutPath = Annotated[
+    Path,
+    tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="PATH",
+        instance_from_str=lambda words: read_output(words[0]),
+        is_instance=lambda value: isinstance(value, Path),
+        str_from_instance=lambda value: [str(value)],
+    ),
+]
 
 
 def parse_line(parse: Callable[[], T]) -> T:
@@ -93,25 +120,24 @@ def program(command: str) -> str:
 
 
 def run_command(command: Callable[[], object]) -> None:
-    """Run a command's body, and print a UserError as one line on standard error.
+    """Run a command's body, and print an error of the user or of the machine as one line.
 
-    A reader of standard output that closes early, such as `head`, ends the command quietly.
+    The line goes to standard error, with exit code 2; so it is for a UserError, a file that cannot
+    be read or written, and memory that has ended. With --debug on the command line, which every
+    command takes, the error keeps its traceback. A reader of standard output that closes early,
+    such as `head`, ends the command quietly.
 
     Args:
-        command: the body; with --debug on the command line, a UserError keeps its traceback. It
-            may return an exit code.
+        command: the body. It may return an exit code.
     """
     exit_code: object = None
+    debug = DEBUG in sys.argv
+    sys.argv = [word for word in sys.argv if word != DEBUG]
     try:
         try:
             exit_code = command()
         finally:
             sys.stdout.flush()
-    except UserError as error:
-        if "--debug" in sys.argv:
-            raise
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(_USER_ERROR)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(_INTERRUPTED)
@@ -119,8 +145,22 @@ def run_command(command: Callable[[], object]) -> None:
         if not _stdout_is_closed():  # another pipe broke, e.g. to a worker process
             raise
         sys.exit(_BROKEN_PIPE)
+    except Exception as error:
+        line = str(error) if isinstance(error, UserError) else system_error_line(error)
+        if debug or line is None:
+            raise
+        _print_error(line)
+        sys.exit(_USER_ERROR)
     if isinstance(exit_code, int):
         sys.exit(exit_code)
+
+
+def _print_error(line: str) -> None:
+    """Print an error, also where names in it cannot be encoded or standard error is closed."""
+    encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
+    with contextlib.suppress(OSError):
+        text = f"error: {line}".encode(encoding, "backslashreplace").decode(encoding)
+        print(text, file=sys.stderr)
 
 
 def _stdout_is_closed() -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -240,8 +241,9 @@ class Experiment:
             self._finish()
         except Exception as error:
             problem = f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
-            run_files.write_metadata(self.run_dir, {"status": "failed", "problem": problem})
-            run_files.log(self.run_dir, f"failed: {problem}")
+            with suppress(OSError):  # of a disk that cannot be written, which may be the error
+                run_files.write_metadata(self.run_dir, {"status": "failed", "problem": problem})
+                run_files.log(self.run_dir, f"failed: {problem}")
             raise
 
     def _learn(

@@ -26,6 +26,7 @@ import torch
 from seit_cl.config import RunConfig, TrackerKind
 from seit_cl.core.devices import share_machine
 from seit_cl.core.errors import UserError
+from seit_cl.core.system_errors import is_out_of_memory, system_error_line
 from seit_cl.experiment.events import StepInfo
 from seit_cl.experiment.experiment import Experiment
 from seit_cl.experiment.observed_run import run_observed, share_done, status_line
@@ -85,9 +86,11 @@ class Bug:
 
     Args:
         text: its traceback.
+        line: about an error of the machine, or "".
     """
 
     text: str
+    line: str = ""
 
 
 class Observer(Protocol):
@@ -147,6 +150,7 @@ class Workers:
             observer: is told when a run begins, of its progress and when it ends.
 
         Raises:
+            UserError: a run met an error of the machine, such as a disk without room.
             RuntimeError: a run raised something else than a UserError, whose traceback is given.
         """
         waiting = iter(jobs)
@@ -196,7 +200,10 @@ class Workers:
             return
         del self._jobs[connection]
         if isinstance(message, Bug):
-            raise RuntimeError(f"{job.run_dir.name} failed in its process:\n{message.text}")
+            bug = RuntimeError(f"{job.run_dir.name} failed in its process:\n{message.text}")
+            if message.line:
+                raise UserError(f"{job.run_dir.name}: {message.line}") from bug
+            raise bug
         observer.end(job, message)
 
     def _bury(self, connection: Connection) -> str:
@@ -262,10 +269,10 @@ def _work(connection: Connection, shared: SharedRunData, count: int) -> None:
             message: Any = Ending(tuple(_run(job, data, connection)))
         except UserError as error:
             message = Ending(problem=str(error))
-        except (torch.OutOfMemoryError, MemoryError):
-            sys.exit(OUT_OF_MEMORY)
-        except Exception:
-            message = Bug(traceback.format_exc())
+        except Exception as error:
+            if is_out_of_memory(error):
+                sys.exit(OUT_OF_MEMORY)
+            message = Bug(traceback.format_exc(), system_error_line(error) or "")
         _send(connection, message)
 
 

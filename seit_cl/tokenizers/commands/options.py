@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from seit_cl.core.cli import hint
+from seit_cl.core.cli import OutPath, hint
 from seit_cl.tokenizers import DEFAULT_TOKENIZER
 
 
@@ -54,7 +54,7 @@ class Show:
     tokenizer: Annotated[str, hint("a tokenizer file, or kind:SOURCE,option=value")] = (
         DEFAULT_TOKENIZER
     )
-    out: Annotated[Path, hint("PNG file to write")] = Path("reconstructions.png")
+    out: Annotated[OutPath, hint("PNG file to write")] = Path("reconstructions.png")
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Train:
     """Train a tokenizer on an image folder and fractals, and measure it on the val images."""
 
     data_root: Annotated[Path, hint("images, as --data-root of seit_cl.run")]
-    out: Annotated[Path, hint("safetensors file to write")]
+    out: Annotated[OutPath, hint("safetensors file to write")]
     leave_out: Annotated[
         Path | None, hint("text file of images to leave out, as --leave-out of seit_cl.run")
     ] = None
@@ -133,7 +133,7 @@ class Prune:
     data_root: Annotated[
         Path, hint("folder with train/<class>/* and val/<class>/*; the codes of train/ remain")
     ]
-    out: Annotated[Path, hint("safetensors file to write")]
+    out: Annotated[OutPath, hint("safetensors file to write")]
     resolution: Annotated[int, hint("side in pixels that images are resized to")] = 64
 
 
@@ -144,7 +144,7 @@ class FitFeatures:
     tokenizer: Annotated[
         str, hint("timm:BACKBONE,option=value, e.g. timm:resnet18,pq=8x256; see tokenize list")
     ]
-    out: Annotated[Path, hint("safetensors file to write")]
+    out: Annotated[OutPath, hint("safetensors file to write")]
     data_root: Annotated[
         Path | None,
         hint("folder of images to fit on, or of its subfolder train/; none: fractals"),
@@ -159,7 +159,7 @@ class Entropy:
         Path,
         hint("folder with train/<class>/* to fit to and val/<class>/* to measure on"),
     ]
-    out: Annotated[Path, hint("safetensors file to write")]
+    out: Annotated[OutPath, hint("safetensors file to write")]
     tokenizer: Annotated[str, hint("a tokenizer file, or kind:SOURCE,option=value")] = (
         DEFAULT_TOKENIZER
     )
@@ -187,7 +187,7 @@ class Encode:
     """
 
     data_root: Annotated[Path, hint("images, as --data-root of seit_cl.run")]
-    out: Annotated[Path, hint("safetensors file to write")]
+    out: Annotated[OutPath, hint("safetensors file to write")]
     tokenizer: Annotated[str, hint("a tokenizer file, or kind:SOURCE,option=value")] = (
         DEFAULT_TOKENIZER
     )
@@ -205,7 +205,7 @@ class ImportSeit:
         Path,
         hint("folder with NAME-train-token.data.bin.gz, its index and labels, and codebook.ckpt"),
     ]
-    out: Annotated[Path, hint("safetensors file to write")]
+    out: Annotated[OutPath, hint("safetensors file to write")]
     grid: Annotated[
         tuple[int, int] | None, hint("height and width of an image's tokens; none: square")
     ] = None
@@ -219,5 +219,5 @@ class ExportSeit:
     """Write a token file in the format of the SeiT release."""
 
     tokens: Annotated[Path, hint("the token file")]
-    out: Annotated[Path, hint("folder to make")]
+    out: Annotated[OutPath, hint("folder to make")]
     level: Annotated[int, hint("zlib compression level, 0 to 9")] = 9
