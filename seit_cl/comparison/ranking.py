@@ -1,8 +1,8 @@
 """Candidates of a sweep ranked without training, so that only the best few are trained.
 
-The criterion is that of `--format auto` (`seit_cl.formats._quality`): a linear classifier learns
-from the features of as many decoded images as fit a budget, and is tested on those of fresh ones.
-All are training images of the first experience.
+The criterion is that of `--format auto` (`seit_cl.formats._quality`): the error of a linear
+classifier that learns from fresh images of some classes, and from as many decoded images of the
+others as fit a budget. All are training images of the first experience.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from seit_cl.core.specs import spec_text
 from seit_cl.data.samples import Samples
 from seit_cl.formats import build_format, format_class
 from seit_cl.formats._image_file import ImageFileFormat
-from seit_cl.formats._quality import held_out_error
+from seit_cl.formats._quality import replay_error
 from seit_cl.formats.base import FormatContext
 
 # One file format each, in the variant with the shortest records.
@@ -97,8 +97,8 @@ class Trial:
     features: Tensor
 
     def error(self, fresh: Tensor, labels: Tensor, exemplars_per_class: float) -> float:
-        """Error on fresh images of a classifier of the exemplars that fit (`held_out_error`)."""
-        return held_out_error(self.features, fresh, labels, exemplars_per_class)
+        """Error on fresh images of a classifier of the exemplars that fit (`replay_error`)."""
+        return replay_error(self.features, fresh, labels, exemplars_per_class)
 
 
 def try_candidate(

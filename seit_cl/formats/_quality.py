@@ -6,9 +6,11 @@ takes the lowest quality whose features keep the volume of the originals' within
 volume does not show that stored images have moved away from fresh ones, and the threshold does not
 depend on the budget.
 
-The criterion here is the purpose of replay. A linear classifier learns from the features of as many
-decoded images as would fit, and is tested on the features of fresh ones; the quality with the least
-squared error is chosen.
+The criterion here is a small replay. A part of the classes plays the new ones, seen fresh; the
+others are older ones, known from as many decoded images as would fit. A linear classifier learns
+from both with equal weight, as from the two halves of a training step, and is tested on fresh
+images of all classes. So it may mistake the traces of compression for a sign of older classes, as
+a learner does. The quality with the least squared error is chosen.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from torch.nn.functional import one_hot
 
 CANDIDATES = (5, 10, 15, 25, 35, 50, 65, 75, 90)
 FOLDS = 5
+PARTS = 4  # of the classes, each of which plays the new ones once
 _AUTO = -(1 << 31)  # outside every library's range
 # Of the ridge regression, for features of unit length; the best one of each quality counts.
 PENALTIES = (0.1, 1.0, 10.0, 100.0)
@@ -53,12 +56,12 @@ AUTO = Quality("auto")
 DEFAULT_QUALITY = Quality(75)
 
 
-def held_out_error(
+def replay_error(
     stored: Tensor, fresh: Tensor, labels: Tensor, exemplars_per_class: float
 ) -> float:
-    """Mean squared error on fresh images of a linear classifier that was fitted to stored ones.
+    """Mean squared error on fresh images of a linear classifier that was trained with replay.
 
-    Every image is fresh in one of FOLDS folds.
+    Every class is new in one of PARTS parts, and every image is tested in one of FOLDS folds.
 
     Args:
         stored: (B, F), features of decoded images.
@@ -67,27 +70,43 @@ def held_out_error(
         exemplars_per_class: exemplars of each class that the memory holds. Below 1, that share of
             the classes has one exemplar and the others have none.
     """
+    count = int(exemplars_per_class)
+    if count >= 1:
+        return _replay_error(stored, fresh, labels, count)
+    one = _replay_error(stored, fresh, labels, 1)
+    none = _replay_error(stored, fresh, labels, 0)
+    return exemplars_per_class * one + (1 - exemplars_per_class) * none
+
+
+def _replay_error(stored: Tensor, fresh: Tensor, labels: Tensor, exemplars: int) -> float:
+    """`replay_error` with a whole number of exemplars of each older class."""
     classes, class_index = labels.unique(return_inverse=True)
     targets = one_hot(class_index, len(classes)).double() - 1 / len(classes)
     rank = _rank_in_class(class_index, len(classes))
-    x = _with_constant(stored)
-    y = _with_constant(fresh)
+    decoded = _with_constant(stored)
+    tested = _with_constant(fresh)
+    parts = min(PARTS, len(classes))
     totals = torch.zeros(len(PENALTIES), dtype=torch.double)
-    for fold in range(FOLDS):
-        in_fold = rank % FOLDS == fold
-        # Rank within the other folds: an image's rank less those of this fold before it.
-        training_rank = rank - (rank + FOLDS - 1 - fold) // FOLDS
-        training = ~in_fold & (training_rank < max(1, int(exemplars_per_class)))
-        errors = [
-            _ridge_error(x[training], targets[training], y[in_fold], targets[in_fold], penalty)
-            for penalty in PENALTIES
-        ]
-        totals += torch.stack(errors)
-    chance = 1 - 1 / len(classes)  # error of a classifier that has learnt nothing
-    learnt = min(float(totals.min()) / len(labels), chance)
-    if exemplars_per_class >= 1:
-        return learnt
-    return exemplars_per_class * learnt + (1 - exemplars_per_class) * chance
+    for part in range(parts):
+        is_new = class_index % parts == part
+        x = torch.where(is_new[:, None], tested, decoded)
+        for fold in range(FOLDS):
+            in_fold = rank % FOLDS == fold
+            # Rank within the other folds: an image's rank less those of this fold before it.
+            training_rank = rank - (rank + FOLDS - 1 - fold) // FOLDS
+            training = ~in_fold & (is_new | (training_rank < exemplars))
+            scale = _equal_weights(is_new[training]).sqrt()[:, None]
+            weights = _ridge(scale * x[training], scale * targets[training])
+            errors = tested[in_fold] @ weights - targets[in_fold]
+            totals += errors.square().sum((1, 2))
+    return float(totals.min()) / (parts * len(labels))
+
+
+def _equal_weights(is_new: Tensor) -> Tensor:
+    """Weights (N,) of samples, 1 on average, with equal sums for new and older classes."""
+    new = is_new.double()
+    shares = new / new.sum().clamp(min=1) + (1 - new) / (1 - new).sum().clamp(min=1)
+    return shares * len(shares) / shares.sum().clamp(min=1e-12)
 
 
 def _rank_in_class(class_index: Tensor, classes: int) -> Tensor:
@@ -104,13 +123,11 @@ def _with_constant(features: Tensor) -> Tensor:
     return torch.cat([features.double(), features.new_ones(len(features), 1).double()], 1)
 
 
-def _ridge_error(
-    x: Tensor, targets: Tensor, test_x: Tensor, test_targets: Tensor, penalty: float
-) -> Tensor:
-    """Summed squared error on test data of a ridge regression from x (N, F) to targets (N, C)."""
-    gram = x.T @ x + penalty * torch.eye(x.shape[1], dtype=x.dtype)
-    weights = torch.linalg.solve(gram, x.T @ targets)
-    return (test_x @ weights - test_targets).square().sum()
+def _ridge(x: Tensor, targets: Tensor) -> Tensor:
+    """Weights (P, F, C) of ridge regressions from x (N, F) to targets (N, C), one per penalty."""
+    penalties = torch.tensor(PENALTIES, dtype=x.dtype)[:, None, None]
+    gram = x.T @ x + penalties * torch.eye(x.shape[1], dtype=x.dtype)
+    return torch.linalg.solve(gram, (x.T @ targets).expand(len(PENALTIES), -1, -1))
 
 
 def choose_quality(
@@ -132,6 +149,6 @@ def choose_quality(
     errors = []
     for quality in CANDIDATES:
         decoded, exemplars_per_class = encode_at(quality)
-        error = held_out_error(features(decoded), fresh, labels, exemplars_per_class)
+        error = replay_error(features(decoded), fresh, labels, exemplars_per_class)
         errors.append((error, quality))
     return min(errors)[1]

@@ -14,7 +14,7 @@ from seit_cl.core.errors import UserError
 from seit_cl.experiment.experiment import Experiment
 from seit_cl.experiment.run_data import RunData
 from seit_cl.formats import build_format, canonical_spec
-from seit_cl.formats._quality import CANDIDATES, held_out_error
+from seit_cl.formats._quality import CANDIDATES, replay_error
 from seit_cl.formats.auto import AutoFormat
 from seit_cl.memory import ByteBudgetBuffer
 from seit_cl.results.run_files import read_run
@@ -74,7 +74,7 @@ def test_the_choice_has_the_least_error_of_all_candidates() -> None:
             label_and_length = 2 + (length > 127)
             count = capacity / (length + label_and_length) / CONTEXT.classes
             decoded = shrunk(alone.decode(records))
-            errors[spec] = held_out_error(decoded, fresh, some.labels, count)
+            errors[spec] = replay_error(decoded, fresh, some.labels, count)
     assert errors[fmt.chosen] == min(errors.values())
 
 

@@ -16,7 +16,7 @@ from seit_cl.core.errors import UserError
 from seit_cl.experiment.experiment import Experiment
 from seit_cl.experiment.run_data import RunData
 from seit_cl.formats import build_format, canonical_spec
-from seit_cl.formats._quality import CANDIDATES, held_out_error
+from seit_cl.formats._quality import CANDIDATES, replay_error
 from seit_cl.memory import ByteBudgetBuffer
 
 NAMES = ["jpeg", "jpeg_scan", "webp", "webp_scan", "avif", "jxl"]
@@ -94,27 +94,27 @@ def test_other_words_are_refused(text: str) -> None:
 @given(st.integers(1, 39), st.floats(0.1, 2.0))
 def test_more_exemplars_of_every_class_are_worth_more(count: int, noise: float) -> None:
     features, labels = clusters(noise)
-    few = held_out_error(features, features, labels, 1)
-    many = held_out_error(features, features, labels, 40)
+    few = replay_error(features, features, labels, 1)
+    many = replay_error(features, features, labels, 40)
     assert many < few
-    whole = held_out_error(features, features, labels, count)
-    assert held_out_error(features, features, labels, count + 0.5) == whole
+    whole = replay_error(features, features, labels, count)
+    assert replay_error(features, features, labels, count + 0.5) == whole
 
 
 def test_images_that_have_moved_away_are_worth_less_than_ones_that_have_not() -> None:
     features, labels = clusters(0.5)
     shift = 0.5 * torch.randn(40, generator=torch.Generator().manual_seed(1))
     moved = torch.nn.functional.normalize(features + shift, dim=1)
-    unmoved_error = held_out_error(features, features, labels, 10)
-    assert held_out_error(moved, features, labels, 10) > unmoved_error
+    unmoved_error = replay_error(features, features, labels, 10)
+    assert replay_error(moved, features, labels, 10) > unmoved_error
 
 
 @settings(max_examples=20, deadline=None)
 @given(st.floats(0.01, 0.99))
 def test_less_than_one_exemplar_a_class_lies_between_one_and_none(share: float) -> None:
     features, labels = clusters(0.3)
-    one = held_out_error(features, features, labels, 1)
-    assert min(one, 0.75) <= held_out_error(features, features, labels, share) <= max(one, 0.75)
+    one = replay_error(features, features, labels, 1)
+    assert min(one, 0.75) <= replay_error(features, features, labels, share) <= max(one, 0.75)
 
 
 @pytest.mark.slow
