@@ -10,6 +10,7 @@ from seit_cl.core.cli import run_command
 from seit_cl.report import main
 from seit_cl.reporting.base import Report
 from seit_cl.reporting.build import build_report
+from seit_cl.results.run_files import reopen_run
 
 FIGURES = {
     "accuracy_over_experiences",
@@ -108,7 +109,7 @@ def test_runs_of_one_experience_have_no_figures_over_experiences(tmp_path):
 def test_a_figure_that_no_longer_applies_is_removed(tmp_path):
     run_dir = write_run(tmp_path)
     build_report(tmp_path)
-    (run_dir / "facts.json").unlink()
+    reopen_run(run_dir)
     build_report(tmp_path)
     assert figure_names(tmp_path) == set()
 

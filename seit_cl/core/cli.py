@@ -14,6 +14,7 @@ from typing import Annotated, Any, TypeVar
 import tyro
 
 from seit_cl.core.errors import UserError
+from seit_cl.core.notes import print_notes_as_lines
 from seit_cl.core.system_errors import system_error_line
 
 T = TypeVar("T")
@@ -133,6 +134,7 @@ def run_command(command: Callable[[], object]) -> None:
     exit_code: object = None
     debug = DEBUG in sys.argv
     sys.argv = [word for word in sys.argv if word != DEBUG]
+    print_notes_as_lines()
     try:
         try:
             exit_code = command()

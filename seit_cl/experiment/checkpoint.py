@@ -1,9 +1,9 @@
-"""Commits of a run: the memory under a versioned name, then checkpoint.pt with its hash."""
+"""Commits of a run: the memory under a versioned name, then checkpoint.pt with its digest."""
 
 from __future__ import annotations
 
 import hashlib
-import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from seit_cl.core.errors import UserError
-from seit_cl.core.files import write_atomic
+from seit_cl.core.torch_files import load_state, save_state
 from seit_cl.formats.entropy.model import EntropyModel
 from seit_cl.memory.buffer import ByteBudgetBuffer, Transform
 
@@ -36,9 +36,7 @@ def commit(
         path = run_dir / f"memory-{experience}.bin"
         memory.save(path)
         state = {**state, "memory": path.name, "memory_sha256": _sha256(path)}
-    buffer = io.BytesIO()
-    torch.save({**state, "experience": experience, "kind": KIND}, buffer)
-    write_atomic(run_dir / NAME, buffer.getvalue())
+    save_state(run_dir / NAME, {**state, "experience": experience, "kind": KIND})
     _delete_other_memories(run_dir, state)
 
 
@@ -66,11 +64,7 @@ def restore(
     if not path.exists():
         return None
     remedy = f"delete {run_dir} to start over"
-    try:
-        state = torch.load(path, weights_only=True, map_location="cpu")
-    except Exception as error:
-        reason = type(error).__name__
-        raise UserError(f"{path}: not a readable checkpoint ({reason}); {remedy}") from error
+    state = load_state(path, remedy)
     if not isinstance(state, dict) or state.get("kind") != KIND:
         raise UserError(f"{path}: not a checkpoint of this version of seit_cl; {remedy}")
     memory = None
@@ -87,10 +81,13 @@ def _checked_memory(run_dir: Path, state: dict[str, Any], remedy: str) -> Path:
     Raises:
         UserError: it is missing or was changed.
     """
-    path = run_dir / state["memory"]
-    # An interrupted `close` leaves the memory under its final name.
+    name = state["memory"]
+    if not isinstance(name, str) or not re.fullmatch(r"memory-\d+\.bin", name):
+        raise UserError(f"{run_dir / NAME}: names no memory of a run; {remedy}")
+    path = run_dir / name
+    # A run that was interrupted while it finished has the memory under its final name.
     saved = path if path.exists() else run_dir / FINAL
-    if not saved.exists() or _sha256(saved) != state["memory_sha256"]:
+    if not saved.exists() or _sha256(saved) != state.get("memory_sha256"):
         problem = "changed since" if path.exists() else "missing beside"
         raise UserError(f"{path}: {problem} {NAME}; {remedy}")
     return saved
@@ -112,8 +109,12 @@ def pending(run_dir: Path) -> bool:
     return (run_dir / NAME).exists()
 
 
-def close(run_dir: Path) -> None:
-    """Give the memory its final name and delete the checkpoint, after the last experience."""
-    for saved in run_dir.glob("memory-*.bin"):  # one, or none after an interrupted `close`
+def name_memory(run_dir: Path) -> None:
+    """Give the memory its final name, after the last experience."""
+    for saved in run_dir.glob("memory-*.bin"):  # one, or none where it has been named before
         saved.replace(run_dir / FINAL)
+
+
+def close(run_dir: Path) -> None:
+    """Delete the checkpoint of a run whose results are complete."""
     (run_dir / NAME).unlink(missing_ok=True)

@@ -389,6 +389,21 @@ class Experiment:
         if restored is None:
             return 0
         state, self.memory = restored
+        run_files.check_unchanged(self.run_dir, state.get("files", {}))
+        try:
+            self._load(state)
+            return int(state["experience"]) + 1
+        except torch.OutOfMemoryError:
+            raise
+        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            # Without a digest, such as one that was edited; a digest would have told.
+            raise UserError(
+                f"{self.run_dir / checkpoint.NAME}: not the state of this run "
+                f"({type(error).__name__}); delete {self.run_dir} to start over"
+            ) from error
+
+    def _load(self, state: dict[str, Any]) -> None:
+        """Restore everything but the memory from a checkpoint's state."""
         self.learner.load_state_dict(state["learner"])
         self.strategy.load_state_dict(state["strategy"], self.learner)
         self.generators.load_state_dict(state["generators"])
@@ -396,7 +411,6 @@ class Experiment:
             # As they were, so that they are not counted again; the counts are restored below.
             self.memory.transform(state["transformed"].nonzero()[:, 0])
         self.record.load_state_dict(state)
-        return state["experience"] + 1
 
     def _commit_is_due(self, experience: int) -> bool:
         """True after a test, and where the last commit is old.
@@ -413,6 +427,7 @@ class Experiment:
             "strategy": self.strategy.state_dict(),
             "generators": self.generators.state_dict(),
             **self.record.state_dict(),
+            "files": run_files.digests_of_start(self.run_dir),
         }
         if self.memory is not None:
             state["transformed"] = self.memory.transformed
@@ -429,6 +444,7 @@ class Experiment:
             path = self.run_dir / WEIGHTS_FILE
             save_weights(path, self.learner.model, self.class_names, self.config.model)
         probe = self.tests.probe(self.labels, self.learner)
+        checkpoint.name_memory(self.run_dir)
         run_files.finish_run(self.run_dir, self.metadata() | probe)
         checkpoint.close(self.run_dir)
 

@@ -18,23 +18,39 @@ from seit_cl.results.renamed import EARLIER_OPTIONS, present_spec
 
 
 def stored_options(run_dir: Path) -> dict[str, Any]:
-    """Options in a run's config.yaml; none where there is no such file."""
+    """Options in a run's config.yaml; none where there is no such file.
+
+    Raises:
+        UserError: the file is damaged.
+    """
     path = run_dir / "config.yaml"
-    return (yaml.safe_load(path.read_text()) or {}) if path.exists() else {}
+    if not path.exists():
+        return {}
+    try:
+        options = yaml.safe_load(path.read_text()) or {}
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raise UserError(
+            f"{path}: not readable ({type(error).__name__}); restore it, or delete {run_dir} to "
+            "run it again"
+        ) from error
+    return options if isinstance(options, dict) else {}
 
 
 def is_finished(config: RunConfig, run_dir: Path) -> bool:
     """True if the folder holds the finished run of a configuration.
 
     Raises:
-        UserError: the folder holds a run of another configuration.
+        UserError: the folder holds a run of another configuration, or a finished one whose files
+            were changed.
     """
     if not (run_dir / "config.yaml").exists():
         return False
+    run = run_files.read_run(run_dir)
+    if run.damage:
+        raise UserError(f"{run_dir}: {run.damage}")
     stored = stored_options(run_dir)
     defaults = RunConfig().plain() | EARLIER_OPTIONS  # of options that are younger than the folder
     stored["format"] = present_spec(str(stored.get("format", defaults["format"])))
-    run = run_files.read_run(run_dir)
     classes = len(run.environment.get("classes", [])) or None
     requested = config.plain(classes) | {
         "format": present_spec(config.format),

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
 from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 
 from seit_cl.core.errors import UserError
-from seit_cl.core.files import write_atomic
+from seit_cl.core.notes import note_no_digest
+from seit_cl.core.tensor_files import read_tensor_file, write_tensor_file
 from seit_cl.core.torch_files import load_tensors
 
 FILE = "model.safetensors"  # of a run with --save-model
@@ -25,6 +25,7 @@ WRAPPERS = ("_orig_mod.", "module.", "model.")  # prefixes that torch and traini
 HEADS = ("head", "fc", "linear", "classifier", "head.fc")  # names of heads in other files
 # Names of the same parts in other ResNets' files.
 RENAMED = ((".shortcut.", ".downsample."),)
+AGAIN = "get it again, or run again with --save-model"
 COUNTER = "num_batches_tracked"  # of batch normalisation; older files have none
 
 
@@ -169,19 +170,20 @@ def save_weights(path: Path, network: nn.Module, classes: Sequence[str], model: 
     for name, tensor in network.state_dict().items():
         tensors[name] = tensor.detach().cpu().contiguous().clone()
     metadata = {"classes": json.dumps(list(classes)), "model": model}
-    write_atomic(path, save(tensors, metadata))
+    write_tensor_file(path, tensors, metadata)
 
 
 def _read_safetensors(path: Path) -> Weights:
     try:
-        with safe_open(str(path), framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            metadata = dict(file.metadata() or {})
+        file = read_tensor_file(path, AGAIN)
     except (OSError, SafetensorError) as error:
         raise UserError(
             f"{path}: not a readable safetensors file ({type(error).__name__}); get it again"
         ) from error
-    return Weights(path, tensors, _class_names(metadata.get("classes", "null")))
+    is_ours = "classes" in file.metadata and "model" in file.metadata
+    if is_ours and not file.has_digest:
+        note_no_digest(path)
+    return Weights(path, file.tensors, _class_names(file.metadata.get("classes", "null")))
 
 
 def _class_names(text: str) -> list[str] | None:

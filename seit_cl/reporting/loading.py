@@ -111,6 +111,7 @@ def gather(folders: Sequence[Path]) -> Gathered:
             *_validation_notes(runs),
             *duplicate_notes,
             *_version_notes(runs),
+            *_manifest_notes(runs),
             *_failure_notes(runs),
         ],
     )
@@ -334,6 +335,14 @@ def _version_notes(runs: Sequence[Run]) -> list[str]:
         f"{_name_runs(names)}: made by seit_cl {version}, this is {__version__}"
         for version, names in sorted(by_version.items())
     ]
+
+
+def _manifest_notes(runs: Sequence[Run]) -> list[str]:
+    """A note on the finished runs of versions that wrote no manifest."""
+    names = [run.run_id for run in runs if run.status == "finished" and not run.has_manifest]
+    if not names:
+        return []
+    return [f"{_name_runs(names)}: of an earlier version, without digests; read as they are"]
 
 
 def _failure_notes(runs: Sequence[Run]) -> list[str]:

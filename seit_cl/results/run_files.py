@@ -1,8 +1,9 @@
 """Files of a run folder: writing them during a run and reading them back for reports.
 
 A run folder holds config.yaml and environment.json from the start, accuracy.csv and memory.csv,
-which are replaced after every experience, facts.json with the run's metadata, and log.txt. Every
-file but the log is replaced as a whole. Accuracies are fractions, sizes are bytes.
+which are replaced after every experience, facts.json with the run's metadata, and log.txt. A
+finished run also has a manifest of these files (seit_cl.results.manifest). Every file but the log
+is replaced as a whole. Accuracies are fractions, sizes are bytes.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from seit_cl.core.digests import file_digest
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import atomic_file, make_folder, write_atomic
+from seit_cl.results import manifest
 from seit_cl.results.anytime import ANYTIME_COLUMNS, ANYTIME_METRICS
 from seit_cl.results.metrics import METRICS, WITHIN
 from seit_cl.results.renamed import EARLIER_OPTIONS, present_spec
@@ -83,6 +86,7 @@ MEMORY_COLUMNS = ("experience", "kind", "name", "value")
 # Results written before these columns were renamed.
 OLD_ACCURACY_COLUMNS = ("step", *ACCURACY_COLUMNS[1:])
 OLD_MEMORY_COLUMNS = ("step", *MEMORY_COLUMNS[1:])
+STARTED = ("config.yaml", "environment.json")  # files that are written when a run starts
 STATUSES = ("finished", "running", "failed")
 YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is ten times as fast
 
@@ -103,6 +107,8 @@ class Run:
         variant: set by reports to tell runs apart that differ by more than the seed.
         path: the folder.
         anytime: rows of anytime.csv, ANYTIME_COLUMNS; empty for a run without --eval-steps.
+        damage: how the files of a finished run differ from its manifest; "" otherwise.
+        has_manifest: False for an unfinished run, and for one of an earlier version.
     """
 
     run_id: str
@@ -116,6 +122,8 @@ class Run:
     variant: str = ""
     path: Path = Path()
     anytime: pd.DataFrame = field(default_factory=pd.DataFrame)
+    damage: str = ""
+    has_manifest: bool = False
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return a value of the metadata, or the option of that name where there is none yet."""
@@ -141,8 +149,33 @@ def start_run(run_dir: Path, config: Mapping[str, Any], environment: Mapping[str
     write_atomic(run_dir / "config.yaml", config_yaml)
 
 
+def digests_of_start(run_dir: Path) -> dict[str, str]:
+    """Digest the files of `start_run`, which a resumed run keeps."""
+    return {name: file_digest(run_dir / name) for name in STARTED}
+
+
+def check_unchanged(run_dir: Path, digests: Mapping[str, str]) -> None:
+    """Compare files of an unfinished run with their digests.
+
+    Args:
+        run_dir: the run folder.
+        digests: by name, as `digests_of_start` gives them; empty in runs of earlier versions.
+
+    Raises:
+        UserError: naming the file that was changed or is missing.
+    """
+    for name, expected in digests.items():
+        path = run_dir / name
+        if not path.is_file() or file_digest(path) != expected:
+            raise UserError(
+                f"{path}: missing or changed since the run began; restore it, or delete {run_dir} "
+                "to start over"
+            )
+
+
 def reopen_run(run_dir: Path) -> None:
     """Delete the outcome of an earlier attempt, so that the run counts as running again."""
+    (run_dir / manifest.NAME).unlink(missing_ok=True)
     (run_dir / "facts.json").unlink(missing_ok=True)
 
 
@@ -240,7 +273,9 @@ def write_metadata(run_dir: Path, metadata: Mapping[str, Any]) -> None:
 
 
 def finish_run(run_dir: Path, metadata: Mapping[str, Any]) -> None:
-    """Write facts.json of a finished run: from then on the run counts as finished.
+    """Write facts.json and the manifest of a finished run, which counts as finished from then on.
+
+    All other files are there.
 
     Args:
         run_dir: the run folder.
@@ -250,12 +285,13 @@ def finish_run(run_dir: Path, metadata: Mapping[str, Any]) -> None:
     Raises:
         ValueError: names are missing or the status is none of STATUSES.
     """
-    metadata = {"status": "finished", **metadata}
+    metadata = {"status": "finished", **metadata, "manifest": True}
     missing = [name for name in METADATA_NAMES if name not in metadata]
     status = metadata["status"]
     if missing or status not in STATUSES:
         raise ValueError(f"metadata of {run_dir.name}: missing {missing}, status {status!r}")
     write_metadata(run_dir, metadata)
+    manifest.write_manifest(run_dir)
 
 
 def _to_csv(rows: Iterable[Mapping[str, Any]], columns: tuple[str, ...]) -> str:
@@ -267,11 +303,17 @@ def _to_csv(rows: Iterable[Mapping[str, Any]], columns: tuple[str, ...]) -> str:
 def read_run(run_dir: Path) -> Run:
     """Read a run folder; damaged files make a run of status "failed" with its `problem`.
 
+    The files of a finished run are compared with its manifest.
+
     Raises:
         UserError: the folder has no config.yaml, so it is no run.
     """
     if not (run_dir / "config.yaml").is_file():
         raise UserError(f"{run_dir}: no config.yaml, so this is not a run's folder")
+    damage: list[str] = []
+    listed = _read(run_dir / manifest.NAME, manifest.read_manifest, damage)
+    if listed is not None:
+        damage += manifest.find_differences(run_dir, listed)
     problems: list[str] = []
     config = _read(run_dir / "config.yaml", _read_mapping, problems) or {}
     config = EARLIER_OPTIONS | config
@@ -283,9 +325,12 @@ def read_run(run_dir: Path) -> Run:
     memory = _read(run_dir / "memory.csv", _read_memory, problems)
     anytime = _read(run_dir / "anytime.csv", _read_anytime, problems)
     status = metadata.get("status", "finished") if metadata else "running"
+    if listed is None and metadata.get("manifest") and not damage:
+        damage.append(f"{manifest.NAME}: missing; {manifest.REMEDY}")
+    problems = damage + problems
     if status not in STATUSES:
         problems.append(f"facts.json: unknown status {status!r}")
-    if status == "finished":
+    if status == "finished" and not damage:
         problems += find_problems(metadata, config, accuracy, memory, METADATA_NAMES)
     if accuracy is None:
         accuracy = pd.DataFrame(columns=list(ACCURACY_COLUMNS))
@@ -300,6 +345,8 @@ def read_run(run_dir: Path) -> Run:
         problem="; ".join(problems) or str(metadata.get("problem", "")),
         path=run_dir,
         anytime=pd.DataFrame() if anytime is None else anytime,
+        damage="; ".join(damage),
+        has_manifest=listed is not None,
     )
 
 

@@ -55,15 +55,17 @@ def kind_of_file(path: Path) -> str:
     """Read the kind of a tokenizer file from its metadata; without an entry it is the bundled kind.
 
     Raises:
-        UserError: no such file, not a safetensors file, or a token file.
+        UserError: no such file, a damaged one, not a safetensors file, or a token file.
     """
     # These import torch, which a command line is read without.
     from safetensors import SafetensorError, safe_open
 
+    from seit_cl.core.digests import is_sealed
     from seit_cl.data.token_file import KIND as TOKEN_FILE
-    from seit_cl.tokenizers.base import unreadable
+    from seit_cl.tokenizers.base import DAMAGED, unreadable
 
     try:
+        is_sealed(path, DAMAGED)
         with safe_open(str(path), framework="pt") as file:
             metadata = file.metadata() or {}
     except (OSError, SafetensorError) as error:

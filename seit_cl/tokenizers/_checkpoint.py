@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from seit_cl.core.errors import UserError
+from seit_cl.core.tensor_files import TensorFile, read_tensor_file
 from seit_cl.core.torch_files import load_tensors
+from seit_cl.tokenizers.base import DAMAGED
 
 Model = TypeVar("Model", bound=nn.Module)
 MAX_NAMES = 6  # tensors that a message lists
@@ -28,28 +30,23 @@ MODEL_PREFIXES: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 
 
-def read_state_dict(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Read the tensors of a checkpoint.
+def read_state_dict(path: Path) -> TensorFile:
+    """Read the tensors of a checkpoint, and the metadata of a safetensors file.
 
     Args:
         path: a .safetensors file, or a file of torch.save that holds tensors by name or
             {"state_dict": tensors by name}.
 
-    Returns:
-        Tensors by name, and the metadata of a safetensors file.
-
     Raises:
-        UserError: no such file, another kind of file, or one that holds more than tensors and would
-            have to be unpickled.
+        UserError: no such file, a damaged one, another kind of file, or one that holds more than
+            tensors and would have to be unpickled.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such checkpoint; give a .safetensors, .ckpt or .pt file")
     if path.suffix != ".safetensors":
-        return _state_dict(path, load_tensors(path)), {}
+        return TensorFile(_state_dict(path, load_tensors(path)), {}, has_digest=False)
     try:
-        with safe_open(str(path), framework="pt") as file:
-            names = file.keys()
-            return {name: file.get_tensor(name) for name in names}, dict(file.metadata() or {})
+        return read_tensor_file(path, DAMAGED)
     except (OSError, SafetensorError) as error:
         raise UserError(
             f"{path}: not a readable safetensors file ({type(error).__name__}); fetch it again"

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import torch
-from safetensors.torch import save
 from torch import Tensor
 
 from seit_cl.core.errors import UserError
-from seit_cl.core.files import write_atomic
 from seit_cl.core.precision import float32_arithmetic
+from seit_cl.core.tensor_files import write_tensor_file
 from seit_cl.formats.entropy.reader import EntropyReader
 from seit_cl.tokenizers._arithmetic import (
     PREPROCESSING,
@@ -21,7 +20,7 @@ from seit_cl.tokenizers._arithmetic import (
     total_bytes,
 )
 from seit_cl.tokenizers._checkpoint import card_of, read_state_dict, without
-from seit_cl.tokenizers.base import check_side, identity_of
+from seit_cl.tokenizers.base import check_identity, check_side, identity_of
 
 # Pixels encoded or decoded at a time; the feature maps between layers are large.
 CHUNK_PIXELS = {"cpu": 256 * 256, "cuda": 16 * 256 * 256}
@@ -171,9 +170,8 @@ class PublishedTokenizer:
 
     def save(self, path: Path) -> None:
         """Write tensors, kind and model card to a safetensors file, atomically."""
-        tensors = {name: tensor.contiguous() for name, tensor in self.state.items()}
         metadata = {**self.card, "kind": self.kind, "identity": self.identity}
-        write_atomic(path, save(tensors, metadata=metadata))
+        write_tensor_file(path, self.state, metadata)
 
     def pruned(self, uses: Tensor) -> PublishedTokenizer:
         """Make the tokenizer of those codes that are used.
@@ -238,9 +236,11 @@ def open_checkpoint(
     Raises:
         UserError: the file cannot be read, or its tensors do not fit.
     """
-    state, metadata = read_state_dict(Path(source))
-    needed, left_out = without(state, ignored)
-    return from_state(source, needed, card_of(metadata, left_out))
+    file = read_state_dict(Path(source))
+    needed, left_out = without(file.tensors, ignored)
+    tokenizer = from_state(source, needed, card_of(file.metadata, left_out))
+    check_identity(source, file.metadata, tokenizer.identity, file.has_digest)
+    return tokenizer
 
 
 def weights(state: State) -> State:

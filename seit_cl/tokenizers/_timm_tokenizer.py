@@ -7,17 +7,16 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
 from torch import Tensor
 
 from seit_cl.core.errors import UserError
 from seit_cl.core.extras import check_extra
-from seit_cl.core.files import write_atomic
 from seit_cl.core.precision import float32_arithmetic
+from seit_cl.core.tensor_files import read_tensor_file, write_tensor_file
 from seit_cl.formats.entropy.reader import EntropyReader
 from seit_cl.tokenizers._arithmetic import total_bytes
-from seit_cl.tokenizers.base import check_side, identity_of
+from seit_cl.tokenizers.base import DAMAGED, check_identity, check_side, identity_of
 from seit_cl.tokenizers.nets.backbone import Backbone, BackboneSettings
 from seit_cl.tokenizers.nets.quantiser import Quantiser, QuantiserSettings
 from seit_cl.tokenizers.training.features import FitOptions, fit_features
@@ -110,23 +109,21 @@ class TimmTokenizer:
 
     def save(self, path: Path) -> None:
         """Write weights, codebooks, configuration and card to a safetensors file, atomically."""
-        tensors = {name: tensor.contiguous() for name, tensor in self.tensors().items()}
         metadata = {**self.card, "kind": "timm", "config": self.config, "identity": self.identity}
-        write_atomic(path, save(tensors, metadata=metadata))
+        write_tensor_file(path, self.tensors(), metadata)
 
 
 def load_timm(path: Path) -> TimmTokenizer:
     """Read a file of this kind.
 
     Raises:
-        UserError: no such file, not of this kind, a backbone that the installed timm lacks, or
-            weights that do not fit.
+        UserError: no such file, a damaged one, not of this kind, a backbone that the installed
+            timm lacks, or weights that do not fit.
     """
     try:
-        with safe_open(str(path), framework="pt") as file:
-            card = dict(file.metadata() or {})
-            names = file.keys()
-            tensors = {name: file.get_tensor(name) for name in names}
+        file = read_tensor_file(path, DAMAGED)
+        card = dict(file.metadata)
+        tensors = dict(file.tensors)
         config = json.loads(card.pop("config"))
         fitted = [tensors.pop(name).float() for name in ("mean", "matrix", "codebook")]
         quantiser = Quantiser(QuantiserSettings(**config["quantiser"]), *fitted)
@@ -141,7 +138,9 @@ def load_timm(path: Path) -> TimmTokenizer:
         ) from error
     for name in ("kind", "identity"):
         card.pop(name, None)
-    return TimmTokenizer(backbone, quantiser, card)
+    tokenizer = TimmTokenizer(backbone, quantiser, card)
+    check_identity(path, file.metadata, tokenizer.identity, file.has_digest)
+    return tokenizer
 
 
 def fit_timm(backbone: str, options: FitOptions) -> TimmTokenizer:

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
 from torch import Tensor
 
-from seit_cl.core.files import write_atomic
 from seit_cl.core.precision import float32_arithmetic
+from seit_cl.core.tensor_files import read_tensor_file, write_tensor_file
 from seit_cl.formats.entropy.reader import EntropyReader
 from seit_cl.tokenizers._arithmetic import (
     PREPROCESSING,
@@ -20,7 +19,7 @@ from seit_cl.tokenizers._arithmetic import (
     scale_pixels,
     total_bytes,
 )
-from seit_cl.tokenizers.base import check_side, identity_of, unreadable
+from seit_cl.tokenizers.base import DAMAGED, check_identity, check_side, identity_of, unreadable
 from seit_cl.tokenizers.nets.vqae import STRIDE, VQAutoencoder, first_levels
 
 CODEBOOKS = ("codebook", "residuals")
@@ -112,9 +111,8 @@ class VQAETokenizer:
 
     def save(self, path: Path) -> None:
         """Write weights, configuration and model card to a safetensors file, atomically."""
-        tensors = {name: tensor.contiguous() for name, tensor in file_tensors(self.model).items()}
         metadata = {**self.card, "config": json.dumps(self.model.config), "identity": self.identity}
-        write_atomic(path, save(tensors, metadata=metadata))
+        write_tensor_file(path, file_tensors(self.model), metadata)
 
 
 def file_tensors(model: VQAutoencoder) -> dict[str, Tensor]:
@@ -134,16 +132,17 @@ def load_tokenizer(path: Path) -> VQAETokenizer:
     """Read a tokenizer file.
 
     Raises:
-        UserError: no such file, not a tokenizer, or weights that do not fit its configuration.
+        UserError: no such file, a damaged one, not a tokenizer, or weights that do not fit its
+            configuration.
     """
     try:
-        with safe_open(str(path), framework="pt") as file:
-            metadata = dict(file.metadata() or {})
-            names = file.keys()
-            tensors = {name: file.get_tensor(name) for name in names}
-        model = VQAutoencoder(**json.loads(metadata.pop("config")))
-        model.load_state_dict(tensors)
+        file = read_tensor_file(path, DAMAGED)
+        card = dict(file.metadata)
+        model = VQAutoencoder(**json.loads(card.pop("config")))
+        model.load_state_dict(file.tensors)
     except (OSError, SafetensorError, KeyError, TypeError, RuntimeError, ValueError) as error:
         raise unreadable(path, error) from error
-    metadata.pop("identity", None)
-    return VQAETokenizer(model, metadata, path)
+    card.pop("identity", None)
+    tokenizer = VQAETokenizer(model, card, path)
+    check_identity(path, file.metadata, tokenizer.identity, file.has_digest)
+    return tokenizer

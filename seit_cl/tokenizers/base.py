@@ -10,7 +10,9 @@ from typing import Any, ClassVar, Literal, Protocol, Self
 import torch
 from torch import Tensor
 
+from seit_cl.core.digests import damaged
 from seit_cl.core.errors import UserError
+from seit_cl.core.notes import note_no_digest
 from seit_cl.core.specs import NoOptions
 from seit_cl.formats.entropy.model import EntropyModel
 
@@ -102,6 +104,32 @@ def identity_of(description: str, tensors: Mapping[str, Tensor]) -> str:
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()[:16]
+
+
+DAMAGED = "get the file again, or make it again with python -m seit_cl.tokenize"
+
+
+def check_identity(
+    path: Path | str, metadata: Mapping[str, str], identity: str, has_digest: bool
+) -> None:
+    """Compare the identity that a tokenizer file states with that of its contents.
+
+    Args:
+        path: the file.
+        metadata: of the file; one of another project states none.
+        identity: of the tokenizer that was read.
+        has_digest: False for a file of an earlier version, which is noted.
+
+    Raises:
+        Damaged: they differ.
+    """
+    stated = metadata.get("identity")
+    if stated is None:
+        return
+    if stated != identity:
+        raise damaged(path, DAMAGED)
+    if not has_digest:
+        note_no_digest(path)
 
 
 def unreadable(path: Path, error: Exception) -> UserError:

@@ -17,7 +17,7 @@ from seit_cl.core.errors import UserError
 from seit_cl.core.specs import argument
 from seit_cl.tokenizers._checkpoint import card_of, read_state_dict
 from seit_cl.tokenizers._published import PublishedTokenizer, State, published
-from seit_cl.tokenizers.base import TokenizerKind
+from seit_cl.tokenizers.base import TokenizerKind, check_identity
 from seit_cl.tokenizers.nets.vqgan import nearest
 
 NAME = "diffusers"
@@ -169,15 +169,17 @@ def _from_file(vq_model: Any, path: Path) -> PublishedTokenizer:
     Raises:
         UserError: an unreadable file, or one without a configuration.
     """
-    state, metadata = read_state_dict(path)
-    card = card_of(metadata)
+    file = read_state_dict(path)
+    card = card_of(file.metadata)
     try:
         config = dict(json.loads(card["config"]))
     except (KeyError, ValueError, TypeError) as error:
         raise UserError(
             f"{path}: has no configuration of a VQModel; give the folder that holds config.json"
         ) from error
-    return published(NAME, str(path), state, partial(_fit, vq_model, config), card)
+    tokenizer = published(NAME, str(path), file.tensors, partial(_fit, vq_model, config), card)
+    check_identity(path, file.metadata, tokenizer.identity, file.has_digest)
+    return tokenizer
 
 
 def _fit(vq_model: Any, config: dict[str, Any], source: str, tensors: State) -> VQModelAutoencoder:

@@ -19,7 +19,7 @@ from seit_cl.experiment.experiment import Experiment
 from seit_cl.experiment.run_data import RunData
 from seit_cl.grid import run_id
 from seit_cl.results.metrics import final_accuracy
-from seit_cl.results.run_files import read_run, read_runs
+from seit_cl.results.run_files import read_run, read_runs, reopen_run
 
 
 @pytest.fixture(scope="module")
@@ -183,11 +183,11 @@ def test_a_memory_that_is_not_full_gives_the_same_run_at_larger_budgets(
     assert [outcome.run.get("memory_full") for outcome in outcomes] == [True, False, False]
     assert outcomes[1].losses == outcomes[2].losses
     assert outcomes[1].run.accuracy.equals(outcomes[2].run.accuracy)
-    (tmp_path / run_id(large) / "facts.json").unlink()
+    reopen_run(tmp_path / run_id(large))
     equal = finished_run(large, tmp_path)
     assert equal is not None
     assert equal.run_id == run_id(small)
-    (tmp_path / run_id(small) / "facts.json").unlink()
+    reopen_run(tmp_path / run_id(small))
     assert finished_run(large, tmp_path) is None  # a full memory stands for no other budget
 
 

@@ -104,6 +104,14 @@ def write_run(
     return run_dir
 
 
+def remove_manifest(run_dir: Path) -> None:
+    """Turn a finished run into one of a version that wrote no manifest."""
+    metadata = run_files.read_run(run_dir).metadata
+    metadata.pop("manifest")
+    run_files.reopen_run(run_dir)
+    run_files.write_metadata(run_dir, metadata)
+
+
 def _flops(strategy: str, exemplars: int) -> dict[str, int]:
     """FLOPs of a run: more with a strategy that adds some, and for exemplars to be tokenized."""
     values = dict.fromkeys(FLOPS_COLUMNS, 0)

@@ -6,20 +6,22 @@ from pathlib import Path
 import pytest
 import yaml
 
-from helpers.synthetic_runs import write_run
+from helpers.synthetic_runs import remove_manifest, write_run
 from seit_cl import report
 from seit_cl.core.errors import UserError
 from seit_cl.reporting.build import build_report
 from seit_cl.reporting.loading import gather
+from seit_cl.results.manifest import write_manifest
 from seit_cl.results.run_files import read_run
 
 
 def change(run_dir: Path, name: str, old: str, new: str) -> None:
-    """Replace a text in a file of a run."""
+    """Replace a text in a file of a run, which is as if it had been written so."""
     path = run_dir / name
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new, 1))
+    write_manifest(run_dir)
 
 
 def other_answers(run_dir: Path) -> None:
@@ -30,6 +32,7 @@ def other_answers(run_dir: Path) -> None:
     cells[3] = str(int(cells[3]) - 1)
     lines[row] = ",".join(cells)
     (run_dir / "accuracy.csv").write_text("\n".join(lines) + "\n")
+    write_manifest(run_dir)
 
 
 def test_several_folders_become_one_comparison(tmp_path, capsys):
@@ -115,6 +118,7 @@ def test_runs_of_other_options_are_told_apart_by_them_even_with_other_seeds(tmp_
         (run_dir / "config.yaml").write_text(
             yaml.safe_dump(config | {"epochs": epochs, "data_root": f"/{name}"})
         )
+        write_manifest(run_dir)
     assert [run.variant for run in gather([tmp_path / "a", tmp_path / "b"]).runs] == [
         "epochs=5",
         "epochs=10",
@@ -126,6 +130,7 @@ def test_an_option_that_older_runs_did_not_record_has_its_default(tmp_path):
     run_dir = write_run(tmp_path / "b", seed=1)
     config = yaml.safe_load((run_dir / "config.yaml").read_text())
     (run_dir / "config.yaml").write_text(yaml.safe_dump(config | {"epochs": 10, "class_order": []}))
+    write_manifest(run_dir)
     assert {run.variant for run in gather([tmp_path / "a", tmp_path / "b"]).runs} == {""}
 
 
@@ -181,8 +186,9 @@ def test_a_half_written_table_makes_a_failed_run_and_the_rest_is_reported(tmp_pa
     assert "| er | tokens | 0.5 | 1 |" in (tmp_path / "tables" / "summary.md").read_text()
 
 
-def test_a_table_cut_between_two_lines_is_detected(tmp_path):
+def test_a_table_cut_between_two_lines_is_detected_without_a_manifest(tmp_path):
     run_dir = write_run(tmp_path)
+    remove_manifest(run_dir)
     lines = (run_dir / "accuracy.csv").read_text().splitlines(keepends=True)
     (run_dir / "accuracy.csv").write_text("".join(lines[:-13]))
     assert (

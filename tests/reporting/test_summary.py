@@ -9,6 +9,7 @@ from helpers.synthetic_runs import write_grid, write_run
 from seit_cl.reporting.build import build_report
 from seit_cl.reporting.loading import load_summary
 from seit_cl.reporting.summary import summary_table, terminal_summary
+from seit_cl.results.manifest import write_manifest
 from seit_cl.results.summary import rebuild_summary
 
 
@@ -61,6 +62,7 @@ def test_runs_that_differ_by_more_than_the_seed_are_not_averaged(tmp_path):
             run_dir = write_run(tmp_path, seed=seed)
             config = yaml.safe_load((run_dir / "config.yaml").read_text())
             (run_dir / "config.yaml").write_text(yaml.safe_dump(config | {"epochs": epochs}))
+            write_manifest(run_dir)
             run_dir.rename(tmp_path / f"epochs{epochs}-seed{seed}")
     headings, rows = summary_table(load_summary(tmp_path))
     assert [row[headings.index("options")] for row in rows] == ["epochs=1", "epochs=5"]

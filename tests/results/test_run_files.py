@@ -119,7 +119,7 @@ def test_a_run_is_read_as_it_was_written(tmp_path):
     assert run.run_id == "r"
     assert run.status == "finished"
     assert run.problem == ""
-    assert run.metadata == FACTS
+    assert run.metadata == FACTS | {"manifest": True}
     assert run.config == CONFIG
     assert run.environment == {"command": "x"}
     assert run.accuracy.to_dict("records") == rows

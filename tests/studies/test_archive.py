@@ -7,6 +7,7 @@ import pytest
 
 from helpers.synthetic_runs import write_run
 from seit_cl.core.errors import UserError
+from seit_cl.results.manifest import write_manifest
 from seit_cl.results.metrics import WITHIN, forgetting
 from seit_cl.results.run_files import read_runs
 from studies import archive
@@ -45,6 +46,7 @@ def test_runs_with_and_without_answers_within_experiences_go_together(
     rows = pd.read_csv(other / "accuracy.csv").drop(columns=WITHIN, errors="ignore")
     rows[WITHIN] = rows["correct"]
     rows.to_csv(other / "accuracy.csv", index=False)
+    write_manifest(other)
     out = tmp_path / "packed"
     archive.pack([runs], out)
     accuracies = archive.read_accuracies(archive.accuracy_path(out))
@@ -67,6 +69,7 @@ def test_the_summary_names_the_options_in_which_runs_differ(tmp_path: Path) -> N
         run = write_run(folder)
         config = run / "config.yaml"
         config.write_text(f"{config.read_text()}epochs: {number}\ndata_root: {folder}\n")
+        write_manifest(run)
     out = tmp_path / "packed"
     archive.pack([tmp_path / "epochs5", tmp_path / "epochs20"], out)
     summary = archive.read_summary(archive.summary_path(out))

@@ -14,7 +14,7 @@ from seit_cl import tune
 from seit_cl.command_line import parse
 from seit_cl.core.errors import UserError
 from seit_cl.grid import expand
-from seit_cl.results.run_files import read_run
+from seit_cl.results.run_files import read_run, reopen_run
 from seit_cl.tuning.options import parse_options
 from seit_cl.tuning.search import list_searches
 
@@ -106,7 +106,7 @@ def test_the_same_command_makes_what_is_missing_and_nothing_twice(
     run_tune("--strategy", "naive", "--trials", "2")
     assert written_at(out) == before
     stopped, other = sorted(before)
-    (out / "trials" / stopped / "facts.json").unlink()
+    reopen_run(out / "trials" / stopped)
     run_tune("--strategy", "naive", "--trials", "3")
     after = written_at(out)
     assert len(after) == 3

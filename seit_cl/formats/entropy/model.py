@@ -22,13 +22,13 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
 from torch import Tensor
 from torch.nn.functional import embedding_bag, pad
 
 from seit_cl.core.errors import UserError
-from seit_cl.core.files import write_atomic
+from seit_cl.core.notes import note_no_digest
+from seit_cl.core.tensor_files import read_tensor_file, write_tensor_file
 from seit_cl.formats.entropy.range_coder import BITS, TOTAL
 
 # Neighbours decoded before a token: distances in rows and columns, nearest first.
@@ -51,6 +51,7 @@ HIDDEN_SHIFT = 6  # sums of products are shifted right by it to become activatio
 MAX_ACTIVATION = (1 << ACTIVATION_BITS) - 1
 EXACT = 1 << 24  # integers below it, and their sums in any order, are exact in float32
 TABLE_SHIFT = 8  # tables hold scores in units of 2**-3
+AGAIN = "fit it again with python -m seit_cl.tokenize entropy"
 
 
 @dataclass(frozen=True)
@@ -170,9 +171,8 @@ class EntropyModel:
 
     def save(self, path: Path) -> None:
         """Write the model into one safetensors file, atomically."""
-        tensors = {name: tensor.contiguous() for name, tensor in self._tensors().items()}
         metadata = {"tokenizer": self.tokenizer, "kind": json.dumps("entropy")}
-        write_atomic(path, save(tensors, metadata))
+        write_tensor_file(path, self._tensors(), metadata)
 
 
 def _tensor_names() -> list[str]:
@@ -239,13 +239,13 @@ def load_entropy(path: Path) -> EntropyModel:
     """Read a file that `EntropyModel.save` wrote.
 
     Raises:
-        UserError: no such file, another kind of file, or weights so large that machines could
-            compute different numbers.
+        UserError: no such file, a damaged one, another kind of file, or weights so large that
+            machines could compute different numbers.
     """
     try:
-        with safe_open(path, "pt") as file:
-            tensors = {name: file.get_tensor(name) for name in _tensor_names()}
-            model = EntropyModel(file.metadata()["tokenizer"], **tensors)
+        file = read_tensor_file(path, AGAIN)
+        tensors = {name: file.tensors[name] for name in _tensor_names()}
+        model = EntropyModel(file.metadata["tokenizer"], **tensors)
     except (OSError, SafetensorError, KeyError, TypeError) as error:
         raise UserError(
             f"{path}: no entropy model ({type(error).__name__}); write one with "
@@ -253,7 +253,8 @@ def load_entropy(path: Path) -> EntropyModel:
         ) from error
     if model.largest_sum >= EXACT:
         raise UserError(
-            f"{path}: its weights are too large to give the same numbers on every machine; "
-            "fit it again with python -m seit_cl.tokenize entropy"
+            f"{path}: its weights are too large to give the same numbers on every machine; {AGAIN}"
         )
+    if not file.has_digest:
+        note_no_digest(path)
     return model

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 import time
 from abc import ABC, abstractmethod
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor
 
 from seit_cl.core.errors import UserError
-from seit_cl.core.files import write_atomic
+from seit_cl.core.torch_files import load_state, save_state
 
 WARMUP = 0.02  # fraction of the training
 FINAL_RATE = 0.02  # learning rate at the end, as a fraction of the peak
@@ -128,9 +127,7 @@ class TimedTraining(ABC):
 
     def save(self, path: Path) -> None:
         """Write the state to a file, atomically."""
-        buffer = io.BytesIO()
-        torch.save(self.state(), buffer)
-        write_atomic(path, buffer.getvalue())
+        save_state(path, self.state())
 
     def load(self, path: Path) -> None:
         """Continue from a file.
@@ -140,8 +137,8 @@ class TimedTraining(ABC):
                 images.
         """
         own = self.state()
+        state = load_state(path, "delete it to start over")
         try:
-            state = torch.load(path, weights_only=True, map_location="cpu")
             same = all(state[name] == own[name] for name in FIXED)
         except Exception as error:
             raise UserError(

@@ -1,0 +1,103 @@
+"""Every kind of file of the project's own: damage is named, or what was read is unharmed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from faults.damage import CUTS, FLIPS, SMALL_CUTS, SMALL_FLIPS, Subject, try_damage
+from torch import Tensor, nn
+
+from helpers.random_entropy import random_model
+from helpers.tokenizer_samples import untrained
+from seit_cl.experiment import checkpoint
+from seit_cl.formats import FormatContext, build_format
+from seit_cl.formats.entropy.model import load_entropy
+from seit_cl.memory.buffer import ByteBudgetBuffer
+from seit_cl.models._weights import read_weights, save_weights
+from seit_cl.tokenizers import open_tokenizer
+
+CPU = torch.device("cpu")
+CONTEXT = FormatContext(resolution=32, classes=4, codes=16, grid=(1, 4, 4), tokenizer="test")
+
+
+def content(tensors: dict[str, Tensor]) -> str:
+    """A digest of tensors by name."""
+    state = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        state.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        state.update(tensor.contiguous().numpy().tobytes())
+    return state.hexdigest()
+
+
+def committed(folder: Path) -> Subject:
+    """The checkpoint of an unfinished run."""
+    memory = ByteBudgetBuffer(1000, build_format("tokens", CONTEXT), CONTEXT)
+    state = {"numbers": torch.arange(300), "rows": [{"class": "cat", "correct": 3}]}
+    checkpoint.commit(folder, 0, memory, state)
+
+    def read() -> Any:
+        restored = checkpoint.restore(folder, None, CPU)
+        assert restored is not None
+        found = dict(restored[0])
+        return content({"numbers": found.pop("numbers")}), sorted(found.items())
+
+    return Subject(folder / checkpoint.NAME, read)
+
+
+def tokenizer_file(folder: Path) -> Subject:
+    """A tokenizer."""
+    path = folder / "tokenizer.safetensors"
+    untrained().save(path)
+
+    def read() -> Any:
+        tokenizer = open_tokenizer(str(path))
+        return tokenizer.identity, tokenizer.card, tokenizer.codec_bytes
+
+    return Subject(path, read)
+
+
+def entropy_tables(folder: Path) -> Subject:
+    """An entropy model."""
+    path = folder / "model.entropy.safetensors"
+    random_model(16).save(path)
+
+    def read() -> Any:
+        model = load_entropy(path)
+        return model.tokenizer, content(model._tensors())
+
+    return Subject(path, read)
+
+
+def weights(folder: Path) -> Subject:
+    """Weights of a run with --save-model."""
+    path = folder / "model.safetensors"
+    save_weights(path, nn.Linear(20, 5), list("abcde"), "tiny")
+
+    def read() -> Any:
+        found = read_weights(path)
+        return content(dict(found.tensors)), found.classes
+
+    return Subject(path, read)
+
+
+SUBJECTS: dict[str, Callable[[Path], Subject]] = {
+    make.__name__: make for make in (committed, tokenizer_file, entropy_tables, weights)
+}
+
+
+@pytest.mark.parametrize("kind", SUBJECTS)
+def test_damage_is_named_or_harmless(kind: str, tmp_path: Path) -> None:
+    outcomes = try_damage(SUBJECTS[kind](tmp_path), SMALL_FLIPS, SMALL_CUTS)
+    assert outcomes.wrong == 0, outcomes.examples
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", SUBJECTS)
+def test_no_damage_of_a_large_sample_is_silent(kind: str, tmp_path: Path) -> None:
+    outcomes = try_damage(SUBJECTS[kind](tmp_path), FLIPS, CUTS, seed=1)
+    assert outcomes.wrong == 0, outcomes.examples
