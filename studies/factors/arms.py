@@ -18,9 +18,9 @@ CNN = "timm:test_resnet"  # 0.37 M weights; a step takes as long as the micro Vi
 BUDGETS = (0.02, 0.1, 0.5)  # MB
 # The image codec that ends highest at each budget on validation images (docs/results/factors.md).
 RIVALS = {
-    0.02: "jpeg_scan:quality=10,size=64",
-    0.1: "jpeg_scan:quality=25,size=64",
-    0.5: "jpeg_scan:quality=25,size=64",
+    0.02: "webp_scan:quality=5",
+    0.1: "webp_scan:quality=25",
+    0.5: "webp_scan:quality=25",
 }
 
 
