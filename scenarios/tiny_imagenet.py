@@ -41,7 +41,7 @@ class TinyImageNet(ListedClasses):
             if path.is_file():
                 names = path.read_text(encoding="utf-8").split()
                 source = f"{path} lists"
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, ValueError) as error:
             raise UserError(
                 f"{path}: cannot be read ({error}); unpack Tiny-ImageNet again"
             ) from error

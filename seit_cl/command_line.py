@@ -210,7 +210,7 @@ def yaml_arguments(path: Path) -> list[str]:
     """
     try:
         options = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except Exception as error:  # parsers raise anything for a damaged file
         reason = error.strerror if isinstance(error, OSError) else "not YAML"
         raise UserError(f"--config {path}: {reason}; give a YAML file of options") from error
     if not isinstance(options, dict):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from seit_cl.core.errors import UserError
+from seit_cl.core.limits import MAX_PIXELS
 from seit_cl.core.options import (
     AT_LEAST_1,
     NOT_NEGATIVE,
@@ -153,6 +154,9 @@ class RunConfig(
         "none: the bundled one",
     )
     skip_bad_images: bool = option(False, "leave unreadable images out and count them")
+    max_pixels: int = option(
+        MAX_PIXELS, "pixels above which an image file is refused as unreadable", AT_LEAST_1
+    )
     leave_out: str | None = option(
         None, "text file of images to leave out, a path below the data root on each line"
     )

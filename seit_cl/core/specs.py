@@ -27,7 +27,7 @@ def read_literal(text: str) -> Any:
         return plain[text.lower()]
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except Exception:  # also RecursionError and MemoryError, for deep nesting
         return text
 
 

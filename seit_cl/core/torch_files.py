@@ -6,6 +6,7 @@ import io
 import mmap
 import os
 import pickle
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import torch
 
 from seit_cl.core.digests import damaged, has_trailer, is_whole_zip, with_trailer
-from seit_cl.core.errors import UserError
+from seit_cl.core.errors import UserError, one_line
 from seit_cl.core.files import write_atomic
 from seit_cl.core.notes import note_no_digest
 
@@ -68,13 +69,17 @@ def load_tensors(path: Path) -> Any:
     A checkpoint of this project's is compared with its digest.
 
     Raises:
-        UserError: no such file, a damaged one, or one that holds a pickled object.
+        UserError: no such file, a damaged one, one that holds a pickled object, or a tensor that is
+            sparse or otherwise takes less of the file than memory.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file; give a checkpoint of torch.save")
     try:
         _check_trailer(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        _check_archive(path)
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+        _check_plain(loaded)
+        return loaded
     except UserError:
         raise
     except pickle.UnpicklingError as error:
@@ -87,8 +92,8 @@ def load_tensors(path: Path) -> Any:
         raise UserError(f"{path}: no checkpoint of torch.save, or damaged; get it again") from error
     except Exception as error:
         raise UserError(
-            f"{path}: no checkpoint of torch.save, or damaged ({type(error).__name__}); "
-            "get it again"
+            f"{path}: no checkpoint of torch.save, or damaged "
+            f"({type(error).__name__}: {one_line(error)}); get it again"
         ) from error
 
 
@@ -105,3 +110,46 @@ def _check_trailer(path: Path) -> None:
             return
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data, memoryview(data) as view:
             has_trailer(view, path, "get it again")
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse a compressed archive: torch.save stores, and a few bytes may unpack to any number.
+
+    Raises:
+        ValueError: its entries are larger than the file.
+    """
+    if not zipfile.is_zipfile(path):
+        return  # the format of torch before 1.6, which torch.load tells from other files
+    with zipfile.ZipFile(path) as archive:
+        size = sum(entry.file_size for entry in archive.infolist())
+    if size > path.stat().st_size:
+        raise ValueError(f"entries of {size:,} bytes in a smaller file")
+
+
+def _check_plain(loaded: Any) -> None:
+    """Refuse tensors that hold fewer values than their shape says.
+
+    Raises:
+        ValueError: giving the shape.
+    """
+    waiting = [loaded]
+    seen: set[int] = set()  # containers may hold themselves
+    while waiting:
+        value = waiting.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, Mapping):
+            waiting += value.values()
+        elif isinstance(value, list | tuple | set):
+            waiting += value
+        elif isinstance(value, torch.Tensor) and not _is_plain(value):
+            shape = " x ".join(map(str, value.shape))
+            raise ValueError(f"a tensor of {shape} that is sparse, expanded or of another kind")
+
+
+def _is_plain(tensor: torch.Tensor) -> bool:
+    """Return True for a tensor whose every value is stored."""
+    if tensor.layout != torch.strided or tensor.is_quantized or tensor.device.type != "cpu":
+        return False
+    return tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()

@@ -11,6 +11,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from seit_cl.core.errors import UserError
+from seit_cl.core.names import is_utf8, printable
 from seit_cl.data.stored import StoredImage
 
 
@@ -63,6 +65,19 @@ class Dataset:
     val: Split
     skipped: tuple[str, ...] = ()
     held_out: str = ""
+
+    def __post_init__(self) -> None:
+        """Check that the names of the data and of its classes can be written.
+
+        Raises:
+            UserError: naming the one that is not UTF-8.
+        """
+        for name in [str(self.root), self.name, *self.classes]:
+            if not is_utf8(name):
+                raise UserError(
+                    f"{printable(str(self.root))}: the name {printable(name)} is not UTF-8; "
+                    "rename it"
+                )
 
     @property
     def has_images(self) -> bool:

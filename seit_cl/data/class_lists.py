@@ -61,7 +61,7 @@ def _read_file(path: Path) -> ClassLists:
         # Every scalar of YAML stays text: a class may be called "no" or "01".
         is_json = path.suffix == ".json"
         lists = json.loads(text) if is_json else yaml.load(text, Loader=yaml.BaseLoader)
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except Exception as error:  # parsers raise anything for a damaged file
         reason = getattr(error, "strerror", None) or "neither YAML nor JSON"
         raise UserError(f"{OPTION} {path}: {reason}; give a file with a list of lists") from error
     if not isinstance(lists, list) or not all(isinstance(names, list) for names in lists):

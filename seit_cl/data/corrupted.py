@@ -14,11 +14,12 @@ from torch import Tensor
 
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import sweep, temporary_folder
+from seit_cl.core.names import is_folder_name
 from seit_cl.core.threads import map_in_threads
 from seit_cl.data.base import Dataset
 from seit_cl.data.corruptions import corrupt
+from seit_cl.data.decoding import load_image, no_pixel_limit
 from seit_cl.data.domains import DomainDataset, list_domains
-from seit_cl.data.images import load_image, no_pixel_limit
 from seit_cl.data.listing import some_names
 from seit_cl.data.stored import StoredImage
 
@@ -136,6 +137,13 @@ def _list_jobs(clean: Dataset, domains: Sequence[str], seed: int) -> list[ImageJ
         raise UserError(
             f"{clean.root}: fewer train images than the {len(domains)} domains in "
             f"{some_names(few)}; name fewer corruptions"
+        )
+
+    unfit = [name for name in clean.classes if not is_folder_name(name)]
+    if unfit:
+        raise UserError(
+            f"{clean.root}: corrupted images are kept in folders named after classes, and "
+            f"{some_names(map(repr, unfit))} cannot name one; rename it"
         )
 
     def job(image: StoredImage, domain: str, split: str, label: int) -> ImageJob:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
-from PIL import Image
 
 from seit_cl.core.errors import UserError
+from seit_cl.core.names import printable
 from seit_cl.core.threads import map_in_threads
 from seit_cl.data.base import Dataset, Split, empty_classes
+from seit_cl.data.decoding import BadImage, load_image, no_pixel_limit
 from seit_cl.data.holdout import DEFAULT_HOLDOUT, Holdout
 from seit_cl.data.ilsvrc import is_flat, list_flat
-from seit_cl.data.images import BAD_IMAGE, no_pixel_limit
 from seit_cl.data.listing import (
     SUFFIXES,
     Files,
@@ -27,7 +27,7 @@ from seit_cl.data.listing import (
 from seit_cl.data.stored import ImageFile, StoredImage
 
 ANNOTATIONS = "val_annotations.txt"
-TAILS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
+CHECKED_SIDE = 64  # pixels, at which images are decoded where nothing else says the side
 LAYOUT = "expected train/<class>/*.jpg and val/<class>/*.jpg"
 OTHER_VALS = ("valid", "validation", "test", "dev")  # names that are not read as val/
 
@@ -102,20 +102,72 @@ def check_images(dataset: Dataset, skip_bad_images: bool = False) -> Dataset:
     """
     bad_train = find_bad(dataset.train.images)
     bad_val = find_bad(dataset.val.images)
-    bad = [str(dataset.train.images[row]) for row in bad_train]
-    bad += [str(dataset.val.images[row]) for row in bad_val]
-    if not bad:
-        return dataset
     if not skip_bad_images:
+        refuse_rows(dataset, bad_train, bad_val)
+    return leave_out_rows(dataset, bad_train, bad_val)
+
+
+def refuse_rows(dataset: Dataset, bad_train: list[int], bad_val: list[int]) -> None:
+    """Refuse a dataset with unreadable images.
+
+    Args:
+        dataset, bad_train, bad_val: as in `leave_out_rows`.
+
+    Raises:
+        UserError: naming one of them, with their number.
+    """
+    bad = _names(dataset, bad_train, bad_val)
+    if bad:
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
         raise UserError(
             f"{min(bad)}: not a readable image{more}; replace it or use --skip-bad-images"
         )
+
+
+def without_missing(dataset: Dataset) -> Dataset:
+    """A dataset without files that are not there, such as broken links, which have no manifest.
+
+    Raises:
+        UserError: a class without any other image.
+    """
+    return leave_out_rows(dataset, _missing(dataset.train.images), _missing(dataset.val.images))
+
+
+def _missing(images: Sequence[StoredImage]) -> list[int]:
+    rows = []
+    for row, image in enumerate(images):
+        try:
+            image.fingerprint()
+        except UserError:
+            rows.append(row)
+    return rows
+
+
+def _names(dataset: Dataset, bad_train: list[int], bad_val: list[int]) -> list[str]:
+    """Names of images, by their rows in both splits."""
+    images = [dataset.train.images[row] for row in bad_train]
+    images += [dataset.val.images[row] for row in bad_val]
+    return [printable(str(image)) for image in images]
+
+
+def leave_out_rows(dataset: Dataset, bad_train: list[int], bad_val: list[int]) -> Dataset:
+    """A dataset without unreadable images, which it counts.
+
+    Args:
+        dataset: with them.
+        bad_train, bad_val: their rows.
+
+    Raises:
+        UserError: a class without any other.
+    """
+    if not bad_train and not bad_val:
+        return dataset
+    bad = _names(dataset, bad_train, bad_val)
     readable = replace(
         dataset,
         train=_without(dataset.train, bad_train, len(dataset.classes)),
         val=_without(dataset.val, bad_val, len(dataset.classes)),
-        skipped=tuple(sorted(bad)),
+        skipped=tuple(sorted([*dataset.skipped, *bad])),
     )
     check_not_empty(readable)
     return readable
@@ -243,38 +295,22 @@ def check_not_empty(dataset: Dataset) -> None:
             )
 
 
-def is_bad(stored: StoredImage) -> bool:
-    """Return True for an image file that PIL cannot decode.
-
-    The check is cheap: a JPEG's header and last bytes, a PNG's checksums. A file that does not end
-    as its format does is decoded in full: it may be truncated, or only have data after its end.
-    """
+def is_bad(stored: StoredImage, side: int = CHECKED_SIDE) -> bool:
+    """Return True for an image that cannot be decoded for a side in pixels, by decoding it."""
     if not stored.has_file:
         return False
     try:
-        with stored.open() as file, Image.open(file) as image:
-            kind = image.format or ""
-            tail = TAILS.get(kind, b"")
-            if tail:
-                file.seek(-len(tail), os.SEEK_END)
-                complete = file.read() == tail
-                file.seek(0)
-            if kind == "JPEG" and complete:
-                return False
-        with stored.open() as file, Image.open(file) as image:
-            if kind == "PNG" and complete:
-                image.verify()
-            else:
-                image.load()
-    except BAD_IMAGE:
+        load_image(stored, side)
+    except BadImage:
         return True
     return False
 
 
-def find_bad(images: Sequence[StoredImage]) -> list[int]:
-    """Rows of the unreadable images among some, checked in threads."""
+def find_bad(images: Sequence[StoredImage], side: int = CHECKED_SIDE) -> list[int]:
+    """Rows of the images among some that cannot be decoded, found in threads."""
     with no_pixel_limit():
-        return [row for row, broken in enumerate(map_in_threads(is_bad, images)) if broken]
+        bad = map_in_threads(partial(is_bad, side=side), images)
+        return [row for row, broken in enumerate(bad) if broken]
 
 
 def to_split(root: Path, classes: list[str], files: Files) -> Split:

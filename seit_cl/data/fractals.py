@@ -177,7 +177,7 @@ def is_written(root: Path, settings: dict[str, int]) -> bool:
         return False
     try:
         same = json.loads((root / SETTINGS).read_text()) == settings
-    except (OSError, ValueError):
+    except Exception:  # parsers raise anything for a damaged file
         same = False
     if not same:
         raise UserError(

@@ -15,9 +15,8 @@ from pathlib import Path
 
 import numpy as np
 from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 
-from seit_cl.core.errors import UserError
+from seit_cl.core.errors import UserError, one_line, reading
 from seit_cl.data.listing import Files, image_files, some_names, subfolders
 
 PREFIX = "ILSVRC2012_val_"
@@ -27,17 +26,6 @@ TRUTH = "data/ILSVRC2012_validation_ground_truth.txt"
 SOLUTION = "LOC_val_solution.csv"
 # Kaggle's archive has train/ and val/ in this folder, and SOLUTION beside ILSVRC/.
 KAGGLE = ("ILSVRC", "Data", "CLS-LOC")
-# Exceptions of a devkit that is damaged or is none.
-BAD_DEVKIT = (
-    OSError,
-    EOFError,
-    KeyError,
-    ValueError,
-    TypeError,
-    IndexError,
-    MatReadError,
-    tarfile.TarError,
-)
 
 
 def is_flat(folder: Path) -> bool:
@@ -113,18 +101,13 @@ def read_labels(root: Path, images: int) -> tuple[Path, dict[str, str]]:
 
 
 def _read_devkit(devkit: Path, images: int) -> dict[str, str]:
-    try:
+    with reading(devkit, f"its {META} or {TRUTH} cannot be read", "download it again"):
         truth = [int(line) for line in _read_member(devkit, TRUTH).decode().split()]
         meta = loadmat(io.BytesIO(_read_member(devkit, META)), squeeze_me=True)
         synsets = np.atleast_1d(meta["synsets"])
         wnids = {}
         for number, wnid in zip(synsets["ILSVRC2012_ID"], synsets["WNID"], strict=True):
             wnids[int(number)] = str(wnid)
-    except BAD_DEVKIT as error:
-        reason = " ".join(str(error).split())
-        raise UserError(
-            f"{devkit}: its {META} or {TRUTH} cannot be read ({reason}); download it again"
-        ) from error
     if len(truth) != images:
         raise UserError(
             f"{devkit}: {TRUTH} has {len(truth):,} lines, and val/ {images:,} images; "
@@ -157,9 +140,9 @@ def _read_solution(path: Path) -> dict[str, str]:
         with path.open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
                 wnids[row["ImageId"]] = row["PredictionString"].split()[0]
-    except (OSError, UnicodeDecodeError, csv.Error, KeyError, AttributeError, IndexError) as error:
+    except Exception as error:  # parsers raise anything for a damaged file
         raise UserError(
-            f"{path}, line {len(wnids) + 2}: not ImageId,PredictionString ({error}); "
+            f"{path}, line {len(wnids) + 2}: not ImageId,PredictionString ({one_line(error)}); "
             "download it again"
         ) from error
     return wnids

@@ -41,7 +41,7 @@ def leave_out(dataset: Dataset, path: str | Path) -> Dataset:
 def _read_names(path: str | Path) -> set[str]:
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8"
         raise UserError(
             f"--leave-out {path}: cannot be read ({reason}); give a text file"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
+import stat
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +63,23 @@ class StoredImage(ABC):
         return None
 
 
+def open_regular(path: Path) -> int:
+    """Open a regular file for reading, and nothing else: a pipe would wait for a writer for ever.
+
+    Returns:
+        Its descriptor.
+
+    Raises:
+        OSError: it cannot be opened, or is a folder, pipe, socket or device.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+    descriptor = os.open(path, flags)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file")
+    return descriptor
+
+
 @dataclass(frozen=True, slots=True)
 class ImageFile(StoredImage):
     """An image file.
@@ -83,7 +102,7 @@ class ImageFile(StoredImage):
 
     def read(self) -> bytes:
         """Read the file with few system calls: other threads may take the interpreter in each."""
-        descriptor = os.open(self.path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        descriptor = open_regular(self.path)
         try:
             missing = os.fstat(descriptor).st_size
             parts = []
@@ -96,14 +115,14 @@ class ImageFile(StoredImage):
 
     def open(self) -> BinaryIO:
         """Open the file."""
-        return self.path.open("rb")
+        return os.fdopen(open_regular(self.path), "rb")
 
     def fingerprint(self) -> tuple[str, str]:
         """Size in bytes, and time of the last change in ns."""
         try:
-            stat = self.path.stat()
+            found = self.path.stat()
         except OSError as error:
             raise UserError(
                 f"{self.path}: cannot be read ({error.strerror}); restore it or start again"
             ) from error
-        return str(stat.st_size), str(stat.st_mtime_ns)
+        return str(found.st_size), str(found.st_mtime_ns)

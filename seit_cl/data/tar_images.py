@@ -14,7 +14,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from seit_cl.core.cache import cache_folder
-from seit_cl.core.errors import UserError
+from seit_cl.core.errors import UserError, one_line
 from seit_cl.core.files import atomic_file
 from seit_cl.data.stored import StoredImage
 
@@ -77,8 +77,10 @@ class TarArchive:
         if found is None:
             try:
                 found = list(self._scan(nested))
-            except (OSError, EOFError, ValueError, tarfile.TarError) as error:
-                raise self._damaged(str(error)) from error
+            except UserError:
+                raise
+            except Exception as error:
+                raise self._damaged(one_line(error)) from error
             _write_index(cached, found)
         return found
 
@@ -102,6 +104,8 @@ class TarArchive:
         Raises:
             UserError: it cannot be read, or is shorter.
         """
+        if offset + size > self.size:
+            raise self._damaged("it is shorter than its index says")
         try:
             descriptor = os.open(self.path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
             try:
@@ -208,7 +212,7 @@ def _read_index(path: Path) -> list[Member] | None:
         with np.load(path, allow_pickle=False) as index:
             names = index["names"].tobytes().decode(errors="surrogateescape").split("\0")
             places = index["places"].tolist()
-    except (OSError, ValueError, KeyError, EOFError):
+    except Exception:  # it is made again
         return None
     if not places:
         return []

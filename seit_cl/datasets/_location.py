@@ -5,6 +5,7 @@ This file imports nothing heavy: the options of a run are read with it.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from seit_cl.core import plugins
@@ -25,14 +26,14 @@ def split_location(text: str) -> Spec | None:
         The plugin's name, the path as argument, and options; None for a path.
     """
     name, colon, rest = text.partition(":")
-    if name.replace("-", "_") not in plugins.names("dataset") or Path(text).exists():
+    if name.replace("-", "_") not in plugins.names("dataset") or os.path.exists(text):
         return None
     if not colon:
         # A bare name may be a typing error of a path, and only the fractals need nothing else.
         return Spec(name) if name == BUILT_IN else None
     parts = rest.split(",")
     options: dict[str, str] = {}
-    while parts and _is_option(parts[-1]) and not Path(",".join(parts)).exists():
+    while parts and _is_option(parts[-1]) and not os.path.exists(",".join(parts)):
         key, _, value = parts.pop().partition("=")
         options[key.replace("-", "_")] = value
     return Spec(name, ",".join(parts), dict(reversed(options.items())))
@@ -47,7 +48,7 @@ def absolute_location(location: Path) -> str:
     if spec is None:
         return str(location.resolve())
     path = Path(spec.argument)
-    argument = str(path.resolve()) if spec.argument and path.exists() else spec.argument
+    argument = str(path.resolve()) if spec.argument and os.path.exists(path) else spec.argument
     return spec_text(spec.key, argument, spec.options)
 
 

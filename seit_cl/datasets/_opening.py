@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from seit_cl.core import plugins
@@ -51,7 +52,7 @@ def _refuse_unknown_kind(text: str) -> None:
     name, colon, _ = text.partition(":")
     if not colon or len(name) == 1 or not name.replace("-", "_").isidentifier():
         return
-    if not Path(text).exists():
+    if not os.path.exists(text):
         advice = nearest(name, plugins.names("dataset"))
         raise UserError(f"{text}: no such path, and no kind of data is {name!r}; {advice}")
 
@@ -81,7 +82,7 @@ def recognise(path: Path) -> str:
     Raises:
         UserError: a file of no known format, or a path that several plugins recognise.
     """
-    if not path.exists():
+    if not os.path.exists(path):
         return DEFAULT
     names = [
         name

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from seit_cl.core.errors import UserError
+from seit_cl.core.errors import UserError, reading
 from seit_cl.data.stored import StoredImage
 from seit_cl.datasets._columns import Columns, choose_columns
 
@@ -132,23 +132,19 @@ def read_parquet(files: list[Path], image: str, label: str) -> ParquetRows:
     labels: list[np.ndarray] = []
     columns: Columns | None = None
     for path in files:
-        try:
-            with pq.ParquetFile(path) as file:
-                if columns is None:
-                    columns = _columns(file, image, label, path)
-                _check_columns(file, columns, path)
-                for number in range(file.num_row_groups):
-                    group = file.metadata.row_group(number)
-                    changed = path.stat().st_mtime_ns
-                    groups.append(RowGroup(path, changed, number, group.total_byte_size))
-                    counts.append(group.num_rows)
-                read = file.read(columns=[columns.label], use_threads=False).column(0)
-                if read.null_count:
-                    raise UserError(f"{path}: {read.null_count} rows have no {columns.label}")
-                labels.append(read.to_numpy())
-        except (OSError, ValueError, KeyError) as error:  # ArrowInvalid is a ValueError
-            reason = " ".join(str(error).split())
-            raise UserError(f"{path}: cannot be read ({reason}); download it again") from error
+        with reading(path, "cannot be read", "download it again"), pq.ParquetFile(path) as file:
+            if columns is None:
+                columns = _columns(file, image, label, path)
+            _check_columns(file, columns, path)
+            for number in range(file.num_row_groups):
+                group = file.metadata.row_group(number)
+                changed = path.stat().st_mtime_ns
+                groups.append(RowGroup(path, changed, number, group.total_byte_size))
+                counts.append(group.num_rows)
+            read = file.read(columns=[columns.label], use_threads=False).column(0)
+            if read.null_count:
+                raise UserError(f"{path}: {read.null_count} rows have no {columns.label}")
+            labels.append(read.to_numpy())
     assert columns is not None
     starts = np.cumsum([0, *counts[:-1]])
     return ParquetRows(groups, starts, columns, np.concatenate(labels), str(files[0].parent))
@@ -160,7 +156,7 @@ def _columns(file: Any, image: str, label: str, path: Path) -> Columns:
     described = (schema.metadata or {}).get(b"huggingface", b"{}")
     try:
         features = json.loads(described).get("info", {}).get("features", {})
-    except (ValueError, AttributeError):
+    except Exception:  # a description of another library's
         features = {}
     return choose_columns(features, schema.names, image, label, str(path))
 

@@ -14,8 +14,8 @@ from torch import Tensor
 from seit_cl.core.errors import UserError
 from seit_cl.data.arrays import CHANNELS, PixelImage
 from seit_cl.data.base import Dataset
+from seit_cl.data.decoding import to_rgb
 from seit_cl.data.holdout import DEFAULT_HOLDOUT, Holdout
-from seit_cl.data.images import to_rgb
 from seit_cl.data.labelled import Labelled, labelled_dataset, numbered_classes
 
 ITEMS_CHECKED = 3  # read twice, to find random transforms

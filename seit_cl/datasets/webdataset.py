@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from seit_cl.core.errors import UserError
+from seit_cl.core.errors import UserError, reading
 from seit_cl.data.base import Dataset
 from seit_cl.data.labelled import Labelled, labelled_dataset, numbered_classes
 from seit_cl.data.tar_images import Member, TarArchive, tar_image_maker
@@ -160,17 +160,12 @@ def _label(
             "webdataset:PATH,label=SUFFIX, or label=json.KEY"
         )
     member = sample[suffix]
-    try:
+    with reading(where, f"its {options.label} is no label", "write it again"):
         if member.size > LARGEST_LABEL:
             raise ValueError(f"{member.size:,} bytes")
         text = archive.read(member.offset, member.size).decode().strip()
         if key:
             text = str(json.loads(text)[key])
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{where}: its {options.label} is no label ({type(error).__name__}: {error}); write "
-            "it again"
-        ) from error
     return text
 
 
@@ -186,14 +181,12 @@ def _label_numbers(
     beside = (root.parent if root.is_file() else root) / "classes.txt"
     file = Path(options.classes) if options.classes else beside
     if options.classes or file.is_file():
-        try:
+        with reading(file, "cannot be read", "write one name a line"):
             names = file.read_text(encoding="utf-8").split("\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{file}: cannot be read ({error}); write one name a line") from error
         names = [name.strip() for name in names if name.strip()]
     try:
         numbers = [np.array(list(map(int, part)), np.int64) for part in texts]
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         if names is not None:
             raise UserError(f"{root}: labels are no numbers ({error}); remove {file}") from error
         found = sorted(set().union(*texts))

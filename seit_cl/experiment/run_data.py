@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -18,7 +18,7 @@ from seit_cl.core.devices import MAIN_MEMORY, choose_device
 from seit_cl.core.errors import UserError
 from seit_cl.core.shared_tensors import SharedTensor
 from seit_cl.data.base import Dataset, Split
-from seit_cl.data.folder import check_images
+from seit_cl.data.decoding import limit_pixels
 from seit_cl.data.holdout import DEFAULT_HOLDOUT
 from seit_cl.data.images import default_resolution, load_images, native_resolution
 from seit_cl.data.leave_out import leave_out
@@ -27,6 +27,7 @@ from seit_cl.data.stored import StoredImage
 from seit_cl.data.token_dataset import TokenDataset, holds_tokens
 from seit_cl.datasets import list_data
 from seit_cl.datasets._location import BUILT_IN
+from seit_cl.experiment.readable import advising_to_skip, check_once, tokenize_readable
 from seit_cl.experiment.token_cache import cached_tokens, tokenizing_time
 from seit_cl.tokenizers import DEFAULT_TOKENIZER, Tokenizer, open_tokenizer
 from seit_cl.tokenizers._stored import tokenizer_behind
@@ -60,6 +61,7 @@ class RunData:
         shared: bool = False,
         dataset: Dataset | None = None,
     ) -> None:
+        limit_pixels(config.max_pixels)
         self._config = config
         self._progress = progress
         self._shared: dict[str, SharedTensor] | None = {} if shared else None
@@ -68,7 +70,7 @@ class RunData:
         self.dataset = dataset
         self.tokenizer = _open_tokenizer(config, self.dataset)
         stride = self.tokenizer.stride
-        native_side = _native_side(self.dataset, stride)
+        native_side = _native_side(self.dataset, stride, config.skip_bad_images)
         self.resolution = config.resolution or native_side
         if self.resolution < SMALLEST_SIDE or self.resolution % stride:
             raise UserError(
@@ -80,6 +82,14 @@ class RunData:
                 f"--resolution {self.resolution}: {self.dataset.root} holds tokens of "
                 f"{native_side} px"
             )
+        if config.skip_bad_images and self.dataset.has_files:
+            self.dataset = self._readable()
+
+    def _readable(self) -> Dataset:
+        """The dataset without the images that cannot be decoded."""
+        if self._config.learner == "pixels":
+            return check_once(self.dataset, True, self.resolution)
+        return tokenize_readable(self.dataset, self.tokenizer, self.resolution, self._tokenizing())
 
     def share(self) -> SharedRunData:
         """Return the data as an argument for processes, with the tokens and pixels loaded so far.
@@ -89,7 +99,8 @@ class RunData:
         assert self._shared is not None
         _ = self.identity  # is pickled with the dataset, so that it is computed once
         buffers: list[pickle.PickleBuffer] = []
-        opened = pickle.dumps((self._config, self.dataset), 5, buffer_callback=buffers.append)
+        config = replace(self._config, skip_bad_images=False)  # they are left out already
+        opened = pickle.dumps((config, self.dataset), 5, buffer_callback=buffers.append)
         arrays = [_shared_bytes(buffer.raw()) for buffer in buffers]
         return SharedRunData(_shared_bytes(memoryview(opened)), arrays, dict(self._shared))
 
@@ -193,6 +204,11 @@ class RunData:
         """Tokens of the train and of the val split."""
         if isinstance(self.dataset, TokenDataset):
             return self._tokens_of_file(self.dataset)
+        with advising_to_skip():
+            return cached_tokens(self.dataset, self.tokenizer, self.resolution, self._tokenizing())
+
+    def _tokenizing(self) -> Callable[[int], None]:
+        """A function that is called with the number of images tokenized since the last call."""
         done = 0
         total = len(self.dataset.train) + len(self.dataset.val)
 
@@ -201,7 +217,7 @@ class RunData:
             done += images
             self._progress("tokenizing", done, total)
 
-        return cached_tokens(self.dataset, self.tokenizer, self.resolution, advance)
+        return advance
 
     def _tokens_of_file(self, dataset: TokenDataset) -> tuple[Tensor, Tensor]:
         """Tokens of both splits of a token file, or of the rows of it that belong to the dataset.
@@ -221,6 +237,8 @@ class RunData:
     def _train_pixels(self) -> Tensor | None:
         """Images of the train split; None where they do not fit in main memory."""
         if len(self.dataset.train) * 3 * self.resolution**2 > MAIN_MEMORY:
+            # They are decoded when they are used, and checked before the first of them is.
+            check_once(self.dataset, False, self.resolution)
             return None
         return self._load("train pixels", self.dataset.train)
 
@@ -245,7 +263,8 @@ class RunData:
             self._progress("reading images", done, len(stored))
 
         report(0)
-        return load_images(stored, self.resolution, progress=report, out=out)
+        with advising_to_skip():
+            return load_images(stored, self.resolution, progress=report, out=out)
 
 
 @dataclass(frozen=True)
@@ -281,7 +300,10 @@ def _shared_bytes(data: memoryview) -> SharedTensor:
 
 
 def open_dataset(config: RunConfig, progress: Progress = no_progress) -> Dataset:
-    """Open the data at data_root, or the built-in fractals, and check every selected image.
+    """Open the data at data_root, or the built-in fractals.
+
+    Its images are checked when they are decoded, before a scenario makes others of them or, in
+    `RunData`, for tokens or pixels.
 
     Args:
         config: gives data root, scenario and held-out split.
@@ -299,14 +321,14 @@ def open_dataset(config: RunConfig, progress: Progress = no_progress) -> Dataset
     if config.leave_out is not None:
         dataset = leave_out(dataset, config.leave_out)
     if recipe.makes_images:
-        dataset = check_images(dataset, config.skip_bad_images)
+        dataset = check_once(dataset, config.skip_bad_images)
     dataset = recipe.select(dataset, progress)
     if config.holdout != DEFAULT_HOLDOUT and not dataset.held_out:
         raise UserError(
             f"--val-fraction, --split-seed: {dataset.root} has a val split of its own; "
             "leave them out"
         )
-    return check_images(dataset, config.skip_bad_images)
+    return dataset
 
 
 def list_dataset(config: RunConfig, progress: Progress = no_progress) -> Dataset:
@@ -329,11 +351,12 @@ def list_dataset(config: RunConfig, progress: Progress = no_progress) -> Dataset
     return list_data(config.data_root, config.holdout, progress)
 
 
-def _native_side(dataset: Dataset, stride: int) -> int:
+def _native_side(dataset: Dataset, stride: int, skip_bad: bool) -> int:
     """Image side in pixels of a dataset where none is asked for, for a tokenizer of that stride."""
     if isinstance(dataset, TokenDataset):
         return dataset.file.grid[1] * dataset.file.metadata.stride
-    return default_resolution(native_resolution(dataset), stride)
+    with advising_to_skip():
+        return default_resolution(native_resolution(dataset, skip_bad), stride)
 
 
 def _open_tokenizer(config: RunConfig, dataset: Dataset) -> Tokenizer:

@@ -12,7 +12,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from seit_cl.core.cache import cache_errors, cache_folder
-from seit_cl.core.files import sweep, write_atomic
+from seit_cl.core.files import make_folder, sweep, write_atomic
 from seit_cl.data.base import Dataset
 from seit_cl.tokenizers._encoding import encode_files
 from seit_cl.tokenizers.base import Tokenizer
@@ -54,13 +54,36 @@ def cached_tokens(
     started = time.monotonic()
     train = encode_files(dataset.train.images, tokenizer, resolution, progress)
     val = encode_files(dataset.val.images, tokenizer, resolution, progress)
+    store_tokens(dataset, tokenizer, resolution, train, val, started)
+    return _read(path, dataset) or (train, val)
+
+
+def store_tokens(
+    dataset: Dataset,
+    tokenizer: Tokenizer,
+    resolution: int,
+    train: Tensor,
+    val: Tensor,
+    started: float,
+) -> None:
+    """Write tokens to the cache.
+
+    Args:
+        dataset, tokenizer, resolution: as in `cached_tokens`.
+        train, val: (N, G, H, W) int16.
+        started: time.monotonic() when tokenizing began.
+
+    Raises:
+        UserError: the cache folder cannot be written.
+    """
+    path = _cache_path(dataset, tokenizer, resolution)
     metadata = {
         "seconds": f"{time.monotonic() - started:.3f}",
         "cores": str(torch.get_num_threads()),
     }
     with cache_errors(path.parent, CONTENT):
+        make_folder(path.parent)
         write_atomic(path, save({"train": train, "val": val}, metadata))
-    return _read(path, dataset) or (train, val)
 
 
 def tokenizing_time(

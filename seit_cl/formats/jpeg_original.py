@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from seit_cl.core.specs import NoOptions
-from seit_cl.data.images import decode_image, no_pixel_limit
+from seit_cl.data.decoding import decode_image, no_pixel_limit
 from seit_cl.data.samples import Samples
 from seit_cl.formats._records import Records
 from seit_cl.formats.base import FormatContext
@@ -51,7 +51,7 @@ class JpegOriginalFormat:
         """Pixels (B, 3, S, S) uint8, on the CPU.
 
         Raises:
-            one of BAD_IMAGE: a record is not an image file.
+            Exception: any, where a record is not an image file.
         """
         images = torch.empty((len(records), self.side, self.side, 3), dtype=torch.uint8)
         rows = images.numpy()

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from seit_cl.core.errors import UserError
-from seit_cl.data.images import square, to_rgb
+from seit_cl.data.decoding import square, to_rgb
 from seit_cl.data.samples import square_uint8
 
 TASKS = "targets_task_labels"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import struct
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -14,7 +13,7 @@ from avalanche.training.storage_policy import ExemplarsBuffer
 from torch import Tensor
 
 from seit_cl.core import plugins
-from seit_cl.core.errors import UserError
+from seit_cl.core.errors import UserError, reading
 from seit_cl.data.samples import Samples
 from seit_cl.formats import ExemplarFormat, FormatContext, build_format
 from seit_cl.formats._records import Records
@@ -440,7 +439,7 @@ class ByteBudgetBuffer(ExemplarsBuffer):
         """
         if tokenizer is not None:
             entropy_model = entropy_model or tokenizer.entropy_model
-        try:
+        with reading(path, "the memory file is inconsistent", "write it again"):
             header, rest = read_header(body)
             if tokenizer is not None and header.context.tokenizer != tokenizer.identity:
                 raise UserError(
@@ -476,10 +475,6 @@ class ByteBudgetBuffer(ExemplarsBuffer):
             )
             memory._store.fill(exemplars, memory._accounting.exemplar_bytes)
             memory.selection.restore(header.offered, header.skipped, header.full, header.counters)
-        except (ValueError, IndexError, struct.error) as error:
-            raise UserError(
-                f"{path}: the memory file is inconsistent ({error}); write it again"
-            ) from None
         return memory
 
     def _encode(self, samples: Samples) -> Records:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seit_cl.core.errors import UserError
+
+LARGEST = 2**30  # bytes of one field of an exemplar
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class TensorSpec:
     @property
     def nbytes(self) -> int:
         """Bytes per exemplar."""
-        return int(np.prod(self.shape, dtype=np.int64)) * self.numpy.itemsize
+        return math.prod(self.shape) * self.numpy.itemsize
 
 
 def write_fields(fields: Mapping[str, TensorSpec]) -> str:
@@ -64,12 +67,18 @@ def write_fields(fields: Mapping[str, TensorSpec]) -> str:
 
 
 def read_fields(text: str) -> dict[str, TensorSpec]:
-    """Parse the text of `write_fields`."""
+    """Parse the text of `write_fields`.
+
+    Raises:
+        ValueError: a field of a negative side, or of more bytes than any exemplar has.
+    """
     fields = {}
     for part in filter(None, text.split(";")):
         name, _, spec = part.partition("=")
         dtype, _, shape = spec.partition(":")
         fields[name] = TensorSpec(dtype, tuple(int(side) for side in shape.split("x") if side))
+        if min(fields[name].shape, default=0) < 0 or fields[name].nbytes > LARGEST:
+            raise ValueError(f"exemplar field {part!r}")
     return fields
 
 

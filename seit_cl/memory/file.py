@@ -9,6 +9,7 @@ over the memory's lifetime.
 
 from __future__ import annotations
 
+import math
 import os
 import struct
 import zlib
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import atomic_file
+from seit_cl.core.limits import LONGEST_SIDE, MOST_CLASSES, MOST_CODES
 from seit_cl.formats.base import FormatContext
 from seit_cl.memory.exemplar_fields import TensorSpec
 from seit_cl.memory.varints import read_varints, write_varints
@@ -132,6 +134,7 @@ def read_header(body: memoryview) -> tuple[FileHeader, memoryview]:
     counters = np.frombuffer(rest[4:counters_end], "<u4").astype(np.uint32)
     rest = rest[counters_end:]
     codes_per_position, height, columns = grid
+    _check_numbers(classes, codes, grid, resolution, count, len(rest) - side_info_bytes)
     header = FileHeader(
         budget=budget,
         seed=seed,
@@ -150,6 +153,30 @@ def read_header(body: memoryview) -> tuple[FileHeader, memoryview]:
         max_exemplars=max_exemplars,
     )
     return header, rest[side_info_bytes:]
+
+
+def _check_numbers(
+    classes: int, codes: int, grid: list[int], resolution: int, count: int, size: int
+) -> None:
+    """Refuse numbers that no memory has, before memory is taken for them.
+
+    Args:
+        classes, codes, grid, resolution, count: of the header.
+        size: bytes after it. An exemplar has a label of one byte at least.
+
+    Raises:
+        ValueError: naming the number.
+    """
+    limits = {
+        "classes": (classes, MOST_CLASSES),
+        "codes": (codes, MOST_CODES),
+        "codes of an image": (math.prod(grid), LONGEST_SIDE**2),
+        "pixels on a side": (resolution, LONGEST_SIDE),
+        "exemplars": (count, size),
+    }
+    for name, (value, most) in limits.items():
+        if value > most:
+            raise ValueError(f"{value:,} {name}, of at most {most:,}")
 
 
 def label_dtype(classes: int) -> np.dtype[np.generic]:
@@ -212,6 +239,9 @@ def read_exemplars(
         ValueError: the data has another size, or a label is outside 0..C-1.
     """
     dtype = label_dtype(classes)
+    shortest = dtype.itemsize + sum(spec.nbytes for spec in fields.values()) + (fixed_length or 0)
+    if count * shortest > len(data):
+        raise ValueError(f"{count:,} exemplars in {len(data):,} bytes")
     labels_end = count * dtype.itemsize
     labels = np.frombuffer(data[:labels_end], dtype).astype(np.int64)
     rest = data[labels_end:]

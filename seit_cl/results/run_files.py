@@ -361,7 +361,7 @@ def _read(path: Path, parse: Callable[[Path], Any], problems: list[str]) -> Any:
         return None
     try:
         return parse(path)
-    except (OSError, ValueError, KeyError, yaml.YAMLError) as error:
+    except Exception as error:  # parsers raise anything for a damaged file
         reason = " ".join(str(error).split())[:200]
         problems.append(f"{path.name}: {reason or type(error).__name__}")
         return None

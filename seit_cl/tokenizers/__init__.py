@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,7 +49,7 @@ def _parse(spec: str) -> Spec:
 def _is_file(spec: str) -> bool:
     """Return True where a spec is the path of a tokenizer file, not a kind's name."""
     looks_like_path = ":" not in spec and ("/" in spec or spec.endswith(".safetensors"))
-    return looks_like_path or Path(spec).is_file()
+    return looks_like_path or os.path.isfile(spec)  # of any length
 
 
 def kind_of_file(path: Path) -> str:
@@ -83,7 +84,7 @@ def resolved_spec(spec: str) -> str:
     if _is_file(spec):
         return str(Path(spec).resolve())
     parsed = Spec.parse(spec)
-    if parsed.argument and Path(parsed.argument).exists():
+    if parsed.argument and os.path.exists(parsed.argument):
         start = f"{parsed.name}:{parsed.argument}"
         return spec.replace(start, f"{parsed.name}:{Path(parsed.argument).resolve()}", 1)
     return spec

@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from seit_cl.core.errors import UserError
+from seit_cl.core.errors import UserError, one_line
 from seit_cl.core.tensor_files import TensorFile, read_tensor_file
 from seit_cl.core.torch_files import load_tensors
 from seit_cl.tokenizers.base import DAMAGED
@@ -177,8 +177,8 @@ def load_model(
     try:
         with torch.device("meta"):
             network = build()
-    except (RuntimeError, TypeError, ValueError, ZeroDivisionError) as error:
-        raise UserError(f"{source}: its shapes are no {model}'s ({error})") from error
+    except Exception as error:  # modules raise anything for strange sizes
+        raise UserError(f"{source}: its shapes are no {model}'s ({one_line(error)})") from error
     problems = _differences(network.state_dict(), state)
     if problems:
         raise UserError(f"{source}: does not fit a {model} of its sizes: {'; '.join(problems)}")

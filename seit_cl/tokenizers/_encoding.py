@@ -15,6 +15,7 @@ from seit_cl.data.images import read_chunks
 from seit_cl.data.stored import StoredImage
 
 CHUNK = 256  # images tokenized at a time
+NO_CODE = -1  # in place of the codes of an image that cannot be decoded
 
 
 class Encoder(Protocol):
@@ -33,6 +34,7 @@ def encode_files(
     advance: Callable[[int], None] = lambda images: None,
     chunk: int = CHUNK,
     threads: int | None = None,
+    skip_bad: bool = False,
 ) -> Tensor:
     """Tokenize stored images; threads decode the next chunks while the tokenizer encodes one.
 
@@ -43,18 +45,21 @@ def encode_files(
         advance: called after each chunk with its number of images.
         chunk: number of images that are tokenized at a time.
         threads: number of decoding threads; None: one per core that this process may use.
+        skip_bad: give images that cannot be decoded the codes NO_CODE, see `readable_rows`.
 
     Returns:
         (N, G, H, W) int16 on the CPU.
 
     Raises:
-        UserError: an image that cannot be read, or a side that the stride does not divide.
+        BadImage: an image cannot be decoded.
+        UserError: the stride does not divide the side.
     """
+    bad: list[int] | None = [] if skip_bad else None
     device = tokenizer.codebook.device
     pinned = device.type == "cuda"
     parts: list[Tensor] = []
     queued: Tensor | None = None  # tokens that a GPU may still be computing
-    for images in read_chunks(stored, resolution, chunk, threads, pinned):
+    for images in read_chunks(stored, resolution, chunk, threads, pinned, bad):
         tokens = tokenizer.encode(to_device(images, device))
         if queued is not None:
             parts.append(queued.cpu())
@@ -62,7 +67,15 @@ def encode_files(
         advance(len(images))
     if queued is not None:
         parts.append(queued.cpu())
-    return torch.cat(parts)
+    all_tokens = torch.cat(parts)
+    if bad:
+        all_tokens[bad] = NO_CODE
+    return all_tokens
+
+
+def readable_rows(tokens: Tensor) -> Tensor:
+    """The rows (n,) int64 of tokens (N, G, H, W) whose images could be decoded."""
+    return (tokens[:, 0, 0, 0] != NO_CODE).nonzero()[:, 0]
 
 
 def check_resolution(side: int, stride: int, option: str = "--resolution") -> None:

@@ -173,7 +173,7 @@ def _from_file(vq_model: Any, path: Path) -> PublishedTokenizer:
     card = card_of(file.metadata)
     try:
         config = dict(json.loads(card["config"]))
-    except (KeyError, ValueError, TypeError) as error:
+    except Exception as error:  # parsers raise anything for a damaged file
         raise UserError(
             f"{path}: has no configuration of a VQModel; give the folder that holds config.json"
         ) from error

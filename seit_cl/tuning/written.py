@@ -32,6 +32,7 @@ NOT_WRITTEN = {
     "validation_seed",
     "test_on",
     "skip_bad_images",
+    "max_pixels",
     "save_model",
     "device",
     "compile",

@@ -1,6 +1,7 @@
 """Domain-incremental streams, from folders of domains and from corruptions."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -183,10 +184,9 @@ def test_an_unreadable_image_in_a_folder_of_domains_can_be_skipped(
     root = domain_folders(tmp_path / "art", clean, "photo")
     write_colours(root / "art")
     (root / "art" / "train" / "colour1" / "03.png").write_bytes(b"no image")
+    config = RunConfig(data_root=root, scenario="domain-incremental")
     with pytest.raises(UserError, match="not a readable image"):
-        opened(root, "domain-incremental")
-    left = open_dataset(
-        RunConfig(data_root=root, scenario="domain-incremental", skip_bad_images=True)
-    )
+        _ = RunData(config).test_tokens
+    left = RunData(replace(config, skip_bad_images=True)).dataset
     scenario = build_recipe("domain-incremental").cut(left, StreamSettings(0))
     assert [len(ids) for ids in scenario.train] == [47, 48]

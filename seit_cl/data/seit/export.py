@@ -15,6 +15,7 @@ from torch import Tensor
 
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import sweep, temporary_folder
+from seit_cl.core.names import safe_name
 from seit_cl.data.seit.codes import LARGEST, to_bytes
 from seit_cl.data.seit.release import (
     CODEBOOK,
@@ -27,6 +28,7 @@ from seit_cl.data.seit.release import (
 )
 from seit_cl.data.token_file import CHUNK, TokenFile, check_codes
 
+OFFSET_TYPES = ("<i8", "<u8", "<i4", "<u4", ">i8", ">u8", ">i4", ">u4", "<i2", "<u2", ">i2", ">u2")
 LEVEL = 9  # of zlib; Python's default for gzip files
 
 
@@ -39,7 +41,8 @@ def export_release(
     """Write the folder of a release, which appears when it is complete.
 
     Args:
-        file: the token file, with one code at each position.
+        file: the token file, with one code at each position. Its names of files are those of the
+            release that it was imported from, if they are base names of safe characters.
         folder: folder to create; it must not exist, or be empty.
         level: compression level of zlib, 0 to 9.
         advance: called with the number of images written since the last call.
@@ -71,20 +74,30 @@ def _write_all(file: TokenFile, folder: Path, level: int, advance: Callable[[int
     """Write all files of a release."""
     metadata = file.metadata
     notes = metadata.notes
-    prefix = notes.get("release", metadata.name)
+    prefix = safe_name(notes.get("release", metadata.name), "tokens")
     for split in file.tokens:
         stem = f"{prefix}-{split}"
         offsets = _write_tokens(file, split, folder / f"{stem}{DATA}", level, advance)
         with _gzip(folder / f"{stem}{INDEX}", level) as index:
-            offset_type = notes.get(f"{split}_offsets", "<i8")
+            offset_type = _offset_type(notes.get(f"{split}_offsets", ""), int(offsets[-1]))
             np.save(index, offsets.astype(offset_type), allow_pickle=False)
-        text = labels_text(file.labels[split], notes.get(f"{split}_labels_end", "\n"))
+        end = "" if notes.get(f"{split}_labels_end") == "" else "\n"
+        text = labels_text(file.labels[split], end)
         (folder / f"{stem}{LABELS}").write_bytes(text.encode())
     # torch puts the name of the file into its contents.
     torch.save(metadata.codebook[0].clone(), folder / CODEBOOK)
     if metadata.synonyms is not None:
-        synonyms_file = folder / notes.get("synonyms", SYNONYMS)
+        name = safe_name(notes.get("synonyms", SYNONYMS), SYNONYMS)
+        # The reader finds the table by the end of its name.
+        synonyms_file = folder / (name if name.endswith(SYNONYMS) else SYNONYMS)
         synonyms_file.write_text(synonyms_json(metadata.synonyms))
+
+
+def _offset_type(text: str, largest: int) -> str:
+    """The type of the offsets in the release: as the token file has it, if they fit into it."""
+    if text not in OFFSET_TYPES or largest > np.iinfo(text).max:
+        return OFFSET_TYPES[0]
+    return text
 
 
 def _write_tokens(

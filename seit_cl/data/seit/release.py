@@ -31,9 +31,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seit_cl.core.errors import UserError
+from seit_cl.core.errors import UserError, reading
+from seit_cl.core.limits import DEFLATE_RATIO, MOST_CLASSES, MOST_CODES
+from seit_cl.core.npy import read_npy
 from seit_cl.core.torch_files import load_tensors
-from seit_cl.data.seit.stream import AGAIN, UNREADABLE, read_tokens, reason, tokens_of_first
+from seit_cl.data.seit.stream import AGAIN, read_tokens, tokens_of_first
 from seit_cl.data.token_file import SPLITS, TokenMetadata, TokenSplit
 
 DATA = "-token.data.bin.gz"
@@ -41,6 +43,9 @@ INDEX = "-token.index.npy.gz"
 LABELS = "-label.txt"
 CODEBOOK = "codebook.ckpt"
 SYNONYMS = "synonyms.json"
+# Entries of the padded table of synonyms: so many in any case, and to a character of its file.
+SMALL_TABLE = 10**6
+SPARSEST = 4
 STRIDE = 8  # 256 px become 32 x 32 tokens
 
 
@@ -169,12 +174,9 @@ def _read_index(path: Path) -> tuple[np.ndarray, str]:
     Raises:
         UserError: unreadable, or not an array of growing offsets from 0.
     """
-    try:
-        with gzip.open(path) as file:
-            array = np.load(file, allow_pickle=False)
-            tail = file.read(1)
-    except UNREADABLE as error:
-        raise UserError(f"{path}: not a readable index ({reason(error)}); {AGAIN}") from error
+    with reading(path, "not a readable index", AGAIN), gzip.open(path) as file:
+        array = read_npy(file, DEFLATE_RATIO * path.stat().st_size)  # type: ignore[arg-type]
+        tail = file.read(1)
     if array.ndim != 1 or array.dtype.kind not in "iu" or len(array) < 2 or tail:
         raise UserError(
             f"{path}: not an index but an array {array.shape} of {array.dtype}; {AGAIN}"
@@ -195,26 +197,35 @@ def _read_labels(path: Path) -> tuple[Tensor, str | None]:
     Raises:
         UserError: unreadable, or a line that is not a label.
     """
-    try:
+    with reading(path, "not a readable list of labels", AGAIN):
         text = path.read_bytes().decode()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"{path}: not a readable list of labels ({reason(error)}); {AGAIN}"
-        ) from error
-    lines = text.splitlines()
-    try:
-        labels = torch.tensor([int(line) for line in lines], dtype=torch.int64)
-    except ValueError:
-        number = next(i for i, line in enumerate(lines, 1) if not line.strip().isdecimal())
-        raise UserError(
-            f"{path}, line {number}: {lines[number - 1][:20]!r} is not a label; {AGAIN}"
-        ) from None
-    if len(labels) and int(labels.min()) < 0:
-        raise UserError(f"{path}: has the label {int(labels.min())}; labels count from 0")
+    numbers = [_read_label(path, number, line) for number, line in enumerate(text.splitlines(), 1)]
+    labels = torch.tensor(numbers, dtype=torch.int64)
     for end in ("\n", ""):
         if labels_text(labels, end) == text:
             return labels, end
     return labels, None
+
+
+def _read_label(path: Path, number: int, line: str) -> int:
+    """Read one line.
+
+    Raises:
+        UserError: naming the line, if it is not a label.
+    """
+    try:
+        label = int(line)
+    except ValueError:  # also for thousands of digits
+        shown = line if len(line) <= 20 else f"{line[:20]}..."
+        raise UserError(f"{path}, line {number}: {shown!r} is not a label; {AGAIN}") from None
+    if label < 0:
+        raise UserError(f"{path}: has the label {label}; labels count from 0")
+    if label >= MOST_CLASSES:
+        raise UserError(
+            f"{path}, line {number}: has the label {label}, and a dataset has at most "
+            f"{MOST_CLASSES:,} classes; {AGAIN}"
+        )
+    return label
 
 
 def labels_text(labels: Tensor, end: str) -> str:
@@ -232,9 +243,10 @@ def read_codebook(path: Path) -> Tensor:
     if isinstance(matrix, dict) and len(matrix) == 1:
         matrix = next(iter(matrix.values()))
     is_matrix = isinstance(matrix, Tensor) and matrix.ndim == 2 and matrix.is_floating_point()
-    if not is_matrix or not bool(matrix.isfinite().all()):
+    if not is_matrix or len(matrix) > MOST_CODES or not bool(matrix.isfinite().all()):
         raise UserError(
-            f"{path}: holds no codebook, which is a matrix (K, D) of finite numbers; {AGAIN}"
+            f"{path}: holds no codebook, which is a matrix (K, D) of finite numbers with at most "
+            f"{MOST_CODES:,} rows; {AGAIN}"
         )
     return matrix.detach().float()[None].contiguous()
 
@@ -267,15 +279,15 @@ def _read_synonyms(path: Path, codes: int) -> Tensor:
     Raises:
         UserError: unreadable, or codes that the codebook lacks.
     """
-    try:
-        table = json.loads(path.read_text())
+    with reading(path, f"not a table of the synonyms of {codes} codes", AGAIN):
+        text = path.read_text(encoding="utf-8")
+        table = json.loads(text)
         rows = []
         for code in range(codes):
             rows.append([int(synonym) for synonym in table[str(code)]])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{path}: not a table of the synonyms of {codes} codes ({reason(error)}); {AGAIN}"
-        ) from error
+        # A few long rows among many short ones would take far more memory than the file.
+        if codes * max(map(len, rows), default=0) > max(SMALL_TABLE, SPARSEST * len(text)):
+            raise ValueError("rows of very different length")
     valid = len(table) == codes
     for row in rows:
         valid = valid and all(0 <= synonym < codes for synonym in row)

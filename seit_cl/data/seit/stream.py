@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,19 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seit_cl.core.errors import UserError
+from seit_cl.core.errors import UserError, reading
 from seit_cl.data.seit.codes import ESCAPE, LARGEST, TwoEscapes, decode
 
 BLOCK = 1 << 18  # bytes taken from the gzip at a time
-UNREADABLE = (OSError, EOFError, zlib.error, ValueError)
 AGAIN = "download it again"
-
-
-def reason(error: BaseException) -> str:
-    """The message of an error, or its type."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return str(error) or type(error).__name__
 
 
 def read_tokens(
@@ -139,12 +130,9 @@ def blocks_of(path: Path) -> Iterator[np.ndarray]:
     Raises:
         UserError: truncated or damaged data.
     """
-    try:
-        with gzip.open(path) as file:
-            while data := file.read(BLOCK):
-                yield np.frombuffer(data, np.uint8)
-    except UNREADABLE as error:
-        raise UserError(f"{path}: truncated or damaged ({reason(error)}); {AGAIN}") from error
+    with reading(path, "truncated or damaged", AGAIN), gzip.open(path) as file:
+        while data := file.read(BLOCK):
+            yield np.frombuffer(data, np.uint8)
 
 
 def tokens_of_first(path: Path, length: int) -> int:
@@ -157,7 +145,7 @@ def tokens_of_first(path: Path, length: int) -> int:
     Raises:
         UserError: the data cannot be read, or end within the first image.
     """
-    image = b""
+    image = bytearray()
     for data in blocks_of(path):
         image += data[: length - len(image)].tobytes()
         if len(image) == length:

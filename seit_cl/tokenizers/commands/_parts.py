@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,11 +20,14 @@ from torch import Tensor
 
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import atomic_file, make_folder, sweep, write_atomic
+from seit_cl.core.limits import MAX_PIXELS
 from seit_cl.data.base import Dataset
+from seit_cl.data.decoding import limit_pixels
+from seit_cl.data.folder import leave_out_rows
 from seit_cl.data.stored import StoredImage
 from seit_cl.data.token_file import TokenMetadata, TokenSplit, write_token_file
 from seit_cl.tokenizers import Tokenizer, open_tokenizer
-from seit_cl.tokenizers._encoding import encode_files
+from seit_cl.tokenizers._encoding import encode_files, readable_rows
 
 PART = 512  # images of a part
 CHUNK = 64  # images of a part that are decoded and tokenized at a time
@@ -40,11 +44,13 @@ class Part:
         images: stored images.
         file: .npy file.
         resolution: side S in pixels.
+        skip_bad: give images that cannot be decoded no tokens, instead of stopping.
     """
 
     images: Sequence[StoredImage]
     file: Path
     resolution: int
+    skip_bad: bool = False
 
     def write(self, tokenizer: Tokenizer, threads: int | None = None) -> int:
         """Encode the images and write their tokens (n, G, H, W) int16.
@@ -56,14 +62,25 @@ class Part:
         Returns:
             The number of images.
         """
-        tokens = encode_files(self.images, tokenizer, self.resolution, chunk=CHUNK, threads=threads)
+        tokens = encode_files(
+            self.images,
+            tokenizer,
+            self.resolution,
+            chunk=CHUNK,
+            threads=threads,
+            skip_bad=self.skip_bad,
+        )
         with atomic_file(self.file) as file:
             np.save(file, tokens.numpy(), allow_pickle=False)
         return len(self.images)
 
 
 def prepare_parts(
-    folder: Path, dataset: Dataset, tokenizer: Tokenizer, resolution: int
+    folder: Path,
+    dataset: Dataset,
+    tokenizer: Tokenizer,
+    resolution: int,
+    skip_bad: bool = False,
 ) -> dict[str, list[Part]]:
     """Make the folder of the parts, or check that an existing one is of the same images and tokens.
 
@@ -72,6 +89,7 @@ def prepare_parts(
         dataset: the images of both splits.
         tokenizer: encodes them.
         resolution: side S in pixels.
+        skip_bad: leave out images that cannot be decoded.
 
     Returns:
         All parts by split, including those whose files exist.
@@ -79,14 +97,15 @@ def prepare_parts(
     Raises:
         UserError: the folder belongs to another command, or cannot be written.
     """
-    description = json.dumps(
-        {
-            "images": dataset.manifest,
-            "tokenizer": tokenizer.identity,
-            "resolution": resolution,
-            "part": PART,
-        }
-    )
+    made_of: dict[str, Any] = {
+        "images": dataset.manifest,
+        "tokenizer": tokenizer.identity,
+        "resolution": resolution,
+        "part": PART,
+    }
+    if skip_bad:
+        made_of["skip_bad_images"] = True
+    description = json.dumps(made_of)
     description_file = folder / "parts.json"
     try:
         make_folder(folder)
@@ -104,21 +123,27 @@ def prepare_parts(
             "delete it, or choose another --out"
         )
     return {
-        "train": _cut(dataset.train.images, folder, "train", resolution),
-        "val": _cut(dataset.val.images, folder, "val", resolution),
+        "train": _cut(dataset.train.images, folder, "train", resolution, skip_bad),
+        "val": _cut(dataset.val.images, folder, "val", resolution, skip_bad),
     }
 
 
-def _cut(images: Sequence[StoredImage], folder: Path, split: str, resolution: int) -> list[Part]:
+def _cut(
+    images: Sequence[StoredImage], folder: Path, split: str, resolution: int, skip_bad: bool
+) -> list[Part]:
     parts = []
     for start in range(0, len(images), PART):
         file = folder / f"{split}-{start:09d}.npy"
-        parts.append(Part(images[start : start + PART], file, resolution))
+        parts.append(Part(images[start : start + PART], file, resolution, skip_bad))
     return parts
 
 
 def encode_in_processes(
-    parts: Sequence[Part], tokenizer_spec: str, workers: int, advance: Advance
+    parts: Sequence[Part],
+    tokenizer_spec: str,
+    workers: int,
+    advance: Advance,
+    max_pixels: int = MAX_PIXELS,
 ) -> None:
     """Write parts in worker processes of one thread each.
 
@@ -127,9 +152,10 @@ def encode_in_processes(
         tokenizer_spec: opened once in every process.
         workers: number of processes.
         advance: called after each part with its number of images.
+        max_pixels: pixels above which an image is refused.
     """
     context = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
-    with context.Pool(workers, _start_worker, (tokenizer_spec,)) as pool:
+    with context.Pool(workers, _start_worker, (tokenizer_spec, max_pixels)) as pool:
         for images in pool.imap_unordered(_write_part, parts):
             advance(images)
 
@@ -137,9 +163,10 @@ def encode_in_processes(
 _worker_tokenizer: list[Tokenizer] = []  # the tokenizer of this worker process
 
 
-def _start_worker(tokenizer_spec: str) -> None:
+def _start_worker(tokenizer_spec: str, max_pixels: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process ends the pool
     torch.set_num_threads(1)
+    limit_pixels(max_pixels)
     _worker_tokenizer[:] = [open_tokenizer(tokenizer_spec)]
 
 
@@ -175,6 +202,24 @@ def wait_for_parts(parts: Sequence[Part], advance: Advance, timeout: float = TIM
             time.sleep(min(0.5, timeout / 10))
 
 
+def leave_out_bad(dataset: Dataset, parts: dict[str, list[Part]]) -> Dataset:
+    """A dataset without the images that could not be decoded, by the tokens of finished parts.
+
+    Raises:
+        UserError: a part cannot be read, or a class has no other image.
+    """
+    bad = []
+    for split in ("train", "val"):
+        rows: list[int] = []
+        start = 0
+        for part, tokens in zip(parts[split], _read_parts(parts[split]), strict=True):
+            readable = set(readable_rows(tokens).tolist())
+            rows += [start + row for row in range(len(tokens)) if row not in readable]
+            start += len(part.images)
+        bad.append(rows)
+    return leave_out_rows(dataset, bad[0], bad[1])
+
+
 def join_parts(
     out: Path, dataset: Dataset, tokenizer: Tokenizer, resolution: int, parts: dict[str, list[Part]]
 ) -> str:
@@ -182,7 +227,8 @@ def join_parts(
 
     Args:
         out: the token file.
-        dataset, tokenizer, resolution: as in `prepare_parts`.
+        dataset: the images whose tokens the parts have.
+        tokenizer, resolution: as in `prepare_parts`.
         parts: by split, all with their files.
 
     Returns:
@@ -207,10 +253,16 @@ def join_parts(
     )
     side = resolution // tokenizer.stride
     splits = {
-        "train": TokenSplit(dataset.train.labels, _read_parts(parts["train"])),
-        "val": TokenSplit(dataset.val.labels, _read_parts(parts["val"])),
+        "train": TokenSplit(dataset.train.labels, _readable(parts["train"])),
+        "val": TokenSplit(dataset.val.labels, _readable(parts["val"])),
     }
     return write_token_file(out, about, (len(tokenizer.codebook), side, side), splits)
+
+
+def _readable(parts: list[Part]) -> Iterator[Tensor]:
+    """The tokens (n, G, H, W) of the images of each part that could be decoded."""
+    for tokens in _read_parts(parts):
+        yield tokens[readable_rows(tokens)]
 
 
 def _read_parts(parts: list[Part]) -> Iterator[Tensor]:

@@ -16,8 +16,10 @@ from seit_cl.core.devices import allowed_cores, choose_device
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import discard_folder, sweep
 from seit_cl.core.progress import images_bar
+from seit_cl.data.decoding import limit_pixels
+from seit_cl.data.folder import without_missing
 from seit_cl.data.images import default_resolution, native_resolution
-from seit_cl.datasets import open_data
+from seit_cl.datasets import list_data
 from seit_cl.tokenizers import Tokenizer, open_tokenizer
 from seit_cl.tokenizers._encoding import check_resolution
 from seit_cl.tokenizers.commands._parts import (
@@ -25,6 +27,7 @@ from seit_cl.tokenizers.commands._parts import (
     Part,
     encode_in_processes,
     join_parts,
+    leave_out_bad,
     prepare_parts,
     wait_for_parts,
 )
@@ -45,16 +48,21 @@ def encode_command(options: Encode) -> None:
     console = Console(soft_wrap=True, quiet=rank > 0)
     if device.type == "cuda":
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
-    dataset = open_data(options.data_root, options.skip_bad_images)
+    limit_pixels(options.max_pixels)
+    dataset = list_data(options.data_root)
+    if options.skip_bad_images and dataset.has_files:
+        dataset = without_missing(dataset)
     tokenizer = open_tokenizer(options.tokenizer)
     resolution = options.resolution
     if not resolution:
-        resolution = default_resolution(native_resolution(dataset), tokenizer.stride)
+        resolution = default_resolution(
+            native_resolution(dataset, options.skip_bad_images), tokenizer.stride
+        )
     check_resolution(resolution, tokenizer.stride)
     folder = options.out.with_name(options.out.name + ".parts")
     for name in (options.out.name, folder.name):
         sweep(folder.parent, name)
-    parts = prepare_parts(folder, dataset, tokenizer, resolution)
+    parts = prepare_parts(folder, dataset, tokenizer, resolution, options.skip_bad_images)
     all_parts = [*parts["train"], *parts["val"]]
     own_parts = all_parts[rank::ranks]
     other_parts = [part for number, part in enumerate(all_parts) if number % ranks != rank]
@@ -64,6 +72,8 @@ def encode_command(options: Encode) -> None:
             if rank > 0:
                 return
             wait_for_parts(other_parts, advance)
+        if options.skip_bad_images:
+            dataset = leave_out_bad(dataset, parts)
         identity = join_parts(options.out, dataset, tokenizer, resolution, parts)
     except KeyboardInterrupt:
         console.print(
@@ -72,6 +82,8 @@ def encode_command(options: Encode) -> None:
         sys.exit(130)
     discard_folder(folder)
     images = f"{len(dataset.train):,} train and {len(dataset.val):,} val images at {resolution} px"
+    if dataset.skipped:
+        images += f", {len(dataset.skipped):,} unreadable ones left out"
     held_out = f"; {dataset.held_out}" if dataset.held_out else ""
     console.print(
         f"wrote {options.out}: {images}, identity {identity}{held_out}",
@@ -110,4 +122,4 @@ def _encode(
         for part in missing:
             advance(part.write(tokenizer))
     else:
-        encode_in_processes(missing, options.tokenizer, workers, advance)
+        encode_in_processes(missing, options.tokenizer, workers, advance, options.max_pixels)

@@ -12,7 +12,7 @@ from seit_cl.core.errors import UserError
 from seit_cl.core.extras import check_extra
 from seit_cl.core.progress import progress_bars
 from seit_cl.data.stored import StoredImage
-from seit_cl.datasets import open_data
+from seit_cl.datasets import list_data
 from seit_cl.formats.entropy.grids import CODERS
 from seit_cl.formats.entropy.model import EntropyModel
 from seit_cl.tokenizers import Tokenizer, open_tokenizer
@@ -34,7 +34,7 @@ def entropy_command(options: Entropy) -> None:
     """
     tokenizer = open_tokenizer(options.tokenizer)
     _check(options, tokenizer)
-    folder = open_data(options.data_root)
+    folder = list_data(options.data_root)
     console = Console()
     grids = [(encode_grids(tokenizer, folder.train.images, options.resolution), 1.0)]
     if options.photos is not None:

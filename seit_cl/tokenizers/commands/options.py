@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import tyro
 
 from seit_cl.core.cli import OutPath, hint
+from seit_cl.core.limits import MAX_PIXELS
 from seit_cl.tokenizers import DEFAULT_TOKENIZER
 
 
@@ -195,6 +196,7 @@ class Encode:
     workers: Annotated[int, hint("processes on a CPU, 0: one per core; always one on a GPU")] = 0
     device: Annotated[Literal["auto", "cpu", "cuda"], hint("device of the tokenizer")] = "auto"
     skip_bad_images: Annotated[bool, hint("leave unreadable images out")] = False
+    max_pixels: Annotated[int, hint("pixels above which an image file is refused")] = MAX_PIXELS
 
 
 @dataclass(frozen=True)

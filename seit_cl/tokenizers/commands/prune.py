@@ -11,7 +11,7 @@ from torch import Tensor
 
 from seit_cl.core.errors import UserError
 from seit_cl.core.progress import images_bar
-from seit_cl.datasets import open_data
+from seit_cl.datasets import list_data
 from seit_cl.tokenizers import open_tokenizer
 from seit_cl.tokenizers._encoding import check_resolution, encode_files
 from seit_cl.tokenizers.base import Tokenizer
@@ -52,7 +52,7 @@ def prune_command(options: Prune) -> None:
             "vit_vqgan and vqgan can"
         )
     check_resolution(options.resolution, tokenizer.stride)
-    dataset = open_data(options.data_root)
+    dataset = list_data(options.data_root)
     console = Console()
     with images_bar("tokenizing", len(dataset.train), console) as advance:
         tokens = encode_files(dataset.train.images, tokenizer, options.resolution, advance)

@@ -52,7 +52,7 @@ def _read_names(file: Path) -> list[str]:
     """
     try:
         return file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise UserError(
             f"--classes {file}: not a readable text file; give one name per line"
         ) from error

@@ -12,7 +12,7 @@ from seit_cl.data.fractals import render
 from seit_cl.data.images import load_images
 from seit_cl.data.leave_out import leave_out
 from seit_cl.data.listing import SUFFIXES
-from seit_cl.datasets import open_data
+from seit_cl.datasets import list_data
 from seit_cl.tokenizers.training.class_head import UNLABELLED
 
 FRACTAL_CLASSES = 50
@@ -43,7 +43,7 @@ def training_images(
     Raises:
         UserError: a folder or an image that cannot be read.
     """
-    folder = open_data(root)
+    folder = list_data(root)
     if left_out is not None:
         folder = leave_out(folder, left_out)
     images = load_images(folder.train.images, resolution)

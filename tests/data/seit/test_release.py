@@ -128,6 +128,19 @@ def edit(path: Path, change) -> None:  # type: ignore[no-untyped-def]
     path.write_bytes(packed(change(gzip.decompress(path.read_bytes()))))
 
 
+def claimed_index() -> bytes:
+    """The start of an array in .npy whose header claims 10^12 + 1 offsets."""
+    buffer = io.BytesIO()
+    claim = {"descr": "<i8", "fortran_order": False, "shape": (10**12 + 1,)}
+    np.lib.format.write_array_header_1_0(buffer, claim)
+    return buffer.getvalue() + bytes(100)
+
+
+def lopsided_synonyms() -> str:
+    """Synonyms of 391 codes, nearly all of them those of the first."""
+    return json.dumps({str(code): [0] * (10**6 if code == 0 else 0) for code in range(391)})
+
+
 def shift_index(path: Path, at: int, by: int) -> None:
     offsets = np.load(io.BytesIO(gzip.decompress(path.read_bytes())))
     offsets[at] += by
@@ -207,6 +220,51 @@ DAMAGE = {
         "synonyms.json",
         lambda path: path.write_text(path.read_text().replace("[", "[999, ")),
         "391 lacks",
+    ),
+    "a label of 5,000 digits": (
+        LABELS,
+        lambda path: path.write_text("0\n" + "9" * 5000 + "\n"),
+        r"line 2: '9{20}\.\.\.' is not a label",
+    ),
+    "a label of three billion": (
+        LABELS,
+        lambda path: path.write_text("3000000000\n" * 12),
+        "line 1: has the label 3000000000, and a dataset has at most 1,000,000",
+    ),
+    "an index of a million million": (
+        INDEX,
+        lambda path: path.write_bytes(packed(claimed_index())),
+        "claims 8,000,000,000,008 bytes",
+    ),
+    "an index whose header is no header": (
+        INDEX,
+        lambda path: path.write_bytes(packed(claimed_index().replace(b"'", b"((("))),
+        "not a readable index",
+    ),
+    "an expanded zero": (
+        "codebook.ckpt",
+        lambda path: torch.save(torch.zeros(1).expand(10**5, 10**6), path),
+        "100000 x 1000000 that is sparse, expanded",
+    ),
+    "a sparse codebook": (
+        "codebook.ckpt",
+        lambda path: torch.save(torch.zeros(391, 8).to_sparse(), path),
+        "391 x 8 that is sparse",
+    ),
+    "infinite synonyms": (
+        "synonyms.json",
+        lambda path: path.write_text(path.read_text().replace("[", "[Infinity, ", 1)),
+        "cannot convert float infinity",
+    ),
+    "deep synonyms": (
+        "synonyms.json",
+        lambda path: path.write_text("[" * 200_000),
+        "not a table of the synonyms of 391 codes",
+    ),
+    "synonyms for one code": (
+        "synonyms.json",
+        lambda path: path.write_text(lopsided_synonyms()),
+        "rows of very different length",
     ),
     "no synonyms' table": (
         "synonyms.json",
@@ -308,3 +366,27 @@ def test_a_code_outside_of_the_codebook_is_named_by_the_users_release_and_not_th
     with pytest.raises(UserError) as error:
         open_release(folder)
     assert str(error.value).startswith(str(folder))
+
+
+HOSTILE_NAMES = ["../up", "/absolute", "a\0b", "NUL", "name. ", "n" * 5000, "..", "", "\\\\host\\x"]
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+def test_an_export_writes_in_its_folder_alone_whatever_the_token_file_says(
+    tmp_path: Path, name: str
+) -> None:
+    write_release(tmp_path / "release")
+    release = read_release(tmp_path / "release")
+    notes = {"release": name, "synonyms": name, "val_offsets": "O", "val_labels_end": name}
+    for number, about in enumerate([{"name": name, "notes": {}}, {"notes": notes}]):
+        inner = tmp_path / f"{number}"
+        inner.mkdir()
+        hostile = replace(read_release(tmp_path / "release").metadata, **about)  # type: ignore[arg-type]
+        splits = read_release(tmp_path / "release").splits
+        write_token_file(inner / "x.safetensors", hostile, release.grid, splits)
+        export_release(open_token_file(inner / "x.safetensors"), inner / "out")
+        assert sorted(p.name for p in inner.iterdir()) == ["out", "x.safetensors"]
+        assert len(list((inner / "out").iterdir())) == 8
+        assert all(path.is_file() for path in (inner / "out").iterdir())
+        assert read_release(inner / "out").splits["val"].labels.tolist() == [0, 1, 2, 3] * 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "1", "release"]
