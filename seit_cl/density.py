@@ -86,9 +86,11 @@ def main() -> None:
     # Imported now, since torch takes seconds: --help and wrong options are answered without it.
     import torch
 
+    from seit_cl.core.csv_text import csv_text
     from seit_cl.data.images import resolution_note
     from seit_cl.experiment.density import build_formats, encode_examples, measure, open_material
     from seit_cl.reporting import density as page
+    from seit_cl.reporting.tables import markdown_text
     from seit_cl.tokenizers._picture import save_png
 
     console = Console(soft_wrap=True)
@@ -105,10 +107,11 @@ def main() -> None:
         if material.has_images:
             examples = encode_examples(options.show, formats, material)
     count = len(material.source)
-    title = f"{count:,} images of {location_name(options.data_root)} at {material.side} px"
+    name = markdown_text(location_name(options.data_root))
+    title = f"{count:,} images of {name} at {material.side} px"
     markdown = page.markdown(table, options.memory_mb, title)
     options.out.mkdir(parents=True, exist_ok=True)
-    write_atomic(options.out / "density.csv", table.to_csv(index=False, lineterminator="\n"))
+    write_atomic(options.out / "density.csv", csv_text(table))
     write_atomic(options.out / "density.md", markdown)
     save_png(page.figure(table), options.out / "bytes.png")
     if examples is not None:

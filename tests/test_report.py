@@ -1,5 +1,6 @@
 """The command python -m seit_cl.report and the files that it writes."""
 
+import csv
 import re
 
 import pytest
@@ -156,3 +157,19 @@ def test_a_folder_without_runs_gets_one_line_and_code_2(tmp_path, kind, capsys):
     assert captured.out == ""
     assert str(folder) in captured.err
     assert captured.err.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_a_name_of_data_is_no_html_and_no_formula_in_any_file(tmp_path):
+    name = "=cmd|x<img src=x onerror=alert(1)>[a](javascript:x)"
+    for memory in (100_000, 500_000):
+        write_run(tmp_path, dataset=name, memory=memory)
+    build_report(tmp_path)
+    pages = [tmp_path / "captions.md", tmp_path / "report.html", *tmp_path.glob("tables/*.md")]
+    for page in pages:
+        assert "<img src" not in page.read_text()
+        if page.suffix == ".md":
+            assert "](javascript" not in page.read_text()
+    for table in [tmp_path / "summary.csv", *tmp_path.glob("tables/*.csv")]:
+        for row in csv.reader(table.read_text().splitlines()):
+            assert not any(cell.startswith("=") for cell in row)

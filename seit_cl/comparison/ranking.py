@@ -17,6 +17,7 @@ from rich.console import Console
 
 from seit_cl.comparison.options import ComparisonOptions
 from seit_cl.config import RunConfig
+from seit_cl.core.csv_text import csv_text
 from seit_cl.core.errors import BudgetTooSmall
 from seit_cl.core.files import write_atomic
 from seit_cl.core.progress import progress_bars
@@ -79,7 +80,7 @@ def rank(
     # New rows replace earlier ones of the same place.
     joined = pd.DataFrame([*ranking.to_dict("records"), *rows], columns=COLUMNS)
     joined = joined.drop_duplicates(["memory_mb", "format"], keep="last")
-    write_atomic(out / FILE, joined.to_csv(index=False, lineterminator="\n"))
+    write_atomic(out / FILE, csv_text(joined))
 
 
 def best_candidates(options: ComparisonOptions, out: Path, budget: float) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import mmap
 import os
-import pickle
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,9 +16,7 @@ from seit_cl.core.digests import damaged, has_trailer, is_whole_zip, with_traile
 from seit_cl.core.errors import UserError, one_line
 from seit_cl.core.files import write_atomic
 from seit_cl.core.notes import note_no_digest
-
-# Phrases in torch.load's error for a file that cannot be unpickled safely.
-PICKLED_OBJECT = ("Unsupported global", "Unsupported class")
+from seit_cl.core.pickled_objects import OBJECT, holds_object
 
 
 def save_state(path: Path, state: Mapping[str, Any]) -> None:
@@ -59,6 +56,8 @@ def load_state(path: Path, remedy: str) -> Any:
     except UserError:
         raise
     except Exception as error:
+        if holds_object(path, error):
+            raise UserError(f"{path}: {OBJECT}; {remedy}") from error
         reason = type(error).__name__
         raise UserError(f"{path}: not a readable checkpoint ({reason}); {remedy}") from error
 
@@ -82,15 +81,13 @@ def load_tensors(path: Path) -> Any:
         return loaded
     except UserError:
         raise
-    except pickle.UnpicklingError as error:
-        if any(words in str(error) for words in PICKLED_OBJECT):
+    except Exception as error:
+        if holds_object(path, error):
             raise UserError(
-                f"{path}: holds a pickled object, which could run any code, and is not opened; "
+                f"{path}: {OBJECT}; "
                 "where you trust it, save its weights with the code that it needs: "
                 "torch.save(torch.load(OLD, weights_only=False).state_dict(), NEW), and give NEW"
             ) from error
-        raise UserError(f"{path}: no checkpoint of torch.save, or damaged; get it again") from error
-    except Exception as error:
         raise UserError(
             f"{path}: no checkpoint of torch.save, or damaged "
             f"({type(error).__name__}: {one_line(error)}); get it again"

@@ -14,7 +14,7 @@ from seit_cl.core.files import make_folder, sweep, write_atomic
 from seit_cl.reporting.base import ReportContext
 from seit_cl.reporting.cost import Prices
 from seit_cl.reporting.presets import preset, use_preset
-from seit_cl.reporting.tables import Table
+from seit_cl.reporting.tables import Table, markdown_text
 from seit_cl.results.run_files import Run
 
 FIGURE_SUFFIXES = ("png", "svg", "pdf")
@@ -85,7 +85,9 @@ def make_reports(
             made.failures.append(f"{name}: {type(error).__name__}: {error}")
         _save(out / "figures", name, files, FIGURE_SUFFIXES)
         _save(out / "tables", name, files, TABLE_SUFFIXES)
-    captions = [f"**{figure.name}**: {figure.caption}.\n" for figure in made.figures]
+    captions = []
+    for figure in made.figures:
+        captions.append(f"**{figure.name}**: {markdown_text(figure.caption)}.\n")
     write_atomic(out / "captions.md", "\n".join(captions))
     return made
 

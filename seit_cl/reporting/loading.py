@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 
 from seit_cl import __version__
+from seit_cl.core.csv_text import csv_text
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import write_atomic
 from seit_cl.reporting.grouping import tested_on_validation
@@ -120,7 +121,7 @@ def gather(folders: Sequence[Path]) -> Gathered:
 def write_summary(gathered: Gathered, out: Path) -> pd.DataFrame:
     """Write out/summary.csv and return the same table (`Gathered.summary`)."""
     table = gathered.summary()
-    write_atomic(out / "summary.csv", table.to_csv(index=False, lineterminator="\n"))
+    write_atomic(out / "summary.csv", csv_text(table))
     return table
 
 

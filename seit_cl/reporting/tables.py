@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
+
+from seit_cl.core.csv_text import csv_text
 
 MISSING = "–"  # in a cell without a value
 LATEX = {
@@ -51,7 +54,7 @@ class Table:
     def files(self) -> dict[str, str]:
         """The contents of the table's files, by suffix."""
         return {
-            "csv": self.numbers.to_csv(index=False, lineterminator="\n"),
+            "csv": csv_text(self.numbers),
             "md": self.markdown(),
             "tex": self.latex(),
         }
@@ -65,9 +68,10 @@ class Table:
             cells = []
             for j, cell in enumerate(row):
                 bold = (i, j) in self.bold
-                cells.append(f"**{cell}**" if bold else cell.replace("|", r"\|"))
+                text = markdown_text(cell).replace("|", r"\|")
+                cells.append(f"**{text}**" if bold else text)
             lines.append(_markdown_row(cells))
-        return "\n".join(lines) + f"\n\n{self.caption}\n"
+        return "\n".join(lines) + f"\n\n{markdown_text(self.caption)}\n"
 
     def latex(self) -> str:
         r"""The table as a LaTeX environment for \usepackage{booktabs}."""
@@ -96,6 +100,14 @@ class Table:
         return "\n".join(lines) + "\n"
 
 
+def markdown_text(text: str) -> str:
+    """Keep names that others have chosen from being HTML, links or lines of their own."""
+    text = re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", " ", text)
+    # https://spec.commonmark.org/0.31.2/#raw-html: a tag, an end, a declaration or a comment.
+    text = re.sub(r"<(?=[A-Za-z/!?])", "&lt;", text)
+    return text.replace("](", r"]\(")
+
+
 def _markdown_row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
@@ -106,7 +118,7 @@ def _latex_row(cells: Sequence[str]) -> str:
 
 def latex_text(text: str) -> str:
     """Escape plain text for LaTeX."""
-    return "".join(LATEX.get(letter, letter) for letter in text)
+    return "".join(LATEX.get(letter, letter if letter.isprintable() else " ") for letter in text)
 
 
 def plus_minus(mean: float, std: float, several: bool, decimals: int = 1) -> str:

@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from seit_cl.core.csv_text import csv_text, unprotected
 from seit_cl.core.digests import file_digest
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import atomic_file, make_folder, write_atomic
@@ -250,7 +251,7 @@ def write_accuracy(run_dir: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 def write_anytime(run_dir: Path, rows: pd.DataFrame) -> None:
     """Replace anytime.csv with all rows of the run so far: ANYTIME_COLUMNS."""
-    write_atomic(run_dir / "anytime.csv", rows.to_csv(index=False, lineterminator="\n"))
+    write_atomic(run_dir / "anytime.csv", csv_text(rows))
 
 
 def write_memory(run_dir: Path, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -296,7 +297,7 @@ def finish_run(run_dir: Path, metadata: Mapping[str, Any]) -> None:
 
 def _to_csv(rows: Iterable[Mapping[str, Any]], columns: tuple[str, ...]) -> str:
     table = pd.DataFrame(list(rows), columns=list(columns))
-    return table.to_csv(index=False, lineterminator="\n")
+    return csv_text(table)
 
 
 # ---------------------------------------------------------------- reading
@@ -416,4 +417,6 @@ def _read_table(
     key = key or columns[:3]
     if table.duplicated(list(key)).any():
         raise ValueError(f"two rows have the same {', '.join(key)}")
+    for name in text:
+        table[name] = table[name].map(unprotected)
     return table.astype({name: "int64" for name in columns if name not in text})

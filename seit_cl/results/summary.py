@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from seit_cl.core.csv_text import csv_text
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import write_atomic
 from seit_cl.results.anytime import ANYTIME_METRICS
@@ -55,5 +56,5 @@ def rebuild_summary(out: Path) -> pd.DataFrame:
     if not out.is_dir():
         raise UserError(f"{out}: no such folder; give the --out folder of earlier runs")
     table = summarise(read_runs(out))
-    write_atomic(out / "summary.csv", table.to_csv(index=False, lineterminator="\n"))
+    write_atomic(out / "summary.csv", csv_text(table))
     return table

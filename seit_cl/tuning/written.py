@@ -11,6 +11,7 @@ import pandas as pd
 import yaml
 
 from seit_cl.config import RunConfig
+from seit_cl.core.csv_text import csv_text
 from seit_cl.core.files import write_atomic
 from seit_cl.data.settings import StreamSettings
 from seit_cl.learner.search_space import Choices
@@ -57,7 +58,7 @@ def write_search(search: Search, command: str) -> Path | None:
         return None
     folder.mkdir(exist_ok=True)
     table = trials_table(search)
-    write_atomic(folder / f"{search.name}.csv", table.to_csv(index=False, lineterminator="\n"))
+    write_atomic(folder / f"{search.name}.csv", csv_text(table))
     path = folder / f"{search.name}.yaml"
     options = yaml.safe_dump(written_options(best.configs[0]), sort_keys=False, allow_unicode=True)
     write_atomic(path, "\n".join([*_comment(search, best, command), options]))

@@ -4,8 +4,9 @@ import csv
 import io
 
 import pandas as pd
+import pytest
 
-from seit_cl.reporting.tables import Table, plus_minus
+from seit_cl.reporting.tables import Table, markdown_text, plus_minus
 
 
 def test_markdown_and_latex_escape_what_would_break_them():
@@ -33,3 +34,20 @@ def test_a_deviation_is_written_for_several_values_alone():
     assert plus_minus(12.34, 0.56, several=True) == "12.3 ± 0.6"
     assert plus_minus(1234.0, 0.0, several=False, decimals=0) == "1,234"
     assert plus_minus(float("nan"), 0.0, several=True) == "–"
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("<img src=x>", "&lt;img src=x>"),
+        ("</td><!-- x", "&lt;/td>&lt;!-- x"),
+        ("a\r\n# b", "a  # b"),
+        ("[a](javascript:x)", r"[a]\(javascript:x)"),
+        ("p < 0.05 | er_ace: 1 <= 2", "p < 0.05 | er_ace: 1 <= 2"),
+    ],
+)
+def test_a_name_is_no_html_and_no_link_in_markdown(name, written):
+    assert markdown_text(name) == written
+    table = Table(name, ["x"], [[name]], pd.DataFrame({"x": [name]}))
+    assert table.markdown().endswith(f"\n\n{written}\n")
+    assert written.replace("|", r"\|") in table.markdown().splitlines()[2]

@@ -249,3 +249,17 @@ def test_a_run_of_an_earlier_version_was_tested_on_the_test_images(tmp_path):
     assert "test_on" not in FACTS
     assert run_files.read_run(tmp_path / "r").status == "finished"
     assert summary.rebuild_summary(tmp_path).test_on.tolist() == ["test"]
+
+
+def test_a_run_with_classes_of_any_name_is_read_as_it_was_written(tmp_path):
+    names = ["a\rb", "=cmd", "x\n", "\r", "<b>", "-5", '"']
+    run_files.start_run(tmp_path / "run", CONFIG, {})
+    counts = dict.fromkeys(names, 3)
+    run_files.write_accuracy(tmp_path / "run", run_files.accuracy_rows(0, 0, counts, counts))
+    run_files.write_memory(tmp_path / "run", run_files.memory_rows(0, counts, {"payload": 9}))
+    run_files.finish_run(tmp_path / "run", FACTS)
+    run = run_files.read_run(tmp_path / "run")
+    assert (run.status, run.problem) == ("finished", "")
+    assert list(run.accuracy["class"]) == names
+    assert set(run.memory["name"]) == {*names, "payload", "exemplars", "bytes"}
+    assert "\n=cmd" not in (tmp_path / "run" / "accuracy.csv").read_text()
