@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import mmap
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import xxhash
@@ -29,6 +29,9 @@ _LENGTH = 8  # bytes of a safetensors header's length, before the header
 _MAX_HEADER = 100_000_000  # bytes, the limit of the safetensors library
 _ENTRY = re.compile(rb'"seit_cl\.digest": ?"([0-9a-f]{16})"')
 _NAMES = (b'"seit_cl.digest"', b'"seit_cl.digest_kind"')
+HEADER = "seit_cl.header"  # entry of a header's metadata, for the digest of the header alone
+_HEADER_ENTRY = re.compile(rb'"seit_cl\.header": ?"([0-9a-f]{16})"')
+_HEADER_NAMES = (b'"seit_cl.header"', b'"seit_cl.small"', b'"seit_cl.blocks.')
 _MARK = b"\nseit_cl xxh3-64 "
 TRAILER = len(_MARK) + len(ZEROS)
 _ZIP_END = b"PK\x05\x06"
@@ -136,6 +139,51 @@ def _place(header: bytes) -> tuple[int, int] | None:
     """Start and end of the digest in a header; None where there is none, or several."""
     found = list(_ENTRY.finditer(header))
     return found[0].span(1) if len(found) == 1 else None
+
+
+# ---------------------------------------------------------------- headers alone
+def sealed_header(
+    header: Callable[[Mapping[str, str]], bytes], metadata: Mapping[str, str]
+) -> bytes:
+    """Make a safetensors header with the digest of its own bytes, with zeros in its place.
+
+    The metadata may have digests of parts of the file, which are compared when they are read.
+
+    Args:
+        header: makes a header with its length of metadata.
+        metadata: without the digest of the header.
+    """
+    own = digest(header({**metadata, HEADER: ZEROS}))
+    return header({**metadata, HEADER: own})
+
+
+def check_header(path: Path, remedy: str) -> bool:
+    """Compare a safetensors header with its digest.
+
+    Args:
+        path: the file; one that is no safetensors file is left to its reader.
+        remedy: what to do about a damaged file, for the message.
+
+    Returns:
+        False where it has none: a file of another project, or of an earlier version.
+
+    Raises:
+        Damaged: the header differs from it.
+        OSError: it cannot be read.
+    """
+    with open(path, "rb") as file:
+        start = file.read(_LENGTH)
+        header = start + file.read(min(int.from_bytes(start, "little"), _MAX_HEADER))
+    if not any(name in header for name in _HEADER_NAMES):
+        return False
+    found = list(_HEADER_ENTRY.finditer(header))
+    if len(found) != 1:
+        raise damaged(path, remedy)
+    start_of_digest, end = found[0].span(1)
+    blank = header[:start_of_digest] + ZEROS.encode() + header[end:]
+    if digest(blank).encode() != header[start_of_digest:end]:
+        raise damaged(path, remedy)
+    return True
 
 
 # ---------------------------------------------------------------- files that end in their digest

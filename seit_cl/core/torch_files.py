@@ -48,11 +48,13 @@ def load_state(path: Path, remedy: str) -> Any:
     """
     try:
         data = path.read_bytes()
-        if not has_trailer(data, path, remedy):
-            if data.startswith(b"PK") and not is_whole_zip(data):
-                raise damaged(path, remedy)
+        has_digest = has_trailer(data, path, remedy)
+        if not has_digest and data.startswith(b"PK") and not is_whole_zip(data):
+            raise damaged(path, remedy)
+        state = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
+        if not has_digest:
             note_no_digest(path)
-        return torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
+        return state
     except UserError:
         raise
     except Exception as error:

@@ -10,11 +10,14 @@ from pathlib import Path
 from torch import Tensor
 
 from seit_cl.core.cache import REMEDY, cache_errors, cache_folder
+from seit_cl.core.digests import Damaged
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import sweep
+from seit_cl.core.notes import note
 from seit_cl.data.base import Dataset, Split, empty_classes
 from seit_cl.data.listing import some_names
 from seit_cl.data.seit.release import is_release, manifest, read_release
+from seit_cl.data.stored_tokens import StoredTokens
 from seit_cl.data.token_file import (
     SPLITS,
     TokenFile,
@@ -55,18 +58,18 @@ class TokenDataset(Dataset):
         """The same as the identity."""
         return self.identity
 
-    def tokens(self) -> tuple[Tensor, Tensor]:
+    def tokens(self) -> tuple[Tensor | StoredTokens, Tensor]:
         """Train and val tokens, (N, G, H, W) int16 each.
 
-        Tokens of the whole file stay on the disk until they are used; a subset's are read here.
+        Train tokens of the whole file stay on the disk, and are checked when they are used; a
+        subset's are read here.
 
         Raises:
-            UserError: a code is outside the codebook.
+            UserError: damaged tokens, or a code outside the codebook.
         """
-        self.file.check_codes()
         train, val = (self.file.tokens[split] for split in SPLITS)
         if self.rows is None:
-            return train, val
+            return train, val.whole()
         train_rows, val_rows = self.rows
         return train[train_rows], val[val_rows]
 
@@ -79,7 +82,7 @@ class TokenDataset(Dataset):
 
 
 def open_token_dataset(path: Path, release: Path | None = None) -> TokenDataset:
-    """Open a token file as a dataset.
+    """Open a token file as a dataset; one in the cache is checked as a whole.
 
     Args:
         path: the file.
@@ -91,6 +94,8 @@ def open_token_dataset(path: Path, release: Path | None = None) -> TokenDataset:
             class without images in a split.
     """
     file = open_token_file(path)
+    if release is not None:
+        file.check()
     path = release or path  # that errors name: the user's
     missing = [split for split in SPLITS if split not in file.tokens]
     if missing:
@@ -134,8 +139,14 @@ def open_release(
         UserError: a release that cannot be converted.
     """
     cached = cache_folder() / "releases" / f"{manifest(path)}.safetensors"
-    if not is_token_file(cached):
-        _convert_release(path, cached, progress)
+    if cached.is_file():
+        try:
+            if is_token_file(cached):
+                return open_token_dataset(cached, path)
+        except Damaged:
+            pass
+        note(f"{cached}: damaged; {path} is converted again")
+    _convert_release(path, cached, progress)
     return open_token_dataset(cached, path)
 
 

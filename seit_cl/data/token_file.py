@@ -5,9 +5,10 @@ Tensors, for N images of a split, G codes at each of H x W positions, and K code
     codebook (G, K, D) float32; optionally mirror (G, K) int64 and synonyms (K, S) int16
     train.labels, val.labels (N,) int64; train.tokens, val.tokens (N, G, H, W) int16
 
-The file's metadata are the fields of `TokenMetadata` that are not tensors, kind "tokens", and an
-identity over the whole contents. Tokens come last, so that they can be written while they are made;
-they are read from the disk when they are used.
+The file's metadata are the fields of `TokenMetadata` that are not tensors, kind "tokens", an
+identity over the whole contents, and digests: of the header, with zeros in its place, of all small
+tensors, and of blocks of tokens. Tokens come last, so that they can be written while they are made;
+they are read from the disk when they are used, and compared with their digests then.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -24,13 +26,19 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from seit_cl.core.digests import ZEROS, check_header, damaged, digest, sealed_header
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import atomic_file
+from seit_cl.core.notes import note_no_digest
+from seit_cl.data.stored_tokens import BlockDigests, StoredTokens, check_codes, text_length
 
 KIND = "tokens"  # in the metadata; tokenizer files have a kind too
 IDENTITY = "identity"
+SMALL = "seit_cl.small"  # entries of the digests of the small tensors and of a split's tokens
+BLOCKS = "seit_cl.blocks."
 SPLITS = ("train", "val")
-CHUNK = 4096  # images checked together
+CHUNK = 4096  # images read together
+SMALL_FILE = 1 << 24  # bytes of tokens up to which a file without digests is compared as a whole
 DTYPES = {torch.int16: "I16", torch.int64: "I64", torch.float32: "F32"}
 REMEDY = "make one with python -m seit_cl.tokenize encode or import-seit"
 
@@ -128,19 +136,24 @@ def write_token_file(
     for name, split in splits.items():
         shapes[f"{name}.tokens"] = ("I16", (len(split.labels), *grid))
     entries = metadata.header_entries()
-    digest = hashlib.sha256(_header(shapes, entries))
+    digest_of_all = hashlib.sha256(_header(shapes, entries))
     codes = metadata.codebook.shape[1]
+    places = {IDENTITY: ZEROS, SMALL: _digest_of(small)}
+    for name in splits:
+        places[BLOCKS + name] = "0" * text_length(shapes[f"{name}.tokens"][1])
     try:
         with atomic_file(path) as file:
-            file.write(_header(shapes, entries | {IDENTITY: "0" * 16}))
+            file.write(sealed_header(partial(_header, shapes), entries | places))
             for tensor in small.values():
-                _append(file, digest, tensor)
+                _append(file, digest_of_all, tensor)
             for name, split in splits.items():
-                _append_tokens(file, digest, split, grid, codes, f"{source or path}: {name}")
-            identity = digest.hexdigest()[:16]
+                places[BLOCKS + name] = _append_tokens(
+                    file, digest_of_all, split, grid, codes, f"{source or path}: {name}"
+                )
+            places[IDENTITY] = identity = digest_of_all.hexdigest()[:16]
             # The final header is as long as the one that it replaces.
             file.seek(0)
-            file.write(_header(shapes, entries | {IDENTITY: identity}))
+            file.write(sealed_header(partial(_header, shapes), entries | places))
     except OSError as error:
         raise UserError(
             f"{path}: cannot be written ({error.strerror or error}); {remedy}"
@@ -177,51 +190,40 @@ def _header(
     return len(text).to_bytes(8, "little") + text
 
 
-def _append(file: BinaryIO, digest: Any, tensor: Tensor) -> None:
+def _digest_of(small: Mapping[str, Tensor]) -> str:
+    """The digest of small tensors, in the order of their names."""
+    parts = []
+    for _, tensor in sorted(small.items()):
+        parts.append(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest(*parts)
+
+
+def _append(file: BinaryIO, digest_of_all: Any, tensor: Tensor) -> None:
     data = tensor.contiguous().numpy().data
     file.write(data)
-    digest.update(data)
+    digest_of_all.update(data)
 
 
 def _append_tokens(
     file: BinaryIO,
-    digest: Any,
+    digest_of_all: Any,
     split: TokenSplit,
     grid: tuple[int, int, int],
     codes: int,
     subject: str,
-) -> None:
+) -> str:
+    """Write the tokens of a split and return the digests of their blocks."""
     done = 0
+    blocks = BlockDigests((len(split.labels), *grid))
     for block in split.tokens:
         check_codes(block, codes, done, subject)
         assert block.dtype == torch.int16, block.dtype
         assert block.shape[1:] == grid, (block.shape, grid)
-        _append(file, digest, block)
+        _append(file, digest_of_all, block)
+        blocks.add(block)
         done += len(block)
     assert done == len(split.labels), (done, len(split.labels))
-
-
-def check_codes(tokens: Tensor, codes: int, first: int, subject: str) -> None:
-    """Check that all codes are inside the codebook.
-
-    Args:
-        tokens: (n, G, H, W).
-        codes: number of codes K.
-        first: number of the first image, for messages.
-        subject: file and split of the tokens, for messages.
-
-    Raises:
-        UserError: naming the image and the code.
-    """
-    if tokens.numel() == 0 or (int(tokens.min()) >= 0 and int(tokens.max()) < codes):
-        return
-    wrong = ((tokens < 0) | (tokens >= codes)).flatten(1)
-    image = int(wrong.any(1).nonzero()[0])
-    code = int(tokens[image].flatten()[wrong[image]][0])
-    raise UserError(
-        f"{subject}: image {first + image:,} has code {code}, and the codebook ends at "
-        f"{codes - 1}; download or make it again"
-    )
+    return blocks.text()
 
 
 @dataclass(frozen=True)
@@ -233,14 +235,14 @@ class TokenFile:
         metadata: description of the tokens.
         identity: 16 hexadecimal digits that change with any part of the contents.
         labels: by split, (N,) int64.
-        tokens: by split, (N, G, H, W) int16, read from the disk when they are used.
+        tokens: by split, (N, G, H, W) int16, read from the disk and checked when they are used.
     """
 
     path: Path
     metadata: TokenMetadata
     identity: str
     labels: dict[str, Tensor]
-    tokens: dict[str, Tensor]
+    tokens: dict[str, StoredTokens]
 
     def __reduce__(self) -> tuple[Callable[[Path], TokenFile], tuple[Path]]:
         """Pickle as the path: another process maps the same file instead of getting a copy."""
@@ -252,43 +254,45 @@ class TokenFile:
         groups, height, width = next(iter(self.tokens.values())).shape[1:]
         return groups, height, width
 
-    def check_codes(self) -> None:
-        """Read all tokens once and check that their codes are inside the codebook.
+    def check(self) -> None:
+        """Read all tokens once and check their digests, and that they are inside the codebook.
 
         Raises:
-            UserError: naming the image and the code.
+            UserError: a damaged block, or the image and the code.
         """
-        codes = self.metadata.codebook.shape[1]
-        for name, tokens in self.tokens.items():
-            for start in range(0, len(tokens), CHUNK):
-                block = tokens[start : start + CHUNK]
-                check_codes(block, codes, start, f"{self.path}: {name}")
+        for tokens in self.tokens.values():
+            tokens.whole()
 
     def digest(self) -> str:
         """The identity of the present contents; it differs from `identity` in a damaged file."""
         tensors = _small_tensors(self.metadata, self.labels)
         for name, tokens in self.tokens.items():
-            tensors[f"{name}.tokens"] = tokens
-        digest = hashlib.sha256(_header(_shapes(tensors), self.metadata.header_entries()))
+            tensors[f"{name}.tokens"] = tokens.unchecked
+        digest_of_all = hashlib.sha256(_header(_shapes(tensors), self.metadata.header_entries()))
         for tensor in tensors.values():
             for start in range(0, len(tensor), CHUNK):
-                digest.update(tensor[start : start + CHUNK].contiguous().numpy().data)
-        return digest.hexdigest()[:16]
+                digest_of_all.update(tensor[start : start + CHUNK].contiguous().numpy().data)
+        return digest_of_all.hexdigest()[:16]
 
 
-def open_token_file(path: Path) -> TokenFile:
-    """Open a token file; its tokens stay on the disk.
+def open_token_file(path: Path, remedy: str = REMEDY) -> TokenFile:
+    """Open a token file; its tokens stay on the disk, and are checked when they are used.
+
+    Args:
+        path: the file.
+        remedy: what to do about a damaged file, for messages.
 
     Raises:
-        UserError: no such file, not a token file, a truncated one, or inconsistent tensors.
+        UserError: no such file, not a token file, a damaged one, or inconsistent tensors.
     """
     try:
+        has_digests = check_header(path, remedy)
         with safe_open(str(path), framework="pt") as file:
             entries = dict(file.metadata() or {})
             names = list(file.keys())
             tensors = {name: file.get_tensor(name) for name in names}
     except (OSError, SafetensorError) as error:
-        raise UserError(f"{path}: not a readable token file ({error}); {REMEDY}") from error
+        raise UserError(f"{path}: not a readable token file ({error}); {remedy}") from error
     try:
         plain: dict[str, Any] = {key: json.loads(entries[key]) for key in PLAIN}
         metadata = TokenMetadata(
@@ -303,13 +307,39 @@ def open_token_file(path: Path) -> TokenFile:
             metadata=metadata,
             identity=entries[IDENTITY],
             labels={name: tensors[f"{name}.labels"] for name in splits},
-            tokens={name: tensors[f"{name}.tokens"] for name in splits},
+            tokens={
+                name: StoredTokens(
+                    path,
+                    name,
+                    tensors[f"{name}.tokens"],
+                    metadata.codebook.shape[1],
+                    entries[BLOCKS + name] if has_digests else None,
+                    remedy,
+                )
+                for name in splits
+            },
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: not a token file (no {error} in it); {REMEDY}") from error
+        raise UserError(f"{path}: not a token file (no {error} in it); {remedy}") from error
     if entries.get("kind") != KIND or not _is_consistent(token_file):
-        raise UserError(f"{path}: not a token file, or its parts do not fit together; {REMEDY}")
+        raise UserError(f"{path}: not a token file, or its parts do not fit together; {remedy}")
+    _check_small(token_file, entries.get(SMALL), remedy)
     return token_file
+
+
+def _check_small(file: TokenFile, expected: str | None, remedy: str) -> None:
+    """Compare all but the tokens with their digest, and small files of earlier versions as a whole.
+
+    Raises:
+        Damaged: they differ.
+    """
+    if expected is None:
+        size = sum(tokens.unchecked.nbytes for tokens in file.tokens.values())
+        if size <= SMALL_FILE and file.digest() != file.identity:
+            raise damaged(file.path, remedy)
+        note_no_digest(file.path)
+    elif _digest_of(_small_tensors(file.metadata, file.labels)) != expected:
+        raise damaged(file.path, remedy)
 
 
 def _is_consistent(file: TokenFile) -> bool:
@@ -320,7 +350,7 @@ def _is_consistent(file: TokenFile) -> bool:
     groups = metadata.codebook.shape[0]
     for name, tokens in file.tokens.items():
         labels = file.labels[name]
-        if tokens.dtype != torch.int16 or tokens.ndim != 4:
+        if tokens.unchecked.dtype != torch.int16 or tokens.unchecked.ndim != 4:
             return False
         if tokens.shape[1:] != (groups, *file.grid[1:]):
             return False

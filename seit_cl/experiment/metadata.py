@@ -21,6 +21,8 @@ from seit_cl.formats.base import FittedFormat
 from seit_cl.memory.buffer import ByteBudgetBuffer
 from seit_cl.models import canonical_model
 
+CONTENTS = "images_digest"  # entry of environment.json
+
 
 @dataclass
 class Phase:
@@ -208,6 +210,8 @@ def environment(
     for name, value in data.identity.items():
         if uses_tokenizer(config) or "tokenizer" not in name:
             values[name] = value
+    if data.contents:
+        values[CONTENTS] = data.contents
     if data.dataset.held_out:
         values["held_out"] = data.dataset.held_out
     return values | {"classes": classes}

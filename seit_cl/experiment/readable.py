@@ -14,16 +14,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from torch import Tensor
-
 from seit_cl.core.cache import cache_folder
 from seit_cl.core.files import make_folder, write_atomic
 from seit_cl.data.base import Dataset
 from seit_cl.data.decoding import BadImage, most_pixels
 from seit_cl.data.folder import CHECKED_SIDE, find_bad, leave_out_rows, refuse_rows, without_missing
 from seit_cl.data.stored import StoredImage
-from seit_cl.experiment.token_cache import store_tokens
-from seit_cl.tokenizers._encoding import encode_files, readable_rows
+from seit_cl.experiment.token_cache import TokenizedSplit, store_tokens, tokenize_split
+from seit_cl.tokenizers._encoding import readable_rows
 from seit_cl.tokenizers.base import Tokenizer
 
 ADVICE = "--skip-bad-images leaves such images out"
@@ -82,11 +80,12 @@ def _tokenized(
     tokenizer: Tokenizer,
     resolution: int,
     progress: Callable[[int], None],
-) -> tuple[Tensor, list[int]]:
-    """Tokens (n, G, H, W) int16 of the images that can be decoded, and the rows of the others."""
-    tokens = encode_files(images, tokenizer, resolution, progress, skip_bad=True)
+) -> tuple[TokenizedSplit, list[int]]:
+    """Tokens of the images that can be decoded, and the rows of the others."""
+    tokens, digests = tokenize_split(images, tokenizer, resolution, progress, skip_bad=True)
     rows = readable_rows(tokens)
-    return tokens[rows], sorted(set(range(len(images))) - set(rows.tolist()))
+    bad = sorted(set(range(len(images))) - set(rows.tolist()))
+    return TokenizedSplit(tokens[rows], digests[rows.numpy()]), bad
 
 
 def check_once(dataset: Dataset, skip_bad_images: bool, side: int = CHECKED_SIDE) -> Dataset:

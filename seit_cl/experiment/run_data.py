@@ -10,7 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from seit_cl.config import RunConfig
@@ -18,17 +20,19 @@ from seit_cl.core.devices import MAIN_MEMORY, choose_device
 from seit_cl.core.errors import UserError
 from seit_cl.core.shared_tensors import SharedTensor
 from seit_cl.data.base import Dataset, Split
+from seit_cl.data.contents import Contents, digest_of
 from seit_cl.data.decoding import limit_pixels
 from seit_cl.data.holdout import DEFAULT_HOLDOUT
 from seit_cl.data.images import default_resolution, load_images, native_resolution
 from seit_cl.data.leave_out import leave_out
 from seit_cl.data.scenario_recipe import Progress, build_recipe, no_progress
 from seit_cl.data.stored import StoredImage
+from seit_cl.data.stored_tokens import StoredTokens
 from seit_cl.data.token_dataset import TokenDataset, holds_tokens
 from seit_cl.datasets import list_data
 from seit_cl.datasets._location import BUILT_IN
 from seit_cl.experiment.readable import advising_to_skip, check_once, tokenize_readable
-from seit_cl.experiment.token_cache import cached_tokens, tokenizing_time
+from seit_cl.experiment.token_cache import cached_tokens, contents_of, tokenizing_time
 from seit_cl.tokenizers import DEFAULT_TOKENIZER, Tokenizer, open_tokenizer
 from seit_cl.tokenizers._stored import tokenizer_behind
 
@@ -65,6 +69,7 @@ class RunData:
         self._config = config
         self._progress = progress
         self._shared: dict[str, SharedTensor] | None = {} if shared else None
+        self._read: dict[str, NDArray[np.uint64]] = {}  # digests of images whose pixels are loaded
         if dataset is None:
             dataset = open_dataset(config, lambda done, total: progress("converting", done, total))
         self.dataset = dataset
@@ -102,7 +107,9 @@ class RunData:
         config = replace(self._config, skip_bad_images=False)  # they are left out already
         opened = pickle.dumps((config, self.dataset), 5, buffer_callback=buffers.append)
         arrays = [_shared_bytes(buffer.raw()) for buffer in buffers]
-        return SharedRunData(_shared_bytes(memoryview(opened)), arrays, dict(self._shared))
+        return SharedRunData(
+            _shared_bytes(memoryview(opened)), arrays, dict(self._shared), dict(self._read)
+        )
 
     @property
     def identity(self) -> dict[str, str]:
@@ -111,6 +118,18 @@ class RunData:
             "dataset_identity": self.dataset.identity,
             "tokenizer_identity": self.tokenizer.identity,
         }
+
+    @property
+    def contents(self) -> str:
+        """Digest of the contents of all images, made while they were read.
+
+        It is "" where they have not all been read, and for tokens, whose identity is of theirs.
+        """
+        if isinstance(self.dataset, TokenDataset):
+            return ""
+        if {"train pixels", "val pixels"} <= self._read.keys():
+            return digest_of(self._read["train pixels"], self._read["val pixels"])
+        return contents_of(self.dataset, self.tokenizer, self.resolution)
 
     @property
     def grid(self) -> tuple[int, int, int]:
@@ -200,7 +219,7 @@ class RunData:
         return tokenizing_time(self.dataset, self.tokenizer, self.resolution)
 
     @cached_property
-    def _tokens(self) -> tuple[Tensor, Tensor]:
+    def _tokens(self) -> tuple[Tensor | StoredTokens, Tensor]:
         """Tokens of the train and of the val split."""
         if isinstance(self.dataset, TokenDataset):
             return self._tokens_of_file(self.dataset)
@@ -219,7 +238,7 @@ class RunData:
 
         return advance
 
-    def _tokens_of_file(self, dataset: TokenDataset) -> tuple[Tensor, Tensor]:
+    def _tokens_of_file(self, dataset: TokenDataset) -> tuple[Tensor | StoredTokens, Tensor]:
         """Tokens of both splits of a token file, or of the rows of it that belong to the dataset.
 
         A whole file is mapped. Some rows of it are a copy, which processes share like pixels.
@@ -229,6 +248,7 @@ class RunData:
         names = ("train tokens", "val tokens")
         if names[0] not in self._shared:
             for name, tokens in zip(names, dataset.tokens(), strict=True):
+                assert isinstance(tokens, Tensor)  # of a part of the file
                 self._shared[name] = SharedTensor.of(tokens)
         train, val = (self._shared[name].tensor for name in names)
         return train, val
@@ -248,15 +268,17 @@ class RunData:
 
     def _load(self, name: str, split: Split) -> Tensor:
         """Images (N, 3, S, S) uint8 of a split, decoded once for all processes that share them."""
-        stored = self._images(split)
+        if self._shared is not None and name in self._shared:
+            return self._shared[name].tensor
+        contents = Contents(self._images(split))
+        self._read[name] = contents.digests
         if self._shared is None:
-            return self._decode(stored)
-        if name not in self._shared:
-            shape = (len(stored), 3, self.resolution, self.resolution)
-            images = SharedTensor(shape, torch.uint8)
-            self._decode(stored, images.tensor)
-            self._shared[name] = images
-        return self._shared[name].tensor
+            return self._decode(contents.images)
+        shape = (len(contents.images), 3, self.resolution, self.resolution)
+        images = SharedTensor(shape, torch.uint8)
+        self._decode(contents.images, images.tensor)
+        self._shared[name] = images
+        return images.tensor
 
     def _decode(self, stored: Sequence[StoredImage], out: Tensor | None = None) -> Tensor:
         def report(done: int) -> None:
@@ -275,11 +297,13 @@ class SharedRunData:
         opened: (n,) uint8, the pickled configuration and dataset.
         arrays: (n,) uint8 each, the contents of arrays in the dataset, such as its pixels.
         tensors: tokens and pixels that are not in a file of their own, by name.
+        read: digests (N,) uint64 of the images whose pixels are among them, by name.
     """
 
     opened: SharedTensor
     arrays: list[SharedTensor]
     tensors: dict[str, SharedTensor]
+    read: dict[str, NDArray[np.uint64]]
 
     def open(self) -> RunData:
         """Open the data in the process that got it; the tokenizer is loaded again.
@@ -291,6 +315,7 @@ class SharedRunData:
         config, dataset = pickle.loads(self.opened.tensor.numpy().data, buffers=arrays)
         data = RunData(config, shared=True, dataset=dataset)
         data._shared = self.tensors
+        data._read = self.read
         return data
 
 

@@ -14,9 +14,11 @@ from seit_cl.core.progress import ImageBar
 from seit_cl.data.base import Dataset
 from seit_cl.data.images import resolution_note
 from seit_cl.experiment.build import validation_part
+from seit_cl.experiment.metadata import CONTENTS
 from seit_cl.experiment.modality import MODALITIES, build_modality
 from seit_cl.experiment.run_data import RunData
 from seit_cl.results import run_files
+from seit_cl.results.run_files import Run
 
 LISTED_IMAGES = 3  # names of unreadable images in the warning
 
@@ -48,9 +50,11 @@ def open_data(
         bars.console.print(str(validation_part(configs[0])), highlight=False)
     _describe_experiences(configs[0], len(data.dataset.classes), bars.console)
     learners = list(dict.fromkeys(config.learner for config in configs))
-    _check_earlier_results(out, data, learners)
+    earlier = run_files.read_runs(out) if out.is_dir() else []
+    _check_earlier_results(out, earlier, data, learners)
     for learner in learners:
         build_modality(learner, data).prepare()
+    _check_contents(out, earlier, data)
     return data
 
 
@@ -99,14 +103,16 @@ def _describe_experiences(config: RunConfig, classes: int, console: Console) -> 
         )
 
 
-def _check_earlier_results(out: Path, data: RunData, learners: Sequence[str]) -> None:
+def _check_earlier_results(
+    out: Path, earlier: Sequence[Run], data: RunData, learners: Sequence[str]
+) -> None:
     """Refuse a folder with results of other images, or of another tokenizer where runs use it.
 
     Raises:
         UserError: naming the run and what differs.
     """
     runs_use_tokenizer = any(MODALITIES[learner].uses_tokenizer for learner in learners)
-    for run in run_files.read_runs(out) if out.is_dir() else []:
+    for run in earlier:
         modality = MODALITIES.get(str(run.config.get("learner")))
         used_tokenizer = modality is not None and modality.uses_tokenizer
         for name, value in data.identity.items():
@@ -116,3 +122,19 @@ def _check_earlier_results(out: Path, data: RunData, learners: Sequence[str]) ->
                 raise UserError(
                     f"--out {out}: {run.run_id} was made with another {name}; choose another --out"
                 )
+
+
+def _check_contents(out: Path, earlier: Sequence[Run], data: RunData) -> None:
+    """Refuse a folder with results of images of the same names and sizes and other contents.
+
+    Raises:
+        UserError: naming the run.
+    """
+    contents = data.contents
+    for run in earlier:
+        made_of = run.environment.get(CONTENTS, contents)  # "" in either: not known
+        if contents and made_of and made_of != contents:
+            raise UserError(
+                f"--out {out}: {run.run_id} was made with other images of the same names and "
+                f"sizes in {data.dataset.root}; restore them, or choose another --out"
+            )

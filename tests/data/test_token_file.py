@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from seit_cl.core.errors import UserError
+from seit_cl.data.stored_tokens import StoredTokens, rows_of_block
 from seit_cl.data.token_dataset import open_token_dataset
 from seit_cl.data.token_file import (
     TokenMetadata,
@@ -87,7 +88,7 @@ def test_a_file_is_read_as_it_was_written(
     )
     for name, expected in splits.items():
         tokens = torch.cat([torch.zeros(0, *grid, dtype=torch.int16), *expected.tokens])
-        assert torch.equal(file.tokens[name], tokens)
+        assert torch.equal(file.tokens[name].whole(), tokens)
         assert torch.equal(file.labels[name], expected.labels)
     assert torch.equal(file.metadata.codebook, described.codebook)
     assert (mirror is None) == (file.metadata.mirror is None)
@@ -142,7 +143,7 @@ def test_tokens_stay_on_the_disk_until_they_are_used(tmp_path: Path) -> None:
     )
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     file = open_token_file(path)
-    assert file.tokens["train"][[5, 99_999]].shape == (2, 1, 32, 32)
+    assert file.tokens["train"][torch.tensor([5, 99_999])].shape == (2, 1, 32, 32)
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
     assert path.stat().st_size > 200_000_000
     assert grown < 50_000_000
@@ -191,7 +192,7 @@ def test_other_files_and_damaged_ones_are_refused_in_one_line(what: str, tmp_pat
         write(path, train=split(9, (1, 4, 4), classes=7))
     elif what == "groups":
         write(path, (1, 4, 4), metadata(2))
-    with pytest.raises(UserError, match=r"x\.safetensors: not a") as refused:
+    with pytest.raises(UserError, match=r"x\.safetensors: (not a|damaged)") as refused:
         open_token_file(path)
     assert "\n" not in str(refused.value)
     assert is_token_file(path) == (what in ("labels", "groups"))
@@ -211,8 +212,31 @@ def test_a_damaged_token_is_named_when_tokens_are_used(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-2] + (999).to_bytes(2, "little"))
     dataset = open_token_dataset(path)
     assert dataset.file.digest() != dataset.file.identity
-    with pytest.raises(UserError, match="val: image 5 has code 999"):
+    with pytest.raises(UserError, match="val, images from 0 on: damaged"):
         dataset.tokens()
+
+
+def test_a_code_outside_the_codebook_is_named_in_a_file_without_digests() -> None:
+    tokens = torch.zeros(6, 1, 4, 4, dtype=torch.int16)
+    tokens[5, 0, 3, 3] = 999
+    stored = StoredTokens(Path("x"), "val", tokens, 20, None, "make it again")
+    with pytest.raises(UserError, match="x: val: image 5 has code 999"):
+        stored.whole()
+
+
+def test_only_blocks_that_are_used_are_compared_with_their_digests(tmp_path: Path) -> None:
+    grid = (1, 64, 64)
+    images = rows_of_block((1, *grid)) + 1
+    path = tmp_path / "x.safetensors"
+    blocks = torch.zeros(images, *grid, dtype=torch.int16).split(100)
+    labels = torch.zeros(images, dtype=torch.int64)
+    write_token_file(path, metadata(), grid, {"train": TokenSplit(labels, blocks)})
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + b"\1")  # the last image is alone in its block
+    tokens = open_token_file(path).tokens["train"]
+    assert tokens[: images - 1].shape == (images - 1, *grid)
+    with pytest.raises(UserError, match=f"train, images from {images - 1} on: damaged"):
+        _ = tokens[torch.tensor([0, images - 1])]
 
 
 @pytest.mark.parametrize(

@@ -6,15 +6,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save
 from torch import Tensor
 
 from helpers.tokenizer_samples import from_file, untrained
 from seit_cl.core.errors import UserError
+from seit_cl.core.notes import FileNote
 from seit_cl.data.folder import open_folder
 from seit_cl.data.fractals import write_fractals
 from seit_cl.data.images import load_images
-from seit_cl.experiment.token_cache import cached_tokens
+from seit_cl.experiment.token_cache import cached_tokens, contents_of
 from seit_cl.tokenizers._vqae_tokenizer import VQAETokenizer
 
 
@@ -129,6 +131,54 @@ def test_a_cache_that_is_no_folder_is_named_before_anything_is_tokenized(root: P
     assert counting.images == 0
 
 
+def other_picture(image: Path) -> None:
+    """Replace an uncompressed PNG by another of the same size, with the same times."""
+    times = image.stat()
+    with Image.open(image) as old:
+        turned = old.transpose(Image.Transpose.ROTATE_180)
+    turned.save(image, compress_level=0)
+    assert image.stat().st_size == times.st_size
+    os.utime(image, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+@pytest.fixture
+def uncompressed(root: Path) -> Path:
+    """The folder with files whose size does not depend on their picture."""
+    for path in root.glob("*/*/*.png"):
+        with Image.open(path) as picture:
+            pixels = picture.copy()
+        pixels.save(path, compress_level=0)
+    return root
+
+
+def test_another_image_of_the_same_name_size_and_time_is_noticed(uncompressed: Path) -> None:
+    dataset = open_folder(uncompressed)
+    old, _ = cached_tokens(dataset, from_file(), 32)
+    contents = contents_of(dataset, from_file(), 32)
+    old = old.clone()
+    image = Path(str(dataset.train.images[2]))
+    other_picture(image)
+    assert open_folder(uncompressed).manifest == dataset.manifest
+    with pytest.warns(FileNote, match=f"{image.name}: another image .* tokenized again"):
+        new, _ = cached_tokens(open_folder(uncompressed), from_file(), 32)
+    assert torch.equal(new, from_file().encode(load_images(dataset.train.images, 32)))
+    assert not torch.equal(new, old)
+    assert contents_of(dataset, from_file(), 32) != contents
+
+
+def test_a_code_outside_the_codebook_makes_a_file_again(root: Path) -> None:
+    dataset = open_folder(root)
+    cached_tokens(dataset, from_file(), 32)
+    (file,) = files(root)
+    tokens = torch.full((6, 1, 4, 4), 1024, dtype=torch.int16)
+    file.unlink()
+    val = tokens[:2].clone()
+    file.write_bytes(save({"train": tokens, "val": val}))  # as an earlier version would
+    with pytest.warns(FileNote, match="damaged; the images are tokenized again"):
+        train, _ = cached_tokens(dataset, from_file(), 32)
+    assert int(train.max()) < 1024
+
+
 DAMAGE: dict[str, Callable[[bytes], bytes]] = {
     "emptied": lambda data: b"",
     "cut": lambda data: data[:-1],
@@ -146,7 +196,8 @@ def test_a_damaged_file_is_made_again(root: Path, damage: str) -> None:
     train, val = (tokens.clone() for tokens in cached)  # these are in the file that is damaged
     (file,) = files(root)
     file.write_bytes(DAMAGE[damage](file.read_bytes()))
-    again = cached_tokens(open_folder(root), from_file(), 32)
+    with pytest.warns(FileNote, match=r"\.safetensors: damaged; the images are tokenized again"):
+        again = cached_tokens(open_folder(root), from_file(), 32)
     assert torch.equal(again[0], train)
     assert torch.equal(again[1], val)
     counting = Counting(from_file())

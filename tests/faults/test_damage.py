@@ -14,7 +14,11 @@ from torch import Tensor, nn
 
 from helpers.random_entropy import random_model
 from helpers.tokenizer_samples import untrained
+from seit_cl.data.folder import open_folder
+from seit_cl.data.fractals import write_fractals
+from seit_cl.data.token_file import TokenMetadata, TokenSplit, open_token_file, write_token_file
 from seit_cl.experiment import checkpoint
+from seit_cl.experiment.token_cache import cached_tokens
 from seit_cl.formats import FormatContext, build_format
 from seit_cl.formats.entropy.model import load_entropy
 from seit_cl.memory.buffer import ByteBudgetBuffer
@@ -85,8 +89,50 @@ def weights(folder: Path) -> Subject:
     return Subject(path, read)
 
 
+def token_file(folder: Path) -> Subject:
+    """Tokens and labels of a data set."""
+    path = folder / "x.safetensors"
+    grid = (1, 4, 4)
+    codebook = torch.rand(1, 20, 8, generator=torch.Generator().manual_seed(0))
+    about = TokenMetadata("things", ["a", "b"], codebook, "sum", 8, "0" * 16, 100)
+    splits = {}
+    for name, count in (("train", 9), ("val", 6)):
+        labels = torch.arange(count) % 2
+        tokens = torch.arange(16 * count).view(count, *grid) % 20
+        splits[name] = TokenSplit(labels, [tokens.to(torch.int16)])
+    write_token_file(path, about, grid, splits)
+
+    def read() -> Any:
+        file = open_token_file(path)
+        tensors = {name: tokens.whole() for name, tokens in file.tokens.items()}
+        labels = {f"{name}.labels": labels for name, labels in file.labels.items()}
+        described = file.metadata.header_entries()
+        return file.identity, described, content({**tensors, **labels, **file.metadata.tensors()})
+
+    return Subject(path, read)
+
+
+def token_cache(folder: Path) -> Subject:
+    """Tokens of a folder of images, which are made again."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEIT_CL_CACHE", str(folder / "cache"))
+        dataset = open_folder(write_fractals(folder / "fractals", 2, 3, 1, 32))
+        tokenizer = untrained()
+        cached_tokens(dataset, tokenizer, 32)
+    (path,) = (folder / "cache" / "tokens").glob("*.safetensors")
+
+    def read() -> Any:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("SEIT_CL_CACHE", str(folder / "cache"))
+            train, val = cached_tokens(dataset, tokenizer, 32)
+        return content({"train": train, "val": val})
+
+    return Subject(path, read, heals=True)
+
+
 SUBJECTS: dict[str, Callable[[Path], Subject]] = {
-    make.__name__: make for make in (committed, tokenizer_file, entropy_tables, weights)
+    make.__name__: make
+    for make in (committed, tokenizer_file, entropy_tables, weights, token_file, token_cache)
 }
 
 

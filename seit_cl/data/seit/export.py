@@ -11,7 +11,6 @@ from typing import BinaryIO
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import sweep, temporary_folder
@@ -26,7 +25,7 @@ from seit_cl.data.seit.release import (
     labels_text,
     synonyms_json,
 )
-from seit_cl.data.token_file import CHUNK, TokenFile, check_codes
+from seit_cl.data.token_file import CHUNK, TokenFile
 
 OFFSET_TYPES = ("<i8", "<u8", "<i4", "<u4", ">i8", ">u8", ">i4", ">u4", "<i2", "<u2", ">i2", ">u2")
 LEVEL = 9  # of zlib; Python's default for gzip files
@@ -104,13 +103,11 @@ def _write_tokens(
     file: TokenFile, split: str, path: Path, level: int, advance: Callable[[int], None]
 ) -> np.ndarray:
     """Write the token data of a split and return the offsets (N + 1,) int64 of its images."""
-    tokens: Tensor = file.tokens[split]
-    codes = file.metadata.codebook.shape[1]
+    tokens = file.tokens[split]
     lengths = [np.zeros(1, np.int64)]
     with _gzip(path, level) as data:
         for start in range(0, len(tokens), CHUNK):
             block = tokens[start : start + CHUNK]
-            check_codes(block, codes, start, f"{file.path}: {split}")
             block_bytes, block_offsets = to_bytes(block)
             data.write(block_bytes.data)
             lengths.append(np.diff(block_offsets))

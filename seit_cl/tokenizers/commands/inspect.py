@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
+from seit_cl.core.digests import Damaged
 from seit_cl.core.errors import UserError
 from seit_cl.core.torch_files import load_tensors
 from seit_cl.data.fractals import render
 from seit_cl.data.images import load_images
 from seit_cl.data.seit.release import is_release, read_release
+from seit_cl.data.stored_tokens import check_codes
 from seit_cl.data.token_file import (
     CHUNK,
     TokenFile,
-    check_codes,
     is_token_file,
     open_token_file,
 )
@@ -70,8 +72,12 @@ def describe_token_file(file: TokenFile) -> Iterator[str]:
     metadata = file.metadata
     groups, codes, dim = metadata.codebook.shape
     damage = ""
-    if file.digest() != file.identity:
-        damage = "; DAMAGED: its contents have another identity"
+    try:
+        file.check()
+        if file.digest() != file.identity:
+            damage = "; DAMAGED: its contents have another identity"
+    except Damaged:
+        damage = "; DAMAGED: its contents differ from their digests"
     yield (
         f"{file.path}: token file of {metadata.name}, {len(metadata.classes):,} classes, "
         f"identity {file.identity}{damage}"
@@ -82,7 +88,8 @@ def describe_token_file(file: TokenFile) -> Iterator[str]:
     )
     for key, value in sorted(metadata.notes.items()):
         yield f"{key}: {value!r}"
-    file.check_codes()
+    if damage:
+        return
     for split, tokens in file.tokens.items():
         counts = Counts(codes, groups)
         for start in range(0, len(tokens), CHUNK):
@@ -232,6 +239,6 @@ def _draw_token_file(file: TokenFile, tokenizer_spec: str | None, out: Path) -> 
     tokens = file.tokens[split]
     labels = file.labels[split]
     ids = [i * len(tokens) // SHOWN for i in range(min(SHOWN, len(tokens)))]
-    images = tokenizer_behind(file, tokenizer_spec).decode(tokens[ids])
+    images = tokenizer_behind(file, tokenizer_spec).decode(tokens[torch.tensor(ids)])
     names = [file.metadata.classes[label] for label in labels[ids].tolist()]
     _picture.save_png(_picture.draw_row(list(images), names), out)

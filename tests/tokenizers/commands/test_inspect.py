@@ -41,14 +41,14 @@ def test_a_token_file(inspect: Callable[..., str], tokens: Path, tmp_path: Path)
     printed = inspect(tokens, picture=tmp_path / "x.png")
     file = open_token_file(tokens)
     counts = Counts(1024)
-    counts.add(file.tokens["train"])
+    counts.add(file.tokens["train"].whole())
     assert "token file of fractals, 5 classes" in printed
     assert file.identity in printed
     assert bundled().identity in printed
     assert "train: 80 images of 1 x 8 x 8 tokens, 80 bytes of 10 bits each" in printed
     assert "DAMAGED" not in printed
     assert f"{counts.used} of 1024 codes in use, {counts.entropy:.2f} bits per token" in printed
-    assert counts.used == len(file.tokens["train"].unique())
+    assert counts.used == len(file.tokens["train"].whole().unique())
     with Image.open(tmp_path / "x.png") as picture:
         assert picture.width > 4 * picture.height
 
