@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import xxhash
@@ -89,21 +89,34 @@ def find_changed(stored: Sequence[StoredImage], digests: NDArray[np.uint64]) -> 
     """Compare some images from all over a split with digests of their contents.
 
     Args:
-        stored: N images, of which up to SAMPLE are read, and not many more than SAMPLE_BYTES.
+        stored: N images, of which some are read.
         digests: (N,) uint64.
 
     Returns:
         The first that has other contents, for a message; "" where there is none.
     """
-    rows = random.Random(0).sample(range(len(stored)), min(SAMPLE, len(stored)))
+    for row, found in _some(stored):
+        if found != digests[row]:
+            return str(stored[row])
+    return ""
+
+
+def digests_of_some(stored: Sequence[StoredImage]) -> NDArray[np.uint64]:
+    """Digests (n,) uint64 of some images from all over a split."""
+    return np.array([found for _, found in _some(stored)], np.uint64)
+
+
+def _some(stored: Sequence[StoredImage]) -> Iterator[tuple[int, int]]:
+    """Read some images, always the same, and give their rows and digests.
+
+    They are up to SAMPLE, and not many more than SAMPLE_BYTES.
+    """
     read = 0
-    for row in rows:
-        sample = Contents([stored[row]])
-        (image,) = sample.images
+    for row in random.Random(0).sample(range(len(stored)), min(SAMPLE, len(stored))):
+        contents = Contents([stored[row]])
+        (image,) = contents.images
         pixels = image.pixels()
         read += len(image.read()) if pixels is None else pixels.nbytes
-        if sample.digests[0] != digests[row]:
-            return str(image)
+        yield row, int(contents.digests[0])
         if read > SAMPLE_BYTES:
-            break
-    return ""
+            return

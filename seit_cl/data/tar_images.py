@@ -14,11 +14,14 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from seit_cl.core.cache import cache_folder
+from seit_cl.core.digests import damaged, has_trailer, with_trailer
 from seit_cl.core.errors import UserError, one_line
-from seit_cl.core.files import atomic_file
+from seit_cl.core.files import write_atomic
+from seit_cl.core.notes import note
 from seit_cl.data.stored import StoredImage
 
-VERSION = 1  # of the indices in the cache
+VERSION = 2  # of the indices in the cache
+AGAIN = "the archive is listed again"
 
 
 class Member(NamedTuple):
@@ -208,11 +211,17 @@ def _scan_part(path: Path, part: Member) -> Iterator[Member]:
 
 def _read_index(path: Path) -> list[Member] | None:
     """Members from the cache; None where they are not there or damaged."""
+    if not path.is_file():
+        return None
     try:
-        with np.load(path, allow_pickle=False) as index:
+        data = path.read_bytes()
+        if not has_trailer(data, path, AGAIN):
+            raise damaged(path, AGAIN)
+        with np.load(io.BytesIO(data), allow_pickle=False) as index:
             names = index["names"].tobytes().decode(errors="surrogateescape").split("\0")
             places = index["places"].tolist()
     except Exception:  # it is made again
+        note(f"{path}: damaged; {AGAIN}")
         return None
     if not places:
         return []
@@ -225,10 +234,11 @@ def _write_index(path: Path, members: list[Member]) -> None:
     """Keep members in the cache, where it can be written."""
     names = "\0".join(member.name for member in members).encode(errors="surrogateescape")
     places = np.array([(member.offset, member.size) for member in members], np.int64)
+    buffer = io.BytesIO()
+    np.savez(buffer, names=np.frombuffer(names, np.uint8), places=places.reshape(-1, 2))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_file(path) as file:
-            np.savez(file, names=np.frombuffer(names, np.uint8), places=places.reshape(-1, 2))
+        write_atomic(path, with_trailer(buffer.getvalue()))
     except OSError:
         return  # it is made again the next time
 

@@ -210,8 +210,9 @@ def environment(
     for name, value in data.identity.items():
         if uses_tokenizer(config) or "tokenizer" not in name:
             values[name] = value
-    if data.contents:
-        values[CONTENTS] = data.contents
+    contents = data.contents(uses_tokenizer(config))
+    if contents:
+        values[CONTENTS] = contents
     if data.dataset.held_out:
         values["held_out"] = data.dataset.held_out
     return values | {"classes": classes}

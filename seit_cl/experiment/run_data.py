@@ -20,7 +20,7 @@ from seit_cl.core.devices import MAIN_MEMORY, choose_device
 from seit_cl.core.errors import UserError
 from seit_cl.core.shared_tensors import SharedTensor
 from seit_cl.data.base import Dataset, Split
-from seit_cl.data.contents import Contents, digest_of
+from seit_cl.data.contents import Contents, digest_of, digests_of_some
 from seit_cl.data.decoding import limit_pixels
 from seit_cl.data.holdout import DEFAULT_HOLDOUT
 from seit_cl.data.images import default_resolution, load_images, native_resolution
@@ -119,17 +119,28 @@ class RunData:
             "tokenizer_identity": self.tokenizer.identity,
         }
 
-    @property
-    def contents(self) -> str:
+    def contents(self, as_tokens: bool) -> str:
         """Digest of the contents of all images, made while they were read.
 
-        It is "" where they have not all been read, and for tokens, whose identity is of theirs.
+        It is that of some images, and begins so, where not all are read before a run begins, and ""
+        for tokens without images, whose identity is a digest of them.
+
+        Args:
+            as_tokens: True for a learner that sees tokens of the images.
         """
         if isinstance(self.dataset, TokenDataset):
             return ""
+        if as_tokens:
+            _ = self._tokens
+            return contents_of(self.dataset, self.tokenizer, self.resolution)
         if {"train pixels", "val pixels"} <= self._read.keys():
             return digest_of(self._read["train pixels"], self._read["val pixels"])
-        return contents_of(self.dataset, self.tokenizer, self.resolution)
+        return self._contents_of_some
+
+    @cached_property
+    def _contents_of_some(self) -> str:
+        train = digests_of_some(self.dataset.train.images)
+        return f"some {digest_of(train, digests_of_some(self.dataset.val.images))}"
 
     @property
     def grid(self) -> tuple[int, int, int]:

@@ -54,7 +54,7 @@ def open_data(
     _check_earlier_results(out, earlier, data, learners)
     for learner in learners:
         build_modality(learner, data).prepare()
-    _check_contents(out, earlier, data)
+    _check_contents(out, earlier, data, learners)
     return data
 
 
@@ -124,17 +124,21 @@ def _check_earlier_results(
                 )
 
 
-def _check_contents(out: Path, earlier: Sequence[Run], data: RunData) -> None:
+def _check_contents(
+    out: Path, earlier: Sequence[Run], data: RunData, learners: Sequence[str]
+) -> None:
     """Refuse a folder with results of images of the same names and sizes and other contents.
 
     Raises:
         UserError: naming the run.
     """
-    contents = data.contents
-    for run in earlier:
-        made_of = run.environment.get(CONTENTS, contents)  # "" in either: not known
-        if contents and made_of and made_of != contents:
-            raise UserError(
-                f"--out {out}: {run.run_id} was made with other images of the same names and "
-                f"sizes in {data.dataset.root}; restore them, or choose another --out"
-            )
+    for learner in learners:
+        contents = data.contents(MODALITIES[learner].uses_tokenizer)
+        for run in earlier:
+            made_of = str(run.environment.get(CONTENTS, contents))
+            of_as_many = len(made_of) == len(contents)  # of all images, or of some
+            if of_as_many and made_of != contents:
+                raise UserError(
+                    f"--out {out}: {run.run_id} was made with other images of the same names and "
+                    f"sizes in {data.dataset.root}; restore them, or choose another --out"
+                )

@@ -42,10 +42,11 @@ def opened(config: RunConfig, out: Path) -> RunData:
         return open_data([config], out, bars)
 
 
-def begun(data: RunData, run_dir: Path) -> None:
+def begun(data: RunData, run_dir: Path, learner: str) -> None:
     """The folder of a run that was begun with some data and was killed."""
-    environment = {**data.identity, CONTENTS: data.contents}
-    run_files.start_run(run_dir, {"learner": "tokens"}, environment)
+    contents = data.contents(learner == "tokens")
+    environment = {**data.identity, CONTENTS: contents}
+    run_files.start_run(run_dir, {"learner": learner}, environment)
 
 
 @pytest.mark.parametrize("learner", ["tokens", "pixels"])
@@ -53,11 +54,11 @@ def test_a_run_does_not_go_on_with_other_images(learner: str, root: Path, tmp_pa
     config = RunConfig(data_root=root, learner=learner, device="cpu")  # type: ignore[arg-type]
     out = tmp_path / "out"
     data = opened(config, out)
-    begun(data, out / "run")
+    begun(data, out / "run", learner)
     opened(config, out)
     turn(next(root.glob("train/*/*.png")))
     assert RunData(config).identity == data.identity  # names and sizes are the same
-    with pytest.raises(UserError, match="run was made with other images .* restore them"):
+    with pytest.raises(UserError, match=r"run was made with other images .* restore them"):
         opened(config, out)
 
 
@@ -65,8 +66,18 @@ def test_learners_of_tokens_and_of_pixels_see_the_same_contents(root: Path, tmp_
     contents = set()
     for learner in ("tokens", "pixels"):
         config = RunConfig(data_root=root, learner=learner, device="cpu")  # type: ignore[arg-type]
-        contents.add(opened(config, tmp_path / learner).contents)
-    assert len(contents) == 1 and "" not in contents
+        contents.add(opened(config, tmp_path / learner).contents(learner == "tokens"))
+    assert len(contents) == 1
+    assert len(contents.pop()) == 16
+
+
+def test_images_that_are_not_read_before_a_run_are_compared_in_part(root: Path) -> None:
+    data = RunData(RunConfig(data_root=root, learner="pixels", device="cpu"))
+    before = data.contents(as_tokens=False)
+    assert before.startswith("some ")
+    turn(next(root.glob("val/*/*.png")))
+    again = RunData(RunConfig(data_root=root, learner="pixels", device="cpu"))
+    assert again.contents(as_tokens=False) != before
 
 
 def test_runs_of_versions_that_did_not_record_contents_go_on(root: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ A part whose file exists is not encoded again, so that an interrupted command re
 
 from __future__ import annotations
 
+import io
 import json
 import multiprocessing
 import signal
@@ -18,8 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from seit_cl.core.digests import damaged, has_trailer, with_trailer
 from seit_cl.core.errors import UserError
-from seit_cl.core.files import atomic_file, make_folder, sweep, write_atomic
+from seit_cl.core.files import make_folder, sweep, write_atomic
 from seit_cl.core.limits import MAX_PIXELS
 from seit_cl.data.base import Dataset
 from seit_cl.data.decoding import limit_pixels
@@ -29,6 +31,7 @@ from seit_cl.data.token_file import TokenMetadata, TokenSplit, write_token_file
 from seit_cl.tokenizers import Tokenizer, open_tokenizer
 from seit_cl.tokenizers._encoding import encode_files, readable_rows
 
+AGAIN = "delete it and start the command again"
 PART = 512  # images of a part
 CHUNK = 64  # images of a part that are decoded and tokenized at a time
 TIMEOUT = 600.0  # seconds without a new part after which rank 0 stops waiting for the others
@@ -70,8 +73,9 @@ class Part:
             threads=threads,
             skip_bad=self.skip_bad,
         )
-        with atomic_file(self.file) as file:
-            np.save(file, tokens.numpy(), allow_pickle=False)
+        buffer = io.BytesIO()
+        np.save(buffer, tokens.numpy(), allow_pickle=False)
+        write_atomic(self.file, with_trailer(buffer.getvalue()))
         return len(self.images)
 
 
@@ -273,8 +277,9 @@ def _read_parts(parts: list[Part]) -> Iterator[Tensor]:
     """
     for part in parts:
         try:
-            yield torch.from_numpy(np.load(part.file, allow_pickle=False))
+            data = part.file.read_bytes()
+            if not has_trailer(data, part.file, AGAIN):
+                raise damaged(part.file, AGAIN)
+            yield torch.from_numpy(np.load(io.BytesIO(data), allow_pickle=False))
         except (OSError, EOFError, ValueError) as error:
-            raise UserError(
-                f"{part.file}: cannot be read ({error}); delete it and start the command again"
-            ) from error
+            raise UserError(f"{part.file}: cannot be read ({error}); {AGAIN}") from error

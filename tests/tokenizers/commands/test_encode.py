@@ -167,7 +167,7 @@ def test_a_damaged_part_is_named(fractals: Path, tmp_path: Path, monkeypatch: Pa
     encode_command(Encode(fractals, tmp_path / "x.safetensors", workers=1))
     (tmp_path / "x.safetensors.parts" / "val-000000020.npy").write_bytes(b"")
     monkeypatch.setenv("RANK", "0")
-    with pytest.raises(UserError, match=r"val-000000020\.npy: cannot be read"):
+    with pytest.raises(UserError, match=r"val-000000020\.npy: damaged"):
         encoded(fractals, tmp_path / "x.safetensors")
 
 
