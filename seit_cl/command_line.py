@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import tyro
-import yaml
 
 from seit_cl.config import GRID, OPERATIONS, SIZES, RunConfig, TrackerKind, option_names
 from seit_cl.core import plugins
@@ -19,6 +18,7 @@ from seit_cl.core.extras import check_extra
 from seit_cl.core.options import check_range, flag, help_line
 from seit_cl.core.sizes import operations_reader, size_reader
 from seit_cl.core.specs import Spec
+from seit_cl.core.yaml_text import read_yaml
 from seit_cl.data.class_lists import class_list_word, read_class_lists
 from seit_cl.data.scenario_recipe import build_recipe
 from seit_cl.formats import check_format_name
@@ -209,7 +209,7 @@ def yaml_arguments(path: Path) -> list[str]:
         UserError: the file is unreadable, is no mapping, or has unknown keys.
     """
     try:
-        options = yaml.safe_load(path.read_text(encoding="utf-8"))
+        options = read_yaml(path.read_text(encoding="utf-8"))
     except Exception as error:  # parsers raise anything for a damaged file
         reason = error.strerror if isinstance(error, OSError) else "not YAML"
         raise UserError(f"--config {path}: {reason}; give a YAML file of options") from error

@@ -6,6 +6,7 @@ All other state of a plugin is measured.
 """
 
 import inspect
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -33,6 +34,9 @@ REFUSED = {
     "GenerativeReplayPlugin": "er",
     "RARPlugin": "er",
 }
+# Words in the annotations of arguments that are numbers or lists of them.
+NUMBERS = {"int", "float", "bool", "None", "Union", "Optional", "Sequence", "List", "list", "Tuple"}
+NUMBERS |= {"tuple", "typing", "collections", "abc"}
 FROM_MEMORY = ("storage_policy", "mem_size")  # arguments given by the run's memory
 
 
@@ -128,6 +132,15 @@ def check_plugin(spec: str, name: str) -> None:
         )
 
 
+def _takes_text(parameter: inspect.Parameter) -> bool:
+    """Return False where an argument's annotation, or else its default, is of numbers alone."""
+    annotation = parameter.annotation
+    if annotation is not parameter.empty:
+        words = re.findall(r"[A-Za-z_]+", inspect.formatannotation(annotation))
+        return not words or not set(words) <= NUMBERS
+    return not (parameter.default is parameter.empty or isinstance(parameter.default, int | float))
+
+
 def check_arguments(spec: str, name: str, arguments: Mapping[str, Any]) -> None:
     """Check the names of a plugin's arguments.
 
@@ -141,6 +154,11 @@ def check_arguments(spec: str, name: str, arguments: Mapping[str, Any]) -> None:
         if option not in parameters:
             hint = nearest(option, parameters)
             raise UserError(f"--strategy {spec}: unknown option {option!r}; {hint}")
+        if isinstance(arguments[option], str) and not _takes_text(parameters[option]):
+            raise UserError(
+                f"--strategy {spec}: {option}={arguments[option]!r} is no number; Avalanche takes "
+                f"{inspect.formatannotation(parameters[option].annotation)}"
+            )
     missing = []
     for option, parameter in parameters.items():
         if parameter.default is parameter.empty and option not in arguments:

@@ -62,7 +62,8 @@ class PixelLimits:
         """
         if width * height > self.most:
             raise ValueError(
-                f"{width:,} x {height:,} pixels are more than --max-pixels {self.most}"
+                f"{width:,} x {height:,} pixels are more than the limit of {self.most}, "
+                "--max-pixels of run and tokenize encode"
             )
 
     @contextmanager

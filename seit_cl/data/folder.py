@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -67,7 +68,7 @@ def list_folder(root: Path, holdout: Holdout = DEFAULT_HOLDOUT) -> Dataset:
             images, train and val classes that differ, or a class too small to be split.
     """
     root = Path(root)
-    if not root.is_dir():
+    if not os.path.isdir(root):  # False for a name of any length
         raise UserError(
             f"{root}: no such folder; give the folder that holds train/ and val/, or a folder for "
             "every class"

@@ -23,14 +23,16 @@ from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor
 
 from seit_cl.core.digests import ZEROS, check_header, damaged, digest, sealed_header
-from seit_cl.core.errors import UserError
+from seit_cl.core.errors import UserError, one_line, reading
 from seit_cl.core.files import atomic_file
+from seit_cl.core.limits import LONGEST_SIDE
 from seit_cl.core.notes import note_no_digest
 from seit_cl.data.stored_tokens import BlockDigests, StoredTokens, check_codes, text_length
+from seit_cl.data.token_metadata import check_entries, check_tables
 
 KIND = "tokens"  # in the metadata; tokenizer files have a kind too
 IDENTITY = "identity"
@@ -291,10 +293,15 @@ def open_token_file(path: Path, remedy: str = REMEDY) -> TokenFile:
             entries = dict(file.metadata() or {})
             names = list(file.keys())
             tensors = {name: file.get_tensor(name) for name in names}
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"{path}: not a readable token file ({error}); {remedy}") from error
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(
+            f"{path}: not a readable token file ({one_line(error)}); {remedy}"
+        ) from error
     try:
         plain: dict[str, Any] = {key: json.loads(entries[key]) for key in PLAIN}
+        check_entries(plain)
         metadata = TokenMetadata(
             **plain,
             codebook=tensors["codebook"],
@@ -319,11 +326,16 @@ def open_token_file(path: Path, remedy: str = REMEDY) -> TokenFile:
                 for name in splits
             },
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: not a token file (no {error} in it); {remedy}") from error
+    except UserError:
+        raise
+    except Exception as error:  # of any type in entries that somebody wrote
+        reason = f"no {error} in it" if isinstance(error, KeyError) else one_line(error)
+        raise UserError(f"{path}: not a token file ({reason}); {remedy}") from error
     if entries.get("kind") != KIND or not _is_consistent(token_file):
         raise UserError(f"{path}: not a token file, or its parts do not fit together; {remedy}")
     _check_small(token_file, entries.get(SMALL), remedy)
+    with reading(path, "not a token file", remedy):
+        check_tables(metadata.codebook, metadata.mirror, metadata.synonyms)
     return token_file
 
 
@@ -345,7 +357,7 @@ def _check_small(file: TokenFile, expected: str | None, remedy: str) -> None:
 def _is_consistent(file: TokenFile) -> bool:
     """Return True if the tensors of a file fit together."""
     metadata = file.metadata
-    if not file.tokens or metadata.codebook.ndim != 3 or metadata.stride < 1:
+    if not file.tokens:
         return False
     groups = metadata.codebook.shape[0]
     for name, tokens in file.tokens.items():
@@ -358,7 +370,7 @@ def _is_consistent(file: TokenFile) -> bool:
             return False
         if len(labels) and (labels.min() < 0 or labels.max() >= len(metadata.classes)):
             return False
-    return True
+    return max(file.grid[1:]) * metadata.stride <= LONGEST_SIDE
 
 
 def is_token_file(path: Path) -> bool:
@@ -368,5 +380,5 @@ def is_token_file(path: Path) -> bool:
     try:
         with safe_open(str(path), framework="pt") as file:
             return (file.metadata() or {}).get("kind") == KIND
-    except (OSError, SafetensorError):
+    except Exception:
         return False

@@ -10,6 +10,7 @@ import yaml
 from seit_cl.config import RunConfig
 from seit_cl.core.errors import UserError
 from seit_cl.core.specs import Spec
+from seit_cl.core.yaml_text import read_yaml
 from seit_cl.experiment import checkpoint
 from seit_cl.experiment.build import build_strategy, canonical_strategy
 from seit_cl.experiment.remembering import choose_fill
@@ -27,7 +28,7 @@ def stored_options(run_dir: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        options = yaml.safe_load(path.read_text()) or {}
+        options = read_yaml(path.read_text(encoding="utf-8")) or {}
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise UserError(
             f"{path}: not readable ({type(error).__name__}); restore it, or delete {run_dir} to "

@@ -25,6 +25,7 @@ from seit_cl.core.csv_text import csv_text, unprotected
 from seit_cl.core.digests import file_digest
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import atomic_file, make_folder, write_atomic
+from seit_cl.core.yaml_text import read_yaml
 from seit_cl.results import manifest
 from seit_cl.results.anytime import ANYTIME_COLUMNS, ANYTIME_METRICS
 from seit_cl.results.metrics import METRICS, WITHIN
@@ -89,7 +90,6 @@ OLD_ACCURACY_COLUMNS = ("step", *ACCURACY_COLUMNS[1:])
 OLD_MEMORY_COLUMNS = ("step", *MEMORY_COLUMNS[1:])
 STARTED = ("config.yaml", "environment.json")  # files that are written when a run starts
 STATUSES = ("finished", "running", "failed")
-YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is ten times as fast
 
 
 @dataclass
@@ -370,7 +370,7 @@ def _read(path: Path, parse: Callable[[Path], Any], problems: list[str]) -> Any:
 
 def _read_mapping(path: Path) -> dict[str, Any]:
     text = path.read_text(encoding="utf-8")
-    value = json.loads(text) if path.suffix == ".json" else yaml.load(text, Loader=YAML_LOADER)
+    value = json.loads(text) if path.suffix == ".json" else read_yaml(text)
     if not isinstance(value, dict):
         raise ValueError("holds no mapping of names to values")
     return value

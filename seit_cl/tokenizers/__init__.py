@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seit_cl.core import plugins
-from seit_cl.core.errors import UserError
+from seit_cl.core.errors import UserError, one_line
 from seit_cl.core.lazy import lazy_names
 from seit_cl.core.specs import Spec
 
@@ -31,7 +31,12 @@ def open_tokenizer(spec: str = DEFAULT_TOKENIZER) -> Tokenizer:
     Raises:
         UserError: an unknown kind or option, or a source that the kind refuses.
     """
-    tokenizer: Tokenizer = plugins.build("tokenizer", _parse(spec))
+    try:
+        tokenizer: Tokenizer = plugins.build("tokenizer", _parse(spec))
+    except OSError as error:  # a name of thousands of letters, for instance
+        raise UserError(
+            f"{spec[:100]!r}: cannot be opened ({one_line(error)}); give a kind or a file"
+        ) from error
     return tokenizer
 
 

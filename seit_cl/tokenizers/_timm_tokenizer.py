@@ -7,7 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
 from seit_cl.core.errors import UserError
@@ -131,7 +130,9 @@ def load_timm(path: Path) -> TimmTokenizer:
         backbone = Backbone(BackboneSettings(**config["backbone"]), statistics=statistics)
         weights = {name.removeprefix("backbone."): tensor for name, tensor in tensors.items()}
         backbone.model.load_state_dict(weights)
-    except (OSError, SafetensorError, KeyError, TypeError, RuntimeError, ValueError) as error:
+    except UserError:
+        raise
+    except Exception as error:
         raise UserError(
             f"{path}: not a readable file of frozen features ({type(error).__name__}); make one "
             "with python -m seit_cl.tokenize fit"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
+from seit_cl.core.errors import UserError
 from seit_cl.core.precision import float32_arithmetic
 from seit_cl.core.tensor_files import read_tensor_file, write_tensor_file
 from seit_cl.formats.entropy.reader import EntropyReader
@@ -128,6 +129,22 @@ def round_weights(model: VQAutoencoder) -> None:
     model.load_state_dict(file_tensors(model))
 
 
+def _check_sizes(config: Mapping[str, int], tensors: Mapping[str, Tensor]) -> None:
+    """Compare a model's sizes with the tensors of its file, before memory is taken for them.
+
+    Raises:
+        Exception: any, where it is no configuration.
+        ValueError: they differ.
+    """
+    if config.get("depth", 0) > len(tensors):  # each block has several
+        raise ValueError("fewer tensors than blocks")
+    with torch.device("meta"):  # without memory
+        expected = VQAutoencoder(**config).state_dict()
+    for name, tensor in expected.items():
+        if tensors[name].shape != tensor.shape:
+            raise ValueError(f"{name} is not of the shape {tuple(tensor.shape)}")
+
+
 def load_tokenizer(path: Path) -> VQAETokenizer:
     """Read a tokenizer file.
 
@@ -138,9 +155,13 @@ def load_tokenizer(path: Path) -> VQAETokenizer:
     try:
         file = read_tensor_file(path, DAMAGED)
         card = dict(file.metadata)
-        model = VQAutoencoder(**json.loads(card.pop("config")))
+        config = json.loads(card.pop("config"))
+        _check_sizes(config, file.tensors)
+        model = VQAutoencoder(**config)
         model.load_state_dict(file.tensors)
-    except (OSError, SafetensorError, KeyError, TypeError, RuntimeError, ValueError) as error:
+    except UserError:
+        raise
+    except Exception as error:
         raise unreadable(path, error) from error
     card.pop("identity", None)
     tokenizer = VQAETokenizer(model, card, path)

@@ -258,3 +258,50 @@ def test_files_that_no_run_can_use_are_refused(
     )
     with pytest.raises(UserError, match=words):
         open_token_dataset(path)
+
+
+OTHER_TYPES = {
+    "name": "3",
+    "classes": '"abc"',
+    "combine": '"mean"',
+    "stride": "1e30",
+    "tokenizer": "null",
+    "codec_bytes": "Infinity",
+    "notes": '{"a": []}',
+}
+WRONG_TABLES = {
+    "codebook": torch.full((1, 20, 4), float("nan")),
+    "mirror": torch.full((1, 20), 20),
+    "synonyms": torch.full((19, 3), 0, dtype=torch.int16),
+}
+
+
+@pytest.mark.parametrize("entry", OTHER_TYPES)
+@pytest.mark.parametrize("text", ["", "[" * 100_000, "9" * 5000, "other type"])
+def test_entries_of_another_type_are_refused_in_one_line(
+    entry: str, text: str, tmp_path: Path
+) -> None:
+    entries = metadata().header_entries() | {"identity": "0" * 16}
+    entries[entry] = OTHER_TYPES[entry] if text == "other type" else text
+    assert "\n" not in refused(tmp_path / "x.safetensors", entries)
+
+
+@pytest.mark.parametrize("table", WRONG_TABLES)
+def test_tables_that_do_not_fit_the_codes_are_refused(table: str, tmp_path: Path) -> None:
+    described = metadata(**{table: WRONG_TABLES[table]})
+    path = write(tmp_path / "x.safetensors", described=described)
+    with pytest.raises(UserError, match=rf"x\.safetensors: not a token file.*{table[:6]}"):
+        open_token_file(path)
+
+
+def refused(path: Path, entries: dict[str, str]) -> str:
+    """The error about a token file with these entries."""
+    tensors = {
+        "codebook": metadata().codebook,
+        "train.labels": torch.zeros(2, dtype=torch.int64),
+        "train.tokens": torch.zeros(2, 1, 4, 4, dtype=torch.int16),
+    }
+    save_file(tensors, path, metadata=entries)
+    with pytest.raises(UserError, match=r"x\.safetensors: not a token file") as error:
+        open_token_file(path)
+    return str(error.value)

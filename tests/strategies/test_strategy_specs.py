@@ -48,6 +48,8 @@ def test_a_hyperparameter_is_set_by_name_and_its_default_written_out() -> None:
         ),
         ("avalanche:LwFPlugin,alfa=1", "unknown option 'alfa'; did you mean 'alpha'"),
         ("avalanche:EWCPlugin,ewc_lambda=1,mode=other", "Avalanche refuses it"),
+        ("avalanche:EWCPlugin,ewc_lambda=much", "ewc_lambda='much' is no number"),
+        ("avalanche:SynapticIntelligencePlugin,si_lambda=text", "si_lambda='text' is no number"),
         (
             "avalanche:AGEMPlugin,patterns_per_experience=5,sample_size=5",
             "outside the memory; use agem",

@@ -22,7 +22,6 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 from torch.nn.functional import embedding_bag, pad
 
@@ -246,12 +245,15 @@ def load_entropy(path: Path) -> EntropyModel:
         file = read_tensor_file(path, AGAIN)
         tensors = {name: file.tensors[name] for name in _tensor_names()}
         model = EntropyModel(file.metadata["tokenizer"], **tensors)
-    except (OSError, SafetensorError, KeyError, TypeError) as error:
+        is_exact = model.largest_sum < EXACT
+    except UserError:
+        raise
+    except Exception as error:
         raise UserError(
             f"{path}: no entropy model ({type(error).__name__}); write one with "
             "python -m seit_cl.tokenize entropy"
         ) from error
-    if model.largest_sum >= EXACT:
+    if not is_exact:
         raise UserError(
             f"{path}: its weights are too large to give the same numbers on every machine; {AGAIN}"
         )
