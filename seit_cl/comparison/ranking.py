@@ -70,7 +70,7 @@ def rank(
     done = set(zip(ranking["memory_mb"], ranking["format"], strict=True))
     if all((budget, each.spec) in done for budget in budgets for each in chosen):
         return
-    ranker = _Ranker(config, data)
+    ranker = Ranker(config, data)
     rows: list[dict[str, Any]] = []
     with progress_bars(console) as bars:
         task = bars.add_task(f"ranking {len(chosen)} candidates", total=len(chosen))
@@ -105,7 +105,7 @@ def best_candidates(options: ComparisonOptions, out: Path, budget: float) -> lis
     return [text for specs in by_kind.values() for text in specs[: options.trained or None]]
 
 
-class _Ranker:
+class Ranker:
     """Errors of candidates on training images of a run's first experience.
 
     Args:

@@ -71,24 +71,32 @@ def replay_error(
             the classes has one exemplar and the others have none.
     """
     count = int(exemplars_per_class)
+    parts = min(PARTS, len(labels.unique()))
     if count >= 1:
-        return _replay_error(stored, fresh, labels, count)
-    one = _replay_error(stored, fresh, labels, 1)
-    none = _replay_error(stored, fresh, labels, 0)
+        return classifier_error(stored, fresh, labels, count, parts)
+    one = classifier_error(stored, fresh, labels, 1, parts)
+    none = classifier_error(stored, fresh, labels, 0, parts)
     return exemplars_per_class * one + (1 - exemplars_per_class) * none
 
 
-def _replay_error(stored: Tensor, fresh: Tensor, labels: Tensor, exemplars: int) -> float:
-    """`replay_error` with a whole number of exemplars of each older class."""
+def classifier_error(
+    stored: Tensor, fresh: Tensor, labels: Tensor, exemplars: int, parts: int
+) -> float:
+    """`replay_error` with a whole number of exemplars of each older class.
+
+    Args:
+        stored, fresh, labels: as there.
+        exemplars: of each older class.
+        parts: of the classes, each of which is new once; 0: all classes are older ones.
+    """
     classes, class_index = labels.unique(return_inverse=True)
     targets = one_hot(class_index, len(classes)).double() - 1 / len(classes)
     rank = _rank_in_class(class_index, len(classes))
     decoded = _with_constant(stored)
     tested = _with_constant(fresh)
-    parts = min(PARTS, len(classes))
     totals = torch.zeros(len(PENALTIES), dtype=torch.double)
-    for part in range(parts):
-        is_new = class_index % parts == part
+    for part in range(max(1, parts)):
+        is_new = class_index % max(1, parts) == (part if parts else -1)
         x = torch.where(is_new[:, None], tested, decoded)
         for fold in range(FOLDS):
             in_fold = rank % FOLDS == fold
@@ -99,7 +107,7 @@ def _replay_error(stored: Tensor, fresh: Tensor, labels: Tensor, exemplars: int)
             weights = _ridge(scale * x[training], scale * targets[training])
             errors = tested[in_fold] @ weights - targets[in_fold]
             totals += errors.square().sum((1, 2))
-    return float(totals.min()) / (parts * len(labels))
+    return float(totals.min()) / (max(1, parts) * len(labels))
 
 
 def _equal_weights(is_new: Tensor) -> Tensor:
