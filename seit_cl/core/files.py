@@ -37,13 +37,18 @@ _NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno
 
 
 @contextmanager
-def atomic_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+def atomic_file(path: str | os.PathLike[str], sync: bool = True) -> Iterator[BinaryIO]:
     """Open a file for writing that replaces `path` when the block ends.
 
     The data goes to a temporary file in the same folder, is flushed to the disk and then renamed,
-    so that readers see the old file or the new one and never a part. When the block has ended, the
-    new file survives a loss of power. If the block raises, the old file stays and the temporary
-    file is removed.
+    so that readers see the old file or the new one and never a part. If the block raises, the old
+    file stays and the temporary file is removed.
+
+    Args:
+        path: the file.
+        sync: write the folder through to the disk too, so that the new file survives a loss of
+            power from now on. Without, either file may be there afterwards, until another file of
+            the folder is written with it.
 
     Raises:
         OSError: the folder cannot be written, or has no room; its `filename` is `path`.
@@ -58,7 +63,8 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
             # Within the lock, so that no other process takes the file for an abandoned one.
             os.replace(temporary, path)
-        sync_folder(path.parent)
+        if sync:
+            sync_folder(path.parent)
     except OSError as error:
         _name_target(error, path, temporary)
         raise
@@ -92,14 +98,19 @@ def _name_target(error: OSError, path: Path, temporary: Path | None) -> None:
         error.filename2 = None
 
 
-def write_atomic(path: str | os.PathLike[str], data: bytes | str) -> None:
+def write_atomic(path: str | os.PathLike[str], data: bytes | str, sync: bool = True) -> None:
     """Write data (text as UTF-8) to a file that readers see whole or not at all.
+
+    Args:
+        path: the file.
+        data: its content.
+        sync: as in `atomic_file`.
 
     Raises:
         OSError: the folder cannot be written; an existing file is left unchanged.
     """
     encoded = data.encode() if isinstance(data, str) else data
-    with atomic_file(path) as file:
+    with atomic_file(path, sync) as file:
         file.write(encoded)
 
 

@@ -139,6 +139,6 @@ def _save(folder: Path, name: str, files: Mapping[str, bytes], suffixes: Sequenc
     for suffix in suffixes:
         path = folder / f"{name}.{suffix}"
         if suffix in files:
-            write_atomic(path, files[suffix])
+            write_atomic(path, files[suffix], sync=False)
         else:
             path.unlink(missing_ok=True)

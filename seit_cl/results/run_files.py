@@ -4,6 +4,9 @@ A run folder holds config.yaml and environment.json from the start, accuracy.csv
 which are replaced after every experience, facts.json with the run's metadata, and log.txt. A
 finished run also has a manifest of these files (seit_cl.results.manifest). Every file but the log
 is replaced as a whole. Accuracies are fractions, sizes are bytes.
+
+The folder is written through to the disk with the checkpoint and the manifest alone. A run that
+loses its power earlier goes on from the checkpoint, or begins again, and writes these files anew.
 """
 
 from __future__ import annotations
@@ -89,6 +92,7 @@ MEMORY_COLUMNS = ("experience", "kind", "name", "value")
 OLD_ACCURACY_COLUMNS = ("step", *ACCURACY_COLUMNS[1:])
 OLD_MEMORY_COLUMNS = ("step", *MEMORY_COLUMNS[1:])
 STARTED = ("config.yaml", "environment.json")  # files that are written when a run starts
+CHECKPOINT = "checkpoint.pt"  # of an unfinished run
 STATUSES = ("finished", "running", "failed")
 
 
@@ -145,9 +149,9 @@ def start_run(run_dir: Path, config: Mapping[str, Any], environment: Mapping[str
     """
     make_folder(run_dir)
     environment_json = json.dumps(dict(environment), indent=1, default=str)
-    write_atomic(run_dir / "environment.json", environment_json + "\n")
+    write_atomic(run_dir / "environment.json", environment_json + "\n", sync=False)
     config_yaml = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
-    write_atomic(run_dir / "config.yaml", config_yaml)
+    write_atomic(run_dir / "config.yaml", config_yaml, sync=False)
 
 
 def digests_of_start(run_dir: Path) -> dict[str, str]:
@@ -182,8 +186,13 @@ def reopen_run(run_dir: Path) -> None:
 
 def log(run_dir: Path, line: str) -> None:
     """Append a line with the time to log.txt, which is for people: nothing is computed from it."""
-    with open(run_dir / "log.txt", "a", encoding="utf-8") as file:
-        file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
+    path = run_dir / "log.txt"
+    try:
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
 
 
 def accuracy_rows(
@@ -246,22 +255,22 @@ def write_accuracy(run_dir: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     columns: tuple[str, ...] = ACCURACY_COLUMNS
     if rows and all(WITHIN in row for row in rows):
         columns = (*columns, WITHIN)
-    write_atomic(run_dir / "accuracy.csv", _to_csv(rows, columns))
+    write_atomic(run_dir / "accuracy.csv", _to_csv(rows, columns), sync=False)
 
 
 def write_anytime(run_dir: Path, rows: pd.DataFrame) -> None:
     """Replace anytime.csv with all rows of the run so far: ANYTIME_COLUMNS."""
-    write_atomic(run_dir / "anytime.csv", csv_text(rows))
+    write_atomic(run_dir / "anytime.csv", csv_text(rows), sync=False)
 
 
 def write_memory(run_dir: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Replace memory.csv with all rows of the run so far (MEMORY_COLUMNS)."""
-    write_atomic(run_dir / "memory.csv", _to_csv(rows, MEMORY_COLUMNS))
+    write_atomic(run_dir / "memory.csv", _to_csv(rows, MEMORY_COLUMNS), sync=False)
 
 
 def write_exemplars(run_dir: Path, before: np.ndarray, after: np.ndarray) -> None:
     """Replace exemplars.npz: images (B, 3, S, S) uint8 before and after the format."""
-    with atomic_file(run_dir / "exemplars.npz") as file:
+    with atomic_file(run_dir / "exemplars.npz", sync=False) as file:
         np.savez_compressed(file, before=before, after=after)
 
 
@@ -270,7 +279,7 @@ def write_metadata(run_dir: Path, metadata: Mapping[str, Any]) -> None:
     plain = {}
     for name, value in metadata.items():
         plain[name] = value.item() if isinstance(value, np.generic) else value
-    write_atomic(run_dir / "facts.json", json.dumps(plain, indent=1) + "\n")
+    write_atomic(run_dir / "facts.json", json.dumps(plain, indent=1) + "\n", sync=False)
 
 
 def finish_run(run_dir: Path, metadata: Mapping[str, Any]) -> None:
@@ -326,7 +335,11 @@ def read_run(run_dir: Path) -> Run:
     memory = _read(run_dir / "memory.csv", _read_memory, problems)
     anytime = _read(run_dir / "anytime.csv", _read_anytime, problems)
     status = metadata.get("status", "finished") if metadata else "running"
-    if listed is None and metadata.get("manifest") and not damage:
+    if (run_dir / CHECKPOINT).exists():
+        # Interrupted, perhaps before its manifest: it goes on from the checkpoint.
+        damage = []
+        status = "running" if status == "finished" else status
+    elif listed is None and metadata.get("manifest") and not damage:
         damage.append(f"{manifest.NAME}: missing; {manifest.REMEDY}")
     problems = damage + problems
     if status not in STATUSES:
