@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from helpers.random_entropy import random_model
 from helpers.tokenizer_samples import untrained
 from seit_cl.data.folder import open_folder
 from seit_cl.data.fractals import write_fractals
+from seit_cl.data.tar_images import TarArchive
 from seit_cl.data.token_file import TokenMetadata, TokenSplit, open_token_file, write_token_file
 from seit_cl.experiment import checkpoint
 from seit_cl.experiment.token_cache import cached_tokens
@@ -24,6 +26,8 @@ from seit_cl.formats.entropy.model import load_entropy
 from seit_cl.memory.buffer import ByteBudgetBuffer
 from seit_cl.models._weights import read_weights, save_weights
 from seit_cl.tokenizers import open_tokenizer
+from seit_cl.tokenizers.commands._parts import Part, _read_parts
+from seit_cl.tokenizers.training.timed import FIXED, Position, TimedTraining
 
 CPU = torch.device("cpu")
 CONTEXT = FormatContext(resolution=32, classes=4, codes=16, grid=(1, 4, 4), tokenizer="test")
@@ -130,10 +134,84 @@ def token_cache(folder: Path) -> Subject:
     return Subject(path, read, heals=True)
 
 
-SUBJECTS: dict[str, Callable[[Path], Subject]] = {
-    make.__name__: make
-    for make in (committed, tokenizer_file, entropy_tables, weights, token_file, token_cache)
-}
+def index_of_archive(folder: Path) -> Subject:
+    """The places of the files in a tar archive, which are listed again."""
+    archive = folder / "x.tar"
+    with tarfile.open(archive, "w") as file:
+        for name in ("a.jpg", "b.jpg"):
+            file.addfile(tarfile.TarInfo(name))
+
+    def read() -> Any:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("SEIT_CL_CACHE", str(folder / "cache"))
+            return TarArchive.of(archive).members()
+
+    read()
+    (path,) = (folder / "cache" / "indices").glob("*.npz")
+    return Subject(path, read, heals=True)
+
+
+def part_of_encode(folder: Path) -> Subject:
+    """Tokens of some images, written by an interrupted `tokenize encode`."""
+    root = write_fractals(folder / "fractals", 2, 3, 1, 32)
+    part = Part(open_folder(root).train.images, folder / "train-000000000.npy", 32)
+    part.write(untrained())
+
+    def read() -> Any:
+        return [tokens.tolist() for tokens in _read_parts([part])]
+
+    return Subject(part.file, read)
+
+
+class Counting(TimedTraining):
+    """A training that counts."""
+
+    def __init__(self) -> None:
+        super().__init__(minutes=1, steps=2, batch=1, learning_rate=1.0)
+        weight = torch.zeros(300, requires_grad=True)
+        self.optimizer = torch.optim.SGD([weight])
+        self.restored: dict[str, Any] = {}
+
+    def train_step(self) -> tuple[Tensor, ...]:
+        raise NotImplementedError
+
+    def progress(self, position: Position, *values: Tensor) -> Any:
+        raise NotImplementedError
+
+    def state(self) -> dict[str, Any]:
+        fixed = {name: "the same" for name in FIXED}
+        return {**fixed, "numbers": torch.arange(300), "step": 1, "seconds": 0.5}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.restored = state
+
+
+def training_of_a_tokenizer(folder: Path) -> Subject:
+    """The checkpoint of `tokenize train`."""
+    path = folder / "tokenizer.checkpoint"
+    Counting().save(path)
+
+    def read() -> Any:
+        training = Counting()
+        training.load(path)
+        numbers = training.restored.pop("numbers")
+        return training.restored, training.step, content({"numbers": numbers})
+
+    return Subject(path, read)
+
+
+KINDS = (
+    committed,
+    tokenizer_file,
+    entropy_tables,
+    weights,
+    token_file,
+    token_cache,
+    index_of_archive,
+    part_of_encode,
+    training_of_a_tokenizer,
+)
+SUBJECTS: dict[str, Callable[[Path], Subject]] = {make.__name__: make for make in KINDS}
 
 
 @pytest.mark.parametrize("kind", SUBJECTS)
