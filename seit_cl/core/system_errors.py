@@ -65,6 +65,8 @@ def _of_file(error: OSError) -> str:
         return f"{problem}; {remedy}"
     name = error.filename
     name = name.decode(errors="replace") if isinstance(name, bytes) else str(name)
+    if name.partition("/")[0] == "~":  # a library has looked for a home folder in vain
+        return f"HOME: this user has no home folder ({problem}); set HOME to one"
     return f"{_one_line(name)}: {problem}; {remedy}"
 
 

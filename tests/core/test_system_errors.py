@@ -51,6 +51,11 @@ def test_an_error_of_a_file_names_it_and_says_what_to_do(
     assert remedy in line
 
 
+def test_a_home_that_does_not_exist_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    line = line_of(OSError(errno.EACCES, "Permission denied", "~/.avalanche"), capsys)
+    assert line == "error: HOME: this user has no home folder (Permission denied); set HOME to one"
+
+
 def test_names_that_are_no_text_or_move_the_cursor_stay_in_the_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
