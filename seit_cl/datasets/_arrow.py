@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from seit_cl.core.errors import UserError
-from seit_cl.data.stored import StoredImage
+from seit_cl.data.stored import ImageFile, StoredImage
 from seit_cl.datasets._columns import Columns, choose_columns
 from seit_cl.datasets._splits import VAL_NAMES
 
@@ -72,7 +72,8 @@ class ArrowImage(StoredImage):
         if image is None or (image["bytes"] is None and image["path"] is None):
             raise ValueError("it is null")
         if image["bytes"] is None:
-            return Path(image["path"]).read_bytes()
+            path = Path(image["path"])
+            return ImageFile(path, path.parent).read()  # which opens regular files alone
         return bytes(image["bytes"])
 
     def fingerprint(self) -> tuple[str, str]:
