@@ -16,6 +16,7 @@ from seit_cl.experiment.events import ExperienceInfo
 from seit_cl.experiment.experiment import Experiment
 from seit_cl.experiment.run_data import RunData
 from seit_cl.grid import expand, run_folder, run_grid
+from seit_cl.results.manifest import write_manifest
 from seit_cl.results.run_files import FLOPS_COLUMNS, read_runs
 from seit_cl.results.summary import rebuild_summary
 
@@ -112,6 +113,7 @@ def test_results_of_earlier_versions_have_no_flops_and_stay_readable(
     (path,) = tmp_path.glob("*/facts.json")
     metadata = json.loads(path.read_text())
     path.write_text(json.dumps({n: v for n, v in metadata.items() if n not in FLOPS_COLUMNS}))
+    write_manifest(path.parent)
     assert [run.status for run in read_runs(tmp_path)] == ["finished"]
     assert rebuild_summary(tmp_path)["flops_total"].isna().all()
 

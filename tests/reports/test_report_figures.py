@@ -11,6 +11,7 @@ from seit_cl.reports.accuracy_against_all_bytes import all_bytes
 from seit_cl.reports.exemplars import MAX_IMAGES
 from seit_cl.reports.strategies import Panel, ranked_points
 from seit_cl.results.metrics import final_accuracy, forgetting
+from seit_cl.results.manifest import write_manifest
 from seit_cl.results.run_files import read_runs
 from seit_cl.results.summary import rebuild_summary
 
@@ -35,6 +36,7 @@ def write_pictures(run_dir, level):
     before = np.full((8, 3, 16, 16), 100, np.uint8)
     after = np.full_like(before, level)
     np.savez_compressed(run_dir / "exemplars.npz", before=before, after=after)
+    write_manifest(run_dir)
 
 
 # ---------------------------------------------------------------- accuracy against memory

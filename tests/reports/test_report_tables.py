@@ -7,6 +7,7 @@ from helpers.reports import make_report
 from helpers.synthetic_runs import write_grid, write_run
 from seit_cl.reports.summary import differ_significantly
 from seit_cl.results.anytime import ANYTIME_COLUMNS
+from seit_cl.results.manifest import write_manifest
 from seit_cl.results.metrics import final_accuracy
 from seit_cl.results.replicates import Replicate
 from seit_cl.results.run_files import read_runs, write_anytime
@@ -117,6 +118,7 @@ def test_accuracies_between_steps_have_a_table_and_a_figure(tmp_path):
     for seed in (0, 1):
         folder = write_run(tmp_path, seed=seed, linear_probe_accuracy=0.5)
         write_anytime(folder, pd.DataFrame(rows, columns=list(ANYTIME_COLUMNS)))
+        write_manifest(folder)
         write_run(tmp_path, seed=seed, strategy="naive", spec="", memory=0)
     runs = read_runs(tmp_path)
     table = make_report("anytime", runs)
