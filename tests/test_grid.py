@@ -17,6 +17,7 @@ from seit_cl.experiment.run_data import RunData
 from seit_cl.experiment.run_tests import RunTests
 from seit_cl.grid import expand, is_finished, run_folder, run_grid, run_id
 from seit_cl.results import run_files
+from seit_cl.results.manifest import write_manifest
 from seit_cl.tokenizers._vqae_tokenizer import VQAETokenizer
 from seit_cl.tokenizers.nets.vqae import VQAutoencoder
 
@@ -235,6 +236,7 @@ def test_a_run_made_with_another_default_of_its_strategy_is_not_taken_for_one_of
     assert "max_gamma=1" in environment["strategy"]
     environment["strategy"] = environment["strategy"].replace("max_gamma=1", "max_gamma=0")
     (folder / "environment.json").write_text(json.dumps(environment))
+    write_manifest(folder)
     with pytest.raises(
         UserError, match=r"made with max_gamma=0\S*, not 1.0, which is wa's default"
     ):

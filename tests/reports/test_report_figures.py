@@ -10,8 +10,8 @@ from seit_cl.reporting.grouping import finished
 from seit_cl.reports.accuracy_against_all_bytes import all_bytes
 from seit_cl.reports.exemplars import MAX_IMAGES
 from seit_cl.reports.strategies import Panel, ranked_points
-from seit_cl.results.metrics import final_accuracy, forgetting
 from seit_cl.results.manifest import write_manifest
+from seit_cl.results.metrics import final_accuracy, forgetting
 from seit_cl.results.run_files import read_runs
 from seit_cl.results.summary import rebuild_summary
 
