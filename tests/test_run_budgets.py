@@ -170,6 +170,7 @@ def test_a_budget_that_is_no_size_is_refused(refused: Refused, budget: str) -> N
     assert f"--memory-mb {budget}" in refused("--memory-mb", budget)
 
 
+@pytest.mark.slow
 def test_a_run_that_herds_keeps_the_same_bytes_of_other_exemplars(
     fractals: Path, header: int, tmp_path: Path
 ) -> None:

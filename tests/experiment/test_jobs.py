@@ -13,6 +13,7 @@ from rich.progress import Progress
 from helpers.colour_stream import OPTIONS, write_colours
 from helpers.job_log import JobLog
 from seit_cl.config import RunConfig
+from seit_cl.core.errors import UserError
 from seit_cl.experiment.experiment import Experiment
 from seit_cl.experiment.jobs import Job, Workers, open_workers
 from seit_cl.experiment.run_data import RunData
@@ -124,6 +125,16 @@ def test_an_error_in_the_program_ends_the_grid_with_its_traceback(
     workers: Workers, root: Path, tmp_path: Path
 ) -> None:
     (job,) = jobs(root, tmp_path, run={})
-    (tmp_path / "run").write_text("a file")  # where the run makes its folder
+    without_options = replace(job, config=None)  # type: ignore[arg-type]
     with pytest.raises(RuntimeError, match="run failed in its process:\nTraceback"):
+        workers.run([without_options], JobLog())
+
+
+@pytest.mark.slow
+def test_an_error_of_the_machine_ends_the_grid_with_one_line(
+    workers: Workers, root: Path, tmp_path: Path
+) -> None:
+    (job,) = jobs(root, tmp_path, run={})
+    (tmp_path / "run").write_text("a file")  # where the run makes its folder
+    with pytest.raises(UserError, match=r"run: .*File exists"):
         workers.run([job], JobLog())
