@@ -95,8 +95,8 @@ def classifier_error(
     decoded = _with_constant(stored)
     tested = _with_constant(fresh)
     totals = torch.zeros(len(PENALTIES), dtype=torch.double)
-    for part in range(max(1, parts)):
-        is_new = class_index % max(1, parts) == (part if parts else -1)
+    divisions = _new_classes(class_index, parts)
+    for is_new in divisions:
         x = torch.where(is_new[:, None], tested, decoded)
         for fold in range(FOLDS):
             in_fold = rank % FOLDS == fold
@@ -107,7 +107,14 @@ def classifier_error(
             weights = _ridge(scale * x[training], scale * targets[training])
             errors = tested[in_fold] @ weights - targets[in_fold]
             totals += errors.square().sum((1, 2))
-    return float(totals.min()) / (max(1, parts) * len(labels))
+    return float(totals.min()) / (len(divisions) * len(labels))
+
+
+def _new_classes(class_index: Tensor, parts: int) -> list[Tensor]:
+    """Masks (B,) of the samples whose class is new, one for each part of the classes."""
+    if parts == 0:
+        return [torch.zeros_like(class_index, dtype=torch.bool)]
+    return [class_index % parts == part for part in range(parts)]
 
 
 def _equal_weights(is_new: Tensor) -> Tensor:
