@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from seit_cl.reporting.axes import finish_figure, new_figure, plain_log
+from seit_cl.reporting.axes import at_least_a_decade, finish_figure, new_figure, plain_log
 from seit_cl.reporting.base import Report
 from seit_cl.reporting.grouping import MB, finished, without_sweep_trials
 from seit_cl.reporting.labels import figure_note, join_parts, seeds_note, series_label
@@ -62,6 +62,7 @@ class AccuracyAgainstCompute(Report):
         axes[0, 0].set_ylim(bottom=0)
         for ax, label in zip(axes[-1], X_LABELS, strict=True):
             plain_log(ax, "x")
+            at_least_a_decade(ax)
             ax.set_xlabel(label)
         return finish_figure(figure, list(axes.flat))
 

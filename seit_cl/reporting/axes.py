@@ -226,6 +226,13 @@ def plain_log(ax: Axes, which: Literal["x", "y"], subs: Sequence[float] = (1, 2,
     axis.set_minor_locator(NullLocator())
 
 
+def at_least_a_decade(ax: Axes) -> None:
+    """Widen a logarithmic x axis to a factor of ten, so that equal costs look equal."""
+    low, high = ax.get_xlim()
+    middle = math.sqrt(low * high)
+    ax.set_xlim(min(low, middle / math.sqrt(10)), max(high, middle * math.sqrt(10)))
+
+
 def bytes_axis(ax: Axes, label: str) -> None:
     """Make the x axis logarithmic in MB, with ticks at 1, 2 and 5 of each decade."""
     plain_log(ax, "x")

@@ -57,3 +57,12 @@ def test_the_table_marks_the_fronts(tmp_path: Path) -> None:
     assert numbers["flops_total"].tolist() == pytest.approx(
         numbers[list(FLOPS_COLUMNS[:-1])].sum(axis=1).tolist()
     )
+
+
+def test_equal_costs_look_equal(tmp_path: Path) -> None:
+    write_run(tmp_path, memory=100_000)
+    write_run(tmp_path, memory=100_000, spec="raw")
+    figure = make_report("accuracy_against_compute", read_runs(tmp_path))
+    for ax in figure.axes[:2]:
+        low, high = ax.get_xlim()
+        assert high / low >= 9.99
