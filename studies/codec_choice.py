@@ -76,7 +76,8 @@ def choices(results: list[RunResult]) -> list[Choice]:
     Raises:
         UserError: runs of several streams, or of a format without a quality.
     """
-    ranker = Ranker(config := _config_of(results), RunData(config))
+    config = _config_of(results)
+    ranker = Ranker(config, RunData(config))
     labels = ranker.samples.labels
     made = []
     for result in results:
@@ -93,12 +94,15 @@ def choices(results: list[RunResult]) -> list[Choice]:
 
 def _config_of(results: list[RunResult]) -> RunConfig:
     """Options of the runs' common stream."""
-    streams = [tuple(str(result.run.config[name]) for name in OF_STREAM) for result in results]
-    if len(set(streams)) != 1:
+    streams = [_stream_of(result) for result in results]
+    if not streams or any(stream != streams[0] for stream in streams):
         raise UserError("the runs have several streams, or there are none; give a folder of one")
-    stored = results[0].run.config
-    stream: dict[str, Any] = {name: stored[name] for name in OF_STREAM}
-    return RunConfig(data_root=Path(str(stored["data_root"])), format="jpeg", **stream)
+    data_root = Path(str(results[0].run.config["data_root"]))
+    return RunConfig(data_root=data_root, format="jpeg", **streams[0])
+
+
+def _stream_of(result: RunResult) -> dict[str, Any]:
+    return {name: result.run.config[name] for name in OF_STREAM}
 
 
 def _candidate(codec: str) -> Candidate:

@@ -118,7 +118,7 @@ def _path(dataset: Dataset, side: int) -> Path:
 
 
 def _remembered(dataset: Dataset, side: int) -> BadRows | None:
-    """What an earlier run found; None where there was none, or its file is damaged."""
+    """Read the bad images that an earlier run found; None where its file is missing or damaged."""
     try:
         stored = json.loads(_path(dataset, side).read_bytes())
         rows = BadRows(stored["train"], stored["val"])

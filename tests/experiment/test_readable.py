@@ -1,4 +1,4 @@
-"""What --skip-bad-images accepts is what decodes; images are decoded once, for their tokens."""
+"""Images that --skip-bad-images accepts decode; they are decoded once, for their tokens."""
 
 from __future__ import annotations
 

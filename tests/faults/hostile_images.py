@@ -47,7 +47,7 @@ class Hostile(NamedTuple):
 
 
 class Outcomes(NamedTuple):
-    """What became of files.
+    """Outcomes of reading files.
 
     Args:
         counts: by kind and outcome.
