@@ -21,7 +21,7 @@ from seit_cl.formats._candidates import (
     split_kinds,
     try_candidate,
 )
-from seit_cl.formats._quality import CANDIDATES
+from seit_cl.formats._quality import CANDIDATES, ONE_CLASS
 from seit_cl.formats._records import Records
 from seit_cl.formats.base import ExemplarFormat, FormatContext
 
@@ -131,6 +131,9 @@ class AutoFormat:
     ) -> None:
         """Choose the format (see formats/_quality.py); a second call changes nothing."""
         if not self.unfitted:
+            return
+        if len(samples.labels.unique()) == 1:
+            self._choose(Candidate(self.kinds[0], ONE_CLASS, self.sizes[0]))
             return
         fresh = features(samples.pixels())
         errors = []

@@ -117,6 +117,16 @@ def test_less_than_one_exemplar_a_class_lies_between_one_and_none(share: float) 
     assert min(one, 0.75) <= replay_error(features, features, labels, share) <= max(one, 0.75)
 
 
+@pytest.mark.parametrize(
+    ("spec", "chosen"), [("jpeg:quality=auto", "quality=25"), ("auto", "jpeg_scan:quality=25")]
+)
+def test_a_single_class_leaves_nothing_to_choose_by(spec: str, chosen: str) -> None:
+    memory = ByteBudgetBuffer(20_000, build_format(spec, CONTEXT), CONTEXT)
+    of_one_class = samples(30)
+    memory.fit(replace(of_one_class, labels=torch.zeros_like(of_one_class.labels)), shrunk)
+    assert memory.fmt.chosen == chosen
+
+
 @pytest.mark.slow
 def test_a_run_chooses_for_its_budget_and_resumes_with_it(fractals: Path, tmp_path: Path) -> None:
     config = RunConfig(
