@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers.paused_process import process_at
 from seit_cl.core.files import atomic_file, make_folder, sweep, temporary_folder, write_atomic
 
 WRITES = """
@@ -25,12 +26,7 @@ with atomic_file(out / "kept.bin"), temporary_folder(out / "data") as folder:
 
 def writer(folder: Path) -> subprocess.Popen[str]:
     """A process in the middle of writing a file and a folder."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", WRITES, str(folder)], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "writes\n"
-    return process
+    return process_at(WRITES, folder, "writes")
 
 
 def kill(process: subprocess.Popen[str]) -> None:

@@ -3,11 +3,11 @@
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from helpers.paused_process import process_at
 from seit_cl.core.locks import NAME, Held, locked_folder, require_free
 
 HOLDS = """
@@ -22,12 +22,7 @@ with locked_folder(Path(sys.argv[1])):
 
 def holder(folder: Path) -> subprocess.Popen[str]:
     """A process that holds the lock of a folder."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLDS, str(folder)], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "held\n"
-    return process
+    return process_at(HOLDS, folder, "held")
 
 
 def test_a_second_holder_is_told_who_the_first_is_and_since_when(tmp_path: Path) -> None:

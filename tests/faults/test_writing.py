@@ -1,4 +1,4 @@
-"""What is written survives: a loss of power and a failing disk at every operation of a command.
+"""A loss of power and a failing disk at every operation of a command lose nothing that was written.
 
 `python -m pytest tests/faults -m slow` tries all of them; a small sample is in every `make test`.
 """
