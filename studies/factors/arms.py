@@ -16,11 +16,24 @@ UNSUPERVISED = "bundled-unsupervised"
 BUNDLED = "bundled"
 CNN = "timm:test_resnet"  # 0.37 M weights; a step takes as long as the micro ViT's
 BUDGETS = (0.02, 0.1, 0.5)  # MB
-# The image codec that ends highest at each budget on validation images (docs/results/factors.md).
-RIVALS = {
-    0.02: "webp_scan:quality=5",
-    0.1: "webp_scan:quality=25",
-    0.5: "webp_scan:quality=25",
+# The image codec that ends highest on validation images, by learner and budget
+# (docs/results/factors.md).
+RIVALS: Mapping[str, Mapping[float, str]] = {
+    "labelled tokens": {
+        0.02: "webp_scan:quality=5",
+        0.1: "webp_scan:quality=25",
+        0.5: "webp_scan:quality=25",
+    },
+    "unlabelled tokens": {
+        0.02: "webp_scan:quality=5",
+        0.1: "jpeg_scan:quality=75",
+        0.5: "avif_scan:quality=75",
+    },
+    "pixels": {
+        0.02: "webp_scan:quality=25",
+        0.1: "jpeg_scan:quality=25",
+        0.5: "webp_scan:quality=60",
+    },
 }
 
 
@@ -30,7 +43,7 @@ class Arm:
 
     Args:
         description: for tables.
-        format: of the memory; "rival" for that of RIVALS.
+        format: of the memory, or formats by budget in MB.
         options: of `seit_cl.config.RunConfig`, besides those that all arms share.
         pretraining: what the learner was trained to predict from the images that the tokenizers
             were trained on: their labels, or features of the teacher of the tokenizer without
@@ -40,7 +53,7 @@ class Arm:
     """
 
     description: str
-    format: str
+    format: str | Mapping[float, str]
     options: Mapping[str, Any] = field(default_factory=dict)
     pretraining: Pretraining = "none"
     data: Data = "plain"
@@ -52,6 +65,9 @@ class Arm:
         return self.data == "plain" and (self.format == "tokens" or not learns_tokens)
 
 
+_LABELLED_RIVAL = RIVALS["labelled tokens"]
+_UNLABELLED_RIVAL = RIVALS["unlabelled tokens"]
+_PIXELS_RIVAL = RIVALS["pixels"]
 _TOKENS = {"tokenizer": BUNDLED}
 _UNLABELLED = {"tokenizer": UNSUPERVISED}
 _PIXELS = {"learner": "pixels", "tokenizer": None}
@@ -64,26 +80,28 @@ _LATENTS = {
 
 ARMS: Mapping[str, Arm] = {
     "tokens-labels": Arm("tokens, tokenizer trained with labels", "tokens", _TOKENS),
-    "images-tokens-labels": Arm("images through the same token learner", "rival", _TOKENS),
+    "images-tokens-labels": Arm("images through the same token learner", _LABELLED_RIVAL, _TOKENS),
     "tokens": Arm("tokens, tokenizer trained without labels", "tokens", _UNLABELLED),
-    "images-tokens": Arm("images through the same token learner", "rival", _UNLABELLED),
+    "images-tokens": Arm("images through the same token learner", _UNLABELLED_RIVAL, _UNLABELLED),
     "tokens-vit": Arm(
         "tokens without labels, ViT pre-trained with labels", "tokens", _UNLABELLED, "labels"
     ),
-    "pixels": Arm("images, ViT on pixels", "rival", _PIXELS),
+    "pixels": Arm("images, ViT on pixels", _PIXELS_RIVAL, _PIXELS),
     "pixels-features": Arm(
-        "images, ViT on pixels, pre-trained without labels", "rival", _PIXELS, "features"
+        "images, ViT on pixels, pre-trained without labels", _PIXELS_RIVAL, _PIXELS, "features"
     ),
-    "pixels-vit": Arm("images, ViT on pixels, pre-trained with labels", "rival", _PIXELS, "labels"),
-    "cnn": Arm("images, small CNN", "rival", _CNN),
-    "cnn-labels": Arm("images, small CNN, pre-trained with labels", "rival", _CNN, "labels"),
-    "latents": Arm("images, ViT on the labelled encoder's latents", "rival", _LATENTS),
+    "pixels-vit": Arm(
+        "images, ViT on pixels, pre-trained with labels", _PIXELS_RIVAL, _PIXELS, "labels"
+    ),
+    "cnn": Arm("images, small CNN", _PIXELS_RIVAL, _CNN),
+    "cnn-labels": Arm("images, small CNN, pre-trained with labels", _PIXELS_RIVAL, _CNN, "labels"),
+    "latents": Arm("images, ViT on the labelled encoder's latents", _LABELLED_RIVAL, _LATENTS),
     "tokens-same-codec": Arm(
         "tokens, all images through the codec", "tokens", _TOKENS, data="same-codec"
     ),
     "images-same-codec": Arm(
         "images through the token learner, all images through it",
-        "rival",
+        _LABELLED_RIVAL,
         _TOKENS,
         data="same-codec",
     ),
@@ -92,4 +110,4 @@ ARMS: Mapping[str, Arm] = {
 
 def format_at(arm: Arm, budget: float) -> str:
     """Format of an arm's memory at a budget in MB."""
-    return RIVALS[budget] if arm.format == "rival" else arm.format
+    return arm.format if isinstance(arm.format, str) else arm.format[budget]

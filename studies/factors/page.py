@@ -65,7 +65,7 @@ def all_lengths(out: Path, prefix: str) -> list[int]:
 
 def study_page(out: Path, command: str) -> str:
     """The page of a folder of results, as far as it is filled."""
-    sections = [table(["memory, MB", "codec of the images"], codecs())]
+    sections = [table(["memory, MB", *RIVALS], codecs())]
     for epochs in all_lengths(out, "epochs-"):
         groups = {name: read_group(out / name / f"epochs-{epochs}") for name in ARMS}
         sections.append(f"## {epochs} epochs an experience")
@@ -79,8 +79,12 @@ def study_page(out: Path, command: str) -> str:
 
 
 def codecs() -> list[list[str]]:
-    """The rival of tokens at each budget."""
-    return [[f"{budget:g}", f"`{RIVALS[budget]}`"] for budget in BUDGETS]
+    """The codec of the images at each budget, for every learner."""
+    rows = []
+    for budget in BUDGETS:
+        formats = [f"`{of_budget[budget]}`" for of_budget in RIVALS.values()]
+        rows.append([f"{budget:g}", *formats])
+    return rows
 
 
 def accuracies(groups: dict[str, Group]) -> str:
