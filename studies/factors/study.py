@@ -74,6 +74,9 @@ class Options:
         3,
         4,
     )
+    budgets: Annotated[tuple[float, ...], tyro.conf.arg(help="budgets of stage bytes, MB")] = (
+        BUDGETS
+    )
     epochs: Annotated[int, tyro.conf.arg(help="passes over an experience at all budgets")] = 20
     lengths: Annotated[
         tuple[int, ...], tyro.conf.arg(help="passes over an experience that are compared")
@@ -164,7 +167,7 @@ def cases(options: Options, stage: Stage) -> Iterator[Case]:
             if ARMS[name].pretraining == "labels":
                 yield pretraining(options, name)
     if stage == "bytes":
-        for seed, budget, name in itertools.product(options.seed, BUDGETS, options.arm):
+        for seed, budget, name in itertools.product(options.seed, options.budgets, options.arm):
             yield learning(options, name, budget, options.epochs, seed)
     if stage == "number":
         yield from _number_cases(options)
@@ -210,7 +213,7 @@ def prepare(options: Options, stage: Stage) -> None:
                 weights = _weights_of(options, name)
                 assert weights is not None
                 train_without_labels(SHARED.model, source, weights)
-    budgets = {"length": (LENGTH_BUDGET,), "bytes": BUDGETS}.get(stage, ())
+    budgets = {"length": (LENGTH_BUDGET,), "bytes": options.budgets}.get(stage, ())
     for name in options.arm:
         arm = ARMS[name]
         for budget in budgets:
@@ -260,6 +263,9 @@ def _main() -> None:
     for name in options.arm:
         if name not in ARMS:
             raise UserError(f"--arm {name}: no such arm; {nearest(name, tuple(ARMS))}")
+    for budget in options.budgets:
+        if budget not in BUDGETS:
+            raise UserError(f"--budgets {budget:g}: no codec is chosen for it; one of {BUDGETS}")
     console = Console()
     for stage in options.stages:
         if not options.dry_run:
