@@ -26,7 +26,7 @@ RIVALS: Mapping[str, Mapping[float, str]] = {
     },
     "unlabelled tokens": {
         0.02: "webp_scan:quality=5",
-        0.1: "jpeg_scan:quality=75",
+        0.1: "avif_scan:quality=75",
         0.5: "avif_scan:quality=75",
     },
     "pixels": {
