@@ -34,6 +34,11 @@ RIVALS: Mapping[str, Mapping[float, str]] = {
         0.1: "jpeg_scan:quality=25",
         0.5: "webp_scan:quality=60",
     },
+    "pre-trained pixels": {
+        0.02: "webp_scan:quality=5",
+        0.1: "avif_scan:quality=60",
+        0.5: "avif_scan:quality=60",
+    },
 }
 
 
@@ -68,6 +73,7 @@ class Arm:
 _LABELLED_RIVAL = RIVALS["labelled tokens"]
 _UNLABELLED_RIVAL = RIVALS["unlabelled tokens"]
 _PIXELS_RIVAL = RIVALS["pixels"]
+_TRAINED_RIVAL = RIVALS["pre-trained pixels"]
 _TOKENS = {"tokenizer": BUNDLED}
 _UNLABELLED = {"tokenizer": UNSUPERVISED}
 _PIXELS = {"learner": "pixels", "tokenizer": None}
@@ -88,13 +94,13 @@ ARMS: Mapping[str, Arm] = {
     ),
     "pixels": Arm("images, ViT on pixels", _PIXELS_RIVAL, _PIXELS),
     "pixels-features": Arm(
-        "images, ViT on pixels, pre-trained without labels", _PIXELS_RIVAL, _PIXELS, "features"
+        "images, ViT on pixels, pre-trained without labels", _TRAINED_RIVAL, _PIXELS, "features"
     ),
     "pixels-vit": Arm(
-        "images, ViT on pixels, pre-trained with labels", _PIXELS_RIVAL, _PIXELS, "labels"
+        "images, ViT on pixels, pre-trained with labels", _TRAINED_RIVAL, _PIXELS, "labels"
     ),
     "cnn": Arm("images, small CNN", _PIXELS_RIVAL, _CNN),
-    "cnn-labels": Arm("images, small CNN, pre-trained with labels", _PIXELS_RIVAL, _CNN, "labels"),
+    "cnn-labels": Arm("images, small CNN, pre-trained with labels", _TRAINED_RIVAL, _CNN, "labels"),
     "latents": Arm("images, ViT on the labelled encoder's latents", _LABELLED_RIVAL, _LATENTS),
     "tokens-same-codec": Arm(
         "tokens, all images through the codec", "tokens", _TOKENS, data="same-codec"
