@@ -7,7 +7,13 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from seit_cl.reporting.axes import draw_errorbars, finish_figure, memory_axis, setting_panels
+from seit_cl.reporting.axes import (
+    draw_errorbars,
+    finish_figure,
+    memory_axis,
+    plain_log,
+    setting_panels,
+)
 from seit_cl.reporting.base import Report
 from seit_cl.reporting.grouping import (
     MB,
@@ -54,8 +60,7 @@ class ExemplarsAgainstMemory(Report):
                     group, label = lines[series]
                     _draw_line(ax, group, label, style)
             memory_axis(ax, shown)
-            ax.set_yscale("log")
-            ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
+            plain_log(ax, "y")
             ax.set_ylabel("exemplars (log scale)")
             ax.set_title(setting_label(setting, settings), fontsize="small")
         return finish_figure(figure, axes)

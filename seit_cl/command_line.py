@@ -13,7 +13,7 @@ import tyro
 from seit_cl.config import GRID, OPERATIONS, SIZES, RunConfig, TrackerKind, option_names
 from seit_cl.core import plugins
 from seit_cl.core.cli import OutPath, hint, parse_line, program
-from seit_cl.core.errors import UserError, nearest
+from seit_cl.core.errors import UserError, nearest, reading
 from seit_cl.core.extras import check_extra
 from seit_cl.core.options import check_range, flag, help_line
 from seit_cl.core.sizes import operations_reader, size_reader
@@ -208,11 +208,8 @@ def yaml_arguments(path: Path) -> list[str]:
     Raises:
         UserError: the file is unreadable, is no mapping, or has unknown keys.
     """
-    try:
+    with reading(f"--config {path}", "not readable as YAML", "give a YAML file of options"):
         options = read_yaml(path.read_text(encoding="utf-8"))
-    except Exception as error:  # parsers raise anything for a damaged file
-        reason = error.strerror if isinstance(error, OSError) else "not YAML"
-        raise UserError(f"--config {path}: {reason}; give a YAML file of options") from error
     if not isinstance(options, dict):
         raise UserError(f"--config {path}: holds no options; write lines like 'epochs: 10'")
     names = (*option_names(), *YAML_COMMAND_OPTIONS)

@@ -272,7 +272,9 @@ def test_yaml_numbers_with_exponents_and_single_names_are_read_as_meant(tmp_path
 
 
 def test_a_missing_yaml_file_is_named() -> None:
-    with pytest.raises(UserError, match=r"--config nowhere\.yaml: No such file"):
+    with pytest.raises(
+        UserError, match=r"--config nowhere\.yaml: not readable as YAML \(No such file"
+    ):
         grid("--config=nowhere.yaml")
 
 

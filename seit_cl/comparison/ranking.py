@@ -7,6 +7,7 @@ others as fit a budget. All are training images of the first experience.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -17,9 +18,11 @@ from rich.console import Console
 
 from seit_cl.comparison.options import ComparisonOptions
 from seit_cl.config import RunConfig
-from seit_cl.core.csv_text import csv_text
-from seit_cl.core.errors import BudgetTooSmall
+from seit_cl.core.csv_text import DIGEST, is_sealed_csv, sealed_csv
+from seit_cl.core.digests import damaged
+from seit_cl.core.errors import BudgetTooSmall, reading
 from seit_cl.core.files import write_atomic
+from seit_cl.core.notes import note_no_digest
 from seit_cl.core.progress import progress_bars
 from seit_cl.core.specs import Spec
 from seit_cl.data.samples import Samples
@@ -32,15 +35,38 @@ from seit_cl.memory.buffer import ByteBudgetBuffer
 from seit_cl.tokenizers._features import pooled_features
 
 FILE = "ranking.csv"
-COLUMNS = ["memory_mb", "format", "error", "record_bytes", "exemplars"]
+TYPES = {
+    "memory_mb": float,
+    "format": str,
+    "error": float,
+    "record_bytes": float,
+    "exemplars": int,
+}
+COLUMNS = list(TYPES)
+REMEDY = "restore it, or delete it to rank the candidates again"
 
 
 def read_ranking(out: Path) -> pd.DataFrame:
-    """Read the ranking of a folder of results; without rows where there is none."""
+    """Read the ranking of a folder of results; without rows where there is none.
+
+    Raises:
+        UserError: it is damaged, or was edited.
+    """
     path = out / FILE
     if not path.exists():
         return pd.DataFrame(columns=COLUMNS)
-    return pd.read_csv(path)
+    with reading(path, "not a readable ranking", REMEDY):
+        text = path.read_bytes().decode(errors="surrogateescape")
+        is_whole = is_sealed_csv(text)
+        if is_whole is False:
+            raise damaged(path, REMEDY)
+        table = pd.read_csv(io.StringIO(text), float_precision="round_trip")
+        if list(table.columns) != [*COLUMNS, *([DIGEST] if is_whole else [])]:
+            raise ValueError(f"columns are {list(table.columns)}, not {COLUMNS}")
+        table = table.astype(TYPES)
+    if is_whole is None:
+        note_no_digest(path)
+    return table[COLUMNS]
 
 
 def rank(
@@ -80,7 +106,7 @@ def rank(
     # New rows replace earlier ones of the same place.
     joined = pd.DataFrame([*ranking.to_dict("records"), *rows], columns=COLUMNS)
     joined = joined.drop_duplicates(["memory_mb", "format"], keep="last")
-    write_atomic(out / FILE, csv_text(joined))
+    write_atomic(out / FILE, sealed_csv(joined))
 
 
 def best_candidates(options: ComparisonOptions, out: Path, budget: float) -> list[str]:

@@ -7,6 +7,9 @@ import re
 
 import pandas as pd
 
+from seit_cl.core.digests import digest
+
+DIGEST = "digest"  # a last column with the digest of all others, the same in every row
 # Text that a spreadsheet takes for a formula (https://owasp.org/www-community/attacks/CSV_Injection),
 # perhaps after apostrophes, so that those that a name has itself can be told from ours.
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
@@ -33,6 +36,35 @@ def csv_text(table: pd.DataFrame) -> str:
     # csv.writer quotes the letters of its line end: both, so that a name with either is one cell.
     protected_table.to_csv(rows, index=False, lineterminator="\r\n")
     return rows.getvalue()
+
+
+def sealed_csv(table: pd.DataFrame) -> str:
+    """Write a table as `csv_text` does, with a last column that has the digest of the others.
+
+    Args:
+        table: with a row at least; no cell has a line end.
+    """
+    return csv_text(table.assign(**{DIGEST: digest(csv_text(table).encode())}))
+
+
+def is_sealed_csv(text: str) -> bool | None:
+    """Compare a text with the digest in its last column.
+
+    Returns:
+        None where there is no such column; False where it differs, or no row is left.
+    """
+    head, *rows = text.removesuffix("\n").split("\n")
+    names, _, last = head.rpartition(",")
+    if last != DIGEST:
+        return None
+    lines = [names]
+    digests = set()
+    for row in rows:
+        cells, _, own = row.rpartition(",")
+        lines.append(cells)
+        digests.add(own)
+    expected = digest(("\n".join(lines) + "\n").encode(errors="surrogateescape"))
+    return digests == {expected} and text.endswith("\n")
 
 
 def _protected_cell(value: object) -> object:

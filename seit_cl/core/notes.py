@@ -1,23 +1,38 @@
-"""Notes about files for whoever runs a command: a warning each, printed by commands as one line."""
+"""Notes about files for whoever runs a command or uses the library: one line each.
+
+They go to the logger of this module, so that programs can filter them. Python prints what no
+program has made a handler for on standard error, a line each.
+"""
 
 from __future__ import annotations
 
+import logging
 import sys
-import warnings
-from typing import TextIO
+
+LOGGER = logging.getLogger(__name__)
+_said: set[str] = set()
 
 
-class FileNote(UserWarning):
-    """Something about a file that a user should know and that stops nothing."""
+class _Lines(logging.Handler):
+    """Notes as lines on standard error, whichever file that is at the time."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a note."""
+        print(f"note: {record.getMessage()}", file=sys.stderr)
+
+
+_LINES = _Lines()
 
 
 def note(text: str) -> None:
-    """Issue a note, once in a process for every text.
+    """Say something about a file that a user should know and that stops nothing.
 
     Args:
-        text: one line that names the file.
+        text: one line that names the file; said once in a process.
     """
-    warnings.warn(text, FileNote, stacklevel=2)
+    if text not in _said:
+        _said.add(text)
+        LOGGER.warning(text)
 
 
 def note_no_digest(path: object) -> None:
@@ -26,20 +41,5 @@ def note_no_digest(path: object) -> None:
 
 
 def print_notes_as_lines() -> None:
-    """Print notes as one line on standard error, and other warnings as Python does."""
-    usual = warnings.showwarning
-
-    def show(
-        message: Warning | str,
-        category: type[Warning],
-        filename: str,
-        lineno: int,
-        file: TextIO | None = None,
-        line: str | None = None,
-    ) -> None:
-        if issubclass(category, FileNote):
-            print(f"note: {message}", file=file or sys.stderr)
-        else:
-            usual(message, category, filename, lineno, file, line)
-
-    warnings.showwarning = show
+    """Print notes as commands do, with the word note before them."""
+    LOGGER.addHandler(_LINES)  # once, however often it is called

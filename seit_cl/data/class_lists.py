@@ -8,9 +8,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
-
-from seit_cl.core.errors import UserError
+from seit_cl.core.errors import UserError, reading
+from seit_cl.core.yaml_text import TEXT_LOADER, read_yaml
 
 ClassLists = tuple[tuple[str, ...], ...]
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -56,14 +55,13 @@ def _read_file(path: Path) -> ClassLists:
     Raises:
         UserError: it cannot be read, or holds anything but lists of names.
     """
-    try:
+    with reading(
+        f"{OPTION} {path}", "not readable as YAML or JSON", "give a file with a list of lists"
+    ):
         text = path.read_text(encoding="utf-8")
         # Every scalar of YAML stays text: a class may be called "no" or "01".
         is_json = path.suffix == ".json"
-        lists = json.loads(text) if is_json else yaml.load(text, Loader=yaml.BaseLoader)
-    except Exception as error:  # parsers raise anything for a damaged file
-        reason = getattr(error, "strerror", None) or "neither YAML nor JSON"
-        raise UserError(f"{OPTION} {path}: {reason}; give a file with a list of lists") from error
+        lists = json.loads(text) if is_json else read_yaml(text, TEXT_LOADER)
     if not isinstance(lists, list) or not all(isinstance(names, list) for names in lists):
         raise UserError(f"{OPTION} {path}: holds no list of lists of class names")
     result = []

@@ -10,7 +10,7 @@ from pathlib import Path
 from torch import Tensor
 
 from seit_cl.core.cache import REMEDY, cache_errors, cache_folder
-from seit_cl.core.digests import Damaged
+from seit_cl.core.digests import Damaged, check_header
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import sweep
 from seit_cl.core.notes import note
@@ -140,12 +140,15 @@ def open_release(
     """
     cached = cache_folder() / "releases" / f"{manifest(path)}.safetensors"
     if cached.is_file():
+        problem = "damaged"
         try:
             if is_token_file(cached):
-                return open_token_dataset(cached, path)
+                if check_header(cached, REMEDY):
+                    return open_token_dataset(cached, path)
+                problem = "of an earlier version of seit_cl, without a digest"
         except Damaged:
             pass
-        note(f"{cached}: damaged; {path} is converted again")
+        note(f"{cached}: {problem}; {path} is converted again")
     _convert_release(path, cached, progress)
     return open_token_dataset(cached, path)
 

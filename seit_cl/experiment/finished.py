@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from seit_cl.config import RunConfig
-from seit_cl.core.errors import UserError
+from seit_cl.core.errors import UserError, reading
 from seit_cl.core.specs import Spec
 from seit_cl.core.yaml_text import read_yaml
 from seit_cl.experiment import checkpoint
@@ -27,13 +25,8 @@ def stored_options(run_dir: Path) -> dict[str, Any]:
     path = run_dir / "config.yaml"
     if not path.exists():
         return {}
-    try:
+    with reading(path, "not readable", f"restore it, or delete {run_dir} to run it again"):
         options = read_yaml(path.read_text(encoding="utf-8")) or {}
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        raise UserError(
-            f"{path}: not readable ({type(error).__name__}); restore it, or delete {run_dir} to "
-            "run it again"
-        ) from error
     return options if isinstance(options, dict) else {}
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +21,7 @@ from torch import Tensor
 from seit_cl.core.cache import cache_errors, cache_folder
 from seit_cl.core.digests import Damaged
 from seit_cl.core.files import make_folder, sweep
-from seit_cl.core.notes import note, note_no_digest
+from seit_cl.core.notes import note
 from seit_cl.core.tensor_files import TensorFile, read_tensor_file, write_tensor_file
 from seit_cl.data.base import Dataset, Split
 from seit_cl.data.contents import Contents, digest_of, find_changed
@@ -200,8 +201,15 @@ def _read(path: Path, dataset: Dataset, tokenizer: Tokenizer) -> tuple[Tensor, T
         note(f"{problem}; {AGAIN}")
         return None
     if not file.has_digest:
-        note_no_digest(path)
+        _give_digest(path, file)
     return file.tensors["train"], file.tensors["val"]
+
+
+def _give_digest(path: Path, file: TensorFile) -> None:
+    """Write a file of an earlier version again with a digest, where the cache can be written."""
+    note(f"{path}: of an earlier version of seit_cl, without a digest; it is given one")
+    with suppress(OSError):
+        write_tensor_file(path, file.tensors, file.metadata)
 
 
 def _problem(path: Path, file: TensorFile, dataset: Dataset, tokenizer: Tokenizer) -> str:
@@ -211,7 +219,7 @@ def _problem(path: Path, file: TensorFile, dataset: Dataset, tokenizer: Tokenize
         tokens = file.tensors.get(name)
         if tokens is None or not _is_of(tokens, len(split), groups, codes):
             return f"{path}: damaged"
-        if file.has_digest:
+        if name + IMAGES in file.tensors:  # not in files of earlier versions
             changed = find_changed(split.images, _digests(file.tensors, name))
             if changed:
                 return f"{changed}: another image than the one whose tokens are in the cache"

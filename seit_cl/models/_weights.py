@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 
+from seit_cl.core.digests import damaged, digest
 from seit_cl.core.errors import UserError
 from seit_cl.core.notes import note_no_digest
 from seit_cl.core.tensor_files import read_tensor_file, write_tensor_file
@@ -153,7 +154,7 @@ def read_weights(path: Path) -> Weights:
     content = load_tensors(path)
     is_checkpoint = isinstance(content, dict) and "learner" in content and "kind" in content
     if is_checkpoint:
-        return Weights(path, _tensors(path, content["learner"]), _classes_beside(path))
+        return Weights(path, _tensors(path, content["learner"]), _classes_beside(path, content))
     return Weights(path, _tensors(path, content))
 
 
@@ -190,18 +191,29 @@ def _class_names(text: str) -> list[str] | None:
     """Read a JSON list of names; None for anything else."""
     try:
         names = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     is_list = isinstance(names, list) and all(isinstance(name, str) for name in names)
     return names if is_list else None
 
 
-def _classes_beside(checkpoint: Path) -> list[str] | None:
-    """The classes of an unfinished run, from its environment.json."""
+def _classes_beside(checkpoint: Path, state: Mapping[str, Any]) -> list[str] | None:
+    """The classes of an unfinished run, from its environment.json; None where it has none.
+
+    Raises:
+        UserError: the file is not the one that the checkpoint was made with.
+    """
+    path = checkpoint.parent / "environment.json"
     try:
-        environment = json.loads((checkpoint.parent / "environment.json").read_text())
-        return _class_names(json.dumps(environment["classes"]))
-    except (OSError, ValueError, KeyError, TypeError):
+        data = path.read_bytes()
+    except OSError:
+        return None
+    expected = state.get("files", {}).get(path.name)  # not in checkpoints of earlier versions
+    if expected is not None and digest(data) != expected:
+        raise damaged(path, f"restore it, or move {checkpoint} away from it")
+    try:
+        return _class_names(json.dumps(json.loads(data)["classes"]))
+    except Exception:  # an earlier version may have been without
         return None
 
 

@@ -11,7 +11,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from seit_cl.core.figures import literal_text
 from seit_cl.experiment.density import Examples
+from seit_cl.reporting.axes import plain_log
 from seit_cl.reporting.markdown import table as markdown_table
 from seit_cl.tokenizers._quality import psnr
 
@@ -96,6 +98,7 @@ def _decibels(decibels: float) -> str:
     return "exact" if math.isinf(decibels) else f"{decibels:.1f}"
 
 
+@literal_text()
 def figure(table: pd.DataFrame) -> Figure:
     """Draw the bytes per exemplar of formats, and of baselines in grey, on a logarithmic axis."""
     rows = table.dropna(subset=["bytes_each"]).sort_values("bytes_each", ascending=False)
@@ -108,7 +111,7 @@ def figure(table: pd.DataFrame) -> Figure:
         ax.barh(place, size, color=colour, height=0.7)
         ax.annotate(f" {size:,.0f}", (size, place), va="center", fontsize=7)
     ax.set_yticks(range(len(rows)), rows["format"], fontsize=7)
-    ax.set_xscale("log")
+    plain_log(ax, "x")
     ax.set_xlim(right=float(rows["bytes_each"].max()) * 2)
     ax.set_xlabel(
         "bytes per exemplar, with label and length (log scale)\ngrey: baselines, without them",
@@ -119,6 +122,7 @@ def figure(table: pd.DataFrame) -> Figure:
     return drawn
 
 
+@literal_text()
 def picture(examples: Examples) -> Figure:
     """Draw images above what each format decodes to."""
     columns = len(examples.originals)

@@ -8,6 +8,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
+from seit_cl.core.figures import literal_text
+
 
 @dataclass(frozen=True)
 class Preset:
@@ -92,7 +94,7 @@ def use_preset(name: str) -> Iterator[Preset]:
     }
     token = _current.set(chosen)
     try:
-        with matplotlib.rc_context(parameters):
+        with literal_text(), matplotlib.rc_context(parameters):
             yield chosen
     finally:
         _current.reset(token)

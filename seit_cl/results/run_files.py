@@ -26,7 +26,7 @@ import yaml
 
 from seit_cl.core.csv_text import csv_text, unprotected
 from seit_cl.core.digests import file_digest
-from seit_cl.core.errors import UserError
+from seit_cl.core.errors import UserError, one_line
 from seit_cl.core.files import atomic_file, make_folder, write_atomic
 from seit_cl.core.yaml_text import read_yaml
 from seit_cl.results import manifest
@@ -376,8 +376,7 @@ def _read(path: Path, parse: Callable[[Path], Any], problems: list[str]) -> Any:
     try:
         return parse(path)
     except Exception as error:  # parsers raise anything for a damaged file
-        reason = " ".join(str(error).split())[:200]
-        problems.append(f"{path.name}: {reason or type(error).__name__}")
+        problems.append(f"{path.name}: {one_line(error)}")
         return None
 
 

@@ -12,6 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from seit_cl.core.figures import literal_text
 from seit_cl.core.files import write_atomic
 from seit_cl.tokenizers._quality import psnr
 from seit_cl.tokenizers.base import Tokenizer
@@ -19,6 +20,7 @@ from seit_cl.tokenizers.base import Tokenizer
 CELL = 1.6  # inches
 
 
+@literal_text()
 def draw_reconstructions(
     tokenizer: Tokenizer, images: Sequence[Tensor], names: Sequence[str]
 ) -> Figure:
@@ -46,6 +48,7 @@ def draw_reconstructions(
     return figure
 
 
+@literal_text()
 def draw_row(images: Sequence[Tensor], names: Sequence[str]) -> Figure:
     """Draw images, each (3, S, S) uint8 with a name, in a row."""
     figure = Figure(figsize=(CELL * len(images), CELL + 0.4), layout="constrained")
@@ -62,6 +65,7 @@ def _show(axis: Axes, image: Tensor) -> None:
     axis.set(xticks=[], yticks=[])
 
 
+@literal_text()
 def save_png(figure: Figure, path: Path) -> None:
     """Write a figure as PNG, atomically."""
     buffer = io.BytesIO()

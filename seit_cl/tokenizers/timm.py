@@ -7,6 +7,7 @@ from pathlib import Path
 
 from seit_cl.core.cache import cache_folder
 from seit_cl.core.errors import UserError
+from seit_cl.core.notes import note
 from seit_cl.core.specs import argument
 from seit_cl.tokenizers._timm_tokenizer import TimmTokenizer, fit_timm, load_timm
 from seit_cl.tokenizers.base import TokenizerKind
@@ -67,7 +68,10 @@ def _from_cache(backbone: str, options: FitOptions) -> TimmTokenizer:
     folder = cache_folder() / "tokenizers"
     path = folder / f"timm-{options.key(backbone, fitting_images(options))}.safetensors"
     if path.is_file():
-        return load_timm(path)
+        try:
+            return load_timm(path)
+        except UserError:
+            note(f"{path}: damaged; the tokenizer is fitted again")
     tokenizer = fit_timm(backbone, options)
     try:
         folder.mkdir(parents=True, exist_ok=True)

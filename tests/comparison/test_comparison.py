@@ -13,7 +13,9 @@ from seit_cl.comparison.choice import preference
 from seit_cl.comparison.page import comparison_page
 from seit_cl.comparison.plan import Plan
 from seit_cl.comparison.pool import finished_run
+from seit_cl.comparison.ranking import read_ranking
 from seit_cl.config import RunConfig
+from seit_cl.core.csv_text import sealed_csv
 from seit_cl.core.errors import UserError
 from seit_cl.experiment.experiment import Experiment
 from seit_cl.experiment.run_data import RunData
@@ -102,6 +104,22 @@ RANKING = """memory_mb,format,error,record_bytes,exemplars
 0.02,webp_scan:quality=10,0.25,100,90
 0.02,webp_scan:quality=50,0.05,150,90
 """
+
+
+def test_a_ranking_that_was_damaged_or_edited_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "ranking.csv"
+    path.write_text(RANKING)
+    table = read_ranking(tmp_path)
+    assert "ranking.csv: of an earlier version" in caplog.text
+    path.write_text(sealed_csv(table))
+    pd.testing.assert_frame_equal(read_ranking(tmp_path), table)
+    text = path.read_text()
+    for edited in (text.replace("0.25", "0.15"), "\n".join(text.split("\n")[:3]) + "\n", text[:-1]):
+        path.write_text(edited)
+        with pytest.raises(UserError, match=r"ranking\.csv: damaged.*delete it to rank"):
+            read_ranking(tmp_path)
 
 
 def two_kinds(words: list[str]) -> tuple[Plan, Path]:

@@ -1,6 +1,7 @@
 """The token cache: images are tokenized once, and a file is written whole or not at all."""
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,6 @@ from torch import Tensor
 
 from helpers.tokenizer_samples import from_file, untrained
 from seit_cl.core.errors import UserError
-from seit_cl.core.notes import FileNote
 from seit_cl.data.folder import open_folder
 from seit_cl.data.fractals import write_fractals
 from seit_cl.data.images import load_images
@@ -151,7 +151,9 @@ def uncompressed(root: Path) -> Path:
     return root
 
 
-def test_another_image_of_the_same_name_size_and_time_is_noticed(uncompressed: Path) -> None:
+def test_another_image_of_the_same_name_size_and_time_is_noticed(
+    uncompressed: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     dataset = open_folder(uncompressed)
     old, _ = cached_tokens(dataset, from_file(), 32)
     contents = contents_of(dataset, from_file(), 32)
@@ -159,14 +161,17 @@ def test_another_image_of_the_same_name_size_and_time_is_noticed(uncompressed: P
     image = Path(str(dataset.train.images[2]))
     other_picture(image)
     assert open_folder(uncompressed).manifest == dataset.manifest
-    with pytest.warns(FileNote, match=f"{image.name}: another image .* tokenized again"):
-        new, _ = cached_tokens(open_folder(uncompressed), from_file(), 32)
+    new, _ = cached_tokens(open_folder(uncompressed), from_file(), 32)
+    (line,) = caplog.messages
+    assert re.search(f"{image.name}: another image .* tokenized again", line)
     assert torch.equal(new, from_file().encode(load_images(dataset.train.images, 32)))
     assert not torch.equal(new, old)
     assert contents_of(dataset, from_file(), 32) != contents
 
 
-def test_a_code_outside_the_codebook_makes_a_file_again(root: Path) -> None:
+def test_a_code_outside_the_codebook_makes_a_file_again(
+    root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     dataset = open_folder(root)
     cached_tokens(dataset, from_file(), 32)
     (file,) = files(root)
@@ -174,9 +179,28 @@ def test_a_code_outside_the_codebook_makes_a_file_again(root: Path) -> None:
     file.unlink()
     val = tokens[:2].clone()
     file.write_bytes(save({"train": tokens, "val": val}))  # as an earlier version would
-    with pytest.warns(FileNote, match="damaged; the images are tokenized again"):
-        train, _ = cached_tokens(dataset, from_file(), 32)
+    train, _ = cached_tokens(dataset, from_file(), 32)
+    assert "damaged; the images are tokenized again" in caplog.text
     assert int(train.max()) < 1024
+
+
+def test_a_file_of_an_earlier_version_is_given_a_digest_and_it_is_said_once(
+    root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    expected = [tokens.clone() for tokens in cached_tokens(open_folder(root), from_file(), 32)]
+    (file,) = files(root)
+    file.unlink()
+    file.write_bytes(save(dict(zip(("train", "val"), expected, strict=True))))
+    counting = Counting(from_file())
+    for _ in range(2):
+        read = cached_tokens(open_folder(root), counting, 32)
+        assert [torch.equal(*both) for both in zip(read, expected, strict=True)] == [True, True]
+        (line,) = caplog.messages
+        assert line.endswith("without a digest; it is given one")
+    assert counting.images == 0
+    file.write_bytes(file.read_bytes()[:-1] + b"\1")
+    cached_tokens(open_folder(root), counting, 32)
+    assert counting.images > 0
 
 
 DAMAGE: dict[str, Callable[[bytes], bytes]] = {
@@ -191,13 +215,16 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_a_damaged_file_is_made_again(root: Path, damage: str) -> None:
+def test_a_damaged_file_is_made_again(
+    root: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
     cached = cached_tokens(open_folder(root), from_file(), 32)
     train, val = (tokens.clone() for tokens in cached)  # these are in the file that is damaged
     (file,) = files(root)
     file.write_bytes(DAMAGE[damage](file.read_bytes()))
-    with pytest.warns(FileNote, match=r"\.safetensors: damaged; the images are tokenized again"):
-        again = cached_tokens(open_folder(root), from_file(), 32)
+    again = cached_tokens(open_folder(root), from_file(), 32)
+    (line,) = caplog.messages
+    assert line.endswith(".safetensors: damaged; the images are tokenized again")
     assert torch.equal(again[0], train)
     assert torch.equal(again[1], val)
     counting = Counting(from_file())

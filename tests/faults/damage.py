@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import random
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -91,9 +90,7 @@ def try_damage(subject: Subject, flips: int, cuts: int, seed: int = 0) -> Outcom
 def _read(subject: Subject, expected: str) -> tuple[str, str]:
     """Read a damaged file: the outcome, and what was found."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            found = repr(subject.read())
+        found = repr(subject.read())
     except UserError as error:
         text = str(error)
         is_named = subject.path.name in text and len(text.splitlines()) == 1

@@ -14,6 +14,7 @@ from helpers.memory_samples import memory, samples
 from seit_cl.command_line import yaml_arguments
 from seit_cl.core.errors import UserError
 from seit_cl.core.specs import read_literal
+from seit_cl.core.yaml_text import read_yaml
 from seit_cl.data.class_lists import read_class_lists
 from seit_cl.data.folder import list_folder
 from seit_cl.datasets import list_data
@@ -22,7 +23,20 @@ from seit_cl.memory.file import read_body, write_body
 from seit_cl.results.run_files import read_run
 from seit_cl.tokenizers import open_tokenizer, resolved_spec
 
+
+def laughs(value: str) -> str:
+    """YAML whose last value stands for 10^12 ones, by aliases of aliases (CWE-776)."""
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    for level in range(1, 12):
+        inner = ", ".join([f"*a{level - 1}"] * 10)
+        lines.append(f"a{level}: &a{level} {value.format(inner)}")
+    return "\n".join(lines)
+
+
 TEXTS = {
+    "aliases of aliases": laughs("[{}]"),
+    "merged aliases": laughs("{{<<: [{}]}}").replace("[x, x, x, x, x, x, x, x, x, x]", "{x: 1}"),
+    "an alias of itself": "&a [[*a]]",
     "deep": "[" * 50_000,
     "deep mappings": '{"a":' * 50_000,
     "deep lists": "- " * 50_000,
@@ -31,6 +45,9 @@ TEXTS = {
     "a NUL": "[[\0]]",
     "not UTF-8": "\udcff",
 }
+
+
+REFUSED = ("deep", "deep mappings", "aliases of aliases", "merged aliases", "an alias of itself")
 
 
 @pytest.mark.parametrize("what", TEXTS)
@@ -51,9 +68,15 @@ def test_strange_texts_are_refused_or_read_by_every_reader(
     for read in readers:
         try:
             read()
+            assert what not in REFUSED
         except UserError as error:
             assert f"x{suffix}" in str(error)
             assert len(str(error).splitlines()) == 1
+
+
+def test_aliases_that_people_write_are_read() -> None:
+    text = "base: &b {epochs: 3}\none: *b\nother: {<<: *b, batch: 4}"
+    assert read_yaml(text)["other"] == {"epochs": 3, "batch": 4}
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,7 @@ def prepare_parts(
         sweep(folder, ours=True)
         if not description_file.exists():
             write_atomic(description_file, description)
-        is_same = description_file.read_text() == description
+        is_same = description_file.read_bytes() == description.encode()
     except OSError as error:
         raise UserError(
             f"{folder}: cannot be written ({error.strerror}); choose another --out"

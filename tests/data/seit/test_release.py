@@ -11,6 +11,8 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from safetensors import safe_open
+from safetensors.torch import save
 
 from helpers.release_files import NAME, packed, write_release, write_split
 from seit_cl.core.errors import UserError
@@ -366,6 +368,27 @@ def test_a_code_outside_of_the_codebook_is_named_by_the_users_release_and_not_th
     with pytest.raises(UserError) as error:
         open_release(folder)
     assert str(error.value).startswith(str(folder))
+
+
+def test_a_converted_release_of_an_earlier_version_is_converted_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("SEIT_CL_CACHE", str(tmp_path / "cache"))
+    write_release(tmp_path / "release")
+    open_release(tmp_path / "release")
+    (cached,) = (tmp_path / "cache" / "releases").glob("*.safetensors")
+    whole = cached.read_bytes()
+    with safe_open(str(cached), framework="pt") as file:
+        about = file.metadata()
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    kept = {name: text for name, text in about.items() if not name.startswith("seit_cl.")}
+    cached.write_bytes(save(tensors, kept))
+    for _ in range(2):
+        open_release(tmp_path / "release")
+        (line,) = caplog.messages
+        assert "without a digest" in line
+        assert line.endswith("is converted again")
+    assert cached.read_bytes() == whole
 
 
 HOSTILE_NAMES = ["../up", "/absolute", "a\0b", "NUL", "name. ", "n" * 5000, "..", "", "\\\\host\\x"]
