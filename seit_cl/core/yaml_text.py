@@ -52,7 +52,7 @@ def _may_be_deep(text: str) -> bool:
 
 def _check_structure(text: str, loader: Any) -> None:
     levels = [_Level(None)]
-    sizes: dict[str, int] = {}  # values of what an anchor names
+    sizes: dict[str | None, int] = {}  # values of what an anchor names
     aliased = 0
     for event in yaml.parse(text, Loader=loader):
         if isinstance(event, yaml.CollectionStartEvent):

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from seit_cl.core.cache import cache_folder
 from seit_cl.core.files import make_folder, write_atomic
+from seit_cl.core.notes import note
 from seit_cl.data.base import Dataset
 from seit_cl.data.decoding import BadImage, most_pixels
 from seit_cl.data.folder import CHECKED_SIDE, find_bad, leave_out_rows, refuse_rows, without_missing
@@ -118,13 +119,23 @@ def _path(dataset: Dataset, side: int) -> Path:
 
 
 def _remembered(dataset: Dataset, side: int) -> BadRows | None:
-    """Read the bad images that an earlier run found; None where its file is missing or damaged."""
-    try:
-        stored = json.loads(_path(dataset, side).read_bytes())
-        rows = BadRows(stored["train"], stored["val"])
-        return rows if stored["crc32"] == _checksum(rows) else None
-    except Exception:  # anything else in its place is found again
+    """Read the bad images that an earlier run found.
+
+    Returns:
+        None where there is no such file, or a damaged one, which is noted.
+    """
+    path = _path(dataset, side)
+    if not path.exists():
         return None
+    try:
+        stored = json.loads(path.read_bytes())
+        rows = BadRows(stored["train"], stored["val"])
+        if stored["crc32"] == _checksum(rows):
+            return rows
+    except Exception:  # anything may be in its place
+        pass
+    note(f"{path}: damaged; the images are checked again")
+    return None
 
 
 def _remember(dataset: Dataset, side: int, bad: BadRows) -> None:

@@ -1,23 +1,35 @@
 """Damage to files: flipped bits and cuts at random places, and what a reader makes of them.
 
-`python -m pytest tests/faults -m slow` runs the large sample; a small one is in every `make test`.
+`make faults` tries all kinds of files with large samples; small ones are in every `make test`.
 """
 
 from __future__ import annotations
 
+import logging
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from seit_cl.core import notes
 from seit_cl.core.errors import UserError
 
 FLIPS = 500  # of the large sample, a kind of file
 CUTS = 100
 SMALL_FLIPS = 24
 SMALL_CUTS = 6
+# Outcomes, and those of them that are wrong.
+NAMED = "named"  # one line that names the file
+MADE_AGAIN = "made again"  # a cache, with a note that names it
+UNHARMED = "unharmed"  # what was read is what had been written
+UNTOLD = "untold"  # other contents of a format that has no checksum
+SILENT = "silent"  # other contents
+TRACEBACK = "traceback"  # anything but one line that names the file
+OUTCOMES = (NAMED, MADE_AGAIN, UNHARMED, UNTOLD, SILENT, TRACEBACK)
+WRONG = (SILENT, TRACEBACK)
 
 
 @dataclass(frozen=True)
@@ -29,11 +41,15 @@ class Subject:
         read: reads it and returns a value that differs where anything that was read differs;
             compared by repr.
         heals: True for a cache, which its reader makes again instead of refusing it.
+        named: what an error has to name; "": the file.
+        has_checksum: False for a format of other projects that has none.
     """
 
     path: Path
     read: Callable[[], Any]
     heals: bool = False
+    named: str = ""
+    has_checksum: bool = True
 
 
 @dataclass
@@ -41,9 +57,8 @@ class Outcomes:
     """Outcomes of reading damaged files.
 
     Args:
-        counts: by outcome: "named" for one line that names the file, "same" where what was read is
-            what had been written, "silent" and "traceback".
-        examples: of the last two.
+        counts: by outcome.
+        examples: of those that are wrong.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -52,7 +67,7 @@ class Outcomes:
     @property
     def wrong(self) -> int:
         """Damage that was accepted or ended in a traceback."""
-        return self.counts["silent"] + self.counts["traceback"]
+        return sum(self.counts[outcome] for outcome in WRONG)
 
 
 def damage(data: bytes, flips: int, cuts: int, seed: int) -> Iterator[tuple[str, bytes]]:
@@ -76,11 +91,11 @@ def try_damage(subject: Subject, flips: int, cuts: int, seed: int = 0) -> Outcom
     outcomes = Outcomes()
     for description, data in damage(whole, flips, cuts, seed):
         # A new file: the old one may be mapped by what was read from it.
-        subject.path.unlink()
+        subject.path.unlink(missing_ok=True)
         subject.path.write_bytes(data)
         outcome, found = _read(subject, expected)
         outcomes.counts[outcome] += 1
-        if outcome in ("silent", "traceback"):
+        if outcome in WRONG:
             outcomes.examples.append(f"{subject.path.name}, {description}: {found}")
     subject.path.unlink(missing_ok=True)
     subject.path.write_bytes(whole)
@@ -89,12 +104,32 @@ def try_damage(subject: Subject, flips: int, cuts: int, seed: int = 0) -> Outcom
 
 def _read(subject: Subject, expected: str) -> tuple[str, str]:
     """Read a damaged file: the outcome, and what was found."""
+    with noted() as lines:
+        try:
+            found = repr(subject.read())
+        except UserError as error:
+            text = str(error)
+            names = (subject.named or subject.path.name) in text
+            return (NAMED if names and len(text.splitlines()) == 1 else TRACEBACK), text
+        except Exception as error:
+            return TRACEBACK, repr(error)
+    if found != expected:
+        return (SILENT if subject.has_checksum else UNTOLD), found[:200]
+    was_noted = any(subject.path.name in line for line in lines)
+    return (MADE_AGAIN if subject.heals and was_noted else UNHARMED), ""
+
+
+@contextmanager
+def noted() -> Iterator[list[str]]:
+    """Collect the notes about files, each as if it were the first."""
+    lines: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
+    notes._said.clear()
+    notes.LOGGER.addHandler(handler)
+    propagates, notes.LOGGER.propagate = notes.LOGGER.propagate, False
     try:
-        found = repr(subject.read())
-    except UserError as error:
-        text = str(error)
-        is_named = subject.path.name in text and len(text.splitlines()) == 1
-        return ("named" if is_named and not subject.heals else "traceback"), text
-    except Exception as error:
-        return "traceback", repr(error)
-    return ("same" if found == expected else "silent"), found[:200]
+        yield lines
+    finally:
+        notes.LOGGER.removeHandler(handler)
+        notes.LOGGER.propagate = propagates

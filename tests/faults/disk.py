@@ -1,4 +1,4 @@
-"""A layer between the program and a folder that records its file operations, or lets one fail.
+"""A layer between the program and a folder that records its file operations, or fails at one.
 
 It stands in place of the functions of `os` and `io` that the program writes with. From a recording
 the folder after a loss of power is built at every operation: a disk keeps what was synchronised,
@@ -13,6 +13,7 @@ import contextlib
 import io
 import os
 import random
+import signal
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -54,15 +55,22 @@ class Disk:
         fail_at: number of the operation that fails, from 0; None: none does.
         number: of the error, such as errno.ENOSPC.
         lasting: all later operations fail too.
+        kill_at: number of the operation before which the process kills itself; None: none.
     """
 
     def __init__(
-        self, root: Path, fail_at: int | None = None, number: int = 0, lasting: bool = False
+        self,
+        root: Path,
+        fail_at: int | None = None,
+        number: int = 0,
+        lasting: bool = False,
+        kill_at: int | None = None,
     ) -> None:
         self.root = str(root.resolve())
         self.fail_at = fail_at
         self.number = number
         self.lasting = lasting
+        self.kill_at = kill_at
         self.count = 0
         self.operations: list[Operation] = []
         self._files: dict[tuple[int, int], int] = {}  # device and inode -> number
@@ -85,6 +93,8 @@ class Disk:
         """
         number = self.count
         self.count += 1
+        if number == self.kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
         if self.fail_at is None:
             return
         if number == self.fail_at or (self.lasting and number > self.fail_at):
