@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: run test slow lint installed setup browser
+.PHONY: run test slow faults lint installed setup browser
 
 setup: $(VENV)/.done
 
@@ -32,6 +32,10 @@ test: setup browser
 # Tests that take more than a few seconds each.
 slow: setup browser
 	$(PYTEST) -m slow
+
+# Kills, damage, hostile images, failing disks and losses of power: the table in docs/reliability.md.
+faults: setup
+	PYTHONPATH=tests $(RUN) -m faults
 
 # Types are checked in an installed copy: only there are strategies, scenarios and reports packages of seit_cl.
 lint: setup

@@ -23,6 +23,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image, PngImagePlugin, features
 
+LONGEST = 5.0  # seconds for one file
+MOST_MEMORY = 1000.0  # MB of a process that decodes
 # Formats that Pillow writes, which a file called x.jpg may be.
 FORMATS: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 80},

@@ -6,7 +6,8 @@ import errno
 import os
 import random
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -42,7 +43,7 @@ def recorded(work: Work, folder: Path) -> tuple[Disk, str]:
     """The operations of a command, and its result."""
     folder.mkdir()
     disk = Disk(folder)
-    with disk.watch():
+    with quiet(), disk.watch():
         work.make(folder)
     return disk, work.result(folder)
 
@@ -84,6 +85,13 @@ def try_kills(work: Work, folder: Path, most: int | None = None) -> Tries:
     return tries
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Discard what a command prints."""
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+        yield
+
+
 def drawn(faults: Iterable[T], most: int | None) -> list[T]:
     """All faults, or some of them."""
     listed = list(faults)
@@ -104,8 +112,9 @@ def _go_on(
     folder.mkdir()
     tries.count += 1
     try:
-        fault(folder)
-        work.make(folder)
+        with quiet():
+            fault(folder)
+            work.make(folder)
         if work.result(folder) != expected:
             tries.problems.append(f"{origin}: another result")
         left = [path.name for path in folder.rglob("*") if path.name.endswith("-tmp")]

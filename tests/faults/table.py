@@ -1,0 +1,79 @@
+"""The table of `make faults`, as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from faults.damage import MADE_AGAIN, NAMED, SILENT, TRACEBACK, UNHARMED, UNTOLD
+
+from seit_cl.reporting.markdown import table as markdown_table
+
+Values = Mapping[str, Any]
+TRIALS = {
+    "kills": "SIGKILL before an operation",
+    "failures": "ENOSPC and EIO at an operation",
+    "power": "loss of power at an operation",
+}
+
+
+def table(lines: Sequence[Values]) -> str:
+    """Write all that was found as tables.
+
+    Args:
+        lines: values of the command's items.
+    """
+    parts = []
+    for section in ("damage", "foreign"):
+        chosen = [line for line in lines if line["section"] == section]
+        if chosen:
+            parts.append(_damage(chosen, has_untold=section == "foreign"))
+    trials = [line for line in lines if line["section"] in TRIALS]
+    if trials:
+        parts.append(_trials(trials))
+    parts += [_images(line) for line in lines if line["section"] == "images"]
+    return "\n\n".join(parts) + "\n"
+
+
+def _damage(lines: Sequence[Values], has_untold: bool) -> str:
+    """The outcomes of flips and cuts by kind of file, with their sums."""
+    kinds = [NAMED, MADE_AGAIN, UNHARMED, SILENT, TRACEBACK]
+    if has_untold:
+        kinds.insert(3, UNTOLD)
+    headings = ["file", "flips", "cuts", *kinds]
+    columns = [lambda line, n=name: line["wanted"][n] for name in ("flips", "cuts")]
+    columns += [lambda line, k=kind: line[k] for kind in kinds]
+    rows = []
+    for line in lines:
+        rows.append([line["name"], *(f"{column(line):,}" for column in columns)])
+    sums = [sum(column(line) for line in lines) for column in columns]
+    rows.append(["all", *(f"{value:,}" for value in sums)])
+    return markdown_table(headings, rows)
+
+
+def _trials(lines: Sequence[Values]) -> str:
+    """The faults of commands."""
+    headings = ["fault", "command", "operations", "faults", "wrong"]
+    rows = []
+    for line in lines:
+        counts = (line["operations"], line["count"], len(line["problems"]))
+        rows.append([TRIALS[line["section"]], line["name"], *(f"{count:,}" for count in counts)])
+    return markdown_table(headings, rows)
+
+
+def _images(line: Values) -> str:
+    """The outcomes of hostile images by kind, and their extremes."""
+    kinds: dict[str, dict[str, int]] = {}
+    for name, count in line["counts"].items():
+        kind, _, outcome = name.partition(": ")
+        kinds.setdefault(kind.replace("_", " "), {})[outcome] = count
+    outcomes = ("decoded", "refused", "traceback")
+    rows = []
+    for kind, counts in kinds.items():
+        rows.append([kind, *(str(counts.get(outcome, 0)) for outcome in outcomes)])
+    sums = [str(sum(c.get(outcome, 0) for c in kinds.values())) for outcome in outcomes]
+    rows.append(["all", *sums])
+    longest = f"The longest took {line['seconds']:.1f} s of the processor"
+    memory = f"the process took at most {line['megabytes']:.0f} MB"
+    base = f"of which {line['megabytes_before']:.0f} before the first image"
+    return markdown_table(["image", *outcomes], rows) + f"\n\n{longest}; {memory}, {base}."
