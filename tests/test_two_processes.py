@@ -1,7 +1,10 @@
 """Two processes and one folder of results: a run is made by one of them, and the other says so."""
 
 import os
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -54,3 +57,44 @@ def test_in_a_grid_it_is_left_to_the_other_process_and_named(
     assert f"left to another process: {problem}" in console.export_text()
     assert [run.run_id for run in read_runs(tmp_path)] == [folders[1].name]
     assert not (folders[1] / NAME).exists()
+
+
+def start(arguments: list[str]) -> subprocess.Popen[str]:
+    """Start the command in a process of its own."""
+    command = [sys.executable, "-m", "seit_cl.run", *arguments]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+
+
+@pytest.mark.slow
+def test_of_two_processes_the_second_names_the_first_and_the_first_ends_its_run(
+    fractals: Path, tmp_path: Path
+) -> None:
+    arguments = words(fractals, tmp_path)
+    (config,) = expand(parse(arguments))
+    folder = run_folder(tmp_path, config)
+    first = start(arguments)
+    while not (folder / NAME).exists():
+        assert first.poll() is None
+        time.sleep(0.01)
+    os.kill(first.pid, signal.SIGSTOP)
+    try:
+        holder = f"{folder.name}: process {first.pid} on {os.uname().nodename} (since 2"
+        second = start(arguments)
+        output, error = second.communicate(timeout=280)
+        assert (second.returncode, output) == (2, "")
+        (line,) = error.splitlines()
+        assert holder in line
+        grid = start([*arguments, "--seed", "0", "1", "--jobs", "2"])
+        output, error = grid.communicate(timeout=280)
+        assert holder in output
+        (line,) = error.splitlines()
+        assert grid.returncode == 2
+        assert "1 of 2 runs are not finished" in line
+        assert holder in line
+    finally:
+        os.kill(first.pid, signal.SIGCONT)
+    first.communicate(timeout=280)
+    assert first.returncode == 0
+    assert [run.status for run in read_runs(tmp_path)] == ["finished", "finished"]

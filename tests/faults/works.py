@@ -19,6 +19,7 @@ from seit_cl.experiment.finished import is_finished
 from seit_cl.experiment.modality import build_modality
 from seit_cl.experiment.observed_run import run_observed
 from seit_cl.experiment.run_data import RunData
+from seit_cl.models._vit import SIZES
 from seit_cl.tokenizers import open_tokenizer
 from seit_cl.tokenizers.commands import _parts
 from seit_cl.tokenizers.commands.encode import encode_command
@@ -62,6 +63,7 @@ def open_work(name: str, images: Path) -> Iterator[Work]:
             config = RunConfig(
                 data_root=images, experiences=2, epochs=1, memory_mb=0.002, batch=8, device="cpu"
             )
+            patch.setitem(SIZES, config.model, (16, 1, 1))  # of one block; files are as usual
             data = RunData(config)
             build_modality("tokens", data).prepare()
             yield Work(partial(_make_run, config, data), _run_result)
