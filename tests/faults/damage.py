@@ -19,8 +19,8 @@ from seit_cl.core.errors import UserError
 
 FLIPS = 500  # of the large sample, a kind of file
 CUTS = 100
-SMALL_FLIPS = 24
-SMALL_CUTS = 6
+SMALL_FLIPS = 12
+SMALL_CUTS = 4
 # Outcomes, and those of them that are wrong.
 NAMED = "named"  # one line that names the file
 MADE_AGAIN = "made again"  # a cache, with a note that names it
