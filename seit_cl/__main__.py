@@ -6,6 +6,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+from seit_cl.core import torchrun
 from seit_cl.core.cli import CONSOLE_SCRIPT, MODULE, run_command
 from seit_cl.core.errors import UserError, nearest
 
@@ -30,7 +31,7 @@ _HELP = ("-h", "--help")
 
 def main() -> None:
     """Run the command of the first word, with the others as its command line."""
-    run_command(_run_named)
+    run_command(_run_named, several=True)
 
 
 def _run_named() -> object:
@@ -43,6 +44,8 @@ def _run_named() -> object:
     name = words[0]
     if name not in COMMANDS:
         raise UserError(f"unknown command {name!r}; {nearest(name, COMMANDS)}")
+    if name != "run":
+        torchrun.refuse_several(name)
     sys.argv = [f"{called_as} {name}", *words[1:]]
     return import_module(COMMANDS[name][0]).main()
 

@@ -17,6 +17,7 @@ from seit_cl.core.errors import UserError
 from seit_cl.core.locks import Held, require_free
 from seit_cl.core.options import flag
 from seit_cl.core.progress import progress_bars
+from seit_cl.core.ranks import Ranks
 from seit_cl.data.base import Dataset
 from seit_cl.data.settings import CLASS_ORDER_SEED
 from seit_cl.experiment.build import build_strategy, canonical_strategy
@@ -158,6 +159,7 @@ def run_grid(
     command: str = "",
     dataset: Dataset | None = None,
     folder: Callable[[Path, RunConfig], Path] = run_folder,
+    ranks: Ranks | None = None,
 ) -> list[str]:
     """Run every unfinished run of a grid, after all of them are checked.
 
@@ -170,6 +172,8 @@ def run_grid(
         command: the command line, for the records of the runs.
         dataset: if it is open already; None opens the one that the runs name.
         folder: names the folder of a run, given `out`.
+        ranks: processes that make each run together, of which this is one; None: this one alone.
+            A run that fails then ends the grid.
 
     Returns:
         One line for each run that failed with a UserError or whose process died, or that another
@@ -179,20 +183,22 @@ def run_grid(
         UserError: options that do not fit the data, results of other options or data in `out`, or
             other processes that are making all of the runs.
     """
-    unfinished = [config for config in configs if not is_finished(config, folder(out, config))]
-    finished = len(configs) - len(unfinished)
-    if finished:
-        console.print(f"{finished} of {len(configs)} runs are finished already")
-    left = _runs_of_others({config: folder(out, config) for config in unfinished})
-    for problem in left.values():
-        console.print(f"left to another process: {problem}", markup=False)
-    unfinished = [config for config in unfinished if config not in left]
+    ranks = ranks or Ranks()
+    folders = {config: folder(out, config) for config in configs}
+    left: dict[RunConfig, str] = {}
+    rows: list[int] = []
+    if ranks.is_first:
+        unfinished, left = _plan(folders, console)
+        rows = [configs.index(config) for config in unfinished]
+    unfinished = [configs[row] for row in ranks.of_first(rows)]
     if not unfinished:
         return []
     with progress_bars(console) as bars:
-        data = open_data(unfinished, out, bars, shared=jobs > 1, dataset=dataset)
-        folders = {config: folder(out, config) for config in unfinished}
-        experiments = _build_experiments(folders, data, command)
+        with ranks.first_before_others():
+            data = open_data(unfinished, out, bars, shared=jobs > 1, dataset=dataset)
+        experiments = _build_experiments(
+            {config: folders[config] for config in unfinished}, data, command, ranks
+        )
         grid_bars = _GridBars(bars, len(experiments))
         if jobs > 1:
             # A single run too: the number of threads, which the numbers depend on, is that of jobs.
@@ -205,9 +211,31 @@ def run_grid(
                 _run_here(experiment, tracker, grid_bars)
     problems = list(grid_bars.problems)
     for config, problem in left.items():
-        if not is_finished(config, folder(out, config)):
+        if not is_finished(config, folders[config]):
             problems.append(problem)
     return problems
+
+
+def _plan(
+    folders: Mapping[RunConfig, Path], console: Console
+) -> tuple[list[RunConfig], dict[RunConfig, str]]:
+    """Find the runs that are to be made, and those that other processes make, with a line about
+    each.
+
+    Raises:
+        UserError: results of other options in a folder, or other processes that make all runs.
+    """
+    unfinished = {}
+    for config, run_dir in folders.items():
+        if not is_finished(config, run_dir):
+            unfinished[config] = run_dir
+    finished = len(folders) - len(unfinished)
+    if finished:
+        console.print(f"{finished} of {len(folders)} runs are finished already")
+    left = _runs_of_others(unfinished)
+    for problem in left.values():
+        console.print(f"left to another process: {problem}", markup=False)
+    return [config for config in unfinished if config not in left], left
 
 
 def _runs_of_others(folders: Mapping[RunConfig, Path]) -> dict[RunConfig, str]:
@@ -230,7 +258,7 @@ def _runs_of_others(folders: Mapping[RunConfig, Path]) -> dict[RunConfig, str]:
 
 
 def _build_experiments(
-    folders: Mapping[RunConfig, Path], data: RunData, command: str
+    folders: Mapping[RunConfig, Path], data: RunData, command: str, ranks: Ranks
 ) -> list[Experiment]:
     """Build all runs, which checks their options; runs that are equal on this data are built once.
 
@@ -238,13 +266,14 @@ def _build_experiments(
         folders: of the runs.
         data: of all runs.
         command: the command line, for the records of the runs.
+        ranks: processes that make each run together.
 
     Raises:
         UserError: options that do not fit the data.
     """
     experiments: dict[RunConfig, Experiment] = {}
     for config, folder in folders.items():
-        experiment = Experiment(config, data, folder, command)
+        experiment = Experiment(config, data, folder, command, ranks=ranks)
         spec = "" if experiment.memory is None else experiment.memory.fmt.spec
         experiments.setdefault(replace(config, format=spec), experiment)
     return list(experiments.values())
@@ -261,6 +290,8 @@ def _run_here(experiment: Experiment, tracker: TrackerKind, observer: Observer) 
     try:
         ending = Ending(tuple(run_observed(experiment, tracker, on_step)))
     except UserError as error:
+        if experiment.ranks.several:  # which may be at different places
+            raise
         ending = Ending(problem=str(error))
     observer.end(job, ending)
 

@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from seit_cl.command_line import parse, preset_options
+from seit_cl.core import torchrun
 from seit_cl.core.cli import program, run_command
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import make_writable_folder
@@ -24,8 +25,14 @@ INTERRUPTED = 130  # exit code, as shells report SIGINT
 def main() -> None:
     """Run the command."""
     options = parse(sys.argv[1:])
+    if torchrun.count() > 1 and options.jobs > 1:
+        raise UserError(
+            f"--jobs {options.jobs}: {torchrun.count()} processes of torchrun make each run "
+            "together, one run after the other; drop --jobs, or start without torchrun"
+        )
     # Imported now, since torch takes seconds: --help and wrong options are answered without it.
-    from seit_cl.core.devices import limit_threads
+    from seit_cl.core.devices import choose_device, limit_threads
+    from seit_cl.core.ranks import join, leave
     from seit_cl.grid import expand, run_grid
     from seit_cl.reporting.build import build_report
     from seit_cl.reporting.loading import load_summary
@@ -35,19 +42,27 @@ def main() -> None:
     console = Console(soft_wrap=True)
     limit_threads()
     configs = expand(options)
+    ranks = join(choose_device(options.device))
     _print_defaults(options, console)
-    out = options.out or _default_out(options.data_root)
-    make_writable_folder(out, "--out")
+    out = options.out or Path(ranks.of_first(str(_default_out(options.data_root))))
+    if ranks.is_first:
+        make_writable_folder(out, "--out")
     try:
-        command = f"{program('run')} {shlex.join(sys.argv[1:])}"
-        failures = run_grid(configs, out, console, options.tracker, options.jobs, command)
+        command = f"{_called_as()} {shlex.join(sys.argv[1:])}"
+        failures = run_grid(
+            configs, out, console, options.tracker, options.jobs, command, ranks=ranks
+        )
     except KeyboardInterrupt:
         arguments = sys.argv[1:] if options.out else [*sys.argv[1:], "--out", str(out)]
-        console.print(f"interrupted; this resumes: {program('run')} {shlex.join(arguments)}")
+        console.print(f"interrupted; this resumes: {_called_as()} {shlex.join(arguments)}")
         sys.exit(INTERRUPTED)
     finally:
-        with contextlib.suppress(OSError):
-            out.rmdir()  # succeeds only where no run began
+        if ranks.is_first:
+            with contextlib.suppress(OSError):
+                out.rmdir()  # succeeds only where no run began
+    leave(ranks)
+    if not ranks.is_first:
+        return
     if failures and not run_files.read_runs(out):
         raise UserError(failures[0])
     report = build_report(out)
@@ -56,6 +71,13 @@ def main() -> None:
     if failures:
         missing = f"{len(failures)} of {len(configs)} runs are not finished"
         raise UserError(f"{missing}; the first: {failures[0]}")
+
+
+def _called_as() -> str:
+    """Spell the command as it was called, up to its options."""
+    if torchrun.count() == 1:
+        return program("run")
+    return f"torchrun --nproc-per-node {torchrun.local_count()} -m seit_cl.run"
 
 
 def _print_defaults(options: Any, console: Console) -> None:
@@ -78,4 +100,4 @@ def _default_out(data_root: Path | None) -> Path:
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(main, several=True)

@@ -16,6 +16,7 @@ class AveragedGEM(Strategy):
     """
 
     paper = "Chaudhry et al., ICLR 2019"
+    several_ranks = True
     forward_replay = False
     capturable = True
 

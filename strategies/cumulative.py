@@ -8,6 +8,7 @@ class Cumulative(Strategy):
     """Each experience trains on the samples of all experiences so far, as if memory were free."""
 
     paper = "the upper bound, step by step"
+    several_ranks = True
     exemplar_free = True
     may_repeat_samples = True
     capturable = True

@@ -37,6 +37,7 @@ class DarkExperienceReplay(Strategy):
     """
 
     paper = "Buzzega et al., NeurIPS 2020"
+    several_ranks = True
     fill = "during"  # the paper's algorithm 2: reservoir sampling after every batch
     Options = Options
     disable_cutmix = True

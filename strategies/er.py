@@ -11,6 +11,7 @@ class ExperienceReplay(Strategy):
     """Cross-entropy over fresh samples and exemplars together."""
 
     paper = "Chaudhry et al., 2019"
+    several_ranks = True
     fill = "during"  # the paper's algorithm 1 updates the memory after every batch
     capturable = True
     per_task_heads = True

@@ -16,6 +16,7 @@ class ExperienceReplayACE(Strategy):
     """
 
     paper = "Caccia et al., ICLR 2022"
+    several_ranks = True
     fill = "during"  # as in the authors' code (AML, methods/er.py), which replays them at once
     disable_cutmix = True
     capturable = True

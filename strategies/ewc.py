@@ -29,6 +29,7 @@ class ElasticWeightConsolidation(Strategy):
     """
 
     paper = "Kirkpatrick et al., PNAS 2017; Schwarz et al., ICML 2018"
+    several_ranks = True
     Options = Options
     state_attributes = ("fisher", "anchor")
     needs_boundaries = True

@@ -17,6 +17,7 @@ class GDumb(Strategy):
     """
 
     paper = "Prabhu et al., ECCV 2020"
+    several_ranks = True
     trains_on_memory = True
     may_repeat_samples = True
     policies = ("class-balanced", "class-balanced-count")

@@ -33,6 +33,7 @@ class ICaRL(Strategy):
     """
 
     paper = "Rebuffi et al., CVPR 2017"
+    several_ranks = True
     Options = Options
     state_attributes = ("teacher", "means")
     needs_boundaries = True

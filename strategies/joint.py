@@ -8,6 +8,7 @@ class Joint(Strategy):
     """One experience with the whole stream's samples."""
 
     paper = "the upper bound, at once"
+    several_ranks = True
     exemplar_free = True
     may_repeat_samples = True
     capturable = True

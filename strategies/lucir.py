@@ -37,6 +37,7 @@ class UnifiedClassifier(Strategy):
     """
 
     paper = "Hou et al., CVPR 2019"
+    several_ranks = True
     Options = Options
     state_attributes = ("teacher",)
     needs_boundaries = True

@@ -34,6 +34,7 @@ class LearningWithoutForgetting(Strategy):
     """
 
     paper = "Li and Hoiem, ECCV 2016"
+    several_ranks = True
     Options = Options
     state_attributes = ("teacher",)
     needs_boundaries = True

@@ -41,6 +41,7 @@ class MaximallyInterfered(Strategy):
     """
 
     paper = "Aljundi et al., NeurIPS 2019"
+    several_ranks = True
     fill = "during"  # the paper's algorithm 1; the authors' code replays earlier tasks alone
     Options = Options
 

@@ -7,6 +7,7 @@ class Naive(Strategy):
     """Train on each experience's samples alone."""
 
     paper = "the lower bound"
+    several_ranks = True
     exemplar_free = True
     capturable = True
     per_task_heads = True

@@ -17,6 +17,7 @@ class NearestClassMean(Strategy):
     """
 
     paper = "Mensink et al., PAMI 2013"
+    several_ranks = True
     state_attributes = ("means",)
     exemplar_free = True
     needs_boundaries = True

@@ -57,6 +57,7 @@ class RandomProjection(Strategy):
     """
 
     paper = "McDonnell et al., NeurIPS 2023"
+    several_ranks = True
     Options = Options
     state_attributes = ("projection", "gram", "sums", "classifier", "ridge")
     exemplar_free = True

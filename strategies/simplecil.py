@@ -28,6 +28,7 @@ class SimpleCIL(Strategy):
     """
 
     paper = "Zhou et al., IJCV 2024"
+    several_ranks = True
     Options = Options
     state_attributes = ("sums",)
     exemplar_free = True

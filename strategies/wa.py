@@ -34,6 +34,7 @@ class WeightAligning(Strategy):
     """
 
     paper = "Zhao et al., CVPR 2020"
+    several_ranks = True
     Options = Options
     state_attributes = ("teacher",)
     needs_boundaries = True

@@ -13,8 +13,9 @@ from typing import Annotated, Any, TypeVar
 
 import tyro
 
+from seit_cl.core import torchrun
 from seit_cl.core.errors import UserError
-from seit_cl.core.notes import print_notes_as_lines
+from seit_cl.core.notes import print_notes_as_lines, silence_notes
 from seit_cl.core.system_errors import system_error_line
 
 T = TypeVar("T")
@@ -120,28 +121,39 @@ def program(command: str) -> str:
     return f"{MODULE}.{command}"
 
 
-def run_command(command: Callable[[], object]) -> None:
+def run_command(command: Callable[[], object], several: bool = False) -> None:
     """Run a command's body, and print an error of the user or of the machine as one line.
 
     The line goes to standard error, with exit code 2; so it is for a UserError, a file that cannot
     be read or written, and memory that has ended. With --debug on the command line, which every
     command takes, the error keeps its traceback. A reader of standard output that closes early,
-    such as `head`, ends the command quietly.
+    such as `head`, ends the command quietly. Of the processes that torchrun starts, only the first
+    one prints.
 
     Args:
         command: the body. It may return an exit code.
+        several: False for a command that does not divide its work among such processes, which is
+            refused in several of them.
     """
     exit_code: object = None
     debug = DEBUG in sys.argv
     sys.argv = [word for word in sys.argv if word != DEBUG]
-    print_notes_as_lines()
+    is_first = torchrun.rank() == 0
+    if is_first:
+        print_notes_as_lines()
+    else:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (for the rest of the process)
+        silence_notes()
     try:
         try:
+            if not several:
+                torchrun.refuse_several("this command")
             exit_code = command()
         finally:
             sys.stdout.flush()
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        if is_first:
+            print("interrupted", file=sys.stderr)
         sys.exit(_INTERRUPTED)
     except BrokenPipeError:
         if not _stdout_is_closed():  # another pipe broke, e.g. to a worker process
@@ -151,7 +163,7 @@ def run_command(command: Callable[[], object]) -> None:
         line = str(error) if isinstance(error, UserError) else system_error_line(error)
         if debug or line is None:
             raise
-        _print_error(line)
+        _print_error(torchrun.line_of_rank(line))
         sys.exit(_USER_ERROR)
     if isinstance(exit_code, int):
         sys.exit(exit_code)

@@ -18,6 +18,7 @@ CHUNK = 4096  # samples fetched at a time
 # "microseconds of CPU time per period" or "max"; Linux, cgroup v2
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _processes = 1  # that share the machine, see `share_machine`
+_gpu_processes = 1  # that share this process's GPU
 
 
 def choose_device(name: str) -> torch.device:
@@ -61,14 +62,16 @@ def limit_threads() -> None:
     torch.set_num_threads(min(torch.get_num_threads(), cores))
 
 
-def share_machine(processes: int) -> None:
+def share_machine(processes: int, own_gpu: bool = False) -> None:
     """Leave their part of the cores and of `device_budget` to other processes like this one.
 
     Args:
         processes: their number, this one included.
+        own_gpu: True if each of them has a GPU of its own.
     """
-    global _processes
+    global _processes, _gpu_processes
     _processes = processes
+    _gpu_processes = 1 if own_gpu else processes
     limit_threads()
 
 
@@ -79,7 +82,7 @@ def device_budget(device: torch.device) -> int:
     look at the free memory before one of them takes some.
     """
     if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0] * FREE_SHARE / _processes)
+        return int(torch.cuda.mem_get_info(device)[0] * FREE_SHARE / _gpu_processes)
     return MAIN_MEMORY // _processes
 
 

@@ -116,6 +116,25 @@ class FlopMeter:
         if self._nested:
             self._nested[-1] += own + within
 
+    @contextmanager
+    def counting_part(self, own: int, samples: int) -> Iterator[None]:
+        """Count a block that processes a part of some samples as if it processed all of them.
+
+        For work that processes divide among them: its FLOPs are counted once, as in one process.
+
+        Args:
+            own: number of samples of the block, at least 1; FLOPs are proportional to it.
+            samples: number of all samples.
+        """
+        if not self._nested:  # nothing counts around it
+            yield
+            return
+        with flop_counter() as counter:
+            yield
+        of_own = counter.get_total_flops()
+        # What a block has besides its own operations is taken from it, and this is lacking.
+        self._nested[-1] -= of_own * samples // own - of_own
+
 
 @dataclass(frozen=True)
 class CountedTransform:

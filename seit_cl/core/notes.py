@@ -43,3 +43,8 @@ def note_no_digest(path: object) -> None:
 def print_notes_as_lines() -> None:
     """Print notes as commands do, with the word note before them."""
     LOGGER.addHandler(_LINES)  # once, however often it is called
+
+
+def silence_notes() -> None:
+    """Say no notes in this process, where another one says the same."""
+    LOGGER.setLevel(logging.ERROR)

@@ -23,10 +23,12 @@ from torch import Tensor, nn
 from seit_cl.config import RunConfig
 from seit_cl.core.devices import choose_device
 from seit_cl.core.errors import UserError
+from seit_cl.core.ranks import Ranks
 from seit_cl.core.rng import Generators
 from seit_cl.data.samples import Samples
 from seit_cl.data.scenario import Scenario
 from seit_cl.experiment import checkpoint
+from seit_cl.experiment.agreement import check_network, check_strategy, state_digests
 from seit_cl.experiment.build import (
     build_augment,
     build_flops_budget,
@@ -84,6 +86,8 @@ class Experiment:
         run_dir: its folder.
         command: as typed by the user, for environment.json.
         stream: trained and tested on instead of the configuration's scenario.
+        ranks: processes that make the run together, of which the first writes its files; None:
+            this one alone.
 
     Raises:
         UserError: options that do not fit the data, or a budget below the header and one record.
@@ -96,7 +100,9 @@ class Experiment:
         run_dir: Path,
         command: str = "",
         stream: Scenario | None = None,
+        ranks: Ranks | None = None,
     ) -> None:
+        self.ranks = ranks or Ranks()
         self.strategy = build_strategy(config)
         # The record of the run says when its memory is filled, not that it is left to the strategy.
         config = replace(config, fill=choose_fill(config, self.strategy))
@@ -115,6 +121,10 @@ class Experiment:
         self.labels = self.stream.labels(data.dataset.train.labels)
         self.class_names = [data.dataset.classes[label] for label in self.stream.class_order]
         check_model(config, data, self.class_names)
+        if self.ranks.several:
+            check_strategy(config, self.strategy)
+            some = torch.Generator()
+            check_network(config, build_model(config, data, len(self.class_names), some))
         self.generators = Generators(config.seed, self.device)
         self.record = RunRecord()
         self.tests = RunTests(
@@ -141,7 +151,7 @@ class Experiment:
         starts_over = self.strategy.trains_on_memory
         model = self._new_model()
         if self._loaded:
-            run_files.log(self.run_dir, self._loaded)
+            self._note(self._loaded)
         learner = Learner(
             model=model,
             new_model=self._new_model,
@@ -153,8 +163,9 @@ class Experiment:
             device=self.device,
             recorder=self.recorder,
             test_precision=self.config.test_precision,
-            note=partial(run_files.log, self.run_dir),
+            note=self._note,
             competitors=task_heads(self.config, self.stream, self.strategy),
+            ranks=self.ranks,
         )
         learner.flops = self._flops = self._count_flops(learner)
         return learner
@@ -166,6 +177,8 @@ class Experiment:
     @cached_property
     def recorder(self) -> Recorder | None:
         """Records training steps; None where they are not recorded."""
+        if self.ranks.several:  # a step waits for other processes
+            return None
         return build_recorder(self.config, self.strategy)
 
     @cached_property
@@ -211,18 +224,13 @@ class Experiment:
         first = self._resume()
         self._committed = time.monotonic()
         experiences = len(self.training_stream)
-        if first == 0:
-            config = self.config.plain(len(self.class_names))
-            run_files.start_run(self.run_dir, config, self._environment())
-        run_files.reopen_run(self.run_dir)
-        run_files.log(self.run_dir, f"starts with experience {first + 1} of {experiences}")
-        if self.device.type == "cuda" and self.recorder is None:
-            strategy = f"--strategy {self.config.strategy}"
-            reason = "--no-graph" if self.strategy.capturable else strategy
-            run_files.log(self.run_dir, f"{reason}: training steps do not run as CUDA graphs")
-        elif self.recorder is not None and self.config.fill == "during":
-            changing = "--fill during: the memory changes in the first epoch of an experience"
-            run_files.log(self.run_dir, f"{changing}, whose steps do not run as CUDA graphs")
+        if self.ranks.is_first:
+            if first == 0:
+                config = self.config.plain(len(self.class_names))
+                run_files.start_run(self.run_dir, config, self._environment())
+            run_files.reopen_run(self.run_dir)
+        self._note(f"starts with experience {first + 1} of {experiences}")
+        self._note_graphs()
         try:
             benchmark = self.training_stream.benchmark(self.data.dataset)
             for experience in range(first, experiences):
@@ -241,10 +249,31 @@ class Experiment:
             self._finish()
         except Exception as error:
             problem = f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
-            with suppress(OSError):  # of a disk that cannot be written, which may be the error
-                run_files.write_metadata(self.run_dir, {"status": "failed", "problem": problem})
-                run_files.log(self.run_dir, f"failed: {problem}")
+            if self.ranks.is_first:
+                self._mark_failed(problem)
             raise
+
+    def _mark_failed(self, problem: str) -> None:
+        with suppress(OSError):  # of a disk that cannot be written, which may be the error
+            run_files.write_metadata(self.run_dir, {"status": "failed", "problem": problem})
+            self._note(f"failed: {problem}")
+
+    def _note(self, line: str) -> None:
+        """Write a line to the run's log, in the first rank."""
+        if self.ranks.is_first:
+            run_files.log(self.run_dir, line)
+
+    def _note_graphs(self) -> None:
+        """Say which steps do not run as CUDA graphs, on a GPU."""
+        if self.ranks.several:
+            self._note(f"{self.ranks.count} processes, which torchrun has started")
+        elif self.device.type == "cuda" and self.recorder is None:
+            strategy = f"--strategy {self.config.strategy}"
+            reason = "--no-graph" if self.strategy.capturable else strategy
+            self._note(f"{reason}: training steps do not run as CUDA graphs")
+        elif self.recorder is not None and self.config.fill == "during":
+            changing = "--fill during: the memory changes in the first epoch of an experience"
+            self._note(f"{changing}, whose steps do not run as CUDA graphs")
 
     def _learn(
         self, experience: int, avalanche_experience: Any, on_step: Callable[[StepInfo], None]
@@ -342,7 +371,7 @@ class Experiment:
         steps = budget.steps(experience, spent, full, last, len(loader))
         if self.training_stream.boundaries:
             plan = f"experience {experience + 1}: {steps} steps of {full:.4g} FLOPs"
-            run_files.log(self.run_dir, f"--flops-budget {budget.flops:g}: {plan}")
+            self._note(f"--flops-budget {budget.flops:g}: {plan}")
         return steps
 
     def _require_finite_weights(self, experience: int) -> None:
@@ -365,7 +394,7 @@ class Experiment:
             self.learner,
             self.strategy,
             self.modality,
-            partial(fit_format, self.run_dir, self.data.tokenizer),
+            partial(fit_format, self._note, self.data.tokenizer),
         )
 
     def _remember(self, experience: int, filling: Filling | None) -> None:
@@ -380,6 +409,27 @@ class Experiment:
 
     # ------------------------------------------------------------------ checkpoint and results
     def _resume(self) -> int:
+        """Restore the last commit, and return the index of the experience to continue with.
+
+        The first rank does so before the others, since it deletes what interrupted commits left.
+        """
+        with self.ranks.first_before_others():
+            following = self._restore()
+        if self.ranks.several:
+            self.ranks.require_equal({"the last commit": f"{following:x}"}, "at the start")
+            self._require_agreement("at the start")
+        return following
+
+    def _require_agreement(self, moment: str) -> None:
+        """Check that all ranks have the same memory, model and random numbers.
+
+        Raises:
+            UserError: one of them has others.
+        """
+        digests = state_digests(self.learner, self.memory, self.generators)
+        self.ranks.require_equal(digests, moment)
+
+    def _restore(self) -> int:
         """Restore the last commit, and return the index of the experience to continue with."""
         transform = None
         if self.memory is not None:
@@ -418,10 +468,21 @@ class Experiment:
         An online stream has thousands of experiences, each of less work than a commit.
         """
         is_old = time.monotonic() - self._committed > COMMIT_SECONDS
-        return is_old or self.tests.due(experience)
+        return self.tests.due(experience) or self.ranks.of_first(is_old)
 
     def _commit(self, experience: int) -> None:
-        """Make the present state the one that a resumed run continues from."""
+        """Make the present state the one that a resumed run continues from.
+
+        Raises:
+            UserError: the ranks differ; the earlier commit stands.
+        """
+        if self.ranks.several:
+            self._require_agreement(f"after experience {experience + 1}")
+        if self.ranks.is_first:
+            self._write_commit(experience)
+        self._committed = time.monotonic()
+
+    def _write_commit(self, experience: int) -> None:
         state = {
             "learner": self.learner.state_dict(),
             "strategy": self.strategy.state_dict(),
@@ -433,9 +494,18 @@ class Experiment:
             state["transformed"] = self.memory.transformed
         checkpoint.commit(self.run_dir, experience, self.memory, state)
         self.record.write(self.run_dir, self.class_names)
-        self._committed = time.monotonic()
 
     def _finish(self) -> None:
+        probe = self.tests.probe(self.labels, self.learner)
+        if self.ranks.is_first:
+            self._write_results(probe)
+
+    def _write_results(self, probe: dict[str, float]) -> None:
+        """Write the files of a finished run.
+
+        Args:
+            probe: metadata about the linear probe.
+        """
         self.record.write(self.run_dir, self.class_names)
         if self.memory is not None:
             first = self._samples(self.stream.train[0])
@@ -443,7 +513,6 @@ class Experiment:
         if self.config.save_model:
             path = self.run_dir / WEIGHTS_FILE
             save_weights(path, self.learner.model, self.class_names, self.config.model)
-        probe = self.tests.probe(self.labels, self.learner)
         checkpoint.name_memory(self.run_dir)
         run_files.finish_run(self.run_dir, self.metadata() | probe)
         checkpoint.close(self.run_dir)
@@ -477,9 +546,10 @@ class Experiment:
         return flops_metadata(self.record.flops, per_image, train_images, test_images)
 
     def _environment(self) -> dict[str, Any]:
-        return environment(self.config, self.data, self.device, self.command, self.class_names)
+        values = environment(self.config, self.data, self.device, self.command, self.class_names)
+        return values | ({"processes": self.ranks.count} if self.ranks.several else {})
 
     def _log(self, experience: int, seconds: float) -> None:
         number = f"experience {experience + 1} of {len(self.training_stream)}"
         result = self.record.summary(experience, self.learner.total_steps, seconds, self.memory)
-        run_files.log(self.run_dir, f"{number}: {result}")
+        self._note(f"{number}: {result}")

@@ -22,6 +22,8 @@ def run_observed(
 ) -> list[str]:
     """Run an experiment in a locked folder, log it to a tracker, and return notes on its memory.
 
+    Of several ranks, the first one holds the lock and has the tracker.
+
     Args:
         experiment: the run.
         tracker_kind: where it is logged.
@@ -31,9 +33,15 @@ def run_observed(
         UserError: the run failed for its options, another process is making it, or the tracker
             cannot begin.
     """
+    ranks = experiment.ranks
+    if not ranks.is_first:
+        if ranks.of_first(False):
+            return [FINISHED_ELSEWHERE]
+        return _run_tracked(experiment, "none", on_step)
     make_folder(experiment.run_dir)
     with locked_folder(experiment.run_dir) as about_lock:
-        if is_finished(experiment.config, experiment.run_dir):  # it was not when it was planned
+        # It was not when it was planned.
+        if ranks.of_first(is_finished(experiment.config, experiment.run_dir)):
             return [FINISHED_ELSEWHERE]
         sweep(experiment.run_dir, ours=True)
         if about_lock:

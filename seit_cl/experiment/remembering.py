@@ -134,14 +134,24 @@ def _offer_order(
 
 
 def fit_format(
-    run_dir: Path, tokenizer: Tokenizer, memory: ByteBudgetBuffer, samples: Samples
+    note: Callable[[str], None],
+    tokenizer: Tokenizer,
+    memory: ByteBudgetBuffer,
+    samples: Samples,
 ) -> None:
-    """Fit a data-dependent format, once, to up to MAX_FIT_SAMPLES samples from all over (n,)."""
+    """Fit a data-dependent format, once, to up to MAX_FIT_SAMPLES samples from all over (n,).
+
+    Args:
+        note: called with a line for the run's log.
+        tokenizer: gives the features by which the format chooses.
+        memory: has the format.
+        samples: (n,) of the first experience.
+    """
     if not isinstance(memory.fmt, FittedFormat) or not memory.fmt.unfitted:
         return
     some = samples[:: -(-len(samples) // MAX_FIT_SAMPLES)]
     memory.fit(some, partial(pooled_features, tokenizer))
-    run_files.log(run_dir, f"{memory.fmt.spec}: chose {memory.fmt.chosen}")
+    note(f"{memory.fmt.spec}: chose {memory.fmt.chosen}")
 
 
 def memory_rows(

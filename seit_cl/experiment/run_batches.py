@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property, partial
 
+import torch
 from torch import Tensor
 
 from seit_cl.config import RunConfig
@@ -11,7 +12,8 @@ from seit_cl.core.rng import Generators
 from seit_cl.data.scenario import Scenario
 from seit_cl.experiment.build import build_batch_maker
 from seit_cl.experiment.modality import Modality
-from seit_cl.learner.batches import BatchMaker
+from seit_cl.learner.batches import Batch, BatchMaker
+from seit_cl.learner.interfaces import Exemplars, Memory
 from seit_cl.learner.learner import Learner
 from seit_cl.learner.loaders import ChooseExemplars, MemoryLoader, ReplayLoader
 from seit_cl.learner.strategy import Strategy
@@ -31,6 +33,9 @@ class RunBatches:
         classes: number of classes of the stream.
         generators: of the run.
         records: True where steps are recorded as CUDA graphs.
+
+    The exemplars that a strategy chooses by its model are those of the first rank: another GPU may
+    round otherwise and rank two of them the other way round.
     """
 
     def __init__(
@@ -94,4 +99,13 @@ class RunBatches:
         """The strategy's own choice of exemplars; None where it draws them uniformly."""
         if type(self.strategy).before_sampling is Strategy.before_sampling:
             return None
+        if self.learner.ranks.several:
+            return self._choose_together
         return partial(self.strategy.before_sampling, learner=self.learner)
+
+    def _choose_together(
+        self, fresh: Batch, memory: Memory, count: int, generator: torch.Generator
+    ) -> Exemplars:
+        """The exemplars that the strategy chooses in the first rank."""
+        own = self.strategy.before_sampling(fresh, memory, count, generator, self.learner)
+        return memory.by_ids(torch.tensor(self.learner.ranks.of_first(own.ids.tolist())))

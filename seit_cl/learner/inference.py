@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from seit_cl.core.precision import float32_products
+from seit_cl.core.ranks import Ranks
 from seit_cl.learner.interfaces import Augment, FlopCounts
 from seit_cl.learner.modes import set_training
 from seit_cl.learner.recording import Recorder, in_batches
@@ -24,6 +26,7 @@ class RawInference:
         device: of the model.
         test_precision: "fp32" or "tf32", of tests.
         flops: counts the tests; None where nothing is counted.
+        ranks: processes that divide the data among them; each has the results of all data.
     """
 
     model: Any
@@ -32,6 +35,7 @@ class RawInference:
     device: torch.device
     test_precision: str
     flops: FlopCounts | None
+    ranks: Ranks
     _recorder: Recorder | None
     logits: Callable[[Tensor, Callable[[Tensor], Tensor], str], Tensor]
     features: Callable[[Tensor, str], Tensor]
@@ -123,6 +127,16 @@ class RawInference:
         def work(part: Tensor, *further: Tensor) -> Tensor:
             return network(self.augment(part), *further)
 
-        outputs = in_batches(work, (raw, *others), batch, self.device, recorder)
+        def work_on_part(*part: Tensor) -> Tensor:
+            with self._counted_as(len(raw), len(part[0])):
+                return in_batches(work, part, batch, self.device, recorder)
+
+        outputs = self.ranks.in_parts(work_on_part, raw, *others)
         set_training(self.model, was_training)
         return outputs
+
+    def _counted_as(self, samples: int, own: int) -> AbstractContextManager[None]:
+        """Context in which the FLOPs of this rank's own samples count as those of all."""
+        if self.flops is None or own == samples:
+            return nullcontext()
+        return self.flops.counting_part(own, samples)

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from seit_cl.core.ranks import Ranks
 from seit_cl.learner.augment.draws import Layout, Numbers
 from seit_cl.learner.settings import Optimisation
 
@@ -83,6 +84,9 @@ class FlopCounts(Protocol):
     ) -> AbstractContextManager[None]:
         """Add those of the block to a kind (`seit_cl.core.flops.FlopMeter.counting`)."""
 
+    def counting_part(self, own: int, samples: int) -> AbstractContextManager[None]:
+        """Count the block's as those of more samples (`FlopMeter.counting_part`)."""
+
 
 class LearnerView(Protocol):
     """The part of a learner that strategies use; seit_cl.learner.learner.Learner is one.
@@ -95,6 +99,7 @@ class LearnerView(Protocol):
         grow_head: True if logits are restricted to the classes seen.
         classes_seen: number of classes seen, the current experience included.
         classes_seen_before: the same without the current experience.
+        ranks: processes of the run, which divide the passes through the model.
     """
 
     model: Any
@@ -104,6 +109,7 @@ class LearnerView(Protocol):
     grow_head: bool
     classes_seen: int
     classes_seen_before: int
+    ranks: Ranks
 
     @property
     def memory(self) -> Memory | None:

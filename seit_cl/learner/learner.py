@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from seit_cl.core.errors import UserError
 from seit_cl.core.precision import float32_products
+from seit_cl.core.ranks import Ranks
 from seit_cl.learner.avalanche_plugins import RawExperience
 from seit_cl.learner.batches import ForwardedBatch, RawStep
 from seit_cl.learner.forward import float_features, float_logits
@@ -78,6 +79,7 @@ class Learner(RawInference, SupervisedTemplate):
         note: called with lines for the run's log.
         competitors: (C, C) bool, for every label the classes that compete with it in training
             (`Scenario.competitors`), for a head of a part for each experience; None: all seen.
+        ranks: processes that divide the passes through the model; None: this one alone.
 
     Attributes:
         recorded: its recorded training steps; None where steps are not recorded.
@@ -101,8 +103,10 @@ class Learner(RawInference, SupervisedTemplate):
         test_precision: str = "fp32",
         note: Callable[[str], None] = lambda line: None,
         competitors: Tensor | None = None,
+        ranks: Ranks | None = None,
     ) -> None:
         self.strategy = strategy
+        self.ranks = ranks or Ranks()
         self.competitors = None if competitors is None else competitors.to(device)
         self.optimisation = optimisation
         self.augment = augment
@@ -258,6 +262,7 @@ class Learner(RawInference, SupervisedTemplate):
 
         self._before_backward()
         self.backward()
+        self.ranks.average_gradients(self.model.parameters())
         self._after_backward()
         self.strategy.after_backward(batches.fresh, batches.replay, self)
 
@@ -302,22 +307,28 @@ class Learner(RawInference, SupervisedTemplate):
             self.optimizer.zero_grad()
 
     def run_model(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Run the model in the training precision.
+        """Run the model in the training precision; each rank runs it on its part of the inputs.
 
         Args:
             inputs: (B, D, h, w).
 
         Returns:
-            Logits (B, classes seen), and features (B, width) if the strategy uses them.
+            Logits (B, classes seen), and features (B, width) if the strategy uses them, of all
+            inputs.
 
         Raises:
             UserError: one sample alone, where batch normalisation has one value of a channel.
         """
         precision = self.optimisation.precision
+        divided = self.ranks.several
+        own = self.ranks.own_rows(inputs) if divided else inputs
         try:
             if not self.strategy.uses_features:
-                return self.logits(inputs, self.model, precision), None
-            features = self.features(inputs, precision)
+                logits = self.logits(own, self.model, precision)
+                return (self.ranks.whole(logits, len(inputs)) if divided else logits), None
+            features = self.features(own, precision)
+            if divided:
+                features = self.ranks.whole(features, len(inputs))
             return self.logits(features, self.model.head, precision), features
         except ValueError as error:
             if LONE_VALUE not in str(error):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -79,6 +79,10 @@ class LearnerFlops:
             key = (self.learner.classes_seen, key)
         with self.meter.counting(kind, key, samples):
             yield
+
+    def counting_part(self, own: int, samples: int) -> AbstractContextManager[None]:
+        """Count the block's FLOPs as those of more samples (`FlopMeter.counting_part`)."""
+        return self.meter.counting_part(own, samples)
 
     @contextmanager
     def counting_step(self, step: RawStep) -> Iterator[None]:
@@ -164,7 +168,8 @@ class LearnerFlops:
         learner.plugins = []
         learner.recorded = None
         devices = [learner.device] if learner.device.type == "cuda" else []
-        with torch.random.fork_rng(devices), flop_counter() as counter:
+        ranks = learner.ranks
+        with torch.random.fork_rng(devices), ranks.alone(), flop_counter() as counter:
             parts = _StrategyParts(counter)
             learner.strategy = parts.counted(self.learner.strategy)
             learner.loader = self._stand_in_loader(learner, fresh, replay, memory)
@@ -200,7 +205,7 @@ class LearnerFlops:
 
     def _count_test(self) -> int:
         """Count the FLOPs of scoring TESTED samples."""
-        with flop_counter() as counter:
+        with self.learner.ranks.alone(), flop_counter() as counter:
             self.learner.raw_scores(self._samples(TESTED))
         return int(counter.get_total_flops())
 

@@ -70,6 +70,10 @@ class Strategy:
             changes between the steps of an experience. Such steps run as a CUDA graph.
         per_task_heads: True if its loss is `cross_entropy` or `mean_cross_entropy` alone, so that
             every sample may be trained among the classes of its own experience (--head per-task).
+        several_ranks: True if it computes the same in every process of a run that torchrun starts
+            (docs/several-gpus.md): it draws from the generators that it is given alone, and runs
+            the model through the learner or on the whole of a batch. Other strategies are refused
+            there.
         proportional_flops: True if the FLOPs of a step are proportional to its samples, at the same
             share of exemplars. They are then counted with a few samples; if not, whole steps are.
         avalanche_plugins: Avalanche plugins that run in the training loop.
@@ -89,6 +93,7 @@ class Strategy:
     forward_replay: ClassVar[bool] = True
     capturable: ClassVar[bool] = False
     per_task_heads: ClassVar[bool] = False
+    several_ranks: ClassVar[bool] = False
     proportional_flops: ClassVar[bool] = True
     avalanche_plugins: Sequence[Any] = ()
 

@@ -25,16 +25,22 @@ class Teacher:
         self.model.zero_grad()  # the copy includes the last step's gradients
         self.precision = learner.optimisation.precision
         self.classes_seen = learner.classes_seen
+        self._ranks = learner.ranks
 
     @torch.no_grad()
     def logits(self, inputs: Tensor) -> Tensor:
         """Logits (B, classes seen when it was copied) float32 of inputs (B, D, h, w)."""
-        return float_logits(self.model, inputs, self.precision)[:, : self.classes_seen]
+        logits = self._ranks.in_parts(
+            lambda part: float_logits(self.model, part, self.precision), inputs
+        )
+        return logits[:, : self.classes_seen]
 
     @torch.no_grad()
     def features(self, inputs: Tensor) -> Tensor:
         """Features (B, width) float32 of inputs (B, D, h, w)."""
-        return float_features(self.model, inputs, self.precision)
+        return self._ranks.in_parts(
+            lambda part: float_features(self.model, part, self.precision), inputs
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """Weights and number of classes."""

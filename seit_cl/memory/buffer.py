@@ -13,6 +13,7 @@ from avalanche.training.storage_policy import ExemplarsBuffer
 from torch import Tensor
 
 from seit_cl.core import plugins
+from seit_cl.core.digests import digest
 from seit_cl.core.errors import UserError, reading
 from seit_cl.data.samples import Samples
 from seit_cl.formats import ExemplarFormat, FormatContext, build_format
@@ -376,6 +377,10 @@ class ByteBudgetBuffer(ExemplarsBuffer):
             OSError: the folder cannot be written.
         """
         write_body(path, self._body())
+
+    def digest(self) -> str:
+        """Digest of the file that `save` would write (`seit_cl.core.digests.digest`)."""
+        return digest(self._body())
 
     def _body(self) -> bytes:
         """Return the file's content after the checksum."""

@@ -13,6 +13,7 @@ from PIL import Image
 from torch import nn
 
 from seit_cl.config import RunConfig
+from seit_cl.core.ranks import Ranks
 from seit_cl.experiment.events import ExperienceInfo, StepInfo
 from seit_cl.experiment.experiment import Experiment
 from seit_cl.experiment.run_data import RunData
@@ -87,6 +88,13 @@ class Outcome:
         return self.losses, row, self.run.accuracy
 
 
+def summary_row(folder: Path) -> dict[str, Any]:
+    """The row of summary.csv of a run."""
+    rows = rebuild_summary(folder.parent).set_index("run_id")
+    row: dict[str, Any] = rows.loc[folder.name].to_dict()
+    return row
+
+
 def colours(folder: Path, resolution: int = 0) -> RunData:
     """Write the colours into a new folder, and return the data of runs on them.
 
@@ -102,6 +110,7 @@ def run(
     folder: Path,
     stop_at: tuple[int, int] | None = None,
     stop_after: int | None = None,
+    ranks: Ranks | None = None,
     **options: Any,
 ) -> Outcome:
     """Run on the colours, with OPTIONS and any others.
@@ -111,6 +120,7 @@ def run(
         folder: of the run; an interrupted run in it is resumed.
         stop_at: experience and step (from 1) at which the run is interrupted.
         stop_after: experience after whose commit the run is interrupted.
+        ranks: processes that make the run together.
         options: of RunConfig.
 
     Raises:
@@ -130,9 +140,10 @@ def run(
             raise KeyboardInterrupt
 
     config = RunConfig(**{"data_root": data.dataset.root, **OPTIONS, **options})
-    experiment = Experiment(config, data, folder)
+    experiment = Experiment(config, data, folder, ranks=ranks)
     experiment.run(on_step=note, on_experience=interrupt)
-    row = rebuild_summary(folder.parent).set_index("run_id").loc[folder.name].to_dict()
+    with (ranks or Ranks()).first_before_others():
+        row = summary_row(folder)
     return Outcome(
         folder,
         read_run(folder),
