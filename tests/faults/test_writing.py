@@ -14,7 +14,8 @@ from faults.disk import state_after
 from faults.trials import recorded, try_failures, try_kills, try_losses_of_power
 from faults.works import NAMES, Work, open_work, small_images
 
-SAMPLES = {"run": 2, "tokenize encode": 2, "tokenize train": 1}  # of each fault in `make test`
+# Faults of each kind in `make test`.
+SAMPLES = {"run": 2, "tokenize encode": 2, "tokenize train": 1, "token cache of a run": 2}
 
 
 @pytest.fixture(scope="module")

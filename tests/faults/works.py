@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -12,22 +13,26 @@ from typing import Any
 
 import pytest
 
+from helpers.tokenizer_samples import untrained
 from seit_cl.config import RunConfig
+from seit_cl.data.base import Dataset
+from seit_cl.data.folder import open_folder
 from seit_cl.data.fractals import write_fractals
 from seit_cl.experiment.experiment import Experiment
 from seit_cl.experiment.finished import is_finished
 from seit_cl.experiment.modality import build_modality
 from seit_cl.experiment.observed_run import run_observed
 from seit_cl.experiment.run_data import RunData
+from seit_cl.experiment.token_cache import cached_tokens
 from seit_cl.models._vit import SIZES
-from seit_cl.tokenizers import open_tokenizer
+from seit_cl.tokenizers import Tokenizer, open_tokenizer
 from seit_cl.tokenizers.commands import _parts
 from seit_cl.tokenizers.commands.encode import encode_command
 from seit_cl.tokenizers.commands.options import Encode, Train
 from seit_cl.tokenizers.commands.train import train_command
 from seit_cl.tokenizers.training import timed
 
-NAMES = ("run", "tokenize encode", "tokenize train")
+NAMES = ("run", "tokenize encode", "tokenize train", "token cache of a run")
 TRAINING: dict[str, Any] = {"width": 8, "depth": 0, "codes": 16, "batch": 4, "crop": 16}
 
 
@@ -40,7 +45,7 @@ class Work:
         result: describes what has been written; equal for equal numbers.
     """
 
-    make: Callable[[Path], None]
+    make: Callable[[Path], object]
     result: Callable[[Path], str]
 
 
@@ -67,6 +72,14 @@ def open_work(name: str, images: Path) -> Iterator[Work]:
             data = RunData(config)
             build_modality("tokens", data).prepare()
             yield Work(partial(_make_run, config, data), _run_result)
+        elif name == "token cache of a run":
+            dataset = open_folder(images)
+            tokenizer = untrained()
+            patch.setenv("SEIT_CL_CACHE", "")  # set by each call, and as it was afterwards
+            yield Work(
+                lambda folder: _cache(dataset, tokenizer, folder),
+                lambda folder: _cache(dataset, tokenizer, folder),
+            )
         elif name == "tokenize encode":
             patch.setattr(_parts, "PART", 8)
             yield Work(partial(_encode, images), _encoded)
@@ -85,6 +98,15 @@ def _make_run(config: RunConfig, data: RunData, folder: Path) -> None:
 def _run_result(folder: Path) -> str:
     """Digest of accuracies and memory."""
     return _digest(folder / "run" / "accuracy.csv", folder / "run" / "memory.bin")
+
+
+def _cache(dataset: Dataset, tokenizer: Tokenizer, folder: Path) -> str:
+    """Read or make the tokens of all images, and digest them."""
+    os.environ["SEIT_CL_CACHE"] = str(folder)
+    digests = hashlib.sha256()
+    for tokens in cached_tokens(dataset, tokenizer, 32):
+        digests.update(tokens.numpy().tobytes())
+    return digests.hexdigest()
 
 
 def _encode(images: Path, folder: Path) -> None:
