@@ -12,7 +12,8 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -121,9 +122,23 @@ def items(options: Options) -> list[Item]:
 
 def damaged(maker: Maker, sample: dict[str, int], folder: Path) -> dict[str, Any]:
     """Damage a file of a kind in many places."""
-    outcomes = try_damage(maker(folder), **sample)
+    with _without_stderr():
+        outcomes = try_damage(maker(folder), **sample)
     counts = {outcome: outcomes.counts[outcome] for outcome in OUTCOMES}
     return {**counts, "problems": outcomes.examples}
+
+
+@contextmanager
+def _without_stderr() -> Iterator[None]:
+    """Discard notes, and the remarks that libjpeg writes past Python."""
+    kept = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def tried(name: str, trial: Callable[[Work, Path], Tries], folder: Path) -> dict[str, Any]:
