@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import io
 import json
+import multiprocessing
 import resource
 import struct
 import sys
+import tempfile
 import time
 import zlib
 from collections import Counter
@@ -255,20 +257,37 @@ def decode_all(files: Iterator[Hostile], folder: Path) -> Outcomes:
     return Outcomes(counts, longest, tracebacks)
 
 
+def write_files(count: int, seed: int, folder: Path) -> None:
+    """Write hostile images into a folder, under names in their order that end in their kinds."""
+    for number, file in enumerate(hostile_images(count, seed)):
+        (folder / f"{number:06d} {file.kind}").write_bytes(file.data)
+
+
+def read_files(folder: Path) -> Iterator[Hostile]:
+    """Read what `write_files` has written."""
+    for path in sorted(folder.iterdir()):
+        yield Hostile(path.name.partition(" ")[2], path.read_bytes())
+
+
 def main() -> None:
     """Decode hostile images and print the outcomes as JSON."""
-    import tempfile
-
-    from seit_cl.data.images import load_images
-
     count, seed = int(sys.argv[1]), int(sys.argv[2])
     with tempfile.TemporaryDirectory() as folder:
+        files = Path(folder) / "files"
+        files.mkdir()
+        # In a process of its own: some take more memory to make than to decode.
+        maker = multiprocessing.get_context("fork").Process(
+            target=write_files, args=(count, seed, files)
+        )
+        maker.start()
+        maker.join()
+        from seit_cl.data.images import load_images
+
         sound = Path(folder) / "sound.jpg"
         sound.write_bytes(encoded(picture(np.random.default_rng(0)), "JPEG"))
         load_images([sound], 64)  # imports what decoding needs
-        files = list(hostile_images(count, seed))
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        outcomes = decode_all(iter(files), Path(folder))
+        outcomes = decode_all(read_files(files), Path(folder))
     megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
     report = outcomes._asdict() | {"megabytes": megabytes, "megabytes_before": before / 1000}
     print(json.dumps(report, indent=1))
