@@ -95,7 +95,7 @@ class Item:
             made = self.make(Path(folder))
         seconds = _processor_seconds() - started
         about = {"section": self.section, "name": self.name, "wanted": self.wanted}
-        values = {**about, "seconds": seconds, **made}
+        values = {**about, "processor_seconds": seconds, **made}
         write_atomic(path, json.dumps(values, indent=1) + "\n")
         return values
 
@@ -182,7 +182,7 @@ def main() -> int:
     problems = [f"{each['name']}: {line}" for each in made for line in each["problems"]]
     for line in problems:
         print(line)
-    minutes = sum(each["seconds"] for each in made) / 60
+    minutes = sum(each["processor_seconds"] for each in made) / 60
     print(
         f"{len(problems)} problems in {minutes:.0f} minutes of a core; {options.out / 'table.md'}"
     )
