@@ -20,6 +20,7 @@ from seit_cl.core.errors import UserError, nearest
 from seit_cl.core.files import make_writable_folder
 from seit_cl.core.plugins import spec_of
 from seit_cl.data.base import Dataset
+from seit_cl.launchers.launch import Launch
 from seit_cl.models._handed import ModelSource, hand_over
 from seit_cl.reporting import build as reporting
 from seit_cl.results import metrics, run_files
@@ -220,7 +221,9 @@ def run_grid(
     make_writable_folder(folder, "out")
     limit_threads()
     console = Console(soft_wrap=True, quiet=not progress)
-    problems = grid.run_grid(runs, folder, console, jobs=jobs, command=COMMAND, dataset=dataset)
+    problems = grid.run_grid(
+        runs, folder, console, launch=Launch(jobs=jobs), command=COMMAND, dataset=dataset
+    )
     folders = dict.fromkeys(grid.run_folder(folder, run) for run in runs)
     made = [path for path in folders if (path / "config.yaml").exists()]
     return Results((run_files.read_run(path) for path in made), problems)

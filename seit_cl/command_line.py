@@ -10,7 +10,15 @@ from typing import Annotated, Any, get_type_hints
 
 import tyro
 
-from seit_cl.config import GRID, OPERATIONS, SIZES, RunConfig, TrackerKind, option_names
+from seit_cl.config import (
+    GRID,
+    OPERATIONS,
+    SIZES,
+    LauncherKind,
+    RunConfig,
+    TrackerKind,
+    option_names,
+)
 from seit_cl.core import plugins
 from seit_cl.core.cli import OutPath, hint, parse_line, program
 from seit_cl.core.errors import UserError, nearest, reading
@@ -49,6 +57,23 @@ class _CommandOptions:
             "data; the same runs as with 1, up to rounding: each has fewer threads"
         ),
     ] = 1
+    launcher: Annotated[
+        LauncherKind,
+        hint(
+            "where runs are made: local (--jobs), ray (tasks of a cluster) or slurm (an array of "
+            "jobs)"
+        ),
+    ] = "local"
+    ray_address: Annotated[
+        str,
+        hint("Ray cluster, auto for this machine's; empty: RAY_ADDRESS, auto, or one started here"),
+    ] = ""
+    run_cpus: Annotated[int, hint("cores of a run on ray or slurm")] = 1
+    run_gpus: Annotated[float, hint("GPUs of a run on ray or slurm; 0.25: four runs share one")] = 0
+    slurm: Annotated[
+        tuple[str, ...],
+        hint("parameters of the jobs, as submitit names them: partition=gpu timeout_min=240"),
+    ] = ()
     tracker: Annotated[TrackerKind, hint("log the run to TensorBoard or Weights & Biases")] = "none"
     preset: Annotated[
         bool,
@@ -90,8 +115,6 @@ def parse(arguments: Sequence[str]) -> Any:
     if options.preset:
         preset = replace(options_type(), **preset_options(options.scenario))
         options = _read(preset, config_path, arguments)
-    if options.jobs < 1:
-        raise UserError(f"--jobs {options.jobs}: must be at least 1")
     return options
 
 

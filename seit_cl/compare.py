@@ -71,8 +71,8 @@ def parse_options(arguments: list[str]) -> tuple[ComparisonOptions, Any]:
             "--class-order-seed: a comparison has one class order, or one for each seed: give one "
             "value, and --paired-orders if each seed is to have its own"
         )
-    if min(options.seeds, options.claim_seeds, options.jobs) < 1:
-        raise UserError("--seeds, --claim-seeds and --jobs must be at least 1")
+    if min(options.seeds, options.claim_seeds) < 1:
+        raise UserError("--seeds and --claim-seeds must be at least 1")
     if options.trained < 0:
         raise UserError(f"--trained {options.trained}: must be 0 (all candidates) or more")
     return options, run_options
@@ -110,16 +110,18 @@ def main() -> None:
     from seit_cl.comparison.page import comparison_page
     from seit_cl.comparison.plan import Plan
     from seit_cl.comparison.pool import Pool
+    from seit_cl.launchers.launch import Launch
     from seit_cl.reporting.build import build_report
     from seit_cl.reporting.markdown import publish, typed_command
 
     out = run_options.out
     if not options.dry_run:
         make_writable_folder(out, "--out")
+    launch = Launch.of(run_options)
     plan = Plan(options, run_options, out)
     console = Console(soft_wrap=True)
     command = f"{program('compare')} {shlex.join(sys.argv[1:])}"
-    with Pool(options.jobs, plan.learners, out, command, console) as pool:
+    with Pool(launch, plan.learners, out, command, console) as pool:
         run_stages(plan, pool, console)
     if options.dry_run:
         return

@@ -24,13 +24,14 @@ from seit_cl.experiment.build import build_strategy, canonical_strategy
 from seit_cl.experiment.events import StepInfo
 from seit_cl.experiment.experiment import Experiment
 from seit_cl.experiment.finished import is_finished, stored_options
-from seit_cl.experiment.jobs import Ending, Job, Observer, Update, open_workers
 from seit_cl.experiment.modality import MODALITIES
 from seit_cl.experiment.observed_run import run_observed, share_done, status_line
 from seit_cl.experiment.remembering import choose_fill
 from seit_cl.experiment.run_data import RunData
 from seit_cl.experiment.shared_data import open_data
 from seit_cl.formats import canonical_spec, format_domain
+from seit_cl.launchers.jobs import Ending, Job, Observer, Update
+from seit_cl.launchers.launch import Launch, open_launcher
 from seit_cl.models import canonical_model
 from seit_cl.results.renamed import EARLIER_OPTIONS, spellings
 
@@ -155,7 +156,7 @@ def run_grid(
     out: Path,
     console: Console,
     tracker: TrackerKind = "none",
-    jobs: int = 1,
+    launch: Launch | None = None,
     command: str = "",
     dataset: Dataset | None = None,
     folder: Callable[[Path, RunConfig], Path] = run_folder,
@@ -168,7 +169,7 @@ def run_grid(
         out: folder of the results, with a folder for each run.
         console: gets messages and, if it is a terminal, progress bars.
         tracker: logs each run to TensorBoard or Weights & Biases.
-        jobs: number of runs beside one another; above 1, each is in a process of its own.
+        launch: where the runs are made; None: in this process, one after the other.
         command: the command line, for the records of the runs.
         dataset: if it is open already; None opens the one that the runs name.
         folder: names the folder of a run, given `out`.
@@ -183,6 +184,7 @@ def run_grid(
         UserError: options that do not fit the data, results of other options or data in `out`, or
             other processes that are making all of the runs.
     """
+    launch = launch or Launch()
     ranks = ranks or Ranks()
     folders = {config: folder(out, config) for config in configs}
     left: dict[RunConfig, str] = {}
@@ -193,19 +195,20 @@ def run_grid(
     unfinished = [configs[row] for row in ranks.of_first(rows)]
     if not unfinished:
         return []
+    shared = launch.shares_memory and not launch.in_this_process
     with progress_bars(console) as bars:
         with ranks.first_before_others():
-            data = open_data(unfinished, out, bars, shared=jobs > 1, dataset=dataset)
+            data = open_data(unfinished, out, bars, shared, dataset)
         experiments = _build_experiments(
             {config: folders[config] for config in unfinished}, data, command, ranks
         )
         grid_bars = _GridBars(bars, len(experiments))
-        if jobs > 1:
+        if not launch.in_this_process:
             # A single run too: the number of threads, which the numbers depend on, is that of jobs.
             runs = [Job(e.config, e.run_dir, e.command, tracker) for e in experiments]
             experiments.clear()  # which the workers build again
-            with open_workers(jobs, data) as workers:
-                workers.run(runs, grid_bars)
+            with open_launcher(launch, data, out) as launcher:
+                launcher.run(runs, grid_bars)
         else:
             for experiment in experiments:
                 _run_here(experiment, tracker, grid_bars)

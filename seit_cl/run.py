@@ -25,15 +25,13 @@ INTERRUPTED = 130  # exit code, as shells report SIGINT
 def main() -> None:
     """Run the command."""
     options = parse(sys.argv[1:])
-    if torchrun.count() > 1 and options.jobs > 1:
-        raise UserError(
-            f"--jobs {options.jobs}: {torchrun.count()} processes of torchrun make each run "
-            "together, one run after the other; drop --jobs, or start without torchrun"
-        )
+    if torchrun.count() > 1:
+        _refuse_launcher(options)
     # Imported now, since torch takes seconds: --help and wrong options are answered without it.
     from seit_cl.core.devices import choose_device, limit_threads
     from seit_cl.core.ranks import join, leave
     from seit_cl.grid import expand, run_grid
+    from seit_cl.launchers.launch import Launch
     from seit_cl.reporting.build import build_report
     from seit_cl.reporting.loading import load_summary
     from seit_cl.reporting.summary import terminal_summary
@@ -42,6 +40,7 @@ def main() -> None:
     console = Console(soft_wrap=True)
     limit_threads()
     configs = expand(options)
+    launch = Launch.of(options)
     ranks = join(choose_device(options.device))
     _print_defaults(options, console)
     out = options.out or Path(ranks.of_first(str(_default_out(options.data_root))))
@@ -49,9 +48,7 @@ def main() -> None:
         make_writable_folder(out, "--out")
     try:
         command = f"{_called_as()} {shlex.join(sys.argv[1:])}"
-        failures = run_grid(
-            configs, out, console, options.tracker, options.jobs, command, ranks=ranks
-        )
+        failures = run_grid(configs, out, console, options.tracker, launch, command, ranks=ranks)
     except KeyboardInterrupt:
         arguments = sys.argv[1:] if options.out else [*sys.argv[1:], "--out", str(out)]
         console.print(f"interrupted; this resumes: {_called_as()} {shlex.join(arguments)}")
@@ -71,6 +68,20 @@ def main() -> None:
     if failures:
         missing = f"{len(failures)} of {len(configs)} runs are not finished"
         raise UserError(f"{missing}; the first: {failures[0]}")
+
+
+def _refuse_launcher(options: Any) -> None:
+    """Refuse runs beside one another in processes of torchrun.
+
+    Raises:
+        UserError: the command line asks for them.
+    """
+    given = f"--jobs {options.jobs}" if options.jobs > 1 else f"--launcher {options.launcher}"
+    if options.jobs > 1 or options.launcher != "local":
+        raise UserError(
+            f"{given}: {torchrun.count()} processes of torchrun make each run together, one run "
+            "after the other; drop it, or start without torchrun"
+        )
 
 
 def _called_as() -> str:

@@ -28,6 +28,7 @@ def main() -> None:
     check_extra("optuna", "tune", program("tune"))
     # Imported now, since torch takes seconds: --help and wrong options are answered without it.
     from seit_cl.core.devices import limit_threads
+    from seit_cl.launchers.launch import Launch
     from seit_cl.tuning.data import prepare
     from seit_cl.tuning.search import list_searches
     from seit_cl.tuning.trials import run_trials
@@ -37,6 +38,7 @@ def main() -> None:
     limit_threads()
     command = f"{program('tune')} {shlex.join(sys.argv[1:])}"
     run_options, dataset = prepare(run_options, options)
+    launch = Launch.of(run_options)
     searches = list_searches(run_options, options)
     make_writable_folder(run_options.out, "--out")
     try:
@@ -45,7 +47,7 @@ def main() -> None:
             options,
             console,
             run_options.tracker,
-            run_options.jobs,
+            launch,
             command,
             dataset,
         )

@@ -39,6 +39,7 @@ LAYERS: tuple[set[str], ...] = (
     {"config"},
     {"command_line"},
     {"experiment"},
+    {"launchers"},
     {"grid"},
     {"reporting"},
     {"comparison", "tuning"},

@@ -15,8 +15,9 @@ from seit_cl.core import plugins
 from seit_cl.data.fractals import write_fractals
 from seit_cl.experiment.events import ExperienceInfo, StepInfo
 from seit_cl.experiment.experiment import Experiment
-from seit_cl.experiment.jobs import Job, open_workers
 from seit_cl.experiment.run_data import RunData
+from seit_cl.launchers.jobs import Job
+from seit_cl.launchers.local import open_workers
 from seit_cl.results.run_files import read_run
 from seit_cl.tokenizers._encoding import encode_files
 

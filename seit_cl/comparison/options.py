@@ -46,8 +46,5 @@ class ComparisonOptions:
     stages: Annotated[tuple[Stage, ...], hint("stages to run; claim and pixels need the sweep")] = (
         ALL_STAGES
     )
-    jobs: Annotated[
-        int, hint("runs beside one another; they share the cores, the GPU and the data")
-    ] = 1
     write: Annotated[Path | None, hint("file to write the tables to")] = None
     dry_run: Annotated[bool, hint("print the runs without running them")] = False

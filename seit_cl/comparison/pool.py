@@ -14,19 +14,20 @@ from rich.console import Console
 from seit_cl.config import RunConfig
 from seit_cl.core.progress import progress_bars
 from seit_cl.experiment.finished import is_finished
-from seit_cl.experiment.jobs import Ending, Job, Update, Workers, open_workers
 from seit_cl.experiment.shared_data import open_data
 from seit_cl.grid import run_folder, run_id
+from seit_cl.launchers.jobs import Ending, Job, Launcher, Update
+from seit_cl.launchers.launch import Launch, open_launcher
 from seit_cl.reporting.grouping import budget_binds
 from seit_cl.results.metrics import final_accuracy
 from seit_cl.results.run_files import Run, read_run
 
 
 class Pool:
-    """Worker processes for the runs of all stages; they are started when a run is missing.
+    """A launcher for the runs of all stages; it is started when a run is missing.
 
     Args:
-        jobs: number of processes.
+        launch: where the runs are made.
         learners: of all stages, whose data are opened with the first runs.
         out: folder of the results.
         command: as typed, for environment.json.
@@ -34,21 +35,21 @@ class Pool:
     """
 
     def __init__(
-        self, jobs: int, learners: Sequence[str], out: Path, command: str, console: Console
+        self, launch: Launch, learners: Sequence[str], out: Path, command: str, console: Console
     ) -> None:
-        self._jobs = jobs
+        self._launch = launch
         self._learners = learners
         self._out = out
         self._command = command
         self._console = console
         self._stack = ExitStack()
-        self._workers: Workers | None = None
+        self._launcher: Launcher | None = None
 
     def __enter__(self) -> Pool:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Stop the processes; runs in progress can be resumed."""
+        """Stop what it started; runs in progress can be resumed."""
         self._stack.close()
 
     def run_all(self, configs: list[RunConfig]) -> None:
@@ -60,18 +61,18 @@ class Pool:
         Raises:
             UserError: bad data, or results of other data in the folder of the results.
         """
-        if self._workers is None:
-            self._workers = self._open_workers(configs[0])
+        if self._launcher is None:
+            self._launcher = self._open_launcher(configs[0])
         lines = _Lines(len(configs), self._console)
-        self._workers.run(self._missing(configs, lines), lines)
+        self._launcher.run(self._missing(configs, lines), lines)
 
-    def _open_workers(self, config: RunConfig) -> Workers:
+    def _open_launcher(self, config: RunConfig) -> Launcher:
         of_learners = [replace(config, learner=learner) for learner in self._learners]  # type: ignore[arg-type]
         with progress_bars(self._console) as bars:
-            data = open_data(of_learners, self._out, bars, shared=True)
+            data = open_data(of_learners, self._out, bars, self._launch.shares_memory)
             if data.dataset.has_images:
                 data.preload_pixels()  # of which the JPEGs in memory are made
-        return self._stack.enter_context(open_workers(self._jobs, data))
+        return self._stack.enter_context(open_launcher(self._launch, data, self._out))
 
     def _missing(self, configs: list[RunConfig], lines: _Lines) -> Iterator[Job]:
         """Yield the runs that no finished one stands for when their turn comes."""

@@ -62,17 +62,20 @@ def limit_threads() -> None:
     torch.set_num_threads(min(torch.get_num_threads(), cores))
 
 
-def share_machine(processes: int, own_gpu: bool = False) -> None:
+def share_machine(processes: int, own_gpu: bool = False, cores: int = 0) -> None:
     """Leave their part of the cores and of `device_budget` to other processes like this one.
 
     Args:
         processes: their number, this one included.
         own_gpu: True if each of them has a GPU of its own.
+        cores: of this process; 0: an equal part of all.
     """
     global _processes, _gpu_processes
     _processes = processes
     _gpu_processes = 1 if own_gpu else processes
     limit_threads()
+    if cores:
+        torch.set_num_threads(cores)
 
 
 def device_budget(device: torch.device) -> int:

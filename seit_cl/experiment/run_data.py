@@ -32,7 +32,13 @@ from seit_cl.data.token_dataset import TokenDataset, holds_tokens
 from seit_cl.datasets import list_data
 from seit_cl.datasets._location import BUILT_IN
 from seit_cl.experiment.readable import advising_to_skip, check_once, tokenize_readable
-from seit_cl.experiment.token_cache import cached_tokens, contents_of, tokenizing_time
+from seit_cl.experiment.token_cache import (
+    CacheFile,
+    cache_file,
+    cached_tokens,
+    contents_of,
+    tokenizing_time,
+)
 from seit_cl.tokenizers import DEFAULT_TOKENIZER, Tokenizer, open_tokenizer
 from seit_cl.tokenizers._stored import tokenizer_behind
 
@@ -110,6 +116,18 @@ class RunData:
         return SharedRunData(
             _shared_bytes(memoryview(opened)), arrays, dict(self._shared), dict(self._read)
         )
+
+    def portable(self) -> PortableRunData:
+        """Return the data as a value that can be sent to another machine.
+
+        The machine has the same files at the same paths; the tokens in the cache come with it.
+        """
+        _ = self.identity  # is pickled with the dataset, so that it is computed once
+        config = replace(self._config, skip_bad_images=False)  # they are left out already
+        cached = None
+        if not isinstance(self.dataset, TokenDataset):
+            cached = cache_file(self.dataset, self.tokenizer, self.resolution)
+        return PortableRunData(config, self.dataset, cached)
 
     @property
     def identity(self) -> dict[str, str]:
@@ -298,6 +316,31 @@ class RunData:
         report(0)
         with advising_to_skip():
             return load_images(stored, self.resolution, progress=report, out=out)
+
+
+@dataclass(frozen=True)
+class PortableRunData:
+    """Data of runs for processes on other machines.
+
+    Args:
+        config: of a run.
+        dataset: lists the images, or holds them.
+        cached: the tokens of the images, where they have been tokenized.
+    """
+
+    config: RunConfig
+    dataset: Dataset
+    cached: CacheFile | None
+
+    def open(self) -> RunData:
+        """Open the data in the process that got it; the tokenizer is loaded again.
+
+        Raises:
+            UserError: a file that is not readable on this machine.
+        """
+        if self.cached is not None:
+            self.cached.install()
+        return RunData(self.config, dataset=self.dataset)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -137,6 +138,50 @@ def store_tokens(
     with cache_errors(path.parent, CONTENT):
         make_folder(path.parent)
         write_tensor_file(path, tensors, metadata)
+
+
+@dataclass(frozen=True)
+class CacheFile:
+    """A file of the token cache, to be given to another machine.
+
+    Args:
+        name: of the file.
+        tensors: by name.
+        metadata: of its header.
+    """
+
+    name: str
+    tensors: dict[str, NDArray[np.generic]]
+    metadata: dict[str, str]
+
+    def install(self) -> None:
+        """Write the file into this machine's cache, unless it is there.
+
+        Raises:
+            UserError: the cache folder cannot be written.
+        """
+        path = cache_folder() / "tokens" / self.name
+        if path.exists():
+            return
+        tensors = {name: torch.from_numpy(array.copy()) for name, array in self.tensors.items()}
+        with cache_errors(path.parent, CONTENT):
+            make_folder(path.parent)
+            write_tensor_file(path, tensors, self.metadata)
+
+
+def cache_file(dataset: Dataset, tokenizer: Tokenizer, resolution: int) -> CacheFile | None:
+    """Read the cache's file of a dataset; None where there is none that is whole.
+
+    Args:
+        dataset, tokenizer, resolution: as in `cached_tokens`.
+    """
+    path = _cache_path(dataset, tokenizer, resolution)
+    try:
+        file = read_tensor_file(path, AGAIN)
+    except (Damaged, SafetensorError, OSError):
+        return None
+    arrays = {name: tensor.numpy() for name, tensor in file.tensors.items()}
+    return CacheFile(path.name, arrays, file.metadata)
 
 
 def contents_of(dataset: Dataset, tokenizer: Tokenizer, resolution: int) -> str:

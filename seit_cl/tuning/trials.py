@@ -9,6 +9,7 @@ from rich.console import Console
 from seit_cl.config import RunConfig, TrackerKind
 from seit_cl.data.base import Dataset
 from seit_cl.grid import run_grid
+from seit_cl.launchers.launch import Launch
 from seit_cl.tuning.options import TuningOptions
 from seit_cl.tuning.search import ADAPTIVE, Search, trial_folder
 
@@ -18,7 +19,7 @@ def run_trials(
     options: TuningOptions,
     console: Console,
     tracker: TrackerKind,
-    jobs: int,
+    launch: Launch,
     command: str,
     dataset: Dataset | None = None,
 ) -> None:
@@ -28,7 +29,7 @@ def run_trials(
         searches: their trials are added.
         options: of tuning.
         console: gets messages and progress bars.
-        tracker, jobs: as in `run_grid`.
+        tracker, launch: as in `run_grid`.
         command: the command line, for the records of the runs.
         dataset: if it is open already; None opens the one that the runs name.
 
@@ -41,7 +42,7 @@ def run_trials(
         planned = min(planned + at_once, options.trials)
         for search in searches:
             search.extend(planned)
-        _run(searches, console, tracker, jobs, command, dataset)
+        _run(searches, console, tracker, launch, command, dataset)
         if planned == options.trials:
             return
 
@@ -50,7 +51,7 @@ def _run(
     searches: Sequence[Search],
     console: Console,
     tracker: TrackerKind,
-    jobs: int,
+    launch: Launch,
     command: str,
     dataset: Dataset | None,
 ) -> None:
@@ -61,5 +62,5 @@ def _run(
             configs += search.trials[number].configs
     configs = list(dict.fromkeys(configs))
     run_grid(
-        configs, searches[0].out, console, tracker, jobs, command, dataset, folder=trial_folder
+        configs, searches[0].out, console, tracker, launch, command, dataset, folder=trial_folder
     )

@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 
-from seit_cl.experiment.jobs import Ending, Job, Update
+from seit_cl.launchers.jobs import Ending, Job, Update
 
 
 class JobLog:

@@ -11,99 +11,31 @@ import multiprocessing
 import signal
 import sys
 import time
-import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from typing import NoReturn
 
 import torch
 
-from seit_cl.config import RunConfig, TrackerKind
 from seit_cl.core.devices import share_machine
-from seit_cl.core.errors import UserError
-from seit_cl.core.system_errors import is_out_of_memory, system_error_line
-from seit_cl.experiment.events import StepInfo
-from seit_cl.experiment.experiment import Experiment
-from seit_cl.experiment.observed_run import run_observed, share_done, status_line
 from seit_cl.experiment.run_data import RunData, SharedRunData
+from seit_cl.launchers.jobs import (
+    Bug,
+    Ending,
+    Job,
+    Observer,
+    OutOfMemory,
+    Update,
+    end_run,
+    make_run,
+)
 
 INTERVAL = 0.2  # seconds between two messages on the progress of a run
 PATIENCE = 10.0  # seconds in which a worker that is stopped has to end
 OUT_OF_MEMORY = 77  # exit code of a worker
-
-
-@dataclass(frozen=True)
-class Job:
-    """A run to be made.
-
-    Args:
-        config: its options.
-        run_dir: its folder.
-        command: as typed by the user, for environment.json.
-        tracker: where it is logged.
-    """
-
-    config: RunConfig
-    run_dir: Path
-    command: str = ""
-    tracker: TrackerKind = "none"
-
-
-@dataclass(frozen=True)
-class Update:
-    """Message of a run in progress.
-
-    Args:
-        share: of the run that is done, from 0 to 1.
-        text: describes it.
-    """
-
-    share: float
-    text: str
-
-
-@dataclass(frozen=True)
-class Ending:
-    """Message of a run that has ended.
-
-    Args:
-        notes: on its memory, one line each.
-        problem: why it failed, in one line; "" for a finished run.
-    """
-
-    notes: tuple[str, ...] = ()
-    problem: str = ""
-
-
-@dataclass(frozen=True)
-class Bug:
-    """Message of a run that raised an error other than a UserError.
-
-    Args:
-        text: its traceback.
-        line: about an error of the machine, or "".
-    """
-
-    text: str
-    line: str = ""
-
-
-class Observer(Protocol):
-    """Receiver of news about the runs, in the parent process."""
-
-    def begin(self, job: Job) -> None:
-        """A run begins."""
-
-    def update(self, job: Job, update: Update) -> None:
-        """A run is in progress."""
-
-    def end(self, job: Job, ending: Ending) -> None:
-        """A run has ended."""
 
 
 @contextmanager
@@ -199,12 +131,7 @@ class Workers:
             observer.update(job, message)
             return
         del self._jobs[connection]
-        if isinstance(message, Bug):
-            bug = RuntimeError(f"{job.run_dir.name} failed in its process:\n{message.text}")
-            if message.line:
-                raise UserError(f"{job.run_dir.name}: {message.line}") from bug
-            raise bug
-        observer.end(job, message)
+        end_run(job, message, observer)
 
     def _bury(self, connection: Connection) -> str:
         """Remove a worker that has died, and say what happened and what to do."""
@@ -258,21 +185,22 @@ def _work(connection: Connection, shared: SharedRunData, count: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _stop)
     share_machine(count)
-    data = None
+    opened: list[RunData] = []
+
+    def open_data() -> RunData:
+        if not opened:
+            opened.append(shared.open())
+        return opened[0]
+
     while True:
         try:
             job = connection.recv()
         except (EOFError, OSError):
             return
         try:
-            data = data or shared.open()
-            message: Any = Ending(tuple(_run(job, data, connection)))
-        except UserError as error:
-            message = Ending(problem=str(error))
-        except Exception as error:
-            if is_out_of_memory(error):
-                sys.exit(OUT_OF_MEMORY)
-            message = Bug(traceback.format_exc(), system_error_line(error) or "")
+            message = make_run(job, open_data, lambda update: _send(connection, update), INTERVAL)
+        except OutOfMemory:
+            sys.exit(OUT_OF_MEMORY)
         _send(connection, message)
 
 
@@ -281,22 +209,7 @@ def _stop(number: int, frame: object) -> NoReturn:
     sys.exit(128 + number)
 
 
-def _run(job: Job, data: RunData, connection: Connection) -> list[str]:
-    """Make a run and return notes on its memory."""
-    experiment = Experiment(job.config, data, job.run_dir, job.command)
-    last = 0.0
-
-    def on_step(info: StepInfo) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last >= INTERVAL:
-            last = now
-            _send(connection, Update(share_done(info), status_line(experiment, info)))
-
-    return run_observed(experiment, job.tracker, on_step)
-
-
-def _send(connection: Connection, message: object) -> None:
+def _send(connection: Connection, message: Update | Ending | Bug) -> None:
     """Send a message, or end the process if the parent is gone."""
     try:
         connection.send(message)

@@ -10,18 +10,17 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 
-from helpers.colour_stream import OPTIONS, write_colours
+from helpers.colour_stream import write_colours
 from helpers.job_log import JobLog
+from helpers.launched_runs import list_jobs, require_same_results, run_here
 from seit_cl.config import RunConfig
 from seit_cl.core.errors import UserError
-from seit_cl.experiment.experiment import Experiment
-from seit_cl.experiment.jobs import Job, Workers, open_workers
 from seit_cl.experiment.run_data import RunData
 from seit_cl.experiment.shared_data import open_data
+from seit_cl.launchers.local import Workers, open_workers
 from seit_cl.results.run_files import read_run
 
 SILENT = Progress(disable=True, console=Console(quiet=True))
-RESULTS = ("accuracy.csv", "memory.csv", "memory.bin", "exemplars.npz", "config.yaml")
 
 
 @pytest.fixture(scope="module")
@@ -39,15 +38,6 @@ def one_thread(monkeypatch: pytest.MonkeyPatch) -> object:
     torch.set_num_threads(before)
 
 
-def jobs(root: Path, out: Path, **named: dict[str, object]) -> list[Job]:
-    """Return runs with the options of each by name."""
-    made = []
-    for name, options in named.items():
-        config = RunConfig(**{"data_root": root, **OPTIONS, **options})
-        made.append(Job(config, out / name))
-    return made
-
-
 def test_runs_beside_one_another_write_the_files_of_runs_one_after_another(
     root: Path, tmp_path: Path
 ) -> None:
@@ -56,12 +46,10 @@ def test_runs_beside_one_another_write_the_files_of_runs_one_after_another(
         "jpeg": {"format": "jpeg"},
         "pixels": {"format": "jpeg", "learner": "pixels"},
     }
-    expected = RunData(RunConfig(data_root=root))
-    for job in jobs(root, tmp_path / "expected", **options):
-        Experiment(job.config, expected, job.run_dir).run()
-    runs = jobs(root, tmp_path / "beside", **options)
+    runs = list_jobs(root, tmp_path / "beside", **options)
     beside = [replace(job, tracker="tensorboard") for job in runs]
     data = open_data([job.config for job in beside], tmp_path / "beside", SILENT, shared=True)
+    run_here(beside, tmp_path / "expected")
     log = JobLog()
     with open_workers(2, data) as workers:
         workers.run(beside, log)
@@ -70,9 +58,7 @@ def test_runs_beside_one_another_write_the_files_of_runs_one_after_another(
     for name in options:
         assert log.endings[name].problem == ""
         assert list((tmp_path / "beside" / name / "tracking").iterdir())
-        for file in RESULTS:
-            written = (tmp_path / "beside" / name / file).read_bytes()
-            assert written == (tmp_path / "expected" / name / file).read_bytes(), (name, file)
+    require_same_results(tmp_path / "expected", tmp_path / "beside")
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +79,7 @@ def test_a_run_that_fails_leaves_the_others_to_run(
         "finished": {"strategy": "naive"},
     }
     log = JobLog()
-    for job in jobs(root, tmp_path, **options):
+    for job in list_jobs(root, tmp_path, **options):
         workers.run([job], log)
     assert log.most_workers == 1  # there was never more than one run to make
     assert "--learning-rate 1e+30" in log.endings["diverges"].problem
@@ -107,7 +93,7 @@ def test_a_run_that_fails_leaves_the_others_to_run(
 def test_a_worker_that_is_killed_costs_its_run_alone_which_can_be_resumed(
     workers: Workers, root: Path, tmp_path: Path
 ) -> None:
-    killed, other = jobs(root, tmp_path, killed={"epochs": 5}, other={"strategy": "naive"})
+    killed, other = list_jobs(root, tmp_path, killed={"epochs": 5}, other={"strategy": "naive"})
     log = JobLog(kill="killed")
     workers.run([killed], log)
     problem = log.endings["killed"].problem
@@ -124,7 +110,7 @@ def test_a_worker_that_is_killed_costs_its_run_alone_which_can_be_resumed(
 def test_an_error_in_the_program_ends_the_grid_with_its_traceback(
     workers: Workers, root: Path, tmp_path: Path
 ) -> None:
-    (job,) = jobs(root, tmp_path, run={})
+    (job,) = list_jobs(root, tmp_path, run={})
     without_options = replace(job, config=None)  # type: ignore[arg-type]
     with pytest.raises(RuntimeError, match="run failed in its process:\nTraceback"):
         workers.run([without_options], JobLog())
@@ -134,7 +120,7 @@ def test_an_error_in_the_program_ends_the_grid_with_its_traceback(
 def test_an_error_of_the_machine_ends_the_grid_with_one_line(
     workers: Workers, root: Path, tmp_path: Path
 ) -> None:
-    (job,) = jobs(root, tmp_path, run={})
+    (job,) = list_jobs(root, tmp_path, run={})
     (tmp_path / "run").write_text("a file")  # where the run makes its folder
     with pytest.raises(UserError, match=r"run: .*File exists"):
         workers.run([job], JobLog())
