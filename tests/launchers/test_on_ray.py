@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -134,27 +133,30 @@ def test_runs_whose_workers_or_machine_are_lost_end_with_the_numbers_of_undistur
 def test_a_command_that_is_killed_with_its_cluster_goes_on_when_it_is_given_again(
     root: Path, tmp_path: Path
 ) -> None:
-    words = f"--data-root {root} --experiences 4 --epochs 60 --batch 8 --replay-batch 8 --seed 0 1"
+    words = f"--data-root {root} --experiences 4 --epochs 30 --batch 8 --replay-batch 8"
     command = [sys.executable, "-m", "seit_cl.run", *words.split(), "--memory-mb", "0.01"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     beside = tmp_path / "here"
     subprocess.run([*command, "--out", str(beside)], env=environment, check=True)
     on_ray = [*command, "--out", str(tmp_path / "ray"), "--launcher", "ray", "--run-cpus", "1"]
-    first = subprocess.Popen(on_ray, env=environment, start_new_session=True)
-    while not list((tmp_path / "ray").glob("*/accuracy.csv")):
-        assert first.poll() is None
-        time.sleep(0.1)
-    for process in [*psutil.Process(first.pid).children(recursive=True), psutil.Process(first.pid)]:
-        with_signal(process, signal.SIGKILL)
-    first.wait()
+    first = subprocess.Popen(on_ray, env=environment)
+    try:
+        while not list((tmp_path / "ray").glob("*/accuracy.csv")):
+            assert first.poll() is None
+            time.sleep(0.1)
+    finally:
+        kill_with_children(first.pid)
+        first.wait()
     subprocess.run(on_ray, env=environment, check=True)
     require_same_results(beside, tmp_path / "ray")
 
 
-def with_signal(process: psutil.Process, number: int) -> None:
-    """Send a signal to a process that may have ended."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        process.send_signal(number)
+def kill_with_children(pid: int) -> None:
+    """Kill a process and all that it has started."""
+    process = psutil.Process(pid)
+    for one in [*process.children(recursive=True), process]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            one.kill()
 
 
 @pytest.mark.slow
