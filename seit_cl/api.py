@@ -20,7 +20,7 @@ from seit_cl.core.errors import UserError, nearest
 from seit_cl.core.files import make_writable_folder
 from seit_cl.core.plugins import spec_of
 from seit_cl.data.base import Dataset
-from seit_cl.launchers.launch import Launch
+from seit_cl.launch import Launch
 from seit_cl.models._handed import ModelSource, hand_over
 from seit_cl.reporting import build as reporting
 from seit_cl.results import metrics, run_files

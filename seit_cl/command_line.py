@@ -30,6 +30,7 @@ from seit_cl.core.yaml_text import read_yaml
 from seit_cl.data.class_lists import class_list_word, read_class_lists
 from seit_cl.data.scenario_recipe import build_recipe
 from seit_cl.formats import check_format_name
+from seit_cl.launch import Launch
 from seit_cl.models import TrainedPart, check_model_name
 
 DESCRIPTION = (
@@ -103,7 +104,7 @@ def parse(arguments: Sequence[str]) -> Any:
         command itself.
 
     Raises:
-        UserError: an unknown option, a value of the wrong type, or no jobs.
+        UserError: an unknown option, a value of the wrong type, or an option of another launcher.
     """
     options_type = _options_type()
     _refuse_unknown_options(arguments, [flag(option.name) for option in fields(options_type)])
@@ -115,6 +116,7 @@ def parse(arguments: Sequence[str]) -> Any:
     if options.preset:
         preset = replace(options_type(), **preset_options(options.scenario))
         options = _read(preset, config_path, arguments)
+    Launch.of(options)
     return options
 
 

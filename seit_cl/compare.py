@@ -110,7 +110,7 @@ def main() -> None:
     from seit_cl.comparison.page import comparison_page
     from seit_cl.comparison.plan import Plan
     from seit_cl.comparison.pool import Pool
-    from seit_cl.launchers.launch import Launch
+    from seit_cl.launch import Launch
     from seit_cl.reporting.build import build_report
     from seit_cl.reporting.markdown import publish, typed_command
 

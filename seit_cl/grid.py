@@ -30,8 +30,9 @@ from seit_cl.experiment.remembering import choose_fill
 from seit_cl.experiment.run_data import RunData
 from seit_cl.experiment.shared_data import open_data
 from seit_cl.formats import canonical_spec, format_domain
+from seit_cl.launch import Launch
 from seit_cl.launchers.jobs import Ending, Job, Observer, Update
-from seit_cl.launchers.launch import Launch, open_launcher
+from seit_cl.launchers.opening import open_launcher
 from seit_cl.models import canonical_model
 from seit_cl.results.renamed import EARLIER_OPTIONS, spellings
 

@@ -31,7 +31,7 @@ def main() -> None:
     from seit_cl.core.devices import choose_device, limit_threads
     from seit_cl.core.ranks import join, leave
     from seit_cl.grid import expand, run_grid
-    from seit_cl.launchers.launch import Launch
+    from seit_cl.launch import Launch
     from seit_cl.reporting.build import build_report
     from seit_cl.reporting.loading import load_summary
     from seit_cl.reporting.summary import terminal_summary

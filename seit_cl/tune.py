@@ -28,7 +28,7 @@ def main() -> None:
     check_extra("optuna", "tune", program("tune"))
     # Imported now, since torch takes seconds: --help and wrong options are answered without it.
     from seit_cl.core.devices import limit_threads
-    from seit_cl.launchers.launch import Launch
+    from seit_cl.launch import Launch
     from seit_cl.tuning.data import prepare
     from seit_cl.tuning.search import list_searches
     from seit_cl.tuning.trials import run_trials

@@ -37,6 +37,7 @@ LAYERS: tuple[set[str], ...] = (
     {"learner"},
     {"tokenizers"},
     {"config"},
+    {"launch"},
     {"command_line"},
     {"experiment"},
     {"launchers"},

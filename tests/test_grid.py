@@ -16,6 +16,7 @@ from seit_cl.experiment.experiment import Experiment
 from seit_cl.experiment.run_data import RunData
 from seit_cl.experiment.run_tests import RunTests
 from seit_cl.grid import expand, is_finished, run_folder, run_grid, run_id
+from seit_cl.launch import Launch
 from seit_cl.results import run_files
 from seit_cl.results.manifest import write_manifest
 from seit_cl.tokenizers._vqae_tokenizer import VQAETokenizer
@@ -296,7 +297,7 @@ def test_a_run_that_fails_leaves_the_others_to_run(
     ]
     bad = grid(*options, "--learning-rate", "1e30", "--seed", "0")
     runs = [*bad, *grid(*options, "--seed", "1")]
-    failures = run_grid(runs, tmp_path / "out", Console(quiet=True), jobs=jobs)
+    failures = run_grid(runs, tmp_path / "out", Console(quiet=True), launch=Launch(jobs=jobs))
     assert len(failures) == 1
     assert "--learning-rate 1e+30" in failures[0]
     statuses = {run.run_id: run.status for run in run_files.read_runs(tmp_path / "out")}

@@ -16,8 +16,9 @@ from seit_cl.core.progress import progress_bars
 from seit_cl.experiment.finished import is_finished
 from seit_cl.experiment.shared_data import open_data
 from seit_cl.grid import run_folder, run_id
+from seit_cl.launch import Launch
 from seit_cl.launchers.jobs import Ending, Job, Launcher, Update
-from seit_cl.launchers.launch import Launch, open_launcher
+from seit_cl.launchers.opening import open_launcher
 from seit_cl.reporting.grouping import budget_binds
 from seit_cl.results.metrics import final_accuracy
 from seit_cl.results.run_files import Run, read_run

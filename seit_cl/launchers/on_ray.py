@@ -346,7 +346,7 @@ def _task(
     processes: int,
 ) -> Ending | Bug:
     """Make a run on a machine of the cluster, with updates to the mailbox."""
-    share_machine(processes, cores)
+    share_machine(processes, cores=cores)
     mailbox.put.remote(number, Update(0.0, "starts"))
 
     def open_data() -> RunData:

@@ -54,7 +54,7 @@ class RunOfArray:
     def __call__(self) -> Ending | Bug:
         """Make the run, and return what it has ended with."""
         os.chdir(self.folder)
-        share_machine(1, self.cores)
+        share_machine(1, cores=self.cores)
         try:
             return make_run(self.job, lambda: RunData(self.job.config), _print, INTERVAL)
         except OutOfMemory:

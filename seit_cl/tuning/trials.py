@@ -9,7 +9,7 @@ from rich.console import Console
 from seit_cl.config import RunConfig, TrackerKind
 from seit_cl.data.base import Dataset
 from seit_cl.grid import run_grid
-from seit_cl.launchers.launch import Launch
+from seit_cl.launch import Launch
 from seit_cl.tuning.options import TuningOptions
 from seit_cl.tuning.search import ADAPTIVE, Search, trial_folder
 

@@ -23,8 +23,8 @@ from seit_cl.config import RunConfig
 from seit_cl.core.errors import UserError
 from seit_cl.experiment.run_data import RunData
 from seit_cl.grid import run_grid
+from seit_cl.launch import Launch
 from seit_cl.launchers.jobs import Ending, Job, Update
-from seit_cl.launchers.launch import Launch
 from seit_cl.launchers.on_ray import Place, open_cluster
 
 QUIET = Console(quiet=True)

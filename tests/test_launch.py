@@ -7,7 +7,7 @@ import pytest
 from seit_cl.command_line import parse
 from seit_cl.config import option_names
 from seit_cl.core.errors import UserError
-from seit_cl.launchers.launch import Launch
+from seit_cl.launch import Launch
 
 
 @pytest.mark.parametrize(
