@@ -9,9 +9,10 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from seit_cl.core.cli import OutPath, parse_line, program, run_command
+from seit_cl.core.cli import MaxPixels, OutPath, parse_line, program, run_command
 from seit_cl.core.extras import check_extra
 from seit_cl.core.files import write_atomic
+from seit_cl.core.limits import MAX_PIXELS
 from seit_cl.core.sizes import size_reader
 from seit_cl.datasets._location import location_name
 from seit_cl.formats import check_format_name
@@ -60,6 +61,7 @@ class Options:
     tokenizer: Annotated[
         str, tyro.conf.arg(help="a tokenizer file, or kind:SOURCE,option=value")
     ] = DEFAULT_TOKENIZER
+    max_pixels: MaxPixels = MAX_PIXELS
     show: Annotated[
         tuple[Path, ...],
         tyro.conf.arg(
@@ -87,13 +89,18 @@ def main() -> None:
     import torch
 
     from seit_cl.core.csv_text import csv_text
+    from seit_cl.data.decoding import limit_pixels
     from seit_cl.data.images import resolution_note
-    from seit_cl.experiment.density import build_formats, encode_examples, measure, open_material
+    from seit_cl.experiment.density import build_formats, open_material
+    from seit_cl.experiment.density_examples import check_shown, encode_examples
+    from seit_cl.experiment.density_measures import measure
     from seit_cl.reporting import density as page
     from seit_cl.reporting.tables import markdown_text
     from seit_cl.tokenizers._picture import save_png
 
     console = Console(soft_wrap=True)
+    limit_pixels(options.max_pixels)
+    check_shown(options.show, "--show")
     material = open_material(
         options.data_root, options.images, options.resolution, options.tokenizer
     )

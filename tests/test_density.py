@@ -11,7 +11,7 @@ import torch
 
 from seit_cl import density
 from seit_cl.core.errors import UserError
-from seit_cl.experiment import density as measuring
+from seit_cl.experiment import density_measures as measuring
 from seit_cl.formats._baselines import BASELINES
 from seit_cl.tokenizers.commands.encode import encode_command
 from seit_cl.tokenizers.commands.options import Encode

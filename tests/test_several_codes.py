@@ -11,7 +11,7 @@ from helpers.tokenizer_samples import frozen, residual
 from seit_cl import density, tokenize
 from seit_cl.config import RunConfig
 from seit_cl.core.errors import UserError
-from seit_cl.experiment import density as measuring
+from seit_cl.experiment import density_measures as measuring
 from seit_cl.experiment.experiment import Experiment
 from seit_cl.experiment.run_data import RunData
 from seit_cl.memory import ByteBudgetBuffer

@@ -63,6 +63,33 @@ OutPath = Annotated[
 ]
 
 
+def read_max_pixels(text: str) -> int:
+    """Read the value of --max-pixels.
+
+    Raises:
+        ValueError: it is no whole number.
+        UserError: it is below 1.
+    """
+    most = int(text)
+    if most < 1:
+        raise UserError(f"--max-pixels {most}: must be at least 1")
+    return most
+
+
+# The type of an option --max-pixels, with its line of --help.
+MaxPixels = Annotated[
+    int,
+    hint("pixels above which an image file is refused"),
+    tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="INT",
+        instance_from_str=lambda words: read_max_pixels(words[0]),
+        is_instance=lambda value: isinstance(value, int),
+        str_from_instance=lambda value: [str(value)],
+    ),
+]
+
+
 def parse_line(parse: Callable[[], T]) -> T:
     """Run a tyro parser and turn the box that it draws around an error into one line.
 

@@ -62,8 +62,8 @@ class PixelLimits:
         """
         if width * height > self.most:
             raise ValueError(
-                f"{width:,} x {height:,} pixels are more than the limit of {self.most}, "
-                "--max-pixels of run and tokenize encode"
+                f"{width:,} x {height:,} pixels are more than the limit of {self.most}, which "
+                "--max-pixels sets"
             )
 
     @contextmanager

@@ -11,13 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from seit_cl.core.blocks import images_at_once, slices
 from seit_cl.core.errors import UserError
 from seit_cl.core.threads import blocks, thread_pool
 from seit_cl.data.base import Dataset
 from seit_cl.data.decoding import BadImage, load_image, no_pixel_limit, shorter_side
 from seit_cl.data.stored import StoredImage
 
-CHUNK = 256  # images of a chunk, and between two reports of progress
+CHUNK = 256  # images of a chunk at most, and between two reports of progress
 AHEAD = 2  # chunks that are decoded before they are asked for
 SMALLEST = 32  # pixels, as the next two
 LARGEST = 256
@@ -71,7 +72,7 @@ def read_chunks(
     Args:
         stored: N stored images, or paths of image files.
         resolution: side S in pixels.
-        chunk: number of images in a chunk.
+        chunk: number of images in a chunk; it has fewer of more than 256 px (core/blocks.py).
         threads: number of reading threads; None: one per core that this process may use.
         pinned: page-locked memory, from which a GPU copies without blocking.
         bad: gets the positions of images that cannot be decoded, in any order, whose pixels mean
@@ -84,11 +85,12 @@ def read_chunks(
         UserError: an image cannot be decoded, or the resolution is below 1.
     """
     waiting: deque[tuple[Tensor, list[Future[int]]]] = deque()
+    size = images_at_once(max(1, resolution), chunk)
     with no_pixel_limit(), thread_pool(threads) as pool:
-        for start in range(0, len(stored), chunk):
-            part = stored[start : start + chunk]
-            images = _empty(len(part), resolution, pinned)
-            waiting.append((images, _start(pool, part, images, threads, bad, start)))
+        for part in slices(len(stored), size):
+            images = _empty(part.stop - part.start, resolution, pinned)
+            tasks = _start(pool, stored[part], images, threads, bad, part.start)
+            waiting.append((images, tasks))
             if len(waiting) > AHEAD:
                 yield _finished(*waiting.popleft())
         while waiting:

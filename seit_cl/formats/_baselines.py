@@ -9,20 +9,29 @@ from __future__ import annotations
 import gzip
 import lzma
 import math
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from seit_cl.core.blocks import slices
 from seit_cl.data.samples import Samples
 from seit_cl.data.seit.codes import to_bytes
 from seit_cl.formats._packing import code_bits, pack
 from seit_cl.formats.entropy import range_coder
 
+AT_ONCE = 256  # token grids
+GZIP_FILE = 31  # of zlib: the largest window, in a gzip file
+
 
 def original_files(samples: Samples, codes: int) -> float:
     """Image files as they are."""
-    return _mean_length(samples.files())
+    total = 0
+    for part in slices(len(samples), 1):  # a file may be large
+        total += len(samples[part].files()[0])
+    return total / len(samples)
 
 
 def seit_one_gzip(samples: Samples, codes: int) -> float:
@@ -30,21 +39,28 @@ def seit_one_gzip(samples: Samples, codes: int) -> float:
 
     No record decodes alone.
     """
-    data, _ = to_bytes(samples.tokens())
-    return len(gzip.compress(data.tobytes(), 9, mtime=0)) / len(samples)
+    compressor = zlib.compressobj(9, wbits=GZIP_FILE)
+    total = 0
+    for tokens in _blocks(samples):
+        data, _ = to_bytes(tokens)
+        total += len(compressor.compress(data.tobytes()))
+    return (total + len(compressor.flush())) / len(samples)
 
 
 def seit_gzip_each(samples: Samples, codes: int) -> float:
     """Bytes of the SeiT release, one gzip file per image."""
-    data, offsets = to_bytes(samples.tokens())
-    records = np.split(data, offsets[1:-1])
-    return _mean_length([gzip.compress(record.tobytes(), 9, mtime=0) for record in records])
+    total = 0
+    for tokens in _blocks(samples):
+        data, offsets = to_bytes(tokens)
+        for record in np.split(data, offsets[1:-1]):
+            total += len(gzip.compress(record.tobytes(), 9, mtime=0))
+    return total / len(samples)
 
 
 def xz_each(samples: Samples, codes: int) -> float:
     """Codes of fixed width, one xz file per image."""
     records = _packed_records(samples, codes)
-    return _mean_length([lzma.compress(record, preset=9) for record in records])
+    return sum(len(lzma.compress(record, preset=9)) for record in records) / len(samples)
 
 
 def zstd_each(samples: Samples, codes: int) -> float:
@@ -54,28 +70,36 @@ def zstd_each(samples: Samples, codes: int) -> float:
     except ImportError:
         return math.nan
     compressor = zstandard.ZstdCompressor(level=19, write_content_size=False)
-    return _mean_length([compressor.compress(record) for record in _packed_records(samples, codes)])
+    records = _packed_records(samples, codes)
+    return sum(len(compressor.compress(record)) for record in records) / len(samples)
 
 
 def order0(samples: Samples, codes: int) -> float:
     """Codes in the range coder, each with its frequency in these very images; with a length."""
-    tokens = samples.tokens().flatten(1).long()
-    counts = torch.bincount(tokens.flatten(), minlength=codes).double()
+    counts = torch.zeros(codes, dtype=torch.float64)
+    for tokens in _blocks(samples):
+        counts += torch.bincount(tokens.flatten().long(), minlength=codes)
     widths = 1 + (counts / counts.sum() * (range_coder.TOTAL - codes)).floor().long()
     starts = torch.cat([widths.new_zeros(1), widths.cumsum(0)])
-    lengths = range_coder.encode(starts[tokens], widths[tokens]).lengths
-    length_bytes = 1 + (lengths > 127)
-    return float((lengths + length_bytes).double().mean())
+    total = 0
+    for tokens in _blocks(samples):
+        indices = tokens.flatten(1).long()
+        lengths = range_coder.encode(starts[indices], widths[indices]).lengths
+        total += int((lengths + 1 + (lengths > 127)).sum())
+    return total / len(samples)
 
 
-def _packed_records(samples: Samples, codes: int) -> list[bytes]:
+def _blocks(samples: Samples) -> Iterator[Tensor]:
+    """Token grids (n, G, H, W) of all samples, in their order."""
+    for part in slices(len(samples), AT_ONCE):
+        yield samples[part].tokens()
+
+
+def _packed_records(samples: Samples, codes: int) -> Iterator[bytes]:
     """Records of fixed width."""
-    rows = pack(samples.tokens().flatten(1), code_bits(codes))
-    return [record.numpy().tobytes() for record in rows]
-
-
-def _mean_length(records: list[bytes]) -> float:
-    return sum(len(record) for record in records) / len(records)
+    for tokens in _blocks(samples):
+        for record in pack(tokens.flatten(1), code_bits(codes)):
+            yield record.numpy().tobytes()
 
 
 ORIGINAL_FILES = "original files"

@@ -37,7 +37,7 @@ class Records:
     def from_bytes(records: Sequence[bytes]) -> Records:
         """Records from byte strings, one per exemplar."""
         lengths = torch.tensor([len(record) for record in records], dtype=torch.int64)
-        joined = bytearray(b"".join(records) or b"\0")  # frombuffer refuses an empty buffer
+        joined = bytearray().join(records) or bytearray(1)  # frombuffer refuses an empty buffer
         data = torch.frombuffer(joined, dtype=torch.uint8)[: int(lengths.sum())]
         return Records(data, lengths.cumsum(0) - lengths, lengths)
 

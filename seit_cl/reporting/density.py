@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from seit_cl.core.figures import literal_text
-from seit_cl.experiment.density import Examples
+from seit_cl.experiment.density_examples import Examples
 from seit_cl.reporting.axes import plain_log
 from seit_cl.reporting.markdown import table as markdown_table
 from seit_cl.tokenizers._quality import psnr
@@ -35,7 +35,7 @@ def markdown(table: pd.DataFrame, budgets: Sequence[float], title: str) -> str:
     """Format the measurements as a table of formats and one of baselines.
 
     Args:
-        table: as `seit_cl.experiment.density.measure` returns it.
+        table: as `seit_cl.experiment.density_measures.measure` returns it.
         budgets: in MB.
         title: images that were measured.
     """

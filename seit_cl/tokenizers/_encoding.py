@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -43,7 +43,7 @@ def encode_files(
         tokenizer: encodes them on its device.
         resolution: side S in pixels that images are resized to.
         advance: called after each chunk with its number of images.
-        chunk: number of images that are tokenized at a time.
+        chunk: number of images that are tokenized at a time, as in `read_chunks`.
         threads: number of decoding threads; None: one per core that this process may use.
         skip_bad: give images that cannot be decoded the codes NO_CODE, see `readable_rows`.
 
@@ -55,22 +55,65 @@ def encode_files(
         UserError: the stride does not divide the side.
     """
     bad: list[int] | None = [] if skip_bad else None
+    all_tokens = _Collected(len(stored))
+    for tokens in encode_chunks(stored, tokenizer, resolution, chunk, threads, bad):
+        all_tokens.add(tokens)
+        advance(len(tokens))
+    if bad:
+        all_tokens.tokens[bad] = NO_CODE
+    return all_tokens.tokens
+
+
+def encode_chunks(
+    stored: Sequence[StoredImage | Path],
+    tokenizer: Encoder,
+    resolution: int,
+    chunk: int = CHUNK,
+    threads: int | None = None,
+    bad: list[int] | None = None,
+) -> Iterator[Tensor]:
+    """Tokenize stored images as `encode_files` does, chunk by chunk.
+
+    Args:
+        stored, tokenizer, resolution, chunk, threads: as there.
+        bad: as in `read_chunks`.
+
+    Returns:
+        Tokens (n, G, H, W) int16 on the CPU.
+    """
     device = tokenizer.codebook.device
     pinned = device.type == "cuda"
-    parts: list[Tensor] = []
     queued: Tensor | None = None  # tokens that a GPU may still be computing
     for images in read_chunks(stored, resolution, chunk, threads, pinned, bad):
         tokens = tokenizer.encode(to_device(images, device))
         if queued is not None:
-            parts.append(queued.cpu())
+            yield queued.cpu()
         queued = tokens
-        advance(len(images))
     if queued is not None:
-        parts.append(queued.cpu())
-    all_tokens = torch.cat(parts)
-    if bad:
-        all_tokens[bad] = NO_CODE
-    return all_tokens
+        yield queued.cpu()
+
+
+class _Collected:
+    """Tokens of all images, of which there is one copy.
+
+    Args:
+        count: number of images N.
+
+    Attributes:
+        tokens: (N, G, H, W) int16, empty before the first are added.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._done = 0
+        self.tokens = torch.empty(0, dtype=torch.int16)
+
+    def add(self, tokens: Tensor) -> None:
+        """Add the tokens (n, G, H, W) of the next images."""
+        if self._done == 0:
+            self.tokens = tokens.new_empty((self._count, *tokens.shape[1:]))
+        self.tokens[self._done : self._done + len(tokens)] = tokens
+        self._done += len(tokens)
 
 
 def readable_rows(tokens: Tensor) -> Tensor:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from seit_cl.core.blocks import images_at_once
 from seit_cl.data.fractals import render
 from seit_cl.tokenizers.base import Tokenizer
 
@@ -16,18 +18,26 @@ from seit_cl.tokenizers.base import Tokenizer
 CHECK_CLASSES = 10
 CHECK_PER_CLASS = 2
 CHECK_SEED = 5
-CHUNK = 256  # images encoded at a time
+CHUNK = 256  # images encoded at a time, at most
 
 
 def psnr(images: Tensor, restored: Tensor) -> float:
     """Peak signal-to-noise ratio in dB over all pixels of uint8 images; infinite for equal ones."""
-    error = float((images.double() - restored.double()).square().mean())
-    return _decibels(error)
+    return decibels(squared_error(images, restored), images.numel())
 
 
-def _decibels(error: float) -> float:
-    """PSNR of a mean squared error of 8-bit pixels."""
-    return 10 * math.log10(255**2 / error) if error else math.inf
+def squared_error(images: Tensor, restored: Tensor) -> int:
+    """Sum of the squared differences of uint8 images; exact, so that blocks of them may be added.
+
+    It takes ten bytes for each of their values meanwhile.
+    """
+    difference = images.short() - restored.short()
+    return int(difference.int().square_().sum())
+
+
+def decibels(error: int, values: int) -> float:
+    """PSNR of a sum of squared differences of so many 8-bit values; infinite for 0."""
+    return 10 * math.log10(255**2 * values / error) if error else math.inf
 
 
 class Quality(NamedTuple):
@@ -81,22 +91,30 @@ class Counts:
         return float((share * share.reciprocal().log2()).sum()) / self.groups
 
 
-def quality(tokenizer: Tokenizer, images: Tensor) -> Quality:
-    """Measure a tokenizer on images (N, 3, S, S) uint8, N > 0."""
+def quality(tokenizer: Tokenizer, images: Tensor | Iterable[Tensor]) -> Quality:
+    """Measure a tokenizer on images.
+
+    Args:
+        tokenizer: encodes them, and decodes their tokens if it can.
+        images: (N, 3, S, S) uint8, N > 0, or blocks of them.
+    """
+    if isinstance(images, Tensor):
+        images = images.split(images_at_once(images.shape[-1], CHUNK))
     groups, codes, _ = tokenizer.codebook.shape
     counts = Counts(codes, groups)
-    total_error = 0.0
+    error = 0
+    values = 0
     seconds = 0.0
-    for chunk in images.split(CHUNK):
+    for chunk in images:
         start = time.perf_counter()
         tokens = tokenizer.encode(chunk)
         seconds += time.perf_counter() - start
         counts.add(tokens)
         if tokenizer.decodes:
-            squares = (tokenizer.decode(tokens).double() - chunk.double()).square()
-            total_error += float(squares.mean((1, 2, 3)).sum())
-    fidelity = _decibels(total_error / len(images)) if tokenizer.decodes else math.nan
-    return Quality(fidelity, counts.used, counts.entropy, len(images) / seconds)
+            error += squared_error(tokenizer.decode(tokens), chunk)
+            values += chunk.numel()
+    fidelity = decibels(error, values) if tokenizer.decodes else math.nan
+    return Quality(fidelity, counts.used, counts.entropy, counts.images / seconds)
 
 
 def check_images(resolution: int = 64) -> Tensor:

@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from seit_cl.core.blocks import slices
 from seit_cl.core.errors import UserError
 from seit_cl.core.precision import float32_arithmetic
 from seit_cl.core.tensor_files import read_tensor_file, write_tensor_file
@@ -24,7 +25,7 @@ from seit_cl.tokenizers.base import DAMAGED, check_identity, check_side, identit
 from seit_cl.tokenizers.nets.vqae import STRIDE, VQAutoencoder, first_levels
 
 CODEBOOKS = ("codebook", "residuals")
-# Pixels encoded at a time; feature maps of so many fit a CPU's cache.
+# Pixels encoded or decoded at a time; feature maps of so many fit a CPU's cache.
 CHUNK_PIXELS = {"cpu": 64 * 64 * 64, "cuda": 4096 * 64 * 64}
 
 
@@ -85,23 +86,30 @@ class VQAETokenizer:
         device = self.model.codebook.device
         shape = (len(images), self.model.levels, grid, grid)
         tokens = images.new_empty(shape, dtype=torch.int16)
-        size = max(1, CHUNK_PIXELS[device.type] // side**2)
-        for start in range(0, len(images), size):
-            chunk = images[start : start + size]
+        for part in slices(len(images), self._chunk_size(side * side)):
+            chunk = images[part]
             scaled = scale_pixels(chunk.to(device, memory_format=torch.channels_last))
             with float32_arithmetic(device):
                 codes = self.model.tokens(scaled)
-            tokens[start : start + size] = codes.to(images.device, torch.int16)
+            tokens[part] = codes.to(images.device, torch.int16)
         return tokens
 
     @torch.inference_mode()
     def decode(self, tokens: Tensor) -> Tensor:
         """Decode tokens (B, L, H, W) to images (B, 3, 8 H, 8 W) uint8, on the tokens' device."""
         device = self.model.codebook.device
-        embedded = self.model.embed_levels(tokens.long().to(device))
-        with float32_arithmetic(device):
-            images = self.model.reconstruct(embedded)
-        return round_pixels(images).to(tokens.device)
+        height, width = (STRIDE * side for side in tokens.shape[-2:])
+        images = tokens.new_empty((len(tokens), 3, height, width), dtype=torch.uint8)
+        for part in slices(len(tokens), self._chunk_size(height * width)):
+            embedded = self.model.embed_levels(tokens[part].long().to(device))
+            with float32_arithmetic(device):
+                restored = self.model.reconstruct(embedded)
+            images[part] = round_pixels(restored).to(tokens.device)
+        return images
+
+    def _chunk_size(self, pixels: int) -> int:
+        """Images of so many pixels that are encoded or decoded at a time."""
+        return max(1, CHUNK_PIXELS[self.model.codebook.device.type] // pixels)
 
     def first(self, levels: int) -> VQAETokenizer:
         """Make the tokenizer of the first levels, on the CPU; itself where these are all."""

@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from rich.console import Console
 
 from helpers.dataset_samples import SAMPLES
 from helpers.tokenizer_samples import bundled
-from seit_cl.experiment.density import FileSource, Material, measure_format, open_material
+from seit_cl.experiment.density import ImageSource, Material, open_material
+from seit_cl.experiment.density_measures import measure_formats
 from seit_cl.formats import build_format
 from seit_cl.memory import ByteBudgetBuffer
 from seit_cl.reporting.density import exemplars_in
@@ -21,9 +23,10 @@ def test_as_many_exemplars_fit_as_a_memory_stores(
     fractals: Path, spec: str, tolerance: int
 ) -> None:
     paths = sorted((fractals / "train").glob("*/*"))
-    material = Material(bundled(), FileSource(paths, 64, bundled()), side=64, classes=5)
+    material = Material(bundled(), ImageSource(paths, 64, bundled()), side=64, classes=5)
     fmt = build_format(spec, material.context)
-    row = pd.Series(measure_format(fmt, material))
+    (measures,) = measure_formats([fmt], material, Console(quiet=True))
+    row = pd.Series(measures.row())
     budget = int(row["header"] + row["tables"] + 0.5 * len(paths) * row["bytes_each"])
     memory = ByteBudgetBuffer(budget, fmt, material.context, "reservoir")
     memory.offer(material.samples)

@@ -17,7 +17,7 @@ from seit_cl.tokenizers.training.images import TILED, find_images
 from seit_cl.tokenizers.training.trainer import Trainer
 
 # Options that the command on a card leaves out or writes without their values.
-PATHS_AND_NOTES = ("data_root", "out", "photos", "note", "start", "leave_out")
+PATHS_AND_NOTES = ("data_root", "out", "photos", "note", "start", "leave_out", "max_pixels")
 
 
 def model_card(

@@ -11,6 +11,7 @@ from rich.progress import Progress
 from seit_cl.core.errors import UserError
 from seit_cl.core.extras import check_extra
 from seit_cl.core.progress import progress_bars
+from seit_cl.data.decoding import limit_pixels
 from seit_cl.data.stored import StoredImage
 from seit_cl.datasets import list_data
 from seit_cl.formats.entropy.grids import CODERS
@@ -32,6 +33,7 @@ def entropy_command(options: Entropy) -> None:
         UserError: a folder, image or tokenizer that cannot be read, sides that do not fit, or too
             few steps.
     """
+    limit_pixels(options.max_pixels)
     tokenizer = open_tokenizer(options.tokenizer)
     _check(options, tokenizer)
     folder = list_data(options.data_root)

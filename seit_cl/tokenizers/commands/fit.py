@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from seit_cl.core.errors import UserError
 from seit_cl.core.specs import Spec
+from seit_cl.data.decoding import limit_pixels
 from seit_cl.tokenizers.commands._output import prepare_output
 from seit_cl.tokenizers.commands.options import FitFeatures
 from seit_cl.tokenizers.training.features import FitOptions
@@ -32,6 +33,7 @@ def fit_command(options: FitFeatures) -> None:
     settings: FitOptions = replace(spec, argument="").fill(FitOptions)
     if options.data_root is not None:
         settings = replace(settings, fit=str(options.data_root))
+    limit_pixels(options.max_pixels)
     prepare_output(options.out, "features.safetensors")
     tokenizer = fit_timm(backbone, settings)
     tokenizer.save(options.out)

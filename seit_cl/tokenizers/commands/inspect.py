@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -11,8 +11,9 @@ from torch import Tensor
 from seit_cl.core.digests import Damaged
 from seit_cl.core.errors import UserError
 from seit_cl.core.torch_files import load_tensors
+from seit_cl.data.decoding import limit_pixels
 from seit_cl.data.fractals import render
-from seit_cl.data.images import load_images
+from seit_cl.data.images import load_images, read_chunks
 from seit_cl.data.seit.release import is_release, read_release
 from seit_cl.data.stored_tokens import check_codes
 from seit_cl.data.token_file import (
@@ -42,6 +43,7 @@ def inspect_command(options: Inspect) -> None:
     """
     if options.picture is not None and not options.picture.parent.is_dir():
         raise UserError(f"--picture {options.picture}: no such folder; make it first")
+    limit_pixels(options.max_pixels)
     for line in _describe(options):
         print(line)
 
@@ -159,17 +161,16 @@ def _describe_tokenizer(options: Inspect) -> Iterator[str]:
     check_resolution(options.resolution, tokenizer.stride)
     files = [] if options.images is None else find_images(options.images, "--images")
     yield from describe_tokenizer(tokenizer, spec, options.resolution)
-    images = load_images(files, options.resolution) if files else None
-    if images is not None:
-        yield _measured_line(tokenizer, images)
+    if files:
+        yield _measured_line(tokenizer, files, options.resolution)
     if options.picture is None:
         return
-    if images is None:
+    if files:
+        images = load_images(files[:SHOWN], options.resolution)
+        names = [file.stem for file in files[:SHOWN]]
+    else:
         images = render(SHOWN, 1, options.resolution, CHECK_SEED, "val")[0]
         names = ["fractal"] * len(images)
-    else:
-        images = images[:SHOWN]
-        names = [file.stem for file in files[:SHOWN]]
     _picture.save_png(
         _picture.draw_reconstructions(tokenizer, list(images), names), options.picture
     )
@@ -195,15 +196,15 @@ def describe_tokenizer(tokenizer: Tokenizer, spec: str, resolution: int) -> Iter
         yield f"{key}: {value}"
 
 
-def _measured_line(tokenizer: Tokenizer, images: Tensor) -> str:
-    """Describe fidelity, code use and speed on images (N, 3, S, S) uint8."""
-    measured = quality(tokenizer, images)
+def _measured_line(tokenizer: Tokenizer, files: Sequence[Path], side: int) -> str:
+    """Describe fidelity, code use and speed on image files, resized to a side in pixels."""
+    measured = quality(tokenizer, read_chunks(files, side))
     groups, codes, _ = tokenizer.codebook.shape
     fidelity = "does not decode to images"
     if tokenizer.decodes:
         fidelity = f"PSNR {measured.psnr:.2f} dB"
     return (
-        f"measured on {len(images):,} images at {images.shape[-1]} px: {fidelity}, "
+        f"measured on {len(files):,} images at {side} px: {fidelity}, "
         f"{measured.used} of {groups * codes} codes in use, "
         f"{measured.entropy:.2f} bits per token of entropy, {measured.speed:,.0f} images/s"
     )

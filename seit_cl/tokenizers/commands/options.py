@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from seit_cl.core.cli import OutPath, hint
+from seit_cl.core.cli import MaxPixels, OutPath, hint
 from seit_cl.core.limits import MAX_PIXELS
 from seit_cl.tokenizers import DEFAULT_TOKENIZER
 
@@ -39,6 +39,7 @@ class Inspect:
     picture: Annotated[
         Path | None, hint("PNG file for reconstructions of these images, or of fractals")
     ] = None
+    max_pixels: MaxPixels = MAX_PIXELS
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class Show:
         DEFAULT_TOKENIZER
     )
     out: Annotated[OutPath, hint("PNG file to write")] = Path("reconstructions.png")
+    max_pixels: MaxPixels = MAX_PIXELS
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,7 @@ class Train:
     note: Annotated[str, hint("for the model card: terms of the data, limits of the tokenizer")] = (
         ""
     )
+    max_pixels: MaxPixels = MAX_PIXELS
 
 
 @dataclass(frozen=True)
@@ -136,6 +139,7 @@ class Prune:
     ]
     out: Annotated[OutPath, hint("safetensors file to write")]
     resolution: Annotated[int, hint("side in pixels that images are resized to")] = 64
+    max_pixels: MaxPixels = MAX_PIXELS
 
 
 @dataclass(frozen=True)
@@ -150,6 +154,7 @@ class FitFeatures:
         Path | None,
         hint("folder of images to fit on, or of its subfolder train/; none: fractals"),
     ] = None
+    max_pixels: MaxPixels = MAX_PIXELS
 
 
 @dataclass(frozen=True)
@@ -178,6 +183,7 @@ class Entropy:
     )
     steps: Annotated[int, hint("steps of the fit")] = 8000
     seed: Annotated[int, hint("seed of weights and batches")] = 0
+    max_pixels: MaxPixels = MAX_PIXELS
 
 
 @dataclass(frozen=True)
@@ -196,7 +202,7 @@ class Encode:
     workers: Annotated[int, hint("processes on a CPU, 0: one per core; always one on a GPU")] = 0
     device: Annotated[Literal["auto", "cpu", "cuda"], hint("device of the tokenizer")] = "auto"
     skip_bad_images: Annotated[bool, hint("leave unreadable images out")] = False
-    max_pixels: Annotated[int, hint("pixels above which an image file is refused")] = MAX_PIXELS
+    max_pixels: MaxPixels = MAX_PIXELS
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from seit_cl.core.errors import UserError
 from seit_cl.core.progress import images_bar
+from seit_cl.data.decoding import limit_pixels
 from seit_cl.datasets import list_data
 from seit_cl.tokenizers import open_tokenizer
-from seit_cl.tokenizers._encoding import check_resolution, encode_files
+from seit_cl.tokenizers._encoding import check_resolution, encode_chunks
 from seit_cl.tokenizers.base import Tokenizer
 from seit_cl.tokenizers.commands.options import Prune
 
@@ -52,12 +53,16 @@ def prune_command(options: Prune) -> None:
             "vit_vqgan and vqgan can"
         )
     check_resolution(options.resolution, tokenizer.stride)
+    limit_pixels(options.max_pixels)
     dataset = list_data(options.data_root)
     console = Console()
-    with images_bar("tokenizing", len(dataset.train), console) as advance:
-        tokens = encode_files(dataset.train.images, tokenizer, options.resolution, advance)
     codes = tokenizer.codebook.shape[1]
-    pruned = tokenizer.pruned(torch.bincount(tokens.flatten().long(), minlength=codes))
+    uses = torch.zeros(codes, dtype=torch.int64)
+    with images_bar("tokenizing", len(dataset.train), console) as advance:
+        for tokens in encode_chunks(dataset.train.images, tokenizer, options.resolution):
+            uses += torch.bincount(tokens.flatten().long(), minlength=codes)
+            advance(len(tokens))
+    pruned = tokenizer.pruned(uses)
     pruned.card["pruned"] = (
         f"{pruned.codebook.shape[1]} of {codes} codes, those that {len(dataset.train)} images of "
         f"{dataset.name}/train use at {options.resolution} px"

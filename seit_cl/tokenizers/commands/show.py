@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from seit_cl.core.errors import UserError
+from seit_cl.data.decoding import limit_pixels
 from seit_cl.data.fractals import render
 from seit_cl.data.images import load_images
 from seit_cl.tokenizers import _picture, open_tokenizer
@@ -13,6 +14,7 @@ from seit_cl.tokenizers._quality import CHECK_SEED
 from seit_cl.tokenizers.commands.options import Show
 
 FRACTAL_SIDE = 64  # pixels
+MOST_SHOWN = 256  # images in a row: a picture of 41,000 pixels
 
 
 def show_command(options: Show) -> None:
@@ -28,6 +30,13 @@ def show_command(options: Show) -> None:
         )
     if not options.out.parent.is_dir():
         raise UserError(f"--out {options.out}: no such folder; make it first")
+    columns = options.fractals + len(options.images) * len(options.sides)
+    if columns > MOST_SHOWN:
+        raise UserError(
+            f"--images, --fractals: {columns:,} pictures in a row; give fewer, up to {MOST_SHOWN} "
+            "in all --sides"
+        )
+    limit_pixels(options.max_pixels)
     tokenizer = open_tokenizer(options.tokenizer)
     for side in options.sides:
         check_resolution(side, tokenizer.stride, "--sides")

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from seit_cl.core.errors import UserError
 from seit_cl.core.progress import progress_bars
+from seit_cl.data.decoding import limit_pixels
 from seit_cl.tokenizers import _picture, open_tokenizer
 from seit_cl.tokenizers._published import PublishedTokenizer
 from seit_cl.tokenizers._vit_vqgan_tokenizer import of_model
@@ -50,6 +51,7 @@ def train_command(options: Train) -> None:
         UserError: options out of range, or images or a tokenizer that cannot be read.
     """
     check(options)
+    limit_pixels(options.max_pixels)
     console = Console()
     images, labels, held_out = training_images(
         options.data_root,

@@ -77,12 +77,15 @@ def encode_grids(
     Returns:
         (N, H, W) int16, or (2 N, H, W).
     """
-    grids = []
+    each = 2 if mirrored else 1
+    grid = side // tokenizer.stride
+    grids = torch.empty((each * len(stored), grid, grid), dtype=torch.int16)
+    done = 0
     for images in read_chunks(stored, side, IMAGES_AT_ONCE):
-        grids.append(tokenizer.encode(images))
-        if mirrored:
-            grids.append(tokenizer.encode(images.flip(3)))
-    return torch.cat(grids)[:, 0]
+        for seen in (images, images.flip(3))[:each]:
+            grids[done : done + len(seen)] = tokenizer.encode(seen)[:, 0]
+            done += len(seen)
+    return grids
 
 
 def fit_entropy(
