@@ -94,7 +94,8 @@ def exemplar_features(
         learner: its model gives the features.
         flip: also those of their mirror images, where training mirrors any.
     """
-    for ids in torch.arange(len(memory)).split(DECODED_AT_ONCE):
+    together = min(DECODED_AT_ONCE, learner.most_at_once)
+    for ids in torch.arange(len(memory)).split(together):
         exemplars = memory.by_ids(ids)
         labels = exemplars.labels.cpu()
         yield learner.raw_features(exemplars.inputs), labels

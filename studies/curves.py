@@ -128,7 +128,7 @@ def curve(config: RunConfig, data: RunData, after: Container[int] | None = None)
     def test_after_epoch(info: StepInfo) -> None:
         epoch_ended = info.step == info.steps
         if epoch_ended and (after is None or info.epoch + 1 in after):
-            predicted = run.learner.predict(run.modality.test_inputs())
+            predicted = run.learner.predict(run.tests.inputs(torch.arange(len(run.tests.labels))))
             accuracies.append(float((predicted == run.tests.labels).float().mean()))
             run.learner.model.train()
 

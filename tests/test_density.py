@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from seit_cl import density
+from seit_cl.core import blocks
 from seit_cl.core.errors import UserError
 from seit_cl.experiment import density_measures as measuring
 from seit_cl.formats._baselines import BASELINES
@@ -61,6 +62,16 @@ def test_entropy_coded_tokens_are_smaller_and_as_faithful(call: Call) -> None:
     assert table.loc["raw", "psnr"] == math.inf
 
 
+def test_blocks_change_no_number_of_the_table(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    formats = ["--format", "jpeg:quality=25", "tokens", "jpeg:original"]
+    whole = call("--images", "20", *formats)
+    monkeypatch.setattr(blocks, "PIXELS", 2**17)  # four images of 64 px
+    monkeypatch.setattr(measuring, "SIMILARITY_PIXELS", 2**9)  # eight rows
+    parts = call("--images", "20", *formats)
+    speeds = ["encode_per_second", "decode_per_second"]
+    pd.testing.assert_frame_equal(parts.drop(columns=speeds), whole.drop(columns=speeds))
+
+
 def test_a_token_file_is_measured_without_images(
     call: Call, fractals: Path, tmp_path: Path
 ) -> None:
@@ -85,6 +96,9 @@ def test_a_token_file_is_measured_without_images(
         (("--images", "0"), "--images 0"),
         (("--data-root", "/nowhere"), "no such folder"),
         (("--resolution", "65"), "--resolution 65"),
+        (("--max-pixels", "100"), "which --max-pixels sets"),
+        (("--max-pixels", "0"), "--max-pixels 0: must be at least 1"),
+        (("--show", *["x.jpg"] * 33), "--show: 33 images"),
         (("--format", "jpg"), "jpeg"),
         (("--format", "jpeg:quality=auto"), "name qualities"),
         (("--budget", "3"), "budget"),

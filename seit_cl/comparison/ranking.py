@@ -31,6 +31,7 @@ from seit_cl.experiment.remembering import MAX_FIT_SAMPLES
 from seit_cl.experiment.run_data import RunData
 from seit_cl.formats import build_format
 from seit_cl.formats._candidates import Candidate, candidates, sizes_of, split_kinds, try_candidate
+from seit_cl.formats._trials import fresh_features
 from seit_cl.memory.buffer import ByteBudgetBuffer
 from seit_cl.tokenizers._features import pooled_features
 
@@ -146,7 +147,7 @@ class Ranker:
         self.samples = Samples(ids, stream.labels(data.dataset.train.labels)[ids], data)
         self.context = format_context(data, len(stream.class_order))
         self.features = partial(pooled_features, data.tokenizer)
-        self.fresh = self.features(self.samples.pixels())
+        self.fresh = fresh_features(self.samples, data.resolution, self.features)
 
     def rows(self, candidate: Candidate, budgets: Sequence[float]) -> list[dict[str, Any]]:
         """Return the rows of a candidate at budgets in MB."""

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 # Of a block of decoded images, which take three bytes a pixel: 512 images of 256 px.
 PIXELS = 2**25
 IMAGES = 512  # of a block at most
+FILES_AT_ONCE = 4  # image files as they are, of any size
 
 
 def images_at_once(side: int, most: int = IMAGES) -> int:
@@ -22,7 +23,7 @@ def images_at_once(side: int, most: int = IMAGES) -> int:
             as many images as IMAGES have half as many pixels.
     """
     pixels = PIXELS * most // IMAGES
-    return max(1, min(most, pixels // side**2))
+    return max(1, min(most, pixels // max(1, side) ** 2))
 
 
 def slices(count: int, size: int) -> Iterator[slice]:

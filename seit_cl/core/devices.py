@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 from collections.abc import Callable
@@ -10,15 +11,33 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from seit_cl.core.blocks import slices
 from seit_cl.core.errors import UserError
 
-MAIN_MEMORY = 4_000_000_000  # bytes of main memory that one kind of decoded data may take
+MOST_MAIN_MEMORY = 4_000_000_000  # bytes
+MAIN_SHARE = 4  # parts of the machine's memory, of which one kind of decoded data may take one
 FREE_SHARE = 0.25  # share of a GPU's free memory that one kind of decoded data may take
-CHUNK = 4096  # samples fetched at a time
+CHUNK = 4096  # samples fetched at a time at most
+CHUNK_BYTES = 1 << 27  # of them
 # "microseconds of CPU time per period" or "max"; Linux, cgroup v2
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+MEMORY_LIMIT = Path("/sys/fs/cgroup/memory.max")  # bytes, or "max"
 _processes = 1  # that share the machine, see `share_machine`
 _gpu_processes = 1  # that share this process's GPU
+
+
+def machine_memory() -> int:
+    """Bytes of the machine's main memory, or a container's lower limit."""
+    most = 1 << 62
+    with contextlib.suppress(AttributeError, OSError, ValueError):  # not on Windows
+        most = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    with contextlib.suppress(OSError, ValueError):  # no such file, or "max"
+        most = min(most, int(MEMORY_LIMIT.read_text()))
+    return most
+
+
+# Bytes of main memory that one kind of decoded data may take.
+MAIN_MEMORY = min(MOST_MAIN_MEMORY, machine_memory() // MAIN_SHARE)
 
 
 def choose_device(name: str) -> torch.device:
@@ -109,7 +128,7 @@ def preload(fetch: Callable[[Tensor], Tensor], ids: Tensor, device: torch.device
     if first.nbytes * len(ids) > device_budget(device):
         return None
     samples = torch.empty((len(ids), *first.shape[1:]), dtype=first.dtype, device=device)
-    for start in range(0, len(ids), CHUNK):
-        stop = start + CHUNK
-        samples[start:stop].copy_(fetch(ids[start:stop]), non_blocking=True)
+    together = max(1, min(CHUNK, CHUNK_BYTES // max(1, first.nbytes)))
+    for part in slices(len(ids), together):
+        samples[part].copy_(fetch(ids[part]), non_blocking=True)
     return samples

@@ -84,15 +84,16 @@ def sealing_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
     return {**metadata, DIGEST: ZEROS, KIND: ALGORITHM}
 
 
-def sealed(data: bytes) -> bytes:
-    """Write the digest of a safetensors file into its bytes.
+def sealed(header: bytes, *tensors: memoryview) -> bytes:
+    """Write the digest of a safetensors file into its header.
 
     Args:
-        data: the file with the metadata of `sealing_metadata`.
+        header: with the metadata of `sealing_metadata`.
+        tensors: the parts of the file after it.
     """
-    place = _place(data[: _header_end(data)])
+    place = _place(header)
     assert place is not None
-    return data[: place[0]] + digest(data).encode() + data[place[1] :]
+    return header[: place[0]] + digest(header, *tensors).encode() + header[place[1] :]
 
 
 def is_sealed(path: Path, remedy: str) -> bool:

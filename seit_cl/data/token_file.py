@@ -21,7 +21,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
-import numpy as np
 import torch
 from safetensors import safe_open
 from torch import Tensor
@@ -31,6 +30,7 @@ from seit_cl.core.errors import UserError, one_line, reading
 from seit_cl.core.files import atomic_file
 from seit_cl.core.limits import LONGEST_SIDE
 from seit_cl.core.notes import note_no_digest
+from seit_cl.core.tensor_files import DTYPES, tensor_header
 from seit_cl.data.stored_tokens import BlockDigests, StoredTokens, check_codes, text_length
 from seit_cl.data.token_metadata import check_entries, check_tables
 
@@ -41,7 +41,6 @@ BLOCKS = "seit_cl.blocks."
 SPLITS = ("train", "val")
 CHUNK = 4096  # images read together
 SMALL_FILE = 1 << 24  # bytes of tokens up to which a file without digests is compared as a whole
-DTYPES = {torch.int16: "I16", torch.int64: "I64", torch.float32: "F32"}
 REMEDY = "make one with python -m seit_cl.tokenize encode or import-seit"
 
 
@@ -138,14 +137,14 @@ def write_token_file(
     for name, split in splits.items():
         shapes[f"{name}.tokens"] = ("I16", (len(split.labels), *grid))
     entries = metadata.header_entries()
-    digest_of_all = hashlib.sha256(_header(shapes, entries))
+    digest_of_all = hashlib.sha256(tensor_header(shapes, entries))
     codes = metadata.codebook.shape[1]
     places = {IDENTITY: ZEROS, SMALL: _digest_of(small)}
     for name in splits:
         places[BLOCKS + name] = "0" * text_length(shapes[f"{name}.tokens"][1])
     try:
         with atomic_file(path) as file:
-            file.write(sealed_header(partial(_header, shapes), entries | places))
+            file.write(sealed_header(partial(tensor_header, shapes), entries | places))
             for tensor in small.values():
                 _append(file, digest_of_all, tensor)
             for name, split in splits.items():
@@ -155,7 +154,7 @@ def write_token_file(
             places[IDENTITY] = identity = digest_of_all.hexdigest()[:16]
             # The final header is as long as the one that it replaces.
             file.seek(0)
-            file.write(sealed_header(partial(_header, shapes), entries | places))
+            file.write(sealed_header(partial(tensor_header, shapes), entries | places))
     except OSError as error:
         raise UserError(
             f"{path}: cannot be written ({error.strerror or error}); {remedy}"
@@ -174,22 +173,6 @@ def _small_tensors(metadata: TokenMetadata, labels: Mapping[str, Tensor]) -> dic
 def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[str, tuple[int, ...]]]:
     """Data type and shape of every tensor."""
     return {name: (DTYPES[t.dtype], tuple(t.shape)) for name, t in tensors.items()}
-
-
-def _header(
-    shapes: Mapping[str, tuple[str, tuple[int, ...]]], metadata: Mapping[str, str]
-) -> bytes:
-    """A safetensors header after its length: https://huggingface.co/docs/safetensors, "Format"."""
-    entries: dict[str, Any] = {"__metadata__": dict(metadata)}
-    start = 0
-    for name, (dtype, shape) in shapes.items():
-        item_bytes = int(dtype[1:]) // 8
-        end = start + item_bytes * int(np.prod(shape, dtype=np.int64))
-        entries[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [start, end]}
-        start = end
-    text = json.dumps(entries).encode()
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text
 
 
 def _digest_of(small: Mapping[str, Tensor]) -> str:
@@ -270,7 +253,9 @@ class TokenFile:
         tensors = _small_tensors(self.metadata, self.labels)
         for name, tokens in self.tokens.items():
             tensors[f"{name}.tokens"] = tokens.unchecked
-        digest_of_all = hashlib.sha256(_header(_shapes(tensors), self.metadata.header_entries()))
+        digest_of_all = hashlib.sha256(
+            tensor_header(_shapes(tensors), self.metadata.header_entries())
+        )
         for tensor in tensors.values():
             for start in range(0, len(tensor), CHUNK):
                 digest_of_all.update(tensor[start : start + CHUNK].contiguous().numpy().data)

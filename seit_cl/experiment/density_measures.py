@@ -16,7 +16,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from seit_cl.core.blocks import images_at_once, slices
+from seit_cl.core.blocks import FILES_AT_ONCE, images_at_once, slices
 from seit_cl.core.progress import images_bar, track
 from seit_cl.data.samples import Samples
 from seit_cl.experiment.density import Material
@@ -31,7 +31,6 @@ from seit_cl.tokenizers._quality import decibels, squared_error
 MIN_SECONDS = 0.5  # that every speed is measured for
 MOST_IMAGES = 64  # of a block
 MOST_GRIDS = 512  # of a block
-FILES_AT_ONCE = 4  # image files as they are, which may be large
 SIMILARITY_PIXELS = 2**18  # compared at a time, for which some 300 bytes a pixel are needed
 REACH = 5  # pixels on each side of one that its structural similarity depends on
 _LARGE_BUDGET = 1 << 40  # bytes; more than any memory measured here

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from seit_cl.config import RunConfig
+from seit_cl.core.blocks import images_at_once
 from seit_cl.core.devices import choose_device
 from seit_cl.core.errors import UserError
 from seit_cl.core.ranks import Ranks
@@ -167,6 +168,7 @@ class Experiment:
             competitors=task_heads(self.config, self.stream, self.strategy),
             ranks=self.ranks,
         )
+        learner.most_at_once = images_at_once(self.data.resolution)
         learner.flops = self._flops = self._count_flops(learner)
         return learner
 

@@ -49,7 +49,10 @@ class Modality(Protocol):
         """Raw inputs (B, ...) of train samples (B,)."""
 
     def test_inputs(self) -> Tensor:
-        """Raw inputs (N, ...) of the val split."""
+        """Raw inputs (N, ...) of the whole val split."""
+
+    def tested_inputs(self, ids: Tensor) -> Tensor:
+        """Raw inputs (B, ...) of val samples (B,)."""
 
     def augment(self, options: RunConfig, crop: int) -> TokenAugment | PixelAugment:
         """Build the augmentation, from raw inputs to the model's, whose side is `crop`."""
@@ -95,6 +98,9 @@ class TokenModality:
     def test_inputs(self) -> Tensor:
         return self.data.test_tokens
 
+    def tested_inputs(self, ids: Tensor) -> Tensor:
+        return self.data.test_tokens[ids]
+
     def augment(self, options: RunConfig, crop: int) -> TokenAugment:
         tokenizer = self.tokenizer
         return TokenAugment(tokenizer.codebook, tokenizer.combine, options, crop, tokenizer.mirror)
@@ -126,7 +132,7 @@ class PixelModality:
 
     def prepare(self) -> None:
         self.data.require_images("--learner pixels")
-        self.test_inputs()
+        self.data.preload_test_pixels()
         self.data.preload_pixels()
 
     def train_inputs(self, ids: Tensor) -> Tensor:
@@ -134,6 +140,9 @@ class PixelModality:
 
     def test_inputs(self) -> Tensor:
         return self.data.test_pixels
+
+    def tested_inputs(self, ids: Tensor) -> Tensor:
+        return self.data.tested_pixels(ids)
 
     def augment(self, options: RunConfig, crop: int) -> PixelAugment:
         return PixelAugment(crop, options)

@@ -86,6 +86,8 @@ def _tokenized(
     tokens, digests = tokenize_split(images, tokenizer, resolution, progress, skip_bad=True)
     rows = readable_rows(tokens)
     bad = sorted(set(range(len(images))) - set(rows.tolist()))
+    if not bad:
+        return TokenizedSplit(tokens, digests), bad
     return TokenizedSplit(tokens[rows], digests[rows.numpy()]), bad
 
 

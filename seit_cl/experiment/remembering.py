@@ -13,6 +13,7 @@ from torch import Tensor
 
 from seit_cl.config import RunConfig
 from seit_cl.core import plugins
+from seit_cl.core.blocks import slices
 from seit_cl.core.errors import UserError
 from seit_cl.core.specs import Spec
 from seit_cl.data.samples import Samples
@@ -20,6 +21,7 @@ from seit_cl.experiment.build import choose_policy
 from seit_cl.experiment.modality import Modality
 from seit_cl.experiment.run_data import RunData
 from seit_cl.formats.base import FittedFormat
+from seit_cl.learner.inference import RawSamples
 from seit_cl.learner.learner import Learner
 from seit_cl.learner.settings import Fill
 from seit_cl.learner.strategy import Strategy
@@ -102,8 +104,8 @@ class Filling:
         if len(samples) == 0:
             return
         samples = samples[_offer_order(self.memory, samples, self.learner, self.modality)]
-        for start in range(0, len(samples), OFFER_CHUNK):
-            part = samples[start : start + OFFER_CHUNK]
+        for rows in slices(len(samples), min(OFFER_CHUNK, self.learner.most_at_once)):
+            part = samples[rows]
             extras = {}
             if self.memory.exemplar_fields:
                 raw = self.modality.train_inputs(part.ids)
@@ -128,7 +130,7 @@ def _offer_order(
     if not memory.selection.best_first:
         return slice(None)
     with learner.counting("selection"):
-        features = learner.raw_features(modality.train_inputs(samples.ids))
+        features = learner.raw_features(RawSamples(modality.train_inputs, samples.ids))
     learner.add_flops("selection", herding_flops(features, samples.labels))
     return best_first(features, samples.labels)
 

@@ -176,7 +176,10 @@ class RunData:
 
     def read(self, ids: Tensor) -> Tensor:
         """Images (B, 3, S, S) uint8 of a few train samples (B,), read without caching."""
-        images = self._images(self.dataset.train)
+        return self._read_images(self.dataset.train, ids)
+
+    def _read_images(self, split: Split, ids: Tensor) -> Tensor:
+        images = self._images(split)
         return load_images([images[i] for i in ids.tolist()], self.resolution)
 
     def files(self, ids: Tensor) -> list[bytes]:
@@ -198,14 +201,26 @@ class RunData:
         """Token grids (N, G, H, W) int16 of the val split."""
         return self._tokens[1]
 
-    @cached_property
+    @property
     def test_pixels(self) -> Tensor:
-        """Images (N, 3, S, S) uint8 of the val split."""
-        return self._load("val pixels", self.dataset.val)
+        """Images (N, 3, S, S) uint8 of the whole val split."""
+        if self._val_pixels is not None:
+            return self._val_pixels
+        return self.tested_pixels(torch.arange(len(self.dataset.val)))
+
+    def tested_pixels(self, ids: Tensor) -> Tensor:
+        """Images (B, 3, S, S) uint8 of val samples (B,)."""
+        if self._val_pixels is None:
+            return self._read_images(self.dataset.val, ids)
+        return self._val_pixels[ids]
 
     def preload_pixels(self) -> None:
         """Load the train images, where main memory can hold them."""
         _ = self._train_pixels
+
+    def preload_test_pixels(self) -> None:
+        """Load the val images, where main memory can hold them."""
+        _ = self._val_pixels
 
     def require_images(self, needed_by: str) -> None:
         """Check that the dataset has images.
@@ -285,21 +300,30 @@ class RunData:
     @cached_property
     def _train_pixels(self) -> Tensor | None:
         """Images of the train split; None where they do not fit in main memory."""
-        if len(self.dataset.train) * 3 * self.resolution**2 > MAIN_MEMORY:
-            # They are decoded when they are used, and checked before the first of them is.
-            check_once(self.dataset, False, self.resolution)
-            return None
         return self._load("train pixels", self.dataset.train)
+
+    @cached_property
+    def _val_pixels(self) -> Tensor | None:
+        """Images of the val split; None where they do not fit in main memory."""
+        return self._load("val pixels", self.dataset.val)
 
     def _images(self, split: Split) -> Sequence[StoredImage]:
         self.require_images("pixels")
         return split.images
 
-    def _load(self, name: str, split: Split) -> Tensor:
-        """Images (N, 3, S, S) uint8 of a split, decoded once for all processes that share them."""
+    def _load(self, name: str, split: Split) -> Tensor | None:
+        """Images (N, 3, S, S) uint8 of a split, decoded once for all processes that share them.
+
+        None where they do not fit in main memory.
+        """
         if self._shared is not None and name in self._shared:
             return self._shared[name].tensor
-        contents = Contents(self._images(split))
+        stored = self._images(split)
+        if len(stored) * 3 * self.resolution**2 > MAIN_MEMORY:
+            # They are decoded when they are used, and checked before the first of them is.
+            check_once(self.dataset, False, self.resolution)
+            return None
+        contents = Contents(stored)
         self._read[name] = contents.digests
         if self._shared is None:
             return self._decode(contents.images)

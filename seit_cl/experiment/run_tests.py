@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 
 import torch
@@ -16,10 +16,9 @@ from seit_cl.experiment.modality import Modality
 from seit_cl.experiment.record import RunRecord
 from seit_cl.experiment.run_data import RunData
 from seit_cl.experiment.testing import accuracy_rows, tested_ids
+from seit_cl.learner.inference import RawSamples
 from seit_cl.learner.learner import Learner
 from seit_cl.learner.linear_probe import fit_probe
-
-PROBED_AT_ONCE = 4096  # images whose raw data are in memory at once
 
 
 class RunTests:
@@ -88,10 +87,10 @@ class RunTests:
         if not every or step % every or not learner.strategy.can_score:
             return
         began = time.monotonic()
-        subset, raw = self._anytime_subset
+        subset = self._anytime_subset
         position = self.position(experience)
         tested = subset.seen(position)
-        predicted = learner.predict(raw[:tested], recorded=False)
+        predicted = learner.predict(self.inputs(subset.ids[:tested]), recorded=False)
         rows = subset.rows(step, position, predicted)
         self.record.anytime = torch.cat([self.record.anytime, rows])
         seconds = time.monotonic() - began
@@ -102,18 +101,17 @@ class RunTests:
         self.record.train_seconds -= seconds
 
     @cached_property
-    def _anytime_subset(self) -> tuple[AnytimeSubset, Tensor]:
-        """The images of tests between steps, and their raw inputs (n, ...)."""
+    def _anytime_subset(self) -> AnytimeSubset:
+        """The images of tests between steps."""
         dataset = self.data.dataset
         classes = dataset.train.labels if self.stream.validates else dataset.val.labels
-        subset = AnytimeSubset(self.stream, self.labels, classes, self.config.eval_images)
-        return subset, self.inputs(subset.ids)
+        return AnytimeSubset(self.stream, self.labels, classes, self.config.eval_images)
 
-    def inputs(self, ids: Tensor) -> Tensor:
-        """Raw inputs (n, ...) of samples to test on (n,)."""
+    def inputs(self, ids: Tensor) -> RawSamples:
+        """Raw inputs (n, ...) of samples to test on (n,), read batch by batch."""
         if self.stream.validates:
-            return self.modality.train_inputs(ids)
-        return self.modality.test_inputs()[ids]
+            return RawSamples(self.modality.train_inputs, ids)
+        return RawSamples(self.modality.tested_inputs, ids)
 
     def probe(self, train_labels: Tensor, learner: Learner) -> dict[str, float]:
         """Metadata about the linear probe of the final features; empty without --linear-probe.
@@ -125,15 +123,9 @@ class RunTests:
         if not self.config.linear_probe:
             return {}
         train_ids = torch.cat(self.stream.train).unique()
-        features = _features(learner, self.modality.train_inputs, train_ids)
+        features = learner.raw_features(RawSamples(self.modality.train_inputs, train_ids))
         probe = fit_probe(features, train_labels[train_ids], len(self.class_names))
         test_ids = tested_ids(self.stream, len(self.stream) - 1)
-        tested = _features(learner, self.inputs, test_ids)
+        tested = learner.raw_features(self.inputs(test_ids))
         accuracy = probe.accuracy(tested, self.labels[test_ids])
         return {"linear_probe_accuracy": accuracy, "linear_probe_decay": probe.decay}
-
-
-def _features(learner: Learner, inputs_of: Callable[[Tensor], Tensor], ids: Tensor) -> Tensor:
-    """Features (n, width) of images (n,), of which a part at a time is in memory."""
-    parts = [learner.raw_features(inputs_of(part)) for part in ids.split(PROBED_AT_ONCE)]
-    return torch.cat(parts)

@@ -23,6 +23,7 @@ from seit_cl.formats._packing import code_bits, pack
 from seit_cl.formats.entropy import range_coder
 
 AT_ONCE = 256  # token grids
+SMALLEST_DICTIONARY = 4096  # bytes, of xz
 GZIP_FILE = 31  # of zlib: the largest window, in a gzip file
 
 
@@ -59,8 +60,18 @@ def seit_gzip_each(samples: Samples, codes: int) -> float:
 
 def xz_each(samples: Samples, codes: int) -> float:
     """Codes of fixed width, one xz file per image."""
-    records = _packed_records(samples, codes)
-    return sum(len(lzma.compress(record, preset=9)) for record in records) / len(samples)
+    return sum(len(_xz(record)) for record in _packed_records(samples, codes)) / len(samples)
+
+
+def _xz(record: bytes) -> bytes:
+    """Compress a record with the settings of `xz -9`.
+
+    The dictionary is as large as the record instead of 64 MB, which makes as many bytes in a
+    thousandth of the time.
+    """
+    dictionary = max(SMALLEST_DICTIONARY, 1 << (len(record) - 1).bit_length())
+    settings = {"id": lzma.FILTER_LZMA2, "preset": 9, "dict_size": dictionary}
+    return lzma.compress(record, filters=[settings])
 
 
 def zstd_each(samples: Samples, codes: int) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -12,7 +12,8 @@ from seit_cl.core.specs import spec_text
 from seit_cl.data.samples import Samples
 from seit_cl.formats import build_format, format_class
 from seit_cl.formats._image_file import ImageFileFormat
-from seit_cl.formats._quality import replay_error
+from seit_cl.formats._records import Records
+from seit_cl.formats._trials import Features, Trial, blocks_of
 from seit_cl.formats.base import FormatContext
 
 # One file format each, in the variant with the shortest records.
@@ -82,30 +83,19 @@ def candidates(
                 yield Candidate(kind, quality, size)
 
 
-@dataclass(frozen=True)
-class Trial:
-    """Images that a candidate has stored and decoded.
+def trial_of(candidate: Candidate, context: FormatContext) -> Trial:
+    """Make the trial of a candidate, in a context that gives the learner's resolution."""
+    fmt = build_format(candidate.spec, context)
 
-    Args:
-        candidate: the way to store them.
-        mean_length: mean bytes of a record.
-        features: (B, F) of the decoded images, each row of unit length.
-    """
+    def store(samples: Samples) -> tuple[Records, Tensor]:
+        records = fmt.encode(samples)
+        return records, fmt.decode(records)
 
-    candidate: Candidate
-    mean_length: float
-    features: Tensor
-
-    def error(self, fresh: Tensor, labels: Tensor, exemplars_per_class: float) -> float:
-        """Error on fresh images of a classifier of the exemplars that fit (`replay_error`)."""
-        return replay_error(self.features, fresh, labels, exemplars_per_class)
+    return Trial(store)
 
 
 def try_candidate(
-    candidate: Candidate,
-    context: FormatContext,
-    samples: Samples,
-    features: Callable[[Tensor], Tensor],
+    candidate: Candidate, context: FormatContext, samples: Samples, features: Features
 ) -> Trial:
     """Store and decode samples (B,) as a candidate does.
 
@@ -115,7 +105,7 @@ def try_candidate(
         samples: (B,) of several classes.
         features: from images (B, 3, S, S) uint8 to (B, F), each row of unit length.
     """
-    fmt = build_format(candidate.spec, context)
-    records = fmt.encode(samples)
-    mean_length = float(records.lengths.double().mean())
-    return Trial(candidate, mean_length, features(fmt.decode(records)))
+    trial = trial_of(candidate, context)
+    for block in blocks_of(samples, context.resolution):
+        trial.add(block, features)
+    return trial

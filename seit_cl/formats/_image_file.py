@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from dataclasses import fields
+from functools import partial
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -14,12 +15,14 @@ from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
+from seit_cl.core.blocks import images_at_once, slices
 from seit_cl.core.errors import UserError
 from seit_cl.core.specs import spec_text
 from seit_cl.data.samples import Samples
 from seit_cl.formats._pixels import pixels_of
-from seit_cl.formats._quality import AUTO, CANDIDATES, choose_quality
+from seit_cl.formats._quality import AUTO, CANDIDATES, ONE_CLASS
 from seit_cl.formats._records import Records
+from seit_cl.formats._trials import AT_ONCE, Trial, try_all
 from seit_cl.formats.base import FormatContext
 
 
@@ -131,22 +134,36 @@ class ImageFileFormat:
         exemplars_per_class: Callable[[float], float],
     ) -> None:
         """Choose the quality, where the options do not name it (see formats/_quality.py)."""
+        if not self.unfitted:
+            return
+        if len(samples.labels.unique()) == 1:
+            quality = ONE_CLASS
+        else:
+            trials = [Trial(partial(self._store_at, quality)) for quality in CANDIDATES]
+            fresh = try_all(trials, samples, self.side, features)
+            errors = []
+            for quality, trial in zip(CANDIDATES, trials, strict=True):
+                self.set_quality(quality)  # which may change what the memory's file takes once
+                count = exemplars_per_class(trial.mean_length)
+                errors.append((trial.error(fresh, samples.labels, count), quality))
+            quality = min(errors)[1]
+        self.set_quality(quality)
+        self.unfitted = False
 
-        def encode_at(quality: int) -> tuple[Tensor, float]:
-            self.set_quality(quality)
-            records = self.encode(samples)
-            mean_length = float(records.lengths.double().mean())
-            return self.decode(records), exemplars_per_class(mean_length)
-
-        if self.unfitted:
-            quality = choose_quality(encode_at, features, samples.pixels(), samples.labels)
-            self.set_quality(quality)
-            self.unfitted = False
+    def _store_at(self, quality: int, samples: Samples) -> tuple[Records, Tensor]:
+        """Encode samples (B,) at a quality, and decode their records."""
+        self.set_quality(quality)
+        records = self.encode(samples)
+        return records, self.decode(records)
 
     def encode(self, samples: Samples) -> Records:
         """Encode pixels (B, 3, S, S) uint8, one image file each."""
-        images = resize(pixels_of(samples, self.side), self.size).permute(0, 2, 3, 1).contiguous()
-        return Records.from_bytes([self._encode_one(image) for image in images])
+        records = []
+        for part in slices(len(samples), images_at_once(self.side, AT_ONCE)):
+            pixels = resize(pixels_of(samples[part], self.side), self.size)
+            images = pixels.permute(0, 2, 3, 1).contiguous()
+            records += [self._encode_one(image) for image in images]
+        return Records.from_bytes(records)
 
     def decode(self, records: Records) -> Tensor:
         """Pixels (B, 3, S, S) uint8, on the CPU.
@@ -154,13 +171,16 @@ class ImageFileFormat:
         Raises:
             OSError or RuntimeError: a record is not such a file.
         """
-        if len(records) == 0:
-            return torch.zeros((0, 3, self.side, self.side), dtype=torch.uint8)
+        pixels = torch.empty((len(records), 3, self.side, self.side), dtype=torch.uint8)
         data = records.data.cpu()
-        files = []
-        for start, length in zip(records.offsets.tolist(), records.lengths.tolist(), strict=True):
-            files.append(data[start : start + length])
-        return resize(torch.stack(self._decode_all(files)), self.side)
+        starts = records.offsets.tolist()
+        lengths = records.lengths.tolist()
+        for part in slices(len(records), images_at_once(self.side, AT_ONCE)):
+            files = []
+            for start, length in zip(starts[part], lengths[part], strict=True):
+                files.append(data[start : start + length])
+            pixels[part] = resize(torch.stack(self._decode_all(files)), self.side)
+        return pixels
 
     def _encode_one(self, image: Tensor) -> bytes:
         """Record of one image (H, W, 3) uint8."""

@@ -15,7 +15,6 @@ a learner does. The quality with the least squared error is chosen.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Self
 
 import torch
@@ -144,29 +143,3 @@ def _ridge(x: Tensor, targets: Tensor) -> Tensor:
     penalties = torch.tensor(PENALTIES, dtype=x.dtype)[:, None, None]
     gram = x.T @ x + penalties * torch.eye(x.shape[1], dtype=x.dtype)
     return torch.linalg.solve(gram, (x.T @ targets).expand(len(PENALTIES), -1, -1))
-
-
-def choose_quality(
-    encode_at: Callable[[int], tuple[Tensor, float]],
-    features: Callable[[Tensor], Tensor],
-    pixels: Tensor,
-    labels: Tensor,
-) -> int:
-    """Choose the quality among CANDIDATES that suits a budget.
-
-    Args:
-        encode_at: from a quality to decoded images (B, 3, S, S) uint8 and the number of exemplars
-            of each class that would fit.
-        features: from images (B, 3, S, S) uint8 to (B, F), each row of unit length.
-        pixels: the images (B, 3, S, S) uint8.
-        labels: (B,) int64.
-    """
-    if len(labels.unique()) == 1:
-        return ONE_CLASS
-    fresh = features(pixels)
-    errors = []
-    for quality in CANDIDATES:
-        decoded, exemplars_per_class = encode_at(quality)
-        error = replay_error(features(decoded), fresh, labels, exemplars_per_class)
-        errors.append((error, quality))
-    return min(errors)[1]

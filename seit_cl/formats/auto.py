@@ -19,10 +19,11 @@ from seit_cl.formats._candidates import (
     candidates,
     sizes_of,
     split_kinds,
-    try_candidate,
+    trial_of,
 )
 from seit_cl.formats._quality import CANDIDATES, ONE_CLASS
 from seit_cl.formats._records import Records
+from seit_cl.formats._trials import try_all
 from seit_cl.formats.base import ExemplarFormat, FormatContext
 
 # Place of the kind in `kinds`, from 1; quality; side in pixels or 0, as in `Candidate`.
@@ -135,10 +136,11 @@ class AutoFormat:
         if len(samples.labels.unique()) == 1:
             self._choose(Candidate(self.kinds[0], ONE_CLASS, self.sizes[0]))
             return
-        fresh = features(samples.pixels())
+        chosen = list(candidates(self.kinds, CANDIDATES, self.sizes))
+        trials = [trial_of(candidate, self.context) for candidate in chosen]
+        fresh = try_all(trials, samples, self.context.resolution, features)
         errors = []
-        for candidate in candidates(self.kinds, CANDIDATES, self.sizes):
-            trial = try_candidate(candidate, self.context, samples, features)
+        for candidate, trial in zip(chosen, trials, strict=True):
             count = exemplars_per_class(trial.mean_length)
             error = trial.error(fresh, samples.labels, count)
             errors.append((error, trial.mean_length, candidate.spec, candidate))

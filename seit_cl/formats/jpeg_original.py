@@ -55,9 +55,11 @@ class JpegOriginalFormat:
         """
         images = torch.empty((len(records), self.side, self.side, 3), dtype=torch.uint8)
         rows = images.numpy()
+        data = records.data.cpu().numpy()
+        spans = zip(records.offsets.tolist(), records.lengths.tolist(), strict=True)
         with no_pixel_limit():
-            for i, record in enumerate(records.to_bytes()):
-                rows[i] = decode_image(record, self.side)
+            for i, (start, length) in enumerate(spans):
+                rows[i] = decode_image(data[start : start + length].tobytes(), self.side)
         return images.permute(0, 3, 1, 2).contiguous()
 
 

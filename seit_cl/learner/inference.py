@@ -4,16 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from seit_cl.core.blocks import IMAGES
 from seit_cl.core.precision import float32_products
 from seit_cl.core.ranks import Ranks
 from seit_cl.learner.interfaces import Augment, FlopCounts
 from seit_cl.learner.modes import set_training
 from seit_cl.learner.recording import Recorder, in_batches
+
+
+@dataclass(frozen=True)
+class RawSamples:
+    """Raw data of samples, of which a batch at a time is in memory.
+
+    Args:
+        fetch: gives the raw data (b, ...) of ids (b,).
+        ids: (N,).
+    """
+
+    fetch: Callable[[Tensor], Tensor]
+    ids: Tensor
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, rows: slice) -> Tensor:
+        return self.fetch(self.ids[rows])
+
+
+Raw = Tensor | RawSamples
 
 
 class RawInference:
@@ -27,6 +51,7 @@ class RawInference:
         test_precision: "fp32" or "tf32", of tests.
         flops: counts the tests; None where nothing is counted.
         ranks: processes that divide the data among them; each has the results of all data.
+        most_at_once: samples of a forward pass, for images that are large.
     """
 
     model: Any
@@ -36,12 +61,13 @@ class RawInference:
     test_precision: str
     flops: FlopCounts | None
     ranks: Ranks
+    most_at_once: int = IMAGES
     _recorder: Recorder | None
     logits: Callable[[Tensor, Callable[[Tensor], Tensor], str], Tensor]
     features: Callable[[Tensor, str], Tensor]
 
     @torch.inference_mode()
-    def predict(self, raw: Tensor, batch: int = 512, recorded: bool = True) -> Tensor:
+    def predict(self, raw: Raw, batch: int = 512, recorded: bool = True) -> Tensor:
         """Labels (N,) int64, on the CPU, that the strategy predicts for raw data (N, ...).
 
         Args:
@@ -57,7 +83,7 @@ class RawInference:
 
     @torch.inference_mode()
     def predict_with_tasks(
-        self, raw: Tensor, labels: Tensor, competitors: Tensor, batch: int = 512
+        self, raw: Raw, labels: Tensor, competitors: Tensor, batch: int = 512
     ) -> tuple[Tensor, Tensor]:
         """Predict labels among all classes, and among those of each sample's experience.
 
@@ -89,26 +115,26 @@ class RawInference:
         return predicted[:, 0], predicted[:, 1]
 
     @torch.inference_mode()
-    def raw_scores(self, raw: Tensor, batch: int = 512) -> Tensor:
+    def raw_scores(self, raw: Raw, batch: int = 512) -> Tensor:
         """Scores (N, classes seen) float32 of the strategy, on the device, of raw data (N, ...)."""
         with float32_products(self.device):
             return self._batched(raw, batch, self.scores)
 
     @torch.inference_mode()
-    def raw_features(self, raw: Tensor, batch: int = 512) -> Tensor:
+    def raw_features(self, raw: Raw, batch: int = 512) -> Tensor:
         """Features (N, width) float32, on the CPU, of raw data (N, ...)."""
         with float32_products(self.device):
             return self._batched(raw, batch, lambda x: self.features(x, "fp32")).cpu()
 
     @torch.inference_mode()
-    def raw_logits(self, raw: Tensor, batch: int = 512) -> Tensor:
+    def raw_logits(self, raw: Raw, batch: int = 512) -> Tensor:
         """Logits (N, classes seen) float32, on the device, of raw data (N, ...)."""
         with float32_products(self.device):
             return self._batched(raw, batch, lambda x: self.logits(x, self.model.forward, "fp32"))
 
     def _batched(
         self,
-        raw: Tensor,
+        raw: Raw,
         batch: int,
         network: Callable[..., Tensor],
         recorder: Recorder | None = None,
@@ -127,11 +153,15 @@ class RawInference:
         def work(part: Tensor, *further: Tensor) -> Tensor:
             return network(self.augment(part), *further)
 
-        def work_on_part(*part: Tensor) -> Tensor:
-            with self._counted_as(len(raw), len(part[0])):
-                return in_batches(work, part, batch, self.device, recorder)
+        batch = min(batch, self.most_at_once)
+        rows = raw.ids if isinstance(raw, RawSamples) else raw
 
-        outputs = self.ranks.in_parts(work_on_part, raw, *others)
+        def work_on_part(own: Tensor, *further: Tensor) -> Tensor:
+            part = RawSamples(raw.fetch, own) if isinstance(raw, RawSamples) else own
+            with self._counted_as(len(raw), len(part)):
+                return in_batches(work, (part, *further), batch, self.device, recorder)
+
+        outputs = self.ranks.in_parts(work_on_part, rows, *others)
         set_training(self.model, was_training)
         return outputs
 

@@ -100,6 +100,8 @@ class LearnerView(Protocol):
         classes_seen: number of classes seen, the current experience included.
         classes_seen_before: the same without the current experience.
         ranks: processes of the run, which divide the passes through the model.
+        most_at_once: samples that are in memory at once outside of training steps, 512 but for
+            large images.
     """
 
     model: Any
@@ -110,6 +112,7 @@ class LearnerView(Protocol):
     classes_seen: int
     classes_seen_before: int
     ranks: Ranks
+    most_at_once: int
 
     @property
     def memory(self) -> Memory | None:

@@ -437,7 +437,7 @@ class Learner(RawInference, SupervisedTemplate):
         """
         loader = self._fresh_loader()
         rows = torch.arange(len(loader.ids)) if rows is None else rows
-        for part in rows.split(batch):
+        for part in rows.split(min(batch, self.most_at_once)):
             yield loader.raw(loader.ids[part]), loader.labels[part]
 
     def _fresh_loader(self) -> ReplayLoader:

@@ -17,6 +17,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from seit_cl.core.blocks import slices
 from seit_cl.core.devices import to_device
 from seit_cl.core.errors import UserError
 from seit_cl.learner.augment.draws import Draws
@@ -25,6 +26,14 @@ from seit_cl.learner.batches import RawStep, Rows
 WARM_UP = 3  # steps run without a graph first: they make the optimiser's state and choose kernels
 WORTHWHILE = 20  # steps of an experience, or batches of a test, from which on recording pays
 TakeStep = Callable[[RawStep], Tensor]
+
+
+class Sliceable(Protocol):
+    """Data (N, ...) whose slices are tensors: a tensor, or data that are read when asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: slice, /) -> Tensor: ...
 
 
 class Recording(Protocol):
@@ -268,7 +277,7 @@ def _copied_rows(rows: Rows) -> Rows:
 
 def in_batches(
     work: Callable[..., Tensor],
-    data: Sequence[Tensor],
+    data: Sequence[Sliceable],
     batch: int,
     device: torch.device,
     recorder: Recorder | None,
@@ -278,7 +287,7 @@ def in_batches(
     Args:
         work: from data (B, ...) on the device, a tensor for each of `data`, to results (B, ...)
             there; a pure function.
-        data: each (N, ...), on any device.
+        data: each (N, ...), on any device, or read when a batch of it is due.
         batch: largest B. A smaller last batch is not recorded.
         device: where the work is done.
         recorder: None to record nothing.
@@ -286,18 +295,22 @@ def in_batches(
     Returns:
         (N, ...), on the device.
     """
-    parts = list(zip(*(values.split(batch) for values in data), strict=True))
+    spans = list(slices(len(data[0]), batch)) or [slice(0)]
+
+    def part_of(span: slice) -> list[Tensor]:
+        return [values[span] for values in data]
 
     def work_on(part: Sequence[Tensor]) -> Tensor:
         return work(*(to_device(values, device) for values in part))
 
-    if recorder is None or len(parts) < WORTHWHILE:
-        return torch.cat([work_on(part) for part in parts])
+    if recorder is None or len(spans) < WORTHWHILE:
+        return torch.cat([work_on(part_of(span)) for span in spans])
     with recorder.stream():
-        results = [work_on(part) for part in parts[:WARM_UP]]
-        own = [to_device(values, device).clone() for values in parts[0]]
+        results = [work_on(part_of(span)) for span in spans[:WARM_UP]]
+        own = [to_device(values, device).clone() for values in part_of(spans[0])]
         recording = _record(recorder, lambda: work(*own), "a test")
-        for part in parts[WARM_UP:]:
+        for span in spans[WARM_UP:]:
+            part = part_of(span)
             if len(part[0]) < batch:
                 results.append(work_on(part))
                 continue

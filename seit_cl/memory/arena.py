@@ -6,10 +6,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from seit_cl.core.blocks import slices
 from seit_cl.formats._records import Records
 from seit_cl.memory.slots import SlotTable
 
 _INITIAL_BYTES = 1 << 12  # bytes of the first buffer
+_GATHERED = 1024  # records gathered at a time
 
 
 class Arena:
@@ -68,9 +70,15 @@ class Arena:
         lengths = self.slots.column("length")[slots]
         return Records(self._data, torch.from_numpy(offsets), torch.from_numpy(lengths))
 
-    def gather(self, slots: NDArray[np.int64]) -> bytes:
-        """Return the bytes of the records of slots (B,), concatenated."""
-        return b"".join(self.records(slots).to_bytes())
+    def gather(self, slots: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Return a copy of the bytes of the records of slots (B,), one after the other."""
+        gathered = np.empty(int(self.slots.column("length")[slots].sum()), np.uint8)
+        start = 0
+        for part in slices(len(slots), _GATHERED):
+            data = b"".join(self.records(slots[part]).to_bytes())
+            gathered[start : start + len(data)] = np.frombuffer(data, np.uint8)
+            start += len(data)
+        return gathered
 
     def _reserve(self, needed: int) -> None:
         """Compact the live records, into a larger buffer if `needed` exceeds half of this one."""

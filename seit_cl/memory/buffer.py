@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from avalanche.training.storage_policy import ExemplarsBuffer
+from numpy.typing import NDArray
 from torch import Tensor
 
 from seit_cl.core import plugins
 from seit_cl.core.digests import digest
+from seit_cl.core.blocks import FILES_AT_ONCE, images_at_once, slices
 from seit_cl.core.errors import UserError, reading
 from seit_cl.data.samples import Samples
 from seit_cl.formats import ExemplarFormat, FormatContext, build_format
@@ -32,6 +34,7 @@ from seit_cl.memory.store import ExemplarStore
 from seit_cl.results.renamed import stored_spec
 
 CPU = torch.device("cpu")
+DECODED = 256  # exemplars decoded at a time at most
 _BATCH = 256  # samples of an Avalanche experience offered at a time
 
 
@@ -93,9 +96,14 @@ class ByteBudgetBuffer(ExemplarsBuffer):
         self.max_exemplars = max_exemplars
         self.selection = build_policy(policy, PolicyContext(context.classes, seed, max_exemplars))
         self.slots = self.selection.slots
-        self._store = ExemplarStore(self.slots, budget_bytes, fmt, self.exemplar_fields, transform)
+        decoded_at_once = images_at_once(context.resolution, DECODED)
+        self._store = ExemplarStore(
+            self.slots, budget_bytes, fmt, self.exemplar_fields, transform, decoded_at_once
+        )
         self.device = device
-        self._device_cache = DeviceCache(device, self._store.read, self.__len__, device_copy)
+        self._device_cache = DeviceCache(
+            device, self._store.read, self.__len__, device_copy, decoded_at_once
+        )
         self._avalanche = AvalancheSide(context.resolution, tokenizer)
         self._accounting = ByteAccounting(
             fmt, context.classes, self.exemplar_fields, self._header().nbytes
@@ -240,8 +248,14 @@ class ByteBudgetBuffer(ExemplarsBuffer):
                 "memory with more classes"
             )
         fields = field_arrays(extras or {}, self.exemplar_fields, len(samples), complete=True)
-        if not labels:
-            return
+        for part in slices(len(samples), self._encoded_at_once):
+            values = {name: array[part] for name, array in fields.items()}
+            self._offer_block(samples[part], labels[part], values)
+
+    def _offer_block(
+        self, samples: Samples, labels: Sequence[int], fields: Mapping[str, NDArray[np.generic]]
+    ) -> None:
+        """Offer samples (B,), whose records are in memory at once."""
         records = self._encode(samples)
         self._accounting.require(self.budget_bytes)
         self._invalidate()
@@ -255,6 +269,13 @@ class ByteBudgetBuffer(ExemplarsBuffer):
             if self.selection.admit(label, cost, capacity):
                 values = {name: array[index] for name, array in fields.items()}
                 self._store.append(data[start : start + length], label, cost, values)
+
+    @property
+    def _encoded_at_once(self) -> int:
+        """Samples whose records are in memory at once, beside the exemplars'."""
+        if getattr(self.fmt, "stores_files", False):
+            return FILES_AT_ONCE
+        return images_at_once(self.context.resolution)
 
     def sample(self, n: int, generator: torch.Generator) -> Exemplars:
         """Draw exemplars uniformly, without replacement if n <= N; on the memory's device.
@@ -376,21 +397,21 @@ class ByteBudgetBuffer(ExemplarsBuffer):
         Raises:
             OSError: the folder cannot be written.
         """
-        write_body(path, self._body())
+        write_body(path, *self._body())
 
     def digest(self) -> str:
         """Digest of the file that `save` would write (`seit_cl.core.digests.digest`)."""
-        return digest(self._body())
+        return digest(*self._body())
 
-    def _body(self) -> bytes:
-        """Return the file's content after the checksum."""
-        exemplars = self._store.for_file().to_bytes(self.context.classes, self.fmt.fixed_length)
-        return self._header().to_bytes() + exemplars
+    def _body(self) -> list[bytes | memoryview]:
+        """Return the parts of the file's content after the checksum."""
+        exemplars = self._store.for_file().parts(self.context.classes, self.fmt.fixed_length)
+        return [self._header().to_bytes(), *exemplars]
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle what the file has, and what it leaves to the caller of `load`."""
         rest = (self._store.decoded.transform, self.device, self.context.entropy_model)
-        return _unpickled, (self._body(), *rest, self._avalanche)
+        return _unpickled, (b"".join(self._body()), *rest, self._avalanche)
 
     @classmethod
     def load(

@@ -9,11 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from seit_cl.core.blocks import slices
 from seit_cl.formats import ExemplarFormat
 from seit_cl.memory.arena import Arena
 
 Transform = Callable[[Tensor], Tensor]
-_BATCH = 256  # exemplars decoded and transformed at a time
+BATCH = 256  # exemplars decoded and transformed at a time at most
 
 
 class DecodedCache:
@@ -26,13 +27,21 @@ class DecodedCache:
         arena: has the records.
         fmt: decodes the records.
         transform: applied once to each exemplar's decoded input, (B, ...) -> (B, ...); or None.
+        batch: exemplars that are decoded and transformed at a time.
     """
 
-    def __init__(self, arena: Arena, fmt: ExemplarFormat, transform: Transform | None) -> None:
+    def __init__(
+        self,
+        arena: Arena,
+        fmt: ExemplarFormat,
+        transform: Transform | None,
+        batch: int = BATCH,
+    ) -> None:
         self.arena = arena
         self.slots = arena.slots
         self.fmt = fmt
         self.transform = transform
+        self.batch = batch
         if transform is not None:
             self.slots.add_column("is_transformed", np.dtype(bool), ())
 
@@ -42,8 +51,8 @@ class DecodedCache:
             return self.fmt.decode(self.arena.records(slots))
         done = self.slots.column("is_transformed")[slots]
         pending = np.unique(slots[~done])
-        for start in range(0, len(pending), _BATCH):
-            self._add(pending[start : start + _BATCH], self.transform)
+        for part in slices(len(pending), self.batch):
+            self._add(pending[part], self.transform)
         return torch.from_numpy(self.slots.column("transformed")[slots])
 
     def is_transformed(self, slots: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
+from seit_cl.core.blocks import slices
 from seit_cl.core.devices import device_budget, to_device
 from seit_cl.memory.exemplars import Exemplars
 
-_CHUNK = 256  # exemplars decoded at a time
+CHUNK = 256  # exemplars decoded at a time at most
 
 
 class DeviceCache:
@@ -26,6 +27,7 @@ class DeviceCache:
         read: returns the exemplars of ids (B,), on the CPU.
         count: returns the number of exemplars N.
         copies: False to make no copy, and decode every batch.
+        chunk: exemplars that are decoded at a time.
     """
 
     def __init__(
@@ -34,11 +36,13 @@ class DeviceCache:
         read: Callable[[Tensor], Exemplars],
         count: Callable[[], int],
         copies: bool = True,
+        chunk: int = CHUNK,
     ) -> None:
         self.device = device
         self._read = read
         self._count = count
         self._copies = copies
+        self._chunk = chunk
         self._batches = 0  # taken since the last change
         self._copy: Exemplars | None = None
 
@@ -86,5 +90,7 @@ class DeviceCache:
         first = self._read(torch.zeros(1, dtype=torch.int64))
         if first.nbytes * count > device_budget(self.device):
             return None
-        chunks = torch.arange(count).split(_CHUNK)
-        return Exemplars.concatenate([self._read(chunk).to(self.device) for chunk in chunks])
+        copy = first.room_for(count, self.device)
+        for part in slices(count, self._chunk):
+            copy.fill(part, self._read(torch.arange(part.start, part.stop)))
+        return copy

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -47,18 +46,28 @@ class Exemplars:
             extras,
         )
 
-    @staticmethod
-    def concatenate(batches: Sequence[Exemplars]) -> Exemplars:
-        """Join batches on one device into one."""
-        extras = {}
-        for name in batches[0].extras:
-            extras[name] = torch.cat([batch.extras[name] for batch in batches])
+    def room_for(self, count: int, device: torch.device) -> Exemplars:
+        """Exemplars (count,) of the same shapes and types on a device, to be filled."""
+        extras = {name: _room(values, count, device) for name, values in self.extras.items()}
         return Exemplars(
-            torch.cat([batch.inputs for batch in batches]),
-            torch.cat([batch.labels for batch in batches]),
-            torch.cat([batch.ids for batch in batches]),
+            _room(self.inputs, count, device),
+            _room(self.labels, count, device),
+            _room(self.ids, count, device),
             extras,
         )
+
+    def fill(self, rows: slice, batch: Exemplars) -> None:
+        """Copy a batch into some rows, without blocking."""
+        self.inputs[rows].copy_(batch.inputs, non_blocking=True)
+        self.labels[rows].copy_(batch.labels, non_blocking=True)
+        self.ids[rows].copy_(batch.ids, non_blocking=True)
+        for name, values in batch.extras.items():
+            self.extras[name][rows].copy_(values, non_blocking=True)
+
+
+def _room(values: Tensor, count: int, device: torch.device) -> Tensor:
+    """An uninitialised tensor (count, *shape) for values (B, *shape)."""
+    return torch.empty((count, *values.shape[1:]), dtype=values.dtype, device=device)
 
 
 def draw_ids(count: int, n: int, generator: torch.Generator) -> Tensor:

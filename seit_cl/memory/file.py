@@ -204,19 +204,19 @@ class FileExemplars:
     fields: Mapping[str, NDArray[np.generic]]
     payload: NDArray[np.uint8]
 
-    def to_bytes(self, classes: int, fixed_length: int | None) -> bytes:
-        """Encode labels, lengths (unless fixed), fields and payload.
+    def parts(self, classes: int, fixed_length: int | None) -> list[bytes | memoryview]:
+        """Encode labels, lengths (unless fixed), fields and payload, which is not copied.
 
         Args:
             classes: number of classes C.
             fixed_length: length of every record, or None if lengths are stored.
         """
-        parts = [self.labels.astype(label_dtype(classes)).tobytes()]
+        parts: list[bytes | memoryview] = [self.labels.astype(label_dtype(classes)).tobytes()]
         if fixed_length is None:
             parts.append(write_varints(self.lengths))
         parts += [values.tobytes() for values in self.fields.values()]
-        parts.append(self.payload.tobytes())
-        return b"".join(parts)
+        parts.append(self.payload.data)
+        return parts
 
 
 def read_exemplars(
@@ -226,7 +226,7 @@ def read_exemplars(
     fields: Mapping[str, TensorSpec],
     fixed_length: int | None,
 ) -> FileExemplars:
-    """Decode the bytes of `FileExemplars.to_bytes`.
+    """Decode the bytes of `FileExemplars.parts`.
 
     Args:
         data: (L,) uint8, all bytes after the header.
@@ -262,15 +262,19 @@ def read_exemplars(
     return FileExemplars(labels, lengths, values, rest)
 
 
-def write_body(path: str | os.PathLike[str], body: bytes) -> None:
-    """Write a file of magic, version, checksum and body, atomically.
+def write_body(path: str | os.PathLike[str], *body: bytes | memoryview) -> None:
+    """Write a file of magic, version, checksum and the parts of its body, atomically.
 
     Raises:
         OSError: the folder cannot be written.
     """
+    checksum = 0
+    for part in body:
+        checksum = zlib.crc32(part, checksum)
     with atomic_file(path) as file:
-        file.write(_START.pack(_MAGIC, _VERSION, zlib.crc32(body)))
-        file.write(body)
+        file.write(_START.pack(_MAGIC, _VERSION, checksum))
+        for part in body:
+            file.write(part)
 
 
 def read_body(path: str | os.PathLike[str]) -> memoryview:

@@ -12,7 +12,7 @@ from torch import Tensor
 from seit_cl.formats import ExemplarFormat
 from seit_cl.formats._records import Records
 from seit_cl.memory.arena import Arena
-from seit_cl.memory.decoded_cache import DecodedCache, Transform
+from seit_cl.memory.decoded_cache import BATCH, DecodedCache, Transform
 from seit_cl.memory.exemplar_fields import TensorSpec
 from seit_cl.memory.exemplars import Exemplars
 from seit_cl.memory.file import FileExemplars
@@ -28,6 +28,7 @@ class ExemplarStore:
         fmt: decodes records.
         fields: fields of every exemplar.
         transform: applied once to each exemplar's decoded input, or None.
+        batch: exemplars that are decoded and transformed at a time.
     """
 
     def __init__(
@@ -37,10 +38,11 @@ class ExemplarStore:
         fmt: ExemplarFormat,
         fields: Mapping[str, TensorSpec],
         transform: Transform | None,
+        batch: int = BATCH,
     ) -> None:
         self.slots = slots
         self.arena = Arena(capacity, slots)
-        self.decoded = DecodedCache(self.arena, fmt, transform)
+        self.decoded = DecodedCache(self.arena, fmt, transform, batch)
         self._columns = {name: f"field:{name}" for name in fields}
         for name, column in self._columns.items():
             slots.add_column(column, fields[name].numpy, fields[name].shape)
@@ -114,8 +116,9 @@ class ExemplarStore:
         """Return a copy of all records, by id."""
         slots = self.slots.order()
         lengths = torch.from_numpy(self.slots.column("length")[slots])
-        data = torch.frombuffer(bytearray(self.arena.gather(slots) or b"\0"), dtype=torch.uint8)
-        return Records(data, lengths.cumsum(0) - lengths, lengths)
+        return Records(
+            torch.from_numpy(self.arena.gather(slots)), lengths.cumsum(0) - lengths, lengths
+        )
 
     def for_file(self) -> FileExemplars:
         """Return all exemplars as the file stores them."""
@@ -123,6 +126,6 @@ class ExemplarStore:
         fields = {}
         for name, column in self._columns.items():
             fields[name] = self.slots.column(column)[slots]
-        payload = np.frombuffer(self.arena.gather(slots), np.uint8)
+        payload = self.arena.gather(slots)
         lengths = self.slots.column("length")[slots]
         return FileExemplars(self.slots.column("label")[slots], lengths, fields, payload)

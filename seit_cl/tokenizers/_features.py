@@ -6,11 +6,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from seit_cl.core.blocks import images_at_once
 from seit_cl.learner.augment.tokens import TokenAugment
 from seit_cl.tokenizers.base import Tokenizer
 
 POOLED = 2  # cells across and down that embeddings are averaged in
-CHUNK = 256  # images encoded at a time
+CHUNK = 256  # images encoded at a time at most
 
 
 @torch.inference_mode()
@@ -27,7 +28,7 @@ def pooled_features(tokenizer: Tokenizer, images: Tensor) -> Tensor:
     """
     embed = TokenAugment(tokenizer.codebook, tokenizer.combine).embed
     parts = []
-    for chunk in images.split(CHUNK):
+    for chunk in images.split(images_at_once(images.shape[-1], CHUNK)):
         embeddings = embed(tokenizer.encode(chunk))  # (b, D, H, W)
         parts.append(F.adaptive_avg_pool2d(embeddings, POOLED).flatten(1))
     return F.normalize(torch.cat(parts), dim=1).cpu()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
@@ -15,9 +16,9 @@ from rich.console import Console
 from torch import Tensor
 
 from seit_cl.core.errors import UserError
-from seit_cl.core.progress import track
+from seit_cl.core.progress import images_bar
 from seit_cl.data.fractals import VERSION, render
-from seit_cl.data.images import load_images
+from seit_cl.data.images import read_chunks
 from seit_cl.tokenizers.nets.backbone import Backbone, BackboneSettings
 from seit_cl.tokenizers.nets.quantiser import (
     Quantiser,
@@ -33,6 +34,8 @@ FRACTAL_SEED = (
     778  # neither that of the built-in dataset nor that of the bundled tokenizer's images
 )
 YES_NO = ("yes", "no")
+FEATURE_BYTES = 1 << 29  # of the features that a quantiser is fitted to
+CODED_AT_ONCE = 1 << 16  # positions
 
 
 @dataclass(frozen=True)
@@ -177,19 +180,21 @@ def fit_features(name: str, options: FitOptions) -> tuple[Backbone, Quantiser, d
     paths = fitting_images(options)
     if paths is None:
         images = _fractals(options)
+        count = len(images)
+        blocks = iter([images])
         source = "fractals"
     else:
-        images = load_images(paths, options.side)
+        count = len(paths)
+        blocks = read_chunks(paths, options.side)
         source = f"images of {Path(options.fit).resolve().name}"
-    features = features_of(backbone, images)
+    features = features_of(backbone, blocks, count, options)
     quantiser = fit_quantiser(features, options.quantiser())
     explained = 100 * explained_variance(quantiser, features)
     card = {
         "backbone": f"timm {timm.__version__} {name}, layer {options.layer}, "
         f"{backbone.width} features a position",
         "weights": _weights_source(options),
-        "data": f"fitted on {len(images)} {source} at {options.side} px, "
-        f"{len(features):,} positions",
+        "data": f"fitted on {count} {source} at {options.side} px, {len(features):,} positions",
         "figures": f"codes keep {explained:.1f} % of the variance of the "
         f"{quantiser.matrix.shape[1]} dimensions that are quantised",
         "date": date.today().isoformat(),
@@ -213,14 +218,35 @@ def _weights_source(options: FitOptions) -> str:
     return f"random, seed {options.seed}"
 
 
-@torch.inference_mode()
-def features_of(backbone: Backbone, images: Tensor) -> Tensor:
-    """Features (N * H * W, C) of images (N, 3, S, S) uint8."""
-    parts = []
+def features_of(
+    backbone: Backbone, blocks: Iterable[Tensor], count: int, options: FitOptions
+) -> Tensor:
+    """Features of the positions of images, or of some positions of each where they are too many.
+
+    Args:
+        backbone: gives the features of an image.
+        blocks: images (n, 3, S, S) uint8, S being options.side.
+        count: number of images N.
+        options: give the side and the seed by which positions are chosen.
+
+    Returns:
+        (N * P, C) float32, of P positions of every image.
+    """
+    positions = (options.side // backbone.stride) ** 2
+    fitting = max(1, FEATURE_BYTES // (4 * backbone.width * count))
+    chosen = torch.arange(positions)
+    if positions > fitting:
+        chosen = _shuffled(positions, options.seed)[:fitting].sort().values
+    features = torch.empty(count, len(chosen), backbone.width)
+    done = 0
     title = f"features of {backbone.settings.name}"
-    for image in track(list(images), title, Console(stderr=True)):
-        parts.append(backbone(image).permute(1, 2, 0).flatten(0, 1))
-    return torch.cat(parts).clone()
+    with images_bar(title, count, Console(stderr=True)) as advance, torch.no_grad():
+        for block in blocks:
+            for image in block:
+                features[done] = backbone(image).permute(1, 2, 0).flatten(0, 1)[chosen]
+                done += 1
+                advance(1)
+    return features.flatten(0, 1)
 
 
 def explained_variance(quantiser: Quantiser, features: Tensor) -> float:
@@ -230,12 +256,16 @@ def explained_variance(quantiser: Quantiser, features: Tensor) -> float:
         quantiser: reduces and codes the features.
         features: (N, C).
     """
-    reduced = quantiser.reduce(features)
-    codes = quantiser.codes(features).long()
-    vectors = [codebook[codes[:, g]] for g, codebook in enumerate(quantiser.codebook)]
-    if quantiser.settings.combine == "concat":
-        restored = torch.cat(vectors, 1)
-    else:
-        restored = torch.stack(vectors).sum(0)
-    error = (reduced - restored).square().sum()
-    return 1 - float(error / reduced.square().sum().clamp_min(1e-12))
+    error = 0.0
+    variance = 0.0
+    for part in features.split(CODED_AT_ONCE):
+        reduced = quantiser.reduce(part)
+        codes = quantiser.codes(part).long()
+        vectors = [codebook[codes[:, g]] for g, codebook in enumerate(quantiser.codebook)]
+        if quantiser.settings.combine == "concat":
+            restored = torch.cat(vectors, 1)
+        else:
+            restored = torch.stack(vectors).sum(0)
+        error += float((reduced - restored).square().sum())
+        variance += float(reduced.square().sum())
+    return 1 - error / max(variance, 1e-12)

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from seit_cl.core.errors import UserError
 from seit_cl.data.fractals import render
-from seit_cl.data.images import load_images
+from seit_cl.data.images import load_images, read_chunks
 from seit_cl.data.leave_out import leave_out
 from seit_cl.data.listing import SUFFIXES
+from seit_cl.data.pixel_room import room_for_images
 from seit_cl.datasets import list_data
 from seit_cl.tokenizers.training.class_head import UNLABELLED
 
@@ -46,18 +47,23 @@ def training_images(
     folder = list_data(root)
     if left_out is not None:
         folder = leave_out(folder, left_out)
-    images = load_images(folder.train.images, resolution)
-    labels = folder.train.labels
+    photos = [] if large is None else find_images(large)
+    tiles = len(photos) * sum(scale**2 for scale in TILED)
+    count = len(folder.train)
+    images = room_for_images(count + fractals + tiles, resolution)
+    load_images(folder.train.images, resolution, out=images[:count])
+    labels = [folder.train.labels]
     if fractals:
         per_class = -(-fractals // FRACTAL_CLASSES)
         drawn, classes = render(FRACTAL_CLASSES, per_class, resolution, FRACTAL_SEED, "train")
-        images = torch.cat([images, drawn[:fractals]])
-        labels = torch.cat([labels, len(folder.classes) + classes[:fractals]])
-    if large is not None:
-        tiles = cut_tiles(find_images(large), resolution)
-        images = torch.cat([images, tiles])
-        labels = torch.cat([labels, torch.full((len(tiles),), UNLABELLED)])
-    return images, labels, load_images(folder.val.images, resolution)
+        images[count : count + fractals] = drawn[:fractals]
+        labels.append(len(folder.classes) + classes[:fractals])
+    if photos:
+        cut_tiles(photos, images[count + fractals :])
+        labels.append(torch.full((tiles,), UNLABELLED))
+    held_out = room_for_images(len(folder.val), resolution)
+    load_images(folder.val.images, resolution, out=held_out)
+    return images, torch.cat(labels), held_out
 
 
 def find_images(folder: Path, option: str = "--photos") -> list[Path]:
@@ -77,19 +83,20 @@ def find_images(folder: Path, option: str = "--photos") -> list[Path]:
     return paths
 
 
-def cut_tiles(paths: list[Path], resolution: int) -> Tensor:
-    """Resize images to each of TILED times S pixels and cut them into tiles (N, 3, S, S) uint8.
+def cut_tiles(paths: list[Path], out: Tensor) -> None:
+    """Resize images to each of TILED times S pixels and cut them into tiles.
 
     The codebook thereby learns detail at several scales.
 
     Args:
         paths: image files.
-        resolution: S, pixels.
+        out: (N, 3, S, S) uint8, which gets the tiles of the smallest scale first.
     """
-    tiles = []
+    side = out.shape[-1]
+    done = 0
     for scale in TILED:
-        images = load_images(paths, scale * resolution)
-        rows = images.unfold(2, resolution, resolution)
-        cells = rows.unfold(3, resolution, resolution)  # (N, 3, scale, scale, S, S)
-        tiles.append(cells.permute(0, 2, 3, 1, 4, 5).reshape(-1, 3, resolution, resolution))
-    return torch.cat(tiles)
+        for images in read_chunks(paths, scale * side):
+            cells = images.unfold(2, side, side).unfold(3, side, side)  # (n, 3, scale, scale, S, S)
+            tiles = cells.permute(0, 2, 3, 1, 4, 5).reshape(-1, 3, side, side)
+            out[done : done + len(tiles)] = tiles
+            done += len(tiles)
