@@ -49,7 +49,9 @@ def measure(command_lines: Sequence[Sequence[object]], cache: Path) -> list[Outc
     environment = os.environ | {
         "PYTHONPATH": f"{TESTS.parent}{os.pathsep}{TESTS}",
         "SEIT_CL_CACHE": str(cache),
-        "MALLOC_ARENA_MAX": "1",  # freed memory of one thread serves the others
+        # Freed memory of one thread serves the others, and large pieces are given back at once.
+        "MALLOC_ARENA_MAX": "1",
+        "MALLOC_MMAP_THRESHOLD_": "262144",
         "OMP_NUM_THREADS": "1",
     }
     finished = subprocess.run(
