@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seit_cl.core import plugins
-from seit_cl.core.digests import digest
 from seit_cl.core.blocks import FILES_AT_ONCE, images_at_once, slices
+from seit_cl.core.digests import digest
 from seit_cl.core.errors import UserError, reading
 from seit_cl.data.samples import Samples
 from seit_cl.formats import ExemplarFormat, FormatContext, build_format
