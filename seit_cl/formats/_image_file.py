@@ -158,7 +158,7 @@ class ImageFileFormat:
 
     def encode(self, samples: Samples) -> Records:
         """Encode pixels (B, 3, S, S) uint8, one image file each."""
-        records = []
+        records: list[bytes] = []
         for part in slices(len(samples), images_at_once(self.side, AT_ONCE)):
             pixels = resize(pixels_of(samples[part], self.side), self.size)
             images = pixels.permute(0, 2, 3, 1).contiguous()
