@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from timm.layers import DropPath
+from timm.layers import DropBlock2d, DropPath, PatchDropout
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
@@ -17,6 +17,9 @@ from seit_cl.learner.learner import Learner
 from seit_cl.learner.modes import set_training
 from seit_cl.learner.strategy import Strategy
 from seit_cl.memory.buffer import ByteBudgetBuffer
+
+# Modules that draw random numbers in training, and the attribute with their probability.
+DROPPING = {_DropoutNd: "p", DropPath: "drop_prob", PatchDropout: "prob", DropBlock2d: "drop_prob"}
 
 
 def check_strategy(config: RunConfig, strategy: Strategy) -> None:
@@ -55,12 +58,8 @@ def check_network(config: RunConfig, network: nn.Module) -> None:
                 "processes divide among them; use a ViT such as micro, tiny, small or base, --train"
                 " head, or one process"
             )
-        probability = 0.0
-        if isinstance(module, _DropoutNd):
-            probability = module.p
-        elif isinstance(module, DropPath):
-            probability = module.drop_prob or 0.0
-        if probability > 0.0:
+        name = next((name for kind, name in DROPPING.items() if isinstance(module, kind)), "")
+        if name and getattr(module, name):
             raise UserError(
                 f"torchrun: --model {config.model} drops parts of the network at random, each "
                 "process others; set its dropout rates to 0, or use one process"
@@ -79,9 +78,9 @@ def state_digests(
     """
     weights = [_bytes_of(tensor) for tensor in learner.model.state_dict().values()]
     states = [_bytes_of(state) for state in generators.state_dict().values()]
-    digests = {"the model": digest(*weights), "the state of the random numbers": digest(*states)}
-    if memory is not None:
-        digests["the memory"] = memory.digest()
+    digests = {} if memory is None else {"the memory": memory.digest()}
+    digests["the model"] = digest(*weights)
+    digests["the state of the random numbers"] = digest(*states)
     return digests
 
 

@@ -17,8 +17,8 @@ import torch
 from seit_cl.core.errors import UserError
 from seit_cl.core.ranks import TIMEOUT, Ranks, join, leave
 
-WAIT = 300.0  # seconds in which all ranks have to end
-EXCHANGE = 120.0  # seconds in which each of their exchanges has to end
+WAIT = 900.0  # seconds in which all ranks have to end
+EXCHANGE = 600.0  # seconds in which each of their exchanges has to end
 DIED = "died"
 
 
