@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from seit_cl.core.digests import damaged, has_trailer, is_whole_zip, with_trailer
+from seit_cl.core.digests import BLOCK, damaged, has_trailer, is_whole_zip, with_trailer
 from seit_cl.core.errors import UserError, one_line
 from seit_cl.core.files import write_atomic
 from seit_cl.core.notes import note_no_digest
@@ -112,17 +112,35 @@ def _check_trailer(path: Path) -> None:
 
 
 def _check_archive(path: Path) -> None:
-    """Refuse a compressed archive: torch.save stores, and a few bytes may unpack to any number.
+    """Refuse a compressed archive, and one with an entry that differs from its CRC-32.
+
+    torch.save stores, while a few bytes may unpack to any number. torch.load compares no checksum.
 
     Raises:
-        ValueError: its entries are larger than the file.
+        ValueError: its entries are larger than the file, or one is damaged.
     """
     if not zipfile.is_zipfile(path):
         return  # the format of torch before 1.6, which torch.load tells from other files
     with zipfile.ZipFile(path) as archive:
-        size = sum(entry.file_size for entry in archive.infolist())
-    if size > path.stat().st_size:
-        raise ValueError(f"entries of {size:,} bytes in a smaller file")
+        entries = archive.infolist()
+        size = sum(entry.file_size for entry in entries)
+        if size > path.stat().st_size:
+            raise ValueError(f"entries of {size:,} bytes in a smaller file")
+        damaged_entries = [entry.filename for entry in entries if not _is_whole(archive, entry)]
+    # torch writes none at all where torch.serialization.set_crc32_options(False) says so.
+    if damaged_entries and len(damaged_entries) < len(entries):
+        raise ValueError(f"{damaged_entries[0]} in it differs from its CRC-32")
+
+
+def _is_whole(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bool:
+    """Compare an entry with its CRC-32."""
+    try:
+        with archive.open(entry) as file:
+            while file.read(BLOCK):
+                pass
+    except zipfile.BadZipFile:
+        return False
+    return True
 
 
 def _check_plain(loaded: Any) -> None:

@@ -59,3 +59,22 @@ def test_a_damaged_file_of_tensors_is_not_called_an_object(tmp_path: Path) -> No
         with pytest.raises(UserError, match=r"no checkpoint of .*, or damaged"):
             load_tensors(tmp_path / "damaged")
     assert torch.equal(load_tensors(tmp_path / "whole")["weight"], torch.zeros(4))
+
+
+def test_a_changed_number_differs_from_the_checksum_of_the_archive(tmp_path: Path) -> None:
+    path = tmp_path / "weights.pt"
+    torch.save({"weights": torch.full((100,), 7, dtype=torch.int64)}, path)
+    data = path.read_bytes()
+    place = data.index(b"\7" + bytes(7) + b"\7")
+    path.write_bytes(data[:place] + b"\6" + data[place + 1 :])
+    with pytest.raises(UserError, match=r"weights\.pt: .*data/0 in it differs from its CRC-32"):
+        load_tensors(path)
+
+
+def test_an_archive_without_checksums_is_read(tmp_path: Path) -> None:
+    try:
+        torch.serialization.set_crc32_options(False)
+        torch.save({"weights": torch.arange(100)}, tmp_path / "weights.pt")
+    finally:
+        torch.serialization.set_crc32_options(True)
+    assert torch.equal(load_tensors(tmp_path / "weights.pt")["weights"], torch.arange(100))

@@ -156,8 +156,9 @@ def decoded(wanted: dict[str, int], folder: Path) -> dict[str, Any]:
     found["problems"] = list(found["tracebacks"])
     if found["seconds"] > hostile_images.LONGEST:
         found["problems"].append(f"an image took {found['seconds']:.1f} s")
-    if found["megabytes"] > hostile_images.MOST_MEMORY:
-        found["problems"].append(f"decoding took {found['megabytes']:.0f} MB")
+    added = found["megabytes"] - found["megabytes_before"]
+    if added > hostile_images.MOST_MEMORY:
+        found["problems"].append(f"decoding took {added:.0f} MB")
     return found
 
 

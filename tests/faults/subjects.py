@@ -393,7 +393,7 @@ FOREIGN: dict[str, Maker] = {
     "SeiT: tokens (gzip)": partial(of_release, f"{RELEASE}-train-token.data.bin.gz", True),
     "SeiT: index (gzip)": partial(of_release, f"{RELEASE}-train-token.index.npy.gz", True),
     "SeiT: labels": partial(of_release, f"{RELEASE}-train-label.txt", False),
-    "SeiT: codebook": partial(of_release, "codebook.ckpt", False),
+    "SeiT: codebook (zip)": partial(of_release, "codebook.ckpt", True),
     "SeiT: synonyms": partial(of_release, "synonyms.json", False),
     "image: PNG": partial(image, "png", True),
     "image: JPEG": partial(image, "jpg", False),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from faults.damage import MADE_AGAIN, NAMED, SILENT, TRACEBACK, UNHARMED, UNTOLD
 
 from seit_cl.reporting.markdown import table as markdown_table
@@ -41,13 +42,13 @@ def _damage(lines: Sequence[Values], has_untold: bool) -> str:
     if has_untold:
         kinds.insert(3, UNTOLD)
     headings = ["file", "flips", "cuts", *kinds]
-    columns = [lambda line, n=name: line["wanted"][n] for name in ("flips", "cuts")]
-    columns += [lambda line, k=kind: line[k] for kind in kinds]
+    counts = []
     rows = []
     for line in lines:
-        rows.append([line["name"], *(f"{column(line):,}" for column in columns)])
-    sums = [sum(column(line) for line in lines) for column in columns]
-    rows.append(["all", *(f"{value:,}" for value in sums)])
+        counts.append([line["wanted"]["flips"], line["wanted"]["cuts"], *map(line.get, kinds)])
+        rows.append([line["name"], *map("{:,}".format, counts[-1])])
+    sums = np.sum(counts, axis=0).tolist()
+    rows.append(["all", *map("{:,}".format, sums)])
     return markdown_table(headings, rows)
 
 

@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from faults.disk import state_after
-from faults.trials import recorded, try_failures, try_kills, try_losses_of_power
+from faults.trials import Tries, recorded, try_failures, try_kills, try_losses_of_power
 from faults.works import NAMES, Work, open_work, small_images
 
 # Faults of each kind in `make test`.
@@ -33,7 +33,10 @@ def work(request: pytest.FixtureRequest, images: Path) -> Iterator[tuple[Work, i
 @pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("fault", [try_kills, try_losses_of_power, try_failures])
 def test_the_command_goes_on_after_a_fault_and_ends_with_the_same_result(
-    work: tuple[Work, int], fault, tmp_path: Path, whole: bool
+    work: tuple[Work, int],
+    fault: Callable[[Work, Path, int | None], Tries],
+    tmp_path: Path,
+    whole: bool,
 ) -> None:
     command, sample = work
     tries = fault(command, tmp_path, None if whole else sample)
