@@ -15,6 +15,7 @@ import pytest
 
 from helpers.tokenizer_samples import untrained
 from seit_cl.config import RunConfig
+from seit_cl.core.machine import torch_threads
 from seit_cl.data.base import Dataset
 from seit_cl.data.folder import open_folder
 from seit_cl.data.fractals import write_fractals
@@ -64,6 +65,7 @@ def open_work(name: str, images: Path) -> Iterator[Work]:
     """
     with ExitStack() as stack:
         patch = stack.enter_context(pytest.MonkeyPatch.context())
+        stack.enter_context(torch_threads(1))  # a fork has no others
         if name == "run":
             config = RunConfig(
                 data_root=images, experiences=2, epochs=1, memory_mb=0.002, batch=8, device="cpu"
