@@ -83,6 +83,7 @@ def _serve() -> None:
     devices.MAIN_MEMORY = MAIN_MEMORY  # before other modules import it
     for module in MODULES:
         import_module(f"seit_cl.{module}")
+    import_module("seit_cl.experiment.density_measures").MIN_SECONDS = 0.01
     outcomes = [_run(line) for line in json.load(sys.stdin)]
     json.dump(outcomes, sys.stdout)
 
