@@ -13,13 +13,13 @@ from PIL import Image
 from helpers.peak_memory import STATUS, measure
 
 SIDE = 256  # pixels that images are resized to
-FEW = 50  # images; more than several blocks
+FEW = 30  # images; more than several blocks
 MANY = 3 * FEW
 TOKENS = 2 * (SIDE // 8) ** 2  # bytes of an image's tokens
 PIXELS = 3 * SIDE**2  # bytes of an image
 CONSTANT = 16_000  # bytes of an image beside what is stored: names, labels, features
 # Bytes by which two runs of the same command may differ: half of one copy of all images.
-NOISE = 10_000_000
+NOISE = 6_000_000
 Words = Callable[[Path, Path], list[object]]  # from the images and a new folder to a command line
 needs_linux = pytest.mark.skipif(not STATUS.exists(), reason="reads the status of Linux processes")
 
@@ -75,11 +75,9 @@ def inspect(images: Path, out: Path) -> list[object]:
     return ["tokenize", "inspect", "--images", images, "--resolution", SIDE]
 
 
-QUICK = {
-    "density": Case(density("tokens", "jpeg"), 2 * TOKENS),
-    "tokenize inspect": Case(inspect),
-}
+QUICK = {"density": Case(density("tokens", "jpeg"), 2 * TOKENS)}
 SLOW = {
+    "tokenize inspect": Case(inspect),
     "density of all kinds": Case(density("raw", "tokens:coder=table", "jpeg:original", "webp")),
     "tokenize encode": Case(
         tokenize("encode", "x.safetensors", "--resolution", SIDE, "--workers", 1)
