@@ -61,7 +61,8 @@ def read_ranking(out: Path) -> pd.DataFrame:
         is_whole = is_sealed_csv(text)
         if is_whole is False:
             raise damaged(path, REMEDY)
-        table = pd.read_csv(io.StringIO(text), float_precision="round_trip")
+        # As text first, since pandas may round numbers and Python's float does not.
+        table = pd.read_csv(io.StringIO(text), dtype=str)
         if list(table.columns) != [*COLUMNS, *([DIGEST] if is_whole else [])]:
             raise ValueError(f"columns are {list(table.columns)}, not {COLUMNS}")
         table = table.astype(TYPES)
