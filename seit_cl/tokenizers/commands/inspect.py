@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from seit_cl.core.digests import Damaged
+from seit_cl.core.digests import damaged
 from seit_cl.core.errors import UserError
 from seit_cl.core.torch_files import load_tensors
 from seit_cl.data.decoding import limit_pixels
@@ -18,6 +18,7 @@ from seit_cl.data.seit.release import is_release, read_release
 from seit_cl.data.stored_tokens import check_codes
 from seit_cl.data.token_file import (
     CHUNK,
+    REMEDY,
     TokenFile,
     is_token_file,
     open_token_file,
@@ -69,20 +70,14 @@ def describe_token_file(file: TokenFile) -> Iterator[str]:
     """Describe a token file, its codebook, and the code use of each split.
 
     Raises:
+        Damaged: its contents are not those that were written, after the lines on the rest.
         UserError: a code is outside the codebook.
     """
     metadata = file.metadata
     groups, codes, dim = metadata.codebook.shape
-    damage = ""
-    try:
-        file.check()
-        if file.digest() != file.identity:
-            damage = "; DAMAGED: its contents have another identity"
-    except Damaged:
-        damage = "; DAMAGED: its contents differ from their digests"
     yield (
         f"{file.path}: token file of {metadata.name}, {len(metadata.classes):,} classes, "
-        f"identity {file.identity}{damage}"
+        f"identity {file.identity}"
     )
     yield (
         f"codebook: {codes} codes of {dim} dimensions, {groups} a position, "
@@ -90,8 +85,9 @@ def describe_token_file(file: TokenFile) -> Iterator[str]:
     )
     for key, value in sorted(metadata.notes.items()):
         yield f"{key}: {value!r}"
-    if damage:
-        return
+    file.check()
+    if file.digest() != file.identity:
+        raise damaged(file.path, REMEDY)
     for split, tokens in file.tokens.items():
         counts = Counts(codes, groups)
         for start in range(0, len(tokens), CHUNK):

@@ -46,20 +46,21 @@ def test_a_token_file(inspect: Callable[..., str], tokens: Path, tmp_path: Path)
     assert file.identity in printed
     assert bundled().identity in printed
     assert "train: 80 images of 1 x 8 x 8 tokens, 80 bytes of 10 bits each" in printed
-    assert "DAMAGED" not in printed
     assert f"{counts.used} of 1024 codes in use, {counts.entropy:.2f} bits per token" in printed
     assert counts.used == len(file.tokens["train"].whole().unique())
     with Image.open(tmp_path / "x.png") as picture:
         assert picture.width > 4 * picture.height
 
 
-def test_a_damaged_token_file_is_called_so(
-    inspect: Callable[..., str], tokens: Path, tmp_path: Path
+def test_a_damaged_token_file_is_described_and_refused(
+    inspect: Callable[..., str], tokens: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = bytearray(tokens.read_bytes())
     data[-1:] = bytes([data[-1] ^ 1])
     (tmp_path / "x.safetensors").write_bytes(bytes(data))
-    assert "DAMAGED" in inspect(tmp_path / "x.safetensors")
+    with pytest.raises(UserError, match=r"x\.safetensors: .*damaged"):
+        inspect(tmp_path / "x.safetensors")
+    assert "token file of fractals" in capsys.readouterr().out
 
 
 def test_a_release_and_what_becomes_of_it(inspect: Callable[..., str], tmp_path: Path) -> None:
