@@ -11,6 +11,7 @@ front, and `pandas.read_csv` reads it as it is. Every metric of the summary foll
 from __future__ import annotations
 
 import lzma
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,9 +76,10 @@ def finished_runs(folders: Sequence[Path]) -> tuple[list[Run], list[str]]:
         for run in found:
             if run.status != "finished":
                 left_out.append(f"{run.run_id}: left out, {run.problem or run.status}")
+        name = Path(os.path.abspath(folder)).name  # of a link, not of what it leads to
         if len(folders) > 1:
             for run in finished:
-                run.run_id = f"{folder.resolve().name}/{run.run_id}"
+                run.run_id = f"{name}/{run.run_id}"
         runs += finished
     names = [run.run_id for run in runs]
     if len(set(names)) < len(names):
