@@ -95,7 +95,8 @@ def _checked_memory(run_dir: Path, state: dict[str, Any], remedy: str) -> Path:
 
 
 def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _delete_other_memories(run_dir: Path, state: dict[str, Any]) -> None:
