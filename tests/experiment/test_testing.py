@@ -12,6 +12,7 @@ from torch import Tensor
 
 from helpers.colour_stream import OPTIONS, colours
 from seit_cl.config import RunConfig
+from seit_cl.core.ranks import Ranks
 from seit_cl.experiment.experiment import Experiment
 from seit_cl.experiment.run_data import RunData
 from seit_cl.learner.learner import Learner
@@ -127,6 +128,7 @@ def _learner() -> Learner:
     learner.augment = torch.nn.Identity()  # type: ignore[assignment]
     learner.device = torch.device("cpu")
     learner.test_precision = "fp32"
+    learner.ranks = Ranks()
     learner._recorder = None
     return learner
 
