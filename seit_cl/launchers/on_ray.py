@@ -135,6 +135,7 @@ def _connect(address: str) -> None:
     """
     import ray
 
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # of a cluster that is started here
     # Ray raises errors of many kinds, of its own and of gRPC, for addresses and versions.
     try:
         _require_answer(address)
