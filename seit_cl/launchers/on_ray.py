@@ -22,7 +22,7 @@ import torch
 
 import seit_cl
 from seit_cl.core.devices import share_machine
-from seit_cl.core.errors import UserError
+from seit_cl.core.errors import UserError, one_line
 from seit_cl.core.extras import check_extra
 from seit_cl.core.files import make_folder
 from seit_cl.experiment.run_data import PortableRunData, RunData
@@ -141,9 +141,9 @@ def _connect(address: str) -> None:
         _require_answer(address)
         ray.init(address or None, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:
-        reason = " ".join(str(error).split())[:300]
         raise UserError(
-            f"--ray-address {address or 'not given'}: no Ray cluster can be used there ({reason}); "
+            f"--ray-address {address or 'not given'}: no Ray cluster can be used there "
+            f"({one_line(error)}); "
             "start one with ray start --head, with the same versions of Python and Ray, or leave "
             "out --ray-address to start one here"
         ) from error
@@ -293,10 +293,9 @@ class RayCluster:
         except ray.exceptions.RayTaskError as error:
             message = Bug(str(error))
         except ray.exceptions.RayError as error:
-            reason = " ".join(str(error).split())[:300]
             problem = (
-                f"{job.run_dir.name}: its worker was lost {RETRIES + 1} times ({reason}); the same "
-                "command resumes it"
+                f"{job.run_dir.name}: its worker was lost {RETRIES + 1} times "
+                f"({one_line(error)}); the same command resumes it"
             )
             message = Ending(problem=problem)
         end_run(job, message, observer)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from seit_cl.core.devices import share_machine
-from seit_cl.core.errors import UserError
+from seit_cl.core.errors import UserError, one_line
 from seit_cl.core.extras import check_extra
 from seit_cl.experiment.run_data import RunData
 from seit_cl.launchers.jobs import (
@@ -33,7 +33,6 @@ from seit_cl.launchers.jobs import (
 FOLDER = "slurm"  # of scripts and logs, in the folder of the results
 POLL = 1.0  # seconds between two looks at the jobs
 INTERVAL = 30.0  # seconds between two lines on progress in the log of a job
-LONGEST = 300  # letters of a message of submitit's
 CLUSTER = "cluster"  # the parameter that replaces Slurm by another of submitit's executors
 
 
@@ -149,7 +148,7 @@ class SlurmArray:
                     made = RunOfArray(job, Path.cwd(), self._cores)
                     submitted.append(self._executor.submit(made))
         except Exception as error:  # of submitit, of Slurm's commands, or of a parameter
-            raise UserError(f"--launcher slurm: refused ({_in_one_line(error)})") from error
+            raise UserError(f"--launcher slurm: refused ({one_line(error)})") from error
         return dict(zip(submitted, jobs, strict=True))
 
 
@@ -182,7 +181,7 @@ def _executor(parameters: dict[str, Any], cores: int, gpus: float, out: Path) ->
         executor = submitit.AutoExecutor(folder=out / FOLDER, cluster=cluster)
         executor.update_parameters(**named)
     except Exception as error:  # submitit raises assertions, NameErrors and others
-        raise UserError(f"--slurm: {_in_one_line(error)}") from error
+        raise UserError(f"--slurm: {one_line(error)}") from error
     return executor
 
 
@@ -192,10 +191,6 @@ def _result(submitted: Any, job: Job) -> Ending | Bug:
         result: Ending | Bug = submitted.result()
     except Exception as error:  # a job that was cancelled, killed or failed before it began
         log = submitted.paths.stderr
-        problem = f"{job.run_dir.name}: its job {submitted.job_id} ended ({_in_one_line(error)})"
+        problem = f"{job.run_dir.name}: its job {submitted.job_id} ended ({one_line(error)})"
         return Ending(problem=f"{problem}; log: {log}; the same command resumes it")
     return result
-
-
-def _in_one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:LONGEST]
