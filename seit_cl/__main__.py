@@ -27,6 +27,7 @@ COMMANDS = {
     "scenarios": ("seit_cl.scenarios.__main__", "list the scenarios, or count a dataset for each"),
 }
 _HELP = ("-h", "--help")
+DIVIDED = ("run", "tokenize")  # among the processes of torchrun; tokenize refuses what is not
 
 
 def main() -> None:
@@ -44,7 +45,7 @@ def _run_named() -> object:
     name = words[0]
     if name not in COMMANDS:
         raise UserError(f"unknown command {name!r}; {nearest(name, COMMANDS)}")
-    if name != "run":
+    if name not in DIVIDED:
         torchrun.refuse_several(name)
     sys.argv = [f"{called_as} {name}", *words[1:]]
     return import_module(COMMANDS[name][0]).main()

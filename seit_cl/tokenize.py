@@ -12,6 +12,7 @@ from typing import Any
 
 import tyro
 
+from seit_cl.core import torchrun
 from seit_cl.core.cli import parse_line, program, run_command
 from seit_cl.tokenizers.commands.options import (
     Encode,
@@ -26,6 +27,7 @@ from seit_cl.tokenizers.commands.options import (
     Train,
 )
 
+DIVIDED = "encode"  # among the processes of torchrun
 # Name of a subcommand -> its options, and its module and function, which is imported to run it.
 COMMANDS: dict[str, tuple[type[Any], str, str]] = {
     "list": (List, "list", "list_command"),
@@ -51,11 +53,13 @@ def main() -> None:
             description="Train, inspect, prune and apply tokenizers.",
         )
     )
-    for options_type, module, function in COMMANDS.values():
+    for name, (options_type, module, function) in COMMANDS.items():
         if isinstance(options, options_type):
+            if name != DIVIDED:
+                torchrun.refuse_several(f"tokenize {name}")
             command = import_module(f"seit_cl.tokenizers.commands.{module}")
             getattr(command, function)(options)
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(main, several=True)

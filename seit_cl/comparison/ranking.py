@@ -65,6 +65,8 @@ def read_ranking(out: Path) -> pd.DataFrame:
         table = pd.read_csv(io.StringIO(text), dtype=str)
         if list(table.columns) != [*COLUMNS, *([DIGEST] if is_whole else [])]:
             raise ValueError(f"columns are {list(table.columns)}, not {COLUMNS}")
+        if table.empty:  # perhaps cut within its head, where the digest's column begins
+            raise ValueError("has no rows")
         table = table.astype(TYPES)
     if is_whole is None:
         note_no_digest(path)

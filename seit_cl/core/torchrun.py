@@ -49,7 +49,7 @@ def refuse_several(command: str) -> None:
     if count() > 1:
         raise UserError(
             f"torchrun: {command} does not divide its work among {count()} processes; start it "
-            "without torchrun (run does divide it)"
+            "without torchrun (run and tokenize encode do divide it)"
         )
 
 

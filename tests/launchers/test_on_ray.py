@@ -117,7 +117,7 @@ def test_runs_whose_workers_or_machine_are_lost_end_with_the_numbers_of_undistur
     run_here(runs, tmp_path / "here")
 
     def lose_machine() -> None:
-        cluster.remove_node(cluster.worker_nodes[0], allow_graceful=False)
+        cluster.remove_node(next(iter(cluster.worker_nodes)), allow_graceful=False)
 
     observer = Disturbance(kill_workers if lost == "workers" else lose_machine)
     (tmp_path / "ray").mkdir()
