@@ -50,7 +50,7 @@ AHEAD = 1  # tasks that wait in the cluster, so that it sees that there is more 
 
 @dataclass(frozen=True)
 class Place:
-    """What a worker must have in common with the command that sent the task.
+    """Folders and versions that a worker must share with the command that sent the task.
 
     Args:
         folder: working folder, to which paths are relative.
@@ -315,7 +315,7 @@ class RayCluster:
 
 
 class Mailbox:
-    """What the tasks report, until the command takes it; an actor of Ray's."""
+    """Reports of the tasks until the command takes them; an actor of Ray's."""
 
     def __init__(self) -> None:
         self._messages: dict[int, Update] = {}

@@ -32,7 +32,7 @@ CLOSE = {"rtol": 1e-3, "atol": 1e-4}  # float32, over a few steps
 
 
 class Ended(NamedTuple):
-    """What a run in several processes has left."""
+    """Results of a run in several processes."""
 
     folder: Path
     losses: list[float]
