@@ -28,12 +28,13 @@ from seit_cl.core.progress import progress_bars
 from seit_cl.data.fractals import render
 from seit_cl.data.listed_classes import imagenet_wnids
 from seit_cl.data.samples import Samples
-from seit_cl.data.token_file import TokenMetadata, TokenSplit, write_token_file
+from seit_cl.data.token_file import TokenSplit, write_token_file
 from seit_cl.experiment.experiment import Experiment
 from seit_cl.experiment.run_data import RunData
 from seit_cl.memory.buffer import ByteBudgetBuffer
 from seit_cl.reporting.markdown import page, publish, table, typed_command
 from seit_cl.tokenizers import open_tokenizer
+from seit_cl.tokenizers.base import describe_tokens
 
 TRAIN = 1_281_167  # images of ILSVRC 2012 (Russakovsky et al., IJCV 2015)
 VAL = 50_000
@@ -140,17 +141,8 @@ def make_file(options: Options, bars: Progress) -> None:
             bars.advance(bar, len(made))
             yield made
 
-    metadata = TokenMetadata(
-        "imagenet-sized",
-        classes,
-        tokenizer.codebook.cpu(),
-        tokenizer.combine,
-        tokenizer.stride,
-        tokenizer.identity,
-        tokenizer.codec_bytes,
-        None if tokenizer.mirror is None else tokenizer.mirror.cpu(),
-        notes={"images": "shifted token grids of fractals, for a benchmark of size"},
-    )
+    notes = {"images": "shifted token grids of fractals, for a benchmark of size"}
+    metadata = describe_tokens(tokenizer, "imagenet-sized", classes, notes)
     splits = {}
     for seed, (name, count) in enumerate((("train", options.images), ("val", options.val))):
         labels = torch.arange(count) * len(classes) // count

@@ -14,7 +14,6 @@ from seit_cl.config import (
     GRID,
     OPERATIONS,
     SIZES,
-    LauncherKind,
     RunConfig,
     TrackerKind,
     option_names,
@@ -30,7 +29,7 @@ from seit_cl.core.yaml_text import read_yaml
 from seit_cl.data.class_lists import class_list_word, read_class_lists
 from seit_cl.data.scenario_recipe import build_recipe
 from seit_cl.formats import check_format_name
-from seit_cl.launch import Launch
+from seit_cl.launch import Launch, LauncherKind
 from seit_cl.models import TrainedPart, check_model_name
 
 DESCRIPTION = (
@@ -67,7 +66,10 @@ class _CommandOptions:
     ] = "local"
     ray_address: Annotated[
         str,
-        hint("Ray cluster, auto for this machine's; empty: RAY_ADDRESS, auto, or one started here"),
+        hint(
+            "Ray cluster, auto for this machine's, local to start one; empty: RAY_ADDRESS, auto or "
+            "local"
+        ),
     ] = ""
     run_cpus: Annotated[int, hint("cores of a run on ray or slurm")] = 1
     run_gpus: Annotated[float, hint("GPUs of a run on ray or slurm; 0.25: four runs share one")] = 0

@@ -27,7 +27,6 @@ from seit_cl.models import TrainedPart, canonical_model
 from seit_cl.tokenizers import resolved_spec
 
 TrackerKind = Literal["none", "tensorboard", "wandb"]
-LauncherKind = Literal["local", "ray", "slurm"]
 GRID = ("strategy", "format", "memory_mb", "learner", "seed", "class_order_seed")
 SIZES = ("memory_mb",)  # options in MB, which a command line may give with another unit
 OPERATIONS = ("flops_budget",)  # options in FLOPs, which it may give with a prefix

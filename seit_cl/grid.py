@@ -204,15 +204,15 @@ def run_grid(
             {config: folders[config] for config in unfinished}, data, command, ranks
         )
         grid_bars = _GridBars(bars, len(experiments))
-        if not launch.in_this_process:
-            # A single run too: the number of threads, which the numbers depend on, is that of jobs.
-            runs = [Job(e.config, e.run_dir, e.command, tracker) for e in experiments]
-            experiments.clear()  # which the workers build again
-            with open_launcher(launch, data, out) as launcher:
-                launcher.run(runs, grid_bars)
-        else:
+        if launch.in_this_process:
             for experiment in experiments:
                 _run_here(experiment, tracker, grid_bars)
+        else:
+            # A single run too: the number of threads, which the numbers depend on, is that of jobs.
+            jobs = [_job(experiment, tracker) for experiment in experiments]
+            experiments.clear()  # which the workers build again
+            with open_launcher(launch, data, out) as launcher:
+                launcher.run(jobs, grid_bars)
     problems = list(grid_bars.problems)
     for config, problem in left.items():
         if not is_finished(config, folders[config]):
@@ -283,9 +283,13 @@ def _build_experiments(
     return list(experiments.values())
 
 
+def _job(experiment: Experiment, tracker: TrackerKind) -> Job:
+    return Job(experiment.config, experiment.run_dir, experiment.command, tracker)
+
+
 def _run_here(experiment: Experiment, tracker: TrackerKind, observer: Observer) -> None:
     """Run an experiment in this process."""
-    job = Job(experiment.config, experiment.run_dir, experiment.command, tracker)
+    job = _job(experiment, tracker)
 
     def on_step(info: StepInfo) -> None:
         observer.update(job, Update(share_done(info), status_line(experiment, info)))

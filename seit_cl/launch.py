@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-from seit_cl.config import LauncherKind
 from seit_cl.core.errors import UserError
+
+LauncherKind = Literal["local", "ray", "slurm"]
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ COMMANDS = ("__main__", "run", "compare", "tune", "report", "tokenize", "density
 LAYERS: tuple[set[str], ...] = (
     {"__init__"},  # the version
     {"core"},
+    {"launch"},
     {"results", "data"},
     {"datasets"},
     {"formats"},
@@ -37,7 +38,6 @@ LAYERS: tuple[set[str], ...] = (
     {"learner"},
     {"tokenizers"},
     {"config"},
-    {"launch"},
     {"command_line"},
     {"experiment"},
     {"launchers"},

@@ -11,6 +11,13 @@ import pytest
 from PIL import Image
 
 from helpers.peak_memory import STATUS, measure
+from seit_cl.config import RunConfig
+from seit_cl.data.seit.export import export_release
+from seit_cl.data.token_file import open_token_file
+from seit_cl.experiment.experiment import Experiment
+from seit_cl.experiment.run_data import RunData
+from seit_cl.tokenizers.commands.encode import encode_command
+from seit_cl.tokenizers.commands.options import Encode
 
 SIDE = 256  # pixels that images are resized to
 FEW = 30  # images; more than several blocks
@@ -37,23 +44,28 @@ class Case:
     stored: int = TOKENS
 
 
-def run(*options: object) -> Words:
-    """A run on the images with options."""
+def command(module: str, *options: object) -> Words:
+    """A command that makes short runs on the images."""
 
     def words(images: Path, out: Path) -> list[object]:
         shared = ["--data-root", images, "--out", out, "--resolution", SIDE, "--experiences", 2]
-        short = ["--epochs", 1, "--batch", 4, "--replay-batch", 2, "--memory-mb", 0.05]
-        return ["run", *shared, *short, *options]
+        steps = ["--epochs", 1, "--batch", 4, "--replay-batch", 2, "--memory-mb", 0.05]
+        return [module, *shared, *steps, *options]
 
     return words
 
 
-def tokenize(command: str, file: str, *options: object) -> Words:
+def run(*options: object) -> Words:
+    """A run on the images with options."""
+    return command("run", *options)
+
+
+def tokenize(name: str, file: str, *options: object) -> Words:
     """A command of tokenize that reads images and writes a file."""
 
     def words(images: Path, out: Path) -> list[object]:
         out.mkdir()
-        return ["tokenize", command, "--data-root", images, "--out", out / file, *options]
+        return ["tokenize", name, "--data-root", images, "--out", out / file, *options]
 
     return words
 
@@ -73,6 +85,39 @@ def density(*formats: str) -> Words:
 def inspect(images: Path, out: Path) -> list[object]:
     """The measurement of a tokenizer."""
     return ["tokenize", "inspect", "--images", images, "--resolution", SIDE]
+
+
+def export(images: Path, out: Path) -> list[object]:
+    """The files of a SeiT release, written from the token file of the images."""
+    out.mkdir()
+    encode_command(Encode(images, out / "x.safetensors", resolution=SIDE, workers=1))
+    tokens = out / "x.safetensors"
+    return ["tokenize", "export-seit", "--tokens", tokens, "--out", out / "release"]
+
+
+def take_in(images: Path, out: Path) -> list[object]:
+    """A token file, written from the files of a SeiT release."""
+    export(images, out)
+    export_release(open_token_file(out / "x.safetensors"), out / "release", 1)
+    file = out / "y.safetensors"
+    return ["tokenize", "import-seit", "--release", out / "release", "--out", file]
+
+
+def report(images: Path, out: Path) -> list[object]:
+    """The report of a run that has ended."""
+    out.mkdir()
+    config = RunConfig(
+        data_root=images,
+        resolution=SIDE,
+        experiences=2,
+        epochs=1,
+        batch=4,
+        replay_batch=2,
+        memory_mb=0.05,
+        device="cpu",
+    )
+    Experiment(config, RunData(config), out / "run").run()
+    return ["report", "--in", out]
 
 
 QUICK = {"density": Case(density("tokens", "jpeg"), 2 * TOKENS)}
@@ -102,6 +147,16 @@ SLOW = {
     ),
     "run, files": Case(run("--format", "jpeg:original", "--memory-mb", 1)),
     "run, filled first": Case(run("--strategy", "gdumb", "--format", "raw", "--memory-mb", 2)),
+    "compare": Case(
+        command(
+            *("compare", "--kind", "jpeg_scan", "--quality", 50, "--stages", "sweep", "claim"),
+            *("--claim-seeds", 1),
+        )
+    ),
+    "tune": Case(command("tune", "--strategy", "er", "--trials", 2)),
+    "report": Case(report),
+    "tokenize export-seit": Case(export),
+    "tokenize import-seit": Case(take_in),
     "run, linear probe": Case(run("--strategy", "wa", "--linear-probe")),
 }
 

@@ -8,23 +8,17 @@ once for every machine.
 
 from __future__ import annotations
 
-import logging
 import math
-import os
 import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
-import seit_cl
 from seit_cl.core.devices import share_machine
-from seit_cl.core.errors import UserError, one_line
-from seit_cl.core.extras import check_extra
+from seit_cl.core.errors import one_line
 from seit_cl.core.files import make_folder
+from seit_cl.core.ray_cluster import RETRIES, Place, connected, require_room, room
 from seit_cl.experiment.run_data import PortableRunData, RunData
 from seit_cl.launchers.jobs import (
     Bug,
@@ -43,55 +37,7 @@ if TYPE_CHECKING:
 INTERVAL = 1.0  # seconds between two messages on the progress of a run
 POLL = 0.3  # seconds between two looks at what the tasks have sent
 PATIENCE = 10.0  # seconds in which a task that is cancelled has to end
-ANSWER = 10.0  # seconds in which the machine at an address has to answer
-RETRIES = 5  # times that a run whose worker or machine is lost is begun again
 AHEAD = 1  # tasks that wait in the cluster, so that it sees that there is more to do
-
-
-@dataclass(frozen=True)
-class Place:
-    """Folders and versions that a worker must share with the command that sent the task.
-
-    Args:
-        folder: working folder, to which paths are relative.
-        out: folder of the results.
-        versions: of the packages that decide on numbers.
-    """
-
-    folder: Path
-    out: Path
-    versions: dict[str, str]
-
-    @classmethod
-    def here(cls, out: Path) -> Place:
-        """That of this process."""
-        return cls(Path.cwd(), out.absolute(), _versions())
-
-    def enter(self) -> None:
-        """Go to the working folder.
-
-        Raises:
-            UserError: this machine differs.
-        """
-        machine = socket.gethostname()
-        for name, version in self.versions.items():
-            own = _versions()[name]
-            if own != version:
-                raise UserError(
-                    f"--launcher ray: {machine} has {name} {own} and this command {version}; "
-                    "install the same version on all machines"
-                )
-        for folder in (self.folder, self.out):
-            if not folder.is_dir():
-                raise UserError(
-                    f"--launcher ray: {machine} has no folder {folder}; start in a folder that all "
-                    "machines share, with --out in a folder that they share"
-                )
-        os.chdir(self.folder)
-
-
-def _versions() -> dict[str, str]:
-    return {"seit_cl": seit_cl.__version__, "torch": torch.__version__}
 
 
 @contextmanager
@@ -101,8 +47,7 @@ def open_cluster(
     """Connect to a Ray cluster; when the block ends or raises, its tasks are cancelled.
 
     Args:
-        address: of the cluster, "auto" for the one of this machine; "": RAY_ADDRESS, or the one of
-            this machine, or one that is started here and ends with the block.
+        address: as of `seit_cl.core.ray_cluster.connected`.
         cores: of each run.
         gpus: of each run; a fraction shares one.
         data: of all runs.
@@ -110,58 +55,15 @@ def open_cluster(
 
     Raises:
         UserError: no cluster at the address, another version of Ray or Python, or no machine that
-            has the cores and the GPU of a run.
+            has the cores and the GPU of a run; or the cluster is lost.
     """
-    check_extra("ray", "ray", "--launcher ray")
-    import ray
-
     make_folder(out)
-    _connect(address)
-    try:
+    with connected(address):
         cluster = RayCluster(cores, gpus, data.portable(), Place.here(out))
         try:
             yield cluster
         finally:
             cluster.close()
-    finally:
-        ray.shutdown()
-
-
-def _connect(address: str) -> None:
-    """Connect to a cluster or start one.
-
-    Raises:
-        UserError: neither is possible.
-    """
-    import ray
-
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # of a cluster that is started here
-    # Ray raises errors of many kinds, of its own and of gRPC, for addresses and versions.
-    try:
-        _require_answer(address)
-        ray.init(address or None, log_to_driver=False, logging_level=logging.ERROR)
-    except Exception as error:
-        raise UserError(
-            f"--ray-address {address or 'not given'}: no Ray cluster can be used there "
-            f"({one_line(error)}); "
-            "start one with ray start --head, with the same versions of Python and Ray, or leave "
-            "out --ray-address to start one here"
-        ) from error
-
-
-def _require_answer(address: str) -> None:
-    """Check that something answers at HOST:PORT, for which Ray itself waits for minutes.
-
-    Args:
-        address: as of `open_cluster`; words such as "auto" have no port and are not checked.
-
-    Raises:
-        OSError: nothing answers.
-        ValueError: the port is no number.
-    """
-    host, colon, port = address.rpartition("/")[2].rpartition(":")
-    if colon:
-        socket.create_connection((host, int(port)), ANSWER).close()
 
 
 class RayCluster:
@@ -183,7 +85,7 @@ class RayCluster:
         self._cores = cores
         self._gpus = gpus
         self._place = place
-        self._require_room()
+        require_room(cores, gpus)
         self._data = ray.put(data)
         node = ray.get_runtime_context().get_node_id()
         here = NodeAffinitySchedulingStrategy(node, soft=False)
@@ -223,39 +125,11 @@ class RayCluster:
             for reference in done:
                 self._end(reference, observer)
 
-    def _require_room(self) -> None:
-        """Check that a machine has what a run needs.
-
-        Raises:
-            UserError: none has.
-        """
-        import ray
-
-        for node in ray.nodes():
-            resources = node["Resources"]
-            enough_cores = resources.get("CPU", 0) >= self._cores
-            if node["Alive"] and enough_cores and resources.get("GPU", 0) >= self._gpus:
-                return
-        raise UserError(
-            f"--run-cpus {self._cores} --run-gpus {self._gpus:g}: no machine of the Ray cluster "
-            "has as many; give fewer"
-        )
-
-    def _room(self) -> int:
-        """Number of runs that the cluster can make beside one another."""
-        import ray
-
-        total = ray.cluster_resources()
-        room = int(total.get("CPU", 0) // self._cores)
-        if self._gpus:
-            room = min(room, int(total.get("GPU", 0) / self._gpus))
-        return max(1, room)
-
     def _submit(self, waiting: Iterator[Job]) -> None:
         """Give the cluster as many runs as it has room for, and a few ahead."""
-        most = self._room() + AHEAD
-        processes = max(1, math.floor(1 / self._gpus)) if self._gpus else self._room()
-        while len(self._running) < most:
+        places = room(self._cores, self._gpus)
+        processes = max(1, math.floor(1 / self._gpus)) if self._gpus else places
+        while len(self._running) < places + AHEAD:
             job = next(waiting, None)
             if job is None:
                 return

@@ -14,6 +14,7 @@ from seit_cl.core.digests import damaged
 from seit_cl.core.errors import UserError
 from seit_cl.core.notes import note_no_digest
 from seit_cl.core.specs import NoOptions
+from seit_cl.data.token_file import TokenMetadata
 from seit_cl.formats.entropy.model import EntropyModel
 
 
@@ -90,6 +91,30 @@ class TokenizerKind(Protocol):
         Raises:
             UserError: a source or an option that the kind refuses.
         """
+
+
+def describe_tokens(
+    tokenizer: Tokenizer, name: str, classes: list[str], notes: dict[str, str]
+) -> TokenMetadata:
+    """Description of a token file with tokens of this tokenizer.
+
+    Args:
+        tokenizer: has encoded the images.
+        name: of the dataset.
+        classes: C names; a label is a position in this list.
+        notes: further information, for people.
+    """
+    return TokenMetadata(
+        name,
+        classes,
+        tokenizer.codebook.cpu(),
+        tokenizer.combine,
+        tokenizer.stride,
+        tokenizer.identity,
+        tokenizer.codec_bytes,
+        None if tokenizer.mirror is None else tokenizer.mirror.cpu(),
+        notes=notes,
+    )
 
 
 def identity_of(description: str, tensors: Mapping[str, Tensor]) -> str:

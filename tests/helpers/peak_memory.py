@@ -23,7 +23,10 @@ TESTS = Path(__file__).parents[1]
 STATUS = Path("/proc/self/status")  # Linux
 BLOCK_PIXELS = 2**19  # of a block: 8 images of 256 px
 MAIN_MEMORY = 1 << 21  # bytes that decoded images may take
-MODULES = ("density", "run", "tokenize", "report", "experiment.experiment", "experiment.density")
+MODULES = (
+    *("compare", "density", "report", "run", "tokenize", "tune"),
+    *("experiment.experiment", "experiment.density"),
+)
 
 
 class Outcome(NamedTuple):

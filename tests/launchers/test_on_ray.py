@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import subprocess
 import sys
 import time
@@ -14,9 +13,9 @@ from typing import Any
 
 import psutil
 import pytest
-import torch
 from rich.console import Console
 
+from helpers.clusters import kill_workers, three_machines
 from helpers.colour_stream import OPTIONS, write_colours
 from helpers.launched_runs import list_jobs, require_same_results, run_here
 from seit_cl.config import RunConfig
@@ -25,18 +24,9 @@ from seit_cl.experiment.run_data import RunData
 from seit_cl.grid import run_grid
 from seit_cl.launch import Launch
 from seit_cl.launchers.jobs import Ending, Job, Update
-from seit_cl.launchers.on_ray import Place, open_cluster
+from seit_cl.launchers.on_ray import open_cluster
 
 QUIET = Console(quiet=True)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Give this process one thread, as a run in the cluster has one core."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -46,14 +36,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Any]:
-    """Three machines with a core each, of which the second and third have caches of their own."""
-    from ray.cluster_utils import Cluster
-
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-    for number in (1, 2):
-        made.add_node(num_cpus=1, env_vars={"SEIT_CL_CACHE": str(tmp_path / f"cache{number}")})
-    yield made
-    made.shutdown()
+    with three_machines(tmp_path) as made:
+        yield made
 
 
 class Disturbance:
@@ -76,17 +60,6 @@ class Disturbance:
     def end(self, job: Job, ending: Ending) -> None:
         """Note how a run ended."""
         self.endings[job.run_dir.name] = ending
-
-
-def kill_workers() -> None:
-    """Kill every process of Ray's that makes a run."""
-    workers = []
-    for process in psutil.process_iter(["cmdline"]):
-        if "ray::_task" in " ".join(process.info["cmdline"] or []):
-            workers.append(process)
-    assert workers
-    for process in workers:
-        process.kill()
 
 
 @pytest.mark.slow
@@ -119,7 +92,10 @@ def test_runs_whose_workers_or_machine_are_lost_end_with_the_numbers_of_undistur
     def lose_machine() -> None:
         cluster.remove_node(next(iter(cluster.worker_nodes)), allow_graceful=False)
 
-    observer = Disturbance(kill_workers if lost == "workers" else lose_machine)
+    def lose_workers() -> None:
+        assert kill_workers("_task")
+
+    observer = Disturbance(lose_workers if lost == "workers" else lose_machine)
     (tmp_path / "ray").mkdir()
     data = RunData(runs[0].config)
     with open_cluster(cluster.address, 1, 0.0, data, tmp_path / "ray") as launcher:
@@ -135,11 +111,12 @@ def test_a_command_that_is_killed_with_its_cluster_goes_on_when_it_is_given_agai
 ) -> None:
     words = f"--data-root {root} --experiences 4 --epochs 30 --batch 8 --replay-batch 8"
     command = [sys.executable, "-m", "seit_cl.run", *words.split(), "--memory-mb", "0.01"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     beside = tmp_path / "here"
-    subprocess.run([*command, "--out", str(beside)], env=environment, check=True)
-    on_ray = [*command, "--out", str(tmp_path / "ray"), "--launcher", "ray", "--run-cpus", "1"]
-    first = subprocess.Popen(on_ray, env=environment)
+    subprocess.run([*command, "--out", str(beside)], check=True)
+    # A cluster of its own, since other tests have clusters on this machine.
+    cluster_words = ["--launcher", "ray", "--ray-address", "local", "--run-cpus", "1"]
+    on_ray = [*command, "--out", str(tmp_path / "ray"), *cluster_words]
+    first = subprocess.Popen(on_ray)
     try:
         while not list((tmp_path / "ray").glob("*/accuracy.csv")):
             assert first.poll() is None
@@ -147,16 +124,37 @@ def test_a_command_that_is_killed_with_its_cluster_goes_on_when_it_is_given_agai
     finally:
         kill_with_children(first.pid)
         first.wait()
-    subprocess.run(on_ray, env=environment, check=True)
+    subprocess.run(on_ray, check=True)
     require_same_results(beside, tmp_path / "ray")
 
 
 def kill_with_children(pid: int) -> None:
     """Kill a process and all that it has started."""
-    process = psutil.Process(pid)
-    for one in [*process.children(recursive=True), process]:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            one.kill()
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        for one in [*process.children(recursive=True), process]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.kill()
+
+
+@pytest.mark.slow
+def test_a_lost_cluster_is_named_in_one_line_and_the_runs_can_go_on(
+    cluster: Any, root: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "ray").mkdir()
+    runs = list_jobs(root, tmp_path / "ray", run0={"epochs": 40, "experiences": 4})
+    data = RunData(runs[0].config)
+
+    def lose_reports() -> None:
+        assert kill_workers("Mailbox")
+
+    observer = Disturbance(lose_reports)
+    with (
+        pytest.raises(UserError, match=r"the cluster was lost .* the same command") as caught,
+        open_cluster(cluster.address, 1, 0.0, data, tmp_path / "ray") as launcher,
+    ):
+        launcher.run(runs, observer)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.slow
@@ -176,15 +174,3 @@ def test_a_run_that_no_machine_has_room_for_is_refused(
     opened = open_cluster(cluster.address, 1, 2.0, data, tmp_path)
     with pytest.raises(UserError, match="--run-cpus 1 --run-gpus 2: no machine of the Ray cluster"):
         opened.__enter__()
-
-
-def test_a_worker_with_another_version_or_without_the_folders_refuses_the_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    place = Place.here(tmp_path)
-    place.enter()
-    with pytest.raises(UserError, match=r"has seit_cl .* and this command 0\.0"):
-        replace(place, versions={"seit_cl": "0.0"}).enter()
-    with pytest.raises(UserError, match=r"has no folder .*elsewhere; start in a folder that all"):
-        replace(place, out=tmp_path / "elsewhere").enter()

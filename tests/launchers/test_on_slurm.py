@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from helpers.colour_stream import write_colours
 from helpers.job_log import JobLog
@@ -16,15 +14,6 @@ from seit_cl.core.errors import UserError
 from seit_cl.launchers.on_slurm import RunOfArray, SlurmArray, read_parameters
 
 LOCAL = {"cluster": "local"}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Give this process one thread, as a run of the array has one core."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -27,9 +27,10 @@ from seit_cl.data.base import Dataset
 from seit_cl.data.decoding import limit_pixels
 from seit_cl.data.folder import leave_out_rows
 from seit_cl.data.stored import StoredImage
-from seit_cl.data.token_file import TokenMetadata, TokenSplit, write_token_file
+from seit_cl.data.token_file import TokenSplit, write_token_file
 from seit_cl.tokenizers import Tokenizer, open_tokenizer
 from seit_cl.tokenizers._encoding import encode_files, readable_rows
+from seit_cl.tokenizers.base import describe_tokens
 
 AGAIN = "delete it and start the command again"
 PART = 512  # images of a part
@@ -192,11 +193,15 @@ def wait_for_parts(parts: Sequence[Part], advance: Advance, timeout: float = TIM
     missing = list(parts)
     last_change = time.monotonic()
     while missing:
-        finished = [part for part in missing if part.file.exists()]
-        if finished:
-            missing = [part for part in missing if part not in finished]
+        unfinished = []
+        for part in missing:
+            if part.file.exists():
+                advance(len(part.images))
+            else:
+                unfinished.append(part)
+        if len(unfinished) < len(missing):
+            missing = unfinished
             last_change = time.monotonic()
-            advance(sum(len(part.images) for part in finished))
         elif time.monotonic() - last_change > timeout:
             raise UserError(
                 f"{missing[0].file}: not written by its rank within {timeout:g} s; "
@@ -244,17 +249,7 @@ def join_parts(
     notes = {"images": dataset.identity, "resolution": str(resolution)}
     if dataset.held_out:
         notes["held_out"] = dataset.held_out
-    about = TokenMetadata(
-        dataset.name,
-        dataset.classes,
-        tokenizer.codebook.cpu(),
-        tokenizer.combine,
-        tokenizer.stride,
-        tokenizer.identity,
-        tokenizer.codec_bytes,
-        None if tokenizer.mirror is None else tokenizer.mirror.cpu(),
-        notes=notes,
-    )
+    about = describe_tokens(tokenizer, dataset.name, dataset.classes, notes)
     side = resolution // tokenizer.stride
     splits = {
         "train": TokenSplit(dataset.train.labels, _readable(parts["train"])),

@@ -20,6 +20,7 @@ from seit_cl.data.decoding import limit_pixels
 from seit_cl.data.folder import without_missing
 from seit_cl.data.images import default_resolution, native_resolution
 from seit_cl.datasets import list_data
+from seit_cl.launch import Launch
 from seit_cl.tokenizers import Tokenizer, open_tokenizer
 from seit_cl.tokenizers._encoding import check_resolution
 from seit_cl.tokenizers.commands._parts import (
@@ -42,8 +43,7 @@ def encode_command(options: Encode) -> None:
             ranks that stop writing parts.
     """
     _check(options)
-    rank = int(os.environ.get("RANK", 0))
-    ranks = int(os.environ.get("WORLD_SIZE", 1))
+    rank = _rank()
     device = choose_device(options.device)
     console = Console(soft_wrap=True, quiet=rank > 0)
     if device.type == "cuda":
@@ -62,16 +62,12 @@ def encode_command(options: Encode) -> None:
     folder = options.out.with_name(options.out.name + ".parts")
     for name in (options.out.name, folder.name):
         sweep(folder.parent, name)
-    parts = prepare_parts(folder, dataset, tokenizer, resolution, options.skip_bad_images)
-    all_parts = [*parts["train"], *parts["val"]]
-    own_parts = all_parts[rank::ranks]
-    other_parts = [part for number, part in enumerate(all_parts) if number % ranks != rank]
     try:
+        parts = prepare_parts(folder, dataset, tokenizer, resolution, options.skip_bad_images)
         with images_bar("encoding", len(dataset.train) + len(dataset.val), console) as advance:
-            _encode(own_parts, options, tokenizer.to(device), device, advance)
-            if rank > 0:
-                return
-            wait_for_parts(other_parts, advance)
+            _encode_all(parts, options, tokenizer.to(device), device, advance)
+        if rank > 0:
+            return
         if options.skip_bad_images:
             dataset = leave_out_bad(dataset, parts)
         identity = join_parts(options.out, dataset, tokenizer, resolution, parts)
@@ -99,11 +95,41 @@ def _check(options: Encode) -> None:
         UserError: naming the options.
     """
     can_write = options.out.suffix == ".safetensors" and options.out.parent.is_dir()
+    launch = Launch(options.launcher, ray_address=options.ray_address, run_gpus=options.run_gpus)
+    if launch.kind == "local" and launch.run_gpus:
+        raise UserError(f"--run-gpus {launch.run_gpus:g}: needs --launcher ray")
+    if launch.kind != "local" and _ranks() > 1:
+        raise UserError(f"--launcher {launch.kind}: not under torchrun; start it as one process")
     if not can_write or options.workers < 0:
         raise UserError(
             f"--out {options.out} must end in .safetensors and be in a folder that exists; "
             f"--workers {options.workers} must be 0 or more"
         )
+
+
+def _rank() -> int:
+    return int(os.environ.get("RANK", 0))
+
+
+def _ranks() -> int:
+    return int(os.environ.get("WORLD_SIZE", 1))
+
+
+def _encode_all(
+    parts: dict[str, list[Part]],
+    options: Encode,
+    tokenizer: Tokenizer,
+    device: torch.device,
+    advance: Advance,
+) -> None:
+    """Write the parts of this rank; the first rank then waits for those of the others."""
+    rank = _rank()
+    ranks = _ranks()
+    all_parts = [*parts["train"], *parts["val"]]
+    _encode(all_parts[rank::ranks], options, tokenizer, device, advance)
+    if rank == 0:
+        others = [part for number, part in enumerate(all_parts) if number % ranks]
+        wait_for_parts(others, advance)
 
 
 def _encode(
@@ -114,11 +140,26 @@ def _encode(
     advance: Advance,
 ) -> None:
     """Write the parts without a file, on a CPU in processes of one thread each."""
-    missing = [part for part in parts if not part.file.exists()]
-    advance(sum(len(part.images) for part in parts if part not in missing))
+    missing = []
+    for part in parts:
+        if part.file.exists():
+            advance(len(part.images))
+        else:
+            missing.append(part)
     cores = max(1, allowed_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
     workers = min(options.workers or cores, len(missing))
-    if device.type == "cuda" or workers <= 1:
+    if options.launcher == "ray":
+        from seit_cl.tokenizers.commands._on_ray import encode_on_ray
+
+        encode_on_ray(
+            missing,
+            options.tokenizer,
+            options.ray_address,
+            options.run_gpus,
+            advance,
+            options.max_pixels,
+        )
+    elif device.type == "cuda" or workers <= 1:
         for part in missing:
             advance(part.write(tokenizer))
     else:

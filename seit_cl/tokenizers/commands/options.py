@@ -203,6 +203,12 @@ class Encode:
     device: Annotated[Literal["auto", "cpu", "cuda"], hint("device of the tokenizer")] = "auto"
     skip_bad_images: Annotated[bool, hint("leave unreadable images out")] = False
     max_pixels: MaxPixels = MAX_PIXELS
+    launcher: Annotated[
+        Literal["local", "ray"],
+        hint("where images are encoded: local, or ray (tasks of a cluster, a core each)"),
+    ] = "local"
+    ray_address: Annotated[str, hint("Ray cluster, as --ray-address of seit_cl.run")] = ""
+    run_gpus: Annotated[float, hint("GPUs of a task on ray; 0.25: four tasks share one")] = 0
 
 
 @dataclass(frozen=True)
