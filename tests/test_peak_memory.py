@@ -12,12 +12,8 @@ from PIL import Image
 
 from helpers.peak_memory import STATUS, measure
 from seit_cl.config import RunConfig
-from seit_cl.data.seit.export import export_release
-from seit_cl.data.token_file import open_token_file
 from seit_cl.experiment.experiment import Experiment
 from seit_cl.experiment.run_data import RunData
-from seit_cl.tokenizers.commands.encode import encode_command
-from seit_cl.tokenizers.commands.options import Encode
 
 SIDE = 256  # pixels that images are resized to
 FEW = 30  # images; more than several blocks
@@ -87,22 +83,6 @@ def inspect(images: Path, out: Path) -> list[object]:
     return ["tokenize", "inspect", "--images", images, "--resolution", SIDE]
 
 
-def export(images: Path, out: Path) -> list[object]:
-    """The files of a SeiT release, written from the token file of the images."""
-    out.mkdir()
-    encode_command(Encode(images, out / "x.safetensors", resolution=SIDE, workers=1))
-    tokens = out / "x.safetensors"
-    return ["tokenize", "export-seit", "--tokens", tokens, "--out", out / "release"]
-
-
-def take_in(images: Path, out: Path) -> list[object]:
-    """A token file, written from the files of a SeiT release."""
-    export(images, out)
-    export_release(open_token_file(out / "x.safetensors"), out / "release", 1)
-    file = out / "y.safetensors"
-    return ["tokenize", "import-seit", "--release", out / "release", "--out", file]
-
-
 def report(images: Path, out: Path) -> list[object]:
     """The report of a run that has ended."""
     out.mkdir()
@@ -117,7 +97,7 @@ def report(images: Path, out: Path) -> list[object]:
         device="cpu",
     )
     Experiment(config, RunData(config), out / "run").run()
-    return ["report", "--in", out]
+    return ["report", out]
 
 
 QUICK = {"density": Case(density("tokens", "jpeg"), 2 * TOKENS)}
@@ -155,8 +135,6 @@ SLOW = {
     ),
     "tune": Case(command("tune", "--strategy", "er", "--trials", 2)),
     "report": Case(report),
-    "tokenize export-seit": Case(export),
-    "tokenize import-seit": Case(take_in),
     "run, linear probe": Case(run("--strategy", "wa", "--linear-probe")),
 }
 
