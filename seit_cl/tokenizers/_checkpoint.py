@@ -17,6 +17,7 @@ from seit_cl.tokenizers.base import DAMAGED
 
 Model = TypeVar("Model", bound=nn.Module)
 MAX_NAMES = 6  # tensors that a message lists
+PLACES = ("state_dict", "ema", "model")  # names under which checkpoints hold their tensors
 
 # A checkpoint is of the first model whose prefixes all begin some tensor's name. The prefixes are
 # the module names of the public projects.
@@ -26,16 +27,18 @@ MODEL_PREFIXES: tuple[tuple[str, tuple[str, ...]], ...] = (
         ("encoder.transformer.", "decoder.transformer.", "quantizer.embedding."),
     ),
     ("VQModel, diffusers", ("encoder.down_blocks.", "decoder.up_blocks.", "quantize.embedding.")),
+    ("LlamaGen", ("encoder.conv_blocks.", "decoder.conv_blocks.", "quantize.embedding.")),
     ("VQGAN, taming-transformers", ("encoder.down.", "decoder.up.", "quantize.embedding.")),
 )
 
 
-def read_state_dict(path: Path) -> TensorFile:
+def read_state_dict(path: Path, places: tuple[str, ...] = ("state_dict",)) -> TensorFile:
     """Read the tensors of a checkpoint, and the metadata of a safetensors file.
 
     Args:
         path: a .safetensors file, or a file of torch.save that holds tensors by name or
             {"state_dict": tensors by name}.
+        places: names under which a file of torch.save may hold them, the preferred first.
 
     Raises:
         UserError: no such file, a damaged one, another kind of file, or one that holds more than
@@ -44,7 +47,7 @@ def read_state_dict(path: Path) -> TensorFile:
     if not path.is_file():
         raise UserError(f"{path}: no such checkpoint; give a .safetensors, .ckpt or .pt file")
     if path.suffix != ".safetensors":
-        return TensorFile(_state_dict(path, load_tensors(path)), {}, has_digest=False)
+        return TensorFile(_state_dict(path, load_tensors(path), places), {}, has_digest=False)
     try:
         return read_tensor_file(path, DAMAGED)
     except (OSError, SafetensorError) as error:
@@ -53,24 +56,27 @@ def read_state_dict(path: Path) -> TensorFile:
         ) from error
 
 
-def _state_dict(path: Path, content: Any) -> dict[str, Tensor]:
+def _state_dict(path: Path, content: Any, places: tuple[str, ...]) -> dict[str, Tensor]:
     """The tensors by name in what torch.load gave.
 
     Raises:
         UserError: it has anything else.
     """
-    state = content.get("state_dict", content) if isinstance(content, dict) else content
+    state = content
+    if isinstance(content, dict):
+        found = [content[name] for name in places if name in content]
+        state = found[0] if found else content
     is_state_dict = isinstance(state, dict) and len(state) > 0
     if not is_state_dict or not all(isinstance(tensor, Tensor) for tensor in state.values()):
         raise UserError(
             f"{path}: holds no state_dict; give a file with tensors by name, or "
-            "{'state_dict': such tensors}"
+            f"{{'{places[0]}': such tensors}}"
         )
     return {str(name): tensor.detach() for name, tensor in state.items()}
 
 
 def find_tensors(content: Any) -> dict[str, Tensor]:
-    """Find the tensors in any checkpoint: its own, or those under "state_dict" or "model".
+    """Find the tensors in any checkpoint: its own, or those under one of PLACES.
 
     Args:
         content: as `load_tensors` gives it.
@@ -82,7 +88,7 @@ def find_tensors(content: Any) -> dict[str, Tensor]:
         return {"": content}
     if not isinstance(content, Mapping):
         return {}
-    for name in ("state_dict", "model"):
+    for name in PLACES:
         if isinstance(content.get(name), Mapping):
             return find_tensors(content[name])
     return {str(name): value for name, value in content.items() if isinstance(value, Tensor)}

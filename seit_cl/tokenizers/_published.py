@@ -34,17 +34,19 @@ class Autoencoder(Protocol):
     """A published model that can become a tokenizer; implementations are modules.
 
     Attributes:
-        CODES: names of the tensors that have a row for each code.
+        CODES: names of the tensors that have a row for each code; empty without such tensors.
         stride: pixels per token side.
-        vectors: (K, D) float32, the vectors that `embed` gives.
+        combine: operation that makes a position's vector of those of its G codes.
+        codebooks: (G, K, D) float32, the vectors of the codes.
     """
 
     CODES: tuple[str, ...]
     stride: int
+    combine: Literal["sum", "concat"]
 
     @property
-    def vectors(self) -> Tensor:
-        """(K, D) float32."""
+    def codebooks(self) -> Tensor:
+        """(G, K, D) float32."""
 
     def check_grid(self, height: int, width: int) -> None:
         """Refuse a token grid that the model cannot work on.
@@ -54,16 +56,16 @@ class Autoencoder(Protocol):
         """
 
     def latents(self, images: Tensor) -> Tensor:
-        """Encode images (B, 3, S, S) in [-1, 1] to latents (B, D, H, W)."""
+        """Encode images (B, 3, S, S) in [-1, 1] to latents (B, E, H, W)."""
 
-    def nearest(self, latents: Tensor) -> Tensor:
-        """Find the codes (B, H, W) int64 of latents (B, D, H, W)."""
+    def codes(self, latents: Tensor) -> Tensor:
+        """Find the codes (B, G, H, W) int64 of latents (B, E, H, W)."""
 
-    def embed(self, indices: Tensor) -> Tensor:
-        """Look up the vectors (B, D, H, W) of codes (B, H, W)."""
+    def look_up(self, codes: Tensor) -> Tensor:
+        """Look up the vectors (B, E, H, W) of positions with codes (B, G, H, W)."""
 
     def reconstruct(self, embedded: Tensor) -> Tensor:
-        """Decode vectors (B, D, H, W) to images (B, 3, S, S) around [-1, 1]."""
+        """Decode vectors (B, E, H, W) to images (B, 3, S, S) around [-1, 1]."""
 
     def to(self, device: torch.device | str) -> Any:
         """Move to a device, in place."""
@@ -83,7 +85,6 @@ class PublishedTokenizer:
         UserError: more codes than tokens can hold.
     """
 
-    combine: Literal["sum", "concat"] = "sum"
     decodes = True
     mirror: Tensor | None = None
 
@@ -100,7 +101,8 @@ class PublishedTokenizer:
         self.state = state
         self.fit = fit
         self.card = dict(card)
-        self.codebook = model.vectors[None].clone()
+        self.codebook = model.codebooks.clone()
+        self.combine = model.combine
         self.stride = model.stride
         self.device = self.codebook.device
         self.identity = identity_of(f"{kind} {PREPROCESSING}", weights(state))
@@ -121,7 +123,7 @@ class PublishedTokenizer:
 
     @torch.inference_mode()
     def encode(self, images: Tensor) -> Tensor:
-        """Encode images (B, 3, S, S) uint8 to tokens (B, 1, S/stride, S/stride) int16.
+        """Encode images (B, 3, S, S) uint8 to tokens (B, G, H, W) int16, H = S / stride.
 
         Returns:
             The tokens, on the images' device.
@@ -132,18 +134,19 @@ class PublishedTokenizer:
         check_side(images, self.stride)
         grid = images.shape[-1] // self.stride
         self.model.check_grid(grid, grid)
-        tokens = images.new_empty((len(images), 1, grid, grid), dtype=torch.int16)
+        shape = (len(images), len(self.codebook), grid, grid)
+        tokens = images.new_empty(shape, dtype=torch.int16)
         size = self._chunk_size(grid)
         for start in range(0, len(images), size):
             scaled = scale_pixels(images[start : start + size].to(self.device))
             with float32_arithmetic(self.device):
-                codes = self.model.nearest(self.model.latents(scaled))
-            tokens[start : start + size, 0] = codes.to(images.device, torch.int16)
+                codes = self.model.codes(self.model.latents(scaled))
+            tokens[start : start + size] = codes.to(images.device, torch.int16)
         return tokens
 
     @torch.inference_mode()
     def decode(self, tokens: Tensor) -> Tensor:
-        """Decode tokens (B, 1, S/stride, S/stride) to images (B, 3, S, S) uint8.
+        """Decode tokens (B, G, H, W) to images (B, 3, S, S) uint8.
 
         Returns:
             The images, on the tokens' device.
@@ -157,9 +160,9 @@ class PublishedTokenizer:
         images = tokens.new_empty(shape, dtype=torch.uint8)
         size = self._chunk_size(height)
         for start in range(0, len(tokens), size):
-            codes = tokens[start : start + size, 0].long().to(self.device)
+            codes = tokens[start : start + size].long().to(self.device)
             with float32_arithmetic(self.device):
-                restored = self.model.reconstruct(self.model.embed(codes))
+                restored = self.model.reconstruct(self.model.look_up(codes))
             images[start : start + size] = round_pixels(restored).to(tokens.device)
         return images
 
@@ -225,6 +228,7 @@ def open_checkpoint(
     source: str,
     ignored: tuple[str, ...],
     from_state: Callable[[str, State, dict[str, str]], PublishedTokenizer],
+    places: tuple[str, ...] = ("state_dict",),
 ) -> PublishedTokenizer:
     """Open a checkpoint file as a tokenizer.
 
@@ -232,11 +236,12 @@ def open_checkpoint(
         source: the file.
         ignored: prefixes of the names that the tokenizer does not need; the card counts them.
         from_state: makes the tokenizer: (file name, tensors, card) -> tokenizer.
+        places: names under which a file of torch.save may hold the tensors, the preferred first.
 
     Raises:
         UserError: the file cannot be read, or its tensors do not fit.
     """
-    file = read_state_dict(Path(source))
+    file = read_state_dict(Path(source), places)
     needed, left_out = without(file.tensors, ignored)
     tokenizer = from_state(source, needed, card_of(file.metadata, left_out))
     check_identity(source, file.metadata, tokenizer.identity, file.has_digest)

@@ -18,7 +18,7 @@ from seit_cl.core.specs import argument
 from seit_cl.tokenizers._checkpoint import card_of, read_state_dict
 from seit_cl.tokenizers._published import PublishedTokenizer, State, published
 from seit_cl.tokenizers.base import TokenizerKind, check_identity
-from seit_cl.tokenizers.nets.vqgan import nearest
+from seit_cl.tokenizers.nets.vqgan_codes import OneCode, nearest
 
 NAME = "diffusers"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -31,7 +31,7 @@ PROBLEMS = {
 }
 
 
-class VQModelAutoencoder(nn.Module):
+class VQModelAutoencoder(OneCode, nn.Module):
     """A diffusers VQModel with the methods of _published.Autoencoder.
 
     See huggingface.co/docs/diffusers/api/models/vq.

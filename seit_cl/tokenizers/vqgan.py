@@ -14,6 +14,7 @@ from seit_cl.tokenizers._checkpoint import check_anchors, load_model
 from seit_cl.tokenizers._published import PublishedTokenizer, open_checkpoint, published
 from seit_cl.tokenizers.base import TokenizerKind
 from seit_cl.tokenizers.nets.vqgan import ANCHORS, VQGAN
+from seit_cl.tokenizers.nets.vqgan_codes import GumbelQuantizer, NearestQuantizer
 
 NAME = "vqgan"
 IGNORED = ("loss.", "model_ema.")  # discriminator and perceptual network; running averages
@@ -38,10 +39,12 @@ def from_state(
 
 
 def _fit(source: str, state: dict[str, Tensor]) -> VQGAN:
-    codebook = GUMBEL_CODEBOOK if GUMBEL_CODEBOOK in state else CODEBOOK
+    is_gumbel = GUMBEL_CODEBOOK in state
+    codebook = GUMBEL_CODEBOOK if is_gumbel else CODEBOOK
+    quantizer = GumbelQuantizer if is_gumbel else NearestQuantizer
     check_anchors(source, "VQGAN", state, (*ANCHORS, codebook))
     shapes = {name: tensor.shape for name, tensor in state.items()}
-    return load_model(source, "VQGAN", state, lambda: VQGAN(shapes))
+    return load_model(source, "VQGAN", state, lambda: VQGAN(shapes, quantizer=quantizer))
 
 
 @dataclass(frozen=True)

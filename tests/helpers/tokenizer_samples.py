@@ -16,6 +16,7 @@ from seit_cl.tokenizers import (
     Tokenizer,
     _vit_vqgan_tokenizer,
     bundled_unsupervised,
+    llamagen,
     open_tokenizer,
     vqgan,
 )
@@ -157,14 +158,49 @@ def vqgan_shapes(
 @cache
 def vqgan_f8(gumbel: bool = False) -> PublishedTokenizer:
     """A small VQGAN of stride 8 and 60 codes with random weights; attention at its last stage."""
+    shapes = vqgan_shapes((32, 32, 64, 64), (3,), 60, 4, 6, blocks=1, gumbel=gumbel)
+    state = random_state(shapes)
+    return vqgan.from_state("random weights", state, CARD)
+
+
+def llamagen_name(name: str, levels: int) -> str:
+    """LlamaGen's name of a tensor of taming-transformers.
+
+    Args:
+        name: e.g. "decoder.up.0.block.1.conv1.weight".
+        levels: number of resolutions; LlamaGen's decoder counts them from the smallest.
+    """
+    for i in range(levels):
+        name = name.replace(f"encoder.down.{i}.", f"encoder.conv_blocks.{i}.")
+        name = name.replace(f"decoder.up.{i}.", f"decoder.conv_blocks.{levels - 1 - i}.")
+    for theirs, ours in (("block_1", "0"), ("attn_1", "1"), ("block_2", "2"), (".block.", ".res.")):
+        name = name.replace(theirs, ours)
+    return name
+
+
+def llamagen_shapes(
+    channels: tuple[int, ...], codes: int, dim: int, features: int
+) -> dict[str, tuple[int, ...]]:
+    """List the names and shapes of a checkpoint of LlamaGen; arguments as of `vqgan_shapes`."""
+    shapes = vqgan_shapes(channels, (len(channels) - 1,), codes, dim, features)
+    return {llamagen_name(name, len(channels)): shape for name, shape in shapes.items()}
+
+
+def random_state(shapes: dict[str, tuple[int, ...]]) -> dict[str, Tensor]:
+    """Random tensors of these shapes that keep activations of about their size."""
     generator = torch.Generator().manual_seed(0)
     state = {}
-    for name, shape in vqgan_shapes(
-        (32, 32, 64, 64), (3,), 60, 4, 6, blocks=1, gumbel=gumbel
-    ).items():
+    for name, shape in shapes.items():
         fan_in = max(1, torch.Size(shape).numel() // shape[0])
         state[name] = torch.randn(shape, generator=generator) / fan_in**0.5
-    return vqgan.from_state("random weights", state, CARD)
+    return state
+
+
+@cache
+def llamagen_f4() -> PublishedTokenizer:
+    """A small LlamaGen tokenizer of stride 4 and 50 codes with random weights."""
+    state = random_state(llamagen_shapes((32, 32, 64), 50, 8, 6))
+    return llamagen.from_state("random weights", state, CARD)
 
 
 @cache
@@ -203,6 +239,7 @@ SAMPLES: dict[str, Callable[[], Tokenizer]] = {
     "diffusers": vq_model,
     "vqgan": vqgan_f8,
     "vqgan:gumbel": lambda: vqgan_f8(gumbel=True),
+    "llamagen": llamagen_f4,
     "timm:convolutions": frozen,
     "timm:product": partial(frozen, "resnet10t", pq="2x16", layer=-2, stride=0),
     "timm:residual, attention": partial(frozen, "test_vit", rq="3x16", whiten="yes", seed=1),

@@ -6,99 +6,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
-from torch.nn import functional as F
 
+from helpers.plain_vqgan import plain_conv, taming_image, taming_latents
 from helpers.tokenizer_samples import images, vqgan_f8, vqgan_shapes
 from seit_cl.core.errors import UserError
 from seit_cl.tokenizers import open_tokenizer
-from seit_cl.tokenizers.nets.vqgan import VQGAN, nearest
+from seit_cl.tokenizers.nets.vqgan import VQGAN
+from seit_cl.tokenizers.nets.vqgan_codes import GumbelQuantizer, NearestQuantizer, nearest
 from seit_cl.tokenizers.vqgan import from_state
-
-State = dict[str, Tensor]
-
-
-def plain_norm(x: Tensor, state: State, name: str) -> Tensor:
-    """Group normalisation of one image (C, H, W) with 32 groups."""
-    groups = x.reshape(32, -1)
-    centred = groups - groups.mean(1, keepdim=True)
-    normed = (centred / (centred.square().mean(1, keepdim=True) + 1e-6).sqrt()).view(x.shape)
-    return normed * state[f"{name}.weight"][:, None, None] + state[f"{name}.bias"][:, None, None]
-
-
-def plain_conv(
-    x: Tensor, state: State, name: str, stride: int = 1, border: tuple[int, ...] = (1, 1, 1, 1)
-) -> Tensor:
-    """A convolution of one image (C, H, W) as a matrix product over its patches."""
-    weight = state[f"{name}.weight"]
-    side = weight.shape[-1]
-    padded = F.pad(x, border if side > 1 else (0, 0, 0, 0))
-    patches = padded.unfold(1, side, stride).unfold(2, side, stride)
-    return torch.einsum("chwij,ocij->ohw", patches, weight) + state[f"{name}.bias"][:, None, None]
-
-
-def plain_resnet(x: Tensor, state: State, name: str) -> Tensor:
-    y = x
-    for i in (1, 2):
-        y = plain_norm(y, state, f"{name}.norm{i}")
-        y = plain_conv(y * torch.sigmoid(y), state, f"{name}.conv{i}")
-    if f"{name}.nin_shortcut.weight" in state:
-        x = plain_conv(x, state, f"{name}.nin_shortcut")
-    return y + x
-
-
-def plain_attention(x: Tensor, state: State, name: str) -> Tensor:
-    normed = plain_norm(x, state, f"{name}.norm")
-    queries, keys, values = (
-        plain_conv(normed, state, f"{name}.{part}").flatten(1) for part in "qkv"
-    )
-    scores = (queries.T @ keys / len(x) ** 0.5).exp()
-    mixed = values @ (scores / scores.sum(1, keepdim=True)).T
-    return x + plain_conv(mixed.view(x.shape), state, f"{name}.proj_out")
-
-
-def plain_level(x: Tensor, state: State, name: str) -> Tensor:
-    for j in range(3):
-        if f"{name}.block.{j}.conv1.weight" in state:
-            x = plain_resnet(x, state, f"{name}.block.{j}")
-        if f"{name}.attn.{j}.q.weight" in state:
-            x = plain_attention(x, state, f"{name}.attn.{j}")
-    return x
-
-
-def plain_middle(x: Tensor, state: State, side: str) -> Tensor:
-    x = plain_attention(plain_resnet(x, state, f"{side}.mid.block_1"), state, f"{side}.mid.attn_1")
-    return plain_resnet(x, state, f"{side}.mid.block_2")
-
-
-def plain_end(x: Tensor, state: State, side: str) -> Tensor:
-    x = plain_norm(x, state, f"{side}.norm_out")
-    return plain_conv(x * torch.sigmoid(x), state, f"{side}.conv_out")
-
-
-def plain_latents(image: Tensor, state: State) -> Tensor:
-    x = plain_conv(image.double() / 127.5 - 1, state, "encoder.conv_in")
-    for i in range(4):
-        x = plain_level(x, state, f"encoder.down.{i}")
-        if i < 3:
-            x = plain_conv(x, state, f"encoder.down.{i}.downsample.conv", 2, (0, 1, 0, 1))
-    return plain_conv(
-        plain_end(plain_middle(x, state, "encoder"), state, "encoder"), state, "quant_conv"
-    )
-
-
-def plain_image(codes: Tensor, state: State) -> Tensor:
-    x = plain_conv(plain_conv(codes, state, "post_quant_conv"), state, "decoder.conv_in")
-    x = plain_middle(x, state, "decoder")
-    for i in (3, 2, 1, 0):
-        x = plain_level(x, state, f"decoder.up.{i}")
-        if i:
-            x = plain_conv(
-                x.repeat_interleave(2, 1).repeat_interleave(2, 2),
-                state,
-                f"decoder.up.{i}.upsample.conv",
-            )
-    return plain_end(x, state, "decoder")
 
 
 @pytest.mark.parametrize("gumbel", [False, True])
@@ -113,7 +28,7 @@ def test_encoding_and_decoding_are_the_published_arithmetic_done_plainly(
     for image, codes, restored in zip(
         batch, tokens[:, 0].long(), tokenizer.decode(tokens), strict=True
     ):
-        latents = plain_latents(image, state)
+        latents = taming_latents(image, state, 4)
         if gumbel:
             worse = -plain_conv(latents, state, "quantize.proj")
         else:
@@ -123,7 +38,7 @@ def test_encoding_and_decoding_are_the_published_arithmetic_done_plainly(
                 .sum(1)
             )
         assert (worse.gather(0, codes[None])[0] - worse.min(0).values).max() < 1e-4
-        expected = plain_image(tokenizer.codebook[0].double()[codes].permute(2, 0, 1), state)
+        expected = taming_image(tokenizer.codebook[0].double()[codes].permute(2, 0, 1), state, 4)
         assert ((expected.clamp(-1, 1) + 1) * 127.5 - restored).abs().max() <= 0.51  # rounding
 
 
@@ -157,7 +72,7 @@ def test_published_configurations_are_read_from_names_and_shapes(name: str) -> N
         for key, s in vqgan_shapes(channels, attention, codes, dim, features, gumbel=gumbel).items()
     }
     with torch.device("meta"):
-        model = VQGAN(shapes)
+        model = VQGAN(shapes, quantizer=GumbelQuantizer if gumbel else NearestQuantizer)
     assert {key: tensor.shape for key, tensor in model.state_dict().items()} == shapes
     assert model.stride == stride
     assert model.vectors.shape == (codes, dim)
@@ -194,6 +109,12 @@ def test_left_over_tensors_and_shapes_that_no_vqgan_has_are_named() -> None:
         from_state("x", {**state, "quant_conv.bias": torch.ones(9)})
     with pytest.raises(UserError, match="x: its shapes are no VQGAN's"):
         from_state("x", {**state, "encoder.down.1.block.0.norm1.weight": torch.ones(33)})
+
+
+def test_a_name_with_a_huge_number_is_refused_at_once() -> None:
+    state = {**vqgan_f8().state, "encoder.down.99999999999.block.0.conv1.weight": torch.ones(1)}
+    with pytest.raises(UserError, match="x: its shapes are no VQGAN's"):
+        from_state("x", state)
 
 
 def test_a_vit_vqgan_is_no_vqgan(tmp_path: Path) -> None:

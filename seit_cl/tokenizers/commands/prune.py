@@ -47,10 +47,10 @@ def prune_command(options: Prune) -> None:
     if options.out.suffix != ".safetensors" or not options.out.parent.is_dir():
         raise UserError(f"--out {options.out}: give a .safetensors file in a folder that exists")
     tokenizer = open_tokenizer(options.tokenizer)
-    if not isinstance(tokenizer, Prunable):
+    if not isinstance(tokenizer, Prunable) or len(tokenizer.codebook) != 1:
         raise UserError(
             f"--tokenizer {options.tokenizer}: codes of this kind cannot be pruned; "
-            "vit_vqgan and vqgan can"
+            "vit_vqgan, vqgan and llamagen can"
         )
     check_resolution(options.resolution, tokenizer.stride)
     limit_pixels(options.max_pixels)

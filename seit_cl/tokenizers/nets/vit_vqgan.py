@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seit_cl.core.errors import UserError
+from seit_cl.tokenizers.nets.vqgan_codes import OneCode
 
 HEAD_DIM = 64  # of every attention head in the checkpoints, whatever the width of the model
 INIT_STD = 0.02  # of patch embedding and output (ViT: Dosovitskiy et al., ICLR 2021)
@@ -231,7 +232,7 @@ class Quantizer(nn.Module):
         self.embedding.weight.requires_grad_(False).copy_(F.normalize(self.embedding.weight, dim=1))
 
 
-class ViTVQGAN(nn.Module):
+class ViTVQGAN(OneCode, nn.Module):
     """Encoder, cosine codebook and decoder.
 
     Args:

@@ -11,14 +11,16 @@ dimension, K codes.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seit_cl.tokenizers.nets.vqgan_codes import NearestQuantizer, OneCode, Quantizer, Shapes
+
 GROUPS = 32  # of every group normalisation in the checkpoints
 EPS = 1e-6  # likewise
-Shapes = dict[str, torch.Size]  # of tensors, by name
+MOST_PARTS = 100  # levels of a network, or blocks of a level; the checkpoints have up to 5
 
 
 def norm(channels: int) -> nn.GroupNorm:
@@ -115,13 +117,19 @@ class Level(nn.Module):
         channels: input and output channels of each block.
         attention: every block is followed by attention.
         change: "downsample" or "upsample"; None at the last level.
+        blocks: name of the list of blocks.
     """
 
     def __init__(
-        self, channels: list[tuple[int, int]], attention: bool, change: str | None
+        self,
+        channels: list[tuple[int, int]],
+        attention: bool,
+        change: str | None,
+        blocks: str = "block",
     ) -> None:
         super().__init__()
-        self.block = nn.ModuleList(ResnetBlock(*pair) for pair in channels)
+        self.blocks = blocks
+        self.add_module(blocks, nn.ModuleList(ResnetBlock(*pair) for pair in channels))
         self.attn = nn.ModuleList(AttnBlock(outputs) for _, outputs in channels if attention)
         self.change = change
         last_channels = channels[-1][1]
@@ -132,7 +140,7 @@ class Level(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C', H', W')."""
-        for i, block in enumerate(self.block):
+        for i, block in enumerate(self.get_submodule(self.blocks).children()):
             x = block(x)
             if self.attn:
                 x = self.attn[i](x)
@@ -159,7 +167,17 @@ class Middle(nn.Module):
         return self.block_2(self.attn_1(self.block_1(x)))  # type: ignore[no-any-return]
 
 
-class Encoder(nn.Module):
+class StridedEncoder(nn.Module):
+    """From images (B, 3, S, S) to features (B, Z, H, W).
+
+    Attributes:
+        stride: S / H.
+    """
+
+    stride: int
+
+
+class Encoder(StridedEncoder):
     """From images (B, 3, S, S) to features (B, Z, H, W).
 
     Args:
@@ -168,11 +186,12 @@ class Encoder(nn.Module):
 
     def __init__(self, shapes: Shapes) -> None:
         super().__init__()
-        self.conv_in = _conv(shapes, "conv_in")
-        self.down = nn.ModuleList(levels(shapes, "down"))
+        self.conv_in = conv(shapes, "conv_in")
+        self.down = nn.ModuleList(levels(shapes, "down", "downsample", unchanged=-1))
         self.mid = Middle(shapes["conv_out.weight"][1])
         self.norm_out = norm(shapes["conv_out.weight"][1])
-        self.conv_out = _conv(shapes, "conv_out")
+        self.conv_out = conv(shapes, "conv_out")
+        self.stride = 2 ** (len(self.down) - 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, S, S) -> (B, Z, H, W)."""
@@ -191,11 +210,12 @@ class Decoder(nn.Module):
 
     def __init__(self, shapes: Shapes) -> None:
         super().__init__()
-        self.conv_in = _conv(shapes, "conv_in")
+        self.conv_in = conv(shapes, "conv_in")
         self.mid = Middle(shapes["conv_in.weight"][0])
-        self.up = nn.ModuleList(levels(shapes, "up"))  # the largest resolution first
+        # The largest resolution is the first.
+        self.up = nn.ModuleList(levels(shapes, "up", "upsample", unchanged=0))
         self.norm_out = norm(shapes["conv_out.weight"][1])
-        self.conv_out = _conv(shapes, "conv_out")
+        self.conv_out = conv(shapes, "conv_out")
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, Z, H, W) -> (B, 3, S, S)."""
@@ -205,30 +225,34 @@ class Decoder(nn.Module):
         return self.conv_out(F.silu(self.norm_out(x)))  # type: ignore[no-any-return]
 
 
-def levels(shapes: Shapes, direction: str) -> list[Level]:
+def levels(
+    shapes: Shapes, folder: str, change: str, unchanged: int, blocks: str = "block"
+) -> list[Level]:
     """Build the levels that tensors named e.g. "down.0.block.0.conv1.weight" describe.
 
-    Every level but the last changes the resolution, whether or not the tensors of the change
-    exist, so that loading a checkpoint reports them as missing.
+    Every level but one changes the resolution, whether or not the tensors of the change exist, so
+    that loading a checkpoint reports them as missing.
 
     Args:
         shapes: of all tensors, by name.
-        direction: "down" or "up".
+        folder: name of the list of levels, e.g. "down".
+        change: "downsample" or "upsample".
+        unchanged: index of the level that keeps its resolution, from the end where negative.
+        blocks: name of the list of a level's blocks.
     """
-    count = _count(shapes, rf"{direction}\.(\d+)\.")
-    last = count - 1 if direction == "down" else 0
+    count = count_of(shapes, rf"{folder}\.(\d+)\.")
     built = []
     for i in range(count):
-        prefix = f"{direction}.{i}."
-        blocks = _count(shapes, re.escape(prefix) + r"block\.(\d+)\.")
-        channels = [_channels(shapes, f"{prefix}block.{j}.") for j in range(blocks)]
+        prefix = f"{folder}.{i}."
+        number = count_of(shapes, re.escape(f"{prefix}{blocks}.") + r"(\d+)\.")
+        channels = [channels_of(shapes, f"{prefix}{blocks}.{j}.") for j in range(number)]
         attention = any(name.startswith(f"{prefix}attn.") for name in shapes)
-        change = None if i == last else f"{direction}sample"
-        built.append(Level(channels, attention, change))
+        is_last = i == unchanged % count
+        built.append(Level(channels, attention, None if is_last else change, blocks))
     return built
 
 
-def _channels(shapes: Shapes, block: str) -> tuple[int, int]:
+def channels_of(shapes: Shapes, block: str) -> tuple[int, int]:
     """Input and output channels of a block, of which some tensors may be missing."""
     outputs, inputs = shapes.get(f"{block}conv1.weight", (GROUPS, GROUPS))[:2]
     inputs = shapes.get(f"{block}norm1.weight", (inputs,))[0]
@@ -236,103 +260,54 @@ def _channels(shapes: Shapes, block: str) -> tuple[int, int]:
     return inputs, outputs
 
 
-def _count(shapes: Shapes, pattern: str) -> int:
-    """One more than the largest number that a pattern's group matches in any name."""
+def count_of(shapes: Shapes, pattern: str) -> int:
+    """One more than the largest number that a pattern's group matches in any name.
+
+    Raises:
+        ValueError: more parts than a network has.
+    """
     count = 0
     for name in shapes:
         match = re.match(pattern, name)
         if match:
             count = max(count, int(match[1]) + 1)
+    if count > MOST_PARTS:
+        raise ValueError(f"{count:,} levels, or blocks of a level")
     return count
 
 
-def _conv(shapes: Shapes, name: str) -> nn.Conv2d:
+def conv(shapes: Shapes, name: str) -> nn.Conv2d:
     """A 3 x 3 convolution with the channels of a named tensor."""
     outputs, inputs = shapes[f"{name}.weight"][:2]
     return nn.Conv2d(inputs, outputs, 3, 1, 1)
 
 
-class NearestQuantizer(nn.Module):
-    """Choose the nearest code vector by Euclidean distance.
-
-    Args:
-        shapes: of its tensors, by name.
-    """
-
-    CODES: tuple[str, ...] = ("quantize.embedding.weight",)
-
-    def __init__(self, shapes: Shapes) -> None:
-        super().__init__()
-        self.embedding = nn.Embedding(*shapes["embedding.weight"])
-
-    @property
-    def codebook(self) -> Tensor:
-        """Code vectors (K, D)."""
-        return self.embedding.weight
-
-    def forward(self, latents: Tensor) -> Tensor:
-        """Codes (B, H, W) int64 of latents (B, D, H, W), the first of equally near ones."""
-        return nearest(latents, self.codebook)
-
-
-class GumbelQuantizer(nn.Module):
-    """Choose the code of the largest logit: taming-transformers' f8 with 8,192 codes.
-
-    Args:
-        shapes: of its tensors, by name.
-    """
-
-    CODES: tuple[str, ...] = ("quantize.embed.weight", "quantize.proj.weight", "quantize.proj.bias")
-
-    def __init__(self, shapes: Shapes) -> None:
-        super().__init__()
-        codes, dim = shapes["embed.weight"]
-        self.embed = nn.Embedding(codes, dim)
-        self.proj = nn.Conv2d(dim, codes, 1)
-
-    @property
-    def codebook(self) -> Tensor:
-        """Code vectors (K, D)."""
-        return self.embed.weight
-
-    def forward(self, latents: Tensor) -> Tensor:
-        """Codes (B, H, W) int64 of latents (B, D, H, W), the first of equally likely ones."""
-        return self.proj(latents).argmax(1)  # type: ignore[no-any-return]
-
-
-def nearest(latents: Tensor, codebook: Tensor) -> Tensor:
-    """Codes (B, H, W) int64 nearest to latents by Euclidean distance.
-
-    Args:
-        latents: (B, D, H, W).
-        codebook: (K, D).
-    """
-    flat = latents.permute(0, 2, 3, 1).reshape(-1, latents.shape[1])
-    distances = torch.addmm(codebook.square().sum(1), flat, codebook.T, alpha=-2)
-    return distances.argmin(1).view(len(latents), *latents.shape[2:])
-
-
-class VQGAN(nn.Module):
+class VQGAN(OneCode, nn.Module):
     """Encoder, codebook and decoder with the tensors of a checkpoint.
 
     Args:
         shapes: of the checkpoint's tensors, by name, among them all of ANCHORS.
+        encoder: makes the encoder of the shapes of its tensors.
+        decoder: makes the decoder, likewise.
+        quantizer: makes the quantizer, likewise.
     """
 
-    def __init__(self, shapes: Shapes) -> None:
+    def __init__(
+        self,
+        shapes: Shapes,
+        encoder: Callable[[Shapes], StridedEncoder] = Encoder,
+        decoder: Callable[[Shapes], nn.Module] = Decoder,
+        quantizer: Callable[[Shapes], Quantizer] = NearestQuantizer,
+    ) -> None:
         super().__init__()
-        self.encoder = Encoder(_under(shapes, "encoder."))
-        self.decoder = Decoder(_under(shapes, "decoder."))
-        self.quantize: NearestQuantizer | GumbelQuantizer
-        if "quantize.embed.weight" in shapes:
-            self.quantize = GumbelQuantizer(_under(shapes, "quantize."))
-        else:
-            self.quantize = NearestQuantizer(_under(shapes, "quantize."))
+        self.encoder = encoder(under(shapes, "encoder."))
+        self.decoder = decoder(under(shapes, "decoder."))
+        self.quantize = quantizer(under(shapes, "quantize."))
         features = shapes["encoder.conv_out.weight"][0]
         dim = self.quantize.codebook.shape[1]
         self.quant_conv = nn.Conv2d(features, dim, 1)
         self.post_quant_conv = nn.Conv2d(dim, shapes["decoder.conv_in.weight"][1], 1)
-        self.stride = 2 ** (len(self.encoder.down) - 1)
+        self.stride = self.encoder.stride
         self.CODES = self.quantize.CODES
 
     @property
@@ -371,7 +346,7 @@ ANCHORS = (
 )
 
 
-def _under(shapes: Shapes, prefix: str) -> Shapes:
+def under(shapes: Shapes, prefix: str) -> Shapes:
     """Shapes of the tensors under a prefix, by the rest of their names."""
     parts = {}
     for name, shape in shapes.items():

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 
 from helpers.tokenize_command import TokenizeHere, flattened
-from helpers.tokenizer_samples import images, vit, vqgan_f8
+from helpers.tokenizer_samples import images, llamagen_f4, vit, vqgan_f8
 from seit_cl.core.errors import UserError
 from seit_cl.data.folder import open_folder
 from seit_cl.data.fractals import write_fractals
@@ -21,6 +21,7 @@ from seit_cl.tokenizers._published import PublishedTokenizer
 MADE: dict[str, Callable[[], PublishedTokenizer]] = {
     "vit_vqgan": vit,
     "vqgan": vqgan_f8,
+    "llamagen": llamagen_f4,
     "vqgan:gumbel": lambda: vqgan_f8(gumbel=True),
 }
 
