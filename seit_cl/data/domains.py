@@ -18,6 +18,7 @@ from seit_cl.data.base import Dataset, Split
 from seit_cl.data.folder import list_folder
 from seit_cl.data.holdout import DEFAULT_HOLDOUT, Holdout
 from seit_cl.data.listing import some_names, subfolders
+from seit_cl.data.split_folders import find_splits
 from seit_cl.data.stored import ImageFile, StoredImage
 
 LAYOUT = (
@@ -90,7 +91,7 @@ def list_domains(
 def _choose(root: Path, names: Sequence[str]) -> tuple[str, ...]:
     """The requested domains of a folder, or all."""
     folders = subfolders(root)
-    if {"train", "val"} & set(folders):
+    if "val" in folders or find_splits(root).train:
         raise UserError(
             f"{root}: has train/ or val/ and not a folder for each domain, {LAYOUT}; for "
             "corruptions of its images write "

@@ -12,25 +12,28 @@ import torch
 
 from seit_cl.core.errors import UserError
 from seit_cl.core.names import printable
+from seit_cl.core.notes import note
 from seit_cl.core.threads import map_in_threads
 from seit_cl.data.base import Dataset, Split, empty_classes
 from seit_cl.data.decoding import BadImage, load_image, no_pixel_limit
 from seit_cl.data.holdout import DEFAULT_HOLDOUT, Holdout
 from seit_cl.data.ilsvrc import is_flat, list_flat
 from seit_cl.data.listing import (
-    SUFFIXES,
+    KINDS,
     Files,
+    LeftOut,
+    has_images,
     image_files,
     list_class,
     some_names,
     subfolders,
 )
+from seit_cl.data.split_folders import VAL_NAMES, SplitFolders, find_splits
 from seit_cl.data.stored import ImageFile, StoredImage
 
 ANNOTATIONS = "val_annotations.txt"
 CHECKED_SIDE = 64  # pixels, at which images are decoded where nothing else says the side
 LAYOUT = "expected train/<class>/*.jpg and val/<class>/*.jpg"
-OTHER_VALS = ("valid", "validation", "test", "dev")  # names that are not read as val/
 
 
 def open_folder(
@@ -53,19 +56,21 @@ def list_folder(root: Path, holdout: Holdout = DEFAULT_HOLDOUT) -> Dataset:
     """List an image folder without opening an image.
 
     Args:
-        root: a folder in one of these layouts, with .jpeg, .jpg and .png files in any case:
-            train/<class>/* and val/<class>/*, or one folder deeper, as in train/<class>/images/*;
+        root: a folder in one of these layouts, with images of the kinds in
+            `seit_cl.data.listing.SUFFIXES`, in any case and in folders below their class's:
+            train/<class>/* and val/<class>/*, under the names of seit_cl.data.split_folders;
             Tiny-ImageNet's val/images/* with val/val_annotations.txt;
             ILSVRC's flat val/ (seit_cl.data.ilsvrc);
             train/ alone, or the class folders alone.
+            Files that are left out are counted in one note.
         holdout: rule for the val split where the folder has none.
 
     Returns:
         The dataset, named after the folder; classes and files are sorted.
 
     Raises:
-        UserError: no such folder, no class folders, a second split of another name, a class without
-            images, train and val classes that differ, or a class too small to be split.
+        UserError: no such folder, no class folders, a class without images, train and val classes
+            that differ, or a class too small to be split.
     """
     root = Path(root)
     if not os.path.isdir(root):  # False for a name of any length
@@ -73,8 +78,10 @@ def list_folder(root: Path, holdout: Holdout = DEFAULT_HOLDOUT) -> Dataset:
             f"{root}: no such folder; give the folder that holds train/ and val/, or a folder for "
             "every class"
         )
-    train, val, held_out = list_splits(root, holdout)
-    check_same_classes(root, train, val)
+    splits = find_splits(root)
+    left_out = LeftOut(root)
+    train, val, held_out = list_splits(root, splits, holdout, left_out)
+    check_same_classes(root, train, val, splits)
     classes = sorted(train)
     dataset = Dataset(
         name=root.resolve().name,
@@ -85,7 +92,30 @@ def list_folder(root: Path, holdout: Holdout = DEFAULT_HOLDOUT) -> Dataset:
         held_out=held_out,
     )
     check_not_empty(dataset)
+    _count_beside(root, splits, left_out)
+    if left_out.line():
+        note(left_out.line())
+    if splits.val not in ("", "val"):
+        note(f"{root}: has no val/; the test images are those in {splits.val}/")
     return dataset
+
+
+def _count_beside(root: Path, splits: SplitFolders, left_out: LeftOut) -> None:
+    """Count images outside of the class folders, and folders beside those of the splits."""
+    used = [name for name in (splits.train, splits.val) if name]
+    for name in used or [""]:
+        if not is_flat(root / name):
+            left_out.add_outside(root / name)
+    if used:
+        left_out.add_outside(root)
+        for name in subfolders(root):
+            if name not in used and has_images(root / name):
+                is_test = name.lower() in VAL_NAMES
+                advice = (
+                    "rename it to val/ to test on it" if is_test else f"move it into {used[0]}/"
+                )
+                beside = " and ".join(f"{folder}/" for folder in used)
+                left_out.add_reason(f"the folder {name}/ beside {beside} ({advice})")
 
 
 def check_images(dataset: Dataset, skip_bad_images: bool = False) -> Dataset:
@@ -181,30 +211,30 @@ def _without(split: Split, bad: list[int], classes: int) -> Split:
     return split.take(readable.nonzero()[:, 0], torch.arange(classes))
 
 
-def list_splits(root: Path, holdout: Holdout) -> tuple[Files, Files, str]:
+def list_splits(
+    root: Path, splits: SplitFolders, holdout: Holdout, left_out: LeftOut
+) -> tuple[Files, Files, str]:
     """List the files of both splits.
 
     Returns:
         Train files and val files by class, and a description of the holdout ("" without one).
 
     Raises:
-        UserError: no train/ beside val/, a second split of another name, or no class folders.
+        UserError: no train/ beside val/, a data set one folder deeper, or no class folders.
     """
-    has_train = (root / "train").is_dir()
-    has_val = (root / "val").is_dir()
-    if has_train and has_val:
-        train = list_split(root, "train")
-        if is_flat(root / "val"):
+    if splits.train and splits.val:
+        train = list_split(root, splits.train, left_out)
+        if is_flat(root / splits.val):
             return train, list_flat(root, train), ""
-        return train, list_split(root, "val"), ""
-    if has_train:
-        folder = root / "train"
-        _refuse_other_val(root)
-        files = list_split(root, "train")
+        return train, list_split(root, splits.val, left_out), ""
+    if splits.train:
+        folder = root / splits.train
+        files = list_split(root, splits.train, left_out)
     else:
         folder = root
-        files = {name: list_class(root / name) for name in subfolders(root)}
-        if has_val or not any(files.values()):
+        _refuse_deeper(root)
+        files = {name: list_class(root / name, left_out) for name in subfolders(root)}
+        if (root / "val").is_dir() or not any(files.values()):
             raise UserError(
                 f"{root}: has no train/ folder; {LAYOUT}, or a folder of images for every class"
             )
@@ -212,17 +242,17 @@ def list_splits(root: Path, holdout: Holdout) -> tuple[Files, Files, str]:
     return train, val, str(holdout)
 
 
-def _refuse_other_val(root: Path) -> None:
-    """Refuse a folder whose second split has a name that is not read as val/."""
-    for name in OTHER_VALS:
-        if (root / name).is_dir():
+def _refuse_deeper(root: Path) -> None:
+    """Refuse class folders that are data sets with splits of their own."""
+    for name in subfolders(root):
+        if find_splits(root / name).train:
             raise UserError(
-                f"{root}: has no val/ folder, but {name}/; rename it to val/, or give "
-                f"--data-root {root}/train to hold out a part of every class"
+                f"{root}: has no train/ folder, but {name}/ has one; give --data-root "
+                f"{root / name}, or --scenario domain-incremental for a folder of domains"
             )
 
 
-def list_split(root: Path, split: str) -> Files:
+def list_split(root: Path, split: str, left_out: LeftOut) -> Files:
     """List the image files of every class of one split.
 
     Raises:
@@ -234,7 +264,7 @@ def list_split(root: Path, split: str) -> Files:
     names = subfolders(folder)
     if not names:
         raise UserError(f"{folder}: has no class folders; {LAYOUT}")
-    return {name: list_class(folder / name) for name in names}
+    return {name: list_class(folder / name, left_out) for name in names}
 
 
 def list_annotated(folder: Path) -> Files:
@@ -260,14 +290,16 @@ def list_annotated(folder: Path) -> Files:
     return {name: sorted(files[name]) for name in sorted(files)}
 
 
-def check_same_classes(root: Path, train: Files, val: Files) -> None:
+def check_same_classes(root: Path, train: Files, val: Files, splits: SplitFolders) -> None:
     """Check that train and val have the same classes.
 
     Raises:
         UserError: naming the classes that one of the two lacks.
     """
-    _refuse_extra(root, "train", "val", set(train) - set(val))
-    _refuse_extra(root, "val", "train", set(val) - set(train))
+    train_name = splits.train or "train"
+    val_name = splits.val or "val"
+    _refuse_extra(root, train_name, val_name, set(train) - set(val))
+    _refuse_extra(root, val_name, train_name, set(val) - set(train))
 
 
 def _refuse_extra(root: Path, split: str, other: str, extra: set[str]) -> None:
@@ -292,7 +324,7 @@ def check_not_empty(dataset: Dataset) -> None:
             noun = "class" if len(empty) == 1 else "classes"
             raise UserError(
                 f"{folder}: {noun} without readable images: {some_names(empty)}; "
-                f"add {', '.join(SUFFIXES)} files or remove it"
+                f"add {KINDS} files or remove it"
             )
 
 

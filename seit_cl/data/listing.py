@@ -1,13 +1,78 @@
-"""Listing of the image files in a folder."""
+"""Listing of the image files in a folder, and of what is left out of it."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
-SUFFIXES = (".jpeg", ".jpg", ".png")
+# Kinds of files that Pillow decodes and that data sets and photographs come in. Of a file with
+# several frames (GIF, TIFF, WebP) the first one is the image.
+SUFFIXES = (
+    *(".jpeg", ".jpg", ".jpe", ".jfif", ".png", ".webp", ".avif", ".bmp", ".gif"),
+    *(".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2"),
+)
+KINDS = "JPEG, PNG, WebP, AVIF, BMP, GIF, TIFF, PPM or JPEG 2000"  # SUFFIXES in messages
+# Files that come with images and hold none.
+ABOUT_IMAGES = (
+    *(".txt", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".md", ".html"),
+    *(".mat", ".db", ".ini", ".py"),
+)
 Files = dict[str, list[Path]]  # by class
+_EXAMPLES = 3  # kinds of files that are named
+
+
+@dataclass
+class LeftOut:
+    """Files and folders below a root that are not taken as images, counted for one line.
+
+    Args:
+        root: paths are named relative to it.
+    """
+
+    root: Path
+    _kinds: dict[str, list[Path]] = field(default_factory=dict)  # files by suffix
+    _reasons: list[str] = field(default_factory=list)
+
+    def add_file(self, path: Path) -> None:
+        """Count a file of a kind that is not read, unless it holds no image."""
+        suffix = path.suffix.lower()
+        if suffix not in ABOUT_IMAGES:
+            self._kinds.setdefault(suffix, []).append(path)
+
+    def add_reason(self, text: str) -> None:
+        """Add a clause about anything else that is left out."""
+        self._reasons.append(text)
+
+    def add_outside(self, folder: Path) -> None:
+        """Count the images directly in a folder of class folders."""
+        outside = image_files(folder, self)
+        if outside:
+            count = f"{len(outside):,} {'image' if len(outside) == 1 else 'images'}"
+            self.add_reason(
+                f"{count} outside of the class folders, such as {self._name(outside[0])} (move "
+                "them into one)"
+            )
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self.root).as_posix()
+
+    def line(self) -> str:
+        """What is left out and how to take it in, as one line; "" where nothing is."""
+        clauses = []
+        kinds = sorted(self._kinds.items(), key=lambda kind: -len(kind[1]))
+        for suffix, paths in kinds[:_EXAMPLES]:
+            kind = suffix or "suffix-less"
+            noun = "file" if len(paths) == 1 else "files"
+            clauses.append(f"{len(paths):,} {kind} {noun}, such as {self._name(paths[0])}")
+        others = sum(len(paths) for _, paths in kinds[_EXAMPLES:])
+        if others:
+            clauses.append(f"{others:,} of other kinds")
+        if clauses:
+            clauses[-1] += f" (images must be {KINDS}, with the suffix of their kind: convert them)"
+        clauses += self._reasons
+        return f"{self.root}: left out are {'; '.join(clauses)}" if clauses else ""
 
 
 def subfolders(folder: Path) -> list[str]:
@@ -33,27 +98,62 @@ def _may_be_file(entry: os.DirEntry[str]) -> bool:
     return entry.is_file(follow_symlinks=False) or (entry.is_symlink() and not _is_folder(entry))
 
 
-def image_files(folder: Path) -> list[Path]:
-    """Image files directly in a folder, sorted, without hidden ones; empty if it does not exist."""
+def image_files(folder: Path, left_out: LeftOut | None = None) -> list[Path]:
+    """Image files directly in a folder, sorted, without hidden ones; empty if it does not exist.
+
+    Args:
+        folder: to list.
+        left_out: counts the other files.
+    """
     if not folder.is_dir():
         return []
+    names = []
     with os.scandir(folder) as entries:
-        names = [
-            entry.name
-            for entry in entries
-            if entry.name.lower().endswith(SUFFIXES)
-            and not entry.name.startswith(".")
-            and _may_be_file(entry)
-        ]
+        for entry in entries:
+            if entry.name.startswith(".") or not _may_be_file(entry):
+                continue
+            if entry.name.lower().endswith(SUFFIXES):
+                names.append(entry.name)
+            elif left_out is not None:
+                left_out.add_file(folder / entry.name)
     return [folder / name for name in sorted(names)]
 
 
-def list_class(folder: Path) -> list[Path]:
-    """Image files of one class: in its folder and one folder deeper."""
-    files = image_files(folder)
+def walk(folder: Path, left_out: LeftOut | None = None) -> Iterator[list[Path]]:
+    """Image files of a folder and then of its subfolders, as deep as they go, folder by folder.
+
+    A link to a folder that holds it is not followed.
+
+    Args:
+        folder: to list.
+        left_out: counts the other files.
+    """
+    return _walk(folder, left_out, ())
+
+
+def _walk(folder: Path, left_out: LeftOut | None, above: tuple[str, ...]) -> Iterator[list[Path]]:
+    """As `walk`; `above` are the real paths of the folders around it."""
+    real = os.path.realpath(folder)
+    if real in above:
+        return
+    yield image_files(folder, left_out)
     for name in subfolders(folder):
-        files += image_files(folder / name)
-    return files
+        yield from _walk(folder / name, left_out, (*above, real))
+
+
+def has_images(folder: Path) -> bool:
+    """Return True if there is an image in a folder or below."""
+    return any(walk(folder))
+
+
+def list_class(folder: Path, left_out: LeftOut | None = None) -> list[Path]:
+    """Image files of one class: in its folder and in all folders below.
+
+    Args:
+        folder: of the class.
+        left_out: counts the other files.
+    """
+    return [path for files in walk(folder, left_out) for path in files]
 
 
 def some_names(names: Iterable[str]) -> str:

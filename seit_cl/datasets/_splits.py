@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seit_cl.core.errors import UserError
+from seit_cl.data.split_folders import TRAIN_NAMES, VAL_NAMES
 
-# Test images come from the first of these that the data has.
-VAL_NAMES = ("val", "validation", "valid", "dev", "test", "eval")
-_NAMES = re.compile(r"(?<![a-z])(train(?:ing)?|val|validation|valid|dev|test|eval)(?![a-z])")
+_NAMES = re.compile(rf"(?<![a-z])({'|'.join((*TRAIN_NAMES, *VAL_NAMES))})(?![a-z])")
 
 
 def split_files(root: Path, files: Sequence[Path]) -> tuple[list[Path], list[Path]]:

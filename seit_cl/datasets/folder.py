@@ -8,7 +8,8 @@ from seit_cl.core.specs import NoOptions
 from seit_cl.data.base import Dataset
 from seit_cl.data.folder import ANNOTATIONS, list_folder
 from seit_cl.data.ilsvrc import is_flat
-from seit_cl.data.listing import list_class, subfolders
+from seit_cl.data.listing import has_images, subfolders
+from seit_cl.data.split_folders import find_splits
 from seit_cl.datasets.base import DatasetContext, DatasetPlugin
 
 
@@ -26,8 +27,8 @@ class ImageFolder(DatasetPlugin):
         val = path / "val"
         if (val / ANNOTATIONS).is_file() or is_flat(val):
             return False
-        folder = path / "train" if (path / "train").is_dir() else path
-        return any(list_class(folder / name) for name in subfolders(folder))
+        folder = path / find_splits(path).train
+        return any(has_images(folder / name) for name in subfolders(folder))
 
     @classmethod
     def build(cls, options: NoOptions, context: DatasetContext) -> Dataset:

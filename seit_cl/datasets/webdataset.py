@@ -16,11 +16,13 @@ import numpy as np
 from seit_cl.core.errors import UserError, reading
 from seit_cl.data.base import Dataset
 from seit_cl.data.labelled import Labelled, labelled_dataset, numbered_classes
+from seit_cl.data.listing import SUFFIXES
 from seit_cl.data.tar_images import Member, TarArchive, tar_image_maker
 from seit_cl.datasets._splits import split_files
 from seit_cl.datasets.base import DatasetContext, DatasetPlugin
 
-IMAGES = ("jpg", "jpeg", "png", "webp")
+FIRST_IMAGES = ("jpg", "jpeg", "png", "webp")  # of a sample that has several
+IMAGES = tuple(dict.fromkeys([*FIRST_IMAGES, *(suffix[1:] for suffix in SUFFIXES)]))
 LARGEST_LABEL = 1 << 20  # bytes
 
 

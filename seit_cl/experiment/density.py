@@ -16,8 +16,9 @@ from torch import Tensor
 from seit_cl.config import RunConfig
 from seit_cl.core.errors import UserError
 from seit_cl.data.images import common_resolution, default_resolution, load_images
-from seit_cl.data.listing import SUFFIXES
+from seit_cl.data.listing import has_images
 from seit_cl.data.samples import Samples
+from seit_cl.data.split_folders import find_splits
 from seit_cl.data.stored import ImageFile, StoredImage
 from seit_cl.data.token_file import TokenFile, is_token_file, open_token_file
 from seit_cl.datasets import list_data
@@ -193,7 +194,7 @@ def _is_folder_of_images(data_root: Path) -> bool:
     if split_location(str(data_root)) is not None or data_root.is_file():
         return False
     kind = recognise(data_root)
-    return kind == DEFAULT or any(path.suffix.lower() in SUFFIXES for path in data_root.rglob("*"))
+    return kind == DEFAULT or (data_root.is_dir() and has_images(data_root))
 
 
 def _open_dataset(location: Path, count: int, resolution: int, tokenizer: Tokenizer) -> Material:
@@ -222,8 +223,8 @@ def _choose_files(data_root: Path, count: int) -> list[Path]:
     """
     if not data_root.is_dir():
         raise UserError(f"--data-root {data_root}: no such folder")
-    val = data_root / "val"
-    paths = find_images(val if val.is_dir() else data_root, "--data-root")
+    val = "val" if (data_root / "val").is_dir() else find_splits(data_root).val
+    paths = find_images(data_root / val, "--data-root")
     return paths[:: max(1, len(paths) // count)][:count]
 
 

@@ -102,12 +102,6 @@ def test_another_fraction_or_seed_is_another_dataset(photos: Path) -> None:
     assert len({data.manifest for data in datasets}) == 3
 
 
-def test_a_second_split_of_another_name_is_refused(photos: Path) -> None:
-    (photos.parent / "val").rename(photos.parent / "test")
-    with pytest.raises(UserError, match=r"no val/ folder, but test/; rename it to val/"):
-        open_folder(photos.parent)
-
-
 def test_an_empty_class_is_named(photos: Path) -> None:
     (photos / "zebra").mkdir()
     with pytest.raises(UserError, match="without readable images: zebra"):

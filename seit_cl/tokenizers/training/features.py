@@ -19,6 +19,7 @@ from seit_cl.core.errors import UserError
 from seit_cl.core.progress import images_bar
 from seit_cl.data.fractals import VERSION, render
 from seit_cl.data.images import read_chunks
+from seit_cl.data.split_folders import find_splits
 from seit_cl.tokenizers.nets.backbone import Backbone, BackboneSettings
 from seit_cl.tokenizers.nets.quantiser import (
     Quantiser,
@@ -146,8 +147,7 @@ def fitting_images(options: FitOptions) -> list[Path] | None:
     root = Path(options.fit)
     if not root.is_dir():
         raise UserError(f"timm: fit={root}: no such folder")
-    train = root / "train"
-    paths = find_images(train if train.is_dir() else root, "fit")
+    paths = find_images(root / find_splits(root).train, "fit")
     chosen = _shuffled(len(paths), options.seed)[: options.images]
     return [paths[index] for index in sorted(chosen.tolist())]
 

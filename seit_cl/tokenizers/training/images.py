@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from seit_cl.core.errors import UserError
+from seit_cl.core.notes import note
 from seit_cl.data.fractals import render
 from seit_cl.data.images import load_images, read_chunks
 from seit_cl.data.leave_out import leave_out
-from seit_cl.data.listing import SUFFIXES
+from seit_cl.data.listing import KINDS, LeftOut, walk
 from seit_cl.data.pixel_room import room_for_images
 from seit_cl.datasets import list_data
 from seit_cl.tokenizers.training.class_head import UNLABELLED
@@ -67,7 +68,7 @@ def training_images(
 
 
 def find_images(folder: Path, option: str = "--photos") -> list[Path]:
-    """List the image files in a folder and its subfolders, sorted.
+    """List the image files in a folder and its subfolders, sorted, and note what is left out.
 
     Args:
         folder: to search.
@@ -76,10 +77,13 @@ def find_images(folder: Path, option: str = "--photos") -> list[Path]:
     Raises:
         UserError: the folder holds no images.
     """
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    left_out = LeftOut(folder)
+    found = walk(folder, left_out) if folder.is_dir() else ()
+    paths = sorted(path for files in found for path in files)
+    if left_out.line():
+        note(left_out.line())
     if not paths:
-        suffixes = ", ".join(SUFFIXES)
-        raise UserError(f"{option} {folder}: no images there; give a folder of {suffixes} files")
+        raise UserError(f"{option} {folder}: no images there; give a folder of {KINDS} files")
     return paths
 
 
