@@ -43,6 +43,7 @@ POOL = 512  # fractals whose grids the images are shifts of
 BLOCK = 4096  # images made together
 OFFER = 512  # samples offered at a time, as in a run
 BATCH = 256  # samples of a batch that is drawn from the file
+REPLAYED = 20  # batches of exemplars that are drawn
 STATUS = Path("/proc/self/status")
 
 
@@ -203,8 +204,8 @@ def measure_memory(
     path = options.out / "memory.bin"
     with measured.step(f"{name}: save ({exemplars})"):
         memory.save(path)
-    rows = torch.randint(len(memory), (100, BATCH), generator=torch.Generator().manual_seed(0))
-    with measured.step(f"{name}: 100 batches of {BATCH} exemplars", 100 * BATCH):
+    rows = torch.randint(len(memory), (REPLAYED, BATCH), generator=torch.Generator().manual_seed(0))
+    with measured.step(f"{name}: {REPLAYED} batches of {BATCH} exemplars", REPLAYED * BATCH):
         for ids in rows:
             memory.by_ids(ids)
     del experiment, memory

@@ -20,7 +20,6 @@ from rich.console import Console
 from rich.progress import Progress
 
 from benchmarks.scale import OFFER, SIDE, TRAIN, VAL, Measured
-from seit_cl.config import RunConfig
 from seit_cl.core.cli import run_command
 from seit_cl.core.devices import limit_threads
 from seit_cl.core.progress import progress_bars
@@ -30,8 +29,7 @@ from seit_cl.data.images import load_images
 from seit_cl.data.listed_classes import imagenet_wnids
 from seit_cl.data.samples import Samples
 from seit_cl.datasets import list_data
-from seit_cl.experiment.experiment import Experiment
-from seit_cl.experiment.run_data import RunData
+from seit_cl.memory.buffer import ByteBudgetBuffer
 from seit_cl.reporting.markdown import page, publish, table, typed_command
 from seit_cl.tokenizers import open_tokenizer
 from seit_cl.tokenizers._encoding import encode_files
@@ -115,7 +113,7 @@ def measure(options: Options, measured: Measured) -> None:
     measure_parts(options, measured, dataset)
     measure_tokenizing(options, measured, dataset)
     for spec in options.formats:
-        measure_offers(options, measured, spec)
+        measure_offers(options, measured, dataset, spec)
 
 
 def measure_parts(options: Options, measured: Measured, dataset: Dataset) -> None:
@@ -142,26 +140,29 @@ def measure_tokenizing(options: Options, measured: Measured, dataset: Dataset) -
         encode_files(images, tokenizer, SIDE, threads=1)
 
 
-def measure_offers(options: Options, measured: Measured, spec: str) -> None:
-    """Measure offers of images to a memory."""
-    config = RunConfig(
-        data_root=options.folder,
-        scenario="imagenet1k",
-        learner="pixels",
-        format=spec,
-        memory_mb=options.memory_mb,
+def measure_offers(options: Options, measured: Measured, dataset: Dataset, spec: str) -> None:
+    """Measure offers of images to a memory, from files that are not in main memory yet.
+
+    A run with pixels checks all files once before its first step, which decodes them.
+    """
+    memory = ByteBudgetBuffer.of(
+        spec,
+        budget_bytes=round(1e6 * options.memory_mb),
+        classes=len(dataset.classes),
         resolution=SIDE,
-        device="cpu",
     )
-    data = RunData(config)
-    experiment = Experiment(config, data, options.out / "run")
-    memory = experiment.memory
-    assert memory is not None
-    order = torch.arange(options.offers)
+    count = options.offers
+    order = torch.randperm(len(dataset.train), generator=torch.Generator().manual_seed(0))
     name = f"`{spec}`, {options.memory_mb:g} MB"
-    with measured.step(f"{name}: {options.offers:,} offers", options.offers):
-        for ids in order.split(OFFER):
-            memory.offer(Samples(ids, experiment.labels[ids], data))
+    with measured.step(f"{name}: {count:,} offers", count):
+        for ids in order[:count].split(OFFER):
+            images = [dataset.train.images[i] for i in ids.tolist()]
+            labels = dataset.train.labels[ids]
+            if spec == "jpeg:original":
+                samples = Samples.of_files([image.read() for image in images], labels)
+            else:
+                samples = Samples.of_images(load_images(images, SIDE, threads=1), labels)
+            memory.offer(samples)
     with measured.step(f"{name}: save ({len(memory):,} exemplars)"):
         memory.save(options.out / "memory.bin")
     (options.out / "memory.bin").unlink()
