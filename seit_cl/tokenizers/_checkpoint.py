@@ -28,6 +28,8 @@ MODEL_PREFIXES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ),
     ("VQModel, diffusers", ("encoder.down_blocks.", "decoder.up_blocks.", "quantize.embedding.")),
     ("LlamaGen", ("encoder.conv_blocks.", "decoder.conv_blocks.", "quantize.embedding.")),
+    ("Open-MAGVIT2", ("encoder.down.", "decoder.up.", "decoder.adaptive.")),
+    ("IBQ", ("encoder.down.0.block.3.", "decoder.up.", "quantize.embedding.")),
     ("VQGAN, taming-transformers", ("encoder.down.", "decoder.up.", "quantize.embedding.")),
 )
 

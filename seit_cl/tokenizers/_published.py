@@ -96,6 +96,12 @@ class PublishedTokenizer:
         fit: Callable[[str, State], Autoencoder],
         card: dict[str, str],
     ) -> None:
+        codes = model.codebooks.shape[1]
+        if not 1 < codes <= MAX_CODES:
+            raise UserError(
+                f"{kind}: {codes:,} codes; tokens are int16, so there may be 2 to {MAX_CODES:,}; "
+                "give another checkpoint"
+            )
         self.kind = kind
         self.model = model
         self.state = state
@@ -108,11 +114,6 @@ class PublishedTokenizer:
         self.identity = identity_of(f"{kind} {PREPROCESSING}", weights(state))
         self.entropy_model = EntropyReader(self.identity)
         self.codec_bytes = total_bytes(weights(state))
-        codes = self.codebook.shape[1]
-        if not 1 < codes <= MAX_CODES:
-            raise UserError(
-                f"{kind}: {codes:,} codes; tokens are int16, so there may be 2 to {MAX_CODES:,}"
-            )
 
     def to(self, device: torch.device | str) -> PublishedTokenizer:
         """Move to a device, in place."""

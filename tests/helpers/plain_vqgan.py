@@ -25,7 +25,10 @@ def plain_conv(
     side = weight.shape[-1]
     padded = F.pad(x, border if side > 1 else (0, 0, 0, 0))
     patches = padded.unfold(1, side, stride).unfold(2, side, stride)
-    return torch.einsum("chwij,ocij->ohw", patches, weight) + state[f"{name}.bias"][:, None, None]
+    mapped = torch.einsum("chwij,ocij->ohw", patches, weight)
+    if f"{name}.bias" in state:
+        mapped = mapped + state[f"{name}.bias"][:, None, None]
+    return mapped
 
 
 def plain_resnet(x: Tensor, state: State, name: str) -> Tensor:

@@ -16,7 +16,9 @@ from seit_cl.tokenizers import (
     Tokenizer,
     _vit_vqgan_tokenizer,
     bundled_unsupervised,
+    ibq,
     llamagen,
+    open_magvit2,
     open_tokenizer,
     vqgan,
 )
@@ -204,6 +206,71 @@ def llamagen_f4() -> PublishedTokenizer:
 
 
 @cache
+def ibq_f4() -> PublishedTokenizer:
+    """A small IBQ tokenizer of stride 4 and 50 codes with random weights, 4 blocks a level."""
+    state = random_state(vqgan_shapes((32, 32, 64), (2,), 50, 8, 6, blocks=4))
+    # Without large biases and much longer vectors than others, images have several codes.
+    for name in ("quant_conv.bias", "encoder.conv_out.bias", "encoder.norm_out.bias"):
+        state[name] = torch.zeros_like(state[name])
+    lengths = torch.linspace(0.8, 1.2, 50)[:, None]
+    book = "quantize.embedding.weight"
+    state[book] = F.normalize(state[book]) * lengths
+    return ibq.from_state("random weights", state, CARD)
+
+
+def magvit2_shapes(channels: tuple[int, ...], bits: int, blocks: int) -> dict[str, tuple[int, ...]]:
+    """List the names and shapes of a checkpoint of Open-MAGVIT2 for a configuration.
+
+    Args:
+        channels: of each resolution, the largest first.
+        bits: of each position.
+        blocks: of each resolution, and between encoder and decoder.
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def affine(name: str, *shape: int) -> None:
+        shapes.update({f"{name}.weight": shape, f"{name}.bias": shape[:1]})
+
+    def stack(name: str, inputs: int, outputs: int) -> None:
+        for j in range(blocks):
+            first = inputs if j == 0 else outputs
+            affine(f"{name}.{j}.norm1", first)
+            affine(f"{name}.{j}.norm2", outputs)
+            shapes[f"{name}.{j}.conv1.weight"] = (outputs, first, 3, 3)
+            shapes[f"{name}.{j}.conv2.weight"] = (outputs, outputs, 3, 3)
+            if first != outputs:
+                shapes[f"{name}.{j}.nin_shortcut.weight"] = (outputs, first, 1, 1)
+
+    last = len(channels) - 1
+    shapes["encoder.conv_in.weight"] = (channels[0], 3, 3, 3)
+    for i, width in enumerate(channels):
+        stack(f"encoder.down.{i}.block", channels[max(0, i - 1)], width)
+        if i < last:
+            affine(f"encoder.down.{i}.downsample", width, width, 3, 3)
+        above = channels[min(last, i + 1)]
+        stack(f"decoder.up.{i}.block", above, width)
+        if i:
+            affine(f"decoder.up.{i}.upsample.conv1", 4 * width, width, 3, 3)
+        affine(f"decoder.adaptive.{i}.gamma", above, bits)
+        affine(f"decoder.adaptive.{i}.beta", above, bits)
+    stack("encoder.mid_block", channels[-1], channels[-1])
+    stack("decoder.mid_block", channels[-1], channels[-1])
+    affine("encoder.norm_out", channels[-1])
+    affine("encoder.conv_out", bits, channels[-1], 1, 1)
+    affine("decoder.conv_in", channels[-1], bits, 3, 3)
+    affine("decoder.norm_out", channels[0])
+    affine("decoder.conv_out", 3, channels[0], 3, 3)
+    return shapes
+
+
+@cache
+def magvit2_f4() -> PublishedTokenizer:
+    """A small Open-MAGVIT2 tokenizer of stride 4 and 18 bits with random weights."""
+    state = random_state(magvit2_shapes((32, 32, 64), 18, 2))
+    return open_magvit2.from_state("random weights", state, CARD)
+
+
+@cache
 def vq_model() -> Tokenizer:
     """A small VQModel of diffusers with random weights; skips the test without the package."""
     package = pytest.importorskip("diffusers", reason="needs the package diffusers")
@@ -239,7 +306,9 @@ SAMPLES: dict[str, Callable[[], Tokenizer]] = {
     "diffusers": vq_model,
     "vqgan": vqgan_f8,
     "vqgan:gumbel": lambda: vqgan_f8(gumbel=True),
+    "ibq": ibq_f4,
     "llamagen": llamagen_f4,
+    "open_magvit2": magvit2_f4,
     "timm:convolutions": frozen,
     "timm:product": partial(frozen, "resnet10t", pq="2x16", layer=-2, stride=0),
     "timm:residual, attention": partial(frozen, "test_vit", rq="3x16", whiten="yes", seed=1),

@@ -50,7 +50,7 @@ def prune_command(options: Prune) -> None:
     if not isinstance(tokenizer, Prunable) or len(tokenizer.codebook) != 1:
         raise UserError(
             f"--tokenizer {options.tokenizer}: codes of this kind cannot be pruned; "
-            "vit_vqgan, vqgan and llamagen can"
+            "vit_vqgan, vqgan, llamagen and ibq can"
         )
     check_resolution(options.resolution, tokenizer.stride)
     limit_pixels(options.max_pixels)

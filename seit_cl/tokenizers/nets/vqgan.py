@@ -36,16 +36,17 @@ class ResnetBlock(nn.Module):
     Args:
         inputs: C.
         outputs: C'.
+        bias: the convolutions add one.
     """
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, bias: bool = True) -> None:
         super().__init__()
         self.norm1 = norm(inputs)
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, 1, 1)
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, 1, 1, bias=bias)
         self.norm2 = norm(outputs)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=bias)
         if inputs != outputs:
-            self.nin_shortcut = nn.Conv2d(inputs, outputs, 1)
+            self.nin_shortcut = nn.Conv2d(inputs, outputs, 1, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C', H, W)."""

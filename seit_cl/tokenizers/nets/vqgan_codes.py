@@ -126,6 +126,17 @@ class CosineQuantizer(NearestQuantizer):
         return nearest(F.normalize(latents, dim=1), self.codebook)
 
 
+class InnerProductQuantizer(NearestQuantizer):
+    """Choose the code vector of the largest inner product, as IBQ does (Shi et al., 2024).
+
+    Vectors are not scaled, so the code need not be the nearest.
+    """
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """Codes (B, H, W) int64 of latents (B, D, H, W), the first of equally large ones."""
+        return (latents.permute(0, 2, 3, 1) @ self.codebook.T).argmax(-1)
+
+
 def nearest(latents: Tensor, codebook: Tensor) -> Tensor:
     """Codes (B, H, W) int64 nearest to latents by Euclidean distance.
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 
 from helpers.tokenize_command import TokenizeHere, flattened
-from helpers.tokenizer_samples import images, llamagen_f4, vit, vqgan_f8
+from helpers.tokenizer_samples import ibq_f4, images, llamagen_f4, magvit2_f4, vit, vqgan_f8
 from seit_cl.core.errors import UserError
 from seit_cl.data.folder import open_folder
 from seit_cl.data.fractals import write_fractals
@@ -21,6 +21,7 @@ from seit_cl.tokenizers._published import PublishedTokenizer
 MADE: dict[str, Callable[[], PublishedTokenizer]] = {
     "vit_vqgan": vit,
     "vqgan": vqgan_f8,
+    "ibq": ibq_f4,
     "llamagen": llamagen_f4,
     "vqgan:gumbel": lambda: vqgan_f8(gumbel=True),
 }
@@ -110,6 +111,7 @@ def test_the_command_writes_a_file_that_opens_by_its_path(
     ("changes", "words"),
     [
         ({"--tokenizer": "bundled"}, "--tokenizer bundled: codes of this kind cannot be pruned"),
+        ({"--tokenizer": "bits.safetensors"}, "bits.safetensors: codes of this kind cannot be"),
         ({"--resolution": "30"}, "--resolution 30: must be a multiple of 8"),
         ({"--data-root": "absent"}, "absent: no such folder"),
         ({"--out": "absent/x.safetensors"}, "--out absent/x.safetensors"),
@@ -125,6 +127,7 @@ def test_bad_input_is_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     vit().save(Path("whole.safetensors"))
+    magvit2_f4().save(Path("bits.safetensors"))
     options = {"--tokenizer": "whole.safetensors", "--data-root": ".", "--out": "x.safetensors"}
     ended = tokenize("prune", *flattened(options | changes))
     assert ended.is_one_line_error

@@ -1,0 +1,78 @@
+"""IBQ (Shi et al., arXiv:2412.02692): a VQGAN whose codes are chosen by inner product.
+
+Sizes are read from the names and shapes of the tensors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+from torch import Tensor
+
+from seit_cl.core.specs import argument
+from seit_cl.tokenizers._averages import averaged
+from seit_cl.tokenizers._checkpoint import check_anchors, load_model
+from seit_cl.tokenizers._published import PublishedTokenizer, open_checkpoint, published
+from seit_cl.tokenizers.base import TokenizerKind
+from seit_cl.tokenizers.nets.vqgan import ANCHORS, VQGAN
+from seit_cl.tokenizers.nets.vqgan_codes import InnerProductQuantizer
+
+NAME = "ibq"
+CODEBOOK = "quantize.embedding.weight"
+IGNORED = ("loss.",)  # discriminator and perceptual network
+
+
+def from_state(
+    source: str, state: dict[str, Tensor], card: dict[str, str] | None = None
+) -> PublishedTokenizer:
+    """Make the tokenizer of IBQ's tensors.
+
+    Args:
+        source: the file, for messages.
+        state: tensors by name, as in SEED-Voken's checkpoints, with moving averages or without.
+        card: model card.
+
+    Raises:
+        UserError: naming tensors that are missing, left over or of another shape.
+    """
+    weights, note = averaged(source, state)
+    return published(NAME, source, weights, _fit, {**(card or {}), **note})
+
+
+def _fit(source: str, state: dict[str, Tensor]) -> VQGAN:
+    check_anchors(source, "IBQ tokenizer", state, (*ANCHORS, CODEBOOK))
+    shapes = {name: tensor.shape for name, tensor in state.items()}
+    build = partial(VQGAN, shapes, quantizer=InnerProductQuantizer)
+    return load_model(source, "IBQ tokenizer", state, build)
+
+
+@dataclass(frozen=True)
+class IBQOptions:
+    """Options of an IBQ tokenizer.
+
+    Args:
+        checkpoint: path of the checkpoint.
+    """
+
+    checkpoint: str = argument("CHECKPOINT")
+
+
+class IBQCheckpoint(TokenizerKind):
+    """Open a checkpoint of IBQ."""
+
+    about = "IBQ (Shi et al., 2024), 1,024 to 16,384 codes: 320 to 448 B at 256 px"
+    source = "Shi et al., arXiv:2412.02692, 2024"
+    Options = IBQOptions
+
+    @classmethod
+    def build(cls, options: IBQOptions, context: None = None) -> PublishedTokenizer:
+        """Read the checkpoint.
+
+        Raises:
+            UserError: an unreadable file, or tensors that do not fit.
+        """
+        return open_checkpoint(options.checkpoint, IGNORED, from_state)
+
+
+TOKENIZER = IBQCheckpoint

@@ -1,0 +1,74 @@
+"""Open-MAGVIT2 (Luo et al., arXiv:2409.04410): bits by the signs of latents, without a codebook.
+
+Sizes are read from the names and shapes of the tensors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from seit_cl.core.specs import argument
+from seit_cl.tokenizers._averages import averaged
+from seit_cl.tokenizers._checkpoint import check_anchors, load_model
+from seit_cl.tokenizers._published import PublishedTokenizer, open_checkpoint, published
+from seit_cl.tokenizers.base import TokenizerKind
+from seit_cl.tokenizers.nets.open_magvit2 import ANCHORS, OpenMAGVIT2
+
+NAME = "open_magvit2"
+IGNORED = ("loss.",)  # discriminator and perceptual network
+
+
+def from_state(
+    source: str, state: dict[str, Tensor], card: dict[str, str] | None = None
+) -> PublishedTokenizer:
+    """Make the tokenizer of Open-MAGVIT2's tensors.
+
+    Args:
+        source: the file, for messages.
+        state: tensors by name, as in SEED-Voken's checkpoints, with moving averages or without.
+        card: model card.
+
+    Raises:
+        UserError: naming tensors that are missing, left over or of another shape.
+    """
+    weights, note = averaged(source, state)
+    return published(NAME, source, weights, _fit, {**(card or {}), **note})
+
+
+def _fit(source: str, state: dict[str, Tensor]) -> OpenMAGVIT2:
+    check_anchors(source, "Open-MAGVIT2", state, ANCHORS)
+    shapes = {name: tensor.shape for name, tensor in state.items()}
+    return load_model(source, "Open-MAGVIT2", state, lambda: OpenMAGVIT2(shapes))
+
+
+@dataclass(frozen=True)
+class OpenMAGVIT2Options:
+    """Options of Open-MAGVIT2.
+
+    Args:
+        checkpoint: path of the checkpoint.
+    """
+
+    checkpoint: str = argument("CHECKPOINT")
+
+
+class OpenMAGVIT2Checkpoint(TokenizerKind):
+    """Open a checkpoint of Open-MAGVIT2."""
+
+    about = "Open-MAGVIT2 (Luo et al., 2024), 18 or 14 bits a position: 576 or 448 B at 256 px"
+    source = "Luo et al., arXiv:2409.04410, 2024"
+    Options = OpenMAGVIT2Options
+
+    @classmethod
+    def build(cls, options: OpenMAGVIT2Options, context: None = None) -> PublishedTokenizer:
+        """Read the checkpoint.
+
+        Raises:
+            UserError: an unreadable file, or tensors that do not fit.
+        """
+        return open_checkpoint(options.checkpoint, IGNORED, from_state)
+
+
+TOKENIZER = OpenMAGVIT2Checkpoint
