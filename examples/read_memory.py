@@ -10,7 +10,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 NUMBERS = {"budget": "Q", "codes": "I", "groups": "I", "height": "I", "width": "I", "side": "I"}
 NUMBERS |= {"classes": "I", "seed": "Q", "offered": "Q", "skipped": "Q", "count": "Q"}
@@ -75,7 +75,8 @@ def decoded(header: dict, record: bytes, bits: int) -> np.ndarray:
         )
         start = file.getvalue().index(b"\xff\xda") + 14
         record = file.getvalue()[:start] + record + b"\xff\xd9"
-    return np.array(Image.open(io.BytesIO(record)).convert("RGB")).transpose(2, 0, 1)
+    image = ImageOps.exif_transpose(Image.open(io.BytesIO(record)))  # a photograph's own file
+    return np.array(image.convert("RGB")).transpose(2, 0, 1)
 
 
 def number(data: io.BytesIO, size: int) -> int:

@@ -111,7 +111,10 @@ class RunConfig(
         "among the classes of its experience alone",
     )
     resolution: int = option(
-        0, "image side in pixels; 0: the most common shorter side, 32 to 256", NOT_NEGATIVE
+        0,
+        "side in pixels: images are turned upright (EXIF), resized to it by their shorter side and "
+        "cropped to the centre; 0: the most common shorter side, 32 to 256",
+        NOT_NEGATIVE,
     )
     batch: int = option(32, "fresh samples per step", AT_LEAST_1)
     replay_batch: int = option(32, "exemplars per step", NOT_NEGATIVE)

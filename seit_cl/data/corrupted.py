@@ -23,7 +23,7 @@ from seit_cl.data.domains import DomainDataset, list_domains
 from seit_cl.data.listing import some_names
 from seit_cl.data.stored import StoredImage
 
-VERSION = 1  # of the images; raise it if the same settings would give others
+VERSION = 2  # of the images; raise it if the same settings would give others
 CLEAN = "clean"
 MTIME = 1_600_000_000  # seconds; constant, so that a dataset's manifest is constant too
 CHUNK = 256  # images between two reports of progress

@@ -1,4 +1,4 @@
-"""One stored image to pixels: decode, convert to RGB, resize the shorter side, crop the centre.
+"""One stored image to pixels: decode, convert to RGB, resize, crop the centre, turn upright.
 
 Image files are anybody's. Their header is compared with the limit of pixels before memory is taken
 for them, and whatever their decoders raise becomes one error that names the file.
@@ -19,7 +19,8 @@ from PIL import Image, UnidentifiedImageError
 
 from seit_cl.core.errors import UserError, one_line
 from seit_cl.core.limits import MAX_PIXELS
-from seit_cl.data.jpeg import decode_like_pil, jpeg_size
+from seit_cl.data.jpeg import decode_like_pil, read_head
+from seit_cl.data.orientation import UPRIGHT, orientation_of, turn_upright
 from seit_cl.data.stored import ImageFile, StoredImage
 
 # Pixels of a JPEG file up to which decoding with torchvision and a copy to PIL take less time than
@@ -174,7 +175,10 @@ def _large_square(image: Image.Image, resolution: int) -> Image.Image:
 
 
 def decode_image(data: bytes, resolution: int) -> np.ndarray:
-    """Decode an image file; an image of S x S pixels is not resized.
+    """Decode an image file and turn it upright, as its EXIF data say.
+
+    It is resized and cropped as it is stored, and turned then: the crop is that of the centre. An
+    image of S x S pixels is not resized.
 
     Args:
         data: bytes of a file that PIL reads.
@@ -187,9 +191,10 @@ def decode_image(data: bytes, resolution: int) -> np.ndarray:
     Raises:
         Exception: any, where the file cannot be decoded.
     """
-    pixels = _decode_small(data, resolution)
-    if pixels is not None:
-        return fit_pixels(pixels, resolution)
+    small = _decode_small(data, resolution)
+    if small is not None:
+        pixels, orientation = small
+        return turn_upright(fit_pixels(pixels, resolution), orientation)
     with Image.open(io.BytesIO(data)) as image:
         _limits.check(*image.size)
         if image.format == "PNG":
@@ -207,8 +212,16 @@ def decode_image(data: bytes, resolution: int) -> np.ndarray:
             pixels_held = image.width * image.height
         if pixels_held > UNCOUNTED:
             with _limits.decoding(pixels_held):
-                return np.asarray(_large_square(image, resolution))
-        return np.asarray(square(to_rgb(image), resolution))
+                pixels = np.asarray(_large_square(image, resolution))
+        else:
+            pixels = np.asarray(square(to_rgb(image), resolution))
+        return turn_upright(pixels, stored_orientation(image))
+
+
+def stored_orientation(image: Image.Image) -> int:
+    """The orientation of an image that PIL has opened; PIL turns TIFF files upright itself."""
+    exif = image.info.get("exif")
+    return orientation_of(exif) if isinstance(exif, bytes) else UPRIGHT
 
 
 def _check_png(data: bytes) -> None:
@@ -248,14 +261,22 @@ def fit_pixels(pixels: np.ndarray, resolution: int) -> np.ndarray:
     return np.asarray(square(Image.fromarray(pixels), resolution))
 
 
-def _decode_small(data: bytes, resolution: int) -> np.ndarray | None:
-    """Pixels (H, W, 3) of a JPEG file that is decoded faster without PIL; None for other files."""
-    size = jpeg_size(data)
-    if size is None or min(size) >= 4 * resolution:  # PIL decodes it at a reduced size
+def _decode_small(data: bytes, resolution: int) -> tuple[np.ndarray, int] | None:
+    """Decode a JPEG file that is decoded faster without PIL.
+
+    Returns:
+        Pixels (H, W, 3) as stored, and the orientation; None for other files.
+    """
+    head = read_head(data)
+    if head is None:
+        return None
+    size = head.width, head.height
+    if min(size) >= 4 * resolution:  # PIL decodes it at a reduced size
         return None
     if size == (resolution, resolution) or size[0] * size[1] <= SMALL:
         _limits.check(*size)
-        return decode_like_pil(data)
+        pixels = decode_like_pil(data)
+        return None if pixels is None else (pixels, head.orientation)
     return None
 
 
@@ -285,6 +306,20 @@ def load_image(image: StoredImage | Path, resolution: int) -> np.ndarray:
         if pixels is not None:
             return fit_pixels(pixels, resolution)
         return decode_image(image.read(), resolution)
+
+
+def lies_on_its_side(image: StoredImage) -> bool:
+    """Return True for an image file that is turned to stand upright, from its header.
+
+    A file that cannot be read is left to its decoder.
+    """
+    if not image.has_file:
+        return False
+    try:
+        with named_errors(image), image.open() as file, Image.open(file) as opened:
+            return stored_orientation(opened) != UPRIGHT
+    except BadImage:
+        return False
 
 
 def shorter_side(image: StoredImage) -> int:

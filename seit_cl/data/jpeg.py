@@ -9,16 +9,19 @@ from __future__ import annotations
 import io
 import struct
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import torchvision  # noqa: F401, brings the operator image::decode_jpeg
 from PIL import Image
 
+from seit_cl.data.orientation import HEAD, UPRIGHT, orientation_of
+
 # ITU-T T.81, table B.1. Segments that may precede the frame header: tables, restart interval,
 # application data and comments.
 TABLES = frozenset([0xC4, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)])
+EXIF = 0xE1  # application data 1, which may be EXIF data
 FRAMES = frozenset([0xC0, 0xC1, 0xC2])  # sequential and progressive, with Huffman codes
 START = b"\xff\xd8"
 RGB = 3  # torchvision's number of the mode
@@ -36,8 +39,22 @@ TRIALS: tuple[tuple[str, dict[str, Any]], ...] = (
 )
 
 
-def jpeg_size(data: bytes) -> tuple[int, int] | None:
-    """Read width and height in pixels from a JPEG file's frame header.
+class JpegHead(NamedTuple):
+    """Facts in a JPEG file before its pixels.
+
+    Args:
+        width: in pixels, as stored.
+        height: the same.
+        orientation: as in seit_cl.data.orientation.
+    """
+
+    width: int
+    height: int
+    orientation: int
+
+
+def read_head(data: bytes) -> JpegHead | None:
+    """Read a JPEG file up to its frame header.
 
     Returns:
         None for another file, and for a JPEG that is unusual: damaged before its frame header, or
@@ -46,6 +63,7 @@ def jpeg_size(data: bytes) -> tuple[int, int] | None:
     if not data.startswith(START):
         return None
     position = len(START)
+    orientation = UPRIGHT
     try:
         while True:
             mark, marker, length = SEGMENT.unpack_from(data, position)
@@ -53,8 +71,12 @@ def jpeg_size(data: bytes) -> tuple[int, int] | None:
                 return None
             if marker in FRAMES:
                 bits, height, width, channels = FRAME.unpack_from(data, position + SEGMENT.size)
-                return (width, height) if bits == 8 and channels in (1, 3) else None
+                usual = bits == 8 and channels in (1, 3)
+                return JpegHead(width, height, orientation) if usual else None
+            start = position + SEGMENT.size
             position += 2 + length
+            if marker == EXIF and data.startswith(HEAD, start):
+                orientation = orientation_of(data[start:position])
     except struct.error:  # the file ends here
         return None
 
@@ -63,7 +85,7 @@ def decode_like_pil(data: bytes) -> np.ndarray | None:
     """Decode a JPEG file to exactly the pixels that PIL gives.
 
     Args:
-        data: a file for which `jpeg_size` gives a size.
+        data: a file that `read_head` reads.
 
     Returns:
         (H, W, 3) uint8, not contiguous in memory; None where PIL is to decide about the file: it is

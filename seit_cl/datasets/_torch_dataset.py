@@ -14,9 +14,10 @@ from torch import Tensor
 from seit_cl.core.errors import UserError
 from seit_cl.data.arrays import CHANNELS, PixelImage
 from seit_cl.data.base import Dataset
-from seit_cl.data.decoding import to_rgb
+from seit_cl.data.decoding import stored_orientation, to_rgb
 from seit_cl.data.holdout import DEFAULT_HOLDOUT, Holdout
 from seit_cl.data.labelled import Labelled, labelled_dataset, numbered_classes
+from seit_cl.data.orientation import turn_upright
 
 ITEMS_CHECKED = 3  # read twice, to find random transforms
 
@@ -117,7 +118,7 @@ def rgb_pixels(image: object, where: str) -> np.ndarray:
         UserError: it is none.
     """
     if isinstance(image, Image.Image):
-        return np.asarray(to_rgb(image))
+        return turn_upright(np.asarray(to_rgb(image)), stored_orientation(image))
     array = image.detach().cpu().numpy() if isinstance(image, Tensor) else np.asarray(image)
     if array.dtype.kind == "f" and array.size and array.min() >= 0 and array.max() <= 1:
         array = np.rint(255 * array).astype(np.uint8)

@@ -1,7 +1,8 @@
 """The token cache: a dataset is tokenized once, into a safetensors file for all later runs.
 
 The file has the tokens of both splits, digests of the contents of the images that they were made
-of, and a digest of itself. A file that is damaged, or of other images, is made again.
+of, and a digest of itself. A file that is damaged, or of other images, is made again. So is one of
+an earlier version, which left photographs on their side, where the images have such.
 """
 
 from __future__ import annotations
@@ -24,14 +25,17 @@ from seit_cl.core.digests import Damaged
 from seit_cl.core.files import make_folder, sweep
 from seit_cl.core.notes import note
 from seit_cl.core.tensor_files import TensorFile, read_tensor_file, write_tensor_file
+from seit_cl.core.threads import map_in_threads
 from seit_cl.data.base import Dataset, Split
 from seit_cl.data.contents import Contents, digest_of, find_changed
+from seit_cl.data.decoding import lies_on_its_side, no_pixel_limit
 from seit_cl.data.stored import StoredImage
 from seit_cl.tokenizers._encoding import encode_files
 from seit_cl.tokenizers.base import Tokenizer
 
 CONTENT = "the token cache"
 IMAGES = ".images"  # end of the names of the digests of a split's images, (N,) int64
+UPRIGHT = "upright"  # key of the metadata of files made of images that are turned upright
 AGAIN = "the images are tokenized again"
 
 
@@ -134,6 +138,7 @@ def store_tokens(
         "images": digest_of(train.digests, val.digests),
         "seconds": f"{time.monotonic() - started:.3f}",
         "cores": str(torch.get_num_threads()),
+        UPRIGHT: "yes",
     }
     with cache_errors(path.parent, CONTENT):
         make_folder(path.parent)
@@ -246,15 +251,24 @@ def _read(path: Path, dataset: Dataset, tokenizer: Tokenizer) -> tuple[Tensor, T
         note(f"{problem}; {AGAIN}")
         return None
     if not file.has_digest:
-        _give_digest(path, file)
+        note(f"{path}: of an earlier version of seit_cl, without a digest; it is given one")
+    if not file.has_digest or UPRIGHT not in file.metadata:
+        _write_again(path, file)
     return file.tensors["train"], file.tensors["val"]
 
 
-def _give_digest(path: Path, file: TensorFile) -> None:
-    """Write a file of an earlier version again with a digest, where the cache can be written."""
-    note(f"{path}: of an earlier version of seit_cl, without a digest; it is given one")
+def _write_again(path: Path, file: TensorFile) -> None:
+    """Write a file of an earlier version as it would be written now, where the cache allows it."""
     with suppress(OSError):
-        write_tensor_file(path, file.tensors, file.metadata)
+        write_tensor_file(path, file.tensors, {**file.metadata, UPRIGHT: "yes"})
+
+
+def _lying(dataset: Dataset) -> str:
+    """The first image of a dataset that is turned upright; "" where there is none."""
+    images = [*dataset.train.images, *dataset.val.images]
+    with no_pixel_limit():
+        lying = list(map_in_threads(lies_on_its_side, images))
+    return next((str(image) for image, on_side in zip(images, lying, strict=True) if on_side), "")
 
 
 def _problem(path: Path, file: TensorFile, dataset: Dataset, tokenizer: Tokenizer) -> str:
@@ -268,6 +282,8 @@ def _problem(path: Path, file: TensorFile, dataset: Dataset, tokenizer: Tokenize
             changed = find_changed(split.images, _digests(file.tensors, name))
             if changed:
                 return f"{changed}: another image than the one whose tokens are in the cache"
+    if UPRIGHT not in file.metadata and (lying := _lying(dataset)):
+        return f"{lying}: not upright in the token cache, which an earlier version of seit_cl made"
     return ""
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from seit_cl.core.errors import UserError
 from seit_cl.data.images import load_images
-from seit_cl.data.jpeg import decode_like_pil, decoders_agree, jpeg_size
+from seit_cl.data.jpeg import decode_like_pil, decoders_agree, read_head
 
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "grey": ("L", {}),
@@ -77,7 +77,7 @@ def test_size_and_pixels_are_pils(kind: str) -> None:
     data = jpeg_file(noise(61, 43), kind)
     with Image.open(io.BytesIO(data)) as image:
         expected = np.asarray(image.convert("RGB"))
-    assert jpeg_size(data) == (61, 43)
+    assert read_head(data) == (61, 43, 1)
     assert np.array_equal(decode_like_pil(data), expected)
 
 
@@ -99,9 +99,9 @@ def test_files_that_are_left_to_pil_have_no_size() -> None:
     whole = jpeg_file(noise(8, 8), "4:2:0")
     frame = whole.index(b"\xff\xc0")
     for data in (png.getvalue(), four_channels.getvalue(), whole[: frame + 5], b"\xff\xd8", b""):
-        assert jpeg_size(data) is None
-    assert jpeg_size(whole[:frame] + b"\x00" + whole[frame + 1 :]) is None
-    assert jpeg_size(whole[:frame] + b"\xff\xc3" + whole[frame + 2 :]) is None  # lossless
+        assert read_head(data) is None
+    assert read_head(whole[:frame] + b"\x00" + whole[frame + 1 :]) is None
+    assert read_head(whole[:frame] + b"\xff\xc3" + whole[frame + 2 :]) is None  # lossless
 
 
 def test_a_truncated_file_is_left_to_pil_which_refuses_it(tmp_path: Path) -> None:
