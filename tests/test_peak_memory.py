@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.peak_memory import STATUS, measure
+from helpers.linux_status import STATUS
+from helpers.peak_memory import measure
 from seit_cl.config import RunConfig
 from seit_cl.experiment.experiment import Experiment
 from seit_cl.experiment.run_data import RunData
@@ -23,8 +24,8 @@ PIXELS = 3 * SIDE**2  # bytes of an image
 CONSTANT = 16_000  # bytes of an image beside what is stored: names, labels, features
 # Bytes by which two runs of the same command may differ: half of one copy of all images.
 NOISE = 6_000_000
-Words = Callable[[Path, Path], list[object]]  # from the images and a new folder to a command line
 needs_linux = pytest.mark.skipif(not STATUS.exists(), reason="reads the status of Linux processes")
+Words = Callable[[Path, Path], list[object]]  # from the images and a new folder to a command line
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -150,9 +149,7 @@ def tried(name: str, trial: Callable[[Work, Path], Tries], folder: Path) -> dict
 
 def decoded(wanted: dict[str, int], folder: Path) -> dict[str, Any]:
     """Decode hostile images in a process of its own, whose memory is measured."""
-    words = [hostile_images.__file__, str(wanted["images"]), str(wanted["seed"])]
-    done = subprocess.run([sys.executable, *words], capture_output=True, check=True, text=True)
-    found: dict[str, Any] = json.loads(done.stdout)
+    found = hostile_images.decode_apart(wanted["images"], wanted["seed"])
     found["problems"] = list(found["tracebacks"])
     if found["seconds"] > hostile_images.LONGEST:
         found["problems"].append(f"an image took {found['seconds']:.1f} s")

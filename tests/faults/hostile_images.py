@@ -3,7 +3,7 @@
 `hostile_images` makes any number of them from a seed. As a program, this module decodes them in a
 process of its own and prints what became of them, the longest time and the peak of memory:
 
-    python tests/faults/hostile_images.py COUNT SEED
+    PYTHONPATH=tests python -m faults.hostile_images COUNT SEED
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from __future__ import annotations
 import io
 import json
 import multiprocessing
-import resource
+import os
 import struct
+import subprocess
 import sys
 import tempfile
 import time
@@ -25,6 +26,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image, PngImagePlugin, features
 
+from helpers.linux_status import status_bytes
+
+PEAK = "VmHWM"  # of Linux; getrusage's peak would be that of the parent, if that has more
 LONGEST = 5.0  # seconds for one file
 MOST_MEMORY = 400.0  # MB that decoding adds
 # Formats that Pillow writes, which a file called x.jpg may be.
@@ -271,6 +275,25 @@ def read_files(folder: Path) -> Iterator[Hostile]:
         yield Hostile(path.name.partition(" ")[2], path.read_bytes())
 
 
+def decode_apart(count: int, seed: int) -> dict[str, Any]:
+    """Decode hostile images in a process of its own.
+
+    Returns:
+        The outcomes, and the peak of memory in MB: "megabytes", and "megabytes_before" the first.
+    """
+    words = [sys.executable, "-m", "faults.hostile_images", str(count), str(seed)]
+    tests = Path(__file__).parents[1]
+    done = subprocess.run(
+        words,
+        capture_output=True,
+        check=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": f"{tests.parent}{os.pathsep}{tests}"},
+    )
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
 def main() -> None:
     """Decode hostile images and print the outcomes as JSON."""
     count, seed = int(sys.argv[1]), int(sys.argv[2])
@@ -288,10 +311,10 @@ def main() -> None:
         sound = Path(folder) / "sound.jpg"
         sound.write_bytes(encoded(picture(np.random.default_rng(0)), "JPEG"))
         load_images([sound], 64)  # imports what decoding needs
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        before = status_bytes(PEAK)
         outcomes = decode_all(read_files(files), Path(folder))
-    megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
-    report = outcomes._asdict() | {"megabytes": megabytes, "megabytes_before": before / 1000}
+    memory = {"megabytes": status_bytes(PEAK) / 1e6, "megabytes_before": before / 1e6}
+    report = outcomes._asdict() | memory
     print(json.dumps(report, indent=1))
 
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +12,7 @@ from faults import hostile_images as hostile
 from faults.hostile_images import LONGEST, MOST_MEMORY
 from PIL import Image
 
+from helpers.linux_status import STATUS
 from seit_cl.core.limits import MAX_PIXELS
 from seit_cl.data import decoding
 from seit_cl.data.decoding import BadImage, limit_pixels, load_image
@@ -30,13 +28,10 @@ def test_a_small_sample_is_decoded_or_refused_by_name(tmp_path: Path) -> None:
     assert {name.split(": ")[1] for name in outcomes.counts} == {"decoded", "refused"}
 
 
+@pytest.mark.skipif(not STATUS.exists(), reason="reads the status of Linux processes")
 @pytest.mark.slow
 def test_many_files_take_no_more_time_and_memory_than_promised() -> None:
-    driver = Path(hostile.__file__)
-    run = subprocess.run(
-        [sys.executable, driver, "1000", "7"], capture_output=True, check=True, text=True
-    )
-    outcomes = json.loads(run.stdout)
+    outcomes = hostile.decode_apart(1000, 7)
     assert outcomes["tracebacks"] == []
     assert outcomes["seconds"] < LONGEST
     assert outcomes["megabytes"] - outcomes["megabytes_before"] < MOST_MEMORY

@@ -19,8 +19,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
+from helpers.linux_status import status_bytes
+
 TESTS = Path(__file__).parents[1]
-STATUS = Path("/proc/self/status")  # Linux
 BLOCK_PIXELS = 2**19  # of a block: 8 images of 256 px
 MAIN_MEMORY = 1 << 21  # bytes that decoded images may take
 MODULES = (
@@ -69,15 +70,6 @@ def measure(command_lines: Sequence[Sequence[object]], cache: Path) -> list[Outc
     return [Outcome(*outcome) for outcome in json.loads(finished.stdout)]
 
 
-def _status_bytes(name: str) -> int:
-    """A line of this process's status in bytes, e.g. "VmHWM"."""
-    for line in STATUS.read_text().splitlines():
-        key, _, value = line.partition(":")
-        if key == name:
-            return 1024 * int(value.split()[0])
-    raise KeyError(name)
-
-
 def _serve() -> None:
     """Run the commands of the input, each in a process of its own."""
     from seit_cl.core import blocks, devices
@@ -111,7 +103,7 @@ def _call(line: list[str]) -> Outcome:
     """Call a command's main function."""
     module, *words = line
     sys.argv = [module, *words]
-    before = _status_bytes("VmRSS")
+    before = status_bytes("VmRSS")
     printed = io.StringIO()
     problem = ""
     try:
@@ -121,7 +113,7 @@ def _call(line: list[str]) -> Outcome:
         problem = f"exit {stop.code}: {printed.getvalue()}" if stop.code else ""
     except BaseException:
         problem = traceback.format_exc()
-    return Outcome(_status_bytes("VmHWM") - before, problem)
+    return Outcome(status_bytes("VmHWM") - before, problem)
 
 
 if __name__ == "__main__":
