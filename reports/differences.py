@@ -20,14 +20,15 @@ from seit_cl.reporting.grouping import (
 from seit_cl.reporting.labels import differing_fields, field_values, series_label
 from seit_cl.reporting.pairs import differences, pairs_text
 from seit_cl.reporting.tables import MISSING, Table
-from seit_cl.results.intervals import METHOD
+from seit_cl.results.intervals import FEWEST_PAIRS, PAIRED_METHOD
 from seit_cl.results.run_files import Run
 
 CAPTION = (
     "Final accuracy of tokens minus that of another format at the same budget and strategy, in "
     "points: mean over pairs of the same seed and class order ({pairs}). {method}; a dash for a "
     "single pair. Of a format tried with several options, the one that ends best at "
-    "each budget, which favours it. Bold: the interval leaves out 0."
+    "each budget, which favours it. Bold: {fewest} pairs or more, and the interval "
+    "leaves out 0."
 )
 HEADINGS = ("tokens", "other", "memory, MB", "difference", "95 % interval", "pairs")
 
@@ -62,7 +63,7 @@ class Differences(Report):
                     low = points - half
                     high = points + half
                     interval = f"{low:+.1f} to {high:+.1f}" if pairs > 1 else MISSING
-                    if pairs > 1 and abs(points) > half:
+                    if difference.is_claim:
                         bold.add((len(text), difference_column))
                     cells = [f"{budget / MB:g}", f"{points:+.1f}", interval, str(pairs)]
                     text.append([*names, *labels, *cells])
@@ -81,7 +82,8 @@ class Differences(Report):
         if not text:
             return None
         text_columns = headings.index("memory, MB")
-        caption = CAPTION.format(pairs=pairs_text(compared), method=METHOD)
+        pairs_of_all = pairs_text(compared)
+        caption = CAPTION.format(pairs=pairs_of_all, method=PAIRED_METHOD, fewest=FEWEST_PAIRS)
         return Table(
             caption, headings, text, pd.DataFrame(numbers), text_columns, bold=frozenset(bold)
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
@@ -24,7 +23,7 @@ from seit_cl.reporting.grouping import (
 from seit_cl.reporting.labels import figure_note, join_parts, series_label, setting_label
 from seit_cl.reporting.pairs import Difference, differences, pairs_text
 from seit_cl.reporting.styles import Style, series_styles
-from seit_cl.results.intervals import METHOD
+from seit_cl.results.intervals import PAIRED_METHOD
 from seit_cl.results.run_files import Run
 
 NOTE = (
@@ -57,7 +56,7 @@ class PairedDifference(Report):
         for setting, tokens in panels:
             for other in others:
                 compared += differences(shown, setting, tokens, other).values()
-        note = figure_note(settings, NOTE.format(pairs=pairs_text(compared), method=METHOD))
+        note = figure_note(settings, NOTE.format(pairs=pairs_text(compared), method=PAIRED_METHOD))
         figure, axes = setting_panels(self.title, note, len(panels), (5.4, 3.2))
         for ax, (setting, tokens) in zip(axes, panels, strict=True):
             for other in others:
@@ -87,8 +86,7 @@ def _draw_line(ax: Axes, by_budget: Mapping[int, Difference], label: str, style:
     budgets = [budget / MB for budget in by_budget]
     points = [difference.points for difference in by_budget.values()]
     halves = [difference.half for difference in by_budget.values()]
-    bars = [0.0 if math.isnan(half) else half for half in halves]
-    draw_errorbars(ax, budgets, points, bars, label, style)
+    draw_errorbars(ax, budgets, points, halves, label, style)
 
 
 REPORT = PairedDifference

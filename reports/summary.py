@@ -24,12 +24,13 @@ from seit_cl.reporting.grouping import (
 )
 from seit_cl.reporting.labels import differing_fields, field_values
 from seit_cl.reporting.tables import MISSING, Table, plus_minus
-from seit_cl.results.intervals import METHOD, mean_interval
+from seit_cl.results.intervals import FEWEST_PAIRS, PAIRED_METHOD, claimed, difference_interval
 from seit_cl.results.metrics import (
     average_incremental_accuracy,
     final_accuracy,
     final_task_incremental_accuracy,
     forgetting,
+    tested_images,
 )
 from seit_cl.results.replicates import (
     Replicate,
@@ -43,9 +44,9 @@ from seit_cl.results.run_files import Run
 CAPTION = (
     "Mean ± standard deviation over {runs}. Bold: the best mean of a dataset, scenario and budget, "
     "where the interval of its paired difference to the next best, over runs of the same seed and "
-    "class order, leaves out 0 (no correction for the number of rows); with fewer than two pairs "
-    "nothing is tested. {method}. Final and average incremental accuracy in %, forgetting in "
-    "points. Task-incremental: final accuracy in % of the same scores where the experience of a "
+    "class order, leaves out 0 (no correction for the number of rows); with fewer than "
+    "{fewest} pairs nothing is tested. {method}. Final and average incremental accuracy in %, "
+    "forgetting in points. Task-incremental: final accuracy in % of the same scores where the experience of a "
     "sample is known."
 )
 METRICS = {
@@ -56,7 +57,6 @@ METRICS = {
 }
 OPTIONAL = "task-incremental"  # left out where no run has it
 TESTED = ("final", "average")
-EQUAL = 1e-12  # differences of fractions up to which they are the same number
 
 
 class Line(NamedTuple):
@@ -108,7 +108,7 @@ class Summary(Report):
                 bold.add((i, headings.index(metric)))
         numbers = pd.DataFrame([_numbers(line, metrics) for line in lines])
         replicates = replication_text([_replicates(line) for line in lines])
-        caption = CAPTION.format(runs=replicates, method=METHOD)
+        caption = CAPTION.format(runs=replicates, method=PAIRED_METHOD, fewest=FEWEST_PAIRS)
         return Table(caption, headings, text, numbers, len(name_headings), frozenset(bold))
 
 
@@ -182,26 +182,26 @@ def best_lines(lines: Sequence[Line], metric: str) -> list[int]:
             (_, first), (_, second), *_ = candidates
             first_values = metric_by_replicate(lines[first], metric)
             second_values = metric_by_replicate(lines[second], metric)
-            if differ_significantly(first_values, second_values):
+            both = [*lines[first].runs, *lines[second].runs]
+            images = min(tested_images(run.accuracy) for run in both)
+            if differ_significantly(first_values, second_values, images):
                 best.append(first)
     return best
 
 
 def differ_significantly(
-    first: Mapping[Replicate, float], second: Mapping[Replicate, float]
+    first: Mapping[Replicate, float], second: Mapping[Replicate, float], images: int
 ) -> bool:
-    """Tell whether the interval of paired differences over two replicates or more leaves out 0.
+    """Tell whether paired differences over common replicates are enough for a claim.
 
-    A difference that is the same at every replicate is significant unless it is zero.
+    Args:
+        first: accuracies by replicate.
+        second: to compare with.
+        images: number of test images behind each.
     """
     common = sorted(first.keys() & second.keys())
     differences = [first[place] - second[place] for place in common]
-    if len(differences) < 2:
-        return False
-    if max(differences) - min(differences) < EQUAL:
-        return abs(differences[0]) > EQUAL
-    mean, half = mean_interval(differences, common)
-    return abs(mean) > half
+    return claimed(*difference_interval(differences, common, images), len(common))
 
 
 def _number_cells(line: Line, metrics: Sequence[str]) -> list[str]:

@@ -37,7 +37,7 @@ from seit_cl.reporting.loading import mark_variants
 from seit_cl.reporting.markdown import page, table
 from seit_cl.reporting.pairs import differences
 from seit_cl.results.intervals import mean_interval
-from seit_cl.results.metrics import average_incremental_accuracy, final_accuracy
+from seit_cl.results.metrics import average_incremental_accuracy, final_accuracy, tested_images
 from seit_cl.results.replicates import replicate_of
 from seit_cl.results.run_files import Run, read_runs
 
@@ -245,7 +245,8 @@ def _accuracies(group: Sequence[Run]) -> list[str]:
 
 def _mean_with_interval(group: Sequence[Run], metric: Metric) -> str:
     replicates = [replicate_of(run) for run in group]
-    mean, half_width = mean_interval(percentages(group, metric), replicates)
+    step = 100 / min(tested_images(run.accuracy) for run in group)
+    mean, half_width = mean_interval(percentages(group, metric), replicates, step)
     if len(group) == 1:
         return f"{mean:.1f}"
     return f"{mean:.1f} ± {half_width:.1f}"

@@ -79,8 +79,11 @@ def draw_errorbars(
     label: str,
     style: Style,
 ) -> None:
-    """Draw a line with vertical error bars in the sizes of the preset."""
-    capsize = 0.6 * preset().marker
+    """Draw a line with vertical error bars in the sizes of the preset; none where an error is nan.
+
+    Their caps are wider than a marker, which may cover the rest of a short bar.
+    """
+    capsize = 0.9 * preset().marker
     ax.errorbar(x, means, yerr=errors, label=label, capsize=capsize, **style._asdict())
 
 

@@ -1,8 +1,8 @@
 """The answer at the top of the page: tokens compared with JPEGs at equal bytes.
 
 A claim rests on pairs of finished runs with the same dataset, scenario, strategy, learner, further
-options, budget, seed and class order. It is made if the 95 % confidence interval of the mean
-difference (`seit_cl.results.intervals.mean_interval`) excludes zero.
+options, budget, seed and class order. It is made if there are three pairs or more and the 95 %
+confidence interval of the mean difference (`seit_cl.results.intervals`) excludes zero.
 """
 
 from __future__ import annotations
@@ -31,16 +31,17 @@ from seit_cl.reporting.grouping import (
 )
 from seit_cl.reporting.labels import megabytes, setting_label
 from seit_cl.reporting.pairs import Difference, differences, pairs_text
-from seit_cl.results.intervals import METHOD
+from seit_cl.results.intervals import FEWEST_PAIRS, PAIRED_METHOD
 from seit_cl.results.metrics import final_accuracy
 from seit_cl.results.replicates import replicate_of
 from seit_cl.results.run_files import Run
 
 NOTE = (
     "Pairs are runs of the same dataset, strategy, learner, options, budget, seed and class order. "
-    f"{METHOD}, each on its own. Tokens are compared with the option that has the "
-    "most pairs at a budget, of several with the most accurate one. The budget of the first "
-    "sentence is chosen by pairs and size, never by the result."
+    f"{PAIRED_METHOD}; each interval on its own, and no claim under {FEWEST_PAIRS} pairs. "
+    "Tokens are compared with the option that has the most pairs at a budget, of several with the "
+    "most accurate one. The budget of the first sentence is chosen by pairs and size, never by the "
+    "result."
 )
 
 
@@ -70,15 +71,14 @@ class Comparison:
     def verdict(self) -> str:
         """The accuracy of tokens relative to the rival's.
 
-        One of "higher", "lower", "same" (no significant difference) and "one" (a single pair).
+        One of "higher", "lower", "same" (no significant difference), "few" (two pairs) and "one"
+        (a single pair).
         """
-        points = self.difference.points
-        half = self.difference.half
-        if math.isnan(half):
-            return "one"
-        if points > half:
-            return "higher"
-        return "lower" if points < -half else "same"
+        if self.difference.pairs < FEWEST_PAIRS:
+            return "one" if self.difference.pairs == 1 else "few"
+        if not self.difference.is_claim:
+            return "same"
+        return "higher" if self.difference.points > 0 else "lower"
 
 
 def answer(runs: Sequence[Run]) -> list[str]:
@@ -253,9 +253,10 @@ def _accuracy_clause(chosen: Comparison, whose: str) -> str:
         return f"the difference in final accuracy is not significant ({interval})"
     subject = "their final accuracy" if whose == "their" else f"the final accuracy of {whose}"
     gap = f"{abs(points):.1f}"
-    if verdict == "one":
+    if verdict in ("one", "few"):
         comparison = f"{gap} points {'higher' if points > 0 else 'lower'}" if points else "the same"
-        return f"{subject} is {comparison} (one seed: no interval, so this is no evidence)"
+        reason = "one seed: no interval" if verdict == "one" else f"{pairs}: two pairs"
+        return f"{subject} is {comparison} ({reason}, so this is no evidence)"
     return f"{subject} is {gap} ± {half:.1f} points {verdict} ({pairs})"
 
 
@@ -268,6 +269,7 @@ def _second_sentence(candidates: Sequence[Comparison]) -> str:
         "higher": "tokens are more accurate in",
         "lower": "tokens are less accurate in",
         "same": "the difference is not significant in",
+        "few": "there are two pairs only in",
         "one": "there is a single seed in",
     }
     parts = [f"{text} {counts[verdict]}" for verdict, text in clauses.items() if counts[verdict]]

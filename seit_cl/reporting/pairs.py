@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from seit_cl.reporting.grouping import Series, Setting, budget_of, series_of, setting_of
-from seit_cl.results.intervals import mean_interval
-from seit_cl.results.metrics import final_accuracy
+from seit_cl.results.intervals import claimed, difference_interval
+from seit_cl.results.metrics import final_accuracy, tested_images
 from seit_cl.results.replicates import Replicate, replicate_of, replication_text
 from seit_cl.results.run_files import Run
 
@@ -17,7 +18,8 @@ class Difference(NamedTuple):
 
     Args:
         points: mean over pairs, in percentage points.
-        half: half the width of its 95 % confidence interval; nan for a single pair.
+        half: half the width of its 95 % confidence interval (`difference_interval`); nan for a
+            single pair.
         replicates: the seeds and class orders that both series have, one for each pair.
     """
 
@@ -29,6 +31,11 @@ class Difference(NamedTuple):
     def pairs(self) -> int:
         """The number of pairs."""
         return len(self.replicates)
+
+    @property
+    def is_claim(self) -> bool:
+        """True if there are enough pairs and the interval leaves out 0."""
+        return claimed(self.points, self.half, self.pairs)
 
 
 def differences(
@@ -46,20 +53,22 @@ def differences(
         differences by budget in bytes, increasing.
     """
     accuracies: dict[Series, dict[tuple[int, Replicate], float]] = {series: {}, other: {}}
+    images = sys.maxsize
     for run in runs:
         if setting_of(run) == setting and series_of(run) in accuracies:
             place = budget_of(run), replicate_of(run)
-            accuracies[series_of(run)][place] = 100 * final_accuracy(run.accuracy)
+            accuracies[series_of(run)][place] = final_accuracy(run.accuracy)
+            images = min(images, tested_images(run.accuracy))
     by_budget: dict[int, dict[Replicate, float]] = {}
     for place in sorted(accuracies[series].keys() & accuracies[other].keys()):
         budget, replicate = place
-        points = accuracies[series][place] - accuracies[other][place]
-        by_budget.setdefault(budget, {})[replicate] = points
+        gain = accuracies[series][place] - accuracies[other][place]
+        by_budget.setdefault(budget, {})[replicate] = gain
     result = {}
-    for budget, points_of in by_budget.items():
-        replicates = tuple(points_of)
-        mean, half = mean_interval(list(points_of.values()), replicates)
-        result[budget] = Difference(mean, half, replicates)
+    for budget, gains in by_budget.items():
+        replicates = tuple(gains)
+        mean, half = difference_interval(list(gains.values()), replicates, images)
+        result[budget] = Difference(100 * mean, 100 * half, replicates)
     return result
 
 

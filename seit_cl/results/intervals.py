@@ -17,6 +17,16 @@ A bootstrap by clusters (Field and Welsh, "Bootstrapping clustered data", JRSS B
 with the few clusters that one can afford its intervals are too narrow (Cameron, Gelbach and Miller,
 "Bootstrap-Based Improvements for Inference with Clustered Errors", REStat 2008).
 tests/results/test_intervals.py simulates the coverage of both.
+
+Seeds that happen to agree would give an interval of no width. So an interval of a mean takes the
+spread that rounding to whole test images hides into account: a twelfth of the square of a step
+(Sheppard, "On the Calculation of the most Probable Values of Frequency-Constants", Proceedings of
+the London Mathematical Society 1898). A paired difference has a floor that knows the number of test
+images: the exact McNemar test (McNemar, Psychometrika 1947; recommended for two classifiers by
+Dietterich, Neural Computation 1998) compares the images that one of two runs alone has right. Runs
+record counts and not answers, so that these are unknown; but with k more right answers the smallest
+p-value that they allow is 2 * 0.5^k, where the other run is never right alone. It is above 0.05 up
+to k = 5, so that no difference of up to INDISTINCT images shows anything, whichever they are.
 """
 
 from __future__ import annotations
@@ -30,20 +40,57 @@ from scipy import stats
 from seit_cl.results.replicates import Replicate
 
 CONFIDENCE = 0.95
+INDISTINCT = 5  # test images, up to which the exact McNemar test tells no difference at 5 %
+FEWEST_PAIRS = 3  # that a claim rests on
 METHOD = (
     "95 % intervals by Student's t over runs; where runs share a class order or a seed, over "
     "clusters of these"
 )
+PAIRED_METHOD = (
+    f"{METHOD}; those of differences reach at least {INDISTINCT} test images to either side, which "
+    "the exact McNemar test cannot tell from none"
+)
+
+
+def claimed(mean: float, half: float, pairs: int) -> bool:
+    """Return True if a paired difference may be called one.
+
+    Args:
+        mean: of the differences.
+        half: half the width of its interval.
+        pairs: number of pairs.
+    """
+    return pairs >= FEWEST_PAIRS and abs(mean) > half
+
+
+def difference_interval(
+    differences: Sequence[float], replicates: Sequence[Replicate], images: int
+) -> tuple[float, float]:
+    """Return the mean and half the width of the 95 % interval of paired differences.
+
+    Args:
+        differences: of accuracies, as fractions.
+        replicates: seed and class order of each pair.
+        images: number of test images behind an accuracy.
+
+    Returns:
+        mean, and half the width: nan for a single pair.
+    """
+    mean, half = mean_interval(differences, replicates)
+    return mean, max(half, INDISTINCT / images)  # nan stays: it is the first
 
 
 def mean_interval(
-    values: Sequence[float], replicates: Sequence[Replicate] | None = None
+    values: Sequence[float],
+    replicates: Sequence[Replicate] | None = None,
+    step: float = 0.0,
 ) -> tuple[float, float]:
     """Return the mean and half the width of its 95 % confidence interval.
 
     Args:
         values: of n runs, or of n pairs of runs.
         replicates: seed and class order of each; None for independent values.
+        step: the values are multiples of it, as accuracies are of one test image; 0: they are not.
 
     Returns:
         mean, and half the width: nan for a single value.
@@ -57,6 +104,7 @@ def mean_interval(
     if replicates is None:
         replicates = [Replicate(i, 0) for i in range(array.size)]
     variance, freedom = _variance_of_mean(array - mean, replicates)
+    variance = max(variance, step**2 / 12 / array.size)
     quantile = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom))
     return mean, quantile * math.sqrt(variance)
 

@@ -50,6 +50,17 @@ def accuracy_seen(rows: pd.DataFrame, column: str = "correct") -> np.ndarray:
     return _ratio(correct, total)
 
 
+def tested_images(rows: pd.DataFrame) -> int:
+    """Return the number of test images behind the accuracy after the last experience, at least 1.
+
+    Args:
+        rows: of accuracy.csv.
+    """
+    after, experience, size = _indices(rows)
+    last = (after == size - 1) & (experience <= after)
+    return max(1, int(rows["total"].to_numpy()[last].sum()))
+
+
 def task_incremental_seen(rows: pd.DataFrame) -> np.ndarray:
     """Return `accuracy_seen` of answers among the classes of each sample's experience.
 

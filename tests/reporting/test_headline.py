@@ -95,22 +95,34 @@ def test_one_seed_has_no_interval_and_is_no_evidence():
     )
 
 
+def test_two_seeds_that_agree_are_no_evidence():
+    first, _ = answer(pairs(1_000_000, [311, 321], [300, 310]))
+    assert first.endswith(
+        "; their final accuracy is 1.1 points higher "
+        "(2 seeds, one class order: two pairs, so this is no evidence)."
+    )
+
+
 def test_equal_accuracies_of_every_seed_are_no_significant_difference():
-    first, _ = answer(pairs(1_000_000, [300, 310], [300, 310]))
-    expected = "is not significant (+0.0 ± 0.0 points, 2 seeds, one class order)"
+    first, _ = answer(pairs(1_000_000, [300, 310, 320], [300, 310, 320]))
+    # five of the 2,000 test images
+    expected = "is not significant (+0.0 ± 0.2 points, 3 seeds, one class order)"
     assert f"the difference in final accuracy {expected}" in first
 
 
 def test_all_budgets_are_counted_and_the_middle_one_is_the_headline():
-    runs = pairs(20_000, [390, 400], [300, 310]) + pairs(100_000, [300, 340], [330, 310])
-    runs += pairs(500_000, [300, 310], [390, 400]) + pairs(2_000_000, [400], [300])
+    high = [390, 400, 410]
+    low = [300, 310, 320]
+    runs = pairs(20_000, high, low) + pairs(100_000, [300, 340, 320], [330, 310, 320])
+    runs += pairs(500_000, low, high) + pairs(1_000_000, high[:2], low[:2])
+    runs += pairs(2_000_000, [400], [300])
     first, second = answer(runs)
     assert first.startswith("At 0.1 MB, ")
     assert "not significant" in first
     assert second == (
-        "Of all 4 comparisons (0.02 to 2 MB), tokens are more accurate in 1, "
-        "tokens are less accurate in 1, the difference is not significant in 1 "
-        "and there is a single seed in 1."
+        "Of all 5 comparisons (0.02 to 2 MB), tokens are more accurate in 1, "
+        "tokens are less accurate in 1, the difference is not significant in 1, "
+        "there are two pairs only in 1 and there is a single seed in 1."
     )
 
 
@@ -173,7 +185,7 @@ def test_runs_of_other_seeds_are_no_pairs():
 
 def test_the_setting_is_named_where_there_are_several():
     runs = pairs(1_000_000, [390, 400, 410], [300, 309, 318]) + pairs(
-        1_000_000, [390, 400], [300, 311], strategy="er_ace"
+        1_000_000, [390, 400, 410], [300, 311, 321], strategy="er_ace"
     )
     first, second = answer(runs)
     assert first.startswith("At 1 MB (er), tokens")

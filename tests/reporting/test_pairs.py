@@ -5,9 +5,11 @@ import pytest
 from helpers.synthetic_runs import write_grid, write_run
 from seit_cl.reporting.grouping import settings_of, sorted_series, with_memory
 from seit_cl.reporting.pairs import differences
+from seit_cl.results.intervals import INDISTINCT
 from seit_cl.results.run_files import read_runs
 from seit_cl.results.summary import rebuild_summary
 
+IMAGES = 600  # of 15 classes
 STUDENT_T = 12.706  # of 95 % and one degree of freedom
 
 
@@ -25,7 +27,7 @@ def test_differences_are_paired_by_seed_and_budget(tmp_path):
         first, second = (
             final[tokens.format, budget, seed] - final[jpeg.format, budget, seed] for seed in (0, 1)
         )
-        half = STUDENT_T * abs(first - second) / 2
+        half = max(STUDENT_T * abs(first - second) / 2, 100 * INDISTINCT / IMAGES)
         assert difference.pairs == 2
         assert difference.points == pytest.approx((first + second) / 2)
         assert difference.half == pytest.approx(half, rel=1e-3)

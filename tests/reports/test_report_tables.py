@@ -4,7 +4,8 @@ import pandas as pd
 import pytest
 
 from helpers.reports import make_report
-from helpers.synthetic_runs import write_grid, write_run
+from helpers.synthetic_runs import TESTED, write_grid, write_run
+from seit_cl.reporting.headline import answer
 from seit_cl.reports.summary import differ_significantly
 from seit_cl.results.anytime import ANYTIME_COLUMNS
 from seit_cl.results.manifest import write_manifest
@@ -12,6 +13,8 @@ from seit_cl.results.metrics import final_accuracy
 from seit_cl.results.replicates import Replicate
 from seit_cl.results.run_files import read_runs, write_anytime
 from seit_cl.results.summary import rebuild_summary
+
+IMAGES = 1000  # test images
 
 
 @pytest.fixture(scope="module")
@@ -42,16 +45,41 @@ def by_seed(*values: float, first: int = 0) -> dict[Replicate, float]:
 def test_a_difference_is_significant_by_the_paired_test_over_common_seeds():
     first = by_seed(0.30, 0.40, 0.50)
     near = by_seed(0.28, 0.379, 0.481)  # 2 points at every seed, much less than seeds differ
-    assert differ_significantly(first, near)
-    assert not differ_significantly(first, by_seed(0.10, 0.45, 0.30))
-    assert not differ_significantly(first, first)
+    assert differ_significantly(first, near, IMAGES)
+    assert not differ_significantly(first, by_seed(0.10, 0.45, 0.30), IMAGES)
+    assert not differ_significantly(first, first, IMAGES)
 
 
-def test_fewer_than_two_common_seeds_show_no_significant_difference():
+def test_fewer_than_three_common_seeds_show_no_significant_difference():
     first = by_seed(0.30, 0.40, 0.50)
-    assert not differ_significantly(first, by_seed(0.1))
-    assert not differ_significantly(by_seed(0.9), by_seed(0.1))
-    assert not differ_significantly(first, by_seed(0.1, 0.1, first=7))
+    assert not differ_significantly(first, by_seed(0.1), IMAGES)
+    assert not differ_significantly(by_seed(0.9), by_seed(0.1), IMAGES)
+    assert not differ_significantly(first, by_seed(0.1, 0.2), IMAGES)
+    assert not differ_significantly(first, by_seed(0.1, 0.1, first=7), IMAGES)
+
+
+@pytest.mark.parametrize(("images", "significant"), [(250, False), (300, True)])
+def test_seeds_that_agree_show_a_difference_of_more_than_five_test_images(images, significant):
+    first = by_seed(0.30, 0.40, 0.50)
+    assert differ_significantly(first, by_seed(0.28, 0.38, 0.48), images) == significant
+
+
+def test_two_seeds_that_agree_are_no_claim_anywhere(tmp_path):
+    for spec, gain in (("tokens", 0), ("raw", 7)):
+        for seed in range(2):
+            run = write_run(tmp_path, spec=spec, memory=100_000, seed=seed)
+            answers = pd.read_csv(run / "accuracy.csv")
+            answers["correct"] = answers["total"] // 2 - gain  # the same of every class and seed
+            answers.to_csv(run / "accuracy.csv", index=False)
+            write_manifest(run)
+    runs = read_runs(tmp_path)
+    table = make_report("differences", runs)
+    row = table.numbers.iloc[0]
+    assert row["difference"] == pytest.approx(7 / TESTED)
+    assert row["high"] - row["low"] == pytest.approx(2 * 5 / (15 * TESTED))
+    assert table.bold == frozenset()
+    assert make_report("summary", runs).bold == frozenset()
+    assert "two pairs, so this is no evidence" in answer(runs)[0]
 
 
 def test_bold_needs_more_than_one_seed(tmp_path):
@@ -77,7 +105,8 @@ def test_differences_in_bold_have_intervals_that_exclude_zero(grid):
     table = make_report("differences", read_runs(grid))
     column = table.headings.index("difference")
     for i, row in enumerate(table.numbers.itertuples()):
-        assert ((i, column) in table.bold) == (row.low > 0 or row.high < 0)
+        excludes_zero = row.low > 0 or row.high < 0
+        assert ((i, column) in table.bold) == (excludes_zero and row.pairs > 2)
 
 
 def test_areas_are_of_series_over_the_whole_span(tmp_path):

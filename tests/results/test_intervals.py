@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from seit_cl.results.intervals import mean_interval
+from seit_cl.results.intervals import claimed, difference_interval, mean_interval
 from seit_cl.results.replicates import Replicate
 
 SAMPLES = 400  # simulated studies; the standard error of a coverage of 0.95 is 0.011
@@ -119,3 +120,16 @@ def test_a_single_value_has_no_interval() -> None:
     mean, half = mean_interval([2.0], [Replicate(0, 0)])
     assert mean == 2.0
     assert math.isnan(half)
+
+
+def test_values_that_agree_have_the_interval_of_what_rounding_hides():
+    _, half = mean_interval([20.0, 20.0, 20.0], step=1.0)
+    assert half == pytest.approx(4.303 * math.sqrt(1 / 12 / 3), rel=1e-3)
+    assert mean_interval([20.0, 24.0, 22.0], step=1.0) == mean_interval([20.0, 24.0, 22.0])
+
+
+def test_no_claim_is_made_where_mcnemars_exact_test_could_make_none():
+    for more in range(1, 12):  # images that one run alone has right, of 100
+        mean, half = difference_interval([more / 100] * 4, paired(4), 100)
+        smallest_p = stats.binomtest(more, more).pvalue
+        assert claimed(mean, half, 4) == (smallest_p < 0.05)
