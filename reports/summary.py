@@ -44,9 +44,9 @@ from seit_cl.results.run_files import Run
 CAPTION = (
     "Mean ± standard deviation over {runs}. Bold: the best mean of a dataset, scenario and budget, "
     "where the interval of its paired difference to the next best, over runs of the same seed and "
-    "class order, leaves out 0 (no correction for the number of rows); with fewer than "
-    "{fewest} pairs nothing is tested. {method}. Final and average incremental accuracy in %, "
-    "forgetting in points. Task-incremental: final accuracy in % of the same scores where the experience of a "
+    "class order, leaves out 0 (no correction for the number of rows); with fewer than {fewest} "
+    "pairs nothing is tested. {method}. Final and average incremental accuracy in %, forgetting in "
+    "points. Task-incremental: final accuracy in % of the same scores where the experience of a "
     "sample is known."
 )
 METRICS = {
