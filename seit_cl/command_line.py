@@ -225,7 +225,8 @@ def _read_words(defaults: Any, words: Sequence[str]) -> Any:
             default=defaults,
             prog=program("run"),
             description=DESCRIPTION,
-        )
+        ),
+        words,
     )
 
 

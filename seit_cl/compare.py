@@ -52,7 +52,8 @@ def parse_options(arguments: list[str]) -> tuple[ComparisonOptions, Any]:
             prog=program("compare"),
             description=__doc__,
             return_unknown_args=True,
-        )
+        ),
+        arguments,
     )
     words = [word.partition("=")[0] for word in rest]
     for name in CHOSEN_BY_STAGES:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from seit_cl.core.options import NOT_NEGATIVE
 from seit_cl.learner.batches import ForwardedBatch
 from seit_cl.learner.interfaces import LearnerView
 from seit_cl.learner.search_space import LogUniform, searched
@@ -23,8 +24,9 @@ class Options:
     """
 
     # Weight of the distance between current and stored logits.
-    alpha: float = searched(0.1, LogUniform(0.05, 1.0))
-    beta: float = searched(1.0, LogUniform(0.25, 2.0))  # weight of the exemplars' cross-entropy
+    alpha: float = searched(0.1, LogUniform(0.05, 1.0), NOT_NEGATIVE)
+    # weight of the exemplars' cross-entropy
+    beta: float = searched(1.0, LogUniform(0.25, 2.0), NOT_NEGATIVE)
 
 
 class DarkExperienceReplay(Strategy):

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from seit_cl.core.options import NOT_NEGATIVE, PROBABILITY, ranged
 from seit_cl.learner.batches import ForwardedBatch
 from seit_cl.learner.fisher import diagonal_fisher, trained_weights
 from seit_cl.learner.interfaces import LearnerView
@@ -15,9 +16,11 @@ from seit_cl.learner.strategy import Strategy
 class Options:
     """Our values: the papers' depend on their models and gradients."""
 
-    strength: float = searched(1000.0, LogUniform(1.0, 1e6))  # lambda
-    decay: float = 1.0  # gamma, of older experiences' Fisher information; Schwarz et al.: below 1
-    samples: int = 500  # of each experience, for the Fisher information; 0: all
+    strength: float = searched(1000.0, LogUniform(1.0, 1e6), NOT_NEGATIVE)  # lambda
+    # gamma, of older experiences' Fisher information; Schwarz et al.: below 1
+    decay: float = ranged(1.0, PROBABILITY)
+    # of each experience, for the Fisher information; 0: all
+    samples: int = ranged(500, NOT_NEGATIVE)
 
 
 class ElasticWeightConsolidation(Strategy):

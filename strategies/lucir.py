@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from seit_cl.core.options import NOT_NEGATIVE, POSITIVE, ranged
 from seit_cl.learner.batches import Batch, ForwardedBatch
 from seit_cl.learner.interfaces import LearnerView
 from seit_cl.learner.prototypes import feature_sums, fresh_features
@@ -22,10 +23,10 @@ class Options:
     They stand in class_incremental_cosine_cifar100.py, as does that older vectors are frozen.
     """
 
-    distillation: float = searched(5.0, LogUniform(0.5, 50.0))  # lambda_base
-    margin: float = searched(0.5, Uniform(0.1, 0.9))  # m of the ranking loss
-    hardest: int = 2  # K, new classes that an exemplar is ranked against
-    scale: float = searched(16.0, Choices(8.0, 16.0, 32.0))  # of the cosines
+    distillation: float = searched(5.0, LogUniform(0.5, 50.0), NOT_NEGATIVE)  # lambda_base
+    margin: float = searched(0.5, Uniform(0.1, 0.9), NOT_NEGATIVE)  # m of the ranking loss
+    hardest: int = ranged(2, NOT_NEGATIVE)  # K, new classes that an exemplar is ranked against
+    scale: float = searched(16.0, Choices(8.0, 16.0, 32.0), POSITIVE)  # of the cosines
     freeze: bool = False  # hold the vectors of older classes, as the authors do
 
 

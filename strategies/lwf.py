@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from seit_cl.core.options import NOT_NEGATIVE, POSITIVE
 from seit_cl.learner.batches import ForwardedBatch
 from seit_cl.learner.interfaces import LearnerView
 from seit_cl.learner.losses import distillation
@@ -21,8 +22,9 @@ class Options:
     task labels, has 3, and classifies new samples among new classes.
     """
 
-    alpha: float = searched(3.0, LogUniform(0.1, 10.0))  # weight of the distillation, lambda_o
-    temperature: float = searched(2.0, Choices(1.0, 2.0, 4.0))  # of the distillation
+    # weight of the distillation, lambda_o
+    alpha: float = searched(3.0, LogUniform(0.1, 10.0), NOT_NEGATIVE)
+    temperature: float = searched(2.0, Choices(1.0, 2.0, 4.0), POSITIVE)  # of the distillation
     among_new: bool = True  # classify among the new classes; false: among all classes seen
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seit_cl.core.errors import UserError
+from seit_cl.core.options import NOT_NEGATIVE, POSITIVE, ranged
 from seit_cl.learner.batches import Batch, ForwardedBatch
 from seit_cl.learner.interfaces import Exemplars, LearnerView, Memory
 from seit_cl.learner.search_space import LogUniform, searched
@@ -25,9 +26,9 @@ class Options:
     the gradient, so the virtual step has its own.
     """
 
-    factor: float = 5.0  # candidates for each exemplar that is replayed; above 1
-    candidates: int = 0  # their number; 0: factor times --replay-batch
-    rate: float = searched(0.05, LogUniform(0.005, 0.5))  # of the virtual step
+    factor: float = ranged(5.0, POSITIVE)  # candidates for each exemplar that is replayed; above 1
+    candidates: int = ranged(0, NOT_NEGATIVE)  # their number; 0: factor times --replay-batch
+    rate: float = searched(0.05, LogUniform(0.005, 0.5), POSITIVE)  # of the virtual step
 
 
 class MaximallyInterfered(Strategy):

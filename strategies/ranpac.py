@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seit_cl.core.errors import UserError
+from seit_cl.core.options import AT_LEAST_1, ranged
 from seit_cl.core.rng import derive_seed
 from seit_cl.learner.interfaces import LearnerView
 from seit_cl.learner.prototypes import fresh_features
@@ -23,7 +24,8 @@ VALIDATION = 5  # one sample of so many chooses the ridge; the paper's share, 20
 class Options:
     """The paper projects to 10,000 dimensions, whose Gram matrix takes 400 MB."""
 
-    dimensions: int = 2000  # M of the projection; ours, for networks of small width
+    # M of the projection; ours, for networks of small width
+    dimensions: int = ranged(2000, AT_LEAST_1)
     adapt: bool = True  # take steps in the first experience, as the paper's phase 1
 
 

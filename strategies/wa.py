@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from seit_cl.core.options import NOT_NEGATIVE, POSITIVE, ranged
 from seit_cl.learner.batches import ForwardedBatch
 from seit_cl.learner.interfaces import LearnerView
 from seit_cl.learner.losses import distillation
@@ -18,8 +19,9 @@ from seit_cl.learner.strategy_state import Teacher
 class Options:
     """The paper's temperature (section 4.1), and our limit."""
 
-    temperature: float = searched(2.0, Choices(1.0, 2.0, 4.0))  # of the distillation
-    max_gamma: float = 1.0  # largest factor of the new rows; 0: no limit, as in the paper
+    temperature: float = searched(2.0, Choices(1.0, 2.0, 4.0), POSITIVE)  # of the distillation
+    # largest factor of the new rows; 0: no limit, as in the paper
+    max_gamma: float = ranged(1.0, NOT_NEGATIVE)
 
 
 class WeightAligning(Strategy):

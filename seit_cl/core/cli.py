@@ -7,7 +7,7 @@ import io
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -90,24 +90,47 @@ MaxPixels = Annotated[
 ]
 
 
-def parse_line(parse: Callable[[], T]) -> T:
+def parse_line(parse: Callable[[], T], words: Sequence[str] | None = None) -> T:
     """Run a tyro parser and turn the box that it draws around an error into one line.
 
     Args:
         parse: calls tyro.
+        words: of the command line; None: those of this process.
 
     Raises:
-        UserError: a missing value, one of the wrong type, or a word that belongs to no option.
+        UserError: a missing value, one of the wrong type, a word that belongs to no option, or an
+            option of several values that is given twice.
     """
+    words = sys.argv[1:] if words is None else words
     messages = io.StringIO()
     try:
         with contextlib.redirect_stderr(messages):
-            return parse()
+            options = parse()
     except SystemExit as stop:
         if stop.code != _USER_ERROR:
             raise
         message = _plain_message(_text_of_box(messages.getvalue()))
         raise UserError(f"{message}; --help lists the options") from None
+    _refuse_repeated(options, words)
+    return options
+
+
+def _refuse_repeated(options: Any, words: Sequence[str]) -> None:
+    """Refuse an option of several values that is given twice, of which tyro drops the first.
+
+    Args:
+        options: a dataclass, or one with the words that belong to another one.
+        words: of the command line.
+
+    Raises:
+        UserError: naming the option.
+    """
+    parsed = options[0] if isinstance(options, tuple) else options
+    flags = [word.partition("=")[0].replace("_", "-") for word in words if word.startswith("--")]
+    for flag in flags:
+        name = flag.removeprefix("--").replace("-", "_")
+        if flags.count(flag) > 1 and isinstance(getattr(parsed, name, None), tuple):
+            raise UserError(f"{flag}: is given twice; give it once, with all values: {flag} A B")
 
 
 def _text_of_box(box: str) -> str:

@@ -21,7 +21,7 @@ from seit_cl.core.errors import UserError
 
 T = TypeVar("T")
 _HELP = "help"
-_RANGE = "range"
+RANGE = "range"  # key in the metadata of a field
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,16 @@ NUMPY_SEED = Range(lambda value: 0 <= value < 2**32, "from 0 to 4294967295")
 AREA = Range(lambda value: 0 < value <= 1, "a fraction above 0 and up to 1")
 
 
+def ranged(default: Any, within: Range) -> Any:
+    """Declare an option of a plugin with the values that it may have, as a field of its Options.
+
+    Args:
+        default: its default value.
+        within: its range.
+    """
+    return field(default=default, metadata={RANGE: within})
+
+
 def option(default: Any, help: str, within: Range | None = None) -> Any:
     """Declare an option, as a field of a frozen dataclass.
 
@@ -53,7 +63,7 @@ def option(default: Any, help: str, within: Range | None = None) -> Any:
         help: its line of --help.
         within: its range; None if every value of its type is allowed.
     """
-    return field(default=default, metadata={_HELP: help, _RANGE: within})
+    return field(default=default, metadata={_HELP: help, RANGE: within})
 
 
 @dataclass(frozen=True)
@@ -80,9 +90,22 @@ def check_range(declared: Field[Any], value: Any) -> None:
     Raises:
         UserError: naming the option, its value and its range.
     """
-    within: Range | None = declared.metadata.get(_RANGE)
+    rule = broken_rule(declared, value)
+    if rule:
+        raise UserError(f"{flag(declared.name)} {value:g}: must be {rule}")
+
+
+def broken_rule(declared: Field[Any], value: Any) -> str:
+    """Return what a value must be and is not; "" for one that is allowed.
+
+    Args:
+        declared: the option's field of its dataclass.
+        value: of the option.
+    """
+    within: Range | None = declared.metadata.get(RANGE)
     if within is not None and not within.contains(value):
-        raise UserError(f"{flag(declared.name)} {value:g}: must be {within.text}")
+        return within.text
+    return ""
 
 
 def flag(name: str) -> str:

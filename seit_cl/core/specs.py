@@ -8,11 +8,13 @@ A spec is a name and, after a colon, an optional argument and options. For examp
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any
 
 from seit_cl.core.errors import UserError, nearest
+from seit_cl.core.options import broken_rule
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class NumberList(tuple[float, ...]):
         text: the numbers; "" for none.
 
     Raises:
-        ValueError: a part is no number.
+        ValueError: a part is no finite number.
     """
 
     WORDS = "numbers joined by +, e.g. 30+60"  # in error messages
@@ -46,7 +48,10 @@ class NumberList(tuple[float, ...]):
     def __new__(cls, text: str) -> NumberList:
         """Read the numbers."""
         parts = text.split("+") if text else []
-        return super().__new__(cls, (float(part) for part in parts))
+        values = [float(part) for part in parts]
+        if not all(map(math.isfinite, values)):
+            raise ValueError(text)
+        return super().__new__(cls, values)
 
     def __str__(self) -> str:
         return "+".join(f"{value:.12g}" for value in self)
@@ -114,8 +119,8 @@ class Spec:
             options_type: every field set by "key=value" has a default, whose type reads the text.
 
         Raises:
-            UserError: an unknown option, a value of the wrong type, or an argument that is missing
-                or not taken.
+            UserError: an unknown option, a value of the wrong type or outside its range, or an
+                argument that is missing or not taken.
         """
         values = self._argument_value(options_type)
         own = {f.name: f for f in option_fields(options_type)}
@@ -124,14 +129,31 @@ class Spec:
         for key, text in self.options.items():
             if key in own:
                 values[key] = self._read(key, text, type(own[key].default))
+                self._check(own[key], values[key])
             elif others_field is not None:
                 others[key] = others_field.metadata[_OTHERS](text)
+                self._check_finite(key, others[key])
             else:
                 hint = nearest(key, own) if own else "it has no options"
                 raise UserError(f"{str(self)!r}: unknown option {key!r}; {hint}")
         if others_field is not None:
             values[others_field.name] = others
         return options_type(**values)
+
+    def _check(self, declared: Field[Any], value: Any) -> None:
+        """Refuse a value outside the range that the plugin declares (`ranged`), and nan and inf.
+
+        Raises:
+            UserError: naming the option and its range.
+        """
+        self._check_finite(declared.name, value)
+        rule = broken_rule(declared, value)
+        if rule:
+            raise UserError(f"{str(self)!r}: {declared.name}={value:g}: must be {rule}")
+
+    def _check_finite(self, name: str, value: Any) -> None:
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UserError(f"{str(self)!r}: {name}={value}: must be a finite number")
 
     def _argument_value(self, options_type: type[Any]) -> dict[str, Any]:
         """Return the argument, as a mapping from the name of the field that takes it.

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from seit_cl.core.errors import UserError
+from seit_cl.core.options import NOT_NEGATIVE, ranged
 from seit_cl.data.base import Dataset
 from seit_cl.data.listing import some_names
 from seit_cl.data.scenario import Scenario
@@ -159,8 +160,8 @@ class Phases:
         phases: experiences after the first one; 0 if `base` is 0.
     """
 
-    base: int = 0
-    phases: int = 0
+    base: int = ranged(0, NOT_NEGATIVE)
+    phases: int = ranged(0, NOT_NEGATIVE)
 
 
 class ClassIncrementalRecipe(ScenarioRecipe):

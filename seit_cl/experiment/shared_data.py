@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import torch
 from rich.console import Console
 from rich.progress import Progress
 
@@ -48,6 +49,7 @@ def open_data(
         bars.console.print(resolution_note(data.resolution), highlight=False)
     if configs[0].validation_fraction:
         bars.console.print(str(validation_part(configs[0])), highlight=False)
+    _warn_of_few(configs[0], data.dataset, bars.console)
     _describe_experiences(configs[0], len(data.dataset.classes), bars.console)
     learners = list(dict.fromkeys(config.learner for config in configs))
     earlier = run_files.read_runs(out) if out.is_dir() else []
@@ -87,6 +89,25 @@ def _describe(dataset: Dataset, resolution: int, console: Console) -> None:
         count = len(dataset.skipped)
         console.print(
             f"warning: {count} unreadable images are left out: {', '.join(names)}", markup=False
+        )
+
+
+def _warn_of_few(config: RunConfig, dataset: Dataset, console: Console) -> None:
+    """Name the training images that are left where more are held out than are trained on."""
+    counts = torch.bincount(dataset.train.labels, minlength=len(dataset.classes))
+    if dataset.held_out and len(dataset.train) < len(dataset.val):
+        console.print(
+            f"warning: --val-fraction {config.val_fraction:g} leaves {len(dataset.train):,} images "
+            f"to train on, {int(counts.min())} of the smallest class, and tests on "
+            f"{len(dataset.val):,}; 0.2 is usual",
+            highlight=False,
+        )
+    if config.validation_fraction > 0.5:
+        left = round((1 - config.validation_fraction) * len(dataset.train))
+        console.print(
+            f"warning: --validation-fraction {config.validation_fraction:g} leaves some {left:,} "
+            f"of {len(dataset.train):,} images to train on; 0.2 is usual",
+            highlight=False,
         )
 
 

@@ -12,6 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from seit_cl.core.options import RANGE, Range
+
 _SEARCH = "search"  # key in the metadata of an option
 
 
@@ -82,14 +84,15 @@ class Choices:
 SearchRange = LogUniform | Uniform | Choices
 
 
-def searched(default: Any, within: SearchRange) -> Any:
+def searched(default: Any, within: SearchRange, valid: Range | None = None) -> Any:
     """An option of a strategy that tuning tries values of, as a field of its Options.
 
     Args:
         default: its default value, which the range holds.
         within: the values that are tried.
+        valid: the values that a user may give; None: every finite one.
     """
-    return field(default=default, metadata={_SEARCH: within})
+    return field(default=default, metadata={_SEARCH: within, RANGE: valid})
 
 
 def search_ranges(options_type: type[Any]) -> dict[str, SearchRange]:

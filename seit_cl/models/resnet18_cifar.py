@@ -6,6 +6,7 @@ and without max-pooling.
 
 from dataclasses import dataclass
 
+from seit_cl.core.options import AT_LEAST_1, ranged
 from seit_cl.models._resnet import SmallImageResNet18Model
 
 
@@ -13,7 +14,7 @@ from seit_cl.models._resnet import SmallImageResNet18Model
 class Options:
     """The paper's width."""
 
-    width: int = 64  # channels of the first stage
+    width: int = ranged(64, AT_LEAST_1)  # channels of the first stage
 
 
 class ResNet18CIFAR(SmallImageResNet18Model):

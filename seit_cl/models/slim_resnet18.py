@@ -6,6 +6,7 @@ CIFAR-100; Avalanche's SlimResNet18 is the same network, of 1.1 million weights.
 
 from dataclasses import dataclass
 
+from seit_cl.core.options import AT_LEAST_1, ranged
 from seit_cl.models._resnet import SmallImageResNet18Model
 
 
@@ -13,7 +14,7 @@ from seit_cl.models._resnet import SmallImageResNet18Model
 class Options:
     """The paper's width."""
 
-    width: int = 20  # channels of the first stage
+    width: int = ranged(20, AT_LEAST_1)  # channels of the first stage
 
 
 class SlimResNet18(SmallImageResNet18Model):

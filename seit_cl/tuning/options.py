@@ -96,7 +96,8 @@ def parse_options(arguments: list[str], description: str | None) -> tuple[Tuning
             prog=program("tune"),
             description=description,
             return_unknown_args=True,
-        )
+        ),
+        arguments,
     )
     run_options = parse(rest)
     if run_options.out is None:

@@ -1,5 +1,6 @@
 """Specs: how they are read, what they refuse, and the canonical text."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 
 from seit_cl.core.errors import UserError
+from seit_cl.core.options import NOT_NEGATIVE, ranged
 from seit_cl.core.specs import (
     NoOptions,
     NumberList,
@@ -53,6 +55,36 @@ def test_a_spec_is_a_name_an_argument_and_options(text: str, spec: Spec) -> None
 def test_hyphens_and_underscores_are_alike() -> None:
     assert Spec.parse("er-ace:some-option=1") == Spec("er-ace", options={"some_option": "1"})
     assert Spec("er-ace").key == "er_ace"
+
+
+NO_EPOCHS = NumberList("")
+
+
+@dataclass(frozen=True)
+class WithRange:
+    weight: float = ranged(1.0, NOT_NEGATIVE)
+    epochs: NumberList = NO_EPOCHS
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("weight=-1", "weight=-1: must be 0 or more"),
+        ("weight=nan", "weight=nan: must be a finite number"),
+        ("weight=inf", "weight=inf: must be a finite number"),
+        ("epochs=1+nan", "epochs='1+nan' is not numbers joined by"),
+    ],
+)
+def test_a_value_outside_its_range_is_refused(option: str, words: str) -> None:
+    with pytest.raises(UserError, match=f"plugin:{re.escape(option)}'.*{re.escape(words)}"):
+        Spec.parse(f"plugin:{option}").fill(WithRange)
+
+
+def test_numbers_without_a_range_are_finite() -> None:
+    with pytest.raises(UserError, match="scale=inf: must be a finite number"):
+        Spec.parse("plugin:scale=1e999").fill(Options)
+    with pytest.raises(UserError, match="alpha=nan: must be a finite number"):
+        Spec.parse("plugin:alpha=nan").fill(OpenEnded)
 
 
 @pytest.mark.parametrize("text", ["jpeg:quality=1,fast", "jpeg:quality=1,quality=2"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
+from rich.progress import Progress
 
 from seit_cl.config import RunConfig
 from seit_cl.core.errors import UserError
@@ -18,6 +20,7 @@ from seit_cl.data.folder import open_folder
 from seit_cl.data.fractals import write_fractals, write_split
 from seit_cl.data.holdout import Holdout
 from seit_cl.experiment.run_data import open_dataset
+from seit_cl.experiment.shared_data import open_data
 from seit_cl.grid import run_grid
 
 
@@ -119,6 +122,23 @@ def test_options_of_the_holdout_are_refused_for_a_folder_with_val(fractals: Path
 def test_invalid_fractions_and_seeds_are_refused(option: dict[str, Any]) -> None:
     with pytest.raises(UserError, match="must be"):
         RunConfig(**option)
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ({"val_fraction": 0.99}, "--val-fraction 0.99 leaves 2 images to train on, 1 of the smal"),
+        ({"validation_fraction": 0.9}, "--validation-fraction 0.9 leaves some 2 of 16 images"),
+    ],
+)
+def test_few_training_images_are_named(tmp_path: Path, option: dict[str, Any], words: str) -> None:
+    images = torch.zeros(20, 3, 32, 32, dtype=torch.uint8)
+    write_split(tmp_path / "my_photos", images, torch.arange(2).repeat_interleave(10), 10)
+    config = RunConfig(data_root=tmp_path / "my_photos", learner="pixels", format="raw", **option)
+    console = Console(record=True, width=300, file=io.StringIO())
+    with Progress(console=console) as bars:
+        open_data([config], tmp_path / "out", bars)
+    assert f"warning: {words}" in console.export_text()
 
 
 def test_a_run_on_a_plain_folder_prints_and_records_its_holdout(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 
 from seit_cl.core.errors import UserError
+from seit_cl.core.options import NOT_NEGATIVE, ranged
 from seit_cl.core.specs import NumberList
 from seit_cl.learner.optimizers.base import OptimizerContext
 
@@ -24,7 +25,7 @@ class AdamWOptions:
     """
 
     betas: NumberList = _BETAS
-    eps: float = 1e-8
+    eps: float = ranged(1e-8, NOT_NEGATIVE)
 
 
 class AdamW:

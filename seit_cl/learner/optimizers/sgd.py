@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import torch
 
+from seit_cl.core.options import NOT_NEGATIVE, ranged
 from seit_cl.learner.optimizers.base import OptimizerContext
 
 
@@ -20,8 +21,8 @@ class SGDOptions:
         nesterov: Nesterov's momentum, which needs momentum and no dampening.
     """
 
-    momentum: float = 0.0
-    dampening: float = 0.0
+    momentum: float = ranged(0.0, NOT_NEGATIVE)
+    dampening: float = ranged(0.0, NOT_NEGATIVE)
     nesterov: bool = False
 
 

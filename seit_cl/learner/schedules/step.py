@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from seit_cl.core.errors import UserError
+from seit_cl.core.options import NOT_NEGATIVE, ranged
 from seit_cl.core.specs import NumberList
 from seit_cl.learner.schedules.base import RateSchedule, ScheduleContext
 
@@ -21,7 +22,7 @@ class StepOptions:
     """
 
     epochs: NumberList = _NO_EPOCHS
-    factor: float = 0.1
+    factor: float = ranged(0.1, NOT_NEGATIVE)
 
 
 class Step(RateSchedule):
