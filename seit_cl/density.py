@@ -1,4 +1,4 @@
-"""Compare formats without training: exemplars in a budget, bytes, fidelity and speed."""
+"""Compare formats without training: exemplars in a budget, bytes, fidelity, speed and cost."""
 
 from __future__ import annotations
 
@@ -16,6 +16,13 @@ from seit_cl.core.limits import MAX_PIXELS
 from seit_cl.core.sizes import size_reader
 from seit_cl.datasets._location import location_name
 from seit_cl.formats import check_format_name
+from seit_cl.reporting.cost import (
+    ENCODING_HELP,
+    ENCODING_PRICE,
+    REQUIRED_PRICES,
+    Prices,
+    prices_of,
+)
 from seit_cl.tokenizers import DEFAULT_TOKENIZER
 
 DEFAULT_FORMATS = (
@@ -68,9 +75,31 @@ class Options:
             help="images to show before and after each format; fractals if none is given"
         ),
     ] = ()
+    cost_per_gb_month: Annotated[
+        float | None, tyro.conf.arg(help=REQUIRED_PRICES["--cost-per-gb-month"])
+    ] = None
+    images_per_day: Annotated[
+        float | None, tyro.conf.arg(help=REQUIRED_PRICES["--images-per-day"])
+    ] = None
+    retention_months: Annotated[
+        float | None, tyro.conf.arg(help=REQUIRED_PRICES["--retention-months"])
+    ] = None
+    cost_per_core_hour: Annotated[float | None, tyro.conf.arg(help=ENCODING_HELP)] = None
     out: Annotated[
         OutPath, tyro.conf.arg(help="folder to write the table, figure and picture to")
     ] = Path("density")
+
+    @property
+    def prices(self) -> Prices | None:
+        """Prices of storage; None if none is given.
+
+        Raises:
+            UserError: as `prices_of`.
+        """
+        options = (*REQUIRED_PRICES, ENCODING_PRICE)
+        return prices_of(
+            {option: getattr(self, option.strip("-").replace("-", "_")) for option in options}
+        )
 
     def chosen_formats(self, has_images: bool) -> tuple[str, ...]:
         """Formats to measure: by default, `tokens` alone where there are no images."""
@@ -84,6 +113,7 @@ def main() -> None:
     options = parse_line(lambda: tyro.cli(Options, prog=program("density"), description=__doc__))
     for spec in options.format:
         check_format_name(spec)
+    prices = options.prices
     check_extra("torchmetrics", "density", "density")
     # Imported now, since torch takes seconds: --help and wrong options are answered without it.
     import torch
@@ -95,6 +125,7 @@ def main() -> None:
     from seit_cl.experiment.density_examples import check_shown, encode_examples
     from seit_cl.experiment.density_measures import measure
     from seit_cl.reporting import density as page
+    from seit_cl.reporting.density_cost import cost_markdown, cost_table
     from seit_cl.reporting.tables import markdown_text
     from seit_cl.tokenizers._picture import save_png
 
@@ -118,6 +149,10 @@ def main() -> None:
     title = f"{count:,} images of {name} at {material.side} px"
     markdown = page.markdown(table, options.memory_mb, title)
     options.out.mkdir(parents=True, exist_ok=True)
+    if prices is not None:
+        costs = cost_table(table, prices)
+        markdown += f"\n{cost_markdown(costs, prices)}\n"
+        write_atomic(options.out / "cost.csv", csv_text(costs))
     write_atomic(options.out / "density.csv", csv_text(table))
     write_atomic(options.out / "density.md", markdown)
     save_png(page.figure(table), options.out / "bytes.png")

@@ -12,16 +12,14 @@ from typing import NoReturn
 
 from seit_cl.core.cli import program, read_output, run_command
 from seit_cl.core.errors import UserError
-from seit_cl.reporting.cost import Prices
+from seit_cl.reporting.cost import (
+    ENCODING_HELP,
+    ENCODING_PRICE,
+    REQUIRED_PRICES,
+    Prices,
+    prices_of,
+)
 from seit_cl.reporting.presets import PRESETS
-
-REQUIRED_PRICES = {
-    "--cost-per-gb-month": "price of storing a GB (10^9 bytes) for a month, in any currency; "
-    "adds the cost of storing the stream to the report",
-    "--images-per-day": "images of the stream, all of which are stored",
-    "--retention-months": "time for which every image is stored",
-}
-ENCODING_PRICE = "--cost-per-core-hour"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -56,11 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     for option, text in REQUIRED_PRICES.items():
         parser.add_argument(option, type=float, help=text)
-    parser.add_argument(
-        ENCODING_PRICE,
-        type=float,
-        help="price of a core-hour of tokenizing and encoding; by default storage alone is priced",
-    )
+    parser.add_argument(ENCODING_PRICE, type=float, help=ENCODING_HELP)
     return parser
 
 
@@ -68,21 +62,12 @@ def _prices(options: argparse.Namespace) -> Prices | None:
     """The prices on the command line; None if it has none of them.
 
     Raises:
-        UserError: a price is missing, or is none that storage can have.
+        UserError: as `prices_of`.
     """
     values = {}
     for option in (*REQUIRED_PRICES, ENCODING_PRICE):
         values[option] = getattr(options, option.strip("-").replace("-", "_"))
-    if all(value is None for value in values.values()):
-        return None
-    missing = [option for option in REQUIRED_PRICES if values[option] is None]
-    if missing:
-        raise UserError(
-            f"{' and '.join(missing)} missing: the cost of storage needs "
-            f"{', '.join(REQUIRED_PRICES)}"
-        )
-    per_gb_month, images_per_day, retention_months = (values[each] for each in REQUIRED_PRICES)
-    return Prices(per_gb_month, images_per_day, retention_months, values[ENCODING_PRICE] or 0.0)
+    return prices_of(values)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

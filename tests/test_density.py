@@ -62,13 +62,44 @@ def test_entropy_coded_tokens_are_smaller_and_as_faithful(call: Call) -> None:
     assert table.loc["raw", "psnr"] == math.inf
 
 
+PRICES = ["--cost-per-gb-month", "0.02", "--images-per-day", "1000000", "--retention-months", "12"]
+
+
+def test_prices_add_the_costs_of_every_format_and_of_the_originals_with_their_fidelity(
+    call: Call, tmp_path: Path
+) -> None:
+    table = call("--images", "20", "--format", "jpeg:quality=25", "tokens", *PRICES)
+    costs = pd.read_csv(tmp_path / "out" / "cost.csv").set_index("format")
+    assert list(costs.index) == ["the original files", "jpeg:quality=25,size=64", "tokens"]
+    months = 1_000_000 * 365.25
+    for name in costs.index[1:]:
+        assert costs.loc[name, "bytes_each"] == table.loc[name, "bytes_each"]
+        assert costs.loc[name, "psnr"] == table.loc[name, "psnr"]
+    originals = costs.loc["the original files"]
+    assert originals["gigabytes_full"] == pytest.approx(originals["bytes_each"] * months / 1e9)
+    assert originals["bytes_each"] == pytest.approx(table.loc["original files", "bytes_each"])
+    assert (originals["ssim"], originals["core_hours_a_month"]) == (1, 0)
+    encoding = 1 / table.loc["tokens", "encode_per_second"]
+    tokenizing = 1 / table.loc["tokens", "tokenize_per_second"]
+    hours = costs.loc["tokens", "core_hours_a_month"]
+    assert hours == pytest.approx((encoding + tokenizing) * months / 12 / 3600, rel=1e-4)
+    page = (tmp_path / "out" / "density.md").read_text()
+    assert "What storing a stream costs: 1,000,000 images a day" in page
+    assert "| the original files |" in page
+
+
+def test_a_price_that_is_missing_is_named(call: Call) -> None:
+    with pytest.raises(UserError, match="--retention-months missing"):
+        call(*PRICES[:4])
+
+
 def test_blocks_change_no_number_of_the_table(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     formats = ["--format", "jpeg:quality=25", "tokens", "jpeg:original"]
     whole = call("--images", "20", *formats)
     monkeypatch.setattr(blocks, "PIXELS", 2**17)  # four images of 64 px
     monkeypatch.setattr(measuring, "SIMILARITY_PIXELS", 2**9)  # eight rows
     parts = call("--images", "20", *formats)
-    speeds = ["encode_per_second", "decode_per_second"]
+    speeds = ["encode_per_second", "decode_per_second", "tokenize_per_second"]
     pd.testing.assert_frame_equal(parts.drop(columns=speeds), whole.drop(columns=speeds))
 
 

@@ -30,6 +30,7 @@ from seit_cl.tokenizers._quality import decibels, squared_error
 
 MIN_SECONDS = 0.5  # that every speed is measured for
 MOST_IMAGES = 64  # of a block
+MOST_TOKENIZED = 16  # images, by which the speed of a tokenizer is measured
 MOST_GRIDS = 512  # of a block
 SIMILARITY_PIXELS = 2**18  # compared at a time, for which some 300 bytes a pixel are needed
 REACH = 5  # pixels on each side of one that its structural similarity depends on
@@ -239,15 +240,30 @@ def measure(formats: list[ExemplarFormat], material: Material, console: Console)
     """Measure formats and baselines.
 
     Returns:
-        A row per format, as `FormatMeasures.row` makes it, then one per baseline with "format" and
-        "bytes_each" alone.
+        A row per format, as `FormatMeasures.row` makes it, with "tokenize_per_second" of formats of
+        tokens (images per second, nan where there are no images), then one per baseline with
+        "format" and "bytes_each" alone.
     """
     rows = [each.row() for each in measure_formats(formats, material, console)]
+    speed = _tokenizing_speed(formats, material)
+    for row, fmt in zip(rows, formats, strict=True):
+        row["tokenize_per_second"] = speed if fmt.domain == "tokens" else math.nan
     for name, baseline in BASELINES.items():
         if name != ORIGINAL_FILES or material.source.has_files:
             size = baseline(material.samples, material.context.codes)
             rows.append({"format": name, "bytes_each": size})
     return pd.DataFrame(rows)
+
+
+def _tokenizing_speed(formats: Sequence[ExemplarFormat], material: Material) -> float:
+    """Images per second that the tokenizer encodes; nan without images or formats of tokens."""
+    if not material.has_images or all(fmt.domain != "tokens" for fmt in formats):
+        return math.nan
+    first = next(iter(_blocks(material, MOST_TOKENIZED)))
+    pixels = material.samples[first].pixels()
+    speed = Speed()
+    speed.add(lambda: material.tokenizer.encode(pixels), len(pixels), MIN_SECONDS)
+    return speed.per_second
 
 
 def measure_formats(

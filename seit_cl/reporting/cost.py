@@ -7,6 +7,7 @@ is 365.25 / 12 days, a GB is 10^9 bytes, and money is in the currency of the pri
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from seit_cl.core.errors import UserError
@@ -14,6 +15,17 @@ from seit_cl.core.errors import UserError
 DAYS = 365.25 / 12  # of a month
 GB = 1_000_000_000
 SMALLEST = 1e-9  # of numbers that must be above 0
+# Options of `report` and `density`, with their help.
+REQUIRED_PRICES = {
+    "--cost-per-gb-month": "price of storing a GB (10^9 bytes) for a month, in any currency; "
+    "adds the cost of storing the stream",
+    "--images-per-day": "images of the stream, all of which are stored",
+    "--retention-months": "time for which every image is stored",
+}
+ENCODING_PRICE = "--cost-per-core-hour"
+ENCODING_HELP = (
+    "price of a core-hour of tokenizing and encoding; by default storage alone is priced"
+)
 
 
 @dataclass(frozen=True)
@@ -41,6 +53,27 @@ class Prices:
         _check("--images-per-day", self.images_per_day, SMALLEST)
         _check("--retention-months", self.retention_months, SMALLEST)
         _check("--cost-per-core-hour", self.per_core_hour, 0.0)
+
+
+def prices_of(values: Mapping[str, float | None]) -> Prices | None:
+    """The prices on a command line; None if it has none of them.
+
+    Args:
+        values: by option, of REQUIRED_PRICES and ENCODING_PRICE.
+
+    Raises:
+        UserError: a price is missing, or is none that storage can have.
+    """
+    if all(value is None for value in values.values()):
+        return None
+    missing = [option for option in REQUIRED_PRICES if values[option] is None]
+    if missing:
+        raise UserError(
+            f"{' and '.join(missing)} missing: the cost of storage needs "
+            f"{', '.join(REQUIRED_PRICES)}"
+        )
+    required = [values[option] or 0.0 for option in REQUIRED_PRICES]
+    return Prices(*required, values[ENCODING_PRICE] or 0.0)
 
 
 def _check(option: str, value: float, minimum: float) -> None:
