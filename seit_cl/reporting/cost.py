@@ -72,8 +72,8 @@ def prices_of(values: Mapping[str, float | None]) -> Prices | None:
             f"{' and '.join(missing)} missing: the cost of storage needs "
             f"{', '.join(REQUIRED_PRICES)}"
         )
-    required = [values[option] or 0.0 for option in REQUIRED_PRICES]
-    return Prices(*required, values[ENCODING_PRICE] or 0.0)
+    per_gb_month, images_per_day, retention = (values[each] or 0.0 for each in REQUIRED_PRICES)
+    return Prices(per_gb_month, images_per_day, retention, values[ENCODING_PRICE] or 0.0)
 
 
 def _check(option: str, value: float, minimum: float) -> None:

@@ -50,7 +50,7 @@ def cost_table(table: pd.DataFrame, prices: Prices) -> pd.DataFrame:
         gigabytes_full, core_hours_a_month, month_when_full, spent_in_retention, psnr, ssim and
         tokens_kept.
     """
-    rows = []
+    rows: list[dict[str, object]] = []
     for _, row in table.iterrows():
         if row["format"] == ORIGINAL_FILES:
             fidelity = {"psnr": math.inf, "ssim": 1.0, "tokens_kept": 1.0}
