@@ -35,6 +35,7 @@ from seit_cl.reporting.storage import MeasuredSeries, budgets_of, describe_strea
 from seit_cl.reporting.styles import Style, run_styles
 from seit_cl.results.run_files import Run
 
+WITHOUT_RUNS = Style("#666666", "x", (0, (4, 2)))  # of formats that no run stored
 POINTS_IN_TIME = 48  # at which the cost over time is computed
 
 
@@ -44,14 +45,15 @@ class Cost(Report):
     title = "What storing the stream costs, and the accuracy bought"
 
     def make(self, runs: Sequence[Run]) -> Figure | None:
-        """Draw the figure; None without prices, or if no run stored an exemplar."""
+        """Draw the figure; None without prices and densities, or if no run stored an exemplar."""
         prices = self.context.prices
-        if prices is None:
+        density = self.context.density
+        if prices is None or density is None:
             return None
         shown = without_sweep_trials(at_all_budgets(runs))
         rows: dict[Setting, list[MeasuredSeries]] = {}
         for setting in settings_of(shown):
-            measured = measured_series(of_setting(shown, setting))
+            measured = measured_series(of_setting(shown, setting), density)
             if measured:
                 measured.sort(key=lambda each: each.storage.bytes_each, reverse=True)
                 rows[setting] = measured
@@ -64,6 +66,9 @@ class Cost(Report):
         figure = new_figure(self.title, note, (len(rows), 3), panel_size)
         axes = figure.subplots(len(rows), 3, squeeze=False)
         styles = run_styles(finished(runs))
+        for measured in rows.values():
+            for each in measured:
+                styles.setdefault(each.series, WITHOUT_RUNS)
         for (over_time, month, accuracy), setting in zip(axes, settings, strict=True):
             measured = rows[setting]
             labels = [series_label(each.series, runs) for each in measured]
@@ -126,7 +131,7 @@ def _draw_month(
     for y, (cost, each) in enumerate(zip(costs, measured, strict=True)):
         if math.isnan(cost):
             ax.annotate(
-                "encoding not timed",
+                "encoding not measured",
                 (0.03, y),
                 xycoords=("axes fraction", "data"),
                 va="center",

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from seit_cl.reporting.base import Report
-from seit_cl.reporting.cost import Prices, core_hours_a_month, gigabytes, month_when_full, spent
+from seit_cl.reporting.density_cost import CAPTION, cost_cells, cost_headings, costs_of
 from seit_cl.reporting.grouping import (
     MB,
     Setting,
@@ -17,7 +17,7 @@ from seit_cl.reporting.grouping import (
     settings_of,
     without_sweep_trials,
 )
-from seit_cl.reporting.labels import differing_fields, field_values, series_label, significant
+from seit_cl.reporting.labels import differing_fields, field_values, series_label
 from seit_cl.reporting.storage import (
     Accuracy,
     MeasuredSeries,
@@ -25,15 +25,13 @@ from seit_cl.reporting.storage import (
     describe_stream,
     measured_series,
 )
-from seit_cl.reporting.tables import MISSING, Table, plus_minus
+from seit_cl.reporting.tables import Table, plus_minus
 from seit_cl.results.run_files import Run
 
-CAPTION = (
-    "Bytes each: of an exemplar in the memory's file, as measured. GB, full: the store once images "
-    "leave it as fast as they arrive. Core-hours: of one processor core, to tokenize, where the "
-    "format stores tokens, and to encode a month of the stream, as measured; a dash where no run "
-    "recorded it. Final %: mean ± standard deviation over seeds, of a replay memory of that many "
-    "MB."
+ACCURACY = (
+    "Formats and their bytes, speeds and fidelity are those that seit_cl.density measured. Final "
+    "%: mean ± standard deviation over seeds, of a replay memory of that many MB; a dash where no "
+    "run stored the format"
 )
 NO_RUN = Accuracy(math.nan, 0.0, 0)
 
@@ -44,14 +42,15 @@ class StorageCost(Report):
     title = "Cost of storing the stream"
 
     def make(self, runs: Sequence[Run]) -> Table | None:
-        """Make the table; None without prices, or if no run stored an exemplar."""
+        """Make the table; None without prices and densities, or if no run stored an exemplar."""
         prices = self.context.prices
-        if prices is None:
+        density = self.context.density
+        if prices is None or density is None:
             return None
         shown = without_sweep_trials(at_all_budgets(runs))
         lines: list[tuple[Setting, MeasuredSeries]] = []
         for setting in settings_of(shown):
-            for measured in measured_series(of_setting(shown, setting)):
+            for measured in measured_series(of_setting(shown, setting), density):
                 lines.append((setting, measured))
         if not lines:
             return None
@@ -62,10 +61,11 @@ class StorageCost(Report):
         for setting, measured in lines:
             names = field_values(setting, fields)
             label = series_label(measured.series, runs)
-            costs = _costs(measured, prices)
+            costs = costs_of(measured.storage, prices)
             accuracies = _accuracy_cells(measured, budgets)
-            text.append([*names, label, *_cost_cells(costs), *accuracies])
+            text.append([*names, label, *cost_cells(costs, measured.fidelity), *accuracies])
             row = {**setting._asdict(), **measured.series._asdict(), **costs}
+            row |= measured.fidelity._asdict()
             for budget in budgets:
                 if budget in measured.accuracy:
                     row[f"final_accuracy_{budget}"] = measured.accuracy[budget].mean / 100
@@ -73,39 +73,11 @@ class StorageCost(Report):
         headings = [
             *fields,
             "format",
-            "bytes each",
-            "GB, full",
-            "core-hours a month",
-            "a month, full",
-            f"spent in {prices.retention_months:g} months",
+            *cost_headings(prices),
             *(f"final %, {budget / MB:g} MB" for budget in budgets),
         ]
-        caption = f"What storing a stream costs: {describe_stream(prices)}. {CAPTION}"
+        caption = f"What storing a stream costs: {describe_stream(prices)}. {CAPTION} {ACCURACY}."
         return Table(caption, headings, text, pd.DataFrame(numbers), text_columns=len(fields) + 1)
-
-
-def _costs(measured: MeasuredSeries, prices: Prices) -> dict[str, float]:
-    """The columns of the CSV file from the measured bytes on, in their order."""
-    storage = measured.storage
-    retention = prices.retention_months
-    return {
-        "bytes_each": storage.bytes_each,
-        "gigabytes_full": gigabytes(storage, prices, retention),
-        "core_hours_a_month": core_hours_a_month(storage, prices),
-        "month_when_full": month_when_full(storage, prices),
-        "spent_in_retention": spent(storage, prices, retention),
-    }
-
-
-def _cost_cells(costs: dict[str, float]) -> list[str]:
-    """The same columns as text."""
-    cells = []
-    for name, value in costs.items():
-        if name == "bytes_each":
-            cells.append(f"{value:,.0f}")
-        else:
-            cells.append(MISSING if math.isnan(value) else significant(value, 4))
-    return cells
 
 
 def _accuracy_cells(measured: MeasuredSeries, budgets: Sequence[int]) -> list[str]:

@@ -150,9 +150,8 @@ def main() -> None:
     markdown = page.markdown(table, options.memory_mb, title)
     options.out.mkdir(parents=True, exist_ok=True)
     if prices is not None:
-        costs = cost_table(table, prices)
-        markdown += f"\n{cost_markdown(costs, prices)}\n"
-        write_atomic(options.out / "cost.csv", csv_text(costs))
+        markdown += f"\n{cost_markdown(table, prices)}\n"
+        write_atomic(options.out / "cost.csv", csv_text(cost_table(table, prices)))
     write_atomic(options.out / "density.csv", csv_text(table))
     write_atomic(options.out / "density.md", markdown)
     save_png(page.figure(table), options.out / "bytes.png")

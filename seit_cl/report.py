@@ -21,6 +21,8 @@ from seit_cl.reporting.cost import (
 )
 from seit_cl.reporting.presets import PRESETS
 
+DENSITY = "--density"
+
 
 class _Parser(argparse.ArgumentParser):
     """An argument parser whose errors take one line, as in the other commands."""
@@ -54,6 +56,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     for option, text in REQUIRED_PRICES.items():
         parser.add_argument(option, type=float, help=text)
+    parser.add_argument(
+        DENSITY,
+        type=Path,
+        metavar="DIR",
+        help="--out folder of python -m seit_cl.density on the stream's images: bytes, speeds and "
+        "fidelity that the prices apply to",
+    )
     parser.add_argument(ENCODING_PRICE, type=float, help=ENCODING_HELP)
     return parser
 
@@ -81,14 +90,22 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     options = _parser().parse_args(argv)
     prices = _prices(options)
+    if (prices is None) != (options.density is None):
+        raise UserError(
+            f"{DENSITY} and prices go together: bytes and speeds come from python -m "
+            "seit_cl.density --data-root DATA --out DIR, which prices alone need no run for"
+        )
     # Imported now, since pandas and matplotlib take a second.
+    from seit_cl.reporting.base import ReportContext
     from seit_cl.reporting.build import write_report
     from seit_cl.reporting.loading import gather
+    from seit_cl.reporting.storage import read_density
     from seit_cl.reporting.summary import terminal_summary
 
+    density = None if options.density is None else read_density(options.density)
     gathered = gather(options.dirs)
     out = options.out or gathered.folders[0]
-    page = write_report(gathered, out, options.style, prices)
+    page = write_report(gathered, out, options.style, ReportContext(prices, density))
     terminal_summary(gathered.summary())
     for note in gathered.notes:
         print(f"note: {note}")

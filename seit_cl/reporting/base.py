@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
+import pandas as pd
 from matplotlib.figure import Figure
 
 from seit_cl.core.specs import NoOptions
@@ -21,9 +22,11 @@ class ReportContext:
 
     Args:
         prices: of storage; None leaves out the reports of costs.
+        density: the table of `python -m seit_cl.density` that prices apply to; None without prices.
     """
 
     prices: Prices | None = None
+    density: pd.DataFrame | None = None
 
 
 class Report(ABC):
@@ -51,7 +54,7 @@ class Report(ABC):
 
         Args:
             options: an instance of `Options`.
-            context: prices of storage.
+            context: prices of storage, and what they apply to.
         """
         return cls(options, context)
 

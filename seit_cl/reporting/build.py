@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from seit_cl.core.files import write_atomic
-from seit_cl.reporting.cost import Prices
+from seit_cl.reporting.base import ReportContext
 from seit_cl.reporting.figures import make_reports
 from seit_cl.reporting.loading import Gathered, gather, write_summary
 from seit_cl.reporting.page import render_page
@@ -24,7 +24,7 @@ def build_report(out: Path) -> Path:
 
 
 def write_report(
-    gathered: Gathered, out: Path, style: str = "web", prices: Prices | None = None
+    gathered: Gathered, out: Path, style: str = "web", context: ReportContext | None = None
 ) -> Path:
     """Write the report of gathered runs, in place of an earlier one.
 
@@ -32,14 +32,14 @@ def write_report(
         gathered: runs, and notes about them.
         out: the folder; it is made if it does not exist.
         style: of the figures, a name in PRESETS.
-        prices: of storage; None leaves costs out.
+        context: prices of storage; None leaves costs out.
 
     Returns:
         The path of report.html.
     """
     out.mkdir(parents=True, exist_ok=True)
     summary = write_summary(gathered, out)
-    made = make_reports(gathered.runs, out, style, prices)
+    made = make_reports(gathered.runs, out, style, context)
     name = out.resolve().name
     page = out / "report.html"
     write_atomic(page, render_page(name, gathered.runs, summary, made, gathered.notes))

@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from seit_cl.core import plugins
 from seit_cl.core.files import make_folder, sweep, write_atomic
 from seit_cl.reporting.base import ReportContext
-from seit_cl.reporting.cost import Prices
 from seit_cl.reporting.presets import preset, use_preset
 from seit_cl.reporting.tables import Table, markdown_text
 from seit_cl.results.run_files import Run
@@ -59,7 +58,7 @@ class MadeReports:
 
 
 def make_reports(
-    runs: Sequence[Run], out: Path, style: str = "web", prices: Prices | None = None
+    runs: Sequence[Run], out: Path, style: str = "web", context: ReportContext | None = None
 ) -> MadeReports:
     """Make every report and save it in out/figures or out/tables, with captions in out/captions.md.
 
@@ -70,10 +69,10 @@ def make_reports(
         runs: all runs of the report.
         out: an existing folder.
         style: the name of a preset in PRESETS.
-        prices: of storage; None leaves out the reports of costs.
+        context: prices of storage; None leaves out the reports of costs.
     """
     made = MadeReports()
-    context = ReportContext(prices)
+    context = context or ReportContext()
     for folder in (out, out / "figures", out / "tables"):
         sweep(folder)
     for name in sorted(plugins.names("report")):

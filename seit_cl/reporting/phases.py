@@ -5,8 +5,6 @@ Results from before phases were recorded have the time of training alone.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from seit_cl.results.run_files import Run
@@ -52,27 +50,3 @@ def phases(run: Run) -> dict[str, Phase]:
     if not (seconds and steps and batch):
         return {}
     return {"train": Phase(seconds, steps * batch, 1)}
-
-
-def core_seconds(runs: Sequence[Run], tokenized: bool) -> float:
-    """The seconds of a processor core that it took to make one exemplar.
-
-    Args:
-        runs: of one format.
-        tokenized: whether images are tokenized before they are encoded.
-
-    Returns:
-        the time of encoding and selection, and of tokenizing; nan if no run recorded a phase of it.
-    """
-    names = ("tokenize", "remember") if tokenized else ("remember",)
-    total = 0.0
-    for name in names:
-        seconds = 0.0
-        images = 0.0
-        for run in runs:
-            phase = recorded_phases(run).get(name)
-            if phase is not None:
-                seconds += phase.seconds * phase.cores
-                images += phase.images
-        total += seconds / images if images else math.nan
-    return total

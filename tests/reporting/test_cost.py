@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.reports import make_report
+from helpers.reports import density_table
 from helpers.synthetic_runs import write_run
 from seit_cl import report
+from seit_cl.core import plugins
 from seit_cl.core.errors import UserError
+from seit_cl.reporting.base import ReportContext
 from seit_cl.reporting.cost import (
     DAYS,
     Prices,
@@ -20,7 +22,8 @@ from seit_cl.reporting.cost import (
     spent,
     stored_images,
 )
-from seit_cl.reporting.phases import core_seconds, phases
+from seit_cl.reporting.phases import phases
+from seit_cl.reporting.storage import priced_formats, read_density
 from seit_cl.results.run_files import read_runs
 
 PRICES = Prices(per_gb_month=0.02, images_per_day=1000, retention_months=12)
@@ -79,50 +82,80 @@ def test_without_prices_the_report_has_no_costs(tmp_path, capsys):
     assert "storing" not in (tmp_path / "report.html").read_text()
 
 
-def test_with_prices_there_are_a_figure_and_a_table_of_measured_bytes(tmp_path, capsys):
+def test_with_prices_there_are_a_figure_and_a_table_of_densities(tmp_path, capsys):
+    runs = tmp_path / "runs"
     for memory in (100_000, 500_000):
-        for spec in ("tokens", "jpeg:quality=75,size=64"):
-            write_run(tmp_path, spec=spec, memory=memory, codec_bytes=0)
-    report.main([str(tmp_path), *OPTIONS])
-    assert (tmp_path / "figures" / "cost.svg").is_file()
-    table = (tmp_path / "tables" / "storage_cost.md").read_text()
-    assert "| tokens | 325 | 0.1187 | – |" in table  # 365,250 images of 325 bytes
-    report.main([str(tmp_path)])
-    assert not (tmp_path / "figures" / "cost.svg").exists()
+        for strategy in ("er", "derpp"):
+            # The bytes of few exemplars that fitted are not those of the stream.
+            values = {"strategy": strategy, "memory": memory, "bytes_per_exemplar": 99.0}
+            write_run(runs, spec="tokens", **values)
+    (tmp_path / "density").mkdir()
+    density_table().to_csv(tmp_path / "density/density.csv", index=False)
+    report.main([str(runs), *OPTIONS, "--density", str(tmp_path / "density")])
+    assert (runs / "figures" / "cost.svg").is_file()
+    rows = (runs / "tables" / "storage_cost.md").read_text().splitlines()
+    of_tokens = [row for row in rows if "| tokens | 325 | 0.1187 |" in row]  # 365,250 images
+    assert len(of_tokens) == 2
+    assert of_tokens[0].split("|")[3:11] == of_tokens[1].split("|")[3:11]  # whatever the strategy
+    assert all("| 17.0 | 0.300 | 100% |" in row for row in of_tokens)
+    (kept, *_) = [row for row in rows if "| the original files | 2,000 | 0.7305 | 0 |" in row]
+    assert "| exact | 1.000 | 100% | – | – |" in kept
+    assert any("| png:size=64 | 9,000 |" in row for row in rows)  # without a run
+    report.main([str(runs)])
+    assert not (runs / "figures" / "cost.svg").exists()
 
 
-def test_a_cost_that_no_run_timed_is_marked_as_unknown(tmp_path):
-    timed = {"remember": {"seconds": 4.0, "images": 1000, "cores": 1}}
-    write_run(tmp_path, spec="raw", memory=100_000, phases=timed)
-    write_run(tmp_path, memory=100_000, phases=timed)  # its tokens came from a cache
-    figure = make_report("cost", read_runs(tmp_path), Prices(0.02, 1000, 12, per_core_hour=0.1))
-    texts = {text.get_text() for text in figure.axes[1].texts}
-    assert "encoding not timed" in texts
-    assert len(texts) == 2
+def test_a_cost_whose_speed_is_not_known_is_marked(tmp_path):
+    write_run(tmp_path, memory=100_000)
+    density = density_table()
+    density.loc[density["format"] == "tokens", ["codec_bytes", "tokenize_per_second"]] = 9, math.nan
+    prices = Prices(0.02, 1000, 12, per_core_hour=0.1)
+    figure = plugins.build("report", "cost", ReportContext(prices, density)).make(
+        read_runs(tmp_path)
+    )
+    texts = [text.get_text() for text in figure.axes[1].texts]
+    assert texts.count("encoding not measured") == 1
+    assert len(texts) == 5
 
 
-def test_prices_come_together(tmp_path):
+def test_tokens_are_tokenized_before_they_are_stored():
+    density = density_table()
+    density.loc[density["format"] == "tokens", "codec_bytes"] = 1_700_000
+    storage, _ = priced_formats(density)["tokens"]
+    assert storage.core_seconds == pytest.approx(1 / 100_000 + 1 / 50)
+    storage, _ = priced_formats(density)["raw"]
+    assert storage.core_seconds == pytest.approx(1 / 90_000)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (OPTIONS[:2], "--images-per-day and --retention-months missing"),
+        (OPTIONS, "--density and prices go together"),
+        (["--density", "x"], "--density and prices go together"),
+        ([*OPTIONS, "--density", "/nowhere"], "no table of densities"),
+    ],
+)
+def test_prices_and_densities_come_together(tmp_path, options, message):
     write_run(tmp_path)
-    with pytest.raises(UserError, match="--images-per-day and --retention-months missing"):
-        report.main([str(tmp_path), *OPTIONS[:2]])
+    with pytest.raises(UserError, match=message):
+        report.main([str(tmp_path), *options])
 
 
-def test_tokens_are_tokenized_before_they_are_stored(tmp_path):
-    recorded = {
-        "tokenize": {"seconds": 10.0, "images": 1000, "cores": 2},
-        "remember": {"seconds": 4.0, "images": 1000, "cores": 1},
-    }
-    write_run(tmp_path, phases=recorded)
-    runs = read_runs(tmp_path)
-    assert phases(runs[0])["tokenize"].seconds == 10
-    assert core_seconds(runs, tokenized=True) == pytest.approx(0.024)
-    assert core_seconds(runs, tokenized=False) == pytest.approx(0.004)
+@pytest.mark.parametrize("damage", ["format,payload\nraw,1\n", "\x00", "bytes_each\nmany\n"])
+def test_a_damaged_table_of_densities_is_named(tmp_path, damage):
+    file = tmp_path / "density.csv"
+    file.write_text(damage)
+    with pytest.raises(UserError, match="no table of densities"):
+        read_density(file)
+    density_table().assign(bytes_each=-1.0).to_csv(file, index=False)
+    with pytest.raises(UserError, match="negative"):
+        read_density(tmp_path)
 
 
 def test_older_results_have_the_time_of_training_alone(tmp_path):
     write_run(tmp_path)
     (run,) = read_runs(tmp_path)
     assert phases(run) == {}
-    assert math.isnan(core_seconds([run], tokenized=False))
     run.config |= {"batch": 32, "replay_batch": 32}
     assert phases(run)["train"].images == 500 * 64
