@@ -43,6 +43,8 @@ POOL = 512  # fractals whose grids the images are shifts of
 BLOCK = 4096  # images made together
 OFFER = 512  # samples offered at a time, as in a run
 BATCH = 256  # samples of a batch that is drawn from the file
+CLASSES = 1000
+RAW_SIDE = 64  # pixels of raw images, which fill a memory soonest
 REPLAYED = 20  # batches of exemplars that are drawn
 STATUS = Path("/proc/self/status")
 
@@ -214,6 +216,25 @@ def measure_memory(
     path.unlink()
 
 
+def measure_commit(options: Options, measured: Measured, budget: float) -> None:
+    """Measure the file of a memory that fills its budget in MB: raw images of noise."""
+    memory = ByteBudgetBuffer.of(
+        "raw", budget_bytes=round(1e6 * budget), classes=CLASSES, resolution=RAW_SIDE
+    )
+    generator = torch.Generator().manual_seed(0)
+    shape = (OFFER, 3, RAW_SIDE, RAW_SIDE)
+    count = round(1e6 * budget) // (3 * RAW_SIDE**2)
+    name = f"`raw` of {RAW_SIDE} px, {budget:g} MB"
+    with measured.step(f"{name}: {count:,} offers", count):
+        for ids in torch.arange(count).split(OFFER):
+            images = torch.randint(256, shape, generator=generator, dtype=torch.uint8)
+            memory.offer(Samples.of_images(images[: len(ids)], ids % CLASSES))
+    path = options.out / "memory.bin"
+    with measured.step(f"{name}: save ({len(memory):,} exemplars)"):
+        memory.save(path)
+    path.unlink()
+
+
 def main() -> None:
     """Run the benchmark."""
     options = tyro.cli(Options, prog="python -m benchmarks.scale", description=__doc__)
@@ -224,6 +245,7 @@ def main() -> None:
         with progress_bars(Console()) as bars, measured.step("make the token file", options.images):
             make_file(options, bars)
     measure(options, measured)
+    measure_commit(options, measured, max(options.memory_mb))
     head = ["part", "seconds", "µs each", "main memory added, MB", "main memory, GB"]
     sections = [table(head, measured.rows)]
     publish(
