@@ -90,8 +90,8 @@ def open_token_dataset(path: Path, release: Path | None = None) -> TokenDataset:
             and root; None: the file's own name.
 
     Raises:
-        UserError: not a token file, a missing train or val split, grids that are not square, or a
-            class without images in a split.
+        UserError: not a token file, a missing train or val split, grids that are neither square nor
+            sequences, or a class without images in a split.
     """
     file = open_token_file(path)
     if release is not None:
@@ -101,8 +101,10 @@ def open_token_dataset(path: Path, release: Path | None = None) -> TokenDataset:
     if missing:
         raise UserError(f"{path}: has no {missing[0]} split; a run needs both")
     _, height, width = file.grid
-    if height != width:
-        raise UserError(f"{path}: has grids of {height} x {width} tokens; a run needs square ones")
+    if height not in (1, width):
+        raise UserError(
+            f"{path}: has grids of {height} x {width} tokens; a run needs square ones, or one row"
+        )
     classes = file.metadata.classes
     for split, labels in file.labels.items():
         empty = empty_classes(classes, labels)

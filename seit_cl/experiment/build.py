@@ -30,6 +30,7 @@ from seit_cl.experiment.modality import Modality, build_modality
 from seit_cl.experiment.run_data import RunData
 from seit_cl.formats import ExemplarFormat, build_format
 from seit_cl.formats.base import FormatContext
+from seit_cl.learner.augment.tokens import TokenAugment
 from seit_cl.learner.batches import BatchMaker
 from seit_cl.learner.interfaces import Augment
 from seit_cl.learner.optim import optimizer_of, schedule_of
@@ -308,10 +309,13 @@ def build_batch_maker(
     """
     device = choose_device(config.device)
     compiles = config.compile and device.type == "cuda"
+    # A box of a sequence of tokens is no part of the image.
+    is_sequence = isinstance(augment, TokenAugment) and augment.sequence
+    unmixed = strategy.disable_cutmix or config.head == "per-task" or is_sequence
     return BatchMaker(
         augment,
         classes,
-        0.0 if strategy.disable_cutmix or config.head == "per-task" else config.cutmix_p,
+        0.0 if unmixed else config.cutmix_p,
         config.cutmix_alpha,
         device,
         generators,

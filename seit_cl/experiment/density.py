@@ -15,6 +15,7 @@ from torch import Tensor
 
 from seit_cl.config import RunConfig
 from seit_cl.core.errors import UserError
+from seit_cl.core.token_shapes import token_shape
 from seit_cl.data.images import common_resolution, default_resolution, load_images
 from seit_cl.data.listing import has_images
 from seit_cl.data.samples import Samples
@@ -146,13 +147,11 @@ class Material:
     def context(self) -> FormatContext:
         """Properties that the formats need."""
         tokenizer = self.tokenizer
-        groups, codes, _ = tokenizer.codebook.shape
-        grid_side = self.side // tokenizer.stride
         return FormatContext(
             self.side,
             self.classes,
-            codes,
-            (groups, grid_side, grid_side),
+            tokenizer.codebook.shape[1],
+            token_shape(tokenizer, self.side),
             tokenizer.identity,
             tokenizer.entropy_model,
         )

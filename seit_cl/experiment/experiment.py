@@ -26,6 +26,7 @@ from seit_cl.core.devices import choose_device
 from seit_cl.core.errors import UserError
 from seit_cl.core.ranks import Ranks
 from seit_cl.core.rng import Generators
+from seit_cl.core.token_shapes import is_sequence
 from seit_cl.data.samples import Samples
 from seit_cl.data.scenario import Scenario
 from seit_cl.experiment import checkpoint
@@ -233,6 +234,7 @@ class Experiment:
             run_files.reopen_run(self.run_dir)
         self._note(f"starts with experience {first + 1} of {experiences}")
         self._note_graphs()
+        self._note_sequence()
         try:
             benchmark = self.training_stream.benchmark(self.data.dataset)
             for experience in range(first, experiences):
@@ -264,6 +266,14 @@ class Experiment:
         """Write a line to the run's log, in the first rank."""
         if self.ranks.is_first:
             run_files.log(self.run_dir, line)
+
+    def _note_sequence(self) -> None:
+        """Say which augmentations do not fit tokens without places in the image."""
+        if self.config.learner == "tokens" and is_sequence(self.data.tokenizer):
+            self._note(
+                "tokens are a sequence without places in the image: no random crops (--token-rrc), "
+                "no swaps (--swap-p), no CutMix (--cutmix-p)"
+            )
 
     def _note_graphs(self) -> None:
         """Say which steps do not run as CUDA graphs, on a GPU."""

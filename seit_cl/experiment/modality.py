@@ -14,6 +14,7 @@ from torch import Tensor
 
 from seit_cl.config import RunConfig
 from seit_cl.core.errors import UserError
+from seit_cl.core.token_shapes import is_sequence
 from seit_cl.experiment.run_data import RunData
 from seit_cl.formats import ExemplarFormat
 from seit_cl.learner.augment.pixels import PixelAugment
@@ -87,7 +88,8 @@ class TokenModality:
     def model_context(self) -> ModelContext:
         groups, _, dim = self.tokenizer.codebook.shape
         channels = dim * groups if self.tokenizer.combine == "concat" else dim
-        return ModelContext("tokens", channels, self.data.grid[1])
+        width = self.data.grid[2]
+        return ModelContext("tokens", channels, width, is_sequence(self.tokenizer))
 
     def prepare(self) -> None:
         self.test_inputs()
@@ -103,7 +105,14 @@ class TokenModality:
 
     def augment(self, options: RunConfig, crop: int) -> TokenAugment:
         tokenizer = self.tokenizer
-        return TokenAugment(tokenizer.codebook, tokenizer.combine, options, crop, tokenizer.mirror)
+        return TokenAugment(
+            tokenizer.codebook,
+            tokenizer.combine,
+            options,
+            crop,
+            tokenizer.mirror,
+            sequence=is_sequence(tokenizer),
+        )
 
     def check_format(self, fmt: ExemplarFormat) -> None:
         """Every format can be replayed."""

@@ -19,6 +19,7 @@ from seit_cl.config import RunConfig
 from seit_cl.core.devices import MAIN_MEMORY, choose_device
 from seit_cl.core.errors import UserError
 from seit_cl.core.shared_tensors import SharedTensor
+from seit_cl.core.token_shapes import token_shape
 from seit_cl.data.base import Dataset, Split
 from seit_cl.data.contents import Contents, digest_of, digests_of_some
 from seit_cl.data.decoding import limit_pixels
@@ -162,9 +163,8 @@ class RunData:
 
     @property
     def grid(self) -> tuple[int, int, int]:
-        """Shape (G, H, W) of a token grid."""
-        side = self.resolution // self.tokenizer.stride
-        return self.tokenizer.codebook.shape[0], side, side
+        """Shape (G, H, W) of a token grid; (G, 1, N) of a sequence of tokens."""
+        return token_shape(self.tokenizer, self.resolution)
 
     def tokens(self, ids: Tensor) -> Tensor:
         """Token grids (B, G, H, W) int16 of train samples (B,)."""

@@ -9,6 +9,7 @@ from typing import Literal, Protocol, runtime_checkable
 from torch import Tensor
 
 from seit_cl.core.errors import UserError
+from seit_cl.core.token_shapes import token_shape
 from seit_cl.data.samples import Samples
 from seit_cl.formats._records import Records
 from seit_cl.formats.entropy.model import EntropyModel
@@ -80,18 +81,17 @@ class FormatContext:
             )
         if tokenizer is None:
             return cls(resolution, classes)
-        side, rest = divmod(resolution, tokenizer.stride)
-        if rest:
+        side = resolution // tokenizer.stride
+        if resolution % tokenizer.stride:
             raise UserError(
                 f"resolution={resolution}: the tokenizer takes multiples of {tokenizer.stride} px; "
                 f"resize the images to {(side + 1) * tokenizer.stride} px"
             )
-        groups, codes, _ = tokenizer.codebook.shape
         return cls(
             resolution,
             classes,
-            codes,
-            (groups, side, side),
+            tokenizer.codebook.shape[1],
+            token_shape(tokenizer, resolution),
             tokenizer.identity,
             tokenizer.entropy_model,
         )

@@ -48,16 +48,20 @@ class ModelContext:
     Args:
         modality: "tokens" for embedded token grids, "pixels" for normalised images.
         channels: D of the embeddings, 3 for pixels.
-        side: of the data, in token positions or pixels.
+        side: of the data, in token positions or pixels; the length of a sequence.
+        sequence: True for tokens without places in the image, embeddings (B, D, 1, side).
     """
 
     modality: Literal["tokens", "pixels"]
     channels: int
     side: int
+    sequence: bool = False
 
     @property
     def text(self) -> str:
         """The data in words, for messages, e.g. "an 8 x 8 grid of tokens"."""
+        if self.sequence:
+            return f"a sequence of {self.side} tokens"
         if self.modality == "tokens":
             return f"a token grid of {self.side} x {self.side}"
         return f"images of {self.side} x {self.side} px"
@@ -91,6 +95,8 @@ class Model(Protocol):
     Attributes:
         source: where its architecture comes from, in a few words.
         crop: side of the network's input; augmentation crops the data to it.
+        takes_sequences: True where it takes a sequence (B, D, 1, N) of tokens too; False for a
+            model that does not say.
     """
 
     source: ClassVar[str]
@@ -141,6 +147,11 @@ def build_model(spec: str, context: ModelContext) -> Model:
     """
     parsed = Spec.parse(spec)
     plugin = _plugin(parsed)
+    if context.sequence and not getattr(plugin, "takes_sequences", False):
+        raise UserError(
+            f"--model {spec}: takes grids and the data are {context.text}, which have no places "
+            "in the image; use a ViT (micro, tiny, small, base)"
+        )
     model: Model = plugin.build(parsed.fill(plugin.Options), context)
     return model
 

@@ -36,12 +36,14 @@ class StemSettings:
         kernel: side of the stem's convolution.
         stride: its stride.
         padding: its padding.
+        sequence: True for inputs of one row, whose length is the crop.
     """
 
     crop: int
     kernel: int
     stride: int
     padding: int
+    sequence: bool = False
 
     @property
     def patches(self) -> int:
@@ -60,6 +62,15 @@ def token_stem(grid: int) -> StemSettings:
     if grid >= 12:
         return StemSettings(crop=grid, kernel=4, stride=2, padding=1)
     return StemSettings(crop=grid, kernel=3, stride=1, padding=1)
+
+
+def sequence_stem(length: int) -> StemSettings:
+    """Make the stem for a sequence of tokens: a linear map of each, since neighbours mean nothing.
+
+    Args:
+        length: of the sequence.
+    """
+    return StemSettings(crop=length, kernel=1, stride=1, padding=0, sequence=True)
 
 
 def pixel_stem(resolution: int) -> StemSettings:
@@ -83,6 +94,7 @@ class StemAdapter(nn.Module):
         embed_dim: width of the blocks.
         kernel: side of the convolution.
         padding: its padding.
+        sequence: True for inputs (B, D, 1, img_size).
     """
 
     def __init__(
@@ -93,15 +105,16 @@ class StemAdapter(nn.Module):
         embed_dim: int,
         kernel: int,
         padding: int,
+        sequence: bool,
         **_: Any,
     ) -> None:
         super().__init__()
         self.proj = nn.Conv2d(in_chans, embed_dim, kernel, stride=patch_size, padding=padding)
         side = (img_size + 2 * padding - kernel) // patch_size + 1
-        self.img_size = (img_size, img_size)
+        self.img_size = (1 if sequence else img_size, img_size)
         self.patch_size = (patch_size, patch_size)
-        self.grid_size = (side, side)
-        self.num_patches = side * side
+        self.grid_size = (1 if sequence else side, side)
+        self.num_patches = self.grid_size[0] * side
 
     def forward(self, x: Tensor) -> Tensor:
         """Embed inputs (B, D, H, W) as a sequence (B, N, width)."""
@@ -133,7 +146,7 @@ def build_vit(
     width, depth, heads = SIZES[size]
 
     def embed(**options: Any) -> StemAdapter:
-        options.update(kernel=stem.kernel, padding=stem.padding)
+        options.update(kernel=stem.kernel, padding=stem.padding, sequence=stem.sequence)
         return StemAdapter(**options)
 
     model = ViT(
@@ -185,11 +198,16 @@ class StemViT:
 
     source: ClassVar[str]
     size: ClassVar[str]
+    takes_sequences: ClassVar[bool] = True
     Options: ClassVar[type[Any]] = NoOptions
 
     def __init__(self, context: ModelContext) -> None:
-        choose_stem = token_stem if context.modality == "tokens" else pixel_stem
-        self.stem = choose_stem(context.side)
+        if context.sequence:
+            self.stem = sequence_stem(context.side)
+        elif context.modality == "tokens":
+            self.stem = token_stem(context.side)
+        else:
+            self.stem = pixel_stem(context.side)
         self.channels = context.channels
         self.crop = self.stem.crop
 

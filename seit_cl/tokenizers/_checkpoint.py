@@ -26,6 +26,7 @@ MODEL_PREFIXES: tuple[tuple[str, tuple[str, ...]], ...] = (
         "ViT-VQGAN, enhancing-transformers",
         ("encoder.transformer.", "decoder.transformer.", "quantizer.embedding."),
     ),
+    ("TiTok", ("encoder.transformer.", "decoder.transformer.", "latent_tokens")),
     ("VQModel, diffusers", ("encoder.down_blocks.", "decoder.up_blocks.", "quantize.embedding.")),
     ("LlamaGen", ("encoder.conv_blocks.", "decoder.conv_blocks.", "quantize.embedding.")),
     ("Open-MAGVIT2", ("encoder.down.", "decoder.up.", "decoder.adaptive.")),

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seit_cl.core.blocks import images_at_once
+from seit_cl.core.token_shapes import is_sequence
 from seit_cl.learner.augment.tokens import TokenAugment
 from seit_cl.tokenizers.base import Tokenizer
 
@@ -26,9 +27,9 @@ def pooled_features(tokenizer: Tokenizer, images: Tensor) -> Tensor:
         (B, POOLED * POOLED * D) float32, each of unit length, on the CPU; D is the dimension of an
         embedding.
     """
-    embed = TokenAugment(tokenizer.codebook, tokenizer.combine).embed
+    augment = TokenAugment(tokenizer.codebook, tokenizer.combine, sequence=is_sequence(tokenizer))
     parts = []
     for chunk in images.split(images_at_once(images.shape[-1], CHUNK)):
-        embeddings = embed(tokenizer.encode(chunk))  # (b, D, H, W)
+        embeddings = augment.embed(tokenizer.encode(chunk))  # (b, D, H, W)
         parts.append(F.adaptive_avg_pool2d(embeddings, POOLED).flatten(1))
     return F.normalize(torch.cat(parts), dim=1).cpu()

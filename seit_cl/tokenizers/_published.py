@@ -12,6 +12,7 @@ from torch import Tensor
 from seit_cl.core.errors import UserError
 from seit_cl.core.precision import float32_arithmetic
 from seit_cl.core.tensor_files import write_tensor_file
+from seit_cl.core.token_shapes import token_shape
 from seit_cl.formats.entropy.reader import EntropyReader
 from seit_cl.tokenizers._arithmetic import (
     PREPROCESSING,
@@ -36,12 +37,14 @@ class Autoencoder(Protocol):
     Attributes:
         CODES: names of the tensors that have a row for each code; empty without such tensors.
         stride: pixels per token side.
+        row: as of a Tokenizer.
         combine: operation that makes a position's vector of those of its G codes.
         codebooks: (G, K, D) float32, the vectors of the codes.
     """
 
     CODES: tuple[str, ...]
     stride: int
+    row: int
     combine: Literal["sum", "concat"]
 
     @property
@@ -110,6 +113,7 @@ class PublishedTokenizer:
         self.codebook = model.codebooks.clone()
         self.combine = model.combine
         self.stride = model.stride
+        self.row = model.row
         self.device = self.codebook.device
         self.identity = identity_of(f"{kind} {PREPROCESSING}", weights(state))
         self.entropy_model = EntropyReader(self.identity)
@@ -133,11 +137,10 @@ class PublishedTokenizer:
             UserError: the images are not square, or of a side that the model cannot encode.
         """
         check_side(images, self.stride)
-        grid = images.shape[-1] // self.stride
-        self.model.check_grid(grid, grid)
-        shape = (len(images), len(self.codebook), grid, grid)
-        tokens = images.new_empty(shape, dtype=torch.int16)
-        size = self._chunk_size(grid)
+        groups, height, width = token_shape(self, images.shape[-1])
+        self.model.check_grid(height, width)
+        tokens = images.new_empty((len(images), groups, height, width), dtype=torch.int16)
+        size = self._chunk_size(height)
         for start in range(0, len(images), size):
             scaled = scale_pixels(images[start : start + size].to(self.device))
             with float32_arithmetic(self.device):
@@ -157,7 +160,7 @@ class PublishedTokenizer:
         """
         height, width = tokens.shape[-2:]
         self.model.check_grid(height, width)
-        shape = (len(tokens), 3, height * self.stride, width * self.stride)
+        shape = (len(tokens), 3, height * self.stride, width // self.row * self.stride)
         images = tokens.new_empty(shape, dtype=torch.uint8)
         size = self._chunk_size(height)
         for start in range(0, len(tokens), size):

@@ -32,6 +32,8 @@ class StoredTokenizer:
         self.mirror = about.mirror
         self.combine = about.combine
         self.stride = about.stride
+        _, height, width = file.grid
+        self.row = width // max(1, height)
         self.codec_bytes = about.codec_bytes
         self.identity = about.tokenizer
         self.card = dict(about.notes)

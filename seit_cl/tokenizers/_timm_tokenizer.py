@@ -34,6 +34,7 @@ class TimmTokenizer:
     """
 
     decodes = False
+    row = 1
     mirror = None
 
     def __init__(self, backbone: Backbone, quantiser: Quantiser, card: dict[str, str]) -> None:

@@ -41,6 +41,7 @@ class VQAETokenizer:
     combine: Literal["sum", "concat"] = "sum"
     stride = STRIDE
     decodes = True
+    row = 1
 
     def __init__(
         self,

@@ -28,6 +28,8 @@ class Tokenizer(Protocol):
         codebook: (G, K, D) float32.
         combine: operation that makes a position's embedding of its G vectors.
         stride: pixels per token side.
+        row: tokens that stand for stride x stride px, side by side: 1 in a grid; N where an image
+            of that side is a sequence (1, N), whose tokens have no places in the image.
         identity: changes whenever the weights or the preprocessing change.
         codec_bytes: bytes of the weights and codebook that encoding, decoding and embedding need.
         decodes: True where tokens can be decoded to images.
@@ -37,6 +39,7 @@ class Tokenizer(Protocol):
     codebook: Tensor
     combine: Literal["sum", "concat"]
     stride: int
+    row: int
     identity: str
     codec_bytes: int
     decodes: bool

@@ -20,6 +20,7 @@ from seit_cl.tokenizers import (
     llamagen,
     open_magvit2,
     open_tokenizer,
+    titok,
     vqgan,
 )
 from seit_cl.tokenizers._published import PublishedTokenizer
@@ -270,6 +271,96 @@ def magvit2_f4() -> PublishedTokenizer:
     return open_magvit2.from_state("random weights", state, CARD)
 
 
+def titok_shapes(
+    encoder: tuple[int, int, int],
+    decoder: tuple[int, int, int],
+    length: int,
+    codes: int,
+    dim: int,
+    pixels: tuple[tuple[int, ...], int, int] | None = None,
+) -> dict[str, tuple[int, ...]]:
+    """List the names and shapes of a checkpoint of TiTok for a configuration.
+
+    Args:
+        encoder: width, depth, and patches along one side of the image; patches of 16 px.
+        decoder: likewise.
+        length: N.
+        codes: K.
+        dim: D.
+        pixels: channels of each resolution, codes and their dimension of MaskGIT's decoder, which
+            the first models have.
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def affine(name: str, *shape: int) -> None:
+        shapes.update({f"{name}.weight": shape, f"{name}.bias": shape[:1]})
+
+    def transformer(name: str, width: int, depth: int, side: int) -> None:
+        shapes[f"{name}.class_embedding"] = (1, width)
+        shapes[f"{name}.positional_embedding"] = (side * side + 1, width)
+        shapes[f"{name}.latent_token_positional_embedding"] = (length, width)
+        for part in ("ln_pre", "ln_post"):
+            affine(f"{name}.{part}", width)
+        for i in range(depth):
+            block = f"{name}.transformer.{i}"
+            affine(f"{block}.ln_1", width)
+            affine(f"{block}.ln_2", width)
+            shapes[f"{block}.attn.in_proj_weight"] = (3 * width, width)
+            shapes[f"{block}.attn.in_proj_bias"] = (3 * width,)
+            affine(f"{block}.attn.out_proj", width, width)
+            affine(f"{block}.mlp.c_fc", 4 * width, width)
+            affine(f"{block}.mlp.c_proj", width, 4 * width)
+
+    def stack(name: str, inputs: int, outputs: int) -> None:
+        for j in range(2):
+            first = inputs if j == 0 else outputs
+            affine(f"{name}.{j}.norm1", first)
+            affine(f"{name}.{j}.norm2", outputs)
+            shapes[f"{name}.{j}.conv1.weight"] = (outputs, first, 3, 3)
+            shapes[f"{name}.{j}.conv2.weight"] = (outputs, outputs, 3, 3)
+            if first != outputs:
+                shapes[f"{name}.{j}.nin_shortcut.weight"] = (outputs, outputs, 1, 1)
+
+    shapes["latent_tokens"] = (length, encoder[0])
+    shapes["quantize.embedding.weight"] = (codes, dim)
+    transformer("encoder", *encoder)
+    transformer("decoder", *decoder)
+    affine("encoder.patch_embed", encoder[0], 3, 16, 16)
+    affine("encoder.conv_out", dim, encoder[0], 1, 1)
+    affine("decoder.decoder_embed", decoder[0], dim)
+    shapes["decoder.mask_token"] = (1, 1, decoder[0])
+    if pixels is None:
+        affine("decoder.ffn.0", 16 * 16 * 3, decoder[0], 1, 1)
+        affine("decoder.conv_out", 3, 3, 3, 3)
+        return shapes
+    channels, pixel_codes, pixel_dim = pixels
+    last = len(channels) - 1
+    affine("decoder.ffn.0", 2 * decoder[0], decoder[0], 1, 1)
+    affine("decoder.ffn.2", pixel_codes, 2 * decoder[0], 1, 1)
+    shapes["pixel_quantize.embedding.weight"] = (pixel_codes, pixel_dim)
+    affine("pixel_decoder.conv_in", channels[-1], pixel_dim, 3, 3)
+    stack("pixel_decoder.mid", channels[-1], channels[-1])
+    for i, width in enumerate(channels):
+        stack(f"pixel_decoder.up.{i}.block", channels[min(last, i + 1)], width)
+        if i:
+            affine(f"pixel_decoder.up.{i}.upsample_conv", width, width, 3, 3)
+    affine("pixel_decoder.norm_out", channels[0])
+    affine("pixel_decoder.conv_out", 3, channels[0], 3, 3)
+    return shapes
+
+
+@cache
+def titok_s6(legacy: bool = True) -> PublishedTokenizer:
+    """A small TiTok with 6 of 40 codes for an image of 64 px, with random weights.
+
+    Args:
+        legacy: one of the first models, which decode with MaskGIT's decoder.
+    """
+    pixels = ((32, 32, 32, 32, 64), 20, 8) if legacy else None
+    state = random_state(titok_shapes((64, 2, 4), (128, 1, 4), 6, 40, 8, pixels))
+    return titok.from_state("random weights", state, CARD)
+
+
 @cache
 def vq_model() -> Tokenizer:
     """A small VQModel of diffusers with random weights; skips the test without the package."""
@@ -309,6 +400,8 @@ SAMPLES: dict[str, Callable[[], Tokenizer]] = {
     "ibq": ibq_f4,
     "llamagen": llamagen_f4,
     "open_magvit2": magvit2_f4,
+    "titok": titok_s6,
+    "titok:pixels": lambda: titok_s6(legacy=False),
     "timm:convolutions": frozen,
     "timm:product": partial(frozen, "resnet10t", pq="2x16", layer=-2, stride=0),
     "timm:residual, attention": partial(frozen, "test_vit", rq="3x16", whiten="yes", seed=1),

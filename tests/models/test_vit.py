@@ -4,6 +4,9 @@ import pytest
 import timm
 import torch
 
+from helpers.generators import generator
+from seit_cl.core import plugins
+from seit_cl.models import ModelContext
 from seit_cl.models._vit import SIZES, build_vit, initialise, pixel_stem, token_stem
 
 
@@ -37,3 +40,16 @@ def test_initialisation_comes_from_the_generator_alone() -> None:
         return torch.cat([p.flatten() for p in model.parameters()])
 
     assert torch.equal(weights(), weights())
+
+
+def test_a_sequence_has_a_position_for_each_token_and_no_neighbours() -> None:
+    model = plugins.build("model", "micro", ModelContext("tokens", 6, 20, sequence=True))
+    assert model.crop == 20
+    network = model.new_network(3, generator(0)).eval()
+    assert network.pos_embed.shape == (1, 20, 128)
+    inputs = torch.randn(2, 6, 1, 20, generator=generator(1))
+    embedded = network.patch_embed(inputs)
+    inputs[:, :, :, 7] += 1
+    changed = (network.patch_embed(inputs) != embedded).any(2).any(0)
+    assert changed.nonzero().tolist() == [[7]]
+    assert network.features(inputs).shape == (2, 128)

@@ -26,7 +26,8 @@ def test_opening_the_bundled_tokenizer_loads_no_heavy_package() -> None:
 
 
 def test_kinds_of_published_checkpoints_load_no_heavy_package() -> None:
-    code = "from seit_cl.tokenizers import diffusers, ibq, llamagen, open_magvit2, vit_vqgan, vqgan"
+    kinds = "diffusers, ibq, llamagen, open_magvit2, titok, vit_vqgan, vqgan"
+    code = f"from seit_cl.tokenizers import {kinds}"
     assert modules_after(code) & HEAVY == set()
 
 

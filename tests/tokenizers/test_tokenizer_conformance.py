@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from helpers.tokenizer_samples import AVAILABLE, SAMPLES, images
 from seit_cl.core import plugins
 from seit_cl.core.errors import UserError
+from seit_cl.core.token_shapes import is_sequence, token_shape
 from seit_cl.tokenizers import Tokenizer
 
 
@@ -30,15 +31,15 @@ def test_the_codebook_is_finite_float32(tokenizer: Tokenizer) -> None:
     assert tokenizer.combine in ("sum", "concat")
 
 
-def test_the_stride_is_the_pixels_of_one_token(tokenizer: Tokenizer) -> None:
-    side = 4 * tokenizer.stride
-    assert tokenizer.encode(images(1, side)).shape == (1, len(tokenizer.codebook), 4, 4)
+def test_the_stride_is_the_pixels_of_one_token_or_of_one_sequence(tokenizer: Tokenizer) -> None:
+    side = 1 if is_sequence(tokenizer) else 4
+    shape = (1, len(tokenizer.codebook), side, side * tokenizer.row)
+    assert tokenizer.encode(images(1, side * tokenizer.stride)).shape == shape
 
 
 def test_codes_are_int16_grids_within_the_codebook(tokenizer: Tokenizer) -> None:
     tokens = tokenizer.encode(images(3, 64))
-    side = 64 // tokenizer.stride
-    assert tokens.shape == (3, len(tokenizer.codebook), side, side)
+    assert tokens.shape == (3, *token_shape(tokenizer, 64))
     assert tokens.dtype == torch.int16
     assert 0 <= int(tokens.min()) <= int(tokens.max()) < tokenizer.codebook.shape[1]
 
@@ -52,6 +53,8 @@ def test_codes_are_int16_grids_within_the_codebook(tokenizer: Tokenizer) -> None
 )
 def test_a_batch_is_its_images_one_by_one(name: str, side: int, count: int, seed: int) -> None:
     tokenizer = SAMPLES[name]()
+    if is_sequence(tokenizer):
+        side = 1
     batch = images(count, tokenizer.stride * side, seed)
     one_by_one = [tokenizer.encode(image[None]) for image in batch]
     assert torch.equal(tokenizer.encode(batch), torch.cat(one_by_one))

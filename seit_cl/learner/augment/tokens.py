@@ -83,6 +83,8 @@ class TokenAugment(nn.Module):
         crop: side of the output grid (28 for a 32 x 32 grid in SeiT).
         mirror: (G, K) int64, the mirror image of each code; None where tokens cannot be mirrored.
         constants: strengths of the augmentations.
+        sequence: tokens are sequences (B, G, 1, crop) without places in the image. Token-RRC and
+            swaps of squares, which are about places, are left out; synonyms and noise remain.
 
     Raises:
         ValueError: codebook, `combine`, `crop` or the shape of the mirror is wrong.
@@ -105,6 +107,7 @@ class TokenAugment(nn.Module):
         crop: int = 28,
         mirror: Tensor | None = None,
         constants: TokenAugmentConstants | None = None,
+        sequence: bool = False,
     ) -> None:
         super().__init__()
         if codebook.ndim != 3 or codebook.numel() == 0 or not bool(torch.isfinite(codebook).all()):
@@ -121,6 +124,7 @@ class TokenAugment(nn.Module):
         self.constants = constants or TokenAugmentConstants()
         self.combine = combine
         self.crop = crop
+        self.sequence = sequence
         self.boxes = RandomBoxes((self.options.token_rrc, 1.0))
         self.resize = CropResize(crop)
         codebook = codebook.detach().float()
@@ -171,15 +175,17 @@ class TokenAugment(nn.Module):
         uniform["eda"] = ()
         if options.synonym_p > 0.0 and constants.token_p > 0.0 and self.synonyms.shape[1] > 1:
             uniform["synonyms"] = tuple(shape)
-        if options.swap_p > 0.0 and self._largest_side(grid) > 0:
+        has_places = not self.sequence
+        if has_places and options.swap_p > 0.0 and self._largest_side(grid) > 0:
             uniform["swap"] = (3,)
             uniform["swap_scores"] = (grid, grid)
-        if options.token_rrc < 1.0:
+        if has_places and options.token_rrc < 1.0:
             uniform["boxes"] = BOX_NUMBERS
         if options.noise_p > 0.0:
             uniform["noise"] = ()
             normal["channels"] = (1, 1, self.dim)
-            normal["elements"] = (self.crop, self.crop, self.dim)
+            height = self.crop if has_places else 1
+            normal["elements"] = (height, self.crop, self.dim)
         return Layout(uniform, normal, ("noise", options.noise_p))
 
     def forward(self, tokens: Tensor, numbers: Numbers | None = None) -> Tensor:
@@ -200,7 +206,7 @@ class TokenAugment(nn.Module):
         """
         rows = self.rows(tokens)
         if numbers is None:
-            return self._embed_rows(center_crop(rows, self.crop)).contiguous()
+            return self._embed_rows(self._centre(rows)).contiguous()
         rows = self.eda(self.flip(rows, numbers), numbers)
         inputs = self.noise(self._random_crop(rows, numbers), numbers)
         return inputs.permute(0, 3, 1, 2)
@@ -212,9 +218,11 @@ class TokenAugment(nn.Module):
             ValueError: the shape is wrong.
         """
         is_grid = tokens.ndim == 4 and tokens.shape[1] == self.groups
-        is_square = is_grid and tokens.shape[2] == tokens.shape[3] <= LARGEST_GRID
-        if not is_square or tokens.is_floating_point():
-            expected = f"(B, {self.groups}, S, S) with S up to {LARGEST_GRID}"
+        fits = is_grid and tokens.shape[3] <= LARGEST_GRID
+        height = 1 if self.sequence else tokens.shape[-1]
+        if not fits or tokens.shape[2] != height or tokens.is_floating_point():
+            shape = "1, S" if self.sequence else "S, S"
+            expected = f"(B, {self.groups}, {shape}) with S up to {LARGEST_GRID}"
             raise ValueError(
                 f"tokens must be integers of shape {expected}, got {tuple(tokens.shape)}"
             )
@@ -303,7 +311,7 @@ class TokenAugment(nn.Module):
     def _random_crop(self, rows: Tensor, numbers: Numbers) -> Tensor:
         """Token-RRC: embeddings (B, crop, crop, D) of a random crop, or of the centre without."""
         if "boxes" not in numbers:
-            return self._vectors(center_crop(rows, self.crop).permute(0, 2, 3, 1))
+            return self._vectors(self._centre(rows).permute(0, 2, 3, 1))
         corner, size = self.boxes(numbers["boxes"])
         side = rows.shape[-1]
         values = self.dim * side * side
@@ -311,6 +319,10 @@ class TokenAugment(nn.Module):
         return self.resize.by_columns(
             lambda part: self._vectors(by_columns[part]), corner, size, side, values
         )
+
+    def _centre(self, rows: Tensor) -> Tensor:
+        """The centre of grids, rows (B, G, S, S); sequences as they are."""
+        return rows if self.sequence else center_crop(rows, self.crop)
 
     def _largest_side(self, grid: int) -> int:
         """Largest side of swapped squares in a grid of that side, in positions."""

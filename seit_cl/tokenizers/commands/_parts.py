@@ -23,6 +23,7 @@ from seit_cl.core.digests import damaged, has_trailer, with_trailer
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import make_folder, sweep, write_atomic
 from seit_cl.core.limits import MAX_PIXELS
+from seit_cl.core.token_shapes import token_shape
 from seit_cl.data.base import Dataset
 from seit_cl.data.decoding import limit_pixels
 from seit_cl.data.folder import leave_out_rows
@@ -250,12 +251,11 @@ def join_parts(
     if dataset.held_out:
         notes["held_out"] = dataset.held_out
     about = describe_tokens(tokenizer, dataset.name, dataset.classes, notes)
-    side = resolution // tokenizer.stride
     splits = {
         "train": TokenSplit(dataset.train.labels, _readable(parts["train"])),
         "val": TokenSplit(dataset.val.labels, _readable(parts["val"])),
     }
-    return write_token_file(out, about, (len(tokenizer.codebook), side, side), splits)
+    return write_token_file(out, about, token_shape(tokenizer, resolution), splits)
 
 
 def _readable(parts: list[Part]) -> Iterator[Tensor]:

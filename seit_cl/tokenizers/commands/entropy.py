@@ -11,6 +11,7 @@ from rich.progress import Progress
 from seit_cl.core.errors import UserError
 from seit_cl.core.extras import check_extra
 from seit_cl.core.progress import progress_bars
+from seit_cl.core.token_shapes import is_sequence
 from seit_cl.data.decoding import limit_pixels
 from seit_cl.data.stored import StoredImage
 from seit_cl.datasets import list_data
@@ -71,6 +72,11 @@ def _check(options: Entropy, tokenizer: Tokenizer) -> None:
         raise UserError(
             f"--tokenizer {options.tokenizer}: has several codes per position, and only one can be "
             "entropy-coded; give another tokenizer, or store tokens with coder=fixed"
+        )
+    if is_sequence(tokenizer):
+        raise UserError(
+            f"--tokenizer {options.tokenizer}: its tokens are a sequence without places, and "
+            "models of their entropy need neighbours; store tokens with coder=fixed"
         )
     check_resolution(options.resolution, tokenizer.stride)
     for side in options.sizes:

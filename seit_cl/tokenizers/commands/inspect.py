@@ -10,6 +10,7 @@ from torch import Tensor
 
 from seit_cl.core.digests import damaged
 from seit_cl.core.errors import UserError
+from seit_cl.core.token_shapes import token_shape
 from seit_cl.core.torch_files import load_tensors
 from seit_cl.data.decoding import limit_pixels
 from seit_cl.data.fractals import render
@@ -182,12 +183,11 @@ def describe_tokenizer(tokenizer: Tokenizer, spec: str, resolution: int) -> Iter
         resolution: side in pixels of the image.
     """
     groups, codes, dim = tokenizer.codebook.shape
-    side = resolution // tokenizer.stride
     yield (
         f"{spec}: {codes} codes of {dim} dimensions, {groups} a position, stride {tokenizer.stride}"
     )
     yield f"identity: {tokenizer.identity}; {tokenizer.codec_bytes / 1e6:.2f} MB"
-    yield f"an image of {resolution} px: {_grid_size((groups, side, side), codes)}"
+    yield f"an image of {resolution} px: {_grid_size(token_shape(tokenizer, resolution), codes)}"
     for key, value in sorted(tokenizer.card.items()):
         yield f"{key}: {value}"
 

@@ -195,6 +195,7 @@ class OpenMAGVIT2(nn.Module):
 
     CODES: tuple[str, ...] = ()
     combine: Literal["sum", "concat"] = "concat"
+    row = 1
 
     def __init__(self, shapes: Shapes) -> None:
         super().__init__()

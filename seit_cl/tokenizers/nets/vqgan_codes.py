@@ -32,6 +32,7 @@ class OneCode:
     """Methods of _published.Autoencoder for an OneCodeModel, whose G is 1."""
 
     combine: Literal["sum", "concat"] = "sum"
+    row = 1
 
     @property
     def codebooks(self: OneCodeModel) -> Tensor:

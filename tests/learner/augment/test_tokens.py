@@ -287,3 +287,25 @@ def test_residual_codes_of_falling_size_keep_their_proportions_and_unit_variance
     sizes = module.table.view(3, 50, 8).var(1).mean(1).sqrt()
     expected = book.var(1).mean(1).sqrt() / book[0].var(0).mean().sqrt()
     torch.testing.assert_close(sizes / sizes[0], expected)
+
+
+def test_a_sequence_keeps_its_order_and_has_synonyms_and_noise_alone() -> None:
+    options = TokenAugmentOptions(synonym_p=0.5, swap_p=0.5, token_rrc=0.5, noise_p=1.0)
+    module = TokenAugment(codebook(), "concat", options, crop=12, sequence=True)
+    layout = module.layout(torch.Size((1, 1, 12)))
+    assert set(layout.uniform) == {"eda", "synonyms", "noise"}
+    assert layout.normal == {"channels": (1, 1, 8), "elements": (1, 12, 8)}
+    tokens = torch.randint(0, 50, (40, 1, 1, 12), generator=generator(0))
+    inputs = module(tokens, drawn(module, tokens, generator(1)))
+    assert inputs.shape == (40, 8, 1, 12)
+    quiet = TokenAugment(codebook(), "concat", replace(options, noise_p=0.0), 12, sequence=True)
+    changed = (quiet(tokens, drawn(quiet, tokens, generator(1))) != quiet.embed(tokens)).any(1)
+    assert 0.05 < changed.float().mean() < 0.25  # half of the images, a quarter of their tokens
+    assert torch.equal(quiet(tokens), quiet.embed(tokens))
+
+
+def test_a_grid_is_no_sequence_and_a_sequence_no_grid() -> None:
+    with pytest.raises(ValueError, match=r"\(B, 1, 1, S\)"):
+        TokenAugment(codebook(), "sum", crop=32, sequence=True)(grid())
+    with pytest.raises(ValueError, match=r"\(B, 1, S, S\)"):
+        TokenAugment(codebook(), "sum", crop=12)(torch.zeros(2, 1, 1, 12, dtype=torch.int16))
