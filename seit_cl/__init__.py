@@ -9,6 +9,7 @@ packages, their contracts and the rules of the comparison.
 import warnings
 from typing import TYPE_CHECKING
 
+from seit_cl.core.avalanche_home import allow_any_home
 from seit_cl.core.lazy import lazy_names
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ else:
         "spec_of": "core.plugins",
     }
     __getattr__ = lazy_names(__name__, _MODULES)
+
+allow_any_home()
 
 __version__ = "0.2.0"
 

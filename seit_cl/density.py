@@ -11,7 +11,7 @@ from rich.console import Console
 
 from seit_cl.core.cli import MaxPixels, OutPath, parse_line, program, run_command
 from seit_cl.core.extras import check_extra
-from seit_cl.core.files import write_atomic
+from seit_cl.core.files import make_writable_folder, write_atomic
 from seit_cl.core.limits import MAX_PIXELS
 from seit_cl.core.sizes import size_reader
 from seit_cl.datasets._location import location_name
@@ -130,6 +130,7 @@ def main() -> None:
     from seit_cl.tokenizers._picture import save_png
 
     console = Console(soft_wrap=True)
+    make_writable_folder(options.out, "--out")
     limit_pixels(options.max_pixels)
     check_shown(options.show, "--show")
     material = open_material(
@@ -148,7 +149,6 @@ def main() -> None:
     name = markdown_text(location_name(options.data_root))
     title = f"{count:,} images of {name} at {material.side} px"
     markdown = page.markdown(table, options.memory_mb, title)
-    options.out.mkdir(parents=True, exist_ok=True)
     if prices is not None:
         markdown += f"\n{cost_markdown(table, prices)}\n"
         write_atomic(options.out / "cost.csv", csv_text(cost_table(table, prices)))

@@ -133,6 +133,8 @@ def test_a_token_file_is_measured_without_images(
         (("--format", "jpg"), "jpeg"),
         (("--format", "jpeg:quality=auto"), "name qualities"),
         (("--budget", "3"), "budget"),
+        (("--out", __file__), "--out .*: cannot be written"),
+        (("--tokenizer", "absent.safetensors"), "absent.safetensors: no such tokenizer file"),
     ],
 )
 def test_what_cannot_be_measured_is_named(call: Call, words: tuple[str, ...], match: str) -> None:

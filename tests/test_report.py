@@ -8,6 +8,7 @@ import pytest
 from helpers.reports import figure_names
 from helpers.synthetic_runs import write_grid, write_run
 from seit_cl.core.cli import run_command
+from seit_cl.core.errors import UserError
 from seit_cl.report import main
 from seit_cl.reporting.base import Report
 from seit_cl.reporting.build import build_report
@@ -173,3 +174,15 @@ def test_a_name_of_data_is_no_html_and_no_formula_in_any_file(tmp_path):
     for table in [tmp_path / "summary.csv", *tmp_path.glob("tables/*.csv")]:
         for row in csv.reader(table.read_text().splitlines()):
             assert not any(cell.startswith("=") for cell in row)
+
+
+def test_a_page_of_another_program_is_not_replaced(tmp_path):
+    write_run(tmp_path)
+    page = tmp_path / "report.html"
+    page.write_text("<title>my thesis</title>")
+    with pytest.raises(UserError, match=r"report\.html: is no report of seit_cl"):
+        main([str(tmp_path)])
+    assert page.read_text() == "<title>my thesis</title>"
+    page.unlink()
+    main([str(tmp_path)])
+    main([str(tmp_path)])  # its own page is replaced

@@ -161,7 +161,12 @@ def check_identity(
 
 
 def unreadable(path: Path, error: Exception) -> UserError:
-    """Make the error for a tokenizer file that cannot be read."""
+    """Make the error for a tokenizer file that is missing or cannot be read."""
+    if isinstance(error, FileNotFoundError):
+        return UserError(
+            f"{path}: no such tokenizer file; correct the path, or name a kind (python -m "
+            "seit_cl.tokenize list)"
+        )
     return UserError(
         f"{path}: not a readable tokenizer file ({type(error).__name__}); train one with "
         "python -m seit_cl.tokenize train --data-root DIR --out FILE.safetensors"

@@ -89,7 +89,7 @@ def test_progress_ends_at_all_images(
         ("resolution", 60, "--resolution 60: must be a multiple of 8"),
         ("resolution", 24, "--resolution 24"),
         ("data_root", Path("no/such/folder"), "no/such/folder"),
-        ("tokenizer", "no/such/file", "no/such/file: not a readable tokenizer file"),
+        ("tokenizer", "no/such/file", "no/such/file: no such tokenizer file"),
     ],
 )
 def test_bad_options_are_named(fractals: Path, option: str, value: object, words: str) -> None:
