@@ -16,7 +16,8 @@ from seit_cl.learner.strategy import Strategy
 class Options:
     """Our values: the papers' depend on their models and gradients."""
 
-    strength: float = searched(1000.0, LogUniform(1.0, 1e6), NOT_NEGATIVE)  # lambda
+    # lambda, found by `python -m seit_cl.tune` (docs/tuning.md)
+    strength: float = searched(18500.0, LogUniform(1.0, 1e6), NOT_NEGATIVE)
     # gamma, of older experiences' Fisher information; Schwarz et al.: below 1
     decay: float = ranged(1.0, PROBABILITY)
     # of each experience, for the Fisher information; 0: all

@@ -3,12 +3,15 @@
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from seit_cl.command_line import parse
 from seit_cl.grid import expand
 
-CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
+FOLDER = Path(__file__).parents[2] / "configs"
+CONFIGS = sorted(FOLDER.glob("*.yaml"))
+TUNED = sorted((FOLDER / "tuned").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: str(path.stem))
@@ -24,3 +27,12 @@ def test_it_opens_with_command_time_and_expected_number_and_describes_runs(path:
     assert re.search(r"Time: .*\b(minutes?|hours?|seconds?)\b", header)
     assert re.search(r"Expected: .*\d\.\d %", header)
     assert expand(parse(["--config", str(path)]))
+
+
+@pytest.mark.parametrize("path", TUNED, ids=lambda path: str(path.stem))
+def test_a_tuned_one_has_its_trials_beside_it_and_describes_a_run(path: Path) -> None:
+    (config,) = expand(parse(["--config", str(path)]))
+    trials = pd.read_csv(path.with_suffix(".csv"))
+    (best,) = trials[trials["best"]].to_dict("records")
+    assert config.learning_rate == best["learning_rate"]
+    assert best["final_accuracy"] == trials["final_accuracy"].max()

@@ -44,7 +44,7 @@ STRATEGIES = [
     "lucir",
     "wa",
     "lwf",
-    "ewc",
+    "ewc:strength=1000",
     "ncm",
     "naive",
     "cumulative",
