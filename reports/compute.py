@@ -7,9 +7,10 @@ from typing import Any
 
 import pandas as pd
 
+from seit_cl.core.numbers import significant
 from seit_cl.reporting.base import Report
 from seit_cl.reporting.grouping import MB, finished, without_sweep_trials
-from seit_cl.reporting.labels import differing_fields, field_values, series_label, significant
+from seit_cl.reporting.labels import differing_fields, field_values, series_label
 from seit_cl.reporting.pareto import Point, left_out_note, pareto_front, points_of, with_flops
 from seit_cl.reporting.tables import MISSING, Table, plus_minus
 from seit_cl.results.run_files import FLOPS_COLUMNS, Run

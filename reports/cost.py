@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from seit_cl.core.numbers import significant
 from seit_cl.reporting.axes import add_grid, new_figure, plain_log
 from seit_cl.reporting.base import Report
 from seit_cl.reporting.cost import Prices, month_when_full, spent
@@ -28,7 +29,6 @@ from seit_cl.reporting.labels import (
     seeds_note,
     series_label,
     setting_label,
-    significant,
 )
 from seit_cl.reporting.presets import preset
 from seit_cl.reporting.storage import MeasuredSeries, budgets_of, describe_stream, measured_series
@@ -83,7 +83,7 @@ class Cost(Report):
 
 def _note(prices: Prices, shown: Sequence[Run]) -> str:
     """The note under the title: the stream, the meaning of the marks, and the seeds."""
-    budgets = ", ".join(f"{budget / MB:.3g}" for budget in sorted_budgets(shown))
+    budgets = ", ".join(significant(budget / MB, 3) for budget in sorted_budgets(shown))
     return (
         f"{describe_stream(prices)}; dotted: the store is full, as for the cost a month; "
         f"circles, small to large: {budgets} MB; {seeds_note(shown)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from seit_cl.core.numbers import significant
 from seit_cl.memory.buffer import ByteBudgetBuffer
 
 
@@ -18,9 +19,10 @@ def memory_notes(memory: ByteBudgetBuffer | None, classes: int) -> list[str]:
     used_mb = memory.used_bytes / 1e6
     budget_mb = memory.budget_bytes / 1e6
     if not memory.full and not memory.skipped:
+        advised = float(f"{used_mb / 5:.1g}")
         notes.append(
-            f"the budget did not bind: {used_mb:.3g} of {budget_mb:g} MB used; "
-            f"try --memory-mb {used_mb / 5:.1g}"
+            f"the budget did not bind: {significant(used_mb, 3)} of {budget_mb:g} MB used; "
+            f"try --memory-mb {advised:g}"
         )
     if len(memory) < memory.max_exemplars:
         notes.append(

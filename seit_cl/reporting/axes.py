@@ -12,6 +12,7 @@ from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+from seit_cl.core.numbers import significant
 from seit_cl.reporting.grouping import (
     MB,
     Metric,
@@ -256,7 +257,7 @@ def memory_axis(ax: Axes, runs: Sequence[Run]) -> None:
         if budget / ticks[-1] >= least_ratio:
             ticks.append(budget)
     ax.set_xscale("log")
-    ax.set_xticks(ticks, [f"{tick:.3g}" for tick in ticks])
+    ax.set_xticks(ticks, [significant(tick, 3) for tick in ticks])
     ax.set_xticks([], minor=True)
     ax.set_xlim(smallest / 1.35, largest * 1.35)
     _label_last_row(ax, "memory budget (MB, log scale)")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from seit_cl.core.numbers import significant
 from seit_cl.reporting.cost import (
     Prices,
     Storage,
@@ -15,7 +16,6 @@ from seit_cl.reporting.cost import (
     month_when_full,
     spent,
 )
-from seit_cl.reporting.labels import significant
 from seit_cl.reporting.markdown import table as markdown_table
 from seit_cl.reporting.storage import Fidelity, describe_stream, priced_formats
 from seit_cl.reporting.tables import MISSING

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from seit_cl.core.numbers import significant
 from seit_cl.reporting.grouping import (
     MB,
     Series,
@@ -111,10 +112,4 @@ def replicates_text(runs: Sequence[Run]) -> str:
 
 def megabytes(value: float) -> str:
     """Bytes as MB (1,000,000 bytes) with 3 significant digits."""
-    return f"{value / MB:.3g} MB"
-
-
-def significant(value: float, digits: int) -> str:
-    """A number with that many significant digits, never in exponential notation."""
-    rounded = float(f"{value:.{digits}g}")
-    return f"{rounded:,.15g}"
+    return f"{significant(value / MB, 3)} MB"
