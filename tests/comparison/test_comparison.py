@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from helpers.colour_stream import OPTIONS, run, write_colours
+from helpers.option_words import with_option
 from seit_cl import compare
 from seit_cl.comparison.choice import preference
 from seit_cl.comparison.page import comparison_page
@@ -124,10 +125,10 @@ def test_a_ranking_that_was_damaged_or_edited_is_named(
 
 def two_kinds(words: list[str]) -> tuple[Plan, Path]:
     """A plan whose sweep trains two JPEGs and two WebPs of a ranking."""
-    more = ["--memory-mb", "0.02", "--quality", "10", "50", "90", "--trained", "2"]
-    options, run_options = compare.parse_options(
-        [*words, *more, "--kind", "jpeg_scan", "webp_scan"]
-    )
+    words = with_option(words, "--memory-mb", "0.02")
+    words = with_option(words, "--quality", "10", "50", "90")
+    words = with_option(words, "--kind", "jpeg_scan", "webp_scan")
+    options, run_options = compare.parse_options([*words, "--trained", "2"])
     run_options.out.mkdir()
     (run_options.out / "ranking.csv").write_text(RANKING)
     return Plan(options, run_options, run_options.out), run_options.out

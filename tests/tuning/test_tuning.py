@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from helpers.colour_stream import OPTIONS, write_colours
+from helpers.option_words import with_option
 from seit_cl import tune
 from seit_cl.command_line import parse
 from seit_cl.core.errors import UserError
@@ -144,8 +145,9 @@ def test_hyperparameters_that_a_spec_sets_keep_their_values(words: list[str]) ->
 
 
 def test_formats_learners_and_budgets_are_searched_apart(words: list[str]) -> None:
-    grid = ["--format", "tokens", "jpeg", "--learner", "tokens", "pixels", "--memory-mb", "1", "2"]
-    options, run_options = parse_options([*words, "--strategy", "er", *grid], None)
+    grid = ["--format", "tokens", "jpeg", "--learner", "tokens", "pixels"]
+    words = with_option([*words, "--strategy", "er", *grid], "--memory-mb", "1", "2")
+    options, run_options = parse_options(words, None)
     names = {search.name for search in list_searches(run_options, options)}
     pairs = ("tokens_tokens", "tokens_jpeg", "pixels_jpeg")
     assert names == {f"er_{pair}_{budget}MB" for pair in pairs for budget in (1, 2)}

@@ -80,10 +80,10 @@ def find_images(folder: Path, option: str = "--photos") -> list[Path]:
     left_out = LeftOut(folder)
     found = walk(folder, left_out) if folder.is_dir() else ()
     paths = sorted(path for files in found for path in files)
-    if left_out.line():
-        note(left_out.line())
     if not paths:
         raise UserError(f"{option} {folder}: no images there; give a folder of {KINDS} files")
+    if left_out.line():
+        note(left_out.line())
     return paths
 
 
