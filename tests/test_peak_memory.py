@@ -41,20 +41,20 @@ class Case:
     stored: int = TOKENS
 
 
-def command(module: str, *options: object) -> Words:
+def command(module: str, *options: object, memory_mb: float = 0.05) -> Words:
     """A command that makes short runs on the images."""
 
     def words(images: Path, out: Path) -> list[object]:
         shared = ["--data-root", images, "--out", out, "--resolution", SIDE, "--experiences", 2]
-        steps = ["--epochs", 1, "--batch", 4, "--replay-batch", 2, "--memory-mb", 0.05]
+        steps = ["--epochs", 1, "--batch", 4, "--replay-batch", 2, "--memory-mb", memory_mb]
         return [module, *shared, *steps, *options]
 
     return words
 
 
-def run(*options: object) -> Words:
+def run(*options: object, memory_mb: float = 0.05) -> Words:
     """A run on the images with options."""
-    return command("run", *options)
+    return command("run", *options, memory_mb=memory_mb)
 
 
 def tokenize(name: str, file: str, *options: object) -> Words:
@@ -124,10 +124,10 @@ SLOW = {
     "run": Case(run()),
     "run, quality chosen": Case(run("--format", "jpeg:quality=auto")),
     "run, herding of pixels": Case(
-        run("--learner", "pixels", "--format", "jpeg", "--strategy", "icarl", "--memory-mb", 0.5)
+        run("--learner", "pixels", "--format", "jpeg", "--strategy", "icarl", memory_mb=0.5)
     ),
-    "run, files": Case(run("--format", "jpeg:original", "--memory-mb", 1)),
-    "run, filled first": Case(run("--strategy", "gdumb", "--format", "raw", "--memory-mb", 2)),
+    "run, files": Case(run("--format", "jpeg:original", memory_mb=1)),
+    "run, filled first": Case(run("--strategy", "gdumb", "--format", "raw", memory_mb=2)),
     "compare": Case(
         command(
             *("compare", "--kind", "jpeg_scan", "--quality", 50, "--stages", "sweep", "claim"),
