@@ -138,6 +138,7 @@ def make_file(options: Options, bars: Progress) -> None:
     bar = bars.add_task("making the token file", total=options.images + options.val)
 
     def blocks(count: int, seed: int) -> Iterator[Tensor]:
+        """Blocks (n, G, H, W) int16 of shifted grids, of as many images in all."""
         generator = torch.Generator().manual_seed(seed)
         for start in range(0, count, BLOCK):
             made = shifted(pool, min(BLOCK, count - start), generator)

@@ -59,7 +59,7 @@ class LeftOut:
         return path.relative_to(self.root).as_posix()
 
     def line(self) -> str:
-        """What is left out and how to take it in, as one line; "" where nothing is."""
+        """Describe what is left out, and the remedy, in one line; "" where nothing is."""
         clauses = []
         kinds = sorted(self._kinds.items(), key=lambda kind: -len(kind[1]))
         for suffix, paths in kinds[:_EXAMPLES]:

@@ -43,7 +43,7 @@ class Accuracy(NamedTuple):
 
 
 class Fidelity(NamedTuple):
-    """What a format keeps of an image, as `density` measured it.
+    """Bytes and fidelity of an image in a format, as `density` measured it.
 
     Args:
         psnr: in dB; infinite where the pixels are the same, nan where there are none.

@@ -1,4 +1,4 @@
-"""What the machines of a Ray cluster must have in common with the command."""
+"""Folders and versions that the machines of a Ray cluster share with the command."""
 
 from __future__ import annotations
 

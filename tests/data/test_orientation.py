@@ -48,7 +48,7 @@ def photograph(size: tuple[int, int], orientation: int, kind: str = "JPEG") -> b
 
 
 def expected(size: tuple[int, int], orientation: int, side: int) -> np.ndarray:
-    """What a viewer shows of such a photograph, cropped to a square."""
+    """Such a photograph as a viewer shows it, cropped to a square."""
     image = scene(*size)
     image.getexif()[TAG] = orientation
     return np.asarray(ImageOps.fit(ImageOps.exif_transpose(image), (side, side)))

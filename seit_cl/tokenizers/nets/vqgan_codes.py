@@ -1,4 +1,4 @@
-"""How an encoder's latents become codes: nearest vector, largest logit, angle, inner product.
+"""Codes of an encoder's latents: by nearest vector, largest logit, angle, inner product.
 
 Symbols: B batch, D code dimension, G codes per position, H x W grid, K codes.
 """
