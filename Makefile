@@ -2,6 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
+# As in seit_cl/reporting/closing.py: tokens against JPEG at budgets that bind.
+COMPARISON := --memory-mb 0.01 0.04 --format tokens jpeg_scan:quality=25 --seed 0 1 2 \
+	--experiences 5 --epochs 3 --jobs 2
 
 .PHONY: run test slow faults lint installed setup browser
 
@@ -14,6 +17,7 @@ $(VENV)/.done: setup.cfg pyproject.toml constraints.txt
 
 run: setup
 	$(RUN) -m seit_cl.run --memory-mb 100 --format tokens
+	$(RUN) -m seit_cl.run $(COMPARISON)
 
 # Tests of report.html run in Chromium. Without one that can be installed they are skipped.
 browser:

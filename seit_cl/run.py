@@ -32,9 +32,6 @@ def main() -> None:
     from seit_cl.core.ranks import join, leave
     from seit_cl.grid import expand, run_grid
     from seit_cl.launch import Launch
-    from seit_cl.reporting.build import build_report
-    from seit_cl.reporting.loading import load_summary
-    from seit_cl.reporting.summary import terminal_summary
     from seit_cl.results import run_files
 
     console = Console(soft_wrap=True)
@@ -62,12 +59,32 @@ def main() -> None:
         return
     if failures and not run_files.read_runs(out):
         raise UserError(failures[0])
-    report = build_report(out)
-    terminal_summary(load_summary(out))
-    console.print(f"results: {out / 'summary.csv'}; report: {report}")
+    _print_results(out, options.data_root is None, console)
     if failures:
         missing = f"{len(failures)} of {len(configs)} runs are not finished"
         raise UserError(f"{missing}; the first: {failures[0]}")
+
+
+def _print_results(out: Path, built_in: bool, console: Console) -> None:
+    """Write the report; print the table, the answer, the files, and what to run for an answer.
+
+    Args:
+        out: folder of the results.
+        built_in: True for runs on the built-in images, which the command named last runs on too.
+        console: where it is printed.
+    """
+    from seit_cl.reporting.build import write_report
+    from seit_cl.reporting.closing import answer_lines, comparison_hint
+    from seit_cl.reporting.loading import gather
+    from seit_cl.reporting.summary import terminal_summary
+
+    gathered = gather([out])
+    report = write_report(gathered, out)
+    terminal_summary(gathered.summary())
+    lines = answer_lines(gathered.runs, out)
+    hint = [] if lines or not built_in else comparison_hint(program("run"))
+    for line in [*lines, f"results: {out / 'summary.csv'}; report: {report}", *hint]:
+        console.print(line, markup=False, highlight=False)
 
 
 def _refuse_launcher(options: Any) -> None:
