@@ -1,14 +1,14 @@
-"""The tokenizer of a vector-quantised autoencoder (nets/vqae.py), and its files."""
+"""The tokenizer of an autoencoder of `tokenize train`, and its files."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from seit_cl.core.blocks import slices
 from seit_cl.core.errors import UserError
@@ -22,6 +22,7 @@ from seit_cl.tokenizers._arithmetic import (
     total_bytes,
 )
 from seit_cl.tokenizers.base import DAMAGED, check_identity, check_side, identity_of, unreadable
+from seit_cl.tokenizers.nets.scalar_autoencoder import ScalarAutoencoder, build_autoencoder
 from seit_cl.tokenizers.nets.vqae import STRIDE, VQAutoencoder, first_levels
 
 CODEBOOKS = ("codebook", "residuals")
@@ -30,7 +31,7 @@ CHUNK_PIXELS = {"cpu": 64 * 64 * 64, "cuda": 4096 * 64 * 64}
 
 
 class VQAETokenizer:
-    """A VQAutoencoder as a Tokenizer (seit_cl.tokenizers.base).
+    """A trained autoencoder as a Tokenizer (seit_cl.tokenizers.base).
 
     Args:
         model: the trained model; its weights are rounded in place to those of its file.
@@ -38,14 +39,13 @@ class VQAETokenizer:
         path: the file that it was read from; its entropy model may be in the same folder.
     """
 
-    combine: Literal["sum", "concat"] = "sum"
     stride = STRIDE
     decodes = True
     row = 1
 
     def __init__(
         self,
-        model: VQAutoencoder,
+        model: VQAutoencoder | ScalarAutoencoder,
         card: dict[str, str] | None = None,
         path: Path | None = None,
     ) -> None:
@@ -53,13 +53,10 @@ class VQAETokenizer:
         round_weights(model)
         self.model = model.to(memory_format=torch.channels_last)
         self.card = card or {}
-        codebooks = [model.codebook[None]]
-        if model.levels > 1:
-            codebooks.append(model.residuals)
-        self.codebook = torch.cat(codebooks)
-        groups, codes, _ = self.codebook.shape
-        self.mirror = torch.arange(codes).roll(codes // 2).repeat(groups, 1)
-        self.identity = identity_of(PREPROCESSING, model.state_dict())
+        self.combine = model.combine
+        self.codebook = model.codebooks
+        self.mirror = model.mirror
+        self.identity = identity_of(_description(model), model.state_dict())
         self.path = path
         self.entropy_model = EntropyReader(self.identity, path)
         self.codec_bytes = total_bytes(file_tensors(model))
@@ -73,7 +70,9 @@ class VQAETokenizer:
 
     @torch.inference_mode()
     def encode(self, images: Tensor) -> Tensor:
-        """Encode images (B, 3, S, S) uint8 to tokens (B, L, S/8, S/8) int16, one code per level.
+        """Encode images (B, 3, S, S) uint8 to tokens (B, G, S/8, S/8) int16.
+
+        G is the number of levels, or of groups of dimensions.
 
         Returns:
             The tokens, on the images' device.
@@ -84,8 +83,8 @@ class VQAETokenizer:
         check_side(images, STRIDE)
         side = images.shape[-1]
         grid = side // STRIDE
-        device = self.model.codebook.device
-        shape = (len(images), self.model.levels, grid, grid)
+        device = self.codebook.device
+        shape = (len(images), len(self.codebook), grid, grid)
         tokens = images.new_empty(shape, dtype=torch.int16)
         for part in slices(len(images), self._chunk_size(side * side)):
             chunk = images[part]
@@ -97,8 +96,8 @@ class VQAETokenizer:
 
     @torch.inference_mode()
     def decode(self, tokens: Tensor) -> Tensor:
-        """Decode tokens (B, L, H, W) to images (B, 3, 8 H, 8 W) uint8, on the tokens' device."""
-        device = self.model.codebook.device
+        """Decode tokens (B, G, H, W) to images (B, 3, 8 H, 8 W) uint8, on the tokens' device."""
+        device = self.codebook.device
         height, width = (STRIDE * side for side in tokens.shape[-2:])
         images = tokens.new_empty((len(tokens), 3, height, width), dtype=torch.uint8)
         for part in slices(len(tokens), self._chunk_size(height * width)):
@@ -110,11 +109,11 @@ class VQAETokenizer:
 
     def _chunk_size(self, pixels: int) -> int:
         """Images of so many pixels that are encoded or decoded at a time."""
-        return max(1, CHUNK_PIXELS[self.model.codebook.device.type] // pixels)
+        return max(1, CHUNK_PIXELS[self.codebook.device.type] // pixels)
 
     def first(self, levels: int) -> VQAETokenizer:
         """Make the tokenizer of the first levels, on the CPU; itself where these are all."""
-        if levels == self.model.levels:
+        if isinstance(self.model, ScalarAutoencoder) or levels == self.model.levels:
             return self
         card = self.card | {"levels": f"the first {levels} of {self.model.levels}"}
         return VQAETokenizer(first_levels(self.model, levels), card, self.path)
@@ -125,7 +124,14 @@ class VQAETokenizer:
         write_tensor_file(path, file_tensors(self.model), metadata)
 
 
-def file_tensors(model: VQAutoencoder) -> dict[str, Tensor]:
+def _description(model: VQAutoencoder | ScalarAutoencoder) -> str:
+    """Text of everything beside the weights that fixes a model's codes."""
+    if isinstance(model, ScalarAutoencoder):
+        return f"{PREPROCESSING} {model.quantiser.spec}"
+    return PREPROCESSING
+
+
+def file_tensors(model: nn.Module) -> dict[str, Tensor]:
     """Convert a model to its file's tensors: weights in half precision, codebooks in float32."""
     tensors = {}
     for name, tensor in model.state_dict().items():
@@ -133,12 +139,12 @@ def file_tensors(model: VQAutoencoder) -> dict[str, Tensor]:
     return tensors
 
 
-def round_weights(model: VQAutoencoder) -> None:
+def round_weights(model: nn.Module) -> None:
     """Round a model's weights in place to the precision of its file."""
     model.load_state_dict(file_tensors(model))
 
 
-def _check_sizes(config: Mapping[str, int], tensors: Mapping[str, Tensor]) -> None:
+def _check_sizes(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
     """Compare a model's sizes with the tensors of its file, before memory is taken for them.
 
     Raises:
@@ -148,7 +154,7 @@ def _check_sizes(config: Mapping[str, int], tensors: Mapping[str, Tensor]) -> No
     if config.get("depth", 0) > len(tensors):  # each block has several
         raise ValueError("fewer tensors than blocks")
     with torch.device("meta"):  # without memory
-        expected = VQAutoencoder(**config).state_dict()
+        expected = build_autoencoder(config).state_dict()
     for name, tensor in expected.items():
         if tensors[name].shape != tensor.shape:
             raise ValueError(f"{name} is not of the shape {tuple(tensor.shape)}")
@@ -166,7 +172,7 @@ def load_tokenizer(path: Path) -> VQAETokenizer:
         card = dict(file.metadata)
         config = json.loads(card.pop("config"))
         _check_sizes(config, file.tensors)
-        model = VQAutoencoder(**config)
+        model = build_autoencoder(config)
         model.load_state_dict(file.tensors)
     except UserError:
         raise

@@ -31,7 +31,8 @@ class Bundled(TokenizerKind):
 
     about = (
         "a small mirror-symmetric vector-quantised autoencoder, in the package or of "
-        "`tokenize train`; one code a position, or several residual levels"
+        "`tokenize train`; one code a position, several residual levels, or FSQ and BSQ without a "
+        "codebook"
     )
     source = "van den Oord et al., NeurIPS 2017 (VQ-VAE)"
     Options = BundledOptions

@@ -72,6 +72,7 @@ class LatentViT:
         tokenizer = open_tokenizer("bundled")
         assert isinstance(tokenizer, VQAETokenizer)
         autoencoder = tokenizer.model
+        assert isinstance(autoencoder, VQAutoencoder)
         dim = autoencoder.codebook.shape[1]
         with torch.random.fork_rng():
             vit = build_vit("micro", token_stem(self.crop // STRIDE), dim, classes)

@@ -27,6 +27,7 @@ from seit_cl.tokenizers._published import PublishedTokenizer
 from seit_cl.tokenizers._timm_tokenizer import TimmTokenizer, fit_timm
 from seit_cl.tokenizers._vqae_tokenizer import VQAETokenizer, load_tokenizer
 from seit_cl.tokenizers.bundled import WEIGHTS
+from seit_cl.tokenizers.nets.scalar_autoencoder import ScalarAutoencoder
 from seit_cl.tokenizers.nets.vit_vqgan import ViTVQGAN
 from seit_cl.tokenizers.nets.vqae import VQAutoencoder
 from seit_cl.tokenizers.training.features import FitOptions
@@ -60,6 +61,15 @@ def untrained(seed: int = 0, card: dict[str, str] | None = None, levels: int = 1
 def residual(levels: int = 3) -> VQAETokenizer:
     """An untrained tokenizer of several levels."""
     return untrained(levels=levels)
+
+
+@cache
+def scalar(quantiser: str = "fsq:8,5,5,5", seed: int = 0) -> VQAETokenizer:
+    """A tokenizer without a codebook, with random weights."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = ScalarAutoencoder(quantiser, width=16, depth=1)
+    return VQAETokenizer(model, CARD)
 
 
 @cache
@@ -392,6 +402,8 @@ SAMPLES: dict[str, Callable[[], Tokenizer]] = {
     "bundled": bundled,
     "bundled:file": from_file,
     "bundled:levels": residual,
+    "bundled:fsq": scalar,
+    "bundled:bsq, two codes a position": partial(scalar, "bsq:18"),
     "bundled_unsupervised": unsupervised,
     "vit_vqgan": vit,
     "diffusers": vq_model,

@@ -8,7 +8,8 @@ import torch
 
 from seit_cl.core.errors import UserError
 from seit_cl.tokenizers.commands._output import prepare_output
-from seit_cl.tokenizers.commands.options import Train
+from seit_cl.tokenizers.commands.options import CODEBOOK, Train
+from seit_cl.tokenizers.nets.scalar_quantiser import ScalarQuantiser
 from seit_cl.tokenizers.nets.vit_vqgan import HEAD_DIM
 from seit_cl.tokenizers.nets.vqae import STRIDE
 from seit_cl.tokenizers.training.images import find_images
@@ -26,9 +27,28 @@ def check(options: Train) -> None:
     for name, is_valid, words in _rules(options):
         if not is_valid:
             raise UserError(f"--{name.replace('_', '-')} {getattr(options, name)}: {words}")
+    if options.quantiser != CODEBOOK:
+        _check_quantiser(options)
     if options.photos is not None:
         find_images(options.photos)
     prepare_output(options.out, "tokenizer.safetensors")
+
+
+def _check_quantiser(options: Train) -> None:
+    """Refuse a spec that is no quantiser, and options of a codebook beside it.
+
+    Raises:
+        UserError: naming the option and what to do.
+    """
+    if options.architecture != "bundled" or options.levels != 1 or options.start is not None:
+        raise UserError(
+            f"--quantiser {options.quantiser}: without a codebook, there is the architecture "
+            "bundled with one level; leave out --architecture, --levels and --start"
+        )
+    try:
+        ScalarQuantiser(options.quantiser)
+    except ValueError as error:
+        raise UserError(f"--{error}") from error
 
 
 def _rules(options: Train) -> list[tuple[str, bool, str]]:

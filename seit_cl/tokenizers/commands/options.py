@@ -12,6 +12,8 @@ from seit_cl.core.cli import MaxPixels, OutPath, hint
 from seit_cl.core.limits import MAX_PIXELS
 from seit_cl.tokenizers import DEFAULT_TOKENIZER
 
+CODEBOOK = "codebook"  # the quantiser that has one
+
 
 @dataclass(frozen=True)
 class List:
@@ -79,6 +81,13 @@ class Train:
     architecture: Annotated[
         Literal["bundled", "vit-vqgan"], hint("convolutions of stride 8, or a ViT-VQGAN")
     ] = "bundled"
+    quantiser: Annotated[
+        str,
+        hint(
+            "codebook; or without one, bundled only: fsq:8,5,5,5 (levels of each dimension) or "
+            "bsq:18 (bits)"
+        ),
+    ] = CODEBOOK
     levels: Annotated[
         int, hint("codes per position, bundled only; FILE,levels=1 uses the first alone")
     ] = 1

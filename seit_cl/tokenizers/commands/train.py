@@ -19,9 +19,11 @@ from seit_cl.tokenizers._vit_vqgan_tokenizer import of_model
 from seit_cl.tokenizers._vqae_tokenizer import VQAETokenizer
 from seit_cl.tokenizers.commands._model_card import model_card
 from seit_cl.tokenizers.commands._train_options import check
-from seit_cl.tokenizers.commands.options import Train
+from seit_cl.tokenizers.commands.options import CODEBOOK, Train
+from seit_cl.tokenizers.nets.scalar_autoencoder import ScalarAutoencoder
 from seit_cl.tokenizers.nets.vit_vqgan import HEAD_DIM, ViTVQGAN
 from seit_cl.tokenizers.nets.vqae import VQAutoencoder, first_levels
+from seit_cl.tokenizers.training.coding import Trainable
 from seit_cl.tokenizers.training.contrastive import (
     TeacherProgress,
     TeacherSettings,
@@ -30,7 +32,6 @@ from seit_cl.tokenizers.training.contrastive import (
 from seit_cl.tokenizers.training.distilled import DistilledTrainer
 from seit_cl.tokenizers.training.images import training_images
 from seit_cl.tokenizers.training.trainer import (
-    Trainable,
     Trainer,
     TrainingProgress,
     TrainingSettings,
@@ -74,7 +75,8 @@ def train_command(options: Train) -> None:
                 trainer: Trainer = DistilledTrainer(model, images, features, settings)
             else:
                 trainer = Trainer(model, images, labels, settings)
-            trainer.run(_reporter(bars, model.levels * len(model.codebook)), checkpoint)
+            groups, codes, _ = model.codebooks.shape
+            trainer.run(_reporter(bars, groups * codes), checkpoint)
         except KeyboardInterrupt:
             console.print(f"interrupted; the same command resumes from {checkpoint}")
             raise
@@ -144,16 +146,18 @@ def initial_model(options: Train) -> tuple[Trainable, str]:
         torch.manual_seed(options.seed)
         if options.architecture == "vit-vqgan":
             return _vit_vqgan(options), ""
+        if options.quantiser != CODEBOOK:
+            return ScalarAutoencoder(options.quantiser, options.width, options.depth), ""
         if options.start is None:
             model = VQAutoencoder(
                 codes=options.codes, width=options.width, depth=options.depth, levels=options.levels
             )
             return model, ""
         start = open_tokenizer(options.start)
-        if not isinstance(start, VQAETokenizer):
+        if not isinstance(start, VQAETokenizer) or not isinstance(start.model, VQAutoencoder):
             raise UserError(
-                f"--start {options.start}: not of the bundled kind; give bundled or a file of "
-                "tokenize train"
+                f"--start {options.start}: not of the bundled kind with a codebook; give "
+                "bundled or a file of tokenize train"
             )
         model = VQAutoencoder(**{**start.model.config, "levels": options.levels})
     weights = first_levels(start.model, 1).state_dict()

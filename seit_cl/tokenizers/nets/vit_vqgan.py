@@ -266,6 +266,7 @@ class ViTVQGAN(OneCode, nn.Module):
             "encoder": encoder,
             "decoder": decoder,
         }
+        self.dim = dim
         self.stride = patch
         self.grid = grid
         self.encoder = Encoder(grid, patch, *encoder)

@@ -15,6 +15,8 @@ tokenizer too.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -59,6 +61,7 @@ class VQAutoencoder(nn.Module):
             residuals (L - 1, K, D).
     """
 
+    combine: Literal["sum", "concat"] = "sum"
     codebook: Tensor
     residuals: Tensor
     detail: nn.Sequential
@@ -70,17 +73,9 @@ class VQAutoencoder(nn.Module):
         super().__init__()
         self.config = {"codes": codes, "dim": dim, "width": width, "depth": depth}
         self.levels = levels
-        half = width // 2
+        self.dim = dim
         self.encoder = encoder(dim, width, depth)
-        self.decoder = nn.Sequential(
-            ToPairs("code", dim, width, 3),
-            nn.ReLU(),
-            Block(width),
-            nn.Upsample(scale_factor=2),
-            ToPairs("pairs", width, half, 3),
-            nn.ReLU(),
-            PairsToImage(half, 8, 4),
-        )
+        self.decoder = decoder(dim, width)
         self.register_buffer("signs", signs(dim), persistent=False)
         first = F.normalize(torch.randn(codes // 2, dim), dim=1)
         self.register_buffer("codebook", torch.cat([first, first * self.signs]))
@@ -90,6 +85,19 @@ class VQAutoencoder(nn.Module):
             self.register_buffer("residuals", torch.cat([first, first * self.signs], 1))
             self.detail = encoder(dim, width, depth)
             nn.init.zeros_(self.detail[-1].weight)  # type: ignore[arg-type]
+
+    @property
+    def codebooks(self) -> Tensor:
+        """Codebooks (L, K, D) of all levels."""
+        if self.levels == 1:
+            return self.codebook[None]
+        return torch.cat([self.codebook[None], self.residuals])
+
+    @property
+    def mirror(self) -> Tensor:
+        """The code (L, K) int64 of the mirror image of each code."""
+        codes = len(self.codebook)
+        return torch.arange(codes).roll(codes // 2).repeat(self.levels, 1)
 
     def latents(self, images: Tensor) -> Tensor:
         """Unit vectors (B, D, H, W) of images (B, 3, S, S) in [-1, 1]."""
@@ -202,6 +210,25 @@ def encoder(dim: int, width: int, depth: int) -> nn.Sequential:
         nn.ReLU(),
         *[Block(width) for _ in range(depth)],
         PairsToCode(width, dim),
+    )
+
+
+def decoder(dim: int, width: int) -> nn.Sequential:
+    """A network from code vectors (B, D, H, W) to images (B, 3, 8 H, 8 W).
+
+    Args:
+        dim: D.
+        width: channels at stride 8.
+    """
+    half = width // 2
+    return nn.Sequential(
+        ToPairs("code", dim, width, 3),
+        nn.ReLU(),
+        Block(width),
+        nn.Upsample(scale_factor=2),
+        ToPairs("pairs", width, half, 3),
+        nn.ReLU(),
+        PairsToImage(half, 8, 4),
     )
 
 

@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seit_cl.tokenizers.training.class_head import ClassHead
-from seit_cl.tokenizers.training.trainer import Trainable, Trainer, TrainingSettings
+from seit_cl.tokenizers.training.coding import Trainable
+from seit_cl.tokenizers.training.trainer import Trainer, TrainingSettings
 
 TEMPERATURE = 0.1
 
@@ -30,7 +31,7 @@ class DistilledTrainer(Trainer):
     def __init__(
         self, model: Trainable, images: Tensor, features: Tensor, settings: TrainingSettings
     ) -> None:
-        self.features = F.normalize(features, dim=1).to(model.codebook.device)
+        self.features = F.normalize(features, dim=1).to(next(model.parameters()).device)
         super().__init__(model, images, torch.arange(len(images)), settings)
 
     def _class_head(self) -> ClassHead:

@@ -5,6 +5,8 @@ classes of the training images, which are never those of a benchmark. Codes that
 objects serve a learner better, although they reconstruct images slightly less well
 (docs/tokenizer.md has the ablation).
 
+A quantiser without a codebook has no commitment loss (seit_cl.tokenizers.training.coding).
+
 With several levels, each image of a batch is reconstructed from its first n levels, n drawn
 uniformly, so that every n works (quantiser dropout: Zeghidour et al., SoundStream, 2021). Levels
 can be added to an existing tokenizer. Its encoder and first codebook are frozen then, so that its
@@ -25,14 +27,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seit_cl.learner.augment.crops import crop_resize, random_resized_boxes
-from seit_cl.tokenizers.nets.vit_vqgan import ViTVQGAN
 from seit_cl.tokenizers.nets.vqae import VQAutoencoder
 from seit_cl.tokenizers.training.class_head import ClassHead, classification_loss
-from seit_cl.tokenizers.training.codebook import CodebookAverages
+from seit_cl.tokenizers.training.coding import Trainable, coding_of
 from seit_cl.tokenizers.training.timed import Position, TimedTraining
 
-Trainable = VQAutoencoder | ViTVQGAN
-COMMITMENT = 0.25  # weight of the commitment loss (van den Oord et al., 2017)
 MAX_GRADIENT_NORM = 1.0
 WEIGHT_DECAY = 0.02
 CROP_SCALE = (0.4, 1.0)  # area of a random crop as a fraction of the image
@@ -78,7 +77,7 @@ class TrainingProgress:
         speed: images per second.
         loss: of the reported step.
         psnr: dB, of its batch.
-        codes_alive: codes in use, summed over all levels.
+        codes_alive: codes in use, summed over all levels or groups.
     """
 
     step: int
@@ -97,7 +96,7 @@ class ForwardResult(NamedTuple):
         error: mean squared error of pixels in 0 to 1.
         latents: (B, D, H, W) of the first level.
         detailed: (B, D, H, W) of all levels.
-        indices: codes (B, L, H, W).
+        indices: codes (B, L, H, W), or (B, G, H, W) without a codebook.
     """
 
     loss: Tensor
@@ -123,17 +122,12 @@ class Trainer(TimedTraining):
         super().__init__(settings.minutes, settings.steps, settings.batch, settings.learning_rate)
         self.model = model
         self.settings = settings
-        self.device = model.codebook.device
+        self.device = next(model.parameters()).device
         self.images = images.to(self.device)
         self.labels = labels.to(self.device)
         self.generator = torch.Generator().manual_seed(settings.seed)
         self.head = self._class_head()
-        self.averages = [CodebookAverages(model.codebook, model.signs, self.generator)]
-        if isinstance(model, VQAutoencoder) and model.levels > 1:
-            for codebook in model.residuals:
-                self.averages.append(
-                    CodebookAverages(codebook, model.signs, self.generator, unit=False)
-                )
+        self.coding = coding_of(model, self.generator, frozen=bool(settings.start))
         if settings.start:
             model.encoder.requires_grad_(False).eval()
         self.optimizer = torch.optim.AdamW(
@@ -154,10 +148,9 @@ class Trainer(TimedTraining):
     def new_head(self, outputs: int) -> ClassHead:
         """A new head on the device, its weights drawn by the settings' seed."""
         source = "image" if self.model.signs is None else "code"
-        dim = self.model.codebook.shape[1]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.settings.seed)
-            head = ClassHead(dim, outputs, source)
+            head = ClassHead(self.model.dim, outputs, source)
         return head.to(self.device).to(memory_format=torch.channels_last)
 
     def train_step(self) -> tuple[Tensor, Tensor]:
@@ -219,7 +212,7 @@ class Trainer(TimedTraining):
         with self.autocast():
             detailed = self.model.add_detail(images, latents)
         indices = self.model.quantise(latents.detach(), detailed.detach())
-        codes, commitment = self.sum_codes(latents, detailed, indices, depths)
+        codes, code_loss = self.coding.embed(latents, detailed, indices, depths)
         coded_latents = latents
         if depths is not None:
             coded_latents = torch.where(depths > 1, detailed, latents)
@@ -227,38 +220,14 @@ class Trainer(TimedTraining):
         with self.autocast():
             restored = self.model.reconstruct(quantised)
         restored = restored.float()
-        loss = self.reconstruction_loss(restored, images, latents) + COMMITMENT * commitment
+        loss = self.reconstruction_loss(restored, images, latents) + code_loss
         if self.settings.supervision:
             first_level = quantised
-            if depths is not None:
+            if depths is not None and isinstance(self.model, VQAutoencoder):
                 first_level = self.straight_through(latents, self.model.embed(indices[:, 0]))
             loss = loss + self.settings.supervision * self.class_loss(first_level, labels)
         error = (restored.detach() - images).square().mean() / 4
         return ForwardResult(loss, error, latents, detailed, indices)
-
-    def sum_codes(
-        self, latents: Tensor, detailed: Tensor, indices: Tensor, depths: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        """Sum the code vectors of the levels, and compute the commitment loss.
-
-        Args:
-            latents: (B, D, H, W) of the first level.
-            detailed: (B, D, H, W) of all levels.
-            indices: codes (B, L, H, W).
-            depths: levels (B, 1, 1, 1) that each image's sum includes; None takes all.
-
-        Returns:
-            Sums (B, D, H, W), and the mean over n = 1, ..., L of the squared distance of the
-            latents to the sums over the first n levels.
-        """
-        total = self.model.embed(indices[:, 0])
-        codes = total
-        commitment = (latents - total).square().sum(1).mean()
-        for level in range(1, self.model.levels):
-            total = total + self.model.embed_level(indices[:, level], level)
-            codes = total if depths is None else torch.where(depths > level, total, codes)
-            commitment = commitment + (detailed - total).square().sum(1).mean()
-        return codes, commitment / self.model.levels
 
     def autocast(self) -> torch.autocast:
         """Context in which networks compute in the precision of the settings."""
@@ -287,23 +256,14 @@ class Trainer(TimedTraining):
         return classification_loss(logits, labels)
 
     def update_codebooks(self, latents: Tensor, detailed: Tensor, indices: Tensor) -> None:
-        """Move the codebook of each level towards the latents that it coded.
+        """Update what the codes of a step change.
 
         Args:
             latents: (B, D, H, W), coded by the first level.
             detailed: (B, D, H, W); each further level coded what the levels before it left of it.
-            indices: codes (B, L, H, W).
+            indices: codes (B, L, H, W), or (B, G, H, W) without a codebook.
         """
-        # All residuals come before the first update, as updates change the codes.
-        targets = [latents]
-        residual = detailed
-        for level in range(self.model.levels - 1):
-            residual = residual - self.model.embed_level(indices[:, level], level)
-            targets.append(residual)
-        for level, (averages, target) in enumerate(zip(self.averages, targets, strict=True)):
-            frozen = level == 0 and self.settings.start
-            if not frozen:
-                averages.update(target, indices[:, level], self.step)
+        self.coding.update(latents, detailed, indices, self.step)
 
     def progress(self, position: Position, *values: Tensor) -> TrainingProgress:
         """Progress after a step with a loss and a squared error."""
@@ -312,7 +272,7 @@ class Trainer(TimedTraining):
             *position,
             loss=float(loss),
             psnr=-10 * math.log10(float(error)),
-            codes_alive=sum(averages.alive for averages in self.averages),
+            codes_alive=self.coding.alive,
         )
 
     def state(self) -> dict[str, Any]:
@@ -324,8 +284,7 @@ class Trainer(TimedTraining):
             "images": len(self.images),
             "model": self.model.state_dict(),
             "head": self.head.state_dict(),
-            "sums": torch.stack([averages.sums for averages in self.averages]),
-            "uses": torch.stack([averages.uses for averages in self.averages]),
+            **self.coding.state(),
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
             "step": self.step,
@@ -337,7 +296,5 @@ class Trainer(TimedTraining):
         self.model.load_state_dict(state["model"])
         self.head.load_state_dict(state["head"])
         self.optimizer.load_state_dict(state["optimizer"])
-        for averages, sums, uses in zip(self.averages, state["sums"], state["uses"], strict=True):
-            averages.sums = sums.to(self.device)
-            averages.uses = uses.to(self.device)
+        self.coding.restore(state)
         self.generator.set_state(state["generator"])

@@ -183,7 +183,9 @@ def test_an_image_is_given_back_from_as_many_levels_as_were_drawn() -> None:
     latents = torch.randn(3, 8, 2, 2)
     detailed = torch.randn(3, 8, 2, 2)
     indices = made.model.quantise(latents, detailed)
-    codes, _ = made.sum_codes(latents, detailed, indices, torch.tensor([1, 2, 3]).view(3, 1, 1, 1))
+    codes, _ = made.coding.embed(
+        latents, detailed, indices, torch.tensor([1, 2, 3]).view(3, 1, 1, 1)
+    )
     for image in range(3):
         expected = made.model.embed_levels(indices[image : image + 1, : image + 1])
         torch.testing.assert_close(codes[image : image + 1], expected)
