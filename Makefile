@@ -6,7 +6,7 @@ RUN := $(VENV)/bin/python
 COMPARISON := --memory-mb 0.01 0.04 --format tokens jpeg_scan:quality=25 --seed 0 1 2 \
 	--experiences 5 --epochs 3 --jobs 2
 
-.PHONY: run test slow faults lint installed setup browser
+.PHONY: run test slow faults lint installed docs dist setup browser
 
 setup: $(VENV)/.done
 
@@ -54,3 +54,13 @@ lint: setup
 installed: lint
 	cd "$$(mktemp -d)" && PYTHONPATH="$(CURDIR)/.lint" "$(CURDIR)/$(RUN)" -m seit_cl.run \
 		--memory-mb 0.002 --experiences 2 --epochs 1 --format tokens jpeg --out installed
+
+# The documentation as a site, in site/; a warning is an error.
+docs: setup
+	OMP_NUM_THREADS=1 $(RUN) -m sphinx -q -W --keep-going -c docs . site
+
+# Wheel and source archive in dist/, each installed and run in an empty environment of every Python that is here.
+dist: setup
+	rm -rf dist build
+	$(RUN) -m build --quiet --outdir dist .
+	tests/try_distributions.sh dist constraints.txt

@@ -6,6 +6,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+from seit_cl import __version__
 from seit_cl.core import torchrun
 from seit_cl.core.cli import CONSOLE_SCRIPT, MODULE, run_command
 from seit_cl.core.errors import UserError, nearest
@@ -42,6 +43,9 @@ def _run_named() -> object:
     if not words or words[0] in _HELP:
         print(overview(called_as))
         return None
+    if words[0] == "--version":
+        print(f"seit_cl {__version__}")
+        return None
     name = words[0]
     if name not in COMMANDS:
         raise UserError(f"unknown command {name!r}; {nearest(name, COMMANDS)}")
@@ -60,7 +64,10 @@ def overview(called_as: str) -> str:
     lines = [f"usage: {called_as} COMMAND [OPTIONS]", ""]
     width = max(map(len, COMMANDS))
     lines += [f"  {name:{width}}  {about}" for name, (_, about) in COMMANDS.items()]
-    lines += ["", f"{called_as} COMMAND --help lists the options of a command."]
+    lines += [
+        "",
+        f"{called_as} COMMAND --help lists the options of a command, --version the version.",
+    ]
     return "\n".join(lines)
 
 
