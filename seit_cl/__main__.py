@@ -18,6 +18,10 @@ COMMANDS = {
         "seit_cl.compare",
         "compare tokens with JPEGs at equal bytes",
     ),
+    "pretrain": (
+        "seit_cl.pretrain",
+        "pre-train a learner's network without labels, by masked modelling",
+    ),
     "tune": ("seit_cl.tune", "tune strategies on other classes than those of the evaluation"),
     "report": ("seit_cl.report", "make figures, tables and report.html of result folders"),
     "density": ("seit_cl.density", "measure bytes, fidelity and speed of formats without training"),

@@ -147,26 +147,33 @@ def _check_values(options: Any) -> None:
 
 def _options_type() -> type[Any]:
     """The dataclass of all options on the command line, where the grid's dimensions are tuples."""
-    types = get_type_hints(RunConfig)
-    members: list[Any] = []
-    for name in option_names():
-        value_type = types[name]
-        if name in SIZES:
-            value_type = _annotated(float, size_reader(flag(name)))
-        elif name in OPERATIONS:
-            value_type = _annotated(float, operations_reader(flag(name)))
-        elif name == "class_lists":
-            value_type = _annotated(value_type, _class_lists_reader())
-        default = getattr(RunConfig, name)
-        if name in GRID:
-            value_type = tuple.__class_getitem__((value_type, ...))
-            default = (default,)
-        annotation = _annotated(value_type, hint(help_line(RunConfig, name)))
-        members.append((name, annotation, field(default=default)))
+    members = [run_option(name, several=name in GRID) for name in option_names()]
     command_types = get_type_hints(_CommandOptions, include_extras=True)
     for option in fields(_CommandOptions):
         members.append((option.name, command_types[option.name], field(default=option.default)))
     return make_dataclass("Run", members, frozen=True)
+
+
+def run_option(name: str, several: bool = False) -> tuple[str, Any, Any]:
+    """Declare an option of a run for a command, as a member of `dataclasses.make_dataclass`.
+
+    Args:
+        name: of an option of `RunConfig`, whose type, default and help line it has.
+        several: True for an option of several values.
+    """
+    value_type = get_type_hints(RunConfig)[name]
+    default = getattr(RunConfig, name)
+    if name in SIZES:
+        value_type = annotated(float, size_reader(flag(name)))
+    elif name in OPERATIONS:
+        value_type = annotated(float, operations_reader(flag(name)))
+    elif name == "class_lists":
+        value_type = annotated(value_type, _class_lists_reader())
+    if several:
+        value_type = tuple.__class_getitem__((value_type, ...))
+        default = (default,)
+    annotation = annotated(value_type, hint(help_line(RunConfig, name)))
+    return name, annotation, field(default=default)
 
 
 def _class_lists_reader() -> Any:
@@ -180,7 +187,7 @@ def _class_lists_reader() -> Any:
     )
 
 
-def _annotated(value_type: Any, note: Any) -> Any:
+def annotated(value_type: Any, note: Any) -> Any:
     """`Annotated[value_type, note]`, for types that are known at run time only."""
     return Annotated.__class_getitem__((value_type, note))  # type: ignore[attr-defined]
 

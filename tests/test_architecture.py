@@ -24,7 +24,7 @@ FOLDERS = {
     "benchmarks": "benchmarks",
     "studies": "studies",
 }
-COMMANDS = ("__main__", "run", "compare", "tune", "report", "tokenize", "density")
+COMMANDS = ("__main__", "run", "compare", "tune", "report", "tokenize", "density", "pretrain")
 # From the bottom up. A file may import its own package and the packages of lower layers.
 LAYERS: tuple[set[str], ...] = (
     {"__init__"},  # the version
@@ -40,7 +40,7 @@ LAYERS: tuple[set[str], ...] = (
     {"config"},
     {"command_line"},
     {"experiment"},
-    {"launchers"},
+    {"launchers", "pretraining"},
     {"grid"},
     {"reporting"},
     {"comparison", "tuning"},

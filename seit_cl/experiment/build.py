@@ -42,7 +42,7 @@ from seit_cl.memory.buffer import ByteBudgetBuffer
 from seit_cl.memory.decoded_cache import Transform
 from seit_cl.models import Model, TrainedPart
 from seit_cl.models._training import freeze
-from seit_cl.models._weights import read_weights
+from seit_cl.models._weights import Weights, read_weights
 
 
 def build_strategy(config: RunConfig) -> Strategy:
@@ -264,7 +264,23 @@ def check_model(config: RunConfig, data: RunData, class_names: Sequence[str]) ->
     network = model.new_network(len(class_names), torch.Generator())
     freeze(network, TrainedPart.parse(config.train), config.model)
     if config.init is not None:
-        read_weights(config.init).check(network, config.model)
+        weights = read_weights(config.init)
+        weights.check(network, config.model)
+        _check_origin(config, data, weights)
+
+
+def _check_origin(config: RunConfig, data: RunData, weights: Weights) -> None:
+    """Check that weights were made on tokens of the run's tokenizer, where the file names one.
+
+    Raises:
+        UserError: they were not.
+    """
+    made_on = weights.origin.get("tokenizer_identity", "")
+    if config.learner == "tokens" and made_on not in ("", data.tokenizer.identity):
+        raise UserError(
+            f"{weights.path}: made on tokens of the tokenizer {made_on}, and the run has "
+            f"{data.tokenizer.identity}; give --tokenizer that one, or pre-train again"
+        )
 
 
 def load_initial(config: RunConfig, network: nn.Module, class_names: Sequence[str]) -> str:

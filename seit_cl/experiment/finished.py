@@ -11,7 +11,9 @@ from seit_cl.core.specs import Spec
 from seit_cl.core.yaml_text import read_yaml
 from seit_cl.experiment import checkpoint
 from seit_cl.experiment.build import build_strategy, canonical_strategy
+from seit_cl.experiment.metadata import INIT_DIGEST
 from seit_cl.experiment.remembering import choose_fill
+from seit_cl.models._weights import weights_digest
 from seit_cl.results import run_files
 from seit_cl.results.renamed import EARLIER_OPTIONS, present_spec
 
@@ -63,11 +65,21 @@ def is_finished(config: RunConfig, run_dir: Path) -> bool:
 
 
 def _check_settings(config: RunConfig, run: run_files.Run, run_dir: Path) -> None:
-    """Check that the strategy's settings are those of an existing run, whatever the defaults were.
+    """Check the strategy's settings and the initial weights of an existing run.
+
+    The settings are compared whatever the defaults were; weights that are gone are not.
 
     Raises:
-        UserError: a default of the strategy has changed since the run was made.
+        UserError: a default of the strategy has changed since the run was made, or the file of
+            --init.
     """
+    made_from = run.environment.get(INIT_DIGEST)  # None in runs of earlier versions
+    weights = config.init
+    if weights and weights.exists() and made_from not in (None, weights_digest(weights)):
+        raise UserError(
+            f"--out {run_dir.parent}: {run_dir.name} was made with other weights than those of "
+            f"--init {weights}; choose another --out"
+        )
     made_with = str(run.environment.get("strategy", ""))  # "" in runs of earlier versions
     present = Spec.parse(canonical_strategy(config)).options
     for name, value in Spec.parse(made_with).options.items():

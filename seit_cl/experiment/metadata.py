@@ -20,8 +20,10 @@ from seit_cl.experiment.run_data import RunData
 from seit_cl.formats.base import FittedFormat
 from seit_cl.memory.buffer import ByteBudgetBuffer
 from seit_cl.models import canonical_model
+from seit_cl.models._weights import read_weights, weights_digest
 
 CONTENTS = "images_digest"  # entry of environment.json
+INIT_DIGEST = "init_digest"  # entry of environment.json: XXH3 of the file of --init
 
 
 @dataclass
@@ -215,4 +217,9 @@ def environment(
         values[CONTENTS] = contents
     if data.dataset.held_out:
         values["held_out"] = data.dataset.held_out
+    if config.init is not None:
+        values[INIT_DIGEST] = weights_digest(config.init)
+        origin = read_weights(config.init).origin
+        if origin:
+            values["init"] = dict(origin)
     return values | {"classes": classes}

@@ -43,7 +43,7 @@ def open_data(
     Raises:
         UserError: bad data, or results of other images or another tokenizer in `out`.
     """
-    data = RunData(configs[0], _loading_bars(bars), shared, dataset)
+    data = RunData(configs[0], loading_bars(bars), shared, dataset)
     _describe(data.dataset, data.resolution, bars.console)
     if data.dataset.has_images and not configs[0].resolution:
         bars.console.print(resolution_note(data.resolution), highlight=False)
@@ -60,7 +60,7 @@ def open_data(
     return data
 
 
-def _loading_bars(bars: Progress) -> Callable[[str, int, int], None]:
+def loading_bars(bars: Progress) -> Callable[[str, int, int], None]:
     """Show one bar for each action on images, until all are done."""
     image_bars: dict[tuple[str, int], ImageBar] = {}
 

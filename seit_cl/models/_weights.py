@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 
-from seit_cl.core.digests import damaged, digest
+from seit_cl.core.digests import damaged, digest, file_digest
 from seit_cl.core.errors import UserError
 from seit_cl.core.notes import note_no_digest
 from seit_cl.core.tensor_files import read_tensor_file, write_tensor_file
@@ -27,6 +27,7 @@ HEADS = ("head", "fc", "linear", "classifier", "head.fc")  # names of heads in o
 # Names of the same parts in other ResNets' files.
 RENAMED = ((".shortcut.", ".downsample."),)
 AGAIN = "get it again, or run again with --save-model"
+ORIGIN = "origin"  # metadata of a file: how its weights were made, as JSON
 COUNTER = "num_batches_tracked"  # of batch normalisation; older files have none
 
 
@@ -38,11 +39,13 @@ class Weights:
         path: the file.
         tensors: by name.
         classes: names of the classes of its head's rows; None where the file does not tell.
+        origin: how the weights were made, from the metadata of a file of ours; empty elsewhere.
     """
 
     path: Path
     tensors: Mapping[str, Tensor]
     classes: Sequence[str] | None = None
+    origin: Mapping[str, Any] = field(default_factory=dict)
 
     def check(self, network: nn.Module, model: str) -> dict[str, Tensor]:
         """Return the file's tensor for every tensor of a network but its head's.
@@ -115,6 +118,8 @@ class Weights:
     def _about_head(self, head: Mapping[str, Tensor], classes: Sequence[str]) -> str:
         if head:
             return "head loaded too"
+        if self.origin:
+            return f"head left out (the weights are of {self.origin.get('objective', 'no labels')})"
         if self.classes is None:
             return "head left out (the file does not name its classes)"
         if list(self.classes) != list(classes):
@@ -140,6 +145,31 @@ def read_weights(path: Path) -> Weights:
     Raises:
         UserError: no such file, another kind of file, or one that would have to be unpickled.
     """
+    path = _weights_file(path)
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path)
+    content = load_tensors(path)
+    is_checkpoint = isinstance(content, dict) and "learner" in content and "kind" in content
+    if is_checkpoint:
+        return Weights(path, _tensors(path, content["learner"]), _classes_beside(path, content))
+    return Weights(path, _tensors(path, content))
+
+
+def weights_digest(path: Path) -> str:
+    """Digest the file of weights that `read_weights` reads.
+
+    Raises:
+        UserError: no such file.
+    """
+    return file_digest(_weights_file(path))
+
+
+def _weights_file(path: Path) -> Path:
+    """The file of weights that a path names, which may be a run's folder.
+
+    Raises:
+        UserError: no such file.
+    """
     if path.is_dir():
         files = [path / name for name in (FILE, CHECKPOINT) if (path / name).is_file()]
         if not files:
@@ -149,13 +179,7 @@ def read_weights(path: Path) -> Weights:
         path = files[0]
     if not path.is_file():
         raise UserError(f"{path}: no such file of weights; give a .safetensors, .pt or .pth file")
-    if path.suffix == ".safetensors":
-        return _read_safetensors(path)
-    content = load_tensors(path)
-    is_checkpoint = isinstance(content, dict) and "learner" in content and "kind" in content
-    if is_checkpoint:
-        return Weights(path, _tensors(path, content["learner"]), _classes_beside(path, content))
-    return Weights(path, _tensors(path, content))
+    return path
 
 
 def save_weights(path: Path, network: nn.Module, classes: Sequence[str], model: str) -> None:
@@ -174,6 +198,25 @@ def save_weights(path: Path, network: nn.Module, classes: Sequence[str], model: 
     write_tensor_file(path, tensors, metadata)
 
 
+def save_pretrained(
+    path: Path, network: nn.Module, model: str, origin: Mapping[str, str | int | float]
+) -> None:
+    """Write a network's weights without its head, and how they were made, for `read_weights`.
+
+    Args:
+        path: a .safetensors file.
+        network: a `seit_cl.models.Network`.
+        model: its spec.
+        origin: what they were trained on and how; "tokenizer_identity" is that of a token learner.
+    """
+    tensors = {}
+    for name, tensor in network.state_dict().items():
+        if not name.startswith("head."):
+            tensors[name] = tensor.detach().cpu().contiguous().clone()
+    metadata = {"classes": "null", "model": model, ORIGIN: json.dumps(dict(origin))}
+    write_tensor_file(path, tensors, metadata)
+
+
 def _read_safetensors(path: Path) -> Weights:
     try:
         file = read_tensor_file(path, AGAIN)
@@ -184,7 +227,20 @@ def _read_safetensors(path: Path) -> Weights:
     is_ours = "classes" in file.metadata and "model" in file.metadata
     if is_ours and not file.has_digest:
         note_no_digest(path)
-    return Weights(path, file.tensors, _class_names(file.metadata.get("classes", "null")))
+    classes = _class_names(file.metadata.get("classes", "null"))
+    origin = _origin(file.metadata.get(ORIGIN, "{}")) if is_ours else {}
+    return Weights(path, file.tensors, classes, origin)
+
+
+def _origin(text: str) -> dict[str, str | int | float]:
+    """Read a JSON object of texts and numbers; empty for anything else."""
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(values, dict):
+        return {}
+    return {name: value for name, value in values.items() if isinstance(value, str | int | float)}
 
 
 def _class_names(text: str) -> list[str] | None:

@@ -1,0 +1,1 @@
+"""Pre-training of a learner's network without labels, by masked modelling of tokens or pixels."""
