@@ -108,6 +108,7 @@ class MaskedViT(nn.Module):
         patches = stem(hide(inputs, masks, stem.grid_size, stem.patch_size[0]))
         mask_token = self.mask_token.to(patches.dtype)
         patches = torch.where(masks[:, :, None], mask_token, patches)
+        assert self.vit.pos_embed is not None
         features = self.vit.blocks(patches + self.vit.pos_embed)
         # The norm that the learner has behind its average over patches.
         features = self.vit.fc_norm(self.vit.norm(features[masks]))

@@ -97,9 +97,9 @@ def accuracies(groups: dict[str, Group]) -> str:
         cells = [ARMS[name].description]
         for budget in BUDGETS:
             results = [result for (at, _), result in sorted(group.items()) if at == budget]
-            cells += [_interval([final(result) for result in results])]
-            cells += [_interval([average(result) for result in results])]
-            cells += [_exemplars(results), str(len(results))]
+            cells += [interval([final(result) for result in results])]
+            cells += [interval([average(result) for result in results])]
+            cells += [exemplars(results), str(len(results))]
         rows.append(cells)
     return table(head, rows)
 
@@ -118,8 +118,8 @@ def differences(groups: dict[str, Group]) -> str:
             continue
         cells = [factor, f"`{first}` - `{second}`: {note}"]
         for matched in pairs:
-            cells.append(_interval([final(a) - final(b) for a, b in matched], sign="+"))
-            cells.append(_interval([average(a) - average(b) for a, b in matched], sign="+"))
+            cells.append(interval([final(a) - final(b) for a, b in matched], sign="+"))
+            cells.append(interval([average(a) - average(b) for a, b in matched], sign="+"))
             cells.append(str(len(matched)))
         rows.append(cells)
     return table(head, rows)
@@ -148,7 +148,7 @@ def length_table(out: Path, prefix: str) -> str:
         longest = sorted(filled[-1])
         cells = [arm.description]
         for group in groups:
-            cells.append(_interval([final(group[key]) for key in longest if key in group]))
+            cells.append(interval([final(group[key]) for key in longest if key in group]))
         rows.append([*cells, str(len(longest))])
     return table(["arm", *[f"{epochs} epochs" for epochs in lengths], "seeds"], rows)
 
@@ -190,15 +190,15 @@ def _number_row(name: str, budget: float, matched: list[tuple[RunResult, RunResu
     return [
         ARMS[name].description,
         f"{budget:g}",
-        f"{_exemplars(tokens)}, {_exemplars(stored)}",
-        _interval([final(result) for result in tokens]),
-        _interval([final(result) for result in stored]),
-        _interval(gaps, sign="+"),
+        f"{exemplars(tokens)}, {exemplars(stored)}",
+        interval([final(result) for result in tokens]),
+        interval([final(result) for result in stored]),
+        interval(gaps, sign="+"),
         str(len(matched)),
     ]
 
 
-def _exemplars(results: Sequence[RunResult]) -> str:
+def exemplars(results: Sequence[RunResult]) -> str:
     """Mean number of exemplars at the end of runs."""
     if not results:
         return ""
@@ -206,7 +206,7 @@ def _exemplars(results: Sequence[RunResult]) -> str:
     return f"{sum(counts) / len(counts):,.0f}"
 
 
-def _interval(values: Sequence[float], sign: str = "") -> str:
+def interval(values: Sequence[float], sign: str = "") -> str:
     """A mean with its 95 % interval over seeds and class orders (Student's t)."""
     if not values:
         return ""

@@ -223,14 +223,14 @@ def prepare(options: Options, stage: Stage) -> None:
                 write_through_codec(options.data_root, target, spec, RESOLUTION)
 
 
-def run_all(planned: Iterable[Case], options: Options, console: Console) -> None:
+def run_all(planned: Iterable[Case], out: Path, jobs: int, console: Console) -> None:
     """Run cases in processes of their own, with a line for each that ends."""
     waiting = list(planned)
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(options.jobs, context, _begin_worker, (options.jobs,)) as processes:
+    with ProcessPoolExecutor(jobs, context, _begin_worker, (jobs,)) as processes:
         running = {}
         for case in waiting:
-            running[processes.submit(make, options.out, case)] = case
+            running[processes.submit(make, out, case)] = case
         for number, done in enumerate(as_completed(running), 1):
             case = running[done]
             budget = f"{case.config.memory_mb:g} MB, seed {case.config.seed}"
@@ -275,6 +275,6 @@ def _main() -> None:
             for case in planned:
                 console.print(stage, case.folder, case.config.memory_mb, case.config.seed)
             continue
-        run_all(planned, options, console)
+        run_all(planned, options.out, options.jobs, console)
     if not options.dry_run:
         publish(study_page(options.out, typed_command("studies.factors")), options.write)
