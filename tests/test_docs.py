@@ -16,6 +16,7 @@ from seit_cl.tuning import options as tuning_options
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), ROOT / "benchmarks" / "README.md", *ROOT.glob("docs/**/*.md")])
+FRONT_PAGES = [ROOT / "README.md", ROOT / "docs" / "index.md"]
 LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
 FILE = re.compile(r"`((?:seit_cl|strategies|scenarios|reports|benchmarks|studies|tests)/[\w./]+)`")
 EXAMPLES = {"strategies/weighted.py"}  # to be written by the reader
@@ -125,7 +126,7 @@ def test_a_command_of_the_pages_reads_its_options(
         runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
-@pytest.mark.parametrize("page", [ROOT / "docs" / "index.md"], ids=["docs/index.md"])
+@pytest.mark.parametrize("page", FRONT_PAGES, ids=["README.md", "docs/index.md"])
 def test_the_python_of_a_front_page_runs_in_an_empty_folder(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
