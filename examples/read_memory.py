@@ -40,7 +40,8 @@ def read_memory(path: str) -> tuple[dict, np.ndarray, dict, list]:
     positions = header["groups"] * header["height"] * header["width"]
     bits = max(1, (header["codes"] - 1).bit_length())  # of a token
     fixed = {"raw": 3 * header["side"] ** 2, "tokens": (positions * bits + 7) // 8}
-    stored = header["format"] not in fixed  # entropy-coded tokens and image files differ in length
+    # Entropy-coded tokens, image files, and exemplars cut to fewer levels differ in length.
+    stored = header["format"] not in fixed or header["flags"] & 4
     lengths = [varint(data) if stored else fixed[kind] for _ in range(count)]
     fields = {}
     for field in filter(None, header["fields"].split(";")):
@@ -54,12 +55,14 @@ def read_memory(path: str) -> tuple[dict, np.ndarray, dict, list]:
 
 
 def decoded(header: dict, record: bytes, bits: int) -> np.ndarray:
-    """Return pixels (3, S, S) uint8, tokens (G, H, W), or the bytes of entropy-coded tokens."""
+    """Return pixels (3, S, S) uint8, tokens (G or fewer, H, W), or entropy-coded tokens' bytes."""
     kind, _, options = header["format"].partition(":")
     if kind == "raw":
         return np.frombuffer(record, np.uint8).reshape(3, header["side"], header["side"])
     if header["format"] == "tokens":
-        grid = header["groups"], header["height"], header["width"]
+        grid = header["height"], header["width"]
+        levels = 8 * len(record) // (grid[0] * grid[1] * bits) if header["flags"] & 4 else 0
+        grid = levels or header["groups"], *grid
         ones = np.unpackbits(np.frombuffer(record, np.uint8), bitorder="little")
         codes = ones[: np.prod(grid) * bits].reshape(-1, bits) @ (1 << np.arange(bits))
         return codes.reshape(grid)

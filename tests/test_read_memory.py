@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from helpers import levelled_samples
 from helpers.memory_samples import CONTEXT, FIELDS, TinySource, extras, samples
 from seit_cl.data.samples import Samples
 from seit_cl.formats import FormatContext, build_format
@@ -76,6 +77,18 @@ def test_every_packed_token_comes_back(
     _, exemplars = check(memory, tmp_path / "memory.bin")
     inputs = memory.by_ids(torch.arange(len(memory))).inputs
     assert np.array_equal(np.stack(exemplars), inputs.numpy())
+
+
+def test_exemplars_that_were_cut_have_fewer_levels(tmp_path: Path) -> None:
+    memory = levelled_samples.memory(700)
+    memory.offer(levelled_samples.samples(0, [i % 5 for i in range(40)]))
+    header, exemplars = check(memory, tmp_path / "memory.bin")
+    inputs = memory.by_ids(torch.arange(len(memory))).inputs
+    levels = levelled_samples.levels_of(inputs).tolist()
+    assert header["flags"] & 4
+    assert len(set(levels)) > 1
+    for read, stored, there in zip(exemplars, inputs.numpy(), levels, strict=True):
+        assert np.array_equal(read, stored[:there])
 
 
 @pytest.mark.parametrize("policy", ["class-balanced", "reservoir"])

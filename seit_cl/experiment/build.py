@@ -67,7 +67,8 @@ def choose_policy(config: RunConfig, strategy: Strategy) -> str:
     Raises:
         UserError: a policy that the strategy does not work with.
     """
-    if not strategy.policies or config.policy in strategy.policies:
+    name = Spec.parse(config.policy).name  # options of the policy are the user's choice
+    if not strategy.policies or name in strategy.policies:
         return config.policy
     if config.policy != RunConfig.policy:
         policies = " or ".join(strategy.policies)

@@ -168,7 +168,9 @@ def memory_rows(
     """
     counts = memory.counts_per_class().tolist()
     per_class = dict(zip(class_names, counts, strict=True))
-    return run_files.memory_rows(experience, per_class, memory.bytes_by_kind())
+    return run_files.memory_rows(
+        experience, per_class, memory.bytes_by_kind(), memory.counts_by_levels()
+    )
 
 
 def write_exemplars(

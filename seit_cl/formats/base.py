@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from seit_cl.core.errors import UserError
@@ -154,3 +156,29 @@ class FittedFormat(Protocol):
             exemplars_per_class: from a mean record length in bytes to the number of exemplars of
                 each class that would fit.
         """
+
+
+@runtime_checkable
+class LevelledFormat(Protocol):
+    """Format whose records can be cut to their first levels, each of which takes bytes of its own.
+
+    A record tells by itself how many levels it has. `decode` takes records of any number of levels
+    beside one another, and marks what is missing: code -1 in a token grid.
+
+    Attributes:
+        levels: L, of a whole record; 1 where nothing can be cut.
+    """
+
+    levels: int
+
+    def level_ends(self, record: NDArray[np.uint8]) -> Sequence[int]:
+        """Bytes of a record (n,) cut to 1, 2, ... levels, as many numbers as it has levels.
+
+        The last one is n, and each is larger than the one before it.
+
+        Raises:
+            ValueError: no record of this format has this length.
+        """
+
+    def cut(self, record: NDArray[np.uint8], levels: int) -> NDArray[np.uint8]:
+        """Return the record of a sample's first levels, from one of as many levels or more."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from seit_cl.core.errors import UserError, nearest
 from seit_cl.data.samples import Samples
-from seit_cl.formats._packing import code_bits, pack, packed_bytes, unpack
+from seit_cl.formats._fixed_coder import FixedCoder
 from seit_cl.formats._records import Records
 from seit_cl.formats.base import FormatContext
 from seit_cl.formats.entropy.grids import CODERS, GridCoder
@@ -46,30 +48,6 @@ class Coder(Protocol):
         """Grids (B, *grid_shape) int16."""
 
 
-class FixedCoder:
-    """Coder of P codes into ceil(P * ceil(log2 K) / 8) bytes.
-
-    Args:
-        codes: codebook size K.
-        positions: P.
-    """
-
-    def __init__(self, codes: int, positions: int) -> None:
-        self.bits = code_bits(codes)
-        self.positions = positions
-        self.grid_shape = (positions,)
-        self.length = packed_bytes(positions, self.bits)
-
-    def encode(self, tokens: Tensor) -> Records:
-        """Encode codes (B, P) into records of equal length."""
-        return Records.from_rows(pack(tokens, self.bits))
-
-    def decode(self, records: Records) -> Tensor:
-        """Codes (B, P) int16 of records."""
-        rows = records.rows() if len(records) else records.data.new_zeros((0, self.length))
-        return unpack(rows, self.bits, self.positions)
-
-
 class TokensFormat:
     """Token grids (G, H, W), encoded by one of several coders.
 
@@ -96,12 +74,14 @@ class TokensFormat:
         self.codes = context.codes
         self.grid = context.grid
         self.fixed_length: int | None = None
+        self.levels = 1
         self.codec_bytes = 0
         self._model_identity = b""
         self._coder: Coder
         if options.coder == "fixed":
-            fixed = FixedCoder(context.codes, math.prod(context.grid))
+            fixed = FixedCoder(context.codes, context.grid)
             self.fixed_length = fixed.length
+            self.levels = fixed.levels
             self._coder = fixed
         else:
             entropy_coder = build_entropy_coder(options.coder, context)
@@ -148,8 +128,24 @@ class TokensFormat:
         return self._coder.encode(tokens.reshape(len(tokens), *self._coder.grid_shape))
 
     def decode(self, records: Records) -> Tensor:
-        """Token grids (B, G, H, W) int16, on the records' device."""
+        """Token grids (B, G, H, W) int16, on the records' device; -1 in levels that were cut."""
         return self._coder.decode(records).reshape(len(records), *self.grid)
+
+    def level_ends(self, record: NDArray[np.uint8]) -> Sequence[int]:
+        """Bytes of a record cut to 1, 2, ... levels, as many numbers as it has levels.
+
+        Raises:
+            ValueError: no record has this length.
+        """
+        if isinstance(self._coder, FixedCoder):
+            return self._coder.level_ends(len(record))
+        return (len(record),)
+
+    def cut(self, record: NDArray[np.uint8], levels: int) -> NDArray[np.uint8]:
+        """Return the record of the first levels, codes of a position, of a record."""
+        if isinstance(self._coder, FixedCoder):
+            return self._coder.cut(record, levels)
+        return record
 
     def _check(self, tokens: Tensor) -> None:
         """Check the shape and codes of grids (B, G, H, W).

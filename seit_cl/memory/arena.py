@@ -64,6 +64,23 @@ class Arena:
         self._bytes[start : self._tail] = record
         return self.slots.append(label, start, length, cost)
 
+    def record(self, slot: int) -> NDArray[np.uint8]:
+        """Return the record (L,) of a slot: a view of the buffer, valid until the next append."""
+        start = int(self.slots.column("offset")[slot])
+        return self._bytes[start : start + int(self.slots.column("length")[slot])]
+
+    def replace(self, slot: int, record: NDArray[np.uint8]) -> None:
+        """Put a record (L,) in the place of one that is at least as long.
+
+        Raises:
+            ValueError: the record is longer.
+        """
+        place = self.record(slot)
+        if len(record) > len(place):
+            raise ValueError(f"a record of {len(record)} bytes in the place of {len(place)}")
+        place[: len(record)] = record
+        self.slots.set_length(slot, len(record))
+
     def records(self, slots: NDArray[np.int64]) -> Records:
         """Return the records of slots (B,): views of the buffer, valid until the next append."""
         offsets = self.slots.column("offset")[slots]

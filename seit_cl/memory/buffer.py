@@ -29,7 +29,13 @@ from seit_cl.memory.device_cache import DeviceCache
 from seit_cl.memory.exemplar_fields import TensorSpec, field_arrays, read_fields, write_fields
 from seit_cl.memory.exemplars import Exemplars, draw_ids
 from seit_cl.memory.file import FileHeader, read_body, read_exemplars, read_header, write_body
-from seit_cl.memory.selection import PolicyContext, build_policy, canonical_policy
+from seit_cl.memory.levelling import Levelling, levelled_format
+from seit_cl.memory.selection import (
+    PolicyContext,
+    build_policy,
+    canonical_policy,
+    degrading_options,
+)
 from seit_cl.memory.store import ExemplarStore
 from seit_cl.results.renamed import stored_spec
 
@@ -94,7 +100,15 @@ class ByteBudgetBuffer(ExemplarsBuffer):
         self.seed = seed
         self.exemplar_fields = dict(exemplar_fields or {})
         self.max_exemplars = max_exemplars
-        self.selection = build_policy(policy, PolicyContext(context.classes, seed, max_exemplars))
+        degrading = degrading_options(policy)
+        levelled = None
+        if degrading.cuts:
+            levelled = levelled_format(fmt, self.policy, degrading.min_levels)
+        most_levels = 0 if levelled is None else levelled.levels
+        self.selection = build_policy(
+            policy, PolicyContext(context.classes, seed, max_exemplars, most_levels)
+        )
+        self._levelling: Levelling | None = None
         self.slots = self.selection.slots
         decoded_at_once = images_at_once(context.resolution, DECODED)
         self._store = ExemplarStore(
@@ -106,8 +120,16 @@ class ByteBudgetBuffer(ExemplarsBuffer):
         )
         self._avalanche = AvalancheSide(context.resolution, tokenizer)
         self._accounting = ByteAccounting(
-            fmt, context.classes, self.exemplar_fields, self._header().nbytes
+            fmt,
+            context.classes,
+            self.exemplar_fields,
+            self._header().nbytes,
+            cuts=degrading.cuts,
         )
+        if levelled is not None:
+            self._levelling = Levelling(
+                levelled, self._store, self._accounting.exemplar_bytes, degrading.min_levels
+            )
         self._accounting.require(budget_bytes)
 
     @classmethod
@@ -151,7 +173,7 @@ class ByteBudgetBuffer(ExemplarsBuffer):
     @property
     def used_bytes(self) -> int:
         """Bytes of the file that `save` writes."""
-        return self._accounting.empty_bytes + self.slots.total_cost
+        return self._accounting.empty_bytes + self.slots.file_bytes
 
     @property
     def payload_bytes(self) -> int:
@@ -180,8 +202,8 @@ class ByteBudgetBuffer(ExemplarsBuffer):
 
     @property
     def full(self) -> bool:
-        """True once a sample did not fit into the memory, by bytes or by number."""
-        return self.selection.full
+        """True once a sample did not fit into the memory as it was, by bytes or by number."""
+        return self.selection.full or (self._levelling is not None and self._levelling.has_cut)
 
     @property
     def classes_covered(self) -> int:
@@ -192,6 +214,10 @@ class ByteBudgetBuffer(ExemplarsBuffer):
         """Count the exemplars of each class, (C,) int64."""
         labels = self.slots.column("label")
         return torch.from_numpy(np.bincount(labels, minlength=self.context.classes))
+
+    def counts_by_levels(self) -> dict[int, int]:
+        """Count the exemplars of 1, 2, ... levels; empty where exemplars are not cut."""
+        return {} if self._levelling is None else self._levelling.counts()
 
     def bytes_by_kind(self) -> dict[str, int]:
         """Split `used_bytes` by purpose: header, side_info, labels, lengths, extras, payload."""
@@ -261,14 +287,28 @@ class ByteBudgetBuffer(ExemplarsBuffer):
         self._invalidate()
         data = records.data.cpu().numpy()
         capacity = self._capacity()
-        self.selection.shrink(capacity)  # side_info may have grown
+        self._shrink()  # side_info may have grown
         self.selection.begin(len(labels))
         rows = zip(labels, records.offsets.tolist(), records.lengths.tolist(), strict=True)
+        levelling = self._levelling
         for index, (label, start, length) in enumerate(rows):
-            cost = self._accounting.exemplar_bytes(length)
+            if levelling is None:
+                cost = self._accounting.exemplar_bytes(length)
+            else:
+                cost = levelling.cost(data[start : start + length])
             if self.selection.admit(label, cost, capacity):
                 values = {name: array[index] for name, array in fields.items()}
-                self._store.append(data[start : start + length], label, cost, values)
+                record = data[start : start + length]
+                if levelling is None:
+                    self._store.append(record, label, cost, values)
+                else:
+                    levelling.append(record, label, cost, values, capacity)
+
+    def _shrink(self) -> None:
+        """Remove and cut exemplars until the others fit the budget."""
+        self.selection.shrink(self._capacity())
+        if self._levelling is not None:
+            self._levelling.shrink(self._capacity())
 
     @property
     def _encoded_at_once(self) -> int:
@@ -336,7 +376,7 @@ class ByteBudgetBuffer(ExemplarsBuffer):
         self.max_size = new_size
         self._store.arena.capacity = new_size
         self._invalidate()
-        self.selection.shrink(self._capacity())
+        self._shrink()
 
     def update(self, strategy: Any, **kwargs: Any) -> None:
         """Offer the experience that a strategy has trained on (Avalanche's hook)."""
@@ -405,7 +445,9 @@ class ByteBudgetBuffer(ExemplarsBuffer):
 
     def _body(self) -> list[bytes | memoryview]:
         """Return the parts of the file's content after the checksum."""
-        exemplars = self._store.for_file().parts(self.context.classes, self.fmt.fixed_length)
+        exemplars = self._store.for_file().parts(
+            self.context.classes, self._accounting.fixed_length
+        )
         return [self._header().to_bytes(), *exemplars]
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -474,6 +516,8 @@ class ByteBudgetBuffer(ExemplarsBuffer):
                 )
             if header.max_exemplars and header.count > header.max_exemplars:
                 raise ValueError(f"{header.count} exemplars, and a limit of {header.max_exemplars}")
+            if header.levels != degrading_options(header.policy).cuts:
+                raise ValueError(f"its flags contradict its policy {header.policy}")
             plugins.check_imported("format", header.spec)
             plugins.check_imported("policy", header.policy)
             context = replace(header.context, entropy_model=entropy_model)
@@ -497,9 +541,12 @@ class ByteBudgetBuffer(ExemplarsBuffer):
                 header.count,
                 context.classes,
                 memory.exemplar_fields,
-                fmt.fixed_length,
+                memory._accounting.fixed_length,
             )
-            memory._store.fill(exemplars, memory._accounting.exemplar_bytes)
+            if memory._levelling is None:
+                memory._store.fill(exemplars, memory._accounting.exemplar_bytes)
+            else:
+                memory._levelling.fill(exemplars)
             memory.selection.restore(header.offered, header.skipped, header.full, header.counters)
         return memory
 
@@ -527,7 +574,7 @@ class ByteBudgetBuffer(ExemplarsBuffer):
             offered=self.selection.offered,
             skipped=self.skipped,
             count=len(self),
-            full=self.full,
+            full=self.selection.full,
             context=self.context,
             spec=stored_spec(self.fmt.spec),
             policy=self.policy,
@@ -535,6 +582,7 @@ class ByteBudgetBuffer(ExemplarsBuffer):
             counters=self.selection.counters(),
             side_info=self.fmt.side_info,
             max_exemplars=self.max_exemplars,
+            levels=degrading_options(self.policy).cuts,
         )
 
     def _capacity(self) -> int:

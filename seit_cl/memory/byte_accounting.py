@@ -19,11 +19,13 @@ class ByteAccounting:
         classes: number of classes C, which fixes the width of a label.
         fields: fields stored with every exemplar.
         header_bytes: size of the file's header, constant over the memory's lifetime.
+        cuts: True if records may be cut, so that lengths are stored whatever the format.
 
     Attributes:
         header_bytes: as given.
         label_bytes: bytes of one label.
         field_bytes: bytes of one exemplar's fields.
+        fixed_length: bytes of every record; None where lengths are stored.
     """
 
     def __init__(
@@ -32,8 +34,10 @@ class ByteAccounting:
         classes: int,
         fields: Mapping[str, TensorSpec],
         header_bytes: int,
+        cuts: bool = False,
     ) -> None:
         self.fmt = fmt
+        self.fixed_length = None if cuts else fmt.fixed_length
         self.header_bytes = header_bytes
         self.label_bytes = label_dtype(classes).itemsize
         self.field_bytes = sum(spec.nbytes for spec in fields.values())
@@ -46,7 +50,7 @@ class ByteAccounting:
     def exemplar_bytes(self, length: int) -> int:
         """Bytes of an exemplar with a record of `length` bytes."""
         total = length + self.label_bytes + self.field_bytes
-        if self.fmt.fixed_length is None:
+        if self.fixed_length is None:
             total += varint_bytes(length)
         return total
 

@@ -61,6 +61,11 @@ class DecodedCache:
             return np.zeros(len(slots), bool)
         return np.array(self.slots.column("is_transformed")[slots], bool)
 
+    def forget(self, slot: int) -> None:
+        """Drop the transformed input of a slot, because its record was cut."""
+        if self.transform is not None:
+            self.slots.column("is_transformed")[slot] = False
+
     def _add(self, slots: NDArray[np.int64], transform: Transform) -> None:
         """Decode and transform the inputs of distinct slots (B,), and store them."""
         with torch.no_grad():

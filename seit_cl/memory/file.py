@@ -13,7 +13,7 @@ import math
 import os
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +35,7 @@ _NUMBERS = struct.Struct("<QIIIIIIQQQQBI")
 _LIMIT = struct.Struct("<I")  # the most exemplars, in the files of memories that have a limit
 _FLAG_FULL = 1
 _FLAG_LIMIT = 2
+_FLAG_LEVELS = 4
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class FileHeader:
         counters: (C,) or (0,) uint32, the policy's.
         side_info: what the format fitted to data.
         max_exemplars: the most exemplars that the memory stores; 0: no limit.
+        levels: True if records may have been cut to fewer levels; their lengths are stored then.
     """
 
     budget: int
@@ -70,6 +72,7 @@ class FileHeader:
     counters: NDArray[np.uint32]
     side_info: bytes
     max_exemplars: int = 0
+    levels: bool = False
 
     @property
     def nbytes(self) -> int:
@@ -81,6 +84,8 @@ class FileHeader:
         flags = _FLAG_FULL if self.full else 0
         if self.max_exemplars:
             flags |= _FLAG_LIMIT
+        if self.levels:
+            flags |= _FLAG_LEVELS
         numbers = _NUMBERS.pack(
             self.budget,
             self.context.codes,
@@ -151,6 +156,7 @@ def read_header(body: memoryview) -> tuple[FileHeader, memoryview]:
         counters=counters,
         side_info=bytes(rest[:side_info_bytes]),
         max_exemplars=max_exemplars,
+        levels=bool(flags & _FLAG_LEVELS),
     )
     return header, rest[side_info_bytes:]
 
@@ -203,6 +209,15 @@ class FileExemplars:
     lengths: NDArray[np.int64]
     fields: Mapping[str, NDArray[np.generic]]
     payload: NDArray[np.uint8]
+
+    def each(self) -> Iterator[tuple[NDArray[np.uint8], int, dict[str, NDArray[np.generic]]]]:
+        """Yield the record (n,), label and fields (*shape) of every exemplar."""
+        start = 0
+        rows = zip(self.labels.tolist(), self.lengths.tolist(), strict=True)
+        for index, (label, length) in enumerate(rows):
+            values = {name: array[index] for name, array in self.fields.items()}
+            yield self.payload[start : start + length], label, values
+            start += length
 
     def parts(self, classes: int, fixed_length: int | None) -> list[bytes | memoryview]:
         """Encode labels, lengths (unless fixed), fields and payload, which is not copied.

@@ -56,6 +56,11 @@ class SlotTable:
         return self._count
 
     @property
+    def file_bytes(self) -> int:
+        """Bytes that all exemplars take in the file."""
+        return self.total_cost
+
+    @property
     def nbytes(self) -> int:
         """Bytes of main memory that the table occupies."""
         columns = sum(column.nbytes for column in self._columns.values())
@@ -103,14 +108,22 @@ class SlotTable:
         """Set the value (*shape) of an added column in one row."""
         self._columns[name][slot] = value
 
+    def set_length(self, slot: int, length: int) -> None:
+        """Set the length of the record of a slot, which was cut."""
+        self.record_bytes += length - self._lengths[slot]
+        self._lengths[slot] = length
+
+    def group_of(self, slot: int) -> int:
+        """Return the group of the exemplar of a slot."""
+        return int(self._labels[slot]) if self.by_class else 0
+
     def remove(self, slot: int) -> None:
         """Remove a row; the last row takes its slot, and its group's last member its place.
 
         Raises:
             IndexError: a slot outside 0..N-1.
         """
-        if not 0 <= slot < self._count:
-            raise IndexError(f"slot {slot} of {self._count} exemplars")
+        self._check(slot)
         cost = self._costs[slot]
         group = self._labels[slot] if self.by_class else 0
         members = self.groups[group]
@@ -142,6 +155,15 @@ class SlotTable:
         pairs = zip(groups.tolist(), places.tolist(), strict=True)
         slots = [self.groups[group][place] for group, place in pairs]
         return np.array(slots, np.int64)
+
+    def _check(self, slot: int) -> None:
+        """Refuse a slot that has no exemplar.
+
+        Raises:
+            IndexError: a slot outside 0..N-1.
+        """
+        if not 0 <= slot < self._count:
+            raise IndexError(f"slot {slot} of {self._count} exemplars")
 
     def _move_last_row(self, slot: int) -> None:
         """Move the last row to `slot`, and clear the columns that other objects added."""

@@ -58,8 +58,8 @@ class ExemplarStore:
         label: int,
         cost: int,
         fields: Mapping[str, NDArray[np.generic]],
-    ) -> None:
-        """Store an exemplar.
+    ) -> int:
+        """Store an exemplar, and return its slot.
 
         Args:
             record: (L,) uint8.
@@ -73,6 +73,7 @@ class ExemplarStore:
         slot = self.arena.append(record, label, cost)
         for name, value in fields.items():
             self.slots.set(slot, self._columns[name], value)
+        return slot
 
     def fill(self, exemplars: FileExemplars, cost: Callable[[int], int]) -> None:
         """Store the exemplars of a file.
@@ -84,13 +85,8 @@ class ExemplarStore:
         Raises:
             ValueError: the records exceed the capacity.
         """
-        start = 0
-        rows = zip(exemplars.labels.tolist(), exemplars.lengths.tolist(), strict=True)
-        for index, (label, length) in enumerate(rows):
-            record = exemplars.payload[start : start + length]
-            values = {name: array[index] for name, array in exemplars.fields.items()}
-            self.append(record, label, cost(length), values)
-            start += length
+        for record, label, fields in exemplars.each():
+            self.append(record, label, cost(len(record)), fields)
 
     def read(self, ids: Tensor) -> Exemplars:
         """Return the exemplars of ids (B,), on the CPU."""

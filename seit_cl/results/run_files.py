@@ -224,7 +224,10 @@ def accuracy_rows(
 
 
 def memory_rows(
-    experience: int, exemplars: Mapping[str, int], sizes: Mapping[str, int]
+    experience: int,
+    exemplars: Mapping[str, int],
+    sizes: Mapping[str, int],
+    levels: Mapping[int, int] | None = None,
 ) -> list[dict[str, Any]]:
     """Return the rows of memory.csv after one experience.
 
@@ -232,11 +235,14 @@ def memory_rows(
         experience: index of the experience that the memory was offered last.
         exemplars: class name -> number of exemplars stored.
         sizes: part of the memory's file (header, labels, payload, ...) -> bytes.
+        levels: number of levels -> exemplars that have as many, in a memory that cuts them.
 
     Returns:
-        kind "exemplars" per class, kind "bytes" per part, and kind "total" for both.
+        kind "exemplars" per class, kind "levels" per number of levels, kind "bytes" per part, and
+        kind "total" for exemplars and bytes.
     """
     values = [("exemplars", name, count) for name, count in exemplars.items()]
+    values += [("levels", str(number), count) for number, count in (levels or {}).items()]
     values += [("bytes", part, size) for part, size in sizes.items()]
     values.append(("total", "exemplars", sum(exemplars.values())))
     values.append(("total", "bytes", sum(sizes.values())))

@@ -69,6 +69,8 @@ class Tokenizer(Protocol):
     def decode(self, tokens: Tensor) -> Tensor:
         """Decode tokens (B, G, H, W) to images (B, 3, S, S) uint8.
 
+        Codes of further levels may be -1: exemplars that lack them.
+
         Raises:
             UserError: the tokenizer does not decode.
         """

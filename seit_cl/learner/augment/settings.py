@@ -29,6 +29,12 @@ class TokenAugmentOptions(FlipOptions):
         0.25, "probability that two squares of an image swap (Token-EDA)", PROBABILITY
     )
     noise_p: float = option(0.5, "probability that an image gets Emb-Noise", PROBABILITY)
+    level_drop_p: float = option(
+        0.0,
+        "probability that an image keeps only its first levels, 1 or more at random, as exemplars "
+        "do in a memory that cuts them; for tokenizers with several codes a position",
+        PROBABILITY,
+    )
 
     def __post_init__(self) -> None:
         """Check the ranges, and that an image gets synonyms or a swap but not both.

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-__all__ = ["Combine", "embedding_moments", "nearest_codes", "row_tables"]
+__all__ = ["Combine", "embedding_moments", "nearest_codes", "row_tables", "with_missing_row"]
 
 Combine = Literal["sum", "concat"]
 
@@ -76,3 +76,24 @@ def row_tables(neighbours: Tensor, mirror: Tensor | None) -> tuple[Tensor, Tenso
     synonyms = (neighbours + first_rows[:, :, None]).flatten(0, 1)
     synonyms = torch.cat([synonyms, own_rows[:, None]], dim=1)
     return synonyms, None if mirror is None else (mirror + first_rows).flatten()
+
+
+def with_missing_row(
+    table: Tensor, synonyms: Tensor, mirror: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Add the row of a missing code to tables: a zero vector, its own synonym and mirror image.
+
+    Args:
+        table: (R, D), standardised vectors.
+        synonyms: (R, n + 1) int64.
+        mirror: (R,) int64, or None.
+
+    Returns:
+        Tables of R + 1 rows.
+    """
+    own = synonyms.new_full((1, synonyms.shape[1]), len(table))
+    table = torch.cat([table, torch.zeros_like(table[:1])])
+    synonyms = torch.cat([synonyms, own])
+    if mirror is not None:
+        mirror = torch.cat([mirror, own[0, :1]])
+    return table, synonyms, mirror

@@ -5,6 +5,10 @@ Token-RRC interpolates one-hot maps and multiplies by the codebook; interpolatio
 interpolating the embeddings gives the same and is far cheaper. Mirroring of token grids is ours.
 Token-CutMix is `seit_cl.learner.augment.cutmix.cutmix` on the embeddings.
 
+Exemplars may lack their last levels (`seit_cl.memory.levelling`): codes -1. A missing code has the
+mean of its codebook as its vector, which is 0 in the standardised table, so that a position is the
+sum of the levels that it has. No augmentation changes a missing code.
+
 Shapes: B batch, G codes per position, K codebook size, D code dimension, S x S token grid.
 """
 
@@ -25,11 +29,13 @@ from seit_cl.learner.augment.token_tables import (
     embedding_moments,
     nearest_codes,
     row_tables,
+    with_missing_row,
 )
 
 __all__ = ["Combine", "TokenAugment", "TokenAugmentConstants"]
 
 LARGEST_GRID = 256  # positions of a side
+MISSING = -1  # in the place of the codes of a level that an exemplar lacks
 
 
 @dataclass(frozen=True)
@@ -137,6 +143,9 @@ class TokenAugment(nn.Module):
         first_rows = torch.arange(self.groups, device=codebook.device) * self.codes
         neighbours = nearest_codes(codebook, self.constants.synonyms)
         synonyms, mirror_rows = row_tables(neighbours, mirror)
+        self.missing_row = len(table)
+        if self.groups > 1:
+            table, synonyms, mirror_rows = with_missing_row(table, synonyms, mirror_rows)
         self.register_buffer("mean", mean, persistent=False)
         self.register_buffer("std", std, persistent=False)
         self.register_buffer("table", table, persistent=False)
@@ -161,7 +170,10 @@ class TokenAugment(nn.Module):
             return None
         assert self.mirror is not None
         rows = self.mirror[self.rows(tokens)].flip(-1)
-        return (rows - self.first_rows).to(tokens.dtype)
+        codes = rows - self.first_rows
+        if self.groups > 1:
+            codes = codes.masked_fill(rows == self.missing_row, MISSING)
+        return codes.to(tokens.dtype)
 
     def layout(self, shape: torch.Size) -> Layout:
         """The random numbers that a token grid (G, S, S) needs."""
@@ -170,6 +182,8 @@ class TokenAugment(nn.Module):
         grid = shape[-1]
         uniform: dict[str, tuple[int, ...]] = {}
         normal: dict[str, tuple[int, ...]] = {}
+        if self.groups > 1 and options.level_drop_p > 0.0:
+            uniform["levels"] = (2,)
         if self.mirrors:
             uniform["flip"] = ()
         uniform["eda"] = ()
@@ -191,7 +205,8 @@ class TokenAugment(nn.Module):
     def forward(self, tokens: Tensor, numbers: Numbers | None = None) -> Tensor:
         """Augment a batch, or crop its centre, and embed it.
 
-        The order of the augmentations is flip, EDA, embedding, Token-RRC, Emb-Noise.
+        The order of the augmentations is dropped levels, flip, EDA, embedding, Token-RRC,
+        Emb-Noise.
 
         Args:
             tokens: (B, G, S, S) integers in [0, K).
@@ -207,12 +222,14 @@ class TokenAugment(nn.Module):
         rows = self.rows(tokens)
         if numbers is None:
             return self._embed_rows(self._centre(rows)).contiguous()
-        rows = self.eda(self.flip(rows, numbers), numbers)
+        rows = self.eda(self.flip(self.drop_levels(rows, numbers), numbers), numbers)
         inputs = self.noise(self._random_crop(rows, numbers), numbers)
         return inputs.permute(0, 3, 1, 2)
 
     def rows(self, tokens: Tensor) -> Tensor:
         """Rows (B, G, S, S) int64 of the embedding table for tokens, integers in [0, K).
+
+        With several codes a position, -1 is a missing one and gets the last row.
 
         Raises:
             ValueError: the shape is wrong.
@@ -226,7 +243,28 @@ class TokenAugment(nn.Module):
             raise ValueError(
                 f"tokens must be integers of shape {expected}, got {tuple(tokens.shape)}"
             )
-        return tokens + self.first_rows
+        rows = tokens + self.first_rows
+        if self.groups > 1:
+            rows = rows.masked_fill(tokens == MISSING, self.missing_row)
+        return rows
+
+    def drop_levels(self, rows: Tensor, numbers: Numbers) -> Tensor:
+        """Leave some images only their first levels, 1 to G - 1 with equal probability.
+
+        Structured dropout of a residual quantiser's levels, as in the training of SoundStream
+        (Zeghidour et al., 2021), here for the learner.
+
+        Args:
+            rows: (B, G, S, S) int64.
+            numbers: those of `layout`.
+        """
+        if "levels" not in numbers:
+            return rows
+        chosen, kept = numbers["levels"].unbind(1)
+        kept = (1.0 + kept * (self.groups - 1)).floor()
+        kept = torch.where(chosen < self.options.level_drop_p, kept, self.groups)
+        is_dropped = self.position[: self.groups] >= kept[:, None]  # (B, G)
+        return rows.masked_fill(is_dropped[:, :, None, None], self.missing_row)
 
     def flip(self, rows: Tensor, numbers: Numbers) -> Tensor:
         """Mirror some images: their grid left to right, and every code to its mirror image.

@@ -5,6 +5,10 @@ full, for the rest of its lifetime (as in CIM, Luo et al., CVPR 2023). From then
 a sample never depends on the length of its own record; otherwise short records would collect in the
 gaps that long ones leave. Only a record longer than the whole budget is skipped.
 
+Where exemplars can be cut to fewer levels (`--policy NAME:degrade=levels`), `cost` is always that
+of the fewest levels. A policy chooses exemplars as if all were cut; `seit_cl.memory.levelling`
+spends the rest of the budget on levels.
+
 Decisions depend on nothing but the seed, the number of samples offered so far and the exemplars in
 canonical order, which is the order of the memory's file. A memory read from its file therefore
 continues with the same decisions.
@@ -20,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seit_cl.core.specs import NoOptions
+from seit_cl.memory.levelled_slots import LevelledSlots
 from seit_cl.memory.selection._random_words import RandomWords
 from seit_cl.memory.slots import SlotTable
 
@@ -32,11 +37,13 @@ class PolicyContext:
         classes: number of classes C.
         seed: key of the random words, 0..2**64-1.
         max_exemplars: the most exemplars that the memory stores, whatever their bytes; 0: no limit.
+        levels: the most levels of an exemplar, in a memory that cuts them; 0: exemplars are whole.
     """
 
     classes: int
     seed: int
     max_exemplars: int = 0
+    levels: int = 0
 
 
 class SelectionPolicy(ABC):
@@ -65,7 +72,7 @@ class SelectionPolicy(ABC):
     best_first: ClassVar[bool] = False
 
     def __init__(self, context: PolicyContext) -> None:
-        self.slots = SlotTable(context.classes, self.by_class)
+        self.slots = _slot_table(context, self.by_class)
         self.words = RandomWords(context.seed)
         self.offered = 0
         self.skipped = 0
@@ -152,3 +159,10 @@ class SelectionPolicy(ABC):
         self.skipped = skipped
         self.full = full
         self.restore_counters(counters)
+
+
+def _slot_table(context: PolicyContext, by_class: bool) -> SlotTable:
+    """Build the empty table of a memory's exemplars."""
+    if context.levels:
+        return LevelledSlots(context.classes, by_class, context.levels)
+    return SlotTable(context.classes, by_class)

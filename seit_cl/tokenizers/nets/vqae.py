@@ -155,10 +155,14 @@ class VQAutoencoder(nn.Module):
         return F.embedding(indices, self.residuals[level - 1]).permute(0, 3, 1, 2)
 
     def embed_levels(self, indices: Tensor) -> Tensor:
-        """Sums (B, D, H, W) of the code vectors of indices (B, l, H, W) of the first l levels."""
+        """Sums (B, D, H, W) of the code vectors of indices (B, l, H, W) of the first l levels.
+
+        An index of -1, of a level that was cut, adds nothing; the first level is never missing.
+        """
         total = self.embed(indices[:, 0])
         for level in range(1, indices.shape[1]):
-            total = total + self.embed_level(indices[:, level], level)
+            codes = indices[:, level]
+            total = total + self.embed_level(codes.clamp_min(0), level) * (codes >= 0)[:, None]
         return total
 
     def reconstruct(self, embedded: Tensor) -> Tensor:

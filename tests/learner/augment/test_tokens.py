@@ -268,7 +268,7 @@ def test_several_codes_a_position_are_cropped_as_their_embedding(
     inputs = module(tokens, numbers)
     boxes = drawn_boxes(numbers, 0.08)
     maps = F.one_hot(tokens.long(), 50).permute(1, 0, 4, 2, 3).float()  # (G, B, K, H, W)
-    books = module.table.view(2, 50, 8)
+    books = module.table[: module.missing_row].view(2, 50, 8)
     parts = []
     for group_maps, book in zip(maps, books, strict=True):
         cropped = crop_resize(group_maps, boxes, 28)
