@@ -1,22 +1,26 @@
 """Runs on tokens without places in the image: a sequence in the place of a grid."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from helpers.tokenizer_samples import titok_s6
+from helpers.tokenizer_samples import images, titok_s6
 from seit_cl.config import RunConfig
 from seit_cl.core.errors import UserError
+from seit_cl.data.samples import Samples
 from seit_cl.experiment.experiment import Experiment
 from seit_cl.experiment.modality import build_modality
 from seit_cl.experiment.run_data import RunData
 from seit_cl.memory.buffer import ByteBudgetBuffer
 from seit_cl.models import build_model
 from seit_cl.results.run_files import read_run
+from seit_cl.tokenizers import open_tokenizer
 from seit_cl.tokenizers.commands.encode import encode_command
-from seit_cl.tokenizers.commands.options import Encode
+from seit_cl.tokenizers.commands.entropy import entropy_command
+from seit_cl.tokenizers.commands.options import Encode, Entropy
 
 SHORT: dict[str, Any] = {"experiences": 2, "epochs": 1, "batch": 16, "replay_batch": 8}
 
@@ -61,3 +65,24 @@ def test_models_of_grids_refuse_sequences(fractals: Path, tokenizer: Path, model
     with pytest.raises(UserError, match=r"a sequence of 6 tokens.*micro, tiny") as refused:
         build_model(model, context)
     assert len(str(refused.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("coder", ["table", "context"])
+def test_entropy_coded_sequences_are_those_of_fixed_width(
+    coder: str, fractals: Path, tokenizer: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "titok.safetensors"
+    shutil.copy(tokenizer, own)
+    out = own.with_suffix(".entropy.safetensors")
+    entropy_command(Entropy(fractals, out, tokenizer=str(own), resolution=64, steps=20))
+    opened = open_tokenizer(str(own))
+    tokens = opened.encode(images(20, 64))
+    assert tokens.shape == (20, 1, 1, 6)
+    memory = ByteBudgetBuffer.of(
+        f"tokens:coder={coder}", 20_000, classes=2, resolution=64, tokenizer=opened
+    )
+    memory.offer(Samples.of_tokens(tokens, torch.arange(20) % 2))
+    memory.save(tmp_path / "memory.bin")
+    loaded = ByteBudgetBuffer.load(tmp_path / "memory.bin", tokenizer=opened)
+    stored = loaded.by_ids(torch.arange(20)).inputs
+    assert sorted(stored.flatten(1).tolist()) == sorted(tokens.flatten(1).tolist())

@@ -7,15 +7,17 @@ import pandas as pd
 import pytest
 import torch
 
-from helpers.tokenizer_samples import frozen, residual
+from helpers.random_entropy import random_model
+from helpers.tokenizer_samples import frozen, images, residual
 from seit_cl import density, tokenize
 from seit_cl.config import RunConfig
 from seit_cl.core.errors import UserError
+from seit_cl.data.samples import Samples
 from seit_cl.experiment import density_measures as measuring
 from seit_cl.experiment.experiment import Experiment
 from seit_cl.experiment.run_data import RunData
 from seit_cl.memory import ByteBudgetBuffer
-from seit_cl.tokenizers import Tokenizer
+from seit_cl.tokenizers import Tokenizer, open_tokenizer
 
 TOKENIZERS = {
     "summed": lambda: residual().first(2),
@@ -73,14 +75,35 @@ def test_a_run_learns_and_remembers_them(
     assert pd.read_csv(tmp_path / "run" / "accuracy.csv").total.sum() > 0
 
 
-def test_the_entropy_coders_refuse_them_in_one_line(
+def test_a_run_without_an_entropy_model_says_how_to_fit_one(
     file: Path, fractals: Path, tmp_path: Path
 ) -> None:
     config = RunConfig(
         data_root=fractals, tokenizer=str(file), format="tokens:coder=table", experiences=2
     )
-    with pytest.raises(UserError, match="takes one code per position, not 2; use coder=fixed"):
+    with pytest.raises(UserError, match=r"fit them with python -m seit_cl\.tokenize entropy"):
         Experiment(config, RunData(config), tmp_path / "run")
+
+
+@pytest.mark.parametrize("coder", ["table", "context"])
+def test_entropy_coded_exemplars_are_those_of_fixed_width(
+    coder: str, file: Path, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    groups, codes, _ = tokenizer.codebook.shape
+    model = random_model(codes, each=groups, tokenizer=tokenizer.identity)
+    model.save(file.with_suffix(".entropy.safetensors"))
+    opened = open_tokenizer(str(file))
+    tokens = opened.encode(images(20, 64))
+    memories = []
+    for spec in ("tokens", f"tokens:coder={coder}"):
+        memory = ByteBudgetBuffer.of(
+            spec, budget_bytes=20_000, classes=2, resolution=64, tokenizer=opened
+        )
+        memory.offer(Samples.of_tokens(tokens, torch.arange(20) % 2))
+        memory.save(tmp_path / "memory.bin")
+        memories.append(ByteBudgetBuffer.load(tmp_path / "memory.bin", tokenizer=opened))
+    stored = [memory.by_ids(torch.arange(20)).inputs for memory in memories]
+    assert torch.equal(stored[0], stored[1])
 
 
 def test_a_density_table_counts_their_bytes(

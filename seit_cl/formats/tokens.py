@@ -174,20 +174,23 @@ def build_entropy_coder(name: str, context: FormatContext) -> GridCoder:
     """Build the entropy coder of a name in CODERS for a tokenizer's grids.
 
     Raises:
-        UserError: no such coder, several codes per position, or no entropy model of these codes.
+        UserError: no such coder, no entropy model of these codes, or one of other grids.
     """
     if name not in CODERS:
         names = ["fixed", *CODERS]
         raise UserError(
             f"tokens: coder={name} is none of {', '.join(names)}; {nearest(name, names)}"
         )
-    groups, height, width = context.grid
-    if groups != 1:
-        raise UserError(
-            f"tokens: coder={name} takes one code per position, not {groups}; use coder=fixed"
-        )
     read_model = context.entropy_model or EntropyReader(context.tokenizer)
-    return CODERS[name](read_model(), height, width)
+    model = read_model()
+    groups, height, width = context.grid
+    fits = len(model.parts) == groups and (model.length or width) == width
+    if not fits:
+        raise UserError(
+            f"tokens: coder={name}: the entropy model is of other grids than {groups} x {height} x "
+            f"{width}; fit it again with python -m seit_cl.tokenize entropy, or use coder=fixed"
+        )
+    return CODERS[name](model, height, width)
 
 
 FORMAT = TokensFormat

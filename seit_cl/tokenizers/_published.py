@@ -249,6 +249,7 @@ def open_checkpoint(
     needed, left_out = without(file.tensors, ignored)
     tokenizer = from_state(source, needed, card_of(file.metadata, left_out))
     check_identity(source, file.metadata, tokenizer.identity, file.has_digest)
+    tokenizer.entropy_model = EntropyReader(tokenizer.identity, Path(source))
     return tokenizer
 
 

@@ -142,6 +142,7 @@ def load_timm(path: Path) -> TimmTokenizer:
         card.pop(name, None)
     tokenizer = TimmTokenizer(backbone, quantiser, card)
     check_identity(path, file.metadata, tokenizer.identity, file.has_digest)
+    tokenizer.entropy_model = EntropyReader(tokenizer.identity, path)
     return tokenizer
 
 

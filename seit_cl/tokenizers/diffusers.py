@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from seit_cl.core.errors import UserError
 from seit_cl.core.specs import argument
+from seit_cl.formats.entropy.reader import EntropyReader
 from seit_cl.tokenizers._checkpoint import card_of, read_state_dict
 from seit_cl.tokenizers._published import PublishedTokenizer, State, published
 from seit_cl.tokenizers.base import TokenizerKind, check_identity
@@ -179,6 +180,7 @@ def _from_file(vq_model: Any, path: Path) -> PublishedTokenizer:
         ) from error
     tokenizer = published(NAME, str(path), file.tensors, partial(_fit, vq_model, config), card)
     check_identity(path, file.metadata, tokenizer.identity, file.has_digest)
+    tokenizer.entropy_model = EntropyReader(tokenizer.identity, path)
     return tokenizer
 
 

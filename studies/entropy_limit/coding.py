@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from seit_cl.formats.entropy import range_coder
-from seit_cl.formats.entropy.model import EntropyModel, neighbours_of
+from seit_cl.formats.entropy.columns import neighbours_of
+from seit_cl.formats.entropy.model import EntropyModel
 from studies.entropy_limit.model import GridTransformer
 
 CHUNK_TOKENS = 4096  # coded at a time

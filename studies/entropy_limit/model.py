@@ -12,14 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seit_cl.formats.entropy.model import (
-    ACTIVATION_BITS,
-    HIDDEN_SHIFT,
-    NEIGHBOURS,
-    SCORE_BITS,
-    EntropyModel,
-    neighbours_of,
-)
+from seit_cl.formats.entropy.columns import NEIGHBOURS, neighbours_of
+from seit_cl.formats.entropy.model import ACTIVATION_BITS, HIDDEN_SHIFT, SCORE_BITS, EntropyModel
 
 LONG = 256  # positions beyond which torch's fused attention is faster on a CPU
 

@@ -127,11 +127,11 @@ def tokens_of(options: Options, tokenizer: Tokenizer) -> dict[str, Tensor]:
         generator = torch.Generator().manual_seed(options.seed)
         train_grids = windows_of(tokenizer, train, side, options.windows, generator)
     else:
-        train_grids = encode_grids(tokenizer, train, side, mirrored=True)
+        train_grids = encode_grids(tokenizer, train, side, mirrored=True)[:, 0]
     tokens = {
         "train": train_grids,
-        "held": encode_grids(tokenizer, spread(held_out, MAX_HELD_OUT), side),
-        "test": encode_grids(tokenizer, spread(test, options.images), side),
+        "held": encode_grids(tokenizer, spread(held_out, MAX_HELD_OUT), side)[:, 0],
+        "test": encode_grids(tokenizer, spread(test, options.images), side)[:, 0],
         "images": torch.tensor(len(train)),
     }
     with atomic_file(path) as file:

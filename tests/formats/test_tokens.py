@@ -1,9 +1,11 @@
 """The tokens format: sizes, coders, and one line for what cannot be encoded."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from helpers.random_samples import CONTEXT, RandomSource, samples
+from helpers.random_samples import CODED, CONTEXT, RandomSource, samples
 from seit_cl.core.errors import UserError
 from seit_cl.data.samples import Samples
 from seit_cl.formats import FormatContext, build_format
@@ -45,7 +47,11 @@ def test_a_codebook_beyond_int16_is_refused():
     ("spec", "context", "words"),
     [
         ("tokens:coder=contxt", CONTEXT, "did you mean 'context'"),
-        ("tokens:coder=table", CONTEXT, "not 2; use coder=fixed"),
+        (
+            "tokens:coder=table",
+            replace(CODED, grid=(2, 4, 4)),
+            "of other grids than 2 x 4 x 4",
+        ),
         (
             "tokens:coder=context",
             FormatContext(32, 10, 1000, (1, 4, 4), "nobody's"),

@@ -3,52 +3,71 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 
 from seit_cl.formats._records import Records
 from seit_cl.formats.entropy import range_coder
-from seit_cl.formats.entropy.model import NEIGHBOURS, REACH, EntropyModel, neighbours_of
+from seit_cl.formats.entropy.columns import NEIGHBOURS, REACH, columns_of
+from seit_cl.formats.entropy.model import EntropyModel
 
 TOKENS_AT_ONCE = 512  # intervals computed together, which stay in a CPU's cache
 EXEMPLARS_AT_ONCE = 512  # decoded together
 
 
 class GridCoder:
-    """Coder of grids (B, H, W) of codes 0..K-1, row by row.
+    """Coder of grids of codes 0..K-1, row by row.
+
+    Of several codes a position, all first ones are coded first, then all second ones, so that the
+    first codes do not depend on the further ones.
 
     Args:
-        model: probabilities of the tokenizer's codes.
+        model: probabilities of the tokenizer's codes, G of each position.
         height, width: H and W.
-    """
 
-    neighbour_count = len(NEIGHBOURS)  # the first of NEIGHBOURS, which the probabilities depend on
+    Attributes:
+        grid_shape: (H, W), or (G, H, W) of several codes a position.
+    """
 
     def __init__(self, model: EntropyModel, height: int, width: int) -> None:
         self.model = model
-        self.grid_shape: tuple[int, int] = (height, width)
+        self.sides = (height, width)
+        groups = len(model.parts)
+        self.grid_shape: tuple[int, ...] = (height, width)
+        if groups > 1:
+            self.grid_shape = (groups, height, width)
 
     def encode(self, tokens: Tensor) -> Records:
-        """Encode grids (B, H, W), on their device."""
+        """Encode grids (B, *grid_shape), on their device."""
         model = self.model.on(tokens.device)
-        neighbours = neighbours_of(tokens, model.codes)[..., : self.neighbour_count]
+        grids = tokens.long().reshape(len(tokens), len(model.parts), *self.sides)
+        starts, widths = [], []
+        for group, part in enumerate(model.parts):
+            start, width = self._intervals(part, grids, group)
+            starts.append(start)
+            widths.append(width)
+        return range_coder.encode(torch.cat(starts, 1), torch.cat(widths, 1))
+
+    def _intervals(self, model: EntropyModel, grids: Tensor, group: int) -> tuple[Tensor, Tensor]:
+        """Start and width (B, H * W) int64 of one code of each position of grids (B, G, H, W)."""
+        near = columns_of(model, grids, group, self._columns(model))
         parts = zip(
-            neighbours.flatten(0, 2).split(TOKENS_AT_ONCE),
-            tokens.flatten().long().split(TOKENS_AT_ONCE),
+            near.flatten(0, 2).split(TOKENS_AT_ONCE),
+            grids[:, group].flatten().split(TOKENS_AT_ONCE),
             strict=True,
         )
         starts, widths = [], []
-        for near, codes in parts:
-            start, width = self._interval(model, near, codes)
+        for known, codes in parts:
+            start, width = self._interval(model, known, codes)
             starts.append(start)
             widths.append(width)
-        shape = (len(tokens), math.prod(self.grid_shape))
-        return range_coder.encode(torch.cat(starts).view(shape), torch.cat(widths).view(shape))
+        shape = (len(grids), math.prod(self.sides))
+        return torch.cat(starts).view(shape), torch.cat(widths).view(shape)
 
     def decode(self, records: Records) -> Tensor:
-        """Grids (B, H, W) int16 of records, on their device."""
+        """Grids (B, *grid_shape) int16 of records, on their device."""
         if len(records) == 0:
             return records.data.new_zeros((0, *self.grid_shape), dtype=torch.int16)
         grids = []
@@ -57,34 +76,43 @@ class GridCoder:
         ):
             chosen = Records(records.data, records.offsets[part], records.lengths[part])
             grids.append(self._decode(chosen))
-        return torch.cat(grids)
+        return torch.cat(grids).view(len(records), *self.grid_shape)
 
     def _decode(self, records: Records) -> Tensor:
-        """Grids (B, H, W) int16, token by token, of all records at once."""
+        """Grids (B, G, H, W) int16, token by token, of all records at once."""
         device = records.data.device
         model = self.model.on(device)
         decoder = range_coder.Decoder(records)
-        height, width = self.grid_shape
-        # Grids have a border of code K and are flattened, so neighbours are at fixed distances.
+        height, width = self.sides
+        # Grids have a border of code K and are flattened, so neighbours are at fixed distances, and
+        # so are the codes of one position.
         row_length = width + 2 * REACH
-        size = (len(records), (height + REACH) * row_length)
-        framed = torch.full(size, model.codes, device=device)
-        distances = [y * row_length + x for y, x in NEIGHBOURS[: self.neighbour_count]]
-        neighbour_offsets = torch.tensor(distances, device=device)
-        for place in self._places(row_length):
-            near = framed[:, neighbour_offsets + place]
-            token, start, token_width = self._next(model, near, decoder.peek())
-            decoder.take(start, token_width)
-            framed[:, place] = token
-        rows = framed.view(len(records), height + REACH, row_length)
-        return rows[:, REACH:, REACH : REACH + width].to(torch.int16)
+        plane = (height + REACH) * row_length
+        framed = torch.full((len(records), len(model.parts) * plane), model.codes, device=device)
+        for group, part in enumerate(model.parts):
+            distances, has_place = _distances(part, self._columns(part), row_length, plane)
+            offsets = torch.tensor(distances, device=device)
+            for place in self._places(row_length):
+                near = framed[:, offsets + (group * plane + place)]
+                if has_place:
+                    number = near.new_full((len(near), 1), place % row_length - REACH)
+                    near = torch.cat([near, number], 1)
+                token, start, token_width = self._next(part, near, decoder.peek())
+                decoder.take(start, token_width)
+                framed[:, group * plane + place] = token
+        rows = framed.view(len(records), -1, height + REACH, row_length)
+        return rows[:, :, REACH:, REACH : REACH + width].to(torch.int16)
 
     def _places(self, row_length: int) -> Iterator[int]:
         """Places of the tokens in a flattened grid with its border, in the order of coding."""
-        height, width = self.grid_shape
+        height, width = self.sides
         for y in range(height):
             for x in range(width):
                 yield (y + REACH) * row_length + x + REACH
+
+    def _columns(self, model: EntropyModel) -> Sequence[int]:
+        """Columns of EntropyModel that the probabilities depend on."""
+        raise NotImplementedError
 
     def _interval(self, model: EntropyModel, near: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
         """Start and width (B,) int64 of codes (B,) int64 with neighbours (B, N)."""
@@ -104,9 +132,10 @@ class GridCoder:
 
 
 class TablesCoder(GridCoder):
-    """Coder with the model's tables: the left and the upper neighbour decide; fast."""
+    """Coder with the model's tables: two columns decide, e.g. left and upper neighbour; fast."""
 
-    neighbour_count = 2
+    def _columns(self, model: EntropyModel) -> Sequence[int]:
+        return model.table_columns
 
     def _interval(self, model: EntropyModel, near: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
         starts = model.table_starts.view(-1)
@@ -133,7 +162,10 @@ class TablesCoder(GridCoder):
 
 
 class ContextCoder(GridCoder):
-    """Coder with the model's network: ten neighbours decide; dense."""
+    """Coder with the model's network: all columns decide, ten neighbours and others; dense."""
+
+    def _columns(self, model: EntropyModel) -> Sequence[int]:
+        return range(model.columns)
 
     def _interval(self, model: EntropyModel, near: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
         starts = model.network_starts(near)
@@ -147,6 +179,28 @@ class ContextCoder(GridCoder):
         token = torch.searchsorted(starts, value[:, None].int(), right=True) - 1
         start = starts.gather(1, token)[:, 0].long()
         return token[:, 0], start, starts.gather(1, token + 1)[:, 0] - start
+
+
+def _distances(
+    model: EntropyModel, columns: Sequence[int], row_length: int, plane: int
+) -> tuple[list[int], bool]:
+    """Distances of columns in flattened grids, and True where the last column is the token's place.
+
+    Args:
+        model: of the code.
+        columns: see EntropyModel.
+        row_length: of a grid with its border.
+        plane: numbers between the codes of one position.
+    """
+    distances = []
+    for column in columns:
+        before = column - len(NEIGHBOURS)
+        if before < 0:
+            y, x = NEIGHBOURS[column]
+            distances.append(y * row_length + x)
+        elif before < model.known:
+            distances.append(-(before + 1) * plane)
+    return distances, len(distances) < len(columns)
 
 
 CODERS: dict[str, Callable[[EntropyModel, int, int], GridCoder]] = {

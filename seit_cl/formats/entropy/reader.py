@@ -40,7 +40,8 @@ class EntropyReader:
             model = load_entropy(file) if file.exists() else None
             if model is not None and model.tokenizer == self.tokenizer:
                 return model
+        own = "" if len(self._files) == 1 else f" --out {self._files[0]}"
         raise UserError(
             f"no probabilities of the codes of tokenizer {self.tokenizer}; fit them with "
-            "python -m seit_cl.tokenize entropy, or store tokens with coder=fixed"
+            f"python -m seit_cl.tokenize entropy{own}, or store tokens with coder=fixed"
         )

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, TaskID
 
 from seit_cl.core.errors import UserError
 from seit_cl.core.extras import check_extra
@@ -54,6 +54,7 @@ def entropy_command(options: Entropy) -> None:
             grids,
             EntropyFitOptions(steps=options.steps, seed=options.seed),
             _progress(bars),
+            is_sequence(tokenizer),
         )
     model.save(options.out)
     sizes = _measure(model, tokenizer, folder.val.images, options.resolution)
@@ -64,22 +65,15 @@ def _check(options: Entropy, tokenizer: Tokenizer) -> None:
     """Check options before anything is tokenized.
 
     Raises:
-        UserError: a missing package, several codes per position, sides that do not fit, or too few
-            steps.
+        UserError: a missing package, photos of sequences, sides that do not fit, or too few steps.
     """
     check_extra("faiss", "faiss", "tokenize entropy")
-    if tokenizer.codebook.shape[0] != 1:
+    if is_sequence(tokenizer) and options.photos is not None:
         raise UserError(
-            f"--tokenizer {options.tokenizer}: has several codes per position, and only one can be "
-            "entropy-coded; give another tokenizer, or store tokens with coder=fixed"
-        )
-    if is_sequence(tokenizer):
-        raise UserError(
-            f"--tokenizer {options.tokenizer}: its tokens are a sequence without places, and "
-            "models of their entropy need neighbours; store tokens with coder=fixed"
+            f"--photos {options.photos}: sequences of tokens are of one image side; leave it out"
         )
     check_resolution(options.resolution, tokenizer.stride)
-    for side in options.sizes:
+    for side in options.sizes if options.photos is not None else ():
         check_resolution(side, tokenizer.stride, "--sizes")
     if options.steps < 1 or not options.out.parent.is_dir():
         raise UserError("--steps must be at least 1, and the folder of --out must exist")
@@ -101,16 +95,18 @@ def _measure(
     grids = encode_grids(tokenizer, chosen, side)
     parts = []
     for name, coder in CODERS.items():
-        records = coder(model, *grids.shape[1:]).encode(grids)
+        records = coder(model, *grids.shape[2:]).encode(grids)
         parts.append(f"{name} {float(records.lengths.double().mean()):.1f}")
     return f"bytes per record of {len(chosen):,} val images at {side} px: {', '.join(parts)}"
 
 
 def _progress(bars: Progress) -> Callable[[str, int, int, float], None]:
     """Function that shows the steps of a fit as bars, or as lines where there is no terminal."""
-    tasks = {name: bars.add_task(name, total=None) for name in ("network", "tables")}
+    tasks: dict[str, TaskID] = {}
 
     def show(name: str, step: int, steps: int, bits: float) -> None:
+        if name not in tasks:
+            tasks[name] = bars.add_task(name, total=None)
         description = f"{name}: {bits:.3f} bits per token"
         bars.update(tasks[name], completed=step, total=steps, description=description)
         if not bars.console.is_terminal and (step % STEPS_PER_LINE == 0 or step == steps):

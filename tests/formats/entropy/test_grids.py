@@ -10,8 +10,9 @@ from safetensors.torch import load_file
 
 from helpers.random_entropy import random_model
 from seit_cl.formats._records import Records
+from seit_cl.formats.entropy.columns import columns_of, neighbours_of
 from seit_cl.formats.entropy.grids import CODERS
-from seit_cl.formats.entropy.model import load_entropy, neighbours_of
+from seit_cl.formats.entropy.model import load_entropy
 from seit_cl.formats.entropy.range_coder import BITS
 
 GOLDEN_NAMES = {"table": "ans", "context": "context"}  # of tensors; "table" was "ans" at first
@@ -37,6 +38,67 @@ def test_grids_are_decoded_exactly_for_any_model(
     records = coder.encode(grids)
     assert len(records) == count
     assert torch.equal(coder.decode(records), grids.short())
+
+
+@coders
+@given(
+    seed=st.integers(0, 2**31),
+    codes=st.integers(2, 60),
+    each=st.integers(1, 5),
+    sides=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    sequence=st.booleans(),
+    count=st.integers(0, 4),
+)
+@settings(max_examples=25, deadline=None)
+def test_several_codes_a_position_and_sequences_are_decoded_exactly(
+    name: str,
+    seed: int,
+    codes: int,
+    each: int,
+    sides: tuple[int, int],
+    sequence: bool,
+    count: int,
+) -> None:
+    height, width = (1, sides[0] * sides[1]) if sequence else sides
+    model = random_model(codes, seed, each=each, length=width if sequence else 0)
+    coder = CODERS[name](model, height, width)
+    assert coder.grid_shape == ((each, height, width) if each > 1 else (height, width))
+    generator = torch.Generator().manual_seed(seed)
+    grids = torch.randint(codes, (count, *coder.grid_shape), generator=generator)
+    assert torch.equal(coder.decode(coder.encode(grids)), grids.short())
+
+
+@coders
+def test_the_first_codes_are_coded_as_if_there_were_no_further_ones(name: str) -> None:
+    model = random_model(64, each=4)
+    generator = torch.Generator().manual_seed(0)
+    grids = torch.randint(64, (5, 4, 3, 3), generator=generator)
+    changed = grids.clone()
+    changed[:, 2:] = 63 - changed[:, 2:]
+    lengths = []
+    for each in (1, 2, 3, 4):
+        coder = CODERS[name](model.first_codes(each), 3, 3)
+        part = grids[:, :each].reshape(5, *coder.grid_shape)
+        records = coder.encode(part)
+        assert torch.equal(coder.decode(records), part.short())
+        lengths.append(int(records.lengths.sum()))
+    assert lengths == sorted(lengths)
+    whole = CODERS[name](model, 3, 3)
+    # The bytes of the first two codes are those of their own record, but for its last ones.
+    first = CODERS[name](model.first_codes(2), 3, 3).encode(grids[:, :2]).to_bytes()
+    for both in (whole.encode(grids).to_bytes(), whole.encode(changed).to_bytes()):
+        for record, begun in zip(both, first, strict=True):
+            assert record[: len(begun) - 2] == begun[:-2]
+
+
+def test_a_further_code_knows_the_codes_of_its_position_and_its_place() -> None:
+    model = random_model(64, each=3, length=9).further[1]
+    grids = torch.randint(64, (6, 3, 1, 9), generator=torch.Generator().manual_seed(1))
+    known = columns_of(model, grids, 2, range(model.columns))
+    assert torch.equal(known[..., 10], grids[:, 1])
+    assert torch.equal(known[..., 11], grids[:, 0])
+    assert torch.equal(known[..., 12], torch.arange(9).expand(6, 1, 9))
+    assert torch.equal(known[:, 0, 1:, 0], grids[:, 2, 0, :-1])
 
 
 @coders

@@ -7,16 +7,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 
 from helpers.random_entropy import random_model
 from seit_cl.core.errors import UserError
-from seit_cl.formats.entropy.model import (
-    EXACT,
-    NEIGHBOURS,
-    intervals,
-    load_entropy,
-    neighbours_of,
-)
+from seit_cl.formats.entropy.columns import NEIGHBOURS, neighbours_of
+from seit_cl.formats.entropy.model import EXACT, intervals, load_entropy
 from seit_cl.formats.entropy.range_coder import TOTAL
 from seit_cl.formats.entropy.reader import BUNDLED
 
@@ -112,3 +108,38 @@ def test_weights_too_large_to_be_exact_are_refused(tmp_path: Path) -> None:
     replace(model, last_bias=model.last_bias + EXACT).save(tmp_path / "m.safetensors")
     with pytest.raises(UserError, match=r"m\.safetensors: its weights are too large"):
         load_entropy(tmp_path / "m.safetensors")
+
+
+@pytest.mark.parametrize("length", [0, 9])
+def test_models_of_several_codes_come_back_from_their_file(length: int, tmp_path: Path) -> None:
+    model = random_model(20, each=3, length=length)
+    model.save(tmp_path / "m.safetensors")
+    again = load_entropy(tmp_path / "m.safetensors")
+    assert again.identity == model.identity
+    assert [part.table_columns for part in again.parts] == [
+        part.table_columns for part in model.parts
+    ]
+    assert (len(again.parts), again.length, again.nbytes) == (3, length, model.nbytes)
+    assert model.first_codes(2).identity != model.identity
+    assert again.largest_sum >= again.further[1].largest_sum
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"2.last": None},
+        {"2.earlier": None},
+        {"1.table_pair": torch.tensor([0, 11])},
+        {"1.last": torch.zeros(21, 16, dtype=torch.int8)},
+    ],
+)
+def test_models_of_several_codes_that_do_not_fit_are_refused(
+    change: dict[str, torch.Tensor | None], tmp_path: Path
+) -> None:
+    path = tmp_path / "m.safetensors"
+    random_model(20, each=3).save(path)
+    tensors = {**load_file(path), **change}
+    kept = {name: tensor for name, tensor in tensors.items() if tensor is not None}
+    save_file(kept, path, metadata={"tokenizer": "random"})
+    with pytest.raises(UserError, match="no entropy model"):
+        load_entropy(path)

@@ -19,7 +19,8 @@ def grids(count: int, seed: int) -> Tensor:
     first = torch.randint(CODES, (count, 6, 1), generator=generator)
     steady = (first + torch.arange(6)) % CODES
     noise = torch.randint(CODES, steady.shape, generator=generator)
-    return torch.where(torch.rand(steady.shape, generator=generator) < 0.1, noise, steady)
+    changed = torch.rand(steady.shape, generator=generator) < 0.1
+    return torch.where(changed, noise, steady)[:, None]
 
 
 def fitted(seed: int = 0) -> EntropyModel:
@@ -40,7 +41,7 @@ def test_records_are_short_where_neighbours_predict_tokens(model: EntropyModel, 
     fresh = grids(300, 2)
     coder = CODERS[name](model, 6, 6)
     records = coder.encode(fresh)
-    assert torch.equal(coder.decode(records), fresh.short())
+    assert torch.equal(coder.decode(records), fresh[:, 0].short())
     assert float(records.lengths.double().mean()) < 0.55 * 36 * math.log2(CODES) / 8
 
 
@@ -60,3 +61,31 @@ def test_weights_are_within_the_bounds_that_keep_sums_exact(model: EntropyModel)
         assert getattr(model, name).dtype == torch.int8
         assert int(weights.abs().max()) <= 127
     assert int(255 * model.last.long().abs().sum(1).max() + model.last_bias.abs().max()) < 2**24
+
+
+def test_further_codes_are_short_where_the_first_ones_predict_them() -> None:
+    """Both codes of a position are the same."""
+    twice = grids(200, 0).repeat(1, 2, 1, 1)
+    options = EntropyFitOptions(steps=120, batch=256, learning_rate=1e-2, width=32, embedding=8)
+    model = fit_entropy("made up", CODES, [(twice, 1.0)], options, lambda *_: None)
+    fresh = grids(100, 2)
+    for name, coder_of in CODERS.items():
+        once = coder_of(model.first_codes(1), 6, 6).encode(fresh[:, 0])
+        both = coder_of(model, 6, 6).encode(fresh.repeat(1, 2, 1, 1))
+        assert both.lengths.sum() < 1.3 * once.lengths.sum(), name
+    assert 10 in model.further[0].table_columns
+
+
+def test_sequences_are_short_where_places_predict_their_tokens() -> None:
+    """A token is twice its place, or the code after that."""
+    generator = torch.Generator().manual_seed(0)
+    sequences = 2 * torch.arange(9) + torch.randint(2, (300, 1, 1, 9), generator=generator)
+    options = EntropyFitOptions(steps=120, batch=256, learning_rate=1e-2, width=32, embedding=8)
+    shares = [(sequences, 1.0)]
+    model = fit_entropy("made up", CODES, shares, options, lambda *_: None, sequences=True)
+    assert model.length == 9
+    for name, coder_of in CODERS.items():
+        coder = coder_of(model, 1, 9)
+        records = coder.encode(sequences[:, 0])
+        assert torch.equal(coder.decode(records), sequences[:, 0].short())
+        assert float(records.lengths.double().mean()) < 9 * 1.5 / 8 + 1, name
