@@ -20,7 +20,7 @@ from seit_cl.__main__ import COMMANDS
 ROOT = Path(__file__).resolve().parent.parent
 LINK = re.compile(r"(?<!!)\[(?P<text>[^\]]*)\]\((?P<target>[^)\s#:]+)(?:#[^)\s]*)?\)")
 HELP = "<!-- help of every command -->"
-WIDTH = "100"  # columns of --help
+WIDTH = "88"  # columns of --help
 
 project = "seit_cl"
 author = copyright = "The seit_cl maintainers"
