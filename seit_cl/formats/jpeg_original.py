@@ -59,8 +59,13 @@ class JpegOriginalFormat:
         spans = zip(records.offsets.tolist(), records.lengths.tolist(), strict=True)
         with no_pixel_limit():
             for i, (start, length) in enumerate(spans):
-                rows[i] = decode_image(data[start : start + length].tobytes(), self.side)
+                file = self._file(data[start : start + length].tobytes())
+                rows[i] = decode_image(file, self.side)
         return images.permute(0, 3, 1, 2).contiguous()
+
+    def _file(self, record: bytes) -> bytes:
+        """The image file of a record."""
+        return record
 
 
 FORMAT = JpegOriginalFormat

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from seit_cl.core.errors import UserError
-from seit_cl.formats._image_file import ImageFileFormat, write_image
+from seit_cl.formats._image_file import ImageFileFormat
+from seit_cl.formats._jxl import distance_of, jxl_codec
 from seit_cl.formats._quality import DEFAULT_QUALITY, Quality
 from seit_cl.formats.base import FormatContext
 
@@ -29,7 +30,7 @@ class JxlOptions:
 class JxlFormat(ImageFileFormat):
     """JPEG XL codestreams without container, at libjxl's effort 9, on one thread.
 
-    They need the package pillow-jxl-plugin, which is an extra because it is under the GPL.
+    They need the package imagecodecs, which is an extra.
 
     Raises:
         UserError: the package is not installed, quality outside 0..100, or size outside 0..S.
@@ -40,19 +41,26 @@ class JxlFormat(ImageFileFormat):
     Options = JxlOptions
 
     def __init__(self, options: Any, context: FormatContext) -> None:
-        try:
-            import pillow_jxl  # noqa: F401  # registers the format with Pillow
-        except ImportError:
-            raise UserError(
-                "jxl: JPEG XL needs another package; pip install 'seit_cl[jxl]'"
-            ) from None
+        self.codec = jxl_codec(self.name)
         super().__init__(options, context)
 
     def _encode_one(self, image: Tensor) -> bytes:
-        quality = self.quality
-        return write_image(
-            image, "JXL", quality=quality, lossless=quality == 100, effort=9, num_threads=1
+        data: bytes = self.codec.jpegxl_encode(
+            image.numpy(),
+            distance=distance_of(self.quality),
+            lossless=self.quality == 100,
+            effort=9,
+            usecontainer=False,
+            numthreads=1,
         )
+        return data
+
+    def _decode_all(self, records: list[Tensor]) -> list[Tensor]:
+        images = []
+        for record in records:
+            image = self.codec.jpegxl_decode(record.numpy().tobytes(), numthreads=1)
+            images.append(torch.from_numpy(image).permute(2, 0, 1))
+        return images
 
 
 FORMAT = JxlFormat

@@ -13,7 +13,7 @@ from seit_cl.formats import FormatContext, build_format, canonical_spec
 
 SPECS = [*sorted(plugins.names("format")), "tokens:coder=table", "tokens:coder=context"]
 CHOOSES = "auto"  # its fidelity
-LOSSLESS = {"raw", "png", "jpeg_original"}
+LOSSLESS = {"raw", "png", "jpeg_original", "jxl_original"}
 MIN_PSNR = 30  # dB, of every other format at its defaults on smooth images
 pytestmark = pytest.mark.parametrize("spec", SPECS)
 

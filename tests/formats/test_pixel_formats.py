@@ -3,6 +3,7 @@
 import io
 import sys
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -11,6 +12,7 @@ from helpers.random_samples import CONTEXT, RandomSource, samples
 from seit_cl.core.errors import UserError
 from seit_cl.data.samples import Samples
 from seit_cl.formats import ExemplarFormat, FormatContext, _image_file, build_format
+from seit_cl.formats._jxl import distance_of
 from seit_cl.formats.jpeg_scan import JpegScanFormat
 from seit_cl.memory import ByteBudgetBuffer
 
@@ -96,9 +98,49 @@ def test_an_argument_that_names_no_format_is_refused():
 
 
 def test_jxl_without_its_package_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "pillow_jxl", None)
-    with pytest.raises(UserError, match="pip install"):
-        build_format("jxl", CONTEXT)
+    monkeypatch.setitem(sys.modules, "imagecodecs", None)
+    for name in ("jxl", "jxl:original"):
+        with pytest.raises(UserError, match=f"^{name}: .*pip install"):
+            build_format(name, CONTEXT)
+
+
+@pytest.mark.parametrize(
+    ("quality", "distance"), [(100, 0.0), (99, 0.19), (90, 1.0), (30, 6.4), (0, 25.0)]
+)
+def test_jxl_qualities_are_libjxls_distances(quality, distance):
+    assert distance_of(quality) == pytest.approx(distance)
+
+
+def jpeg_file(side: int, **settings) -> bytes:
+    """A JPEG file of a smooth image with noise."""
+    ramp = np.linspace(0, 200, side)
+    noise = np.random.default_rng(side).integers(0, 40, (side, side, 3))
+    image = Image.fromarray((ramp[:, None, None] + noise).astype(np.uint8))
+    out = io.BytesIO()
+    image.save(out, "JPEG", **settings)
+    return out.getvalue()
+
+
+def test_originals_as_jpeg_xl_are_shorter_and_come_back_bit_for_bit():
+    files = [jpeg_file(side, quality=90, progressive=side == 96) for side in (96, 128, 160)]
+    offered = Samples.of_files(files, [0, 1, 2])
+    fmt = build_format("jxl:original", CONTEXT)
+    records = fmt.encode(offered)
+    assert [fmt._file(record) for record in records.to_bytes()] == files
+    stored = records.lengths.tolist()
+    assert all(length < len(file) for length, file in zip(stored, files, strict=True))
+    as_they_are = build_format("jpeg:original", CONTEXT)
+    assert torch.equal(fmt.decode(records), as_they_are.decode(as_they_are.encode(offered)))
+
+
+def test_originals_that_are_no_jpegs_or_would_grow_are_stored_as_they_are():
+    png = io.BytesIO()
+    Image.new("RGB", (40, 40), "red").save(png, "PNG")
+    tiny = jpeg_file(8, quality=10)
+    cut = jpeg_file(96)[:900]
+    fmt = build_format("jxl:original", CONTEXT)
+    for file in (png.getvalue(), tiny, cut):
+        assert fmt.encode(Samples.of_files([file], [0])).to_bytes() == [file]
 
 
 @pytest.mark.parametrize("quality", [94, 100])
@@ -177,16 +219,18 @@ def test_lossy_files_are_shorter_and_less_exact_at_lower_quality(name):
     assert errors[-1] < 6
 
 
-@pytest.mark.parametrize("name", ["webp", "avif", "png", "jxl"])
+@pytest.mark.parametrize("name", ["webp", "avif", "png"])
 def test_files_name_their_kind_and_carry_no_metadata(name):
     fmt = build_format(f"{name}:size=16", CONTEXT)
     image = Image.open(io.BytesIO(fmt.encode(samples(1)).to_bytes()[0]))
     assert (image.format, image.size) == (name.upper(), (16, 16))
-    metadata = {"icc_profile", "exif", "xmp"}
-    if name == "jxl":
-        metadata.remove("icc_profile")  # its decoder makes a profile from the colour space
     assert not image.getexif()
-    assert not metadata & image.info.keys()
+    assert not {"icc_profile", "exif", "xmp"} & image.info.keys()
+
+
+def test_jxl_writes_codestreams_without_a_container():
+    record = build_format("jxl:size=16", CONTEXT).encode(samples(1)).to_bytes()[0]
+    assert record.startswith(b"\xff\x0a")
 
 
 @pytest.mark.parametrize(
