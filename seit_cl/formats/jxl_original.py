@@ -5,14 +5,14 @@ from __future__ import annotations
 from seit_cl.core.specs import NoOptions
 from seit_cl.data.samples import Samples
 from seit_cl.formats._jxl import jxl_codec
+from seit_cl.formats._original import OriginalFiles
 from seit_cl.formats._records import Records
 from seit_cl.formats.base import FormatContext
-from seit_cl.formats.jpeg_original import JpegOriginalFormat
 
 CONTAINER = b"\0\0\0\x0cJXL \r\n\x87\n"  # how a JPEG XL file begins
 
 
-class JxlOriginalFormat(JpegOriginalFormat):
+class JxlOriginalFormat(OriginalFiles):
     """One original file per record, which comes back bit for bit.
 
     A JPEG file is stored as a JPEG XL file from which libjxl makes the JPEG again. Files of other
