@@ -1,8 +1,9 @@
 """`python -m seit_cl.tokenize COMMAND`: tokenizers, token files and SeiT releases.
 
 Commands: list the kinds of tokenizers, inspect a file or a tokenizer, show reconstructions, train a
-tokenizer, fit one to frozen features, prune unused codes, fit the entropy model of its codes,
-encode images to a token file, and import or export the tokens of the SeiT release.
+tokenizer, or a map of its tokens for augmentation, fit one to frozen features, prune unused codes,
+fit the entropy model of its codes, encode images to a token file, and import or export the tokens
+of the SeiT release.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import tyro
 from seit_cl.core import torchrun
 from seit_cl.core.cli import parse_line, program, run_command
 from seit_cl.tokenizers.commands.options import (
+    Adapt,
     Encode,
     Entropy,
     ExportSeit,
@@ -34,6 +36,7 @@ COMMANDS: dict[str, tuple[type[Any], str, str]] = {
     "inspect": (Inspect, "inspect", "inspect_command"),
     "show": (Show, "show", "show_command"),
     "train": (Train, "train", "train_command"),
+    "adapt": (Adapt, "adapt", "adapt_command"),
     "prune": (Prune, "prune", "prune_command"),
     "fit": (FitFeatures, "fit", "fit_command"),
     "entropy": (Entropy, "entropy", "entropy_command"),

@@ -254,12 +254,14 @@ def build_model(
 
 
 def check_model(config: RunConfig, data: RunData, class_names: Sequence[str]) -> None:
-    """Check that a run's model fits the data, and --init and --train the model.
+    """Check that a run's model fits the data, --init and --train the model, and --token-adapt.
 
     Raises:
         UserError: naming what does not fit.
     """
     model = choose_model(config, data)
+    if config.token_adapt is not None:
+        build_augment(config, data, choose_device("cpu"))
     if config.init is None and config.train == RunConfig.train:
         return
     network = model.new_network(len(class_names), torch.Generator())

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from seit_cl.config import RunConfig
+from seit_cl.core.digests import file_digest
 from seit_cl.core.errors import UserError, reading
 from seit_cl.core.specs import Spec
 from seit_cl.core.yaml_text import read_yaml
 from seit_cl.experiment import checkpoint
 from seit_cl.experiment.build import build_strategy, canonical_strategy
-from seit_cl.experiment.metadata import INIT_DIGEST
+from seit_cl.experiment.metadata import ADAPT_DIGEST, INIT_DIGEST
 from seit_cl.experiment.remembering import choose_fill
 from seit_cl.models._weights import weights_digest
 from seit_cl.results import run_files
@@ -79,6 +80,13 @@ def _check_settings(config: RunConfig, run: run_files.Run, run_dir: Path) -> Non
         raise UserError(
             f"--out {run_dir.parent}: {run_dir.name} was made with other weights than those of "
             f"--init {weights}; choose another --out"
+        )
+    adapter = config.token_adapt
+    made_from = run.environment.get(ADAPT_DIGEST)
+    if adapter and adapter.exists() and made_from not in (None, file_digest(adapter)):
+        raise UserError(
+            f"--out {run_dir.parent}: {run_dir.name} was made with another map than that of "
+            f"--token-adapt {adapter}; choose another --out"
         )
     made_with = str(run.environment.get("strategy", ""))  # "" in runs of earlier versions
     present = Spec.parse(canonical_strategy(config)).options

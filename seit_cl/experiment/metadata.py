@@ -14,6 +14,7 @@ from torch import nn
 
 from seit_cl import __version__
 from seit_cl.config import RunConfig
+from seit_cl.core.digests import file_digest
 from seit_cl.experiment.build import canonical_strategy, choose_precision
 from seit_cl.experiment.modality import MODALITIES
 from seit_cl.experiment.run_data import RunData
@@ -23,6 +24,7 @@ from seit_cl.models import canonical_model
 from seit_cl.models._weights import read_weights, weights_digest
 
 CONTENTS = "images_digest"  # entry of environment.json
+ADAPT_DIGEST = "token_adapt_digest"  # entry of environment.json: XXH3 of the file
 INIT_DIGEST = "init_digest"  # entry of environment.json: XXH3 of the file of --init
 
 
@@ -222,4 +224,6 @@ def environment(
         origin = read_weights(config.init).origin
         if origin:
             values["init"] = dict(origin)
+    if config.token_adapt is not None:
+        values[ADAPT_DIGEST] = file_digest(config.token_adapt)
     return values | {"classes": classes}

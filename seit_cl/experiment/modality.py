@@ -8,6 +8,7 @@ a batch, N the val split, G x H x W a token grid, S the image side in pixels.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import ClassVar, Protocol
 
 from torch import Tensor
@@ -18,6 +19,8 @@ from seit_cl.core.token_shapes import is_sequence
 from seit_cl.experiment.run_data import RunData
 from seit_cl.formats import ExemplarFormat
 from seit_cl.learner.augment.pixels import PixelAugment
+from seit_cl.learner.augment.token_adapt import TokenAdapter
+from seit_cl.learner.augment.token_adapt_file import read_adapter
 from seit_cl.learner.augment.tokens import TokenAugment
 from seit_cl.models import ModelContext
 
@@ -112,7 +115,23 @@ class TokenModality:
             crop,
             tokenizer.mirror,
             sequence=is_sequence(tokenizer),
+            adapter=None if options.token_adapt is None else self._adapter(options.token_adapt),
         )
+
+    def _adapter(self, path: Path) -> TokenAdapter:
+        """Read the map of --token-adapt.
+
+        Raises:
+            UserError: it is not one of the tokenizer's, or tokens have no places in the image.
+        """
+        if is_sequence(self.tokenizer):
+            raise UserError(
+                f"--token-adapt {path}: tokens of this tokenizer have no places in the image that "
+                "could be rotated; leave it out"
+            )
+        groups, codes, _ = self.tokenizer.codebook.shape
+        channels = self.model_context.channels
+        return read_adapter(path, self.tokenizer.identity, channels, groups, codes)
 
     def check_format(self, fmt: ExemplarFormat) -> None:
         """Every format can be replayed."""

@@ -13,7 +13,7 @@ from torch import Tensor
 from seit_cl import __version__
 from seit_cl.config import RunConfig
 from seit_cl.core.devices import choose_device
-from seit_cl.core.digests import digest
+from seit_cl.core.digests import digest, file_digest
 from seit_cl.core.errors import UserError
 from seit_cl.core.progress import progress_bars
 from seit_cl.core.rng import Generators
@@ -131,6 +131,10 @@ def describe(options: Pretraining, data: RunData, ids: Tensor) -> dict[str, str 
     }
     if config.learner == "tokens":
         described["tokenizer_identity"] = data.tokenizer.identity
+        if config.token_adapt is not None:
+            described["token_adapt_digest"] = file_digest(config.token_adapt)
+            described["warp_p"] = config.warp_p
+            described["recolour_p"] = config.recolour_p
     return described
 
 

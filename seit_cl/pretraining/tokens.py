@@ -67,8 +67,13 @@ class MaskedTokens:
         return self.data.tokens(rows)
 
     def draw(self, raw: Tensor, generator: torch.Generator) -> Numbers:
-        """Draw a flip and the corner of a crop for each image."""
-        layout = Layout({"flip": (), "corner": (2,)})
+        """Draw a flip, the corner of a crop, and a change of TokenAdapt for each image."""
+        shapes: dict[str, tuple[int, ...]] = {"flip": (), "corner": (2,)}
+        adapter = self.augment.adapter
+        if adapter is not None:
+            options = self.augment.options
+            shapes |= adapter.layout(options.warp_p, options.recolour_p)
+        layout = Layout(shapes)
         return layout.numbers(layout.draw([(len(raw), generator)]))
 
     def examples(self, raw: Tensor, numbers: Numbers) -> Examples:
@@ -77,6 +82,8 @@ class MaskedTokens:
         if mirrored is not None:
             chosen = numbers["flip"] < self.flip_p
             raw = torch.where(chosen[:, None, None, None], mirrored, raw)
+        if self.augment.adapter is not None:
+            raw = self.augment.adapt(self.augment.rows(raw), numbers) - self.augment.first_rows
         if not self.augment.sequence:
             raw = crop_positions(raw, numbers["corner"], self.augment.crop)
         return Examples(self.augment.embed(raw), patchify(raw, self.grid, self.side).long())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from seit_cl.core.errors import UserError
 from seit_cl.core.options import AREA, NOT_NEGATIVE, POSITIVE, PROBABILITY, CheckedOptions, option
@@ -34,6 +35,16 @@ class TokenAugmentOptions(FlipOptions):
         "probability that an image keeps only its first levels, 1 or more at random, as exemplars "
         "do in a memory that cuts them; for tokenizers with several codes a position",
         PROBABILITY,
+    )
+    token_adapt: Path | None = option(
+        None,
+        "file of tokenize adapt: rotate, shear and recolour tokens (TokenAdapt, ColorAdapt)",
+    )
+    warp_p: float = option(
+        0.5, "with --token-adapt: probability that an image is rotated and sheared", PROBABILITY
+    )
+    recolour_p: float = option(
+        0.5, "with --token-adapt: probability that an image gets other colours", PROBABILITY
     )
 
     def __post_init__(self) -> None:

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from seit_cl.learner.augment.crops import BOX_NUMBERS, CropResize, RandomBoxes, center_crop
 from seit_cl.learner.augment.draws import Layout, Numbers
 from seit_cl.learner.augment.settings import TokenAugmentOptions
+from seit_cl.learner.augment.token_adapt import TokenAdapter
 from seit_cl.learner.augment.token_eda import replace_by_synonyms, swap_squares
 from seit_cl.learner.augment.token_tables import (
     Combine,
@@ -91,6 +92,7 @@ class TokenAugment(nn.Module):
         constants: strengths of the augmentations.
         sequence: tokens are sequences (B, G, 1, crop) without places in the image. Token-RRC and
             swaps of squares, which are about places, are left out; synonyms and noise remain.
+        adapter: rotates, shears and recolours tokens, as the options say; None for no such change.
 
     Raises:
         ValueError: codebook, `combine`, `crop` or the shape of the mirror is wrong.
@@ -114,6 +116,7 @@ class TokenAugment(nn.Module):
         mirror: Tensor | None = None,
         constants: TokenAugmentConstants | None = None,
         sequence: bool = False,
+        adapter: TokenAdapter | None = None,
     ) -> None:
         super().__init__()
         if codebook.ndim != 3 or codebook.numel() == 0 or not bool(torch.isfinite(codebook).all()):
@@ -131,6 +134,7 @@ class TokenAugment(nn.Module):
         self.combine = combine
         self.crop = crop
         self.sequence = sequence
+        self.adapter = adapter
         self.boxes = RandomBoxes((self.options.token_rrc, 1.0))
         self.resize = CropResize(crop)
         codebook = codebook.detach().float()
@@ -200,13 +204,15 @@ class TokenAugment(nn.Module):
             normal["channels"] = (1, 1, self.dim)
             height = self.crop if has_places else 1
             normal["elements"] = (height, self.crop, self.dim)
+        if self.adapter is not None:
+            uniform |= self.adapter.layout(options.warp_p, options.recolour_p)
         return Layout(uniform, normal, ("noise", options.noise_p))
 
     def forward(self, tokens: Tensor, numbers: Numbers | None = None) -> Tensor:
         """Augment a batch, or crop its centre, and embed it.
 
-        The order of the augmentations is dropped levels, flip, EDA, embedding, Token-RRC,
-        Emb-Noise.
+        The order of the augmentations is dropped levels, flip, TokenAdapt and ColorAdapt, EDA,
+        embedding, Token-RRC, Emb-Noise.
 
         Args:
             tokens: (B, G, S, S) integers in [0, K).
@@ -222,7 +228,8 @@ class TokenAugment(nn.Module):
         rows = self.rows(tokens)
         if numbers is None:
             return self._embed_rows(self._centre(rows)).contiguous()
-        rows = self.eda(self.flip(self.drop_levels(rows, numbers), numbers), numbers)
+        rows = self.flip(self.drop_levels(rows, numbers), numbers)
+        rows = self.eda(self.adapt(rows, numbers), numbers)
         inputs = self.noise(self._random_crop(rows, numbers), numbers)
         return inputs.permute(0, 3, 1, 2)
 
@@ -278,6 +285,23 @@ class TokenAugment(nn.Module):
         assert self.mirror is not None
         chosen = numbers["flip"] < self.options.flip_p
         return torch.where(chosen[:, None, None, None], self.mirror[rows].flip(-1), rows)
+
+    def adapt(self, rows: Tensor, numbers: Numbers) -> Tensor:
+        """Rotate, shear and recolour some images, where there is a map (`TokenAdapter`).
+
+        Missing levels stay missing.
+
+        Args:
+            rows: (B, G, S, S) int64.
+            numbers: those of `layout`.
+        """
+        if self.adapter is None:
+            return rows
+        options = self.options
+        embeddings = self._embed_rows(rows)
+        codes, changed = self.adapter(embeddings, numbers, options.warp_p, options.recolour_p)
+        is_changed = changed[:, None, None, None] & (rows != self.missing_row)
+        return torch.where(is_changed, codes + self.first_rows, rows)
 
     def eda(self, rows: Tensor, numbers: Numbers) -> Tensor:
         """Token-EDA: give every image synonyms, a swap of two squares, or neither.

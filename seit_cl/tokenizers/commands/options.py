@@ -136,6 +136,28 @@ class Train:
 
 
 @dataclass(frozen=True)
+class Adapt:
+    """Train a map that rotates, shears and recolours token grids, for --token-adapt of runs.
+
+    TokenAdapt and ColorAdapt (SeiT++). Labels are not used, and training images alone.
+    """
+
+    data_root: Annotated[Path, hint("images, as --data-root of seit_cl.run")]
+    out: Annotated[OutPath, hint("safetensors file to write")]
+    tokenizer: Annotated[str, hint("a tokenizer file, or kind:SOURCE,option=value")] = (
+        DEFAULT_TOKENIZER
+    )
+    minutes: Annotated[float, hint("wall-clock minutes of training")] = 5.0
+    steps: Annotated[int, hint("optimiser steps, in place of --minutes; 0: the minutes count")] = 0
+    resolution: Annotated[int, hint("image side in pixels")] = 64
+    batch: Annotated[int, hint("images per step")] = 64
+    learning_rate: Annotated[float, hint("peak learning rate of AdamW")] = 2e-3
+    seed: Annotated[int, hint("seed of weights, batches and changes")] = 0
+    device: Annotated[Literal["cpu", "cuda"], hint("device of the training")] = "cpu"
+    max_pixels: MaxPixels = MAX_PIXELS
+
+
+@dataclass(frozen=True)
 class Prune:
     """Write a tokenizer with only the codes that a data set's training images use.
 
