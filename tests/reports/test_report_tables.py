@@ -11,7 +11,7 @@ from seit_cl.results.anytime import ANYTIME_COLUMNS
 from seit_cl.results.manifest import write_manifest
 from seit_cl.results.metrics import final_accuracy
 from seit_cl.results.replicates import Replicate
-from seit_cl.results.run_files import read_runs, write_anytime
+from seit_cl.results.run_files import memory_rows, read_runs, write_anytime, write_memory
 from seit_cl.results.summary import rebuild_summary
 
 IMAGES = 1000  # test images
@@ -127,6 +127,22 @@ def test_accuracy_by_class_order_is_a_mean_over_its_seeds(tmp_path):
     accuracies = [final_accuracy(run.accuracy) for run in chosen]
     assert row["order_2000"] == pytest.approx(sum(accuracies) / 2)
     assert table.headings[-3:] == ["1993", "2000", "range"]
+
+
+def test_exemplars_are_counted_by_levels_at_the_end(tmp_path, grid):
+    for seed, whole in enumerate((10, 30)):
+        run_dir = write_run(tmp_path, seed=seed)
+        rows = []
+        for experience in range(5):
+            levels = {1: 25 * experience, 2: whole}
+            rows += memory_rows(experience, {"a": 100 + whole}, {"payload": 9}, levels)
+        write_memory(run_dir, rows)
+        write_manifest(run_dir)
+    table = make_report("memory_levels", read_runs(tmp_path))
+    assert table.headings[-2:] == ["1 level", "2 levels"]
+    assert [row[-2:] for row in table.rows] == [["100", "20"]]
+    assert table.numbers["levels_2"].tolist() == [20]
+    assert make_report("memory_levels", read_runs(grid)) is None
 
 
 def test_a_single_class_order_has_no_table(grid):

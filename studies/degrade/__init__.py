@@ -1,0 +1,1 @@
+"""Exemplars that lose levels before they are removed, against other uses of the same bytes."""
