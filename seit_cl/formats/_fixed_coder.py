@@ -80,6 +80,8 @@ class FixedCoder:
 
     def cut(self, record: NDArray[np.uint8], levels: int) -> NDArray[np.uint8]:
         """Return the record of the first levels; bits of its last byte that are left over are 0."""
+        if levels == self.levels:
+            return record
         shorter = record[: self._ends[levels - 1]].copy()
         used = self.of_level * levels * self.bits % 8
         if used:
