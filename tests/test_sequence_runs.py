@@ -42,6 +42,7 @@ def run(folder: Path, **options: Any) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_images_and_their_token_file_give_the_same_run_on_sequences(
     fractals: Path, tokenizer: Path, tmp_path: Path
 ) -> None:

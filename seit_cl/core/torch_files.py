@@ -87,8 +87,9 @@ def load_tensors(path: Path) -> Any:
         if holds_object(path, error):
             raise UserError(
                 f"{path}: {OBJECT}; "
-                "where you trust it, save its weights with the code that it needs: "
-                "torch.save(torch.load(OLD, weights_only=False).state_dict(), NEW), and give NEW"
+                "where you trust it, load it by torch.load(OLD, weights_only=False) with the code "
+                "that it needs, and torch.save its weights alone: state_dict() of a module, or the "
+                "entry of a dict that holds them, such as ['state_dict'], ['ema'] or ['model']"
             ) from error
         raise UserError(
             f"{path}: no checkpoint of torch.save, or damaged "

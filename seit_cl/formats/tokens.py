@@ -85,7 +85,7 @@ class TokensFormat:
             self._coder = fixed
         else:
             entropy_coder = build_entropy_coder(options.coder, context)
-            self.codec_bytes = entropy_coder.model.nbytes
+            self.codec_bytes = entropy_coder.codec_bytes
             self._model_identity = entropy_coder.model.identity
             self._coder = entropy_coder
 

@@ -11,16 +11,15 @@ from functools import partial
 from torch import Tensor
 
 from seit_cl.core.specs import argument
-from seit_cl.tokenizers._averages import averaged
+from seit_cl.tokenizers._averages import open_averages, published_averages
 from seit_cl.tokenizers._checkpoint import check_anchors, load_model
-from seit_cl.tokenizers._published import PublishedTokenizer, open_checkpoint, published
+from seit_cl.tokenizers._published import PublishedTokenizer
 from seit_cl.tokenizers.base import TokenizerKind
 from seit_cl.tokenizers.nets.vqgan import ANCHORS, VQGAN
 from seit_cl.tokenizers.nets.vqgan_codes import InnerProductQuantizer
 
 NAME = "ibq"
 CODEBOOK = "quantize.embedding.weight"
-IGNORED = ("loss.",)  # discriminator and perceptual network
 
 
 def from_state(
@@ -36,8 +35,7 @@ def from_state(
     Raises:
         UserError: naming tensors that are missing, left over or of another shape.
     """
-    weights, note = averaged(source, state)
-    return published(NAME, source, weights, _fit, {**(card or {}), **note})
+    return published_averages(NAME, source, state, _fit, card)
 
 
 def _fit(source: str, state: dict[str, Tensor]) -> VQGAN:
@@ -72,7 +70,7 @@ class IBQCheckpoint(TokenizerKind):
         Raises:
             UserError: an unreadable file, or tensors that do not fit.
         """
-        return open_checkpoint(options.checkpoint, IGNORED, from_state)
+        return open_averages(options.checkpoint, from_state)
 
 
 TOKENIZER = IBQCheckpoint

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from seit_cl.core.specs import argument
-from seit_cl.tokenizers._averages import averaged
+from seit_cl.tokenizers._averages import open_averages, published_averages
 from seit_cl.tokenizers._checkpoint import check_anchors, load_model
-from seit_cl.tokenizers._published import PublishedTokenizer, open_checkpoint, published
+from seit_cl.tokenizers._published import PublishedTokenizer
 from seit_cl.tokenizers.base import TokenizerKind
 from seit_cl.tokenizers.nets.open_magvit2 import ANCHORS, OpenMAGVIT2
 
 NAME = "open_magvit2"
-IGNORED = ("loss.",)  # discriminator and perceptual network
 
 
 def from_state(
@@ -33,8 +32,7 @@ def from_state(
     Raises:
         UserError: naming tensors that are missing, left over or of another shape.
     """
-    weights, note = averaged(source, state)
-    return published(NAME, source, weights, _fit, {**(card or {}), **note})
+    return published_averages(NAME, source, state, _fit, card)
 
 
 def _fit(source: str, state: dict[str, Tensor]) -> OpenMAGVIT2:
@@ -68,7 +66,7 @@ class OpenMAGVIT2Checkpoint(TokenizerKind):
         Raises:
             UserError: an unreadable file, or tensors that do not fit.
         """
-        return open_checkpoint(options.checkpoint, IGNORED, from_state)
+        return open_averages(options.checkpoint, from_state)
 
 
 TOKENIZER = OpenMAGVIT2Checkpoint

@@ -1,5 +1,6 @@
 """LlamaGen: arithmetic against a plain implementation, published configurations, checkpoints."""
 
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
@@ -147,3 +148,16 @@ def test_a_saved_tokenizer_opens_by_its_path_alone(tmp_path: Path) -> None:
     opened = open_tokenizer(str(tmp_path / "vq.safetensors"))
     assert (opened.identity, opened.card, opened.stride) == (made.identity, made.card, 4)
     assert torch.equal(opened.encode(images(1, 16)), made.encode(images(1, 16)))
+
+
+def test_a_checkpoint_with_the_options_of_its_training_says_how_to_save_the_weights(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "last.pt"
+    torch.save({"model": llamagen_f4().state, "args": Namespace(codes=50)}, path)
+    with pytest.raises(UserError, match=r"last\.pt: holds a pickled object.*\['model'\]") as error:
+        open_tokenizer(f"llamagen:{path}")
+    assert len(str(error.value).splitlines()) == 1
+    kept = torch.load(path, weights_only=False)["model"]  # as the message says
+    torch.save(kept, path)
+    assert open_tokenizer(f"llamagen:{path}").identity == llamagen_f4().identity

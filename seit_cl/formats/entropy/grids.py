@@ -39,6 +39,11 @@ class GridCoder:
         if groups > 1:
             self.grid_shape = (groups, height, width)
 
+    @property
+    def codec_bytes(self) -> int:
+        """Bytes of the model's tensors that this coder needs."""
+        raise NotImplementedError
+
     def encode(self, tokens: Tensor) -> Records:
         """Encode grids (B, *grid_shape), on their device."""
         model = self.model.on(tokens.device)
@@ -134,6 +139,11 @@ class GridCoder:
 class TablesCoder(GridCoder):
     """Coder with the model's tables: two columns decide, e.g. left and upper neighbour; fast."""
 
+    @property
+    def codec_bytes(self) -> int:
+        """Bytes of the tables."""
+        return self.model.table_bytes
+
     def _columns(self, model: EntropyModel) -> Sequence[int]:
         return model.table_columns
 
@@ -163,6 +173,11 @@ class TablesCoder(GridCoder):
 
 class ContextCoder(GridCoder):
     """Coder with the model's network: all columns decide, ten neighbours and others; dense."""
+
+    @property
+    def codec_bytes(self) -> int:
+        """Bytes of the network."""
+        return self.model.network_bytes
 
     def _columns(self, model: EntropyModel) -> Sequence[int]:
         return range(model.columns)

@@ -59,6 +59,7 @@ TENSORS = (
     "last",
     "last_bias",
 )
+TABLES = ("left_groups", "upper_groups", "left", "upper", "table_pair")
 OPTIONAL = ("earlier", "table_pair")  # not all models have them
 
 
@@ -144,6 +145,17 @@ class EntropyModel:
     def nbytes(self) -> int:
         """Bytes of all tensors."""
         return sum(tensor.nbytes for tensor in self._tensors().values())
+
+    @property
+    def table_bytes(self) -> int:
+        """Bytes of the tensors that coding with tables needs."""
+        tensors = self._tensors()
+        return sum(tensors[name].nbytes for name in tensors if _is_of_tables(name))
+
+    @property
+    def network_bytes(self) -> int:
+        """Bytes of the tensors that coding with the network needs."""
+        return self.nbytes - self.table_bytes
 
     @cached_property
     def identity(self) -> bytes:
@@ -253,6 +265,11 @@ class EntropyModel:
         """Write the model into one safetensors file, atomically."""
         metadata = {"tokenizer": self.tokenizer, "kind": json.dumps("entropy")}
         write_tensor_file(path, self._tensors(), metadata)
+
+
+def _is_of_tables(name: str) -> bool:
+    """True for a tensor of the tables, also of a further code's model, e.g. "1.left"."""
+    return name.rpartition(".")[2] in TABLES
 
 
 def _largest_sum(weights: Tensor, bias: Tensor, largest_input: int) -> int:

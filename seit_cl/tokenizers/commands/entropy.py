@@ -24,6 +24,7 @@ from seit_cl.tokenizers.training.entropy import EntropyFitOptions, encode_grids,
 from seit_cl.tokenizers.training.images import find_images
 
 MAX_MEASURED = 500  # images of val
+MOST = {"width": 256, "embedding": 64}  # with which the network's sums are exact in float32
 STEPS_PER_LINE = 1000  # between lines of progress where the console is no terminal
 
 
@@ -52,7 +53,12 @@ def entropy_command(options: Entropy) -> None:
             tokenizer.identity,
             tokenizer.codebook.shape[1],
             grids,
-            EntropyFitOptions(steps=options.steps, seed=options.seed),
+            EntropyFitOptions(
+                steps=options.steps,
+                width=options.width,
+                embedding=options.embedding,
+                seed=options.seed,
+            ),
             _progress(bars),
             is_sequence(tokenizer),
         )
@@ -75,6 +81,9 @@ def _check(options: Entropy, tokenizer: Tokenizer) -> None:
     check_resolution(options.resolution, tokenizer.stride)
     for side in options.sizes if options.photos is not None else ():
         check_resolution(side, tokenizer.stride, "--sizes")
+    for name, most in MOST.items():
+        if not 1 <= getattr(options, name) <= most:
+            raise UserError(f"--{name} {getattr(options, name)}: must be 1 to {most}")
     if options.steps < 1 or not options.out.parent.is_dir():
         raise UserError("--steps must be at least 1, and the folder of --out must exist")
 
@@ -95,8 +104,9 @@ def _measure(
     grids = encode_grids(tokenizer, chosen, side)
     parts = []
     for name, coder in CODERS.items():
-        records = coder(model, *grids.shape[2:]).encode(grids)
-        parts.append(f"{name} {float(records.lengths.double().mean()):.1f}")
+        made = coder(model, *grids.shape[2:])
+        mean = float(made.encode(grids).lengths.double().mean())
+        parts.append(f"{name} {mean:.1f} (its model: {made.codec_bytes:,})")
     return f"bytes per record of {len(chosen):,} val images at {side} px: {', '.join(parts)}"
 
 

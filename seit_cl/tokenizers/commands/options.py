@@ -213,6 +213,10 @@ class Entropy:
         384,
     )
     steps: Annotated[int, hint("steps of the fit")] = 8000
+    width: Annotated[
+        int, hint("units of both hidden layers of the network; fewer make a smaller model")
+    ] = 128
+    embedding: Annotated[int, hint("dimensions of a neighbour's embedding in the network")] = 32
     seed: Annotated[int, hint("seed of weights and batches")] = 0
     max_pixels: MaxPixels = MAX_PIXELS
 

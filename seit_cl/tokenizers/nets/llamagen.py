@@ -12,15 +12,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seit_cl.tokenizers.nets.vqgan import (
-    VQGAN,
-    AttnBlock,
-    ResnetBlock,
-    StridedEncoder,
-    conv,
-    levels,
-    norm,
-)
+from seit_cl.tokenizers.nets.vqgan import VQGAN, StridedEncoder
+from seit_cl.tokenizers.nets.vqgan_blocks import AttnBlock, ResnetBlock, conv, levels, norm
 from seit_cl.tokenizers.nets.vqgan_codes import CosineQuantizer, Shapes
 
 

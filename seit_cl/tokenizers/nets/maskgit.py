@@ -13,7 +13,14 @@ import re
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seit_cl.tokenizers.nets.vqgan import ResnetBlock, channels_of, conv, count_of, norm, under
+from seit_cl.tokenizers.nets.vqgan_blocks import (
+    ResnetBlock,
+    channels_of,
+    conv,
+    count_of,
+    norm,
+    under,
+)
 from seit_cl.tokenizers.nets.vqgan_codes import Shapes
 
 

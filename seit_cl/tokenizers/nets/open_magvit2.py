@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seit_cl.core.errors import UserError
-from seit_cl.tokenizers.nets.vqgan import (
+from seit_cl.tokenizers.nets.vqgan_blocks import (
     EPS,
     GROUPS,
     ResnetBlock,

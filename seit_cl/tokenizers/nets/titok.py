@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from seit_cl.core.errors import UserError
 from seit_cl.tokenizers.nets.maskgit import PixelDecoder
-from seit_cl.tokenizers.nets.vqgan import count_of, under
+from seit_cl.tokenizers.nets.vqgan_blocks import count_of, under
 from seit_cl.tokenizers.nets.vqgan_codes import (
     CosineQuantizer,
     NearestQuantizer,

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from helpers.random_entropy import random_model
 from seit_cl.core.errors import UserError
 from seit_cl.formats.entropy.columns import NEIGHBOURS, neighbours_of
+from seit_cl.formats.entropy.grids import CODERS
 from seit_cl.formats.entropy.model import EXACT, intervals, load_entropy
 from seit_cl.formats.entropy.range_coder import TOTAL
 from seit_cl.formats.entropy.reader import BUNDLED
@@ -143,3 +144,13 @@ def test_models_of_several_codes_that_do_not_fit_are_refused(
     save_file(kept, path, metadata={"tokenizer": "random"})
     with pytest.raises(UserError, match="no entropy model"):
         load_entropy(path)
+
+
+@pytest.mark.parametrize("each", [1, 3])
+def test_a_coder_counts_the_part_of_the_model_that_it_needs(each: int) -> None:
+    model = random_model(20, each=each)
+    tables = CODERS["table"](model, 4, 4).codec_bytes
+    network = CODERS["context"](model, 4, 4).codec_bytes
+    assert tables + network == model.nbytes
+    for part, factor in ((model.left, 2), (model.left_groups, 2)):
+        assert tables >= each * factor * part.nbytes
