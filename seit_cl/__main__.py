@@ -14,6 +14,7 @@ from seit_cl.core.errors import UserError, nearest
 # Name of a command -> its module, which has `main`, and a line about it.
 COMMANDS = {
     "run": ("seit_cl.run", "train and test learners with a memory of so many bytes; make a report"),
+    "status": ("seit_cl.status", "list the runs of a folder of results, and how long they take"),
     "compare": (
         "seit_cl.compare",
         "compare tokens with JPEGs at equal bytes",

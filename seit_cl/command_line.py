@@ -92,6 +92,16 @@ class _CommandOptions:
             "--class-order-seed + S"
         ),
     ] = False
+    only: Annotated[
+        tuple[str, ...],
+        hint(
+            "make only the runs of the grid whose names match: patterns of the shell, such as "
+            "'er_*_seed0', or parts of a name"
+        ),
+    ] = ()
+    dry_run: Annotated[
+        bool, hint("list the runs and their states, and make none; nothing is written")
+    ] = False
     debug: Annotated[bool, hint("show tracebacks of user errors")] = False
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from seit_cl.comparison.plan import Plan
     from seit_cl.comparison.pool import Pool
 
-CHOSEN_BY_STAGES = ("strategy", "format", "learner", "seed", "test-on")
+CHOSEN_BY_STAGES = ("strategy", "format", "learner", "seed", "test-on", "only")
 SWEPT = {"sweep", "pixels"}  # stages with a sweep, whose candidates are ranked first
 
 

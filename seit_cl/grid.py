@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import fnmatch
 import itertools
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import Progress, TaskID
 
 from seit_cl.config import GRID, RunConfig, TrackerKind, option_names
 from seit_cl.core.errors import UserError
@@ -21,19 +21,21 @@ from seit_cl.core.ranks import Ranks
 from seit_cl.data.base import Dataset
 from seit_cl.data.settings import CLASS_ORDER_SEED
 from seit_cl.experiment.build import build_strategy, canonical_strategy
-from seit_cl.experiment.events import StepInfo
 from seit_cl.experiment.experiment import Experiment
 from seit_cl.experiment.finished import is_finished, stored_options
 from seit_cl.experiment.modality import MODALITIES
-from seit_cl.experiment.observed_run import run_observed, share_done, status_line
 from seit_cl.experiment.remembering import choose_fill
 from seit_cl.experiment.run_data import RunData
 from seit_cl.experiment.shared_data import open_data
 from seit_cl.formats import canonical_spec, format_domain
 from seit_cl.launch import Launch
-from seit_cl.launchers.jobs import Ending, Job, Observer, Update
+from seit_cl.launchers.bars import GridBars
+from seit_cl.launchers.claims import Claims
+from seit_cl.launchers.here import Here
+from seit_cl.launchers.jobs import Job, Launcher
 from seit_cl.launchers.opening import open_launcher
 from seit_cl.models import canonical_model
+from seit_cl.results.planned import write_plan
 from seit_cl.results.renamed import EARLIER_OPTIONS, spellings
 
 
@@ -103,6 +105,33 @@ def _canonical(config: RunConfig) -> RunConfig:
     return replace(canonical, format=canonical_spec(config.format))
 
 
+def select(configs: Sequence[RunConfig], patterns: Sequence[str]) -> list[RunConfig]:
+    """The runs of a grid whose names match a pattern, as --only gives them.
+
+    Args:
+        configs: the grid's runs.
+        patterns: of the shell for the whole name, such as "er_*_seed0"; a text without *, ? and [
+            may stand anywhere in the name. None: all runs are taken.
+
+    Raises:
+        UserError: a pattern that no run's name matches.
+    """
+    if not patterns:
+        return list(configs)
+    names = {config: run_id(config) for config in configs}
+    chosen: set[RunConfig] = set()
+    for pattern in patterns:
+        whole = pattern if re.search(r"[*?[]", pattern) else f"*{pattern}*"
+        matching = [config for config, name in names.items() if fnmatch.fnmatchcase(name, whole)]
+        if not matching:
+            raise UserError(
+                f"--only {pattern}: no run has such a name; the first of {len(names)} is "
+                f"{next(iter(names.values()))} (--dry-run lists them)"
+            )
+        chosen.update(matching)
+    return [config for config in configs if config in chosen]
+
+
 def run_id(config: RunConfig) -> str:
     """Name the folder of a run after the dimensions of the grid.
 
@@ -165,6 +194,8 @@ def run_grid(
 ) -> list[str]:
     """Run every unfinished run of a grid, after all of them are checked.
 
+    Other processes may run the same grid in the same folder: each run is made by one of them.
+
     Args:
         configs: the grid's runs.
         out: folder of the results, with a folder for each run.
@@ -188,77 +219,96 @@ def run_grid(
     launch = launch or Launch()
     ranks = ranks or Ranks()
     folders = {config: folder(out, config) for config in configs}
-    left: dict[RunConfig, str] = {}
-    rows: list[int] = []
-    if ranks.is_first:
-        unfinished, left = _plan(folders, console)
-        rows = [configs.index(config) for config in unfinished]
-    unfinished = [configs[row] for row in ranks.of_first(rows)]
+    rows = _unfinished(folders, console) if ranks.is_first else []
+    unfinished = {configs[row]: folders[configs[row]] for row in ranks.of_first(rows)}
     if not unfinished:
         return []
-    shared = launch.shares_memory and not launch.in_this_process
     with progress_bars(console) as bars:
         with ranks.first_before_others():
-            data = open_data(unfinished, out, bars, shared, dataset)
-        experiments = _build_experiments(
-            {config: folders[config] for config in unfinished}, data, command, ranks
-        )
-        grid_bars = _GridBars(bars, len(experiments))
-        if launch.in_this_process:
-            for experiment in experiments:
-                _run_here(experiment, tracker, grid_bars)
-        else:
-            # A single run too: the number of threads, which the numbers depend on, is that of jobs.
-            jobs = [_job(experiment, tracker) for experiment in experiments]
-            experiments.clear()  # which the workers build again
-            with open_launcher(launch, data, out) as launcher:
-                launcher.run(jobs, grid_bars)
-    problems = list(grid_bars.problems)
-    for config, problem in left.items():
-        if not is_finished(config, folders[config]):
-            problems.append(problem)
-    return problems
+            shared = launch.shares_memory and not launch.in_this_process
+            data = open_data(list(unfinished), out, bars, shared, dataset)
+        experiments = {}
+        for experiment in _build_experiments(unfinished, data, command, ranks):
+            experiments[_job(experiment, tracker)] = experiment
+        if ranks.is_first:
+            write_plan(out, folders.values())
+        observer = GridBars(bars, len(experiments))
+        claims = Claims(list(experiments), observer, ranks)
+        _make(experiments, claims, observer, launch, data, out)
+        left = claims.still_others()
+        for line in left:
+            console.print(f"left to another process: {line}", markup=False)
+    return [*observer.problems, *left]
 
 
-def _plan(
-    folders: Mapping[RunConfig, Path], console: Console
-) -> tuple[list[RunConfig], dict[RunConfig, str]]:
-    """Find the runs that are to be made, and those that other processes make, with a line about
-    each.
+def _make(
+    experiments: dict[Job, Experiment],
+    claims: Claims,
+    observer: GridBars,
+    launch: Launch,
+    data: RunData,
+    out: Path,
+) -> None:
+    """Make the runs of a grid that no other process makes.
+
+    Args:
+        experiments: by run; let go where other processes build them again.
+        claims: gives the runs out.
+        observer: is told of them.
+        launch: where they are made.
+        data: of all runs.
+        out: folder of the results.
+    """
+
+    def make_with(launcher: Launcher) -> None:
+        launcher.run(claims.free(), observer)
+        launcher.run(claims.left_over(), observer)
+
+    if launch.in_this_process:
+        here = Here(experiments)
+        experiments.clear()
+        make_with(here)
+        return
+    # A single run too: the number of threads, which the numbers depend on, is that of jobs.
+    experiments.clear()
+    with open_launcher(launch, data, out) as launcher:
+        make_with(launcher)
+
+
+def _unfinished(folders: Mapping[RunConfig, Path], console: Console) -> list[int]:
+    """Find the runs that are not finished, by their number, and say how many others are.
 
     Raises:
-        UserError: results of other options in a folder, or other processes that make all runs.
+        UserError: results of other options in a folder.
+        Held: other processes are making all runs, so that nothing is left to be done.
     """
-    unfinished = {}
-    for config, run_dir in folders.items():
+    rows = []
+    for row, (config, run_dir) in enumerate(folders.items()):
         if not is_finished(config, run_dir):
-            unfinished[config] = run_dir
-    finished = len(folders) - len(unfinished)
+            rows.append(row)
+    finished = len(folders) - len(rows)
     if finished:
         console.print(f"{finished} of {len(folders)} runs are finished already")
-    left = _runs_of_others(unfinished)
-    for problem in left.values():
-        console.print(f"left to another process: {problem}", markup=False)
-    return [config for config in unfinished if config not in left], left
+    paths = list(folders.values())
+    held = _held_by_others([paths[row] for row in rows])
+    if held and len(held) == len(rows):
+        if len(held) == 1:
+            raise held[0]
+        raise Held(f"other processes are making all {len(held)} runs; {held[0]}")
+    if held:
+        console.print(f"other processes are making {len(held)} of {len(rows)} runs")
+    return rows
 
 
-def _runs_of_others(folders: Mapping[RunConfig, Path]) -> dict[RunConfig, str]:
-    """Find the runs that other processes are making, with a line about each.
-
-    Raises:
-        Held: all of them, so that nothing is left to be done.
-    """
-    left = {}
-    for config, folder in folders.items():
+def _held_by_others(paths: Sequence[Path]) -> list[Held]:
+    """The errors of the folders that other processes hold."""
+    held = []
+    for path in paths:
         try:
-            require_free(folder)
-        except Held as held:
-            if len(folders) == 1:
-                raise
-            left[config] = str(held)
-    if left and len(left) == len(folders):
-        raise Held(f"other processes are making all {len(left)} runs; {next(iter(left.values()))}")
-    return left
+            require_free(path)
+        except Held as error:
+            held.append(error)
+    return held
 
 
 def _build_experiments(
@@ -285,66 +335,3 @@ def _build_experiments(
 
 def _job(experiment: Experiment, tracker: TrackerKind) -> Job:
     return Job(experiment.config, experiment.run_dir, experiment.command, tracker)
-
-
-def _run_here(experiment: Experiment, tracker: TrackerKind, observer: Observer) -> None:
-    """Run an experiment in this process."""
-    job = _job(experiment, tracker)
-
-    def on_step(info: StepInfo) -> None:
-        observer.update(job, Update(share_done(info), status_line(experiment, info)))
-
-    observer.begin(job)
-    try:
-        ending = Ending(tuple(run_observed(experiment, tracker, on_step)))
-    except UserError as error:
-        if experiment.ranks.several:  # which may be at different places
-            raise
-        ending = Ending(problem=str(error))
-    observer.end(job, ending)
-
-
-class _GridBars:
-    """A bar for every run in progress, and one that counts the runs of the grid.
-
-    Args:
-        bars: where they are drawn; their console gets what is said about runs that end.
-        count: number of runs.
-    """
-
-    def __init__(self, bars: Progress, count: int) -> None:
-        self._bars = bars
-        self._grid_task = bars.add_task(f"{count} runs", total=count, visible=count > 1)
-        self._titles: dict[Job, str] = {}
-        self._tasks: dict[Job, TaskID] = {}
-        self._shares: dict[Job, float] = {}
-        self.problems: list[str] = []  # of the runs that failed
-
-    def begin(self, job: Job) -> None:
-        """Add the bar of a run."""
-        title = f"run {len(self._titles) + 1}"
-        self._titles[job] = title
-        self._tasks[job] = self._bars.add_task(title, total=1.0)
-        if self._bars.console.is_terminal:
-            self._bars.console.print(f"{title}: {job.run_dir.name}", markup=False)
-
-    def update(self, job: Job, update: Update) -> None:
-        """Move the bar of a run, and that of the grid."""
-        text = f"{self._titles[job]}: {update.text}"
-        self._bars.update(self._tasks[job], completed=update.share, description=text)
-        self._count(job, update.share)
-
-    def end(self, job: Job, ending: Ending) -> None:
-        """Remove the bar of a run and print what it has ended with."""
-        self._bars.remove_task(self._tasks[job])
-        self._count(job, 1.0)
-        console = self._bars.console
-        for note in ending.notes:
-            console.print(f"{job.run_dir.name}: {note}")
-        if ending.problem:
-            self.problems.append(ending.problem)
-            console.print(f"error: {ending.problem}", markup=False)
-
-    def _count(self, job: Job, share: float) -> None:
-        self._shares[job] = share
-        self._bars.update(self._grid_task, completed=sum(self._shares.values()))

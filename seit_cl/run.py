@@ -6,8 +6,9 @@ import contextlib
 import shlex
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -18,6 +19,9 @@ from seit_cl.core.errors import UserError
 from seit_cl.core.files import make_writable_folder
 from seit_cl.data.scenario_recipe import preset_text
 from seit_cl.datasets._location import location_name
+
+if TYPE_CHECKING:
+    from seit_cl.config import RunConfig
 
 INTERRUPTED = 130  # exit code, as shells report SIGINT
 
@@ -30,13 +34,16 @@ def main() -> None:
     # Imported now, since torch takes seconds: --help and wrong options are answered without it.
     from seit_cl.core.devices import choose_device, limit_threads
     from seit_cl.core.ranks import join, leave
-    from seit_cl.grid import expand, run_grid
+    from seit_cl.grid import expand, run_grid, select
     from seit_cl.launch import Launch
     from seit_cl.results import run_files
 
     console = Console(soft_wrap=True)
     limit_threads()
-    configs = expand(options)
+    configs = select(expand(options), options.only)
+    if options.dry_run:
+        _print_runs(configs, options.out)
+        return
     launch = Launch.of(options)
     ranks = join(choose_device(options.device))
     _print_defaults(options, console)
@@ -63,6 +70,25 @@ def main() -> None:
     if failures:
         missing = f"{len(failures)} of {len(configs)} runs are not finished"
         raise UserError(f"{missing}; the first: {failures[0]}")
+
+
+def _print_runs(configs: Sequence[RunConfig], out: Path | None) -> None:
+    """Print the runs of a grid with their states in the folder of the results.
+
+    Args:
+        configs: the runs.
+        out: the folder; None where the command names none, so that all runs wait.
+    """
+    from seit_cl.grid import run_folder, run_id
+    from seit_cl.results.states import RunState, state_line, state_of
+
+    for config in configs:
+        state = RunState(run_id(config), "waiting")
+        if out is not None:
+            folder = run_folder(out, config)
+            state = state_of(folder, folder.name)
+        print(state_line(state))
+    print(f"{len(configs)} runs; --dry-run made none")
 
 
 def _print_results(out: Path, built_in: bool, console: Console) -> None:

@@ -24,7 +24,17 @@ FOLDERS = {
     "benchmarks": "benchmarks",
     "studies": "studies",
 }
-COMMANDS = ("__main__", "run", "compare", "tune", "report", "tokenize", "density", "pretrain")
+COMMANDS = (
+    "__main__",
+    "run",
+    "status",
+    "compare",
+    "tune",
+    "report",
+    "tokenize",
+    "density",
+    "pretrain",
+)
 # From the bottom up. A file may import its own package and the packages of lower layers.
 LAYERS: tuple[set[str], ...] = (
     {"__init__"},  # the version

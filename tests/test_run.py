@@ -120,6 +120,12 @@ def group_ends(group: int) -> bool:
     return False
 
 
+def heed_interrupts() -> None:
+    """Undo what a shell does to a command in the background, tests included: it ignores Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
 @pytest.mark.slow
 def test_ctrl_c_stops_all_jobs_and_their_runs_can_be_resumed(
     fractals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -134,6 +140,7 @@ def test_ctrl_c_stops_all_jobs_and_their_runs_can_be_resumed(
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=heed_interrupts,
     )
     while process.poll() is None and not list(cut.glob("*/checkpoint.pt")):
         time.sleep(0.01)

@@ -42,6 +42,7 @@ HELP = [
     ["seit_cl", "--help"],
     ["seit_cl", "run", "--help"],
     ["seit_cl.run", "--help"],
+    ["seit_cl.status", "--help"],
     ["seit_cl.compare", "--help"],
     ["seit_cl.tune", "--help"],
     ["seit_cl.pretrain", "--help"],

@@ -20,7 +20,7 @@ from seit_cl.launch import Launch
 from seit_cl.launchers.jobs import Ending, Job, Launcher, Update
 from seit_cl.launchers.opening import open_launcher
 from seit_cl.reporting.grouping import budget_binds
-from seit_cl.results.metrics import final_accuracy
+from seit_cl.results.outcome import outcome_text
 from seit_cl.results.run_files import Run, read_run
 
 
@@ -119,15 +119,8 @@ class _Lines:
         """Print the outcome of a run."""
         outcome = f"error: {ending.problem}"
         if not ending.problem:
-            outcome = ", ".join([_result(job.run_dir), *ending.notes])
+            outcome = ", ".join([outcome_text(read_run(job.run_dir)), *ending.notes])
         self.add(run_id(job.config), outcome)
-
-
-def _result(run_dir: Path) -> str:
-    """Return the accuracy and the time of a finished run, for people."""
-    run = read_run(run_dir)
-    accuracy = f"{100 * final_accuracy(run.accuracy):.1f} %"
-    return f"{accuracy}, {float(run.get('train_seconds')):.0f} s of training"
 
 
 def finished_run(config: RunConfig, out: Path) -> Run | None:

@@ -39,14 +39,19 @@ def run_observed(
             return [FINISHED_ELSEWHERE]
         return _run_tracked(experiment, "none", on_step)
     make_folder(experiment.run_dir)
-    with locked_folder(experiment.run_dir) as about_lock:
+    with locked_folder(experiment.run_dir) as lock:
         # It was not when it was planned.
         if ranks.of_first(is_finished(experiment.config, experiment.run_dir)):
             return [FINISHED_ELSEWHERE]
         sweep(experiment.run_dir, ours=True)
-        if about_lock:
-            run_files.log(experiment.run_dir, f"lock: {about_lock}")
-        return _run_tracked(experiment, tracker_kind, on_step)
+        if lock.about:
+            run_files.log(experiment.run_dir, f"lock: {lock.about}")
+
+        def on_locked_step(info: StepInfo) -> None:
+            lock.report(share_done(info))
+            on_step(info)
+
+        return _run_tracked(experiment, tracker_kind, on_locked_step)
 
 
 def _run_tracked(

@@ -53,7 +53,7 @@ def open_data(
     _describe_experiences(configs[0], len(data.dataset.classes), bars.console)
     learners = list(dict.fromkeys(config.learner for config in configs))
     earlier = run_files.read_runs(out) if out.is_dir() else []
-    _check_earlier_results(out, earlier, data, learners)
+    _check_earlier_results(out, earlier, data, learners, configs[0])
     for learner in learners:
         build_modality(learner, data).prepare()
     _check_contents(out, earlier, data, learners)
@@ -125,13 +125,14 @@ def _describe_experiences(config: RunConfig, classes: int, console: Console) -> 
 
 
 def _check_earlier_results(
-    out: Path, earlier: Sequence[Run], data: RunData, learners: Sequence[str]
+    out: Path, earlier: Sequence[Run], data: RunData, learners: Sequence[str], config: RunConfig
 ) -> None:
     """Refuse a folder with results of other images, or of another tokenizer where runs use it.
 
     Raises:
-        UserError: naming the run and what differs.
+        UserError: naming the run and what differs: the scenario, where that decides on the images.
     """
+    scenario = config.plain()["scenario"]
     runs_use_tokenizer = any(MODALITIES[learner].uses_tokenizer for learner in learners)
     for run in earlier:
         modality = MODALITIES.get(str(run.config.get("learner")))
@@ -139,10 +140,15 @@ def _check_earlier_results(
         for name, value in data.identity.items():
             if name == "tokenizer_identity" and not (runs_use_tokenizer and used_tokenizer):
                 continue
-            if run.environment.get(name, value) != value:
-                raise UserError(
-                    f"--out {out}: {run.run_id} was made with another {name}; choose another --out"
-                )
+            if run.environment.get(name, value) == value:
+                continue
+            made_with = run.config.get("scenario", scenario)
+            differs = f"another {name}"
+            if made_with != scenario:
+                differs = f"--scenario {made_with}, not {scenario}"
+            raise UserError(
+                f"--out {out}: {run.run_id} was made with {differs}; choose another --out"
+            )
 
 
 def _check_contents(

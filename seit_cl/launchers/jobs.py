@@ -11,6 +11,7 @@ from typing import Protocol
 
 from seit_cl.config import RunConfig, TrackerKind
 from seit_cl.core.errors import UserError
+from seit_cl.core.locks import Held
 from seit_cl.core.system_errors import is_out_of_memory, system_error_line
 from seit_cl.experiment.events import StepInfo
 from seit_cl.experiment.experiment import Experiment
@@ -55,10 +56,12 @@ class Ending:
     Args:
         notes: on its memory, one line each.
         problem: why it failed, in one line; "" for a finished run.
+        held: True where another process is making it, as `problem` says.
     """
 
     notes: tuple[str, ...] = ()
     problem: str = ""
+    held: bool = False
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,8 @@ def make_run(
     """
     try:
         return Ending(tuple(_make(job, open_data(), report, interval)))
+    except Held as error:
+        return Ending(problem=str(error), held=True)
     except UserError as error:
         return Ending(problem=str(error))
     except Exception as error:

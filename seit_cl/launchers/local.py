@@ -10,6 +10,7 @@ from __future__ import annotations
 import multiprocessing
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -116,8 +117,8 @@ class Workers:
         process = context.Process(target=_work, args=(theirs, self._data, self._count), daemon=True)
         with _without_interrupts():
             process.start()
-        theirs.close()
-        self._processes[ours] = process
+            theirs.close()
+            self._processes[ours] = process
         return ours
 
     def _receive(self, connection: Connection, observer: Observer) -> None:
@@ -168,16 +169,27 @@ class Workers:
 
 @contextmanager
 def _without_interrupts() -> Iterator[None]:
-    """Let Ctrl-C wait, and a process that is started here never see it.
+    """Let Ctrl-C wait until the block ends, and a process that is started here never see it.
 
-    A terminal sends it to the parent, which stops the workers, and to the workers themselves.
+    A terminal sends it to the parent, which stops the workers, and to the workers themselves. The
+    signal mask, which a process inherits, holds in this thread alone: another thread, such as one
+    of torch's, may take the signal, whose handler then runs here. So it only makes a note.
     """
+    noted: list[int] = []
+    handler = signal.getsignal(signal.SIGINT)
+    defers = callable(handler) and threading.current_thread() is threading.main_thread()
     resource_tracker.ensure_running()  # its start would unblock the signal
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    if defers:
+        signal.signal(signal.SIGINT, lambda number, frame: noted.append(number))
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)  # which delivers a blocked one
+        if defers:
+            signal.signal(signal.SIGINT, handler)
+            if noted:
+                signal.raise_signal(signal.SIGINT)
 
 
 def _work(connection: Connection, shared: SharedRunData, count: int) -> None:

@@ -45,6 +45,7 @@ REPLICATES = {"seeds": "seed", "class orders": "class_order_seed"}
 # Left out where no run has a value: streams without it, and older results.
 OPTIONAL = "final_task_incremental_accuracy"
 OF_EXEMPLARS = ("exemplars", "bytes_per_exemplar")  # missing without a memory
+LEAST_ROOM = 28  # letters for the names of runs beside their numbers
 ALWAYS_SHOWN = ("strategy", "format", "memory_bytes")
 
 
@@ -127,21 +128,23 @@ def terminal_summary(df: pd.DataFrame, console: Console | None = None) -> None:
     console = console or Console()
     headings, rows = summary_table(df)
     if rows:
-        console.print(_terminal_table(headings, rows, console.width))
+        _print_table(headings, rows, console)
         console.print()
     for status, text in (("running", "not finished"), ("failed", "failed")):
         ids = [str(run_id) for run_id in df.loc[df["status"] == status, "run_id"]]
+        separator = " " if len(ids) == 1 else "\n  "
         if ids:
-            line = f"{len(ids)} {text}: {', '.join(ids)}"
-            console.print(line, markup=False, highlight=False)
+            line = f"{len(ids)} {text}:{separator}{separator.join(ids)}"
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _terminal_table(headings: list[str], rows: list[list[str]], width: int) -> Table:
-    """Lay the table out for a terminal.
+def _print_table(headings: list[str], rows: list[list[str]], console: Console) -> None:
+    """Lay the table out for a terminal, and print it.
 
     Bytes each and task-incremental accuracy are left out, and so are the seeds if all rows have as
     many and no two class orders: they go to the title. If the table is wider than the terminal,
-    names share one column that does not repeat itself.
+    names share one column that does not repeat itself; if that is left little room, a name stands
+    on a line of its own, above its numbers.
     """
     seeds = headings.index("seeds")
     counts = sorted({row[seeds] for row in rows})
@@ -156,30 +159,89 @@ def _terminal_table(headings: list[str], rows: list[list[str]], width: int) -> T
             names.append(i)
         elif heading not in hidden:
             numbers.append(i)
+    title = _terminal_title(counts, several_orders)
+    if _text_width([headings, *rows], names + numbers) <= console.width:
+        console.print(_table(title, headings, rows, names, numbers))
+        return
+    joined = [" · ".join(row[i] for i in names if row[i] != MISSING) for row in rows]
+    narrow = [[name, *(row[i] for i in numbers)] for name, row in zip(joined, rows, strict=True)]
+    narrow_headings = ["run", *(headings[i] for i in numbers)]
+    number_columns = list(range(1, len(narrow_headings)))
+    room = console.width - _text_width([*_heading_lines(narrow_headings), *narrow], number_columns)
+    if room < min(LEAST_ROOM, max(map(len, joined))):
+        if title:
+            console.print(title, markup=False, highlight=False)
+        for line in _stacked_lines(narrow_headings, narrow, console.width):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+        return
+    previous = ""
+    for cells in narrow:
+        name = cells[0]
+        cells[0] = name if name != previous else ""
+        previous = name
+    console.print(_table(title, narrow_headings, narrow, [0], number_columns))
+
+
+def _table(
+    title: str | None,
+    headings: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    names: Sequence[int],
+    numbers: Sequence[int],
+) -> Table:
+    """The table of some columns: names on the left, numbers right-justified."""
     table = Table(
-        title=_terminal_title(counts, several_orders),
+        title=title,
         box=box.SIMPLE_HEAD,
         show_edge=False,
         pad_edge=False,
         collapse_padding=True,
     )
-    fits = _text_width([headings, *rows], names + numbers) <= width
-    for heading in [headings[i] for i in names] if fits else ["run"]:
-        table.add_column(heading.replace(", ", "\n"), overflow="fold")
+    for i in names:
+        table.add_column(headings[i].replace(", ", "\n"), overflow="fold")
     for i in numbers:
         heading = headings[i].replace(", ", "\n")
         table.add_column(heading, justify="right", no_wrap=True, overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(row[i]) for i in (*names, *numbers)))
+    return table
+
+
+def _heading_lines(headings: Sequence[str]) -> list[list[str]]:
+    """Headings in two lines, the unit below; one that has none stands in the lower line."""
+    upper, lower = [], []
+    for heading in headings:
+        first, _, unit = heading.partition(", ")
+        upper.append(first if unit else "")
+        lower.append(unit or first)
+    return [upper, lower]
+
+
+def _stacked_lines(headings: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[str]:
+    """Lines with a name above its numbers.
+
+    Args:
+        headings: of the name, and of the numbers.
+        rows: of the table.
+        width: of the terminal; the last columns of numbers are left out where they do not fit.
+    """
+    head = _heading_lines(headings)
+    columns = list(range(1, len(headings)))
+    while len(columns) > 1 and _text_width([*head, *rows], columns) > width:
+        columns.pop()
+    widths = [max(len(row[i]) for row in [*head, *rows]) for i in columns]
+
+    def numbers_of(row: Sequence[str]) -> str:
+        return "".join(f"  {row[i]:>{size}}" for i, size in zip(columns, widths, strict=True))
+
+    lines = [*map(numbers_of, head), "─" * len(numbers_of(head[0]))]
     previous = ""
     for row in rows:
-        if fits:
-            cells = [row[i] for i in names]
-        else:
-            name = " · ".join(row[i] for i in names if row[i] != MISSING)
-            cells = [name if name != previous else ""]
-            previous = name
-        cells += [row[i] for i in numbers]
-        table.add_row(*map(escape, cells))
-    return table
+        if row[0] != previous:
+            lines.append(row[0])
+        previous = row[0]
+        lines.append(numbers_of(row))
+    return lines
 
 
 def _text_width(rows: Sequence[Sequence[str]], columns: Sequence[int]) -> int:

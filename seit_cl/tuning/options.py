@@ -11,6 +11,7 @@ import tyro
 from seit_cl.command_line import parse
 from seit_cl.core.cli import hint, parse_line, program
 from seit_cl.core.errors import UserError
+from seit_cl.core.options import flag
 
 Sampler = Literal["qmc", "random", "tpe"]
 Objective = Literal["final_accuracy", "average_incremental_accuracy"]
@@ -102,6 +103,9 @@ def parse_options(arguments: list[str], description: str | None) -> tuple[Tuning
     run_options = parse(rest)
     if run_options.out is None:
         raise UserError("--out: give the folder of the trials, so that the command can resume")
+    for name in ("only", "dry_run"):
+        if getattr(run_options, name):
+            raise UserError(f"{flag(name)}: a search makes all of its trials; leave it out")
     low, high = options.rates
     if not low <= run_options.learning_rate <= high:
         raise UserError(

@@ -1,6 +1,9 @@
 """Runs beside one another: the same files, one copy of the data, and no run lost with another."""
 
 import multiprocessing
+import os
+import signal
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +19,7 @@ from seit_cl.config import RunConfig
 from seit_cl.core.errors import UserError
 from seit_cl.experiment.run_data import RunData
 from seit_cl.experiment.shared_data import open_data
-from seit_cl.launchers.local import Workers, open_workers
+from seit_cl.launchers.local import Workers, _without_interrupts, open_workers
 from seit_cl.results.run_files import read_run
 
 SILENT = Progress(disable=True, console=Console(quiet=True))
@@ -93,6 +96,26 @@ def test_a_worker_that_is_killed_costs_its_run_alone_which_can_be_resumed(
     workers.run([killed], again)
     assert [ending.problem for ending in again.endings.values()] == ["", ""]
     assert read_run(tmp_path / "killed").status == "finished"
+
+
+def test_ctrl_c_that_another_thread_takes_waits_until_a_worker_has_started() -> None:
+    begun, sent = threading.Event(), threading.Event()
+
+    def take() -> None:  # not blocked here: the mask of the other thread is its own
+        begun.wait()
+        os.kill(os.getpid(), signal.SIGINT)
+        sent.set()
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    started = False
+    with pytest.raises(KeyboardInterrupt), _without_interrupts():
+        begun.set()
+        sent.wait()
+        started = True  # so does the start of a process
+    assert started
+    thread.join()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 @pytest.mark.slow

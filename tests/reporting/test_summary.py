@@ -56,6 +56,19 @@ def test_the_terminal_summary_fits_80_columns(grid):
     assert max(len(line) for line in text.splitlines()) <= 80
 
 
+def test_a_long_name_stands_whole_above_its_numbers_at_80_columns(tmp_path):
+    spec = "derpp:alpha=0.125,beta=0.0625"
+    for seed in range(3):
+        for memory in (100_000, 500_000):
+            write_run(tmp_path, strategy=spec, memory=memory, seed=seed)
+        write_run(tmp_path, spec="jpeg:quality=75,size=64", seed=seed)
+    lines = terminal_text(tmp_path, width=80).splitlines()
+    assert lines.count(f"{spec} · tokens") == 1
+    above = lines.index(f"{spec} · tokens")
+    assert [line.split()[0] for line in lines[above + 1 : above + 3]] == ["0.1", "0.5"]
+    assert max(map(len, lines)) <= 80
+
+
 def test_runs_that_differ_by_more_than_the_seed_are_not_averaged(tmp_path):
     for epochs in (1, 5):
         for seed in (0, 1):
