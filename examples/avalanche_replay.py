@@ -6,7 +6,6 @@ Prints the exemplars and bytes after each experience; takes a few seconds.
 import torch
 from avalanche.benchmarks import class_incremental_benchmark
 from avalanche.benchmarks.utils import as_classification_dataset
-from avalanche.training.plugins import ReplayPlugin
 from avalanche.training.supervised import Naive
 
 from seit_cl import ByteBudgetBuffer
@@ -21,7 +20,7 @@ strategy = Naive(
     model=model,
     optimizer=torch.optim.SGD(model.parameters(), lr=0.01),
     train_mb_size=32,
-    plugins=[ReplayPlugin(mem_size=memory.budget_bytes, storage_policy=memory)],
+    plugins=[memory.replay_plugin(benchmark)],
 )
 for experience in benchmark.train_stream:
     strategy.train(experience)

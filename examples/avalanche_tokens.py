@@ -29,7 +29,7 @@ strategy = Replay(
     criterion=torch.nn.CrossEntropyLoss(),
     train_mb_size=32,
 )
-memory.use_in(strategy)  # in place of the storage that Replay makes
+memory.use_in(strategy, benchmark)  # in place of the storage that Replay makes
 for experience in benchmark.train_stream:
     strategy.train(experience)
     print(f"{len(memory)} exemplars in {memory.used_bytes} of {memory.budget_bytes} bytes")

@@ -15,7 +15,7 @@ PURPOSES = (
     "selection",
     "library",
 )
-SEED_PURPOSES = (*PURPOSES, "projection")  # the last ones have a seed only, and no generator
+SEED_PURPOSES = (*PURPOSES, "projection", "strategy")  # the last ones have a seed, no generator
 
 
 def derive_seed(seed: int, purpose: str) -> int:

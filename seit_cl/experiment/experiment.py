@@ -236,6 +236,8 @@ class Experiment:
         self._note_graphs()
         self._note_sequence()
         try:
+            if first == 0:
+                self.strategy.start(self.learner)
             benchmark = self.training_stream.benchmark(self.data.dataset)
             for experience in range(first, experiences):
                 began = time.monotonic()
@@ -467,6 +469,7 @@ class Experiment:
     def _load(self, state: dict[str, Any]) -> None:
         """Restore everything but the memory from a checkpoint's state."""
         self.learner.load_state_dict(state["learner"])
+        self.strategy.start(self.learner)
         self.strategy.load_state_dict(state["strategy"], self.learner)
         self.generators.load_state_dict(state["generators"])
         if self.memory is not None and "transformed" in state:

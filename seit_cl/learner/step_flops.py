@@ -26,6 +26,7 @@ from seit_cl.learner.batches import RawStep
 from seit_cl.learner.learner import Learner
 from seit_cl.learner.loaders import MemoryLoader, ReplayLoader
 from seit_cl.learner.strategy import Strategy
+from seit_cl.learner.strategy_state import copy_built
 from seit_cl.memory import TensorSpec
 from seit_cl.memory.exemplars import Exemplars
 
@@ -222,10 +223,17 @@ class _StrategyParts:
         self.flops = 0
 
     def counted(self, strategy: Strategy) -> Strategy:
-        """A copy of a strategy, with the same state, whose hooks are counted."""
-        counted: Any = copy.copy(strategy)
+        """A copy of a strategy, with the same state, whose hooks are counted.
+
+        Modules and optimisers, which its hooks may train, are copied.
+        """
+        inner = copy.copy(strategy)
+        state = {name: getattr(strategy, name) for name in strategy.state_attributes}
+        for name, value in copy_built(state).items():
+            setattr(inner, name, value)
+        counted: Any = copy.copy(inner)
         for name in ("loss", "after_backward"):
-            setattr(counted, name, self._hook(getattr(strategy, name)))
+            setattr(counted, name, self._hook(getattr(inner, name)))
         return counted
 
     def _hook(self, hook: Callable[..., Any]) -> Callable[..., Any]:

@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seit_cl.core.rng import derive_seed
 from seit_cl.core.specs import NoOptions
 from seit_cl.data.scenario import Scenario
 from seit_cl.learner.batches import Batch, ForwardedBatch
 from seit_cl.learner.interfaces import Exemplars, LearnerView, Memory
 from seit_cl.learner.settings import Fill
-from seit_cl.learner.strategy_state import pack, state_bytes, unpack
+from seit_cl.learner.strategy_state import built_names, pack, state_bytes, unpack
 from seit_cl.memory import TensorSpec
 
 
@@ -38,7 +39,8 @@ class StrategyContext:
 class Strategy:
     """Base class of strategies: one file in strategies/ subclasses it and names it STRATEGY.
 
-    Hooks have Avalanche's names and meaning. In an experience they are called in this order:
+    `build_state` comes first, at every start of a run. Hooks have Avalanche's names and meaning. In
+    an experience they are called in this order:
     before_training_exp; in every step before_sampling, loss and after_backward;
     after_training_exp; extras of every sample offered to the memory; after_memory_update. With
     --fill before, extras come first; with --fill during, step_extras follow each step of the first
@@ -49,7 +51,8 @@ class Strategy:
         Options: frozen dataclass of every hyperparameter with its default and source.
         state_attributes: names of the attributes with state other than exemplars. They count as
             strategy_bytes and go into the checkpoint. Each is None at first, later a tensor, a
-            number, a Teacher or a dictionary of such; tensors elsewhere are not allowed.
+            number, a Teacher or a dictionary of such, or a module, an optimiser or a generator
+            that `build_state` makes; tensors elsewhere are not allowed.
         needs_boundaries: True if it needs to know where an experience ends.
         exemplar_free: True if it never replays.
         disable_cutmix: True if its loss needs unmixed batches.
@@ -96,6 +99,7 @@ class Strategy:
     several_ranks: ClassVar[bool] = False
     proportional_flops: ClassVar[bool] = True
     avalanche_plugins: Sequence[Any] = ()
+    _built: frozenset[str] = frozenset()  # attributes that `build_state` has made
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         """Warn of a method that nothing calls any more.
@@ -140,6 +144,34 @@ class Strategy:
         They are part of the memory's file and count against its budget.
         """
         return {}
+
+    def build_state(self, learner: LearnerView, generator: torch.Generator) -> None:
+        """Make the modules, optimisers and generators that the strategy keeps in state_attributes.
+
+        Called once at every start of the run, resumed or not, before the first experience. Where
+        the run is resumed, they are then filled with what they held.
+
+        Args:
+            learner: its model has a row of the head for every class of the stream.
+            generator: on the CPU; it is the same at every start. PyTorch's own generator, which
+                initialises modules, is seeded from it. It may be kept, as an attribute of
+                state_attributes, for draws in later steps.
+        """
+
+    def start(self, learner: LearnerView) -> None:
+        """Call `build_state` with the run's random numbers, and move modules to the device."""
+        generator = torch.Generator().manual_seed(derive_seed(self.context.seed, "strategy"))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+            self.build_state(learner, generator)
+        self._built = built_names(self._state())
+        for name in self._built:
+            value = getattr(self, name)
+            if isinstance(value, nn.Module):
+                value.to(learner.device)
+
+    def _state(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.state_attributes}
 
     def before_training_exp(self, learner: LearnerView) -> None:
         """Called before the first step of an experience."""
@@ -230,13 +262,24 @@ class Strategy:
         return sum(state_bytes(getattr(self, name)) for name in self.state_attributes)
 
     def state_dict(self) -> dict[str, Any]:
-        """State other than exemplars, for a checkpoint."""
-        return {name: pack(getattr(self, name)) for name in self.state_attributes}
+        """State other than exemplars, for a checkpoint.
+
+        Raises:
+            TypeError: state of another type, or a module, an optimiser or a generator that
+                `build_state` did not make, so that it could not be restored.
+        """
+        state = self._state()
+        later = built_names(state) - self._built
+        if later:
+            name = sorted(later)[0]
+            kind = type(state[name]).__name__
+            raise TypeError(f"{type(self).__name__}.{name}: make the {kind} in build_state")
+        return {name: pack(value) for name, value in state.items()}
 
     def load_state_dict(self, state: dict[str, Any], learner: LearnerView) -> None:
         """Restore the state of a checkpoint."""
         for name in self.state_attributes:
-            setattr(self, name, unpack(state[name], learner))
+            setattr(self, name, unpack(state[name], learner, getattr(self, name)))
 
     def cross_entropy(self, batch: ForwardedBatch, among: Tensor | None = None) -> Tensor:
         """Cross-entropy (B,) over the classes seen, with soft targets where CutMix mixed the batch.

@@ -1,12 +1,14 @@
-"""Strategy state other than exemplars: frozen teachers and tensors; measured, saved, restored."""
+"""Strategy state other than exemplars: teachers, tensors, modules; measured, saved, restored."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from seit_cl.learner.forward import float_features, float_logits
 from seit_cl.learner.interfaces import LearnerView
@@ -55,14 +57,45 @@ class Teacher:
         return teacher
 
 
+# State that is filled in place, in objects that `Strategy.build_state` makes for every start.
+BUILT = (nn.Module, Optimizer, torch.Generator)
+
+
+def built_names(state: Mapping[str, Any]) -> frozenset[str]:
+    """Names of the attributes that hold a module, an optimiser or a generator."""
+    return frozenset(name for name, value in state.items() if isinstance(value, BUILT))
+
+
+def copy_built(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Copy modules, optimisers and generators; optimisers keep to the copies of their weights.
+
+    Args:
+        state: a strategy's, by attribute; anything else is left out.
+    """
+    memo: dict[int, Any] = {}
+    copies: dict[str, Any] = {}
+    for name, value in state.items():
+        if isinstance(value, torch.Generator):
+            copies[name] = torch.Generator(value.device)
+            copies[name].set_state(value.get_state())
+        elif isinstance(value, BUILT):
+            copies[name] = copy.deepcopy(value, memo)
+    return copies
+
+
 def state_bytes(value: Any) -> int:
     """Bytes of all tensors in a strategy's state.
 
     Args:
-        value: a Teacher, a tensor, or dictionaries and lists of them; anything else counts 0.
+        value: a Teacher, a module, an optimiser, a tensor, or dictionaries and lists of them;
+            anything else counts 0.
     """
     if isinstance(value, Teacher):
         return state_bytes(dict(value.model.state_dict()))
+    if isinstance(value, nn.Module):
+        return state_bytes(dict(value.state_dict()))
+    if isinstance(value, Optimizer):
+        return state_bytes(value.state_dict()["state"])
     if isinstance(value, dict):
         return sum(state_bytes(part) for part in value.values())
     if isinstance(value, list):
@@ -76,20 +109,34 @@ def pack(value: Any) -> Any:
     Raises:
         TypeError: state of another type.
     """
-    if isinstance(value, Teacher):
+    if isinstance(value, Teacher | nn.Module | Optimizer):
         return value.state_dict()
+    if isinstance(value, torch.Generator):
+        return value.get_state()
     if isinstance(value, dict):
         return {name: pack(part) for name, part in value.items()}
     if value is None or isinstance(value, Tensor | int | float | str):
         return value
     raise TypeError(
-        f"a strategy's state has a {type(value).__name__}; use tensors, numbers, "
-        "dictionaries of them, or a Teacher"
+        f"a strategy's state has a {type(value).__name__}; use tensors, numbers, dictionaries of "
+        "them, a Teacher, or a module, an optimiser or a generator that build_state makes"
     )
 
 
-def unpack(value: Any, learner: LearnerView) -> Any:
-    """Invert `pack`, with tensors on the learner's device."""
+def unpack(value: Any, learner: LearnerView, current: Any = None) -> Any:
+    """Invert `pack`, with tensors on the learner's device.
+
+    Args:
+        value: from `pack`.
+        learner: gives the device, and the model that a Teacher is a copy of.
+        current: the attribute before; a module, an optimiser or a generator is filled in place.
+    """
+    if isinstance(current, nn.Module | Optimizer):
+        current.load_state_dict(value)
+        return current
+    if isinstance(current, torch.Generator):
+        current.set_state(value.cpu())
+        return current
     if isinstance(value, dict):
         if "teacher" in value:
             return Teacher.restore(value, learner)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -19,6 +19,7 @@ from seit_cl.formats.base import TokenizerFacts
 from seit_cl.memory.avalanche_items import TASKS, ItemLayout, raw_items, task_labels
 from seit_cl.memory.store import ExemplarStore
 
+CHECKED = 32  # items of an experience that are looked at before any training
 _BATCH = 256  # exemplars decoded from tokens to images at a time
 
 
@@ -231,6 +232,34 @@ def exemplar_dataset(item: Callable[[int], Tensor], labels: Sequence[int]) -> An
     )
 
 
+def some_of(
+    benchmark: Any, side: int, tokenizer: ImageTokenizer | None, classes: int
+) -> Iterator[Samples]:
+    """Yield some items of every train experience of a benchmark, as a memory is offered them.
+
+    Args:
+        benchmark: Avalanche's.
+        side: image side S in pixels of the memory.
+        tokenizer: of a memory of tokens that is used with images, or None.
+        classes: number of classes C of the memory.
+
+    Raises:
+        UserError: labels that the memory has no class for, or items with attributes that no memory
+            stores.
+    """
+    for experience in benchmark.train_stream:
+        dataset = experience.dataset
+        source = DatasetSource(dataset, ItemLayout(dataset), side, tokenizer)
+        labels = [int(label) for label in dataset.targets]
+        if not 0 <= min(labels) <= max(labels) < classes:
+            raise UserError(
+                f"the benchmark has the labels {min(labels)}..{max(labels)}, and the memory "
+                f"{classes} classes, 0..{classes - 1}; make the memory with more classes"
+            )
+        ids = torch.linspace(0, len(source) - 1, min(CHECKED, len(source))).long()
+        yield Samples(ids, source.labels(ids), source)
+
+
 def replay_plugin(strategy: Any) -> ReplayPlugin:
     """Find the ReplayPlugin of an Avalanche strategy.
 
@@ -242,5 +271,5 @@ def replay_plugin(strategy: Any) -> ReplayPlugin:
             return plugin
     raise UserError(
         f"{type(strategy).__name__} has no ReplayPlugin; use Avalanche's Replay, or add "
-        "ReplayPlugin(mem_size=memory.budget_bytes, storage_policy=memory) to its plugins"
+        "memory.replay_plugin() to its plugins"
     )

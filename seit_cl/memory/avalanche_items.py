@@ -51,6 +51,9 @@ class InputKind:
     def pixels(self, inputs: Sequence[Any], side: int) -> Tensor:
         """Convert inputs to images (B, 3, S, S) uint8.
 
+        Floats from 0 to 1, as ToTensor makes them, are stored as round(255 x), which gives back
+        exactly what ToTensor was given. Grey images are stored with three equal channels.
+
         Args:
             inputs: (B,) of this kind. PIL images of another size are resized and cropped, as the
                 files of a folder are.

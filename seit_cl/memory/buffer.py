@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from avalanche.training.plugins import ReplayPlugin
 from avalanche.training.storage_policy import ExemplarsBuffer
 from numpy.typing import NDArray
 from torch import Tensor
@@ -22,7 +23,7 @@ from seit_cl.formats import ExemplarFormat, FormatContext, build_format
 from seit_cl.formats._records import Records
 from seit_cl.formats.base import FittedFormat
 from seit_cl.formats.entropy.model import EntropyModel
-from seit_cl.memory.avalanche import AvalancheSide, ImageTokenizer, replay_plugin
+from seit_cl.memory.avalanche import AvalancheSide, ImageTokenizer, replay_plugin, some_of
 from seit_cl.memory.byte_accounting import ByteAccounting
 from seit_cl.memory.decoded_cache import Transform
 from seit_cl.memory.device_cache import DeviceCache
@@ -396,18 +397,54 @@ class ByteBudgetBuffer(ExemplarsBuffer):
         for start in range(0, len(samples), _BATCH):
             self.offer(samples[start : start + _BATCH])
 
-    def use_in(self, strategy: Any) -> None:
+    def replay_plugin(self, benchmark: Any = None, **options: Any) -> ReplayPlugin:
+        """Make Avalanche's ReplayPlugin with this memory; its mem_size is the budget in bytes.
+
+        What is stored is the item before the benchmark's transform groups, which are applied anew
+        to an exemplar whenever it is replayed. Floats from 0 to 1 are stored as round(255 x).
+
+        Args:
+            benchmark: Avalanche's; some items of each of its experiences are checked, so that what
+                the memory cannot store is refused before any training. None: the first experience
+                shows it.
+            options: of ReplayPlugin, such as batch_size_mem.
+
+        Raises:
+            UserError: items of the benchmark that the memory cannot store, or a budget below one of
+                their records.
+        """
+        self._check_benchmark(benchmark)
+        return ReplayPlugin(mem_size=self.budget_bytes, storage_policy=self, **options)
+
+    def use_in(self, strategy: Any, benchmark: Any = None) -> None:
         """Put the memory into the ReplayPlugin of an Avalanche strategy, e.g. of its `Replay`.
 
         Args:
             strategy: has such a plugin; its own storage policy is replaced.
+            benchmark: as of `replay_plugin`.
 
         Raises:
-            UserError: a strategy without a ReplayPlugin.
+            UserError: a strategy without a ReplayPlugin, or items of the benchmark that the memory
+                cannot store.
         """
+        self._check_benchmark(benchmark)
         plugin = replay_plugin(strategy)
         plugin.storage_policy = self
         plugin.mem_size = self.budget_bytes
+
+    def _check_benchmark(self, benchmark: Any) -> None:
+        """Encode some items of every experience; None has none."""
+        if benchmark is None:
+            return
+        unfitted = isinstance(self.fmt, FittedFormat) and self.fmt.unfitted
+        of_experiences = some_of(
+            benchmark, self.context.resolution, self._avalanche.tokenizer, self.context.classes
+        )
+        for samples in of_experiences:
+            if unfitted:
+                samples.pixels()
+            else:
+                self.require_budget_for(samples)
 
     @property
     def buffer(self) -> Any:

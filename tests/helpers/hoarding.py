@@ -5,7 +5,7 @@ import types
 from collections.abc import Iterable
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from seit_cl.learner.learner import Learner
 from seit_cl.learner.strategy import Strategy
@@ -21,7 +21,16 @@ NOT_FOLLOWED = (
 
 
 def reachable_tensors(strategy: Strategy) -> list[Tensor]:
-    """Every tensor reachable from the strategy, once each, gradients included."""
+    """Every tensor reachable from the strategy, once each.
+
+    Gradients are included, but those of modules that it trains: like the learner's, they are
+    working memory between two steps.
+    """
+    trained: set[int] = set()
+    for name in strategy.state_attributes:
+        module = getattr(strategy, name)
+        if isinstance(module, nn.Module):
+            trained.update(map(id, module.parameters()))
     tensors: list[Tensor] = []
     visited: dict[int, Any] = {}  # values by id; kept alive, so that no id is used again
     to_visit: list[Any] = [vars(strategy)]
@@ -32,6 +41,8 @@ def reachable_tensors(strategy: Strategy) -> list[Tensor]:
         visited[id(value)] = value
         if isinstance(value, Tensor):
             tensors.append(value)
+            if id(value) in trained:
+                continue
             to_visit.append(value.grad)
         to_visit.extend(_references(value))
     return tensors

@@ -15,7 +15,6 @@ from avalanche.benchmarks.utils import (
     make_avalanche_dataset,
 )
 from avalanche.benchmarks.utils.data_attribute import DataAttribute
-from avalanche.training.plugins import ReplayPlugin
 from avalanche.training.supervised import Naive, Replay
 from PIL import Image
 from torch import Tensor, nn
@@ -95,7 +94,8 @@ def train(benchmark: Any, memory: ByteBudgetBuffer) -> Network:
     network = Network()
     network(torch.as_tensor(benchmark.train_stream[0].dataset[0][0])[None])
     network.seen.clear()
-    plugin = ReplayPlugin(mem_size=memory.budget_bytes, storage_policy=memory)
+    plugin = memory.replay_plugin(benchmark)
+    assert plugin.mem_size == memory.budget_bytes
     strategy = Naive(
         model=network,
         optimizer=torch.optim.SGD(network.parameters(), 0.01),
@@ -236,6 +236,45 @@ def test_inputs_that_a_memory_cannot_store_are_refused_in_a_line() -> None:
         offer(images(side=48), memory_of("jpeg"))
     with pytest.raises(UserError, match="uint8"):
         offer(torch.zeros(COUNT, 1, 4, 4, dtype=torch.int64), memory_of("jpeg"))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "spec", "message"),
+    [
+        (images().float() / 100 - 1, "jpeg", "floats from -1 to .* move Normalize"),
+        (images(side=48), "jpeg", "resolution=48"),
+        (torch.zeros(COUNT, 1, 4, 4, dtype=torch.int64), "jpeg", "uint8"),
+    ],
+)
+def test_inputs_that_a_memory_cannot_store_are_refused_before_any_training(
+    inputs: Tensor, spec: str, message: str
+) -> None:
+    benchmark = class_incremental(as_classification_dataset(Items(inputs)))
+    memory = memory_of(spec)
+    with pytest.raises(UserError, match=message):
+        memory.replay_plugin(benchmark)
+    network = nn.Linear(1, 1)
+    strategy = Replay(
+        model=network,
+        optimizer=torch.optim.SGD(network.parameters(), 0.01),
+        criterion=nn.CrossEntropyLoss(),
+        evaluator=None,
+    )
+    with pytest.raises(UserError, match=message):
+        memory.use_in(strategy, benchmark)
+
+
+def test_images_without_a_tokenizer_and_labels_without_a_class_are_refused_too() -> None:
+    benchmark = class_incremental(as_classification_dataset(Items(images())))
+    with pytest.raises(UserError, match=r"tokenizer=open_tokenizer\(\)"):
+        ByteBudgetBuffer(1000, *_tokens_without_a_tokenizer()).replay_plugin(benchmark)
+    small = ByteBudgetBuffer.of("raw", 20_000, classes=2, resolution=32)
+    with pytest.raises(UserError, match=r"labels 2\.\.3, and the memory 2 classes"):
+        small.replay_plugin(benchmark)
+
+
+def test_options_of_the_plugin_are_passed_on() -> None:
+    assert memory_of("raw").replay_plugin(batch_size_mem=5).batch_size_mem == 5
 
 
 def _tokens_without_a_tokenizer() -> tuple[Any, Any]:
