@@ -14,7 +14,7 @@ from seit_cl.reporting.markdown import table
 from seit_cl.tokenizers import Tokenizer, open_tokenizer
 
 SIDE = 64  # pixels
-FITTED = 10_000  # images that frequencies are counted in
+FITTED = 5_000  # images that frequencies are counted in
 PRIOR = 256.0  # weight of the frequencies without a context, in counts
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import save
 
-from helpers.tokenizer_samples import CARD, images, untrained
+from helpers.tokenizer_samples import CARD, images, residual, untrained
 from seit_cl.core.errors import UserError
 from seit_cl.tokenizers import _vqae_tokenizer, open_tokenizer
 from seit_cl.tokenizers._vqae_tokenizer import VQAETokenizer, load_tokenizer
@@ -163,3 +163,14 @@ def test_a_missing_file_and_a_folder_are_refused(path: Path) -> None:
     refused(path)
     path.mkdir()
     refused(path)
+
+
+@pytest.mark.parametrize("levels", [1, 2])
+def test_tokens_without_their_last_levels_decode_as_those_of_the_first(levels: int) -> None:
+    whole = residual()
+    tokens = whole.encode(images(3, 32))
+    cut = tokens.clone()
+    cut[:, levels:] = -1
+    mixed = whole.decode(torch.cat([cut, tokens]))
+    assert torch.equal(mixed[: len(cut)], whole.first(levels).decode(tokens[:, :levels]))
+    assert torch.equal(mixed[len(cut) :], whole.decode(tokens))
