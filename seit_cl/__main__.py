@@ -26,6 +26,7 @@ COMMANDS = {
     "tune": ("seit_cl.tune", "tune strategies on other classes than those of the evaluation"),
     "report": ("seit_cl.report", "make figures, tables and report.html of result folders"),
     "density": ("seit_cl.density", "measure bytes, fidelity and speed of formats without training"),
+    "pilot": ("seit_cl.pilot", "own photographs to a decision about their storage, in one command"),
     "tokenize": ("seit_cl.tokenize", "train, inspect and apply tokenizers; encode image folders"),
     "strategies": ("seit_cl.strategies.__main__", "list the strategies"),
     "models": ("seit_cl.models.__main__", "list the models"),

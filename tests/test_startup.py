@@ -46,6 +46,7 @@ HELP = [
     ["seit_cl.compare", "--help"],
     ["seit_cl.tune", "--help"],
     ["seit_cl.pretrain", "--help"],
+    ["seit_cl.pilot", "--help"],
     ["seit_cl.report", "--help"],
     ["seit_cl.density", "--help"],
     ["seit_cl.tokenize", "--help"],

@@ -269,7 +269,7 @@ def test_show_refuses_bad_input_in_one_line(
         (["--photos", "."], "--photos .: no images there"),
         (["--supervision", "-1"], "--supervision -1"),
         (["--steps", "-1"], "--steps -1"),
-        (["--teacher-steps", "0"], "--teacher-steps 0"),
+        (["--teacher-steps", "-1"], "--teacher-steps -1"),
         (["--learning-rate", "-1"], "--learning-rate -1"),
         (["--out", "."], "--out .: is a folder"),
         (["--out", "FILE/x.safetensors"], "--out FILE/x.safetensors: cannot be written"),

@@ -46,12 +46,12 @@ def check_shown(paths: Sequence[Path], option: str) -> None:
 
 
 def encode_examples(
-    paths: Sequence[Path], formats: Sequence[ExemplarFormat], material: Material
+    paths: Sequence[StoredImage | Path], formats: Sequence[ExemplarFormat], material: Material
 ) -> Examples:
     """Encode and decode example images in every format.
 
     Args:
-        paths: image files; fractals are rendered where there are none.
+        paths: image files, or stored images; fractals are rendered where there are none.
         formats: with the context of the material.
         material: its tokenizer and side are used.
     """

@@ -63,7 +63,7 @@ def _rules(options: Train) -> list[tuple[str, bool, str]]:
     return [
         ("minutes", 0 < options.minutes < math.inf, "must be positive"),
         ("steps", options.steps >= 0, "must be 0 or more"),
-        ("teacher_steps", options.teacher_steps >= 1, "must be 1 or more"),
+        ("teacher_steps", options.teacher_steps >= 0, "must be 0 or more"),
         (
             "targets",
             options.targets == "labels" or options.start is None,

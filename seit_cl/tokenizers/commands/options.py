@@ -122,7 +122,11 @@ class Train:
         ),
     ] = "labels"
     teacher_steps: Annotated[
-        int, hint("optimiser steps of the teacher, of 192 images, with --targets features")
+        int,
+        hint(
+            "optimiser steps of the teacher, of 192 images, with --targets features; 0: --minutes "
+            "count for it too"
+        ),
     ] = 1500
     precision: Annotated[
         Literal["fp32", "bf16"], hint("of the forward pass; codes are assigned in float32")

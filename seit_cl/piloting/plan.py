@@ -1,0 +1,203 @@
+"""The runs of a pilot: what is kept, in which format, and which learner learns from it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from seit_cl.config import RunConfig
+from seit_cl.core.errors import UserError
+from seit_cl.core.token_shapes import token_shape
+from seit_cl.data.base import Dataset
+from seit_cl.data.images import default_resolution, native_resolution
+from seit_cl.experiment.modality import MODALITIES
+from seit_cl.experiment.run_data import list_dataset
+from seit_cl.formats import FormatContext, build_format, canonical_spec, format_domain
+from seit_cl.memory.file import label_dtype
+from seit_cl.piloting.options import ORIGINALS, PilotOptions
+from seit_cl.tokenizers import Tokenizer
+from seit_cl.tokenizers.nets.vqae import STRIDE
+
+SHARES = (0.05, 0.2)  # of the training images, whose tokens fill the default budgets
+HEADER_BYTES = 1000  # more than the header of a memory's file
+MOST_BYTES = 4_000_000_000  # of originals that a run holds in main memory
+EXPERIENCES = 5
+LEARNERS = ("tokens", "pixels")
+
+
+@dataclass(frozen=True)
+class Arm:
+    """Runs that differ by their seed alone.
+
+    Args:
+        format: spec of the exemplars.
+        learner: of tokens or of pixels.
+        memory_mb: budget of the memory.
+        keeps_all: True where the memory holds every training image.
+    """
+
+    format: str
+    learner: str
+    memory_mb: float
+    keeps_all: bool
+
+    @property
+    def is_original(self) -> bool:
+        """True for the original files."""
+        return self.format == ORIGINALS
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The data of a pilot and its runs.
+
+    Args:
+        options: of the pilot.
+        dataset: the photographs.
+        side: to which they are resized, in pixels.
+        tokenizer: spec of the tokenizer.
+        context: properties that formats need.
+        arms: in the order of the page.
+    """
+
+    options: PilotOptions
+    dataset: Dataset
+    side: int
+    tokenizer: str
+    context: FormatContext
+    arms: tuple[Arm, ...]
+
+    def configs(self, arm: Arm) -> list[RunConfig]:
+        """The runs of an arm, one for each seed."""
+        return [self._config(arm, seed) for seed in self.options.seed]
+
+    def all_configs(self) -> list[RunConfig]:
+        """All runs, seed by seed, so that pairs are complete early."""
+        return [self._config(arm, seed) for seed in self.options.seed for arm in self.arms]
+
+    def _config(self, arm: Arm, seed: int) -> RunConfig:
+        return RunConfig(
+            data_root=self.options.data_root,
+            format=arm.format,
+            learner=arm.learner,  # type: ignore[arg-type]
+            memory_mb=arm.memory_mb,
+            tokenizer=self.tokenizer,
+            resolution=self.side,
+            experiences=self.options.experiences or min(EXPERIENCES, len(self.dataset.classes)),
+            epochs=self.options.epochs,
+            device=self.options.device,
+            seed=seed,
+        )
+
+
+def open_photographs(options: PilotOptions) -> tuple[Dataset, int]:
+    """List the photographs.
+
+    Returns:
+        The data set, whose test images are the run's own, and the side in pixels.
+
+    Raises:
+        UserError: no such folder, less than two classes, no image files, or an option that does
+            not fit them.
+    """
+    dataset = list_dataset(RunConfig(data_root=options.data_root))
+    if len(dataset.classes) < 2:
+        raise UserError(
+            f"{options.data_root}: has a single class; a pilot learns to tell classes apart: give "
+            "a folder of images for each of several classes"
+        )
+    if options.experiences > len(dataset.classes):
+        raise UserError(
+            f"--experiences {options.experiences}: {options.data_root} has "
+            f"{len(dataset.classes)} classes; give at most as many"
+        )
+    if not (dataset.has_images and dataset.has_files):
+        raise UserError(
+            f"{options.data_root}: has no image files, which a pilot compares with; give folders "
+            "of photographs, or python -m seit_cl.run"
+        )
+    side = options.resolution or default_resolution(native_resolution(dataset), STRIDE)
+    if side % STRIDE or not 32 <= side <= 256:
+        raise UserError(f"--resolution {side}: must be a multiple of {STRIDE} from 32 to 256")
+    return dataset, side
+
+
+def make_plan(
+    options: PilotOptions, dataset: Dataset, side: int, spec: str, tokenizer: Tokenizer
+) -> Plan:
+    """List the arms of a pilot.
+
+    Args:
+        options: of the pilot.
+        dataset: the photographs.
+        side: in pixels.
+        spec: of the tokenizer.
+        tokenizer: the same, opened.
+
+    Raises:
+        UserError: a format that cannot be built, or more originals than main memory has room for.
+    """
+    everything = _bytes_of_everything(options, dataset, side)
+    context = FormatContext(
+        side,
+        len(dataset.classes),
+        tokenizer.codebook.shape[1],
+        token_shape(tokenizer, side),
+        tokenizer.identity,
+        tokenizer.entropy_model,
+    )
+    budgets = options.memory_mb or _default_budgets(len(dataset.train), context)
+    formats = [each for each in options.formats if canonical_spec(each) != ORIGINALS]
+    arms = _arms([ORIGINALS, *formats], everything, True)
+    for budget in sorted(set(budgets)):
+        arms += _arms(formats, budget, False)
+    return Plan(options, dataset, side, spec, context, tuple(arms))
+
+
+def _arms(formats: Sequence[str], memory_mb: float, keeps_all: bool) -> list[Arm]:
+    """The arms of some formats with every learner that can learn from them."""
+    arms = []
+    for spec in dict.fromkeys(formats):
+        for learner in LEARNERS:
+            if format_domain(spec) in MODALITIES[learner].replays:
+                arms.append(Arm(spec, learner, memory_mb, keeps_all))
+    return arms
+
+
+def _bytes_of_everything(options: PilotOptions, dataset: Dataset, side: int) -> float:
+    """MB that hold all training images in any format, with room to spare.
+
+    Raises:
+        UserError: more originals than main memory has room for.
+    """
+    originals = sum(len(image.read()) for image in dataset.train.images)
+    if originals > MOST_BYTES:
+        raise UserError(
+            f"{options.data_root}: {originals / 1e9:.1f} GB of training images, of which every "
+            f"run holds copies in main memory; a pilot takes up to {MOST_BYTES / 1e9:g} GB: give a "
+            "sample of each class"
+        )
+    count = len(dataset.train)
+    raw = count * 3 * side**2
+    return rounded_up((1.1 * max(originals, raw) + 100 * count) / 1e6 + 0.1)
+
+
+def _default_budgets(images: int, context: FormatContext) -> list[float]:
+    """MB of the tokens of SHARES of the training images."""
+    record = build_format("tokens", context).fixed_length
+    assert record is not None
+    each = record + label_dtype(context.classes).itemsize
+    return [rounded_up((share * images * each + HEADER_BYTES) / 1e6) for share in SHARES]
+
+
+def rounded_up(megabytes: float) -> float:
+    """A number of MB with two significant digits, not below the given one."""
+    step = 10.0 ** (math.floor(math.log10(megabytes)) - 1)
+    return float(f"{math.ceil(megabytes / step) * step:.12g}")
+
+
+def tokenizer_path(folder: Path) -> Path:
+    """The file of the own tokenizer of a pilot."""
+    return folder / "tokenizer.safetensors"

@@ -1,0 +1,120 @@
+"""The sentences and tables of a pilot follow from accuracies, bytes and prices."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from seit_cl.piloting.page import cost_rows
+from seit_cl.piloting.plan import Arm, rounded_up
+from seit_cl.piloting.results import ArmResult, class_losses, difference, reference
+from seit_cl.piloting.words import verdict
+from seit_cl.reporting.cost import Prices, Storage
+from seit_cl.reporting.storage import KEPT, Fidelity
+from seit_cl.results.run_files import Run
+
+TOTAL = 100  # test images of a class
+
+
+def run_of(seed: int, **correct: int) -> Run:
+    """A run with so many right answers of each class."""
+    rows = [(0, 0, name, count, TOTAL) for name, count in correct.items()]
+    accuracy = pd.DataFrame(
+        rows, columns=["after_experience", "experience", "class", "correct", "total"]
+    )
+    metadata = {"seed": seed, "memory_full": False, "exemplars": 10, "format": "tokens"}
+    return Run(
+        run_id=str(seed),
+        config={},
+        environment={},
+        accuracy=accuracy,
+        memory=None,
+        metadata=metadata,
+        status="finished",
+        path=Path(str(seed)),
+    )
+
+
+def arm_of(format: str, learner: str, *runs: Run) -> ArmResult:
+    """The result of an arm that keeps everything."""
+    return ArmResult(Arm(format, learner, 1.0, True), runs)
+
+
+def originals(*cats: int) -> ArmResult:
+    """Runs on originals, one for each number of right cats."""
+    runs = [run_of(seed, cat=cat, dog=80) for seed, cat in enumerate(cats)]
+    return arm_of("jpeg:original", "pixels", *runs)
+
+
+def tokens(*cats: int) -> ArmResult:
+    """Runs on tokens, one for each number of right cats."""
+    runs = [run_of(seed, cat=cat, dog=82) for seed, cat in enumerate(cats)]
+    return arm_of("tokens", "tokens", *runs)
+
+
+def verdict_of(result: ArmResult, other: ArmResult) -> str:
+    """The verdict on their difference."""
+    compared = difference(result, other)
+    assert compared is not None
+    return verdict(compared)
+
+
+def test_a_loss_of_three_pairs_is_claimed_with_its_interval() -> None:
+    text = verdict_of(tokens(40, 41, 42), originals(80, 81, 82))
+    assert text == "19.0 ± 2.5 points lower than with the originals (3 seeds, one class order)"
+
+
+def test_fewer_pairs_claim_nothing() -> None:
+    assert "no claim is possible with 2 pairs" in verdict_of(tokens(40, 41), originals(80, 81))
+    assert "no claim is possible with one pair" in verdict_of(tokens(40), originals(80, 81))
+
+
+def test_a_small_difference_is_not_claimed_and_names_the_loss_that_it_allows() -> None:
+    text = verdict_of(tokens(78, 79, 80), originals(80, 81, 82))
+    assert text.startswith("no difference from the originals can be claimed (+0.0 ± 2.5 points")
+    assert text.endswith("a loss of up to 2.5 points is not excluded")
+
+
+def test_originals_count_with_their_more_accurate_learner() -> None:
+    worse = arm_of("jpeg:original", "tokens", run_of(0, cat=10, dog=10))
+    chosen = reference([worse, tokens(99), originals(80)])
+    assert chosen is not None and chosen.arm.learner == "pixels"
+
+
+def test_classes_are_ordered_by_their_loss_with_counts_over_seeds() -> None:
+    (loss,) = class_losses(tokens(40, 42), originals(80, 82))
+    assert (loss.name, loss.correct, loss.total) == ("cat", 82, 200)
+    assert (loss.other_correct, loss.points) == (162, pytest.approx(-40))
+    assert not loss.may_be_chance
+    (small,) = class_losses(tokens(77, 79), originals(80, 82))
+    assert small.may_be_chance
+
+
+def test_costs_grow_until_the_store_is_full() -> None:
+    priced = {
+        KEPT: (Storage(1_000_000, 0, 0.0), Fidelity(math.inf, 1.0, 1.0)),
+        "tokens": (Storage(100, 0), Fidelity(20, 0.5, 1.0)),
+    }
+    rows = cost_rows(priced, Prices(0.02, 1000, 4))
+    assert [row[0] for row in rows] == [
+        "first month",
+        "first 2 months",
+        "first 3 months",
+        "first 4 months",
+        "each month, full",
+        "GB, full",
+    ]
+    days = 365.25 / 12
+    full = 4 * days * 1000 * 1_000_000 / 1e9
+    assert float(rows[-1][1]) == pytest.approx(full, rel=0.01)
+    assert float(rows[-2][1]) == pytest.approx(0.02 * full, rel=0.01)
+    assert float(rows[3][1]) == pytest.approx(0.02 * full * 4 / 2, rel=0.01)
+    assert float(rows[0][1]) < float(rows[1][1]) < float(rows[2][1])
+    assert float(rows[-2][2]) == pytest.approx(0.02 * full / 10_000, rel=0.01)
+
+
+def test_budgets_are_rounded_up_to_two_digits() -> None:
+    assert [rounded_up(each) for each in (0.02101, 0.02, 12.3, 0.99)] == [0.022, 0.02, 13, 0.99]
