@@ -13,7 +13,14 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from seit_cl.reporting.axes import bytes_axis, draw_errorbars, finish_figure, new_figure
+from seit_cl.reporting.axes import (
+    at_least_a_decade,
+    bytes_axis,
+    draw_errorbars,
+    finish_figure,
+    from_zero,
+    new_figure,
+)
 from seit_cl.reporting.base import Report
 from seit_cl.reporting.best import best_option, runs_with_options
 from seit_cl.reporting.grouping import (
@@ -73,7 +80,9 @@ class AccuracyAgainstAllBytes(Report):
                 bytes_axis(ax, "all bytes counted (MB, log scale)")
                 ax.set_title(join_parts(setting_label(setting, settings), name), fontsize="small")
             row[0].set_ylabel("final accuracy (%)")
-        axes[0, 0].set_ylim(bottom=0)
+        from_zero(axes[0, 0])
+        for ax in axes[-1]:
+            at_least_a_decade(ax)
         return finish_figure(figure, list(axes.flat))
 
 

@@ -11,7 +11,13 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from seit_cl.reporting.axes import at_least_a_decade, finish_figure, new_figure, plain_log
+from seit_cl.reporting.axes import (
+    at_least_a_decade,
+    finish_figure,
+    from_zero,
+    new_figure,
+    plain_log,
+)
 from seit_cl.reporting.base import Report
 from seit_cl.reporting.grouping import MB, finished, without_sweep_trials
 from seit_cl.reporting.labels import figure_note, join_parts, seeds_note, series_label
@@ -59,7 +65,7 @@ class AccuracyAgainstCompute(Report):
             by_bytes.set_ylabel("final accuracy (%)")
             if len(streams) > 1:
                 by_bytes.set_title(", ".join(stream), fontsize="small")
-        axes[0, 0].set_ylim(bottom=0)
+        from_zero(axes[0, 0])
         for ax, label in zip(axes[-1], X_LABELS, strict=True):
             plain_log(ax, "x")
             at_least_a_decade(ax)

@@ -11,6 +11,7 @@ from seit_cl.reporting.axes import (
     draw_bounds,
     draw_lines,
     finish_figure,
+    from_zero,
     memory_axis,
     new_figure,
 )
@@ -73,7 +74,7 @@ class AccuracyAgainstMemory(Report):
                 memory_axis(ax, shown)
                 ax.set_title(join_parts(setting_label(setting, settings), name), fontsize="small")
             row[0].set_ylabel("accuracy (%)")
-        axes[0, 0].set_ylim(bottom=0)
+        from_zero(axes[0, 0])
         return finish_figure(figure, list(axes.flat))
 
 

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from seit_cl.reporting.axes import finish_figure, new_figure
+from seit_cl.reporting.axes import finish_figure, from_zero, new_figure
 from seit_cl.reporting.base import Report
 from seit_cl.reporting.grouping import (
     Setting,
@@ -68,7 +68,7 @@ class AccuracyOverExperiences(Report):
             row[0].set_ylabel("accuracy on classes seen (%)")
         for ax in axes[-1]:
             ax.set_xlabel("experiences learnt")
-        axes[0, 0].set_ylim(bottom=0)
+        from_zero(axes[0, 0])
         return finish_figure(figure, list(axes.flat))
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from seit_cl.reporting.axes import finish_figure, new_figure
+from seit_cl.reporting.axes import finish_figure, from_zero, new_figure
 from seit_cl.reporting.base import Report
 from seit_cl.reporting.grouping import (
     Series,
@@ -61,7 +61,7 @@ class AccuracyOverSteps(Report):
             row[0].set_ylabel("accuracy so far (%)")
         for ax in axes[-1]:
             ax.set_xlabel("training steps")
-        axes[0, 0].set_ylim(bottom=0)
+        from_zero(axes[0, 0])
         return finish_figure(figure, list(axes.flat))
 
 

@@ -11,6 +11,7 @@ from seit_cl.reporting.axes import (
     draw_bounds,
     draw_errorbars,
     finish_figure,
+    from_zero,
     memory_axis,
     setting_panels,
 )
@@ -60,7 +61,7 @@ class BestAgainstMemory(Report):
             memory_axis(ax, shown)
             ax.set_ylabel("final accuracy (%)")
             ax.set_title(setting_label(setting, settings), fontsize="small")
-        axes[0].set_ylim(bottom=0)
+        from_zero(axes[0])
         return finish_figure(figure, axes)
 
 

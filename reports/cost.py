@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from seit_cl.core.numbers import significant
-from seit_cl.reporting.axes import add_grid, new_figure, plain_log
+from seit_cl.reporting.axes import finish_figure, new_figure, plain_log
 from seit_cl.reporting.base import Report
 from seit_cl.reporting.cost import Prices, month_when_full, spent
 from seit_cl.reporting.grouping import (
@@ -32,11 +32,12 @@ from seit_cl.reporting.labels import (
 )
 from seit_cl.reporting.presets import preset
 from seit_cl.reporting.storage import MeasuredSeries, budgets_of, describe_stream, measured_series
-from seit_cl.reporting.styles import Style, run_styles
+from seit_cl.reporting.styles import BOUND_COLOURS, DASHES, Style, run_styles
 from seit_cl.results.run_files import Run
 
-WITHOUT_RUNS = Style("#666666", "x", (0, (4, 2)))  # of formats that no run stored
+GREY_MARKERS = ("x", "+", "1", "2")  # of formats that no run stored
 POINTS_IN_TIME = 48  # at which the cost over time is computed
+MARK_EVERY = 8  # of these has a marker
 
 
 class Cost(Report):
@@ -64,21 +65,49 @@ class Cost(Report):
         panel_size = (4.0, max(2.6, 0.9 + 0.25 * deepest))
         note = figure_note(settings, _note(prices, shown))
         figure = new_figure(self.title, note, (len(rows), 3), panel_size)
-        axes = figure.subplots(len(rows), 3, squeeze=False)
-        styles = run_styles(finished(runs))
-        for measured in rows.values():
-            for each in measured:
-                styles.setdefault(each.series, WITHOUT_RUNS)
+        axes = figure.subplots(len(rows), 3, squeeze=False, sharex="col")
+        styles = _styles(rows.values(), run_styles(finished(runs)))
         for (over_time, month, accuracy), setting in zip(axes, settings, strict=True):
             measured = rows[setting]
             labels = [series_label(each.series, runs) for each in measured]
-            _draw_over_time(over_time, measured, prices, styles)
+            _draw_over_time(over_time, measured, prices, styles, labels)
             _draw_month(month, measured, prices, styles, labels)
             _draw_accuracy(accuracy, measured, styles)
-            for ax in (over_time, month, accuracy):
-                add_grid(ax)
             over_time.set_title(setting_label(setting, settings))
-        return figure
+        names = ("months", "cost a month (log)", "final accuracy (%)")
+        for ax, name in zip(axes[-1], names, strict=True):
+            ax.set_xlabel(name)
+        return finish_figure(figure, list(axes.flat))
+
+
+def _styles(
+    rows: Iterable[Sequence[MeasuredSeries]], styles: Mapping[Series, Style]
+) -> dict[Series, Style]:
+    """The styles of all series: of formats that no run stored in some setting, those of another.
+
+    Formats that no run stored at all are grey, with a marker and dashes of their own.
+
+    Args:
+        rows: the measured series of each setting.
+        styles: of the series of runs.
+    """
+    found = dict(styles)
+    by_format: dict[str, Style] = {}
+    for series, style in styles.items():
+        by_format.setdefault(series.format, style)
+    greys = 0
+    for measured in rows:
+        for each in measured:
+            if each.series in found:
+                continue
+            if each.series.format not in by_format:
+                marker = GREY_MARKERS[greys % len(GREY_MARKERS)]
+                dash = DASHES[greys % len(DASHES)]
+                grey = BOUND_COLOURS[greys % len(BOUND_COLOURS)]
+                by_format[each.series.format] = Style(grey, marker, dash)
+                greys += 1
+            found[each.series] = by_format[each.series.format]
+    return found
 
 
 def _note(prices: Prices, shown: Sequence[Run]) -> str:
@@ -95,15 +124,16 @@ def _draw_over_time(
     measured: Sequence[MeasuredSeries],
     prices: Prices,
     styles: Mapping[Series, Style],
+    labels: Sequence[str],
 ) -> None:
     """Draw the cost since the stream began, for twice the retention time."""
     end = 2 * prices.retention_months
     months = np.linspace(0, end, POINTS_IN_TIME + 1)[1:]
     priced = False
-    for each in measured:
+    for each, label in zip(measured, labels, strict=True):
         style = styles[each.series]
         costs = [spent(each.storage, prices, month) for month in months]
-        ax.plot(months, costs, color=style.color, linestyle=style.linestyle)
+        ax.plot(months, costs, label=label, markevery=MARK_EVERY, **style._asdict())
         priced = priced or not math.isnan(costs[-1])
     ax.axvline(prices.retention_months, color="#999999", linestyle=(0, (1, 2)), linewidth=1)
     if priced:
@@ -111,7 +141,6 @@ def _draw_over_time(
     else:
         ax.set_yticks([])
     ax.set_xlim(0, end)
-    ax.set_xlabel("months")
     ax.set_ylabel("spent so far (log)")
 
 
@@ -160,7 +189,6 @@ def _draw_month(
         ax.set_xticks([])
     ax.set_yticks(np.arange(len(measured)), labels)
     ax.set_ylim(-0.6, len(measured) - 0.4)
-    ax.set_xlabel("cost a month (log)")
 
 
 def _draw_accuracy(
@@ -184,7 +212,6 @@ def _draw_accuracy(
             )
     ax.set_yticks(range(len(measured)), [""] * len(measured))
     ax.set_ylim(-0.6, len(measured) - 0.4)
-    ax.set_xlabel("final accuracy (%)")
 
 
 REPORT = Cost

@@ -11,6 +11,7 @@ from seit_cl.reporting.axes import (
     draw_bounds,
     draw_lines,
     finish_figure,
+    from_zero,
     memory_axis,
     setting_panels,
 )
@@ -53,7 +54,7 @@ class Forgetting(Report):
             memory_axis(ax, shown)
             ax.set_title(setting_label(setting, settings))
             ax.set_ylabel("forgetting (points)")
-        axes[0].set_ylim(bottom=0)
+        from_zero(axes[0])
         return finish_figure(figure, axes)
 
 

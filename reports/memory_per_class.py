@@ -22,12 +22,14 @@ from seit_cl.reporting.grouping import (
     with_memory,
     without_sweep_trials,
 )
+from seit_cl.reporting.labels import join_parts, series_label
 from seit_cl.reporting.panels import run_panels
 from seit_cl.results.replicates import replicate_of
 from seit_cl.results.run_files import Run
 
 COLOURS = colormaps["viridis"]
 MAX_OUTLINED = 40  # classes whose bars have white outlines; of more, these would hide the bars
+MAX_NAMED = 6  # panels that the note names, of those that one panel stands for
 HALF_BAR = 0.45  # of the distance between experiences
 
 
@@ -40,7 +42,7 @@ class MemoryPerClass(Report):
         """Draw the figure; None if no finished run stored an exemplar."""
         stored = with_exemplars(with_memory(runs))
         recorded = [run for run in stored if run.memory is not None]
-        candidates = _without_twins(without_sweep_trials(recorded))
+        candidates, twins = _without_twins(without_sweep_trials(recorded))
         shown = [run for run in candidates if exemplar_counts(run).any()]
         if not shown:
             return None
@@ -51,7 +53,8 @@ class MemoryPerClass(Report):
             _draw_bars(ax, exemplar_counts(run))
             return scale
 
-        figure, bar = run_panels(self.title, shown, shown, (2.5, 2.2), draw)
+        more = twins_note(twins, shown)
+        figure, bar = run_panels(self.title, shown, shown, (2.5, 2.2), draw, more)
         bar.set_label("class, in order of arrival", fontsize="small")
         bar.ax.yaxis.set_major_locator(MaxNLocator(integer=True))
         bar.ax.tick_params(labelsize="x-small")
@@ -68,15 +71,44 @@ def exemplar_counts(run: Run) -> np.ndarray:
     return table[rows["name"].unique()].to_numpy(np.int64)
 
 
-def _without_twins(runs: Sequence[Run]) -> list[Run]:
+def twins_note(twins: Sequence[tuple[Run, Run]], shown: Sequence[Run]) -> str:
+    """Words about panels that would repeat others, for the note of the figure; "" without any.
+
+    Args:
+        twins: pairs of a run and the run with the same counts whose panel stands for it.
+        shown: runs with panels.
+    """
+    ids = {run.run_id for run in shown}
+    words: dict[str, list[str]] = {}
+    for run, other in twins:
+        if other.run_id in ids:
+            name = join_parts(setting_of(run).strategy, series_label(series_of(run), [run, other]))
+            words.setdefault(setting_of(other).strategy, []).append(name)
+    if not words:
+        return ""
+    texts = []
+    for strategy, names in words.items():
+        listed = list(dict.fromkeys(names))
+        few = "; ".join(listed[:MAX_NAMED])
+        if len(listed) > MAX_NAMED:
+            few += f" and {len(listed) - MAX_NAMED} more"
+        texts.append(f"{strategy} for {few}")
+    return f"panels of the same counts are drawn once: {', '.join(texts)}"
+
+
+def _without_twins(runs: Sequence[Run]) -> tuple[list[Run], list[tuple[Run, Run]]]:
     """The first seeds of runs, without repetitions of the same counts.
 
     Runs that differ by learner or strategy alone often store the same numbers of exemplars.
+
+    Returns:
+        The runs, and pairs of each other one with the run of the same counts.
     """
     first_seeds: dict[tuple[object, ...], Run] = {}
     for run in sorted(runs, key=lambda run: (replicate_of(run), run.run_id)):
         first_seeds.setdefault((setting_of(run), series_of(run), budget_of(run)), run)
     different: dict[tuple[object, ...], Run] = {}
+    twins: list[tuple[Run, Run]] = []
     for run in first_seeds.values():
         setting = setting_of(run)
         content = (
@@ -85,8 +117,10 @@ def _without_twins(runs: Sequence[Run]) -> list[Run]:
             budget_of(run),
             exemplar_counts(run).tobytes(),
         )
-        different.setdefault(content, run)
-    return list(different.values())
+        same = different.setdefault(content, run)
+        if same is not run:
+            twins.append((run, same))
+    return list(different.values()), twins
 
 
 def _draw_bars(ax: Axes, counts: np.ndarray) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from matplotlib.axes import Axes
@@ -16,6 +16,7 @@ from seit_cl.reporting.grouping import (
     Setting,
     budget_of,
     finished,
+    mean_std,
     rank_in_order,
     series_of,
     setting_of,
@@ -27,10 +28,15 @@ from seit_cl.reporting.presets import preset
 from seit_cl.results.run_files import Run
 
 NOTE = (
-    "means over budgets and seeds; test covers all classes seen, after every experience; "
-    "tokenizing is done once for all runs and is no part of a run's time"
+    "means over budgets and seeds, lines of one standard deviation; test covers all classes seen, "
+    "after every experience; tokenizing is done once for all runs and is no part of a run's time"
 )
+CPU_NOTE = "; upper bars: by the clock, lower ones: of the processor, all threads together"
+NO_CPU_NOTE = "; runs of earlier versions recorded no processor time"
 OLD_NOTE = "; in results without recorded phases, train includes remember"
+ROW_HEIGHT = 0.34  # inches
+SPREAD = "#D55E00"  # colour of standard deviations, which are seen on all greys
+MOST_SPREAD = 10  # an interval reaches to this part of its middle at most, for the log scale
 RUN_PHASES = PHASES[1:]  # without tokenizing, which is done once for all runs
 
 
@@ -70,9 +76,9 @@ class TimePerPhase(Report):
         if not groups:
             return None
         settings = [setting for setting, _ in groups]
-        figure = new_figure(
-            self.title, figure_note(settings, _note(shown)), (1, 2), (4.6, 0.9 + 0.24 * len(groups))
-        )
+        panel_size = (4.6, 0.9 + ROW_HEIGHT * len(groups))
+        note = figure_note(settings, _note(shown))
+        figure = new_figure(self.title, note, (1, 2), panel_size)
         left, right = figure.subplots(1, 2, sharey=True)
         labels = []
         for setting, series in groups:
@@ -80,7 +86,13 @@ class TimePerPhase(Report):
             labels.append(join_parts(setting_label(setting, settings), name))
         left.set_yticks(range(len(groups)), labels)
         left.set_ylim(-0.6, len(groups) - 0.4)
-        _draw_seconds(left, list(groups.values()))
+        members = list(groups.values())
+        has_cpu = any(not math.isnan(_cpu_seconds(run)) for run in shown)
+        _draw_seconds(left, members, _wall_seconds, 0.2 if has_cpu else 0.0, has_cpu)
+        if has_cpu:
+            _draw_seconds(left, members, _cpu_seconds, -0.2, has_cpu)
+        left.set_xlim(left=0)
+        left.set_xlabel("seconds of a run")
         _draw_throughput(right, list(groups.values()))
         return finish_figure(figure, [left, right])
 
@@ -104,7 +116,26 @@ def _note(runs: Sequence[Run]) -> str:
     note = f"{', '.join(sorted(devices))}; {NOTE}"
     if any("phases" not in run.metadata for run in runs):
         note += OLD_NOTE
+    recorded = [not math.isnan(_cpu_seconds(run)) for run in runs]
+    if any(recorded):
+        note += CPU_NOTE
+    if not all(recorded):
+        note += NO_CPU_NOTE
     return note
+
+
+def _wall_seconds(run: Run, name: str = "") -> float:
+    """Seconds of a phase by the clock, or of all phases of a run; 0 where none was recorded."""
+    names = [name] if name else RUN_PHASES
+    recorded = phases(run)
+    return sum(recorded[each].seconds for each in names if each in recorded)
+
+
+def _cpu_seconds(run: Run, name: str = "") -> float:
+    """Processor time as `_wall_seconds`; nan where a phase has none."""
+    names = [name] if name else RUN_PHASES
+    recorded = phases(run)
+    return sum(recorded[each].cpu_seconds for each in names if each in recorded)
 
 
 def mean_phase(runs: Sequence[Run], name: str) -> tuple[float, float]:
@@ -121,17 +152,35 @@ def mean_phase(runs: Sequence[Run], name: str) -> tuple[float, float]:
     return seconds / len(recorded), images / seconds
 
 
-def _draw_seconds(ax: Axes, groups: Sequence[Sequence[Run]]) -> None:
-    """Draw the seconds of a run as stacked bars, a bar per group."""
+def _draw_seconds(
+    ax: Axes,
+    groups: Sequence[Sequence[Run]],
+    seconds_of: Callable[..., float],
+    shift: float,
+    two_bars: bool,
+) -> None:
+    """Draw the seconds of a run as stacked bars, a bar per group, with the spread of their ends.
+
+    Args:
+        ax: the panel.
+        groups: the runs of each row.
+        seconds_of: seconds of a run, or of its phase of a name.
+        shift: of the bars from the middle of their rows.
+        two_bars: whether a row has two bars, which are lower then.
+    """
+    rows = [y + shift for y in range(len(groups))]
     start = [0.0] * len(groups)
     for name in RUN_PHASES:
-        seconds = [mean_phase(group, name)[0] for group in groups]
+        seconds = []
+        for group in groups:
+            mean, _ = mean_std([seconds_of(run, name) for run in group])
+            seconds.append(0.0 if math.isnan(mean) else mean)
         style = STYLES[name]
         if any(seconds):
             ax.barh(
-                range(len(groups)),
+                rows,
                 seconds,
-                0.7,
+                0.36 if two_bars else 0.7,
                 left=start,
                 color=style.grey,
                 hatch=style.hatch,
@@ -139,7 +188,10 @@ def _draw_seconds(ax: Axes, groups: Sequence[Sequence[Run]]) -> None:
                 linewidth=0.5,
             )
         start = [before + each for before, each in zip(start, seconds, strict=True)]
-    ax.set_xlabel("seconds of a run")
+    for y, group in zip(rows, groups, strict=True):
+        mean, spread = mean_std([seconds_of(run) for run in group])
+        if spread > 0:
+            ax.errorbar(mean, y, xerr=spread, color=SPREAD, capsize=2, linestyle="none")
 
 
 def _draw_throughput(ax: Axes, groups: Sequence[Sequence[Run]]) -> None:
@@ -150,6 +202,10 @@ def _draw_throughput(ax: Axes, groups: Sequence[Sequence[Run]]) -> None:
         recorded = [speed for speed in speeds if not math.isnan(speed)]
         all_speeds += recorded
         style = STYLES[name]
+        for y, group in enumerate(groups):
+            low, high = _throughput_range(group, name)
+            if low < high:
+                ax.plot([low, high], [y, y], color=SPREAD, linewidth=0.8)
         if recorded:
             ax.plot(
                 speeds,
@@ -164,6 +220,21 @@ def _draw_throughput(ax: Axes, groups: Sequence[Sequence[Run]]) -> None:
     wide = max(all_speeds) > 30 * min(all_speeds)
     plain_log(ax, "x", (1,) if wide else (1, 2, 5))
     ax.set_xlabel("images a second (log scale)")
+
+
+def _throughput_range(runs: Sequence[Run], name: str) -> tuple[float, float]:
+    """One standard deviation of the images a second to either side of those of all runs.
+
+    Returns:
+        (nan, nan) where fewer than two runs recorded the phase.
+    """
+    recorded = [phases(run)[name] for run in runs if name in phases(run)]
+    speeds = [phase.images / phase.seconds for phase in recorded if phase.seconds]
+    if len(speeds) < 2:
+        return math.nan, math.nan
+    middle = mean_phase(runs, name)[1]
+    _, spread = mean_std(speeds)
+    return max(middle - spread, middle / MOST_SPREAD), middle + spread
 
 
 REPORT = TimePerPhase

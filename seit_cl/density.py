@@ -72,7 +72,8 @@ class Options:
     show: Annotated[
         tuple[Path, ...],
         tyro.conf.arg(
-            help="images to show before and after each format; fractals if none is given"
+            help="images to show before and after each format; some of those measured if none is "
+            "given"
         ),
     ] = ()
     cost_per_gb_month: Annotated[

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
 from seit_cl.core import plugins
-from seit_cl.core.cli import run_command
+from seit_cl.core.cli import program, run_command
+from seit_cl.core.descriptions import description
+from seit_cl.core.errors import UserError, nearest
 from seit_cl.core.outlines import read_plugins
 from seit_cl.core.specs import NoOptions, argument_label
 
@@ -48,8 +51,34 @@ def row(name: str) -> tuple[str, str, str, str, str]:
     return name, kind.paper, exemplars(kind), state, settings(kind)
 
 
+def print_one(name: str) -> None:
+    """Print the description of a strategy's file and its cells of COLUMNS, one a line.
+
+    Raises:
+        UserError: there is no strategy of that name.
+    """
+    places = plugins.names("strategy")
+    if name not in places:
+        raise UserError(f"strategy {name!r}: unknown; {nearest(name, places)}")
+    console = Console(soft_wrap=True, highlight=False, markup=False)
+    console.print(description(places[name].partition(":")[0]))
+    for title, cell in zip(COLUMNS, read_plugins("strategy", row)[name], strict=True):
+        if cell:
+            console.print(f"{title.replace('_', ' ')}: {cell}")
+
+
 def main() -> None:
-    """Print the table."""
+    """Print the table, or one strategy of it.
+
+    Raises:
+        UserError: there is no strategy of the name given.
+    """
+    parser = argparse.ArgumentParser(prog=program("strategies"), description=__doc__)
+    parser.add_argument("name", nargs="?", help="a strategy, to show it alone")
+    name = parser.parse_args().name
+    if name:
+        print_one(name.partition(":")[0])
+        return
     table = Table(*COLUMNS, box=None, pad_edge=False)
     for cells in read_plugins("strategy", row).values():
         table.add_row(*cells)

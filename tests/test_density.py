@@ -13,6 +13,8 @@ from seit_cl import density
 from seit_cl.core import blocks
 from seit_cl.core.errors import UserError
 from seit_cl.experiment import density_measures as measuring
+from seit_cl.experiment.density import build_formats, open_material
+from seit_cl.experiment.density_examples import encode_examples
 from seit_cl.formats._baselines import BASELINES
 from seit_cl.tokenizers.commands.encode import encode_command
 from seit_cl.tokenizers.commands.options import Encode
@@ -140,3 +142,12 @@ def test_a_token_file_is_measured_without_images(
 def test_what_cannot_be_measured_is_named(call: Call, words: tuple[str, ...], match: str) -> None:
     with pytest.raises(UserError, match=match):
         call(*words)
+
+
+def test_the_images_shown_are_those_of_the_data(fractals: Path) -> None:
+    opened = open_material(fractals, 10, 64, "bundled")
+    formats = build_formats(["raw"], opened.context)
+    examples = encode_examples([], formats, opened)
+    measured = {image.numpy().tobytes() for image in opened.samples.pixels()}
+    assert {image.numpy().tobytes() for image in examples.originals} <= measured
+    assert len(examples.originals) == 6

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import torch
+
+GIT_SECONDS = 10  # after which a run does without the commit
 
 
 def processor_name() -> str:
@@ -21,6 +25,30 @@ def processor_name() -> str:
     if names:
         return names[0]
     return platform.processor() or platform.machine()
+
+
+@cache
+def commit_of_checkout() -> str:
+    """The commit of the checkout that this package runs from, with "+" where files differ from it.
+
+    Returns:
+        "" for an installed copy, and where git is missing or does not answer.
+    """
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return ""
+    git = ["git", "-C", str(root)]
+    try:
+        head = _answer([*git, "rev-parse", "HEAD"])
+        changed = _answer([*git, "status", "--porcelain", "--untracked-files=no"])
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return f"{head}+" if changed else head
+
+
+def _answer(command: list[str]) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=GIT_SECONDS)
+    return done.stdout.strip()
 
 
 def machine_line(device: torch.device) -> str:

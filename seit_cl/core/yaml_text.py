@@ -34,14 +34,21 @@ def read_yaml(text: str, loader: Any = LOADER) -> Any:
         loader: LOADER or TEXT_LOADER.
 
     Raises:
-        Exception: any, for a text that is no YAML.
+        Exception: any, for a text that is no YAML; of a known place, ValueError with its line.
         ValueError: lists and mappings within one another that the loader's stack does not hold,
             which would end the process; aliases that stand for more values than memory holds, or
             for what they are in.
     """
-    if _may_be_deep(text) or "*" in text:
-        _check_structure(text, loader)
-    return yaml.load(text, Loader=loader)
+    try:
+        if _may_be_deep(text) or "*" in text:
+            _check_structure(text, loader)
+        return yaml.load(text, Loader=loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        if mark is None:
+            raise
+        words = error.problem or error.context or "not YAML"
+        raise ValueError(f"line {mark.line + 1}, column {mark.column + 1}: {words}") from error
 
 
 def _may_be_deep(text: str) -> bool:

@@ -6,17 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from seit_cl.core.errors import UserError
-from seit_cl.data.arrays import ArrayImage, PixelArray
-from seit_cl.data.fractals import render
-from seit_cl.data.stored import StoredImage
 from seit_cl.experiment.density import ImageSource, Material
 from seit_cl.formats import ExemplarFormat
-from seit_cl.tokenizers._quality import CHECK_SEED
 
-FRACTALS_SHOWN = 6
+IMAGES_SHOWN = 6  # where none is named
 MOST_SHOWN = 32  # images of a picture
 
 
@@ -51,16 +48,19 @@ def encode_examples(
     """Encode and decode example images in every format.
 
     Args:
-        paths: image files, or stored images; fractals are rendered where there are none.
+        paths: image files, or stored images; where there are none, some of the material's images,
+            evenly chosen.
         formats: with the context of the material.
         material: its tokenizer and side are used.
     """
     tokenizer = material.tokenizer
     if paths:
         source = ImageSource(paths, material.side, tokenizer)
+        samples = Material(tokenizer, source, material.side, material.classes).samples
     else:
-        source = ImageSource(_fractals(material.side), material.side, tokenizer, has_files=False)
-    samples = Material(tokenizer, source, material.side, material.classes).samples
+        count = len(material.source)
+        chosen = torch.linspace(0, count - 1, min(count, IMAGES_SHOWN)).round().long()
+        samples = material.samples[chosen]
     examples = Examples(samples.pixels(), {}, {})
     for fmt in formats:
         records = fmt.encode(samples)
@@ -72,10 +72,3 @@ def encode_examples(
         examples.decoded[fmt.spec] = decoded
         examples.sizes[fmt.spec] = records.lengths
     return examples
-
-
-def _fractals(side: int) -> list[StoredImage]:
-    """Fractals of a side in pixels, as arrays."""
-    images, _ = render(FRACTALS_SHOWN, 1, side, CHECK_SEED, "val")
-    source = PixelArray(images.permute(0, 2, 3, 1).numpy(), "fractals")
-    return [ArrayImage(source, row, "fractal") for row in range(len(images))]

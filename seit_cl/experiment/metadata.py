@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from torch import nn
 from seit_cl import __version__
 from seit_cl.config import RunConfig
 from seit_cl.core.digests import file_digest
+from seit_cl.core.machine import commit_of_checkout, processor_name
 from seit_cl.experiment.build import canonical_strategy, choose_precision
 from seit_cl.experiment.modality import MODALITIES
 from seit_cl.experiment.run_data import RunData
@@ -35,10 +37,13 @@ class Phase:
     Args:
         seconds: wall-clock time.
         images: images processed.
+        cpu_seconds: processor time of all threads of this process; nan where a part of the phase
+            was made by a version that did not record it.
     """
 
     seconds: float = 0.0
     images: int = 0
+    cpu_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -151,7 +156,7 @@ def memory_metadata(memory: ByteBudgetBuffer | None) -> dict[str, Any]:
 def phase_metadata(
     config: RunConfig, data: RunData, phases: Mapping[str, Phase], device: torch.device
 ) -> dict[str, dict[str, float]]:
-    """Seconds, images and processor threads (1 on a GPU) by phase.
+    """Seconds, images, processor threads (1 on a GPU) and processor time by phase.
 
     The first phase is the tokenizing of the dataset, done once for all runs of a grid; phases
     without images are left out.
@@ -165,6 +170,8 @@ def phase_metadata(
         values["tokenize"] = _phase(seconds, images, threads if on_cpu else 1)
     for name, phase in phases.items():
         values[name] = _phase(phase.seconds, phase.images, torch.get_num_threads() if on_cpu else 1)
+        if not math.isnan(phase.cpu_seconds):
+            values[name]["cpu_seconds"] = round(phase.cpu_seconds, 3)
     return {name: value for name, value in values.items() if value["images"]}
 
 
@@ -205,12 +212,16 @@ def environment(
         "timm": timm.__version__,
         "avalanche": avalanche.__version__,
         "machine": platform.machine(),
+        "processor": processor_name(),
         "python": platform.python_version(),
         "system": platform.system(),
         "device": f"{device} ({hardware})",
         "precision": choose_precision(config),
         "strategy": canonical_strategy(config),
     }
+    commit = commit_of_checkout()
+    if commit:
+        values["commit"] = commit
     for name, value in data.identity.items():
         if uses_tokenizer(config) or "tokenizer" not in name:
             values[name] = value

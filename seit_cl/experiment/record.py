@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,30 @@ from seit_cl.results.anytime import ANYTIME_COLUMNS
 from seit_cl.results.metrics import WITHIN
 
 PHASES = ("train", "remember", "test", "anytime")
+
+
+@dataclass(frozen=True)
+class Times:
+    """A moment, or a span of time, in seconds.
+
+    Args:
+        wall: by the clock.
+        cpu: of the processor, of all threads of this process.
+    """
+
+    wall: float
+    cpu: float
+
+    @classmethod
+    def now(cls) -> Times:
+        """The present moment."""
+        return cls(time.monotonic(), time.process_time())
+
+    def __add__(self, other: Times) -> Times:
+        return Times(self.wall + other.wall, self.cpu + other.cpu)
+
+    def __sub__(self, other: Times) -> Times:
+        return Times(self.wall - other.wall, self.cpu - other.cpu)
 
 
 class RunRecord:
@@ -41,7 +67,7 @@ class RunRecord:
         self.anytime = torch.empty((0, len(ANYTIME_COLUMNS)), dtype=torch.int64)
         self.train_seconds = 0.0
         self.phases = {name: Phase() for name in PHASES}
-        self._inner_seconds = 0.0  # of phases within the present one
+        self._inner = Times(0.0, 0.0)  # of phases within the present one
         self.flops = FlopMeter()
         self.counts_flops = True
         self.last_hooks = 0
@@ -85,14 +111,16 @@ class RunRecord:
 
     @contextmanager
     def timed(self, phase: str) -> Iterator[None]:
-        """Add the seconds that the block takes to a phase, without those of phases within it."""
-        began = time.monotonic()
-        earlier = self._inner_seconds
-        self._inner_seconds = 0.0
+        """Add the time that the block takes to a phase, without that of phases within it."""
+        began = Times.now()
+        earlier = self._inner
+        self._inner = Times(0.0, 0.0)
         yield
-        seconds = time.monotonic() - began
-        self.phases[phase].seconds += seconds - self._inner_seconds
-        self._inner_seconds = earlier + seconds
+        taken = Times.now() - began
+        own = taken - self._inner
+        self.phases[phase].seconds += own.wall
+        self.phases[phase].cpu_seconds += own.cpu
+        self._inner = earlier + taken
 
     def write(self, run_dir: Path, class_names: Sequence[str]) -> None:
         """Replace accuracy.csv, and memory.csv and anytime.csv in runs that have them.
@@ -126,7 +154,8 @@ class RunRecord:
         self.anytime = state.get("anytime", self.anytime)
         self.train_seconds = state["train_seconds"]
         for name, phase in state["phases"].items():
-            self.phases[name] = Phase(**phase)
+            # A version that recorded no processor time made a part of the phase.
+            self.phases[name] = Phase(**{"cpu_seconds": math.nan, **phase})
         self.counts_flops = bool(state.get("flops"))
         self.flops.totals |= state.get("flops", {})
         self.last_hooks = state.get("last_hooks", 0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -13,7 +12,7 @@ from seit_cl.config import RunConfig
 from seit_cl.data.scenario import Scenario
 from seit_cl.experiment.anytime import AnytimeSubset
 from seit_cl.experiment.modality import Modality
-from seit_cl.experiment.record import RunRecord
+from seit_cl.experiment.record import RunRecord, Times
 from seit_cl.experiment.run_data import RunData
 from seit_cl.experiment.testing import accuracy_rows, tested_ids
 from seit_cl.learner.inference import RawSamples
@@ -86,19 +85,21 @@ class RunTests:
         every = self.config.eval_steps
         if not every or step % every or not learner.strategy.can_score:
             return
-        began = time.monotonic()
+        began = Times.now()
         subset = self._anytime_subset
         position = self.position(experience)
         tested = subset.seen(position)
         predicted = learner.predict(self.inputs(subset.ids[:tested]), recorded=False)
         rows = subset.rows(step, position, predicted)
         self.record.anytime = torch.cat([self.record.anytime, rows])
-        seconds = time.monotonic() - began
-        self.record.phases["anytime"].seconds += seconds
+        taken = Times.now() - began
+        self.record.phases["anytime"].seconds += taken.wall
+        self.record.phases["anytime"].cpu_seconds += taken.cpu
         self.record.phases["anytime"].images += tested
         # It is in the middle of what these measure.
-        self.record.phases["train"].seconds -= seconds
-        self.record.train_seconds -= seconds
+        self.record.phases["train"].seconds -= taken.wall
+        self.record.phases["train"].cpu_seconds -= taken.cpu
+        self.record.train_seconds -= taken.wall
 
     @cached_property
     def _anytime_subset(self) -> AnytimeSubset:

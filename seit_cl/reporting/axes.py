@@ -29,13 +29,12 @@ from seit_cl.reporting.grouping import (
 from seit_cl.reporting.labels import series_label
 from seit_cl.reporting.presets import preset
 from seit_cl.reporting.styles import BOUND_COLOURS, Style, bound_styles
+from seit_cl.reporting.titles import POINTS_PER_INCH, SMALL_FONT, wrap_titles
 from seit_cl.results.metrics import average_incremental_accuracy
 from seit_cl.results.run_files import Run
 
 MANY_ROWS = 4  # of panels: figures with more rows have lower panels
 LOW_PANEL = 0.72  # height of these, as a fraction
-SMALL_FONT = 10 / 12  # matplotlib's "small", as a fraction of the font size
-POINTS_PER_INCH = 72
 NARROWEST = 4.8  # inches of a figure whose preset has no widths
 
 
@@ -82,10 +81,12 @@ def draw_errorbars(
 ) -> None:
     """Draw a line with vertical error bars in the sizes of the preset; none where an error is nan.
 
-    Their caps are wider than a marker, which may cover the rest of a short bar.
+    Their caps are wider than a marker, which may cover the rest of a short bar. An error of zero,
+    that of a single run, has no bar.
     """
     capsize = 0.9 * preset().marker
-    ax.errorbar(x, means, yerr=errors, label=label, capsize=capsize, **style._asdict())
+    drawn = [error if error else math.nan for error in errors]
+    ax.errorbar(x, means, yerr=drawn, label=label, capsize=capsize, **style._asdict())
 
 
 def draw_bounds(ax: Axes, setting: Setting, metric: Metric, runs: Sequence[Run]) -> None:
@@ -166,7 +167,11 @@ def setting_panels(
 
 
 def finish_figure(figure: Figure, axes: Sequence[Axes]) -> Figure:
-    """Add a light grid to every panel, and below the panels one legend for all of them."""
+    """Add a light grid to every panel, and below the panels one legend for all of them.
+
+    Titles that are wider than their panel are broken into lines.
+    """
+    wrap_titles(axes)
     handles: dict[str, Any] = {}
     for ax in axes:
         add_grid(ax)
@@ -230,9 +235,20 @@ def plain_log(ax: Axes, which: Literal["x", "y"], subs: Sequence[float] = (1, 2,
     axis.set_minor_locator(NullLocator())
 
 
+def from_zero(ax: Axes) -> None:
+    """Begin the y axis at zero, with room for whole markers at its upper end."""
+    top = ax.get_ylim()[1]
+    ax.set_ylim(0, 1.08 * top if top > 0 else 1)
+
+
 def at_least_a_decade(ax: Axes) -> None:
-    """Widen a logarithmic x axis to a factor of ten, so that equal costs look equal."""
+    """Widen a logarithmic x axis to a factor of ten, so that equal costs look equal.
+
+    Axes that are wider already get room at their ends.
+    """
     low, high = ax.get_xlim()
+    low /= 1.2
+    high *= 1.2
     middle = math.sqrt(low * high)
     ax.set_xlim(min(low, middle / math.sqrt(10)), max(high, middle * math.sqrt(10)))
 

@@ -142,7 +142,12 @@ def _problem_of(folder: Path) -> str:
         parent = folder.resolve().parent
         return f"{folder}: the folder of a single run; give the folder above it, {parent}"
     if not any(folder.glob("*/config.yaml")):
-        return f"{folder}: no runs in this folder; give the --out folder of python -m seit_cl.run"
+        problem = f"{folder}: no runs in this folder"
+        below = {path.parent.parent for path in folder.glob("*/*/config.yaml")}
+        if below:
+            newest = max(below, key=lambda path: (path.stat().st_mtime, path))
+            return f"{problem}; {len(below)} below it have some, the newest is {newest}"
+        return f"{problem}; give the --out folder of python -m seit_cl.run"
     return ""
 
 

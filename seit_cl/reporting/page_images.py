@@ -14,6 +14,7 @@ from seit_cl.reporting.figures import FigureFiles
 
 MAX_FIGURE_BYTES = 4_000_000  # of a page, which stays below 5 MB with hundreds of runs
 PNG_COLOURS = 128  # for lines and bands: no visible difference, and a third of the bytes
+CSS_DPI = 96
 PNG_WIDTH = 2_000  # pixels; the SVG serves larger screens
 
 
@@ -21,8 +22,9 @@ def embed_figures(figures: Sequence[FigureFiles]) -> list[dict[str, Any]]:
     """Prepare figures for the page, in their order, until MAX_FIGURE_BYTES are used.
 
     Returns:
-        name, title and caption of each figure, width and height in pixels, and the base64 text of
-        "png" and "svg"; these are "" where the page would grow too large.
+        name, title and caption of each figure, width and height in pixels, "natural" for the width
+        at which its text has its own size, and the base64 text of "png" and "svg"; these are ""
+        where the page would grow too large.
     """
     bytes_left = MAX_FIGURE_BYTES
     result = []
@@ -35,6 +37,7 @@ def embed_figures(figures: Sequence[FigureFiles]) -> list[dict[str, Any]]:
             "caption": figure.caption,
             "width": width,
             "height": height,
+            "natural": natural_width(figure.files["png"]),
         }
         for suffix, data in (("png", png), ("svg", svg)):
             text = to_base64(data)
@@ -44,6 +47,13 @@ def embed_figures(figures: Sequence[FigureFiles]) -> list[dict[str, Any]]:
             entry[suffix] = text
         result.append(entry)
     return result
+
+
+def natural_width(png: bytes) -> int:
+    """The width in CSS pixels, of which an inch has 96, of a PNG that says its resolution."""
+    image = Image.open(io.BytesIO(png))
+    dots_per_inch = float(image.info.get("dpi", (CSS_DPI, CSS_DPI))[0])
+    return round(image.width * CSS_DPI / dots_per_inch)
 
 
 def to_base64(data: bytes) -> str:

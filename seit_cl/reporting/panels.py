@@ -11,7 +11,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colorbar import Colorbar
 from matplotlib.figure import Figure
 
-from seit_cl.reporting.axes import new_figure
+from seit_cl.reporting.axes import LOW_PANEL, MANY_ROWS, new_figure
 from seit_cl.reporting.best import best_runs
 from seit_cl.reporting.grouping import (
     Series,
@@ -26,11 +26,14 @@ from seit_cl.reporting.grouping import (
     without_sweep_trials,
 )
 from seit_cl.reporting.labels import figure_note, megabytes, series_label, setting_label
+from seit_cl.reporting.titles import wrapped
 from seit_cl.results.replicates import replicate_of
 from seit_cl.results.run_files import Run
 
 MAX_COLUMNS = 5  # of a grid with more than FEW_SERIES series
 FEW_SERIES = 3
+USUAL_LINES = 3  # of a panel's title, for which its height has room
+LINE_HEIGHT = 0.15  # inches of a further line
 MAX_PANELS = 40  # with more, only the best option of each kind of format is drawn
 Grid = list[list[Run | None]]  # rows of panels; None is an empty place
 
@@ -41,6 +44,7 @@ def run_panels(
     runs: Sequence[Run],
     panel_size: tuple[float, float],
     draw: Callable[[Axes, Run], ScalarMappable],
+    more: str = "",
 ) -> tuple[Figure, Colorbar]:
     """Draw a panel per setting, series and budget, of the first seed, and one colour bar.
 
@@ -50,6 +54,7 @@ def run_panels(
         runs: all runs, which decide what the titles must name.
         panel_size: width and height of a panel in inches.
         draw: fills a panel and returns the scale of its colours.
+        more: is added to the note below the title.
     """
     grid = panel_grid(shown)
     if len(_runs_in(grid)) > MAX_PANELS:
@@ -64,8 +69,18 @@ def run_panels(
     note = f"one seed of each: {', '.join(map(str, seeds))}"
     if len(drawn) < total:
         note += f"; the first {len(drawn)} of {total}"
+    if more:
+        note += f"; {more}"
     rows = len(grid)
     columns = max(len(row) for row in grid)
+    titles = {}
+    for each in drawn:
+        titles[id(each)] = wrapped(panel_title(each, settings, runs), 0.9 * panel_size[0])
+    lines = max(title.count("\n") + 1 for title in titles.values())
+    height = panel_size[1] + LINE_HEIGHT * max(0, lines - USUAL_LINES)
+    if rows > MANY_ROWS:  # with titles of several lines, these panels cannot be lower than others
+        height /= LOW_PANEL
+    panel_size = panel_size[0], height
     figure = new_figure(title, figure_note(settings, note), (rows, columns), panel_size)
     axes = figure.subplots(rows, columns, squeeze=False)
     colours: Any = None
@@ -75,7 +90,7 @@ def run_panels(
                 ax.set_axis_off()
                 continue
             colours = draw(ax, run)
-            ax.set_title(panel_title(run, settings, runs), fontsize="small")
+            ax.set_title(titles[id(run)], fontsize="small")
     bar = figure.colorbar(
         colours, ax=list(axes.flat), aspect=25, fraction=0.06, shrink=min(1.0, 2.2 / rows)
     )

@@ -5,6 +5,7 @@ Results from before phases were recorded have the time of training alone.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from seit_cl.results.run_files import Run
@@ -19,11 +20,13 @@ class Phase(NamedTuple):
         seconds: of all of it.
         images: processed in it.
         cores: the number of processor threads that it could use, 1 on a GPU.
+        cpu_seconds: of the processor, of all threads; nan where it was not recorded.
     """
 
     seconds: float
     images: float
     cores: float
+    cpu_seconds: float = math.nan
 
 
 def recorded_phases(run: Run) -> dict[str, Phase]:
@@ -31,7 +34,12 @@ def recorded_phases(run: Run) -> dict[str, Phase]:
     phases = run.metadata.get("phases")
     if not isinstance(phases, dict):
         return {}
-    return {name: Phase(**values) for name, values in phases.items() if name in PHASES}
+    recorded = {}
+    for name in PHASES:
+        if name in phases:
+            values = {field: phases[name].get(field, math.nan) for field in Phase._fields}
+            recorded[name] = Phase(**values)
+    return recorded
 
 
 def phases(run: Run) -> dict[str, Phase]:

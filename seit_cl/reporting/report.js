@@ -124,13 +124,14 @@ function cell(column, group, first) {
 }
 function drawTable(runs) {
   const body = byId("summary").tBodies[0];
-  const right = [...byId("summary").tHead.rows[0].cells].map((heading) => heading.classList.contains("number"));
+  const headings = [...byId("summary").tHead.rows[0].cells];
+  const right = headings.map((heading) => heading.classList.contains("number"));
   const rows = tableRows(runs);
   body.replaceChildren();
   for (const row of rows) {
     const line = html(body, "tr");
     row.cells.forEach((entry, i) => {
-      const td = html(line, "td", right[i] ? { class: "number" } : {});
+      const td = html(line, "td", { "data-name": headings[i].textContent, ...(right[i] ? { class: "number" } : {}) });
       if (right[i]) td.textContent = entry.text;
       else breakable(td, entry.text);
     });

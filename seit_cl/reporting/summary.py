@@ -38,12 +38,14 @@ NUMBERS = {
     "final_accuracy": NumberColumn("final %", 100, 1),
     "average_incremental_accuracy": NumberColumn("average %", 100, 1),
     "forgetting": NumberColumn("forgetting, points", 100, 1),
+    "backward_transfer": NumberColumn("backward transfer, points", 100, 1),
     "final_task_incremental_accuracy": NumberColumn("task-incr. %", 100, 1),
 }
 # Counts of replicates by heading, and the columns of summary.csv whose values are counted.
 REPLICATES = {"seeds": "seed", "class orders": "class_order_seed"}
 # Left out where no run has a value: streams without it, and older results.
 OPTIONAL = "final_task_incremental_accuracy"
+NOT_IN_TERMINAL = ("bytes_per_exemplar", "backward_transfer", OPTIONAL)
 OF_EXEMPLARS = ("exemplars", "bytes_per_exemplar")  # missing without a memory
 LEAST_ROOM = 28  # letters for the names of runs beside their numbers
 ALWAYS_SHOWN = ("strategy", "format", "memory_bytes")
@@ -141,14 +143,14 @@ def terminal_summary(df: pd.DataFrame, console: Console | None = None) -> None:
 def _print_table(headings: list[str], rows: list[list[str]], console: Console) -> None:
     """Lay the table out for a terminal, and print it.
 
-    Bytes each and task-incremental accuracy are left out, and so are the seeds if all rows have as
-    many and no two class orders: they go to the title. If the table is wider than the terminal,
-    names share one column that does not repeat itself; if that is left little room, a name stands
-    on a line of its own, above its numbers.
+    Bytes each, backward transfer and task-incremental accuracy are left out, and so are the seeds
+    if all rows have as many and no two class orders: they go to the title. If the table is wider
+    than the terminal, names share one column that does not repeat itself; if that is left little
+    room, a name stands on a line of its own, above its numbers.
     """
     seeds = headings.index("seeds")
     counts = sorted({row[seeds] for row in rows})
-    hidden = {NUMBERS["bytes_per_exemplar"].heading, NUMBERS[OPTIONAL].heading}
+    hidden = {NUMBERS[name].heading for name in NOT_IN_TERMINAL}
     several_orders = "class orders" in headings
     if len(counts) == 1 and not several_orders:
         hidden.add("seeds")

@@ -1,9 +1,11 @@
 """The machine's description, and the number of CPU threads of a block."""
 
+import re
+
 import pytest
 import torch
 
-from seit_cl.core.machine import machine_line, processor_name, torch_threads
+from seit_cl.core.machine import commit_of_checkout, machine_line, processor_name, torch_threads
 
 
 def test_the_machine_line_names_processor_and_version() -> None:
@@ -21,3 +23,7 @@ def test_the_number_of_threads_is_restored_after_the_block(count: int, inside: i
             assert torch.get_num_threads() == inside
         assert torch.get_num_threads() == 2
     assert torch.get_num_threads() == before
+
+
+def test_the_commit_of_a_checkout_is_known() -> None:
+    assert re.fullmatch(r"([0-9a-f]{40}\+?)?", commit_of_checkout())

@@ -1,5 +1,6 @@
 """Runs of one or several result folders."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -204,3 +205,11 @@ def test_a_folder_with_results_but_no_configuration_is_named(tmp_path):
     assert gather([tmp_path]).notes == [
         f"{(tmp_path / 'stray').resolve()}: no config.yaml, so it is left out"
     ]
+
+
+def test_a_folder_of_folders_of_runs_names_the_newest(tmp_path):
+    for name, age in (("old", 100), ("new", 0)):
+        write_run(tmp_path / name)
+        os.utime(tmp_path / name, (1e9 - age, 1e9 - age))
+    with pytest.raises(UserError, match=rf"2 below it have some, the newest is .*{os.sep}new$"):
+        gather([tmp_path])

@@ -89,6 +89,19 @@ ALL_INPUTS_LABELLED = """
 const labelled = (each) => each.labels.length && each.labels[0].textContent.trim();
 return [...document.querySelectorAll('input,select')].every(labelled);
 """
+TABLE_BEYOND_ITS_BOX = """
+const box = document.querySelector('#summary').parentElement;
+return box.scrollWidth - box.clientWidth;
+"""
+CAPTIONS = """
+const spans = [...document.querySelectorAll('caption span')];
+const boxes = spans.map((each) => each.getBoundingClientRect());
+return boxes.map((box) => [box.left, box.right]);
+"""
+PICTURES = """
+const natural = (image) => parseFloat(image.style.getPropertyValue('--natural'));
+return [...document.images].map((image) => [image.getBoundingClientRect().width, natural(image)]);
+"""
 TAB_STOPS = "return document.querySelectorAll('#memory-chart .mark[tabindex=\"0\"]').length"
 
 
@@ -235,6 +248,21 @@ def test_nothing_overflows(chromium, folder, width):
     chromium.open(folder / "report.html", width)
     chromium.run("document.querySelectorAll('details').forEach(d => { d.open = true })")
     assert chromium.run(OVERFLOWING) == []
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_the_main_table_is_whole_and_captions_are_not_cut(chromium, folder, width):
+    chromium.open(folder / "report.html", width)
+    assert chromium.run(TABLE_BEYOND_ITS_BOX) <= 0
+    for left, right in chromium.run(CAPTIONS):
+        assert left >= 0
+        assert right <= width
+
+
+def test_pictures_keep_the_size_of_their_text_on_narrow_screens(chromium, folder):
+    chromium.open(folder / "report.html", 390)
+    for shown, natural in chromium.run(PICTURES):
+        assert shown >= 0.84 * natural
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

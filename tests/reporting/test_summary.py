@@ -82,3 +82,20 @@ def test_runs_that_differ_by_more_than_the_seed_are_not_averaged(tmp_path):
     assert {row[headings.index("seeds")] for row in rows} == {"2"}
     build_report(tmp_path)
     assert "accuracy_against_memory" in figure_names(tmp_path)
+
+
+def test_long_names_stay_readable_on_80_columns(tmp_path):
+    name = "lucir:distillation=11.8,margin=0.552"
+    for seed in (0, 1):
+        for spec in ("tokens", "webp_scan:quality=5,size=64"):
+            write_run(tmp_path, strategy=name, spec=spec, seed=seed, order=seed)
+    text = terminal_text(tmp_path, width=80)
+    assert max(len(line) for line in text.splitlines()) <= 80
+    assert "lucir:distillation=11.8" in text
+    assert "final" in text
+
+
+def test_the_page_has_backward_transfer(grid):
+    headings, rows = summary_table(load_summary(grid))
+    column = headings.index("backward transfer, points")
+    assert all(row[column] for row in rows)

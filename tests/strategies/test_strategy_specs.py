@@ -126,3 +126,14 @@ def test_an_installed_package_provides_the_documented_strategy(tmp_path: Path) -
     assert ended.run.status == "finished"
     assert ended.row["strategy"] == spec
     assert "unknown option 'replay_wait'" in refusal("weighted:replay_wait=1")
+
+
+def test_one_strategy_is_shown_alone(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["strategies", "derpp"])
+    runpy.run_module("seit_cl.strategies", run_name="__main__")
+    out = capsys.readouterr().out
+    assert "strategy: derpp" in out
+    assert "settings: alpha=0.1" in out
+    assert "icarl" not in out
