@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from seit_cl.core.errors import UserError
+from seit_cl.data.stored import StoredImage
 from seit_cl.experiment.density import ImageSource, Material
 from seit_cl.formats import ExemplarFormat
 
