@@ -15,6 +15,12 @@ from seit_cl.results.intervals import FEWEST_PAIRS
 
 MB = 1_000_000
 FEWEST_DECIBELS = 15  # PSNR, below which a tokenizer has hardly learnt anything
+OUTCOMES = {
+    "no loss shown": "cheaper than the original files, and these runs show no loss of accuracy",
+    "loss": "cheaper, with a measured loss of accuracy",
+    "undecided": f"cheaper, undecided by accuracy, since a claim needs {FEWEST_PAIRS} seeds",
+    "not cheaper": "not cheaper than the original files",
+}
 Priced = Mapping[str, tuple[Storage, Fidelity]]
 
 
@@ -33,17 +39,44 @@ def sentences(plan: Plan, results: Sequence[ArmResult], priced: Priced) -> list[
     """
     originals = reference(results)
     lines = [_originals_sentence(originals, priced, plan)]
+    outcomes: dict[str, list[str]] = {}
     formats = list(dict.fromkeys(each.arm.format for each in results if not each.arm.is_original))
     for name in formats:
         kept = [each for each in results if each.arm.format == name and each.arm.keeps_all]
         result = best(kept, name, kept[0].arm.memory_mb) if kept else None
         if result is not None:
+            group = outcome(plan, result, originals, priced)
+            outcomes.setdefault(group, []).append(result.label)
             lines.append(_format_sentence(plan, result, originals, priced))
     budgets = sorted({each.arm.memory_mb for each in results if not each.arm.keeps_all})
     for budget in budgets:
         stored = [best(results, name, budget) for name in formats]
         lines.append(_memory_sentence(budget, [each for each in stored if each], originals))
-    return lines
+    return [_decision(outcomes), *lines]
+
+
+def outcome(plan: Plan, result: ArmResult, originals: ArmResult | None, priced: Priced) -> str:
+    """The group that the decision puts a format in, one of OUTCOMES."""
+    prices = plan.options.prices
+    month = month_when_full(priced[canonical(plan, result.spec)][0], prices)
+    compared = difference(result, originals) if originals is not None else None
+    if month >= month_when_full(priced[KEPT][0], prices):
+        return "not cheaper"
+    if compared is None or compared.pairs < FEWEST_PAIRS:
+        return "undecided"
+    return "loss" if compared.is_claim and compared.points < 0 else "no loss shown"
+
+
+def _decision(outcomes: Mapping[str, Sequence[str]]) -> str:
+    """The first sentence: formats by what cost and accuracy allow to say."""
+    parts = []
+    for name, text in OUTCOMES.items():
+        if name in outcomes:
+            parts.append(f"{text}: {_listed(outcomes[name])}")
+    if not parts:
+        return "No format but the original files has a finished run, so there is no decision yet."
+    text = "; ".join(parts)
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _originals_sentence(originals: ArmResult | None, priced: Priced, plan: Plan) -> str:
@@ -93,7 +126,7 @@ def verdict(compared: Difference, than: str = "with the originals") -> str:
     gap = f"{abs(points):.1f} points {word} than {than}" if points else f"the same as {than}"
     if compared.pairs < FEWEST_PAIRS:
         count = "one pair" if compared.pairs == 1 else f"{compared.pairs} pairs"
-        return f"{gap}; no claim is possible with {count} of runs, it needs {FEWEST_PAIRS}"
+        return f"{gap}; no claim is possible with {count} of runs"
     pairs = pairs_text([compared])
     if compared.is_claim:
         return f"{abs(points):.1f} ± {half:.1f} points {word} than {than} ({pairs})"

@@ -48,7 +48,7 @@ def test_a_pilot_goes_from_images_to_a_page_and_the_same_command_only_prices_aga
     assert f"as tokens ({accuracy:.1f} %)" in page
     assert "no claim is possible with one pair" in page
     assert "Tokens restore no evidence" in page and "data:image/png;base64," in page
-    assert "<script" not in page and "http" not in page
+    assert "<script" not in page and "://" not in page
     assert "Kept as the original files, 1,000 images a day cost" in printed
     measured = pd.read_csv(out / "density.csv")["format"].tolist()
     assert measured[:2] == ["tokens", "jpeg:quality=10,size=64"]

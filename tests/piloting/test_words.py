@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pandas as pd
 import pytest
 
+from seit_cl.formats import FormatContext
 from seit_cl.piloting.page import cost_rows
 from seit_cl.piloting.plan import Arm, rounded_up
 from seit_cl.piloting.results import ArmResult, class_losses, difference, reference
-from seit_cl.piloting.words import verdict
+from seit_cl.piloting.words import sentences, verdict
 from seit_cl.reporting.cost import Prices, Storage
 from seit_cl.reporting.storage import KEPT, Fidelity
 from seit_cl.results.run_files import Run
@@ -76,6 +79,31 @@ def test_a_small_difference_is_not_claimed_and_names_the_loss_that_it_allows() -
     text = verdict_of(tokens(78, 79, 80), originals(80, 81, 82))
     assert text.startswith("no difference from the originals can be claimed (+0.0 ± 2.5 points")
     assert text.endswith("a loss of up to 2.5 points is not excluded")
+
+
+def decision(*results: ArmResult, token_bytes: int = 100) -> str:
+    """The first sentence of a pilot of 1,000 images a day, whose originals have 10 kB."""
+    plan: Any = SimpleNamespace(
+        options=SimpleNamespace(prices=Prices(0.02, 1000, 12)),
+        context=FormatContext(64, 2, 1024, (1, 8, 8)),
+    )
+    priced = {
+        KEPT: (Storage(10_000, 0, 0.0), Fidelity(math.inf, 1.0, 1.0)),
+        "tokens": (Storage(token_bytes, 0), Fidelity(20, 0.5, 1.0)),
+    }
+    return sentences(plan, results, priced)[0]
+
+
+def test_the_decision_follows_from_cost_pairs_and_interval() -> None:
+    kept = originals(80, 81, 82)
+    assert decision(kept, tokens(40, 41, 42)) == (
+        "Cheaper, with a measured loss of accuracy: tokens."
+    )
+    assert decision(kept, tokens(78, 79, 80)).startswith("Cheaper than the original files, and")
+    assert decision(kept, tokens(40, 41)).startswith("Cheaper, undecided by accuracy")
+    expensive = decision(kept, tokens(78, 79, 80), token_bytes=20_000)
+    assert expensive == "Not cheaper than the original files: tokens."
+    assert "no decision yet" in decision(kept)
 
 
 def test_originals_count_with_their_more_accurate_learner() -> None:
