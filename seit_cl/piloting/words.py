@@ -15,10 +15,18 @@ from seit_cl.results.intervals import FEWEST_PAIRS
 
 MB = 1_000_000
 FEWEST_DECIBELS = 15  # PSNR, below which a tokenizer has hardly learnt anything
+TOLERATED = 5.0  # points that an interval may leave open where a format counts as without loss
 OUTCOMES = {
-    "no loss shown": "cheaper than the original files, and these runs show no loss of accuracy",
+    "small": (
+        f"cheaper than the original files, and a loss of accuracy of more than {TOLERATED:g} "
+        "points is excluded"
+    ),
     "loss": "cheaper, with a measured loss of accuracy",
     "undecided": f"cheaper, undecided by accuracy, since a claim needs {FEWEST_PAIRS} seeds",
+    "wide": (
+        "cheaper, undecided by accuracy, since the interval leaves a loss of more than "
+        f"{TOLERATED:g} points open"
+    ),
     "not cheaper": "not cheaper than the original files",
 }
 Priced = Mapping[str, tuple[Storage, Fidelity]]
@@ -64,7 +72,9 @@ def outcome(plan: Plan, result: ArmResult, originals: ArmResult | None, priced: 
         return "not cheaper"
     if compared is None or compared.pairs < FEWEST_PAIRS:
         return "undecided"
-    return "loss" if compared.is_claim and compared.points < 0 else "no loss shown"
+    if compared.is_claim and compared.points < 0:
+        return "loss"
+    return "small" if compared.half - compared.points <= TOLERATED else "wide"
 
 
 def _decision(outcomes: Mapping[str, Sequence[str]]) -> str:

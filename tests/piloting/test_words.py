@@ -100,7 +100,10 @@ def test_the_decision_follows_from_cost_pairs_and_interval() -> None:
         "Cheaper, with a measured loss of accuracy: tokens."
     )
     assert decision(kept, tokens(78, 79, 80)).startswith("Cheaper than the original files, and")
-    assert decision(kept, tokens(40, 41)).startswith("Cheaper, undecided by accuracy")
+    assert decision(kept, tokens(40, 41)).startswith(
+        "Cheaper, undecided by accuracy, since a claim"
+    )
+    assert "leaves a loss of more than 5 points open" in decision(kept, tokens(60, 95, 80))
     expensive = decision(kept, tokens(78, 79, 80), token_bytes=20_000)
     assert expensive == "Not cheaper than the original files: tokens."
     assert "no decision yet" in decision(kept)
