@@ -58,7 +58,8 @@ def test_the_tokenizer_counts_for_token_learners_alone(fractals: Path) -> None:
 def test_phases_without_images_are_left_out(fractals: Path) -> None:
     phases = metadata_of(config_of(fractals, "pixels"), None)["phases"]
     threads = torch.get_num_threads()
-    assert phases == {"train": {"seconds": 1.0, "images": 64, "cores": threads}}
+    expected = {"seconds": 1.0, "images": 64, "cores": threads, "cpu_seconds": 0.0}
+    assert phases == {"train": expected}
 
 
 def test_the_environment_names_the_data_and_the_tokenizer_if_it_is_used(fractals: Path) -> None:
