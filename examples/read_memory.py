@@ -60,9 +60,9 @@ def decoded(header: dict, record: bytes, bits: int) -> np.ndarray:
     if kind == "raw":
         return np.frombuffer(record, np.uint8).reshape(3, header["side"], header["side"])
     if header["format"] == "tokens":
-        grid = header["height"], header["width"]
-        levels = 8 * len(record) // (grid[0] * grid[1] * bits) if header["flags"] & 4 else 0
-        grid = levels or header["groups"], *grid
+        height, width = header["height"], header["width"]
+        levels = 8 * len(record) // (height * width * bits) if header["flags"] & 4 else 0
+        grid = levels or header["groups"], height, width
         ones = np.unpackbits(np.frombuffer(record, np.uint8), bitorder="little")
         codes = ones[: np.prod(grid) * bits].reshape(-1, bits) @ (1 << np.arange(bits))
         return codes.reshape(grid)
