@@ -98,6 +98,15 @@ def test_a_worker_that_is_killed_costs_its_run_alone_which_can_be_resumed(
     assert read_run(tmp_path / "killed").status == "finished"
 
 
+@pytest.fixture
+def heard_interrupts() -> Iterator[None]:
+    """Python's own handler of SIGINT, which a suite in a shell's background does not have."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heard_interrupts")
 def test_ctrl_c_that_another_thread_takes_waits_until_a_worker_has_started() -> None:
     begun, sent = threading.Event(), threading.Event()
 

@@ -143,13 +143,15 @@ def test_published_configurations_are_read_from_names_and_shapes(name: str) -> N
     assert build_format("tokens", context).fixed_length == size
 
 
-def test_the_learner_sees_the_signs_and_has_a_row_for_each_half_of_a_code() -> None:
+def test_the_learner_sees_the_signs_and_has_a_row_for_each_half_of_a_code_and_a_missing_one() -> (
+    None
+):
     tokenizer = magvit2_f4()
     augment = TokenAugment(tokenizer.codebook, tokenizer.combine, crop=6)
     tokens = tokenizer.encode(images(2, 24))
     assert torch.equal(augment(tokens), tokenizer.model.look_up(tokens.long()))
     assert tokenizer.codebook.shape == (2, 512, 9)
-    assert augment.synonyms.shape == (2 * 512, 5 + 1)
+    assert augment.synonyms.shape == (2 * 512 + 1, 5 + 1)
 
 
 def test_a_lightning_checkpoint_is_opened_with_its_moving_averages(tmp_path: Path) -> None:

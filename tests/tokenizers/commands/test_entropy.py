@@ -52,6 +52,8 @@ def test_what_cannot_be_is_named(
             monkeypatch,
             "--data-root",
             str(fractals),
+            "--photos",
+            str(fractals / "train"),
             "--out",
             str(tmp_path / "m.safetensors"),
             *words,
