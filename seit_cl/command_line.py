@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, make_dataclass, replace
 from pathlib import Path
@@ -199,7 +200,7 @@ def _class_lists_reader() -> Any:
 
 def annotated(value_type: Any, note: Any) -> Any:
     """`Annotated[value_type, note]`, for types that are known at run time only."""
-    return Annotated.__class_getitem__((value_type, note))  # type: ignore[attr-defined]
+    return operator.getitem(Annotated, (value_type, note))  # type: ignore[call-overload]
 
 
 def _refuse_unknown_options(arguments: Sequence[str], flags: Sequence[str]) -> None:
