@@ -1,4 +1,4 @@
-"""What the documentation mentions exists, and its command lines and Python can be run."""
+"""Files and names in the documentation exist, and its command lines and Python can be run."""
 
 import re
 import runpy

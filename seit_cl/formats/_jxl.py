@@ -1,4 +1,4 @@
-"""What the formats of JPEG XL share: the package that has libjxl, and the scale of qualities."""
+"""Shared parts of the JPEG XL formats: the package that has libjxl, and the scale of qualities."""
 
 from __future__ import annotations
 

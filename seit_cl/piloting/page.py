@@ -179,7 +179,7 @@ def loss_tables(results: Sequence[ArmResult]) -> list[dict[str, Any]]:
 
 
 def facts(plan: Plan) -> dict[str, str]:
-    """What the numbers were made with."""
+    """Data, tokenizer, learner and seeds that the numbers were made with, by name."""
     dataset, options = plan.dataset, plan.options
     config = plan.configs(plan.arms[0])[0]
     tokenizer = open_tokenizer(plan.tokenizer)

@@ -125,7 +125,7 @@ def _format_sentence(
 
 
 def verdict(compared: Difference, than: str = "with the originals") -> str:
-    """What a difference in accuracy allows to say.
+    """Say as much as a difference in accuracy allows.
 
     Args:
         compared: of a format, minus the other one.
@@ -150,7 +150,7 @@ def verdict(compared: Difference, than: str = "with the originals") -> str:
 def _memory_sentence(
     budget: float, stored: Sequence[ArmResult], originals: ArmResult | None
 ) -> str:
-    """What a memory of a number of bytes holds in each format, and what accuracy that keeps."""
+    """Say how much a memory of a number of bytes holds in each format, and the accuracy kept."""
     parts = [f"{each.exemplars:,.0f} images as {each.label} ({_percent(each)})" for each in stored]
     of_all = f", where all originals give {originals.accuracy[0]:.1f} %" if originals else ""
     text = f"A memory of {megabytes(budget * MB)} holds {_listed(parts)}{of_all}"

@@ -1,4 +1,4 @@
-"""What is known about a token before it is decoded, in columns.
+"""Columns of the codes that are known of a token before it is decoded.
 
 These are its ten NEIGHBOURS, where code K stands for the border of a grid; up to EARLIER codes of
 the same position, the latest first; and for sequences the token's place.

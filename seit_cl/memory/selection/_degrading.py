@@ -12,7 +12,7 @@ from seit_cl.core.specs import Spec, spec_text
 
 @dataclass(frozen=True)
 class DegradingOptions:
-    """What a full memory does before it removes an exemplar.
+    """Options of what a full memory does before it removes an exemplar.
 
     Args:
         degrade: "levels": it cuts exemplars to fewer levels; "none": nothing.

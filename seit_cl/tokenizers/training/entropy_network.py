@@ -50,7 +50,7 @@ class EntropyFitOptions:
 
 @dataclass(frozen=True)
 class Layout:
-    """What a model of one code of a position knows; see EntropyModel.
+    """Sizes of a model of one code of a position; see EntropyModel.
 
     Args:
         codes: K.
