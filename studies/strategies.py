@@ -16,14 +16,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import tyro
-from scipy import stats
 
 from seit_cl.core.cli import hint, parse_line, run_command
 from seit_cl.core.files import write_atomic
 from seit_cl.reporting.markdown import table
+from studies.factors.figure import half_width
 
 PUBLISHED = Path(__file__).resolve().parents[1] / "docs" / "results" / "strategies-summary.csv"
-CONFIDENCE = 0.95
 FEWEST = 3  # runs of an interval
 DOTS_PER_INCH = 144
 FINAL, AVERAGE = "final_accuracy", "average_incremental_accuracy"
@@ -79,12 +78,6 @@ def interval(numbers: Sequence[float] | pd.Series, sign: str = "") -> str:
     """
     mean = f"{np.mean(numbers):{sign}.1f}"
     return f"{mean} ± {half_width(numbers):.1f}" if len(numbers) >= FEWEST else mean
-
-
-def half_width(numbers: Sequence[float] | pd.Series) -> float:
-    """Return half of the 95 % interval of a mean over runs (Student's t)."""
-    quantile = stats.t.ppf((1 + CONFIDENCE) / 2, len(numbers) - 1)
-    return float(quantile * np.std(numbers, ddof=1) / len(numbers) ** 0.5)
 
 
 def ranked(runs: pd.DataFrame, kind: str) -> list[str]:

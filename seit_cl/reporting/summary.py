@@ -165,12 +165,11 @@ def _print_table(headings: list[str], rows: list[list[str]], console: Console) -
     if _text_width([headings, *rows], names + numbers) <= console.width:
         console.print(_table(title, headings, rows, names, numbers))
         return
-    joined = [" · ".join(row[i] for i in names if row[i] != MISSING) for row in rows]
-    narrow = [[name, *(row[i] for i in numbers)] for name, row in zip(joined, rows, strict=True)]
+    narrow = [_narrow_row(row, names, numbers) for row in rows]
     narrow_headings = ["run", *(headings[i] for i in numbers)]
     number_columns = list(range(1, len(narrow_headings)))
     room = console.width - _text_width([*_heading_lines(narrow_headings), *narrow], number_columns)
-    if room < min(LEAST_ROOM, max(map(len, joined))):
+    if room < min(LEAST_ROOM, max(len(row[0]) for row in narrow)):
         if title:
             console.print(title, markup=False, highlight=False)
         for line in _stacked_lines(narrow_headings, narrow, console.width):
@@ -244,6 +243,12 @@ def _stacked_lines(headings: Sequence[str], rows: Sequence[Sequence[str]], width
         previous = row[0]
         lines.append(numbers_of(row))
     return lines
+
+
+def _narrow_row(row: Sequence[str], names: Sequence[int], numbers: Sequence[int]) -> list[str]:
+    """The names of a row in one cell, without those that are missing, and its numbers."""
+    told = [row[i] for i in names if row[i] != MISSING]
+    return [" · ".join(told), *(row[i] for i in numbers)]
 
 
 def _text_width(rows: Sequence[Sequence[str]], columns: Sequence[int]) -> int:

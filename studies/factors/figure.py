@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import tyro
 from scipy import stats
@@ -60,10 +62,10 @@ def accuracies(runs: pd.DataFrame, arm: str, budget: float) -> pd.Series:
     return 100 * runs.final_accuracy[group == f"{arm}.epochs-20.{budget:g}MB"]
 
 
-def half_width(values: pd.Series) -> float:
+def half_width(values: Sequence[float] | pd.Series) -> float:
     """Return half of the 95 % interval of a mean over runs (Student's t)."""
     quantile = stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)
-    return float(quantile * values.std(ddof=1) / len(values) ** 0.5)
+    return float(quantile * np.std(values, ddof=1) / len(values) ** 0.5)
 
 
 def draw_panel(axes: Any, runs: pd.DataFrame, title: str, lines: dict[str, Line]) -> None:
