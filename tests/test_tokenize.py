@@ -1,5 +1,6 @@
 """`python -m seit_cl.tokenize`: train, inspect and show; bad input is refused in one line."""
 
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -59,6 +60,9 @@ def test_train_writes_a_file_that_loads_with_its_card(root: Path, tmp_path: Path
     assert {"data", "command", "machine", "date", "figures"} <= set(tokenizer.card)
     assert "8 images of tiny/train, 4 fractals" in tokenizer.card["data"]
     assert "PSNR" in printed
+    assert "on the same 4 val images at 32 px:" in printed
+    assert re.search(r"this tokenizer: 8 bytes an image, PSNR \d", printed)
+    assert re.search(r"bundled: 20 bytes an image, PSNR \d", printed)
     with Image.open(out.with_suffix(".png")) as picture:
         assert picture.width > picture.height  # four columns, two rows
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -24,12 +24,12 @@ from seit_cl.data.token_file import (
     is_token_file,
     open_token_file,
 )
-from seit_cl.formats._packing import code_bits
 from seit_cl.tokenizers import DEFAULT_TOKENIZER, Tokenizer, _picture, open_tokenizer
 from seit_cl.tokenizers._checkpoint import find_tensors, model_of
 from seit_cl.tokenizers._encoding import check_resolution
 from seit_cl.tokenizers._quality import CHECK_SEED, Counts, quality
 from seit_cl.tokenizers._stored import tokenizer_behind
+from seit_cl.tokenizers.commands._figures import grid_size, measured_line
 from seit_cl.tokenizers.commands.options import Inspect
 from seit_cl.tokenizers.training.images import find_images
 
@@ -159,7 +159,11 @@ def _describe_tokenizer(options: Inspect) -> Iterator[str]:
     files = [] if options.images is None else find_images(options.images, "--images")
     yield from describe_tokenizer(tokenizer, spec, options.resolution)
     if files:
-        yield _measured_line(tokenizer, files, options.resolution)
+        measured = quality(tokenizer, read_chunks(files, options.resolution))
+        yield (
+            f"measured on {len(files):,} images at {options.resolution} px: "
+            f"{measured_line(tokenizer, measured)}"
+        )
     if options.picture is None:
         return
     if files:
@@ -187,23 +191,9 @@ def describe_tokenizer(tokenizer: Tokenizer, spec: str, resolution: int) -> Iter
         f"{spec}: {codes} codes of {dim} dimensions, {groups} a position, stride {tokenizer.stride}"
     )
     yield f"identity: {tokenizer.identity}; {tokenizer.codec_bytes / 1e6:.2f} MB"
-    yield f"an image of {resolution} px: {_grid_size(token_shape(tokenizer, resolution), codes)}"
+    yield f"an image of {resolution} px: {grid_size(token_shape(tokenizer, resolution), codes)}"
     for key, value in sorted(tokenizer.card.items()):
         yield f"{key}: {value}"
-
-
-def _measured_line(tokenizer: Tokenizer, files: Sequence[Path], side: int) -> str:
-    """Describe fidelity, code use and speed on image files, resized to a side in pixels."""
-    measured = quality(tokenizer, read_chunks(files, side))
-    groups, codes, _ = tokenizer.codebook.shape
-    fidelity = "does not decode to images"
-    if tokenizer.decodes:
-        fidelity = f"PSNR {measured.psnr:.2f} dB"
-    return (
-        f"measured on {len(files):,} images at {side} px: {fidelity}, "
-        f"{measured.used} of {groups * codes} codes in use, "
-        f"{measured.entropy:.2f} bits per token of entropy, {measured.speed:,.0f} images/s"
-    )
 
 
 def _split_line(name: str, counts: Counts, grid: tuple[int, int, int]) -> str:
@@ -211,19 +201,11 @@ def _split_line(name: str, counts: Counts, grid: tuple[int, int, int]) -> str:
     tokens = grid[0] * grid[1] * grid[2]
     entropy_bytes = tokens * counts.entropy / 8
     return (
-        f"{name}: {counts.images:,} images of {_grid_size(grid, counts.codes)}, "
+        f"{name}: {counts.images:,} images of {grid_size(grid, counts.codes)}, "
         f"{entropy_bytes:,.0f} by the codes' frequencies; "
         f"{counts.used} of {counts.groups * counts.codes} codes in use, "
         f"{counts.entropy:.2f} bits per token of entropy"
     )
-
-
-def _grid_size(grid: tuple[int, int, int], codes: int) -> str:
-    """Describe the tokens and bytes of an image of a grid (G, H, W)."""
-    groups, height, width = grid
-    bits = code_bits(codes)
-    size = -(-groups * height * width * bits // 8)
-    return f"{groups} x {height} x {width} tokens, {size:,} bytes of {bits} bits each"
 
 
 def _draw_token_file(file: TokenFile, tokenizer_spec: str | None, out: Path) -> None:

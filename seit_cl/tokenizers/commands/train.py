@@ -17,6 +17,7 @@ from seit_cl.tokenizers import _picture, open_tokenizer
 from seit_cl.tokenizers._published import PublishedTokenizer
 from seit_cl.tokenizers._vit_vqgan_tokenizer import of_model
 from seit_cl.tokenizers._vqae_tokenizer import VQAETokenizer
+from seit_cl.tokenizers.commands._figures import beside_bundled
 from seit_cl.tokenizers.commands._model_card import model_card
 from seit_cl.tokenizers.commands._train_options import check
 from seit_cl.tokenizers.commands.options import CODEBOOK, Train
@@ -91,6 +92,8 @@ def train_command(options: Train) -> None:
         f"{options.out}: {tokenizer.card['figures']}, {options.out.stat().st_size / 1e6:.2f} MB; "
         f"{picture}: some of val"
     )
+    for line in beside_bundled(tokenizer, held_out):
+        console.print(line)
 
 
 def learn_features(images: Tensor, options: Train, bars: Progress, checkpoint: Path) -> Tensor:
