@@ -29,7 +29,7 @@ from seit_cl.reporting.grouping import (
     split_tokens,
     with_memory,
 )
-from seit_cl.reporting.labels import megabytes, setting_label
+from seit_cl.reporting.labels import join_parts, megabytes, setting_label
 from seit_cl.reporting.pairs import Difference, differences, pairs_text
 from seit_cl.results.intervals import FEWEST_PAIRS, PAIRED_METHOD
 from seit_cl.results.metrics import final_accuracy
@@ -82,7 +82,7 @@ class Comparison:
 
 
 def answer(runs: Sequence[Run]) -> list[str]:
-    """Say in at most two sentences how tokens compare with other formats.
+    """Say in a few sentences how tokens compare with other formats.
 
     Args:
         runs: all runs of a report, `variant` set.
@@ -100,9 +100,12 @@ def answer(runs: Sequence[Run]) -> list[str]:
             "seed with a run of another format."
         ]
     chosen = headline(candidates)
-    settings = sorted({each.setting for each in candidates})
     same_tokens = [each for each in candidates if each.tokens == chosen.tokens]
-    return [_first_sentence(chosen, settings), _second_sentence(same_tokens)]
+    second = _second_sentence(same_tokens, _options_text(chosen, candidates))
+    others = len(candidates) - len(same_tokens)
+    if others:
+        second += f" The figures have {others} more, of other options of tokens or of training."
+    return [_first_sentence(chosen, candidates), second]
 
 
 def comparisons(runs: Sequence[Run]) -> list[Comparison]:
@@ -214,13 +217,23 @@ def _missing(runs: Sequence[Run]) -> str:
     return ""
 
 
-def _first_sentence(chosen: Comparison, settings: Sequence[Setting]) -> str:
-    """The chosen comparison; its setting is named if there are several."""
+def _options_text(chosen: Comparison, candidates: Sequence[Comparison]) -> str:
+    """Learner and further options of the chosen comparison in which others differ, or ""."""
+    learners = {each.tokens.learner for each in candidates}
+    variants = {each.tokens.variant for each in candidates}
+    learner = f"{chosen.tokens.learner} learner" if len(learners) > 1 else ""
+    return join_parts(learner, chosen.tokens.variant if len(variants) > 1 else "")
+
+
+def _first_sentence(chosen: Comparison, candidates: Sequence[Comparison]) -> str:
+    """The chosen comparison; its setting and options are named if there are several."""
     name = chosen.tokens.format
+    settings = sorted({each.setting for each in candidates})
     setting = setting_label(chosen.setting, settings)
     place = f"At {megabytes(chosen.budget)}"
-    if setting:
-        place += f" ({setting})"
+    brackets = join_parts(setting, _options_text(chosen, candidates))
+    if brackets:
+        place += f" ({brackets})"
     if any(chosen.full):
         return f"{place}, {name} {_exemplars_clause(chosen)}; {_accuracy_clause(chosen, 'their')}."
     return (
@@ -260,8 +273,13 @@ def _accuracy_clause(chosen: Comparison, whose: str) -> str:
     return f"{subject} is {gap} ± {half:.1f} points {verdict} ({pairs})"
 
 
-def _second_sentence(candidates: Sequence[Comparison]) -> str:
-    """The results of all comparisons: one budget must not stand for others that differ."""
+def _second_sentence(candidates: Sequence[Comparison], options: str) -> str:
+    """The results of all comparisons: one budget must not stand for others that differ.
+
+    Args:
+        candidates: comparisons of the same tokens and options.
+        options: in which other comparisons differ, or "".
+    """
     if len(candidates) == 1:
         return "No other budget or setting has such a pair, so this result stands alone."
     counts = Counter(each.verdict for each in candidates)
@@ -277,7 +295,8 @@ def _second_sentence(candidates: Sequence[Comparison]) -> str:
     settings = len({each.setting for each in candidates})
     if settings > 1:
         span += f" in {settings} settings"
-    return f"Of all {len(candidates)} comparisons ({span}), {_enumeration(parts)}."
+    of_options = f" with {options}" if options else ""
+    return f"Of all {len(candidates)} comparisons{of_options} ({span}), {_enumeration(parts)}."
 
 
 def _span(budgets: Iterable[int]) -> str:

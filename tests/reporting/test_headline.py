@@ -192,6 +192,22 @@ def test_the_setting_is_named_where_there_are_several():
     assert second == "Of all 2 comparisons (1 MB in 2 settings), tokens are more accurate in 2."
 
 
+def test_the_options_are_named_where_there_are_several():
+    short = pairs(1_000_000, [390, 400, 410], [300, 309, 318])
+    long = pairs(1_000_000, [390, 400, 410], [300, 309, 318], epochs=2)
+    long += pairs(2_000_000, [390, 400, 410], [300, 309, 318], epochs=2)
+    for each in short:
+        each.variant = "epochs=1"
+    for each in long:
+        each.variant = "epochs=2"
+    first, second = answer(short + long)
+    assert first.startswith("At 1 MB (epochs=2), tokens")
+    assert second == (
+        "Of all 2 comparisons with epochs=2 (1 to 2 MB), tokens are more accurate in 2. "
+        "The figures have 1 more, of other options of tokens or of training."
+    )
+
+
 def test_without_jpegs_the_other_formats_are_rivals():
     assert (
         "exemplars as raw; their final accuracy is 9.1"
