@@ -62,6 +62,21 @@ def has_bf16(device: torch.device) -> bool:
     )
 
 
+def bf16_warning(device: torch.device, precision: str) -> str:
+    """A line for those who ask for bf16 where it is emulated, many times as slow; "" elsewhere.
+
+    Args:
+        device: of the training.
+        precision: as in --precision.
+    """
+    if precision != "bf16" or has_bf16(device):
+        return ""
+    return (
+        "warning: --precision bf16: this processor has no bf16 products, which makes a step many "
+        "times as slow as in fp32"
+    )
+
+
 def allowed_cores() -> int:
     """Count the CPU cores of this process: its CPU affinity, or a container's lower quota."""
     if hasattr(os, "sched_getaffinity"):

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from seit_cl.config import RunConfig
+from seit_cl.core.devices import bf16_warning, choose_device
 from seit_cl.core.errors import UserError
 from seit_cl.core.progress import ImageBar
 from seit_cl.data.base import Dataset
@@ -49,6 +50,9 @@ def open_data(
         bars.console.print(resolution_note(data.resolution), highlight=False)
     if configs[0].validation_fraction:
         bars.console.print(str(validation_part(configs[0])), highlight=False)
+    warning = bf16_warning(choose_device(configs[0].device), configs[0].precision)
+    if warning:
+        bars.console.print(warning, highlight=False)
     _warn_of_few(configs[0], data.dataset, bars.console)
     _describe_experiences(configs[0], len(data.dataset.classes), bars.console)
     learners = list(dict.fromkeys(config.learner for config in configs))

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from seit_cl import __version__
 from seit_cl.config import RunConfig
-from seit_cl.core.devices import choose_device
+from seit_cl.core.devices import bf16_warning, choose_device
 from seit_cl.core.digests import digest, file_digest
 from seit_cl.core.errors import UserError
 from seit_cl.core.progress import progress_bars
@@ -62,6 +62,9 @@ def pretrain(options: Pretraining, console: Console) -> MaskedTraining:
         training = build_training(options, data, ids)
         images = f"{len(ids):,} of {len(data.dataset.train):,} training images"
         console.print(f"{training.kind.objective} of {images}", highlight=False)
+        warning = bf16_warning(training.device, config.precision)
+        if warning:
+            console.print(warning, highlight=False)
         try:
             training.run(_reporter(bars), checkpoint)
         except KeyboardInterrupt:

@@ -75,3 +75,12 @@ def test_samples_beyond_the_device_budget_are_not_preloaded(
     assert devices.preload(fetch, torch.arange(101), CPU) is None
     assert fetched == [1]
     assert devices.preload(fetch, torch.arange(100), CPU) is not None
+
+
+@pytest.mark.parametrize("in_hardware", [True, False])
+def test_bf16_that_was_asked_for_is_warned_about_where_it_is_emulated(
+    in_hardware: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices, "has_bf16", lambda device: in_hardware)
+    assert devices.bf16_warning(CPU, "auto") == devices.bf16_warning(CPU, "fp32") == ""
+    assert ("many times as slow" in devices.bf16_warning(CPU, "bf16")) is not in_hardware

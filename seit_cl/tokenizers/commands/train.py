@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor
 
+from seit_cl.core.devices import bf16_warning
 from seit_cl.core.errors import UserError
 from seit_cl.core.progress import progress_bars
 from seit_cl.data.decoding import limit_pixels
@@ -64,6 +65,9 @@ def train_command(options: Train) -> None:
     )
     length = f"{options.steps:,} steps" if options.steps else f"{options.minutes:g} minutes"
     console.print(f"training on {len(images):,} images of {options.resolution} px for {length}")
+    warning = bf16_warning(torch.device(options.device), options.precision)
+    if warning:
+        console.print(warning, highlight=False)
     model, start = initial_model(options)
     model = model.to(options.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     settings = _settings(options, start)
