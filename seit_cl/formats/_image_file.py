@@ -162,7 +162,7 @@ class ImageFileFormat:
         for part in slices(len(samples), images_at_once(self.side, AT_ONCE)):
             pixels = resize(pixels_of(samples[part], self.side), self.size)
             images = pixels.permute(0, 2, 3, 1).contiguous()
-            records += [self._encode_one(image) for image in images]
+            records += self._encode_all(images)
         return Records.from_bytes(records)
 
     def decode(self, records: Records) -> Tensor:
@@ -181,6 +181,10 @@ class ImageFileFormat:
                 files.append(data[start : start + length])
             pixels[part] = resize(torch.stack(self._decode_all(files)), self.side)
         return pixels
+
+    def _encode_all(self, images: Tensor) -> list[bytes]:
+        """Records of images (B, H, W, 3) uint8."""
+        return [self._encode_one(image) for image in images]
 
     def _encode_one(self, image: Tensor) -> bytes:
         """Record of one image (H, W, 3) uint8."""

@@ -3,19 +3,18 @@
 import pytest
 import torch
 
-from helpers import random_samples
+from helpers import format_specs, learned_weights, random_samples
 from helpers.random_samples import CODED
-from seit_cl.core import plugins
 from seit_cl.core.errors import UserError
 from seit_cl.core.specs import Spec
 from seit_cl.data.samples import Samples
 from seit_cl.formats import FormatContext, build_format, canonical_spec
 
-SPECS = [*sorted(plugins.names("format")), "tokens:coder=table", "tokens:coder=context"]
-CHOOSES = "auto"  # its fidelity
+SPECS = [*format_specs.SPECS, "tokens:coder=table", "tokens:coder=context"]
+VARIES = ("auto", learned_weights.SPEC)  # fidelity is chosen, or that of random weights
 LOSSLESS = {"raw", "png", "jpeg_original", "jxl_original"}
 MIN_PSNR = 30  # dB, of every other format at its defaults on smooth images
-pytestmark = pytest.mark.parametrize("spec", SPECS)
+pytestmark = pytest.mark.parametrize("spec", SPECS, ids=format_specs.name_of)
 
 
 @pytest.fixture
@@ -61,7 +60,7 @@ def test_tokens_lose_nothing(fmt, samples):
 
 
 def test_pixels_are_decoded_exactly_or_within_the_stated_fidelity(spec, fmt, samples):
-    if fmt.domain == "pixels" and spec != CHOOSES:
+    if fmt.domain == "pixels" and spec not in VARIES:
         pixels = samples(9).pixels().double()
         decoded = fmt.decode(fmt.encode(samples(9))).double()
         error = float((decoded - pixels).square().mean())

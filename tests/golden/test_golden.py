@@ -50,6 +50,6 @@ def test_every_strategy_format_and_policy_is_recorded() -> None:
     formats = {spec.partition(":")[0] for spec in (*TOKEN_FORMATS, *IMAGE_FORMATS, *CHOSEN_FORMATS)}
     options = " ".join(GROUPS.values())
     assert strategies == set(plugins.names("strategy"))
-    assert formats | {"jpeg_original", "jxl_original"} == set(plugins.names("format"))
+    assert formats | {"jpeg_original", "jxl_original", "learned"} == set(plugins.names("format"))
     for policy in set(plugins.names("policy")) - {"class_balanced"}:  # the default
         assert f"--policy {policy.replace('_', '-')}" in options

@@ -12,6 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers import format_specs
 from helpers.memory_samples import (
     CONTEXT,
     FIELDS,
@@ -23,7 +24,6 @@ from helpers.memory_samples import (
     samples,
 )
 from helpers.random_entropy import random_model
-from seit_cl.core import plugins
 from seit_cl.core.errors import UserError
 from seit_cl.formats.base import FittedFormat
 from seit_cl.memory import ByteBudgetBuffer, policy_names
@@ -31,7 +31,7 @@ from seit_cl.memory.file import write_body
 from seit_cl.memory.varints import read_varints, varint_bytes, write_varints
 
 OFFERS = st.lists(st.lists(st.integers(0, 4), min_size=1, max_size=25), min_size=1, max_size=5)
-FORMATS = [*sorted(plugins.names("format")), "tokens:coder=table", "tokens:coder=context"]
+FORMATS = [*format_specs.SPECS, "tokens:coder=table", "tokens:coder=context"]
 
 
 def saved(buffer: ByteBudgetBuffer, folder: Path) -> bytes:
@@ -42,7 +42,7 @@ def saved(buffer: ByteBudgetBuffer, folder: Path) -> bytes:
 
 
 @pytest.mark.parametrize("policy", policy_names())
-@pytest.mark.parametrize("spec", FORMATS)
+@pytest.mark.parametrize("spec", FORMATS, ids=format_specs.name_of)
 @settings(max_examples=12, deadline=None)
 @given(
     offers=OFFERS,

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
+from helpers import format_specs
 from helpers.colour_stream import TRAIN, Outcome, colours, run
 from helpers.hoarding import undeclared_bytes
 from seit_cl.config import RunConfig
@@ -31,7 +32,6 @@ STRATEGIES = [SMALL.get(name, name) for name in sorted(plugins.names("strategy")
 STRATEGIES.remove("avalanche")
 STRATEGIES += AVALANCHE
 TAKES_NO_STEPS = ("simplecil",)
-FORMATS = sorted(plugins.names("format"))
 BUILT = {name: build_strategy(RunConfig(strategy=name)) for name in STRATEGIES}
 REPLAYS = [name for name in STRATEGIES if not BUILT[name].exemplar_free]
 SLOW = pytest.mark.slow
@@ -45,7 +45,7 @@ def formats(strategy: str) -> list[str]:
     """
     if strategy not in REPLAYS:
         return ["tokens"]
-    return FORMATS if strategy == "er" else ["tokens", "jpeg"]
+    return format_specs.SPECS if strategy == "er" else ["tokens", "jpeg"]
 
 
 def every_pair(slow_jpeg: bool) -> Any:
@@ -55,7 +55,7 @@ def every_pair(slow_jpeg: bool) -> Any:
         for spec in formats(strategy):
             is_slow = slow_jpeg and spec != "tokens" and strategy != "er"
             pairs.append(pytest.param(strategy, spec, marks=SLOW if is_slow else ()))
-    return pytest.mark.parametrize(("strategy", "spec"), pairs)
+    return pytest.mark.parametrize(("strategy", "spec"), pairs, ids=format_specs.name_of)
 
 
 def slow_but_er(strategies: Sequence[str]) -> Any:
