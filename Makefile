@@ -33,9 +33,9 @@ PYTEST := OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist worksteal
 test: setup browser
 	$(PYTEST) -m "not slow"
 
-# Tests that take more than a few seconds each.
+# Tests that take more than a few seconds each. MINUTES=20 skips those that have not begun by then.
 slow: setup browser
-	$(PYTEST) -m slow
+	$(PYTEST) -m slow $(if $(MINUTES),--minutes $(MINUTES) -rs)
 
 # Kills, damage, hostile images, failing disks and losses of power: the table in docs/reliability.md.
 faults: setup

@@ -1,11 +1,29 @@
 """Caches go to a folder of the test session; small fractals serve as data."""
 
+import time
 from pathlib import Path
 
 import pytest
 
 from helpers.tokenize_command import TokenizeHere
 from seit_cl.data.fractals import write_fractals
+
+
+_STARTED = time.monotonic()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --minutes, for machines on which all slow tests would take too long."""
+    parser.addoption(
+        "--minutes", type=float, help="skip the tests that have not begun after so many minutes"
+    )
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test when the time of --minutes is over."""
+    minutes = item.config.getoption("--minutes")
+    if minutes is not None and time.monotonic() - _STARTED > 60 * minutes:
+        pytest.skip(f"the {minutes:g} minutes are over")
 
 
 @pytest.fixture(autouse=True, scope="session")
