@@ -8,7 +8,6 @@ import pytest
 from helpers.tokenize_command import TokenizeHere
 from seit_cl.data.fractals import write_fractals
 
-
 _STARTED = time.monotonic()
 
 
