@@ -22,6 +22,7 @@ import pandas as pd
 
 from seit_cl.core.machine import processor_name
 from seit_cl.results import run_files
+from seit_cl.results.metrics import TOP5
 from seit_cl.results.run_files import Run, read_runs
 
 FIRST_SEED = 100  # of the runs made; real ones have smaller seeds
@@ -56,7 +57,7 @@ def make_run(run: Run, out: Path, turn: int, random: np.random.Generator) -> Non
     run_dir = out / f"{run.run_id.rpartition('_seed')[0]}_x{scale}_seed{seed}"
     config = {**run.config, "seed": seed, "memory_mb": scale * run.config["memory_mb"]}
     run_files.start_run(run_dir, config, {**run.environment, "made": ORIGIN})
-    accuracy = run.accuracy.copy()
+    accuracy = run.accuracy.drop(columns=TOP5, errors="ignore")
     share = (accuracy["correct"] / accuracy["total"].clip(lower=1)).clip(0, 1)
     accuracy["correct"] = random.binomial(accuracy["total"], share)
     run_files.write_accuracy(run_dir, _rows(accuracy))

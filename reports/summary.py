@@ -29,6 +29,7 @@ from seit_cl.results.metrics import (
     average_incremental_accuracy,
     final_accuracy,
     final_task_incremental_accuracy,
+    final_top5_accuracy,
     forgetting,
     tested_images,
 )
@@ -47,15 +48,17 @@ CAPTION = (
     "class order, leaves out 0 (no correction for the number of rows); with fewer than {fewest} "
     "pairs nothing is tested. {method}. Final and average incremental accuracy in %, forgetting in "
     "points. Task-incremental: final accuracy in % of the same scores where the experience of a "
-    "sample is known."
+    "sample is known. Top-5: final accuracy in % where the five likeliest of more than 10 classes "
+    "count."
 )
 METRICS = {
     "final": final_accuracy,
     "average": average_incremental_accuracy,
     "forgetting": forgetting,
     "task-incremental": final_task_incremental_accuracy,
+    "top-5": final_top5_accuracy,
 }
-OPTIONAL = "task-incremental"  # left out where no run has it
+OPTIONAL = ("task-incremental", "top-5")  # left out where no run has them
 TESTED = ("final", "average")
 
 
@@ -145,9 +148,10 @@ def _have_several_orders(lines: Sequence[Line]) -> bool:
 def metrics_of(lines: Sequence[Line]) -> list[str]:
     """Names in METRICS of the columns of a table."""
     names = list(METRICS)
-    runs = itertools.chain.from_iterable(line.runs for line in lines)
-    if all(math.isnan(METRICS[OPTIONAL](run.accuracy)) for run in runs):
-        names.remove(OPTIONAL)
+    runs = list(itertools.chain.from_iterable(line.runs for line in lines))
+    for name in OPTIONAL:
+        if all(math.isnan(METRICS[name](run.accuracy)) for run in runs):
+            names.remove(name)
     return names
 
 

@@ -74,6 +74,30 @@ class RunResult:
         return self.run.accuracy
 
     @property
+    def top5_accuracy(self) -> float:
+        """Share of the test samples whose class is among the five likeliest in the end.
+
+        Nan with up to 10 classes, and for results of earlier versions.
+        """
+        return metrics.final_top5_accuracy(self.frame)
+
+    @property
+    def confusion(self) -> pd.DataFrame:
+        """Rows of confusion.csv, of the last test: class, predicted, count.
+
+        Empty for results of earlier versions.
+        """
+        return self.run.confusion
+
+    @property
+    def losses(self) -> pd.DataFrame:
+        """Rows of losses.csv, the mean loss of every epoch: experience, epoch, steps, loss.
+
+        Empty for results of earlier versions, and for a strategy without training steps.
+        """
+        return self.run.losses
+
+    @property
     def facts(self) -> dict[str, Any]:
         """Values of facts.json: exemplars, bytes, seconds and others."""
         return self.run.metadata

@@ -25,11 +25,11 @@ from seit_cl.core.cli import hint, parse_line, run_command
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import write_atomic
 from seit_cl.reporting.loading import NO_VARIANT
-from seit_cl.results.metrics import METRICS, WITHIN
-from seit_cl.results.run_files import ACCURACY_COLUMNS, Run, read_runs
+from seit_cl.results.metrics import METRICS
+from seit_cl.results.run_files import ACCURACY_COLUMNS, OPTIONAL_COLUMNS, Run, read_runs
 from seit_cl.results.summary import summarise
 
-COLUMNS = ("run_id", *ACCURACY_COLUMNS, WITHIN)
+COLUMNS = ("run_id", *ACCURACY_COLUMNS)
 TOLERANCE = 1e-12  # of a metric: sums of whole numbers, divided
 MAX_EXPERIENCES = 100_000  # a larger index of an experience is damage, not a result
 LINE_END = "\n"
@@ -111,15 +111,16 @@ def _text(value: object) -> str:
 
 
 def packed_rows(runs: Sequence[Run]) -> pd.DataFrame:
-    """Return the rows of all runs, with COLUMNS; WITHIN is left out where no run has it."""
+    """Return the rows of all runs: COLUMNS and those of OPTIONAL_COLUMNS that a run has."""
     tables = []
     for run in runs:
         rows = run.accuracy.copy()
         rows.insert(0, "run_id", run.run_id)
-        if WITHIN in rows:
-            rows[WITHIN] = rows[WITHIN].astype("Int64")  # whole numbers beside missing ones
+        for name in rows.columns.intersection(list(OPTIONAL_COLUMNS)):
+            rows[name] = rows[name].astype("Int64")  # whole numbers beside missing ones
         tables.append(rows)
-    return pd.concat(tables, ignore_index=True)
+    packed = pd.concat(tables, ignore_index=True)
+    return packed[[*COLUMNS, *(name for name in OPTIONAL_COLUMNS if name in packed)]]
 
 
 def pack(folders: Sequence[Path], out: Path) -> list[str]:
@@ -152,15 +153,17 @@ def read_accuracies(path: Path) -> dict[str, pd.DataFrame]:
     """Read packed accuracies.
 
     Returns:
-        The rows of accuracy.csv by run_id; WITHIN is left out where a run lacks it.
+        The rows of accuracy.csv by run_id, without those of OPTIONAL_COLUMNS that a run lacks.
 
     Raises:
         UserError: no such file, or one that is damaged.
     """
     try:
         text = {"run_id": str, "class": str}
-        rows = pd.read_csv(path, dtype=text, keep_default_na=False, na_values={WITHIN: [""]})
-        if tuple(rows.columns) not in (COLUMNS, COLUMNS[:-1]):
+        missing = {name: [""] for name in OPTIONAL_COLUMNS}
+        rows = pd.read_csv(path, dtype=text, keep_default_na=False, na_values=missing)
+        optional = [name for name in OPTIONAL_COLUMNS if name in rows]
+        if list(rows.columns) != [*COLUMNS, *optional]:
             raise ValueError(f"columns are {list(rows.columns)}")
         numbers = [name for name in ACCURACY_COLUMNS if name != "class"]
         rows = rows.astype(dict.fromkeys(numbers, "int64"))
@@ -173,8 +176,9 @@ def read_accuracies(path: Path) -> dict[str, pd.DataFrame]:
     by_run = {}
     for run_id, group in rows.groupby("run_id", sort=False):
         run_rows = group.drop(columns="run_id").reset_index(drop=True)
-        if WITHIN in run_rows and run_rows[WITHIN].isna().any():
-            run_rows = run_rows.drop(columns=WITHIN)
+        for name in optional:
+            if run_rows[name].isna().any():
+                run_rows = run_rows.drop(columns=name)
         by_run[str(run_id)] = run_rows
     return by_run
 

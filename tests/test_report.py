@@ -26,6 +26,8 @@ FIGURES = {
     "paired_difference",
     "forgetting",
     "task_incremental",
+    "confusion_matrix",
+    "loss_curves",
 }
 WITHOUT_PAIRS = FIGURES - {"paired_difference"}
 NEEDS_EXPERIENCES = {"accuracy_over_experiences", "accuracy_matrix", "forgetting"}
@@ -50,7 +52,7 @@ def test_figures_of_a_grid_are_written_as_png_and_svg(grid):
 
 
 def test_tables_of_a_grid_are_written_as_csv_markdown_and_latex(grid):
-    for name in ("summary", "differences", "area", "compute"):
+    for name in ("summary", "differences", "area", "compute", "confusions"):
         for suffix in ("csv", "md", "tex"):
             assert (grid / "tables" / f"{name}.{suffix}").stat().st_size > 100
     assert not list((grid / "tables").glob("storage_cost*"))
@@ -89,10 +91,10 @@ def test_a_single_run_has_all_figures_that_need_no_pair(tmp_path):
     assert figure_names(tmp_path) == WITHOUT_PAIRS
 
 
-def test_joint_runs_alone_have_a_figure_of_their_classes_and_no_forgetting(tmp_path):
+def test_joint_runs_alone_have_figures_of_their_classes_and_losses_and_no_forgetting(tmp_path):
     write_run(tmp_path, strategy="joint", spec="", memory=0)
     page = build_report(tmp_path).read_text()
-    assert figure_names(tmp_path) == {"accuracy_per_class"}
+    assert figure_names(tmp_path) == {"accuracy_per_class", "confusion_matrix", "loss_curves"}
     assert "joint" in page
     assert "–" in page
 

@@ -52,6 +52,7 @@ from seit_cl.experiment.compute import (
     tokenizing_flops,
     training_flops,
 )
+from seit_cl.experiment.epoch_losses import EpochLosses
 from seit_cl.experiment.events import ExperienceInfo, StepInfo
 from seit_cl.experiment.metadata import Training, environment, run_metadata, uses_tokenizer
 from seit_cl.experiment.modality import build_modality
@@ -318,10 +319,12 @@ class Experiment:
         classes_seen = self.training_stream.seen(experience)
         seen_before = self.training_stream.seen(experience - 1) if experience else 0
         samples = 0
+        losses = EpochLosses()
 
         def report(result: StepResult) -> None:
             nonlocal samples
             samples += result.samples
+            losses.add(result)
             self.tests.between_steps(experience, result.total_steps, self.learner)
             on_step(self._step_info(experience, result, samples, time.monotonic() - began))
 
@@ -344,6 +347,7 @@ class Experiment:
                 steps=self._planned_steps(experience, loader),
             )
             self._require_finite_weights(experience)
+            self.record.add_losses(losses.rows(experience))
         self.record.phases["train"].images += samples
 
     def _step_info(

@@ -11,14 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from seit_cl.core.flops import FlopMeter
 from seit_cl.experiment.anytime import rows_table
+from seit_cl.experiment.epoch_losses import losses_table
 from seit_cl.experiment.metadata import Phase
+from seit_cl.experiment.testing import confusion_table
 from seit_cl.memory.buffer import ByteBudgetBuffer
 from seit_cl.results import run_files
 from seit_cl.results.anytime import ANYTIME_COLUMNS
 from seit_cl.results.metrics import WITHIN
+from seit_cl.results.run_files import CONFUSION_COLUMNS, LOSS_COLUMNS
 
 PHASES = ("train", "remember", "test", "anytime")
 
@@ -48,12 +52,14 @@ class Times:
 
 
 class RunRecord:
-    """Notes of a run, which become accuracy.csv, memory.csv and a part of facts.json.
+    """Notes of a run, which become its tables and a part of facts.json.
 
     Attributes:
         accuracy: rows of accuracy.csv.
         memory: rows of memory.csv.
         anytime: rows (n, 6) int64 of anytime.csv, with labels in place of classes' names.
+        confusion: rows (n, 3) int64 of confusion.csv, with labels in place of classes' names.
+        losses: rows of losses.csv; None for a run that an earlier version began.
         train_seconds: training time, memory updates included.
         phases: time and images by phase.
         flops: FLOPs by kind of work.
@@ -65,12 +71,19 @@ class RunRecord:
         self.accuracy: list[dict[str, Any]] = []
         self.memory: list[dict[str, Any]] = []
         self.anytime = torch.empty((0, len(ANYTIME_COLUMNS)), dtype=torch.int64)
+        self.confusion = torch.empty((0, len(CONFUSION_COLUMNS)), dtype=torch.int64)
+        self.losses: Tensor | None = torch.empty((0, len(LOSS_COLUMNS)), dtype=torch.float64)
         self.train_seconds = 0.0
         self.phases = {name: Phase() for name in PHASES}
         self._inner = Times(0.0, 0.0)  # of phases within the present one
         self.flops = FlopMeter()
         self.counts_flops = True
         self.last_hooks = 0
+
+    def add_losses(self, rows: Tensor) -> None:
+        """Add rows of losses.csv, unless those of earlier experiences are missing."""
+        if self.losses is not None:
+            self.losses = torch.cat([self.losses, rows])
 
     @property
     def accuracy_so_far(self) -> float | None:
@@ -123,7 +136,7 @@ class RunRecord:
         self._inner = earlier + taken
 
     def write(self, run_dir: Path, class_names: Sequence[str]) -> None:
-        """Replace accuracy.csv, and memory.csv and anytime.csv in runs that have them.
+        """Replace accuracy.csv, and the other tables in runs that have them.
 
         Args:
             run_dir: the run's folder.
@@ -134,6 +147,10 @@ class RunRecord:
             run_files.write_memory(run_dir, self.memory)
         if len(self.anytime):
             run_files.write_anytime(run_dir, rows_table(self.anytime, class_names))
+        if len(self.confusion):
+            run_files.write_confusion(run_dir, confusion_table(self.confusion, class_names))
+        if self.losses is not None and len(self.losses):
+            run_files.write_losses(run_dir, losses_table(self.losses))
 
     def state_dict(self) -> dict[str, Any]:
         """All notes, for a checkpoint."""
@@ -141,6 +158,8 @@ class RunRecord:
             "accuracy": self.accuracy,
             "memory_rows": self.memory,
             "anytime": self.anytime,
+            "confusion": self.confusion,
+            "losses": self.losses,
             "train_seconds": self.train_seconds,
             "phases": {name: vars(phase) for name, phase in self.phases.items()},
             "flops": dict(self.flops.totals) if self.counts_flops else {},
@@ -152,6 +171,8 @@ class RunRecord:
         self.accuracy = state["accuracy"]
         self.memory = state["memory_rows"]
         self.anytime = state.get("anytime", self.anytime)
+        self.confusion = state.get("confusion", self.confusion)
+        self.losses = state.get("losses")
         self.train_seconds = state["train_seconds"]
         for name, phase in state["phases"].items():
             # A version that recorded no processor time made a part of the phase.

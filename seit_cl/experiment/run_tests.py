@@ -14,7 +14,7 @@ from seit_cl.experiment.anytime import AnytimeSubset
 from seit_cl.experiment.modality import Modality
 from seit_cl.experiment.record import RunRecord, Times
 from seit_cl.experiment.run_data import RunData
-from seit_cl.experiment.testing import accuracy_rows, tested_ids
+from seit_cl.experiment.testing import accuracy_rows, confusion_counts, tested_ids
 from seit_cl.learner.inference import RawSamples
 from seit_cl.learner.learner import Learner
 from seit_cl.learner.linear_probe import fit_probe
@@ -67,17 +67,13 @@ class RunTests:
         position = self.position(experience)
         with self.record.timed("test"):
             ids = tested_ids(self.stream, position)
-            raw = self.inputs(ids)
-            within = None
-            if self.stream.competitors is None:
-                predicted = learner.predict(raw)
-            else:
-                predicted, within = learner.predict_with_tasks(
-                    raw, self.labels[ids], self.stream.competitors
-                )
+            expected = self.labels[ids]
+            answers = learner.answers(self.inputs(ids), expected, self.stream.competitors)
             self.record.accuracy += accuracy_rows(
-                self.stream, position, predicted, self.labels, self.class_names, within
+                self.stream, position, answers, self.labels, self.class_names
             )
+            classes = len(self.class_names)
+            self.record.confusion = confusion_counts(expected, answers.predicted, classes)
         self.record.phases["test"].images += len(ids)
 
     def between_steps(self, experience: int, step: int, learner: Learner) -> None:

@@ -38,6 +38,24 @@ class RawSamples:
 
 
 Raw = Tensor | RawSamples
+TOP = 5  # classes of the largest scores, for top-5 accuracy
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Answers of a test, all from the same scores.
+
+    Args:
+        predicted: (N,) int64, labels among all classes.
+        in_top: (N,) bool, whether the sample's own class is one of the TOP most likely ones.
+        within: (N,) int64, labels among the classes of the sample's experience, as a learner that
+            is told the experience would answer; -1 where it has no score for any of them. None
+            where experiences share classes.
+    """
+
+    predicted: Tensor
+    in_top: Tensor
+    within: Tensor | None = None
 
 
 class RawInference:
@@ -82,37 +100,40 @@ class RawInference:
             return self._batched(raw, batch, lambda x: self.scores(x).argmax(1), recorder).cpu()
 
     @torch.inference_mode()
-    def predict_with_tasks(
-        self, raw: Raw, labels: Tensor, competitors: Tensor, batch: int = 512
-    ) -> tuple[Tensor, Tensor]:
-        """Predict labels among all classes, and among those of each sample's experience.
-
-        Both come from the same scores. The second is what a learner that is told the experience
-        would predict; -1 where it has no score for any class of the experience.
+    def answers(
+        self, raw: Raw, labels: Tensor, competitors: Tensor | None = None, batch: int = 512
+    ) -> Answers:
+        """Answer for raw data, by the strategy's scores.
 
         Args:
             raw: (N, ...), raw data.
-            labels: (N,) int64, which say whose experience a sample belongs to.
-            competitors: (C, C) bool; row y has the classes of the experience of class y.
+            labels: (N,) int64, the right answers.
+            competitors: (C, C) bool; row y has the classes of the experience of class y. None where
+                experiences share classes.
             batch: samples of a forward pass.
 
         Returns:
-            Two of (N,) int64, on the CPU.
+            Tensors on the CPU.
         """
-        others = ~competitors.to(self.device)
+        others = None if competitors is None else ~competitors.to(self.device)
 
         def work(inputs: Tensor, expected: Tensor) -> Tensor:
             scores = self.scores(inputs)
-            among_own = scores.masked_fill(others[expected][:, : scores.shape[1]], -torch.inf)
-            has_none = among_own.amax(1) == -torch.inf
-            within = among_own.argmax(1).masked_fill(has_none, -1)
-            return torch.stack([scores.argmax(1), within], 1)
+            predicted = scores.argmax(1)
+            in_top = is_in_top(scores, expected) | (predicted == expected)
+            columns = [predicted, in_top.to(torch.int64)]
+            if others is not None:
+                among_own = scores.masked_fill(others[expected][:, : scores.shape[1]], -torch.inf)
+                has_none = among_own.amax(1) == -torch.inf
+                columns.append(among_own.argmax(1).masked_fill(has_none, -1))
+            return torch.stack(columns, 1)
 
         if self.flops is not None:
             self.flops.add_test(len(raw))
         with float32_products(self.device, tf32=self.test_precision == "tf32"):
-            predicted = self._batched(raw, batch, work, self._recorder, labels).cpu()
-        return predicted[:, 0], predicted[:, 1]
+            columns = self._batched(raw, batch, work, self._recorder, labels).cpu().unbind(1)
+        within = None if others is None else columns[2]
+        return Answers(columns[0], columns[1].bool(), within)
 
     @torch.inference_mode()
     def raw_scores(self, raw: Raw, batch: int = 512) -> Tensor:
@@ -170,3 +191,25 @@ class RawInference:
         if self.flops is None or own == samples:
             return nullcontext()
         return self.flops.counting_part(own, samples)
+
+
+def is_in_top(scores: Tensor, labels: Tensor, top: int = TOP) -> Tensor:
+    """Tell whether fewer than `top` classes are more likely than the right one.
+
+    Of equal scores the class of the smaller label is the more likely one, as for `argmax`.
+
+    Args:
+        scores: (B, C), -inf for a class that is never predicted.
+        labels: (B,) int64; one that has no score is not in the top.
+        top: number of classes.
+
+    Returns:
+        (B,) bool.
+    """
+    classes = scores.shape[1]
+    column = labels.clamp(max=classes - 1)[:, None]
+    own = scores.gather(1, column)
+    is_earlier = torch.arange(classes, device=scores.device) < column
+    is_ahead = (scores > own) | ((scores == own) & is_earlier)
+    is_scored = (labels < classes) & (own[:, 0] > -torch.inf)
+    return (is_ahead.sum(1) < top) & is_scored

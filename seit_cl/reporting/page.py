@@ -48,7 +48,7 @@ def render_page(
         script=script,
         script_hash=to_base64(hashlib.sha256(script.encode()).digest()),
         data=to_json(page_data(runs, summary, headings)),
-        task_incremental=NUMBERS[OPTIONAL].heading in headings,
+        optional=[name for name in OPTIONAL if NUMBERS[name].heading in headings],
         sentences=headline.answer(runs),
         note=headline.NOTE,
         tokenizer_note=_tokenizer_note(runs),

@@ -40,12 +40,13 @@ NUMBERS = {
     "forgetting": NumberColumn("forgetting, points", 100, 1),
     "backward_transfer": NumberColumn("backward transfer, points", 100, 1),
     "final_task_incremental_accuracy": NumberColumn("task-incr. %", 100, 1),
+    "final_top5_accuracy": NumberColumn("top-5 %", 100, 1),
 }
 # Counts of replicates by heading, and the columns of summary.csv whose values are counted.
 REPLICATES = {"seeds": "seed", "class orders": "class_order_seed"}
 # Left out where no run has a value: streams without it, and older results.
-OPTIONAL = "final_task_incremental_accuracy"
-NOT_IN_TERMINAL = ("bytes_per_exemplar", "backward_transfer", OPTIONAL)
+OPTIONAL = ("final_task_incremental_accuracy", "final_top5_accuracy")
+NOT_IN_TERMINAL = ("bytes_per_exemplar", "backward_transfer", *OPTIONAL)
 OF_EXEMPLARS = ("exemplars", "bytes_per_exemplar")  # missing without a memory
 LEAST_ROOM = 28  # letters for the names of runs beside their numbers
 ALWAYS_SHOWN = ("strategy", "format", "memory_bytes")
@@ -71,7 +72,7 @@ def summary_table(df: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     shown = [name for name in keys if name in ALWAYS_SHOWN or done[name].nunique() > 1]
     for name in NUMBERS:
         done[name] = pd.to_numeric(done[name], errors="coerce")
-    numbers = [name for name in NUMBERS if name != OPTIONAL or done[name].notna().any()]
+    numbers = [name for name in NUMBERS if name not in OPTIONAL or done[name].notna().any()]
     counts = ["seeds"]
     if done["class_order_seed"].nunique() > 1:
         counts.append("class orders")
@@ -143,10 +144,10 @@ def terminal_summary(df: pd.DataFrame, console: Console | None = None) -> None:
 def _print_table(headings: list[str], rows: list[list[str]], console: Console) -> None:
     """Lay the table out for a terminal, and print it.
 
-    Bytes each, backward transfer and task-incremental accuracy are left out, and so are the seeds
-    if all rows have as many and no two class orders: they go to the title. If the table is wider
-    than the terminal, names share one column that does not repeat itself; if that is left little
-    room, a name stands on a line of its own, above its numbers.
+    Bytes each, backward transfer, task-incremental and top-5 accuracy are left out, and so are the
+    seeds if all rows have as many and no two class orders: they go to the title. If the table is
+    wider than the terminal, names share one column that does not repeat itself; if that is left
+    little room, a name stands on a line of its own, above its numbers.
     """
     seeds = headings.index("seeds")
     counts = sorted({row[seeds] for row in rows})

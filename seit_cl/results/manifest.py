@@ -24,6 +24,8 @@ RESULTS = (
     "accuracy.csv",
     "memory.csv",
     "anytime.csv",
+    "confusion.csv",
+    "losses.csv",
     "exemplars.npz",
 )
 # Files that have a checksum of their own, so that a reader of results looks at their size alone.

@@ -13,6 +13,8 @@ import numpy as np
 import pandas as pd
 
 WITHIN = "correct_within_experience"  # column of accuracy.csv, where experiences share no class
+TOP5 = "correct_in_top5"  # column of accuracy.csv; earlier versions wrote none
+TOP5_CLASSES = 10  # with no more classes, half of all guesses are among the first five
 
 
 def accuracy_matrix(rows: pd.DataFrame) -> np.ndarray:
@@ -115,6 +117,20 @@ def average_task_incremental_accuracy(rows: pd.DataFrame) -> float:
     return _mean(task_incremental_seen(rows))
 
 
+def final_top5_accuracy(rows: pd.DataFrame) -> float:
+    """Return the share of test samples whose class is among the five likeliest in the end.
+
+    Nan with up to TOP5_CLASSES classes, and where the run did not count such answers.
+    """
+    if TOP5 not in rows:
+        return math.nan
+    after, experience, size = _indices(rows)
+    last = (after == size - 1) & (experience <= after)
+    if rows["class"][last].nunique() <= TOP5_CLASSES:
+        return math.nan
+    return float(accuracy_seen(rows, TOP5)[-1])
+
+
 def forgetting(rows: pd.DataFrame) -> float:
     """Return the mean over j < T - 1 of max over t of a[t, j], minus a[T - 1, j].
 
@@ -148,6 +164,7 @@ METRICS: dict[str, Callable[[pd.DataFrame], float]] = {
     "backward_transfer": backward_transfer,
     "final_task_incremental_accuracy": final_task_incremental_accuracy,
     "average_task_incremental_accuracy": average_task_incremental_accuracy,
+    "final_top5_accuracy": final_top5_accuracy,
 }
 
 

@@ -1,7 +1,8 @@
 """Files of a run folder: writing them during a run and reading them back for reports.
 
-A run folder holds config.yaml and environment.json from the start, accuracy.csv and memory.csv,
-which are replaced after every experience, facts.json with the run's metadata, and log.txt. A
+A run folder holds config.yaml and environment.json from the start, accuracy.csv, confusion.csv,
+losses.csv and memory.csv, which are replaced after every experience, facts.json with the run's
+metadata, and log.txt. A
 finished run also has a manifest of these files (seit_cl.results.manifest). Every file but the log
 is replaced as a whole. Accuracies are fractions, sizes are bytes.
 
@@ -31,7 +32,7 @@ from seit_cl.core.files import atomic_file, make_folder, write_atomic
 from seit_cl.core.yaml_text import read_yaml
 from seit_cl.results import manifest
 from seit_cl.results.anytime import ANYTIME_COLUMNS, ANYTIME_METRICS
-from seit_cl.results.metrics import METRICS, WITHIN
+from seit_cl.results.metrics import METRICS, TOP5, WITHIN
 from seit_cl.results.renamed import EARLIER_OPTIONS, present_spec
 from seit_cl.results.validation import find_problems
 
@@ -87,7 +88,10 @@ YOUNGER_COLUMNS: dict[str, Any] = {
 _NO_METADATA = ("run_id", *METRICS, *ANYTIME_METRICS, *YOUNGER_COLUMNS)
 METADATA_NAMES = tuple(name for name in SUMMARY_COLUMNS if name not in _NO_METADATA)
 ACCURACY_COLUMNS = ("after_experience", "experience", "class", "correct", "total")
+OPTIONAL_COLUMNS = (WITHIN, TOP5)  # of accuracy.csv, behind the others
 MEMORY_COLUMNS = ("experience", "kind", "name", "value")
+CONFUSION_COLUMNS = ("class", "predicted", "count")
+LOSS_COLUMNS = ("experience", "epoch", "steps", "loss")
 # Results written before these columns were renamed.
 OLD_ACCURACY_COLUMNS = ("step", *ACCURACY_COLUMNS[1:])
 OLD_MEMORY_COLUMNS = ("step", *MEMORY_COLUMNS[1:])
@@ -104,7 +108,7 @@ class Run:
         run_id: the folder's name.
         config: options of the run, from config.yaml.
         environment: versions and machine, from environment.json.
-        accuracy: rows of accuracy.csv, ACCURACY_COLUMNS and perhaps WITHIN.
+        accuracy: rows of accuracy.csv, ACCURACY_COLUMNS and perhaps some of OPTIONAL_COLUMNS.
         memory: rows of memory.csv, MEMORY_COLUMNS; None for a run without memory.
         metadata: values of facts.json; empty for an unfinished run.
         status: one of STATUSES.
@@ -114,6 +118,9 @@ class Run:
         anytime: rows of anytime.csv, ANYTIME_COLUMNS; empty for a run without --eval-steps.
         damage: how the files of a finished run differ from its manifest; "" otherwise.
         has_manifest: False for an unfinished run, and for one of an earlier version.
+        confusion: rows of confusion.csv, CONFUSION_COLUMNS; empty for an earlier version's run.
+        losses: rows of losses.csv, LOSS_COLUMNS; empty for an earlier version's run, and for a
+            strategy that takes no training steps.
     """
 
     run_id: str
@@ -129,6 +136,8 @@ class Run:
     anytime: pd.DataFrame = field(default_factory=pd.DataFrame)
     damage: str = ""
     has_manifest: bool = False
+    confusion: pd.DataFrame = field(default_factory=pd.DataFrame)
+    losses: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return a value of the metadata, or the option of that name where there is none yet."""
@@ -201,6 +210,7 @@ def accuracy_rows(
     correct: Mapping[str, int],
     total: Mapping[str, int],
     within: Mapping[str, int] | None = None,
+    in_top: Mapping[str, int] | None = None,
 ) -> list[dict[str, Any]]:
     """Return the rows of accuracy.csv for a test on one experience, one row per class.
 
@@ -212,13 +222,17 @@ def accuracy_rows(
         total: class name -> number of samples tested.
         within: class name -> number classified correctly among the classes of the experience; None
             where experiences share classes.
+        in_top: class name -> number whose class is among the five likeliest; None where they were
+            not counted.
     """
+    further = {WITHIN: within, TOP5: in_top}
     rows = []
     for name, count in total.items():
         values = (after_experience, experience, name, int(correct.get(name, 0)), int(count))
         row: dict[str, Any] = dict(zip(ACCURACY_COLUMNS, values, strict=True))
-        if within is not None:
-            row[WITHIN] = int(within.get(name, 0))
+        for column, counts in further.items():
+            if counts is not None:
+                row[column] = int(counts.get(name, 0))
         rows.append(row)
     return rows
 
@@ -253,20 +267,32 @@ def memory_rows(
 
 
 def write_accuracy(run_dir: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Replace accuracy.csv with all rows of the run so far: ACCURACY_COLUMNS and WITHIN.
+    """Replace accuracy.csv with all rows of the run so far.
 
-    The last is left out where a row lacks it, as in a run that an earlier version began.
+    They have ACCURACY_COLUMNS, and those of OPTIONAL_COLUMNS that no row lacks; rows of a run that
+    an earlier version began may lack them.
     """
     rows = list(rows)
     columns: tuple[str, ...] = ACCURACY_COLUMNS
-    if rows and all(WITHIN in row for row in rows):
-        columns = (*columns, WITHIN)
+    for name in OPTIONAL_COLUMNS:
+        if rows and all(name in row for row in rows):
+            columns = (*columns, name)
     write_atomic(run_dir / "accuracy.csv", _to_csv(rows, columns), sync=False)
 
 
 def write_anytime(run_dir: Path, rows: pd.DataFrame) -> None:
     """Replace anytime.csv with all rows of the run so far: ANYTIME_COLUMNS."""
     write_atomic(run_dir / "anytime.csv", csv_text(rows), sync=False)
+
+
+def write_confusion(run_dir: Path, rows: pd.DataFrame) -> None:
+    """Replace confusion.csv with the answers of the last test (CONFUSION_COLUMNS)."""
+    write_atomic(run_dir / "confusion.csv", csv_text(rows), sync=False)
+
+
+def write_losses(run_dir: Path, rows: pd.DataFrame) -> None:
+    """Replace losses.csv with all rows of the run so far (LOSS_COLUMNS)."""
+    write_atomic(run_dir / "losses.csv", csv_text(rows), sync=False)
 
 
 def write_memory(run_dir: Path, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -340,6 +366,8 @@ def read_run(run_dir: Path) -> Run:
     accuracy = _read(run_dir / "accuracy.csv", _read_accuracy, problems)
     memory = _read(run_dir / "memory.csv", _read_memory, problems)
     anytime = _read(run_dir / "anytime.csv", _read_anytime, problems)
+    confusion = _read(run_dir / "confusion.csv", _read_confusion, problems)
+    losses = _read(run_dir / "losses.csv", _read_losses, problems)
     status = metadata.get("status", "finished") if metadata else "running"
     if (run_dir / CHECKPOINT).exists():
         # Interrupted, perhaps before its manifest: it goes on from the checkpoint.
@@ -351,7 +379,7 @@ def read_run(run_dir: Path) -> Run:
     if status not in STATUSES:
         problems.append(f"facts.json: unknown status {status!r}")
     if status == "finished" and not damage:
-        problems += find_problems(metadata, config, accuracy, memory, METADATA_NAMES)
+        problems += find_problems(metadata, config, accuracy, memory, METADATA_NAMES, confusion)
     if accuracy is None:
         accuracy = pd.DataFrame(columns=list(ACCURACY_COLUMNS))
     return Run(
@@ -367,6 +395,8 @@ def read_run(run_dir: Path) -> Run:
         anytime=pd.DataFrame() if anytime is None else anytime,
         damage="; ".join(damage),
         has_manifest=listed is not None,
+        confusion=pd.DataFrame() if confusion is None else confusion,
+        losses=pd.DataFrame() if losses is None else losses,
     )
 
 
@@ -396,7 +426,11 @@ def _read_mapping(path: Path) -> dict[str, Any]:
 
 def _read_accuracy(path: Path) -> pd.DataFrame:
     return _read_table(
-        path, ACCURACY_COLUMNS, OLD_ACCURACY_COLUMNS, text=("class",), optional=WITHIN
+        path,
+        ACCURACY_COLUMNS,
+        OLD_ACCURACY_COLUMNS,
+        text=("class",),
+        optional=OPTIONAL_COLUMNS,
     )
 
 
@@ -409,18 +443,34 @@ def _read_anytime(path: Path) -> pd.DataFrame:
     return _read_table(path, ANYTIME_COLUMNS, (), text=("class",), key=key)
 
 
+def _read_confusion(path: Path) -> pd.DataFrame:
+    names = ("class", "predicted")
+    table = _read_table(path, CONFUSION_COLUMNS, (), text=names, key=names)
+    if (table["count"] < 1).any():
+        raise ValueError("a count below 1")
+    return table
+
+
+def _read_losses(path: Path) -> pd.DataFrame:
+    key = ("experience", "epoch")
+    table = _read_table(path, LOSS_COLUMNS, (), text=("loss",), key=key)
+    if (table[list(key)] < 0).any(axis=None) or (table["steps"] < 1).any():
+        raise ValueError("a negative number, or an epoch without steps")
+    return table.assign(loss=table["loss"].replace("", "nan").astype("float64"))
+
+
 def _read_table(
     path: Path,
     columns: tuple[str, ...],
     old_columns: tuple[str, ...],
     text: tuple[str, ...],
-    optional: str = "",
+    optional: tuple[str, ...] = (),
     key: tuple[str, ...] = (),
 ) -> pd.DataFrame:
     """Read a CSV of whole numbers with columns of text, where "nan" is a name like others.
 
-    An optional column may follow the others. No two rows have the same key: the first three columns
-    where none is given.
+    Optional columns, in their order, may follow the others. No two rows have the same key: the
+    first three columns where none is given.
     """
     content = path.read_bytes()
     if not content.endswith(b"\n"):
@@ -428,8 +478,7 @@ def _read_table(
     table = pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False)
     if tuple(table.columns) == old_columns:
         table.columns = pd.Index(columns)
-    if optional and tuple(table.columns) == (*columns, optional):
-        columns = (*columns, optional)
+    columns = (*columns, *(name for name in optional if name in table))
     if tuple(table.columns) != columns:
         raise ValueError(f"columns are {list(table.columns)}, not {list(columns)}")
     key = key or columns[:3]

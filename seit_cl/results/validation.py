@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from seit_cl.results.metrics import WITHIN
+from seit_cl.results.metrics import TOP5, WITHIN
 
 
 def find_problems(
@@ -16,6 +16,7 @@ def find_problems(
     accuracy: pd.DataFrame | None,
     memory: pd.DataFrame | None,
     required: Sequence[str],
+    confusion: pd.DataFrame | None = None,
 ) -> list[str]:
     """Return the problems of a finished run, one line each; an empty list for sound results.
 
@@ -25,6 +26,7 @@ def find_problems(
         accuracy: rows of accuracy.csv; None where the file is missing.
         memory: rows of memory.csv; None for a run without memory.
         required: names that must have a value.
+        confusion: rows of confusion.csv; None for a run that has none.
     """
     if accuracy is None or accuracy.empty:
         return ["accuracy.csv: missing or empty in a finished run"]
@@ -34,6 +36,8 @@ def find_problems(
     if missing:
         problems.append(f"facts.json: no {', '.join(missing)}; results of another version?")
     problems += _accuracy_problems(accuracy)
+    if confusion is not None:
+        problems += _confusion_problems(confusion, accuracy)
     if memory is not None and not memory.empty:
         problems += _memory_problems(memory, accuracy)
     return problems
@@ -57,7 +61,24 @@ def _accuracy_problems(accuracy: pd.DataFrame) -> list[str]:
     within = accuracy.get(WITHIN)
     if within is not None and (within > accuracy["total"]).any():
         return ["accuracy.csv: more correct answers within experiences than samples"]
+    in_top = accuracy.get(TOP5)
+    if in_top is not None and not in_top.between(accuracy["correct"], accuracy["total"]).all():
+        return [f"accuracy.csv: {TOP5} is not between the correct answers and the samples"]
     return []
+
+
+def _confusion_problems(confusion: pd.DataFrame, accuracy: pd.DataFrame) -> list[str]:
+    """Check that the answers are those of the last test in accuracy.csv."""
+    last = accuracy[accuracy["after_experience"] == accuracy["after_experience"].max()]
+    tested = last.groupby("class")[["correct", "total"]].sum()
+    tested = tested[tested["total"] > 0]
+    total = confusion.groupby("class")["count"].sum()
+    is_right = confusion["class"] == confusion["predicted"]
+    right = confusion[is_right].groupby("class")["count"].sum()
+    right = right.reindex(tested.index, fill_value=0)
+    # Classes of one name, which some data have, are one class here.
+    has_all = total.to_dict() == tested["total"].to_dict() and (right >= tested["correct"]).all()
+    return [] if has_all else ["confusion.csv: other answers than in the last test of accuracy.csv"]
 
 
 def _memory_problems(memory: pd.DataFrame, accuracy: pd.DataFrame) -> list[str]:

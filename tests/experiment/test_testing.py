@@ -15,10 +15,12 @@ from seit_cl.config import RunConfig
 from seit_cl.core.ranks import Ranks
 from seit_cl.experiment.experiment import Experiment
 from seit_cl.experiment.run_data import RunData
+from seit_cl.experiment.testing import confusion_counts, confusion_table
+from seit_cl.learner.inference import TOP, is_in_top
 from seit_cl.learner.learner import Learner
 from seit_cl.learner.strategy import Strategy
-from seit_cl.results.metrics import METRICS
-from seit_cl.results.run_files import read_run
+from seit_cl.results.metrics import METRICS, TOP5, final_top5_accuracy
+from seit_cl.results.run_files import accuracy_rows, read_run
 from seit_cl.results.summary import summary_row
 
 CLASSES = 5
@@ -76,7 +78,7 @@ def test_experiences_that_share_classes_have_no_task_incremental_accuracy(
     assert run.stream.competitors is None
     run.run()
     ended = read_run(tmp_path / "run")
-    assert list(ended.accuracy.columns)[-1] == "total"
+    assert "correct_within_experience" not in ended.accuracy
     row = summary_row(ended)
     assert np.isnan(row["final_task_incremental_accuracy"])
     assert np.isnan(row["average_task_incremental_accuracy"])
@@ -105,11 +107,10 @@ def test_a_right_answer_among_all_is_right_within_the_experience(
     experience = torch.tensor([0, 0, 1, 1, 2])
     competitors = experience[:, None] == experience
     labels = torch.full((len(values),), label)
-    predicted, within = _learner().predict_with_tasks(
-        torch.tensor(values), labels, competitors, batch=3
-    )
+    answers = _learner().answers(torch.tensor(values), labels, competitors, batch=3)
+    assert answers.within is not None
     for scores, among_all, among_own in zip(
-        values, predicted.tolist(), within.tolist(), strict=True
+        values, answers.predicted.tolist(), answers.within.tolist(), strict=True
     ):
         own = [c for c in range(SEEN) if experience[c] == experience[label]]
         assert among_all == int(np.argmax(scores))
@@ -140,5 +141,51 @@ def test_results_without_the_column_have_all_other_metrics() -> None:
     )
     values = {name: metric(rows) for name, metric in METRICS.items()}
     missing = {name for name, value in values.items() if np.isnan(value)}
-    assert missing == {"final_task_incremental_accuracy", "average_task_incremental_accuracy"}
+    assert missing == {
+        "final_task_incremental_accuracy",
+        "average_task_incremental_accuracy",
+        "final_top5_accuracy",
+    }
     assert values["final_accuracy"] == 0.75
+
+
+@given(
+    st.lists(
+        st.lists(
+            st.sampled_from([-np.inf, -1.0, 0.0, 0.5, 2.0]), min_size=TOP + 2, max_size=TOP + 2
+        ),
+        min_size=1,
+        max_size=20,
+    ),
+    st.integers(0, TOP + 3),
+)
+def test_the_top_five_are_the_first_five_in_a_stable_order_of_the_scores(
+    values: list[list[float]], label: int
+) -> None:
+    labels = torch.full((len(values),), label)
+    found = is_in_top(torch.tensor(values), labels)
+    for scores, in_top in zip(values, found.tolist(), strict=True):
+        order = sorted(range(len(scores)), key=lambda c: -scores[c])
+        is_scored = label < len(scores) and scores[label] > -np.inf
+        assert in_top == (is_scored and label in order[:TOP])
+
+
+def test_top5_accuracy_is_of_more_than_ten_classes() -> None:
+    def rows(classes: int) -> pd.DataFrame:
+        names = [f"class {i}" for i in range(classes)]
+        return pd.DataFrame(
+            accuracy_rows(
+                0, 0, dict.fromkeys(names, 1), dict.fromkeys(names, 4), None, {names[0]: 4}
+            )
+        )
+
+    assert np.isnan(final_top5_accuracy(rows(10)))
+    assert final_top5_accuracy(rows(11)) == 1 / 11
+    assert np.isnan(final_top5_accuracy(rows(11).drop(columns=TOP5)))
+
+
+def test_answers_of_classes_with_one_name_are_counted_together() -> None:
+    counts = confusion_counts(torch.tensor([0, 0, 1, 2]), torch.tensor([0, 1, 2, 2]), 3)
+    assert counts.tolist() == [[0, 0, 1], [0, 1, 1], [1, 2, 1], [2, 2, 1]]
+    table = confusion_table(counts, ["crane", "crane", "fox"])
+    assert table.values.tolist() == [["crane", "crane", 2], ["crane", "fox", 1], ["fox", "fox", 1]]

@@ -264,7 +264,10 @@ def of_finished_run(name: str, folder: Path) -> Subject:
         run = read_run(run_dir)
         if run.problem:
             raise UserError(f"{run_dir}: {run.problem}")
-        tables = [table.to_csv() for table in (run.accuracy, run.memory, run.anytime)]  # type: ignore[union-attr]
+        tables = []
+        for table in (run.accuracy, run.memory, run.anytime, run.confusion, run.losses):
+            assert table is not None
+            tables.append(table.to_csv())
         return run.status, run.config, run.environment, run.metadata, tables
 
     return Subject(run_dir / name, read)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from seit_cl.data.settings import CLASS_ORDER_SEED
 from seit_cl.results import run_files
@@ -14,6 +15,7 @@ from seit_cl.results.run_files import FLOPS_COLUMNS
 RECORD_BYTES = {"jpeg:quality=75,size=64": 2350.0, "tokens": 325.0, "raw": 12290.0}
 TRAIN_SAMPLES = 4000
 CLASSES = 3  # of an experience
+EPOCHS = 4  # of an experience
 TESTED = 40  # samples of a class
 JOINT_LEVEL = 0.85  # accuracy of joint training
 FRESH_LEVEL = 0.8  # accuracy on an experience when it was learnt
@@ -73,6 +75,7 @@ def write_run(
         numbers.append(order)
     random = np.random.default_rng(numbers)
     _write_accuracy(run_dir, strategy == "joint", exemplars, experiences, random)
+    _write_losses(run_dir, strategy == "joint", experiences, random)
     if exemplars:
         _write_memory(run_dir, strategy == "joint", exemplars, experiences, record)
     if finish:
@@ -147,8 +150,34 @@ def _write_accuracy(
                 correct[name] = int(random.binomial(TESTED, level))
             total = dict.fromkeys(correct, TESTED)
             within = {name: (2 * count + TESTED) // 3 for name, count in correct.items()}
-            rows += run_files.accuracy_rows(learnt, experience, correct, total, within)
+            in_top = {name: (count + TESTED) // 2 for name, count in correct.items()}
+            rows += run_files.accuracy_rows(learnt, experience, correct, total, within, in_top)
     run_files.write_accuracy(run_dir, rows)
+    _write_confusion(run_dir, rows)
+
+
+def _write_confusion(run_dir: Path, rows: list[dict[str, Any]]) -> None:
+    """Write answers of the last test, of which the wrong ones are the latest class."""
+    last = [row for row in rows if row["after_experience"] == rows[-1]["after_experience"]]
+    answers = []
+    for row in last:
+        latest = last[-1]["class"] if row is not last[-1] else last[0]["class"]
+        counts = {row["class"]: row["correct"], latest: row["total"] - row["correct"]}
+        answers += [(row["class"], name, count) for name, count in counts.items() if count]
+    table = pd.DataFrame(answers, columns=list(run_files.CONFUSION_COLUMNS))
+    run_files.write_confusion(run_dir, table)
+
+
+def _write_losses(
+    run_dir: Path, joint: bool, experiences: int, random: np.random.Generator
+) -> None:
+    """Write losses that fall in each experience."""
+    rows = []
+    for experience in range(1 if joint else experiences):
+        for epoch in range(EPOCHS):
+            loss = float((1 + random.random()) / (1 + epoch))
+            rows.append((experience, epoch, 10, loss))
+    run_files.write_losses(run_dir, pd.DataFrame(rows, columns=list(run_files.LOSS_COLUMNS)))
 
 
 def _write_memory(

@@ -140,8 +140,10 @@ def test_batches_forward_loss_and_tests_read_nothing_back(
         assert learner.predict(raw).shape == (SAMPLES,)
         competitors = torch.eye(CLASSES, dtype=torch.bool)
         labels = torch.zeros(SAMPLES, dtype=torch.int64)
-        both = learner.predict_with_tasks(raw, labels, competitors)
-        assert [part.shape for part in both] == [(SAMPLES,), (SAMPLES,)]
+        answers = learner.answers(raw, labels, competitors)
+        for part in (answers.predicted, answers.in_top, answers.within):
+            assert part is not None
+            assert part.shape == (SAMPLES,)
 
 
 def test_reading_a_value_would_be_noticed(mode: FakeTensorMode) -> None:

@@ -200,14 +200,19 @@ def test_recorded_tests_predict_what_plain_ones_do(
     labels = trained.tests.labels.repeat(3)[:-1].flip(0)  # of which many are wrong
     competitors = trained.stream.competitors
     assert competitors is not None
-    predicted, within = trained.learner.predict_with_tasks(raw, labels, competitors, batch=8)
+    answers = trained.learner.answers(raw, labels, competitors, batch=8)
+    assert answers.within is not None
     assert len(recorder.tapes) == tapes + 2
-    assert torch.equal(predicted, recorded)
+    assert torch.equal(answers.predicted, recorded)
     plain_within = []
+    plain_in_top = []
     for part, expected in zip(raw.split(8), labels.split(8), strict=True):
-        plain_within.append(trained.learner.predict_with_tasks(part, expected, competitors)[1])
-    assert torch.equal(within, torch.cat(plain_within))
-    assert not torch.equal(predicted, within)
+        plain_answers = trained.learner.answers(part, expected, competitors)
+        plain_within.append(plain_answers.within)
+        plain_in_top.append(plain_answers.in_top)
+    assert torch.equal(answers.within, torch.cat(plain_within))
+    assert torch.equal(answers.in_top, torch.cat(plain_in_top))
+    assert not torch.equal(answers.predicted, answers.within)
 
 
 class TestTheTape:

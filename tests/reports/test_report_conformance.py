@@ -67,8 +67,12 @@ def named(run, name):
     tables = []
     for table, column in ((run.accuracy, "class"), (run.memory, "name")):
         tables.append(None if table is None else table.assign(**{column: table[column] + name}))
+    names = ["class", "predicted"]
+    confusion = run.confusion.assign(**{column: run.confusion[column] + name for column in names})
     metadata = run.metadata | dict.fromkeys(("dataset", "model", "scenario"), name)
-    return replace(run, metadata=metadata, accuracy=tables[0], memory=tables[1])
+    return replace(
+        run, metadata=metadata, accuracy=tables[0], memory=tables[1], confusion=confusion
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)

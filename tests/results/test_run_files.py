@@ -155,7 +155,8 @@ def test_the_summary_has_the_documented_columns_and_the_values_of_the_run(tmp_pa
         f"model_bytes,strategy_bytes,steps,{','.join(run_files.FLOPS_COLUMNS)},"
         "final_accuracy,average_incremental_accuracy,"
         "forgetting,backward_transfer,final_task_incremental_accuracy,"
-        "average_task_incremental_accuracy,average_anytime_accuracy,worst_case_accuracy,"
+        "average_task_incremental_accuracy,final_top5_accuracy,"
+        "average_anytime_accuracy,worst_case_accuracy,"
         "minimum_accuracy,stability_gap,linear_probe_accuracy,train_seconds,device,status"
     )
     assert df.loc[0, "final_accuracy"] == pytest.approx(0.63)
