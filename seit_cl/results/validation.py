@@ -36,7 +36,7 @@ def find_problems(
     if missing:
         problems.append(f"facts.json: no {', '.join(missing)}; results of another version?")
     problems += _accuracy_problems(accuracy)
-    if confusion is not None:
+    if confusion is not None and not problems:
         problems += _confusion_problems(confusion, accuracy)
     if memory is not None and not memory.empty:
         problems += _memory_problems(memory, accuracy)
