@@ -18,7 +18,7 @@ from seit_cl.core.cli import program, run_command
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import make_writable_folder
 from seit_cl.data.scenario_recipe import preset_text
-from seit_cl.datasets._location import location_name
+from seit_cl.datasets._location import check_exists, location_name
 
 if TYPE_CHECKING:
     from seit_cl.config import RunConfig
@@ -31,6 +31,7 @@ def main() -> None:
     options = parse(sys.argv[1:])
     if torchrun.count() > 1:
         _refuse_launcher(options)
+    check_exists(options.data_root)
     # Imported now, since torch takes seconds: --help and wrong options are answered without it.
     from seit_cl.core.devices import choose_device, limit_threads
     from seit_cl.core.ranks import join, leave
@@ -61,6 +62,8 @@ def main() -> None:
         if ranks.is_first:
             with contextlib.suppress(OSError):
                 out.rmdir()  # succeeds only where no run began
+                if options.out is None:
+                    out.parent.rmdir()
     leave(ranks)
     if not ranks.is_first:
         return

@@ -12,9 +12,11 @@ import pytest
 from rich.console import Console
 
 from seit_cl.command_line import parse
+from seit_cl.core.errors import UserError
 from seit_cl.core.machine import torch_threads
 from seit_cl.grid import expand, run_grid
 from seit_cl.results.summary import rebuild_summary
+from seit_cl.run import main
 
 BASE = ["--experiences", "2", "--epochs", "1", "--batch", "16", "--replay-batch", "8"]
 
@@ -180,3 +182,13 @@ def test_bad_input_is_one_line_that_names_it(
     assert "Traceback" not in done.stderr
     assert all(word in done.stderr.splitlines()[0] for word in words), done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_path_that_leads_nowhere_is_named_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["run", "--data-root", "nowhere", "--memory-mb", "1"])
+    with pytest.raises(UserError, match="nowhere: no such folder or file; give the folder"):
+        main()
+    assert not list(tmp_path.iterdir())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import io
 import os
 import re
@@ -110,9 +111,28 @@ def parse_line(parse: Callable[[], T], words: Sequence[str] | None = None) -> T:
         if stop.code != _USER_ERROR:
             raise
         message = _plain_message(_text_of_box(messages.getvalue()))
+        message = _misspelt(message, words) or message
         raise UserError(f"{message}; --help lists the options") from None
     _refuse_repeated(options, words)
     return options
+
+
+def _misspelt(message: str, words: Sequence[str]) -> str:
+    """Name the option that was meant for a required one, of which tyro says that it is missing.
+
+    Args:
+        message: of tyro, in plain words.
+        words: of the command line.
+
+    Returns:
+        The message in its place; "" where no word is like the missing option.
+    """
+    missing = re.match(r"(--[\w-]+) is required", message)
+    if missing is None:
+        return ""
+    flags = [word.partition("=")[0] for word in words if word.startswith("--")]
+    similar = difflib.get_close_matches(missing[1], flags, n=1, cutoff=0.8)
+    return f"unknown option {similar[0]}; did you mean '{missing[1]}'?" if similar else ""
 
 
 def _refuse_repeated(options: Any, words: Sequence[str]) -> None:

@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 
 from seit_cl.core import plugins
+from seit_cl.core.errors import UserError
 from seit_cl.core.specs import Spec, spec_text
 
 
@@ -50,6 +51,24 @@ def absolute_location(location: Path) -> str:
     path = Path(spec.argument)
     argument = str(path.resolve()) if spec.argument and os.path.exists(path) else spec.argument
     return spec_text(spec.key, argument, spec.options)
+
+
+def check_exists(location: Path | None) -> None:
+    """Refuse a path that leads nowhere, before anything heavy is imported or made.
+
+    Args:
+        location: as typed; what a plugin names is left to it, and so is None.
+
+    Raises:
+        UserError: naming the path.
+    """
+    if location is None or split_location(str(location)) is not None:
+        return
+    if not os.path.exists(location):
+        raise UserError(
+            f"{location}: no such folder or file; give the folder that holds train/ and val/, or a "
+            "folder for each class"
+        )
 
 
 def location_name(location: Path) -> str:

@@ -65,7 +65,10 @@ class TokensFormat:
 
     def __init__(self, options: TokensOptions, context: FormatContext) -> None:
         if not context.codes:
-            raise UserError("tokens: needs the tokenizer that makes them; give tokenizer=...")
+            raise UserError(
+                "tokens: needs the tokenizer that makes them; give "
+                "tokenizer=seit_cl.open_tokenizer()"
+            )
         if not 1 <= context.codes <= MAX_CODES:
             raise UserError(
                 f"tokens: a codebook of {context.codes} codes; 1..{MAX_CODES} can be stored"

@@ -31,6 +31,7 @@ from seit_cl.memory.exemplar_fields import TensorSpec, field_arrays, read_fields
 from seit_cl.memory.exemplars import Exemplars, draw_ids
 from seit_cl.memory.file import FileHeader, read_body, read_exemplars, read_header, write_body
 from seit_cl.memory.levelling import Levelling, levelled_format
+from seit_cl.memory.makes_new import makes_new
 from seit_cl.memory.selection import (
     PolicyContext,
     build_policy,
@@ -69,8 +70,7 @@ class ByteBudgetBuffer(ExemplarsBuffer):
             0: as many as fit.
 
     Raises:
-        ValueError: a budget that is not positive, or a negative limit.
-        UserError: an unknown policy.
+        UserError: a budget that is not positive, a negative limit, or an unknown policy.
         BudgetTooSmall: a budget below the header and one record.
     """
 
@@ -89,11 +89,9 @@ class ByteBudgetBuffer(ExemplarsBuffer):
         max_exemplars: int = 0,
     ) -> None:
         if budget_bytes <= 0:
-            raise ValueError(
-                f"a budget of {budget_bytes} bytes; a run without memory has no buffer"
-            )
+            raise UserError(f"budget_bytes={budget_bytes}: must be positive; give bytes, not MB")
         if not 0 <= max_exemplars < 2**32:
-            raise ValueError(f"a limit of {max_exemplars} exemplars; 0 is none")
+            raise UserError(f"max_exemplars={max_exemplars}: must be 0 (no limit) or more")
         super().__init__(budget_bytes)
         self.fmt = fmt
         self.context = context
@@ -264,9 +262,14 @@ class ByteBudgetBuffer(ExemplarsBuffer):
         Raises:
             ValueError: extras that differ from `exemplar_fields`, or a format that is not fitted
                 yet.
-            UserError: a label outside 0..C-1, or samples that the format does not take.
+            UserError: no Samples, a label outside 0..C-1, or samples that the format does not take.
             BudgetTooSmall: side_info that grew with the samples leaves no room for a record.
         """
+        if not isinstance(samples, Samples):
+            raise UserError(
+                f"offer takes Samples, not {type(samples).__name__}: "
+                "memory.offer(Samples.of_images(images, labels)), or Samples.of_tokens"
+            )
         labels = samples.labels.tolist()
         if labels and not 0 <= min(labels) <= max(labels) < self.context.classes:
             raise UserError(
@@ -326,7 +329,7 @@ class ByteBudgetBuffer(ExemplarsBuffer):
             generator: on the CPU, so that the draws are the same for every device.
 
         Raises:
-            ValueError: the memory is empty.
+            UserError: the memory is empty, or n is no whole number from 0 on.
         """
         return self._device_cache.take(draw_ids(len(self), n, generator))
 
@@ -338,7 +341,7 @@ class ByteBudgetBuffer(ExemplarsBuffer):
             themselves and None, where the device holds no copy of all.
 
         Raises:
-            ValueError: the memory is empty.
+            UserError: the memory is empty, or n is no whole number from 0 on.
         """
         return self._device_cache.locate(draw_ids(len(self), n, generator))
 
@@ -492,6 +495,7 @@ class ByteBudgetBuffer(ExemplarsBuffer):
         rest = (self._store.decoded.transform, self.device, self.context.entropy_model)
         return _unpickled, (b"".join(self._body()), *rest, self._avalanche)
 
+    @makes_new
     @classmethod
     def load(
         cls,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral
 
 import torch
 from torch import Tensor
 
 from seit_cl.core.devices import to_device
+from seit_cl.core.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -82,10 +84,12 @@ def draw_ids(count: int, n: int, generator: torch.Generator) -> Tensor:
         Ids (n,) int64, on the CPU.
 
     Raises:
-        ValueError: there are no ids to draw from.
+        UserError: there are no ids to draw from, or n is no whole number from 0 on.
     """
+    if not isinstance(n, Integral) or n < 0:
+        raise UserError(f"{n} exemplars: give a whole number, 0 or more")
     if count == 0 and n > 0:
-        raise ValueError("the memory is empty")
+        raise UserError("the memory is empty; offer it samples first")
     if n > count:
         return torch.randint(count, (n,), generator=generator)
     if 4 * n > count:
