@@ -39,9 +39,12 @@ def read_memory(path: str) -> tuple[dict, np.ndarray, dict, list]:
     kind = header["format"].partition(":")[0]
     positions = header["groups"] * header["height"] * header["width"]
     bits = max(1, (header["codes"] - 1).bit_length())  # of a token
+    mask, kept = parts(header)
     fixed = {"raw": 3 * header["side"] ** 2, "tokens": (positions * bits + 7) // 8}
+    if kept:
+        fixed["tokens"] = mask + (header["groups"] * kept * bits + 7) // 8
     # Entropy-coded tokens, image files, and exemplars cut to fewer levels differ in length.
-    stored = header["format"] not in fixed or header["flags"] & 4
+    stored = not (header["format"] in fixed or kept) or header["flags"] & 4
     lengths = [varint(data) if stored else fixed[kind] for _ in range(count)]
     fields = {}
     for field in filter(None, header["fields"].split(";")):
@@ -54,15 +57,31 @@ def read_memory(path: str) -> tuple[dict, np.ndarray, dict, list]:
     return header, labels, fields, [decoded(header, record, bits) for record in records]
 
 
+def parts(header: dict) -> tuple[int, int]:
+    """Return the bytes of the mask of token records and the positions that they keep; 0: all."""
+    kind, _, text = header["format"].partition(":")
+    options = dict(option.split("=") for option in text.split(",") if "=" in option)
+    if kind != "tokens" or "keep" not in options:
+        return 0, 0
+    positions = header["height"] * header["width"]
+    mask = 0 if options["score"] in ("centre", "even") else (positions + 7) // 8
+    return mask, max(1, round(float(options["keep"]) * positions))
+
+
 def decoded(header: dict, record: bytes, bits: int) -> np.ndarray:
-    """Return pixels (3, S, S) uint8, tokens (G or fewer, H, W), or entropy-coded tokens' bytes."""
+    """Return pixels (3, S, S) uint8, tokens (G or fewer, H, W), or entropy-coded tokens' bytes.
+
+    Tokens of kept positions are (G or fewer, n), without the places of those.
+    """
     kind, _, options = header["format"].partition(":")
+    mask, kept = parts(header)
     if kind == "raw":
         return np.frombuffer(record, np.uint8).reshape(3, header["side"], header["side"])
-    if header["format"] == "tokens":
-        height, width = header["height"], header["width"]
-        levels = 8 * len(record) // (height * width * bits) if header["flags"] & 4 else 0
-        grid = levels or header["groups"], height, width
+    if header["format"] == "tokens" or kept:
+        sides = (kept,) if kept else (header["height"], header["width"])
+        record = record[mask:]
+        levels = 8 * len(record) // (np.prod(sides) * bits) if header["flags"] & 4 else 0
+        grid = levels or header["groups"], *sides
         ones = np.unpackbits(np.frombuffer(record, np.uint8), bitorder="little")
         codes = ones[: np.prod(grid) * bits].reshape(-1, bits) @ (1 << np.arange(bits))
         return codes.reshape(grid)

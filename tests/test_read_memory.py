@@ -79,6 +79,16 @@ def test_every_packed_token_comes_back(
     assert np.array_equal(np.stack(exemplars), inputs.numpy())
 
 
+@pytest.mark.parametrize("score", ["rarity", "even"])
+def test_kept_positions_come_back_in_order(score: str, tmp_path: Path) -> None:
+    _, exemplars = check(filled(f"tokens:keep=0.4,score={score}"), tmp_path / "memory.bin")
+    memory = ByteBudgetBuffer.load(tmp_path / "memory.bin")
+    for read, stored in zip(
+        exemplars, memory.by_ids(torch.arange(len(memory))).inputs, strict=True
+    ):
+        assert np.array_equal(read, stored[stored >= 0].reshape(1, -1).numpy())
+
+
 def test_exemplars_that_were_cut_have_fewer_levels(tmp_path: Path) -> None:
     memory = levelled_samples.memory(700)
     memory.offer(levelled_samples.samples(0, [i % 5 for i in range(40)]))

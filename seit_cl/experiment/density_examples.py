@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from seit_cl.core.errors import UserError
+from seit_cl.data.patches import decode_partial
 from seit_cl.data.stored import StoredImage
 from seit_cl.experiment.density import ImageSource, Material
 from seit_cl.formats import ExemplarFormat
@@ -69,7 +70,7 @@ def encode_examples(
         if fmt.domain == "tokens":
             if not tokenizer.decodes:
                 continue
-            decoded = tokenizer.decode(decoded)
+            decoded = decode_partial(tokenizer.decode, decoded)
         examples.decoded[fmt.spec] = decoded
         examples.sizes[fmt.spec] = records.lengths
     return examples

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from seit_cl.core.blocks import FILES_AT_ONCE, images_at_once, slices
 from seit_cl.core.progress import images_bar, track
+from seit_cl.data.patches import decode_partial
 from seit_cl.data.samples import Samples
 from seit_cl.experiment.density import Material
 from seit_cl.formats import ExemplarFormat
@@ -334,5 +335,5 @@ def _compare_images(
     for each in of_tokens:
         images = restored
         if each.decoded_tokens is not None:
-            images = tokenizer.decode(each.decoded_tokens[part])
+            images = decode_partial(tokenizer.decode, each.decoded_tokens[part])
         each.fidelity.add(block.pixels(), images)

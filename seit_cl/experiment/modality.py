@@ -15,9 +15,12 @@ from torch import Tensor
 
 from seit_cl.config import RunConfig
 from seit_cl.core.errors import UserError
+from seit_cl.core.specs import Spec
 from seit_cl.core.token_shapes import is_sequence
+from seit_cl.data.patches import PatchChoice
 from seit_cl.experiment.run_data import RunData
-from seit_cl.formats import ExemplarFormat
+from seit_cl.formats import ExemplarFormat, build_format
+from seit_cl.formats.base import FormatContext, PartialFormat
 from seit_cl.learner.augment.pixels import PixelAugment
 from seit_cl.learner.augment.token_adapt import TokenAdapter
 from seit_cl.learner.augment.token_adapt_file import read_adapter
@@ -116,7 +119,27 @@ class TokenModality:
             tokenizer.mirror,
             sequence=is_sequence(tokenizer),
             adapter=None if options.token_adapt is None else self._adapter(options.token_adapt),
+            patches=self._patches(options),
         )
+
+    def _patches(self, options: RunConfig) -> PatchChoice | None:
+        """The positions that exemplars keep; None where they keep all.
+
+        Raises:
+            UserError: --patch-drop-p for exemplars that keep all.
+        """
+        patches = None
+        if "keep" in Spec.parse(options.format).options:
+            codes = self.tokenizer.codebook.shape[1]
+            context = FormatContext(self.data.resolution, 1, codes, self.data.grid)
+            fmt = build_format(options.format, context)
+            patches = fmt.patches if isinstance(fmt, PartialFormat) else None
+        if options.patch_drop_p and patches is None:
+            raise UserError(
+                f"--patch-drop-p {options.patch_drop_p:g}: the exemplars of --format "
+                f"{options.format} keep all positions; give --format tokens:keep=0.5"
+            )
+        return patches
 
     def _adapter(self, path: Path) -> TokenAdapter:
         """Read the map of --token-adapt.

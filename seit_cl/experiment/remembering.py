@@ -16,6 +16,7 @@ from seit_cl.core import plugins
 from seit_cl.core.blocks import slices
 from seit_cl.core.errors import UserError
 from seit_cl.core.specs import Spec
+from seit_cl.data.patches import decode_partial
 from seit_cl.data.samples import Samples
 from seit_cl.experiment.build import choose_policy
 from seit_cl.experiment.modality import Modality
@@ -191,5 +192,7 @@ def write_exemplars(
         return
     some = samples[:: -(-len(samples) // SHOWN_EXEMPLARS)]  # of several classes
     decoded = memory.fmt.decode(memory.fmt.encode(some))
-    images = tokenizer.decode(decoded) if memory.fmt.domain == "tokens" else decoded
+    images = decoded
+    if memory.fmt.domain == "tokens":
+        images = decode_partial(tokenizer.decode, decoded)
     run_files.write_exemplars(run_dir, data.shown(some.ids).numpy(), images.numpy())

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from seit_cl.core.errors import UserError
 from seit_cl.core.token_shapes import token_shape
+from seit_cl.data.patches import PatchChoice
 from seit_cl.data.samples import Samples
 from seit_cl.formats._records import Records
 from seit_cl.formats.entropy.model import EntropyModel
@@ -182,3 +183,14 @@ class LevelledFormat(Protocol):
 
     def cut(self, record: NDArray[np.uint8], levels: int) -> NDArray[np.uint8]:
         """Return the record of a sample's first levels, from one of as many levels or more."""
+
+
+@runtime_checkable
+class PartialFormat(Protocol):
+    """Format that may store some positions of a grid alone; the others are -1 when decoded.
+
+    Attributes:
+        patches: the choice of the positions; None where all are stored.
+    """
+
+    patches: PatchChoice | None

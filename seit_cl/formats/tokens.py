@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seit_cl.core.errors import UserError, nearest
+from seit_cl.core.options import AREA, ranged
+from seit_cl.data.patches import DEFAULT_SCORE, SCORES, PatchChoice
 from seit_cl.data.samples import Samples
 from seit_cl.formats._fixed_coder import FixedCoder
+from seit_cl.formats._patch_coder import PatchCoder
 from seit_cl.formats._records import Records
 from seit_cl.formats.base import FormatContext
 from seit_cl.formats.entropy.grids import CODERS, GridCoder
@@ -29,9 +32,13 @@ class TokensOptions:
     Args:
         coder: "fixed": ceil(log2 K) bits per code; "table": entropy-coded with tables, fast;
             "context": entropy-coded with a network, dense.
+        keep: share of a grid's positions that are stored, those of the highest scores.
+        score: a name in `seit_cl.data.patches.SCORES`.
     """
 
     coder: str = "fixed"
+    keep: float = ranged(1.0, AREA)
+    score: str = DEFAULT_SCORE
 
 
 class Coder(Protocol):
@@ -81,8 +88,11 @@ class TokensFormat:
         self.codec_bytes = 0
         self._model_identity = b""
         self._coder: Coder
+        self.patches = None if options.keep == 1.0 else build_patches(options, context)
         if options.coder == "fixed":
-            fixed = FixedCoder(context.codes, context.grid)
+            fixed: FixedCoder | PatchCoder = FixedCoder(context.codes, context.grid)
+            if self.patches is not None:
+                fixed = PatchCoder(context.codes, context.grid, self.patches)
             self.fixed_length = fixed.length
             self.levels = fixed.levels
             self._coder = fixed
@@ -117,7 +127,9 @@ class TokensFormat:
 
     @property
     def spec(self) -> str:
-        """Canonical spec: "tokens", or e.g. "tokens:coder=context" for the other coders."""
+        """Canonical spec: "tokens", or e.g. "tokens:coder=context" or "tokens:keep=0.5,score=S"."""
+        if self.patches is not None:
+            return f"tokens:keep={self.options.keep},score={self.options.score}"
         return "tokens" if self.options.coder == "fixed" else f"tokens:coder={self.options.coder}"
 
     def encode(self, samples: Samples) -> Records:
@@ -131,7 +143,7 @@ class TokensFormat:
         return self._coder.encode(tokens.reshape(len(tokens), *self._coder.grid_shape))
 
     def decode(self, records: Records) -> Tensor:
-        """Token grids (B, G, H, W) int16, on the records' device; -1 in levels that were cut."""
+        """Token grids (B, G, H, W) int16, on the records' device; -1 for codes without bytes."""
         return self._coder.decode(records).reshape(len(records), *self.grid)
 
     def level_ends(self, record: NDArray[np.uint8]) -> Sequence[int]:
@@ -140,13 +152,13 @@ class TokensFormat:
         Raises:
             ValueError: no record has this length.
         """
-        if isinstance(self._coder, FixedCoder):
+        if isinstance(self._coder, FixedCoder | PatchCoder):
             return self._coder.level_ends(len(record))
         return (len(record),)
 
     def cut(self, record: NDArray[np.uint8], levels: int) -> NDArray[np.uint8]:
         """Return the record of the first levels, codes of a position, of a record."""
-        if isinstance(self._coder, FixedCoder):
+        if isinstance(self._coder, FixedCoder | PatchCoder):
             return self._coder.cut(record, levels)
         return record
 
@@ -171,6 +183,30 @@ class TokensFormat:
                 f"tokens: code {wrong} is outside 0..{self.codes - 1}; use the tokenizer that made "
                 "the tokens"
             )
+
+
+def build_patches(options: TokensOptions, context: FormatContext) -> PatchChoice:
+    """Build the choice of the positions that are stored.
+
+    Raises:
+        UserError: no such score, an entropy coder, or tokens without places in the image.
+    """
+    asked = f"tokens:keep={options.keep:g}"
+    if options.score not in SCORES:
+        raise UserError(
+            f"{asked}: score={options.score} is none of {', '.join(SCORES)}; "
+            f"{nearest(options.score, SCORES)}"
+        )
+    if options.coder != "fixed":
+        raise UserError(
+            f"{asked}: coder={options.coder} codes whole grids alone; leave coder or keep out"
+        )
+    if context.grid[1] == 1:
+        raise UserError(
+            f"{asked}: tokens of this tokenizer are a sequence without places in the image, of "
+            "which no part can be kept; leave keep out"
+        )
+    return PatchChoice(options.keep, options.score, context.grid[1:])
 
 
 def build_entropy_coder(name: str, context: FormatContext) -> GridCoder:

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from seit_cl.core.errors import UserError
+from seit_cl.data.patches import decode_partial
 from seit_cl.data.samples import Samples
 from seit_cl.formats._records import Records
 from seit_cl.formats.base import TokenizerFacts
@@ -180,7 +181,8 @@ class AvalancheSide:
         if self._shows_images() and decoded.fmt.domain == "tokens":
             assert self.tokenizer is not None  # without one, no image was stored as tokens
             tokens = decoded.inputs(store.slots.order())
-            images = [self.tokenizer.decode(part).cpu() for part in tokens.split(_BATCH)]
+            decode = self.tokenizer.decode
+            images = [decode_partial(decode, part).cpu() for part in tokens.split(_BATCH)]
             return torch.cat(images).__getitem__ if images else tokens.__getitem__
         return _RecordDecoder(decoded.fmt, store.records())
 

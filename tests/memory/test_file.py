@@ -31,7 +31,8 @@ from seit_cl.memory.file import write_body
 from seit_cl.memory.varints import read_varints, varint_bytes, write_varints
 
 OFFERS = st.lists(st.lists(st.integers(0, 4), min_size=1, max_size=25), min_size=1, max_size=5)
-FORMATS = [*format_specs.SPECS, "tokens:coder=table", "tokens:coder=context"]
+PARTIAL = "tokens:keep=0.5,score=rarity"
+FORMATS = [*format_specs.SPECS, "tokens:coder=table", "tokens:coder=context", PARTIAL]
 
 
 def saved(buffer: ByteBudgetBuffer, folder: Path) -> bytes:

@@ -36,6 +36,12 @@ class TokenAugmentOptions(FlipOptions):
         "do in a memory that cuts them; for tokenizers with several codes a position",
         PROBABILITY,
     )
+    patch_drop_p: float = option(
+        0.0,
+        "probability that an image keeps only the positions of its grid that a memory of "
+        "--format tokens:keep=... would store of it",
+        PROBABILITY,
+    )
     token_adapt: Path | None = option(
         None,
         "file of tokenize adapt: rotate, shear and recolour tokens (TokenAdapt, ColorAdapt)",

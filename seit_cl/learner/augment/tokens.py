@@ -5,9 +5,10 @@ Token-RRC interpolates one-hot maps and multiplies by the codebook; interpolatio
 interpolating the embeddings gives the same and is far cheaper. Mirroring of token grids is ours.
 Token-CutMix is `seit_cl.learner.augment.cutmix.cutmix` on the embeddings.
 
-Exemplars may lack their last levels (`seit_cl.memory.levelling`): codes -1. A missing code has the
-mean of its codebook as its vector, which is 0 in the standardised table, so that a position is the
-sum of the levels that it has. No augmentation changes a missing code.
+Exemplars may lack their last levels (`seit_cl.memory.levelling`) or positions of the grid
+(`seit_cl.data.patches`): codes -1. A missing code has the mean of its codebook as its vector, which
+is 0 in the standardised table, so that a position is the sum of the levels that it has. No
+augmentation changes a missing code.
 
 Shapes: B batch, G codes per position, K codebook size, D code dimension, S x S token grid.
 """
@@ -20,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seit_cl.data.patches import PatchChoice
 from seit_cl.learner.augment.crops import BOX_NUMBERS, CropResize, RandomBoxes, center_crop
 from seit_cl.learner.augment.draws import Layout, Numbers
 from seit_cl.learner.augment.settings import TokenAugmentOptions
@@ -36,7 +38,7 @@ from seit_cl.learner.augment.token_tables import (
 __all__ = ["Combine", "TokenAugment", "TokenAugmentConstants"]
 
 LARGEST_GRID = 256  # positions of a side
-MISSING = -1  # in the place of the codes of a level that an exemplar lacks
+MISSING = -1  # in the place of the codes of a level or a position that an exemplar lacks
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,7 @@ class TokenAugment(nn.Module):
         sequence: tokens are sequences (B, G, 1, crop) without places in the image. Token-RRC and
             swaps of squares, which are about places, are left out; synonyms and noise remain.
         adapter: rotates, shears and recolours tokens, as the options say; None for no such change.
+        patches: the positions that exemplars keep; None where they keep all.
 
     Raises:
         ValueError: codebook, `combine`, `crop` or the shape of the mirror is wrong.
@@ -117,6 +120,7 @@ class TokenAugment(nn.Module):
         constants: TokenAugmentConstants | None = None,
         sequence: bool = False,
         adapter: TokenAdapter | None = None,
+        patches: PatchChoice | None = None,
     ) -> None:
         super().__init__()
         if codebook.ndim != 3 or codebook.numel() == 0 or not bool(torch.isfinite(codebook).all()):
@@ -135,6 +139,7 @@ class TokenAugment(nn.Module):
         self.crop = crop
         self.sequence = sequence
         self.adapter = adapter
+        self.patches = patches
         self.boxes = RandomBoxes((self.options.token_rrc, 1.0))
         self.resize = CropResize(crop)
         codebook = codebook.detach().float()
@@ -148,7 +153,8 @@ class TokenAugment(nn.Module):
         neighbours = nearest_codes(codebook, self.constants.synonyms)
         synonyms, mirror_rows = row_tables(neighbours, mirror)
         self.missing_row = len(table)
-        if self.groups > 1:
+        self.may_miss = self.groups > 1 or patches is not None
+        if self.may_miss:
             table, synonyms, mirror_rows = with_missing_row(table, synonyms, mirror_rows)
         self.register_buffer("mean", mean, persistent=False)
         self.register_buffer("std", std, persistent=False)
@@ -175,7 +181,7 @@ class TokenAugment(nn.Module):
         assert self.mirror is not None
         rows = self.mirror[self.rows(tokens)].flip(-1)
         codes = rows - self.first_rows
-        if self.groups > 1:
+        if self.may_miss:
             codes = codes.masked_fill(rows == self.missing_row, MISSING)
         return codes.to(tokens.dtype)
 
@@ -188,6 +194,8 @@ class TokenAugment(nn.Module):
         normal: dict[str, tuple[int, ...]] = {}
         if self.groups > 1 and options.level_drop_p > 0.0:
             uniform["levels"] = (2,)
+        if self.patches is not None and options.patch_drop_p > 0.0:
+            uniform["patches"] = ()
         if self.mirrors:
             uniform["flip"] = ()
         uniform["eda"] = ()
@@ -211,11 +219,11 @@ class TokenAugment(nn.Module):
     def forward(self, tokens: Tensor, numbers: Numbers | None = None) -> Tensor:
         """Augment a batch, or crop its centre, and embed it.
 
-        The order of the augmentations is dropped levels, flip, TokenAdapt and ColorAdapt, EDA,
-        embedding, Token-RRC, Emb-Noise.
+        The order of the augmentations is dropped positions, dropped levels, flip, TokenAdapt and
+        ColorAdapt, EDA, embedding, Token-RRC, Emb-Noise.
 
         Args:
-            tokens: (B, G, S, S) integers in [0, K).
+            tokens: (B, G, S, S) integers in [0, K), or -1 where a code is missing.
             numbers: those of `layout`, for training; None to crop the centre.
 
         Returns:
@@ -228,7 +236,8 @@ class TokenAugment(nn.Module):
         rows = self.rows(tokens)
         if numbers is None:
             return self._embed_rows(self._centre(rows)).contiguous()
-        rows = self.flip(self.drop_levels(rows, numbers), numbers)
+        rows = self.drop_levels(self.drop_patches(tokens, rows, numbers), numbers)
+        rows = self.flip(rows, numbers)
         rows = self.eda(self.adapt(rows, numbers), numbers)
         inputs = self.noise(self._random_crop(rows, numbers), numbers)
         return inputs.permute(0, 3, 1, 2)
@@ -236,7 +245,8 @@ class TokenAugment(nn.Module):
     def rows(self, tokens: Tensor) -> Tensor:
         """Rows (B, G, S, S) int64 of the embedding table for tokens, integers in [0, K).
 
-        With several codes a position, -1 is a missing one and gets the last row.
+        With several codes a position, or exemplars that keep some positions, -1 is a missing code
+        and gets the last row.
 
         Raises:
             ValueError: the shape is wrong.
@@ -251,9 +261,26 @@ class TokenAugment(nn.Module):
                 f"tokens must be integers of shape {expected}, got {tuple(tokens.shape)}"
             )
         rows = tokens + self.first_rows
-        if self.groups > 1:
+        if self.may_miss:
             rows = rows.masked_fill(tokens == MISSING, self.missing_row)
         return rows
+
+    def drop_patches(self, tokens: Tensor, rows: Tensor, numbers: Numbers) -> Tensor:
+        """Leave some images only the positions that the memory would keep of them.
+
+        An exemplar loses nothing by it: of its positions, those that it has are chosen first.
+
+        Args:
+            tokens: (B, G, S, S) integers, -1 where a code is missing.
+            rows: (B, G, S, S) int64, theirs.
+            numbers: those of `layout`.
+        """
+        if "patches" not in numbers:
+            return rows
+        assert self.patches is not None
+        chosen = numbers["patches"] < self.options.patch_drop_p
+        is_dropped = chosen[:, None, None] & ~self.patches.mask(tokens)
+        return rows.masked_fill(is_dropped[:, None], self.missing_row)
 
     def drop_levels(self, rows: Tensor, numbers: Numbers) -> Tensor:
         """Leave some images only their first levels, 1 to G - 1 with equal probability.
