@@ -150,7 +150,7 @@ def _write_accuracy(
                 correct[name] = int(random.binomial(TESTED, level))
             total = dict.fromkeys(correct, TESTED)
             within = {name: (2 * count + TESTED) // 3 for name, count in correct.items()}
-            in_top = {name: (count + TESTED) // 2 for name, count in correct.items()}
+            in_top = {name: (count + 2 * TESTED) // 3 for name, count in correct.items()}
             rows += run_files.accuracy_rows(learnt, experience, correct, total, within, in_top)
     run_files.write_accuracy(run_dir, rows)
     _write_confusion(run_dir, rows)

@@ -27,7 +27,7 @@ def test_a_budget_of_one_byte_says_how_many_would_do(spec):
 
 @pytest.mark.parametrize("budget", [0, -5])
 def test_a_memory_without_a_budget_is_refused(budget):
-    with pytest.raises(ValueError, match="without memory"):
+    with pytest.raises(UserError, match="must be positive"):
         memory(budget)
 
 
@@ -99,7 +99,7 @@ def test_sampling_is_uniform(n):
 
 
 def test_an_empty_memory_cannot_be_sampled():
-    with pytest.raises(ValueError, match="empty"):
+    with pytest.raises(UserError, match="empty"):
         memory(1000).sample(1, generator())
 
 
