@@ -66,7 +66,9 @@ class Confusions(Report):
         if not text:
             return None
         headings = [*fields, "format", "memory, MB", "class", "taken for", "% of the class"]
-        replicates = [[replicate_of(run) for run in members] for members in groups.values()]
+        replicates = []
+        for members in groups.values():
+            replicates.append([replicate_of(run) for run in members])
         caption = CAPTION.format(runs=replication_text(replicates))
         return Table(caption, headings, text, pd.DataFrame(numbers), len(headings) - 1)
 
