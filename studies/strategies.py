@@ -20,7 +20,8 @@ import tyro
 from seit_cl.core.cli import hint, parse_line, run_command
 from seit_cl.core.files import write_atomic
 from seit_cl.reporting.markdown import table
-from studies.factors.figure import half_width
+from seit_cl.results.intervals import mean_interval
+from studies import results
 
 PUBLISHED = Path(__file__).resolve().parents[1] / "docs" / "results" / "strategies-summary.csv"
 FEWEST = 3  # runs of an interval
@@ -76,8 +77,7 @@ def interval(numbers: Sequence[float] | pd.Series, sign: str = "") -> str:
         numbers: of the runs.
         sign: "+" to write the sign of a positive mean.
     """
-    mean = f"{np.mean(numbers):{sign}.1f}"
-    return f"{mean} ± {half_width(numbers):.1f}" if len(numbers) >= FEWEST else mean
+    return results.interval(list(numbers), sign, FEWEST)
 
 
 def ranked(runs: pd.DataFrame, kind: str) -> list[str]:
@@ -165,7 +165,7 @@ def draw(runs: pd.DataFrame) -> bytes:
         axes.errorbar(
             [group.mean() for group in groups],
             [names.index(name) + offset for name in shown],
-            xerr=[half_width(group) for group in groups],
+            xerr=[mean_interval(group)[1] for group in groups],
             fmt=MARKERS[kind],
             color=COLOURS[kind],
             capsize=3,

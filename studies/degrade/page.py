@@ -11,7 +11,16 @@ from seit_cl import RunResult
 from seit_cl.reporting.markdown import page, table
 from studies.degrade.arms import ARMS, DIFFERENCES
 from studies.degrade.code_lengths import code_length_table
-from studies.factors.page import Group, average, final, interval, paired, read_group
+from studies.results import (
+    Group,
+    accuracy_cells,
+    at_budget,
+    budgets_of,
+    difference_cells,
+    exemplars,
+    paired,
+    read_group,
+)
 
 
 def study_page(out: Path, levels: Path, fit_data: Path | None, command: str) -> str:
@@ -24,7 +33,7 @@ def study_page(out: Path, levels: Path, fit_data: Path | None, command: str) -> 
         command: that made the page.
     """
     groups = {name: read_group(out / name) for name in ARMS}
-    budgets = sorted({budget for group in groups.values() for budget, _ in group})
+    budgets = budgets_of(groups.values())
     sections = ["## Accuracy"]
     sections += [accuracies(groups, budget) for budget in budgets]
     sections += ["## Differences", differences(groups, budgets)]
@@ -37,14 +46,13 @@ def accuracies(groups: dict[str, Group], budget: float) -> str:
     """A row for every arm at a budget: accuracy, exemplars, and exemplars by levels."""
     rows = []
     for name, group in groups.items():
-        results = [result for (at, _), result in sorted(group.items()) if at == budget]
+        results = at_budget(group, budget)
         if results:
             rows.append(
                 [
                     f"`{name}`: {ARMS[name].description}",
-                    interval([final(result) for result in results]),
-                    interval([average(result) for result in results]),
-                    f"{_mean([float(result.facts['exemplars']) for result in results]):,.0f}",
+                    *accuracy_cells(results),
+                    exemplars(results),
                     _levels(results),
                     str(len(results)),
                 ]
@@ -65,9 +73,7 @@ def differences(groups: dict[str, Group], budgets: Sequence[float]) -> str:
                         question,
                         f"`{first}` - `{second}`",
                         f"{budget:g}",
-                        interval([final(a) - final(b) for a, b in pairs], sign="+"),
-                        interval([average(a) - average(b) for a, b in pairs], sign="+"),
-                        str(len(pairs)),
+                        *difference_cells(pairs),
                     ]
                 )
     head = ["question", "arms", "memory, MB", "final, points", "average, points", "pairs"]
@@ -83,9 +89,5 @@ def _levels(results: Sequence[RunResult]) -> str:
         last = memory[memory["experience"] == memory["experience"].max()]
         of_levels = last[last["kind"] == "levels"]
         counts.append(of_levels["value"].tolist())
-    means = [_mean(column) for column in zip(*counts, strict=True)]
+    means = [sum(column) / len(column) for column in zip(*counts, strict=True)]
     return ", ".join(f"{mean:,.0f}" for mean in means)
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)

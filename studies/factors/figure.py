@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 import tyro
-from scipy import stats
 
 from seit_cl.core.cli import hint, parse_line, run_command
 from seit_cl.core.files import write_atomic
+from seit_cl.results.intervals import mean_interval
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "docs" / "results" / "factors-summary.csv"
 BUDGETS = (0.02, 0.1, 0.5)  # MB
-CONFIDENCE = 0.95
 DOTS_PER_INCH = 144
 # Group of runs -> line in its panel: name, colour, marker, dashes.
 Line = tuple[str, str, str, str]
@@ -62,12 +59,6 @@ def accuracies(runs: pd.DataFrame, arm: str, budget: float) -> pd.Series:
     return 100 * runs.final_accuracy[group == f"{arm}.epochs-20.{budget:g}MB"]
 
 
-def half_width(values: Sequence[float] | pd.Series) -> float:
-    """Return half of the 95 % interval of a mean over runs (Student's t)."""
-    quantile = stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)
-    return float(quantile * np.std(values, ddof=1) / len(values) ** 0.5)
-
-
 def draw_panel(axes: Any, runs: pd.DataFrame, title: str, lines: dict[str, Line]) -> None:
     """Draw accuracy against budget, a line for each arm.
 
@@ -80,7 +71,7 @@ def draw_panel(axes: Any, runs: pd.DataFrame, title: str, lines: dict[str, Line]
     for arm, (name, colour, marker, dashes) in lines.items():
         values = [accuracies(runs, arm, budget) for budget in BUDGETS]
         means = [group.mean() for group in values]
-        bars = [half_width(group) for group in values]
+        bars = [mean_interval(group)[1] for group in values]
         axes.errorbar(
             BUDGETS, means, bars, label=name, color=colour, marker=marker, ls=dashes, capsize=3
         )

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 
-from seit_cl import RunResult, read_runs
+from seit_cl import read_runs
 from seit_cl.reporting.markdown import page, table
-from seit_cl.results.intervals import mean_interval
-from seit_cl.results.metrics import average_incremental_accuracy
 from studies.factors.arms import ARMS, BUDGETS, RIVALS
-
-Metric = Callable[[RunResult], float]
-Group = dict[tuple[float, int], RunResult]  # by budget in MB and seed
+from studies.results import (
+    Group,
+    Pair,
+    accuracy_cells,
+    at_budget,
+    difference_cells,
+    exemplars,
+    final,
+    interval,
+    paired,
+    read_group,
+)
 
 # Differences of two arms and what they are due to.
 DIFFERENCES = (
@@ -34,27 +40,6 @@ DIFFERENCES = (
     ("bytes and modality", "tokens-vit", "pixels-vit", "labels for both, in the ViT"),
     ("quantiser", "images-tokens-labels", "latents", "same images, same encoder"),
 )
-
-
-def final(result: RunResult) -> float:
-    """Accuracy in percent over all classes after the last experience."""
-    return 100 * result.final_accuracy
-
-
-def average(result: RunResult) -> float:
-    """Average incremental accuracy in percent."""
-    return 100 * average_incremental_accuracy(result.frame)
-
-
-def read_group(folder: Path) -> Group:
-    """Read the finished runs of a folder, by budget and seed."""
-    group: Group = {}
-    for of_budget in sorted(folder.glob("*MB")):
-        for result in read_runs(of_budget):
-            if result.status == "finished":
-                config = result.run.config
-                group[float(config["memory_mb"]), int(config["seed"])] = result
-    return group
 
 
 def all_lengths(out: Path, prefix: str) -> list[int]:
@@ -96,10 +81,8 @@ def accuracies(groups: dict[str, Group]) -> str:
             continue
         cells = [ARMS[name].description]
         for budget in BUDGETS:
-            results = [result for (at, _), result in sorted(group.items()) if at == budget]
-            cells += [interval([final(result) for result in results])]
-            cells += [interval([average(result) for result in results])]
-            cells += [exemplars(results), str(len(results))]
+            results = at_budget(group, budget)
+            cells += [*accuracy_cells(results), exemplars(results), str(len(results))]
         rows.append(cells)
     return table(head, rows)
 
@@ -118,17 +101,9 @@ def differences(groups: dict[str, Group]) -> str:
             continue
         cells = [factor, f"`{first}` - `{second}`: {note}"]
         for matched in pairs:
-            cells.append(interval([final(a) - final(b) for a, b in matched], sign="+"))
-            cells.append(interval([average(a) - average(b) for a, b in matched], sign="+"))
-            cells.append(str(len(matched)))
+            cells += difference_cells(matched)
         rows.append(cells)
     return table(head, rows)
-
-
-def paired(first: Group, second: Group, budget: float) -> list[tuple[RunResult, RunResult]]:
-    """Runs of two groups at a budget with equal seed, and so equal class order."""
-    keys = sorted(set(first) & set(second))
-    return [(first[key], second[key]) for key in keys if key[0] == budget]
 
 
 def length_table(out: Path, prefix: str) -> str:
@@ -183,34 +158,16 @@ def number_table(out: Path) -> str:
     return table([*head, "difference", "pairs"], rows)
 
 
-def _number_row(name: str, budget: float, matched: list[tuple[RunResult, RunResult]]) -> list[str]:
+def _number_row(name: str, budget: float, matched: list[Pair]) -> list[str]:
     tokens = [first for first, _ in matched]
     stored = [second for _, second in matched]
-    gaps = [final(first) - final(second) for first, second in matched]
+    gap, _, pairs = difference_cells(matched)
     return [
         ARMS[name].description,
         f"{budget:g}",
         f"{exemplars(tokens)}, {exemplars(stored)}",
         interval([final(result) for result in tokens]),
         interval([final(result) for result in stored]),
-        interval(gaps, sign="+"),
-        str(len(matched)),
+        gap,
+        pairs,
     ]
-
-
-def exemplars(results: Sequence[RunResult]) -> str:
-    """Mean number of exemplars at the end of runs."""
-    if not results:
-        return ""
-    counts = [float(result.facts.get("exemplars", 0)) for result in results]
-    return f"{sum(counts) / len(counts):,.0f}"
-
-
-def interval(values: Sequence[float], sign: str = "") -> str:
-    """A mean with its 95 % interval over seeds and class orders (Student's t)."""
-    if not values:
-        return ""
-    if len(values) == 1:
-        return f"{values[0]:{sign}.1f}"
-    mean, half = mean_interval(values)
-    return f"{mean:{sign}.1f} ± {half:.1f}"

@@ -7,10 +7,18 @@ from pathlib import Path
 
 import torch
 
-from seit_cl import RunResult
 from seit_cl.models._weights import read_weights
 from seit_cl.reporting.markdown import page, table
-from studies.factors.page import Group, average, exemplars, final, interval, paired, read_group
+from studies.results import (
+    Group,
+    accuracy_cells,
+    at_budget,
+    budgets_of,
+    difference_cells,
+    exemplars,
+    paired,
+    read_group,
+)
 
 STARTS = {"drawn": "none", "masked": "masked"}
 Groups = Mapping[tuple[str, str], Group]  # by learner and start
@@ -59,15 +67,14 @@ def accuracy_table(groups: Groups, descriptions: Mapping[str, str]) -> str:
     """A row for every learner, start and budget."""
     rows = []
     for (name, start), group in groups.items():
-        for budget in _budgets(group):
-            results = _at(group, budget)
+        for budget in budgets_of([group]):
+            results = at_budget(group, budget)
             rows.append(
                 [
                     descriptions[name],
                     STARTS[start],
                     f"{budget:g}",
-                    interval([final(result) for result in results]),
-                    interval([average(result) for result in results]),
+                    *accuracy_cells(results),
                     exemplars(results),
                     str(len(results)),
                 ]
@@ -87,16 +94,14 @@ def difference_table(groups: Groups) -> str:
             pairs.append(((name, start), ("pixels", start)))
     rows = []
     for first, second in pairs:
-        for budget in _budgets(groups[first]):
+        for budget in budgets_of([groups[first]]):
             matched = paired(groups[first], groups[second], budget)
             if matched:
                 rows.append(
                     [
                         f"`{_label(first)}` - `{_label(second)}`",
                         f"{budget:g}",
-                        interval([final(a) - final(b) for a, b in matched], sign="+"),
-                        interval([average(a) - average(b) for a, b in matched], sign="+"),
-                        str(len(matched)),
+                        *difference_cells(matched),
                     ]
                 )
     return table(["difference", "MB", "final, points", "average, points", "pairs"], rows)
@@ -105,15 +110,3 @@ def difference_table(groups: Groups) -> str:
 def _label(arm: tuple[str, str]) -> str:
     name, start = arm
     return f"{name}, {STARTS[start]}"
-
-
-def _budgets(group: Group) -> list[float]:
-    return sorted({budget for budget, _ in group})
-
-
-def _at(group: Group, budget: float) -> list[RunResult]:
-    return [
-        result
-        for (found, _), result in sorted(group.items(), key=lambda item: item[0])
-        if found == budget
-    ]

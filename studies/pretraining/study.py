@@ -18,13 +18,13 @@ from rich.console import Console
 
 from seit_cl import RunConfig
 from seit_cl.core.cli import hint, parse_line, run_command
-from seit_cl.core.errors import UserError, nearest
+from seit_cl.core.errors import UserError
 from seit_cl.pretraining.command import pretrain
 from seit_cl.pretraining.options import Pretraining
 from seit_cl.pretraining.settings import MaskingSettings
 from seit_cl.reporting.markdown import publish, typed_command
 from studies.factors.arms import BUNDLED, UNSUPERVISED
-from studies.factors.study import ORDER_SEED, SHARED, Case, run_all
+from studies.plan import SHARED, Case, PlanOptions, of_seed, require_known, run_all
 from studies.pretraining.page import study_page
 
 # The JPEG or WebP that ends highest for a pixel learner (docs/results/factors.md), by budget in MB.
@@ -58,20 +58,14 @@ LEARNERS: Mapping[str, Learner] = {
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(PlanOptions):
     """Options of the study."""
 
-    data_root: Annotated[Path, hint("bench-mini: image folder, train/ and val/")]
     pretraining_data: Annotated[Path, hint("images of other classes: image folder, train/, val/")]
-    out: Annotated[Path, hint("folder of the results")]
     learner: Annotated[tuple[str, ...], hint("learners, most important first")] = tuple(LEARNERS)
-    seed: Annotated[tuple[int, ...], hint("each has a class order of its own")] = (0, 1, 2, 3, 4)
     budgets: Annotated[tuple[float, ...], hint("budgets, MB")] = (0.1,)
     epochs: Annotated[int, hint("passes over an experience")] = 10
     steps: Annotated[int, hint("steps of the pre-training, of 64 images")] = 3900
-    jobs: Annotated[int, hint("runs beside one another")] = 1
-    dry_run: Annotated[bool, hint("list the runs and stop")] = False
-    write: Annotated[Path | None, hint("file to write the page into")] = None
 
     def __post_init__(self) -> None:
         """Check the names of learners, and that a codec is known for each budget.
@@ -79,9 +73,7 @@ class Options:
         Raises:
             UserError: naming the one that is not.
         """
-        for name in self.learner:
-            if name not in LEARNERS:
-                raise UserError(f"--learner {name}: no such learner; {nearest(name, LEARNERS)}")
+        require_known("learner", self.learner, LEARNERS)
         for budget in self.budgets:
             if budget not in IMAGES:
                 known = " or ".join(f"{known:g}" for known in IMAGES)
@@ -107,13 +99,11 @@ def learning(options: Options, name: str, budget: float, seed: int, pretrained: 
     learner = LEARNERS[name]
     fmt = learner.format if isinstance(learner.format, str) else learner.format[budget]
     config = replace(
-        SHARED,
+        of_seed(SHARED, seed),
         data_root=options.data_root,
         format=fmt,
         memory_mb=budget,
         epochs=options.epochs,
-        seed=seed,
-        class_order_seed=ORDER_SEED + seed,
         init=weights_of(options, name) if pretrained else None,
         **learner.options,
     )
@@ -137,15 +127,13 @@ def _main() -> None:
     options = parse_line(
         lambda: tyro.cli(Options, prog="python -m studies.pretraining", description=__doc__)
     )
-    console = Console(soft_wrap=True)
     planned = list(cases(options))
+    if not options.dry_run:
+        for name in options.learner:
+            make_weights(options, name, Console(soft_wrap=True))
+    run_all(planned, options)
     if options.dry_run:
-        for case in planned:
-            console.print(case.folder, case.config.seed)
         return
-    for name in options.learner:
-        make_weights(options, name, console)
-    run_all(planned, options.out, options.jobs, console)
     described = {name: learner.description for name, learner in LEARNERS.items()}
     page = study_page(options.out, described, typed_command("studies.pretraining"))
     publish(page, options.write)

@@ -11,6 +11,7 @@ import torch
 
 from seit_cl.reporting.markdown import page, table
 from seit_cl.results.intervals import mean_interval
+from studies.results import interval
 
 NOTES = {
     ("er", "avalanche"): "its loader, with its own order",
@@ -83,8 +84,8 @@ def agreement(results: Sequence[dict[str, Any]]) -> str:
         mean_theirs = mean_interval([final(theirs) for _, theirs in pairs])[0]
         means = [f"{mean_ours:.1f}", f"{mean_theirs:.1f}"]
         apart = [
-            _interval([final(ours) - final(theirs) for ours, theirs in pairs]),
-            _interval([average(ours) - average(theirs) for ours, theirs in pairs]),
+            interval([final(ours) - final(theirs) for ours, theirs in pairs], "+"),
+            interval([average(ours) - average(theirs) for ours, theirs in pairs], "+"),
         ]
         same = mean_interval([_same(a, b) for a, b in pairs])[0]
         counts = [_both(pairs, "steps"), _both(pairs, "held")]
@@ -118,12 +119,12 @@ def ends(results: Sequence[dict[str, Any]]) -> str:
         base = {r["seed"]: final(r) for r in own.get("naive", [])}
         above = [final(r) - base[r["seed"]] for r in runs if r["seed"] in base]
         older, new = (mean_interval(half)[0] for half in zip(*map(parts, runs), strict=True))
-        gain = _interval(above) if name != "naive" and above else ""
+        gain = interval(above, "+") if name != "naive" and above else ""
         lines.append(
             [
                 name,
                 str(len(runs)),
-                _interval([final(r) for r in runs], ""),
+                interval([final(r) for r in runs]),
                 f"{older:.1f}",
                 f"{new:.1f}",
                 gain,
@@ -149,11 +150,6 @@ def _pairs(
         for r in results
         if (r["strategy"], r["side"]) == (name, side) and r["seed"] in ours
     ]
-
-
-def _interval(values: Sequence[float], sign: str = "+") -> str:
-    mean, half = mean_interval(values)
-    return f"{mean:{sign}.1f} ± {half:.1f}" if len(values) > 1 else f"{mean:{sign}.1f}"
 
 
 def _same(ours: dict[str, Any], theirs: dict[str, Any]) -> float:

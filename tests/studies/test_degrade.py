@@ -12,6 +12,7 @@ from helpers.tokenizer_samples import residual, untrained
 from seit_cl.core.errors import UserError
 from seit_cl.data.fractals import write_fractals
 from studies.degrade import arms, code_lengths, page, study
+from studies.plan import run_all
 
 
 @pytest.fixture
@@ -32,18 +33,16 @@ def options(tmp_path: Path) -> study.Options:
     )
 
 
-def test_every_arm_has_runs_of_its_own_and_seeds_have_class_orders(options: study.Options) -> None:
+def test_every_arm_has_runs_of_its_own(options: study.Options) -> None:
     planned = list(study.cases(replace(options, arm=tuple(arms.ARMS), seed=(0, 3))))
-    assert len({folder for folder, _ in planned}) == len(arms.ARMS)
+    assert len({case.folder for case in planned}) == len(arms.ARMS)
     assert len(set(planned)) == len(planned) == 2 * len(arms.ARMS)
-    assert {config.class_order_seed - config.seed for _, config in planned} == {1993}
     for first, second, _ in arms.DIFFERENCES:
         assert {first, second} <= set(arms.ARMS)
 
 
 def test_the_page_counts_exemplars_by_levels_and_pairs_runs(options: study.Options) -> None:
-    for folder, config in study.cases(options):
-        study.run_experiment(config, options.out / folder)
+    run_all(list(study.cases(options)), options)
     text = page.study_page(options.out, options.levels, options.data_root, "command")
     assert "`degrade` - `first` | 0.002 |" in text
     (row,) = [line for line in text.splitlines() if line.startswith("| `degrade`:")]

@@ -42,16 +42,6 @@ def test_every_arm_makes_valid_runs_at_every_budget(options: study.Options) -> N
         assert case.config.fill == "after"
 
 
-def test_runs_of_one_seed_have_one_class_order_and_other_seeds_have_others(
-    options: study.Options,
-) -> None:
-    orders: dict[int, set[int]] = {}
-    for case in study.cases(replace(options, seed=(0, 1)), "bytes"):
-        orders.setdefault(case.config.seed, set()).add(case.config.class_order_seed)
-    assert [len(seeds) for seeds in orders.values()] == [1, 1]
-    assert orders[0] != orders[1]
-
-
 def test_pretraining_takes_the_image_passes_of_the_tokenizer() -> None:
     card = open_tokenizer().card
     steps = int(card["training"].split()[0])

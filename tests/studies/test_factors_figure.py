@@ -44,9 +44,5 @@ def test_every_line_of_the_figure_has_five_runs_at_every_budget(runs: pd.DataFra
     assert counts == {5}
 
 
-def test_the_interval_is_that_of_students_t() -> None:
-    assert figure.half_width(pd.Series([1.0, 2.0, 3.0])) == pytest.approx(2.484, abs=0.001)
-
-
 def test_the_figure_is_a_png_file(runs: pd.DataFrame) -> None:
     assert figure.draw(runs).startswith(b"\x89PNG")

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from seit_cl.core.errors import UserError
 from seit_cl.data.fractals import write_fractals
-from studies.factors.study import make
+from studies.plan import run_all
 from studies.pretraining import study
 from studies.pretraining.page import study_page
 
@@ -47,8 +47,7 @@ def test_unknown_learners_and_budgets_are_refused(options: study.Options) -> Non
 
 def test_the_page_has_every_pair(options: study.Options) -> None:
     study.make_weights(options, "pixels", Console(quiet=True))
-    for case in study.cases(options):
-        make(options.out, case)
+    run_all(list(study.cases(options)), options)
     page = study_page(options.out, {"pixels": "images, ViT on pixels"}, "command")
     assert "masked image modelling | 20 | 6.4 |" in page
     assert "| `pixels, masked` - `pixels, none` | 0.1 |" in page
