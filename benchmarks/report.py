@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from seit_cl.core.machine import processor_name
-from seit_cl.results import run_files
+from seit_cl.results import run_writer
 from seit_cl.results.metrics import TOP5
 from seit_cl.results.run_files import Run, read_runs
 
@@ -56,19 +56,19 @@ def make_run(run: Run, out: Path, turn: int, random: np.random.Generator) -> Non
     scale = 2 if turn % 3 == 2 and run.get("memory_bytes") else 1
     run_dir = out / f"{run.run_id.rpartition('_seed')[0]}_x{scale}_seed{seed}"
     config = {**run.config, "seed": seed, "memory_mb": scale * run.config["memory_mb"]}
-    run_files.start_run(run_dir, config, {**run.environment, "made": ORIGIN})
+    run_writer.start_run(run_dir, config, {**run.environment, "made": ORIGIN})
     accuracy = run.accuracy.drop(columns=TOP5, errors="ignore")
     share = (accuracy["correct"] / accuracy["total"].clip(lower=1)).clip(0, 1)
     accuracy["correct"] = random.binomial(accuracy["total"], share)
-    run_files.write_accuracy(run_dir, _rows(accuracy))
+    run_writer.write_accuracy(run_dir, _rows(accuracy))
     if run.memory is not None:
         memory = run.memory.assign(value=run.memory["value"] * scale)
-        run_files.write_memory(run_dir, _rows(memory))
+        run_writer.write_memory(run_dir, _rows(memory))
     pictures = run.path / "exemplars.npz"
     if pictures.is_file():
         (run_dir / pictures.name).write_bytes(pictures.read_bytes())
     scaled = {name: scale * run.metadata[name] for name in SCALED}
-    run_files.finish_run(run_dir, {**run.metadata, "seed": seed, **scaled})
+    run_writer.finish_run(run_dir, {**run.metadata, "seed": seed, **scaled})
 
 
 def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -13,7 +13,8 @@ from seit_cl.reporting.grouping import MB, finished, without_sweep_trials
 from seit_cl.reporting.labels import differing_fields, field_values, series_label
 from seit_cl.reporting.pareto import Point, left_out_note, pareto_front, points_of, with_flops
 from seit_cl.reporting.tables import MISSING, Table, plus_minus
-from seit_cl.results.run_files import FLOPS_COLUMNS, Run
+from seit_cl.results.names import FLOPS_COLUMNS
+from seit_cl.results.run_files import Run
 
 TERA = 1e12
 CAPTION = (

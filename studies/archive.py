@@ -26,7 +26,8 @@ from seit_cl.core.errors import UserError
 from seit_cl.core.files import write_atomic
 from seit_cl.reporting.loading import NO_VARIANT
 from seit_cl.results.metrics import METRICS
-from seit_cl.results.run_files import ACCURACY_COLUMNS, OPTIONAL_COLUMNS, Run, read_runs
+from seit_cl.results.names import ACCURACY_COLUMNS, OPTIONAL_COLUMNS
+from seit_cl.results.run_files import Run, read_runs
 from seit_cl.results.summary import summarise
 
 COLUMNS = ("run_id", *ACCURACY_COLUMNS)

@@ -165,7 +165,7 @@ def draw(runs: pd.DataFrame) -> bytes:
         axes.errorbar(
             [group.mean() for group in groups],
             [names.index(name) + offset for name in shown],
-            xerr=[mean_interval(group)[1] for group in groups],
+            xerr=[mean_interval(group.tolist())[1] for group in groups],
             fmt=MARKERS[kind],
             color=COLOURS[kind],
             capsize=3,

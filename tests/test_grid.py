@@ -17,7 +17,7 @@ from seit_cl.experiment.run_data import RunData
 from seit_cl.experiment.run_tests import RunTests
 from seit_cl.grid import expand, is_finished, run_folder, run_grid, run_id
 from seit_cl.launch import Launch
-from seit_cl.results import run_files
+from seit_cl.results import run_files, run_writer
 from seit_cl.results.manifest import write_manifest
 from seit_cl.tokenizers._vqae_tokenizer import VQAETokenizer
 from seit_cl.tokenizers.nets.vqae import VQAutoencoder
@@ -81,7 +81,7 @@ def test_a_folder_names_the_class_order_where_it_is_not_the_default_one() -> Non
 def test_a_folder_of_the_time_when_names_had_no_class_order_is_used(tmp_path: Path) -> None:
     config = RunConfig(class_order_seed=7)
     earlier = tmp_path / run_id(RunConfig())
-    run_files.start_run(earlier, config.plain(), {})
+    run_writer.start_run(earlier, config.plain(), {})
     assert run_folder(tmp_path, config) == earlier
     assert run_folder(tmp_path, RunConfig(class_order_seed=8)).name.endswith("_order8")
 
@@ -137,7 +137,7 @@ def test_a_config_that_a_run_wrote_back_means_the_same_run(tmp_path: Path) -> No
     config = RunConfig(
         epochs=2, format="jpeg:quality=10", data_root=tmp_path, class_order=("a", "b")
     )
-    run_files.start_run(tmp_path / "run", config.plain(), {})
+    run_writer.start_run(tmp_path / "run", config.plain(), {})
     (read,) = grid("--config", str(tmp_path / "run" / "config.yaml"))
     assert read.plain() == config.plain()
 
@@ -221,7 +221,7 @@ def test_a_run_that_fails_is_marked_with_its_reason_and_may_be_started_again(
 
 
 def test_results_of_other_options_are_never_mixed_into_a_folder(tmp_path: Path) -> None:
-    run_files.start_run(tmp_path / "run", RunConfig(epochs=3, fill="during").plain(), {})
+    run_writer.start_run(tmp_path / "run", RunConfig(epochs=3, fill="during").plain(), {})
     with pytest.raises(UserError, match="epochs"):
         is_finished(RunConfig(epochs=4), tmp_path / "run")
 

@@ -12,7 +12,7 @@ from seit_cl.core.errors import UserError
 from seit_cl.report import main
 from seit_cl.reporting.base import Report
 from seit_cl.reporting.build import build_report
-from seit_cl.results.run_files import reopen_run
+from seit_cl.results.run_writer import reopen_run
 
 FIGURES = {
     "accuracy_over_experiences",

@@ -12,7 +12,7 @@ from seit_cl.core.cli import run_command
 from seit_cl.core.errors import UserError
 from seit_cl.core.locks import Holder, locked_folder
 from seit_cl.results.planned import read_plans, write_plan
-from seit_cl.results.run_files import start_run, write_metadata
+from seit_cl.results.run_writer import start_run, write_metadata
 from seit_cl.results.states import RunState, seconds_left, state_line, summary_line
 from seit_cl.run import main as run_main
 from seit_cl.status import main

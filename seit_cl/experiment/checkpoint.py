@@ -14,9 +14,9 @@ from seit_cl.core.errors import UserError
 from seit_cl.core.torch_files import load_state, save_state
 from seit_cl.formats.entropy.model import EntropyModel
 from seit_cl.memory.buffer import ByteBudgetBuffer, Transform
-from seit_cl.results import run_files
+from seit_cl.results.names import CHECKPOINT
 
-NAME = run_files.CHECKPOINT
+NAME = CHECKPOINT
 FINAL = "memory.bin"
 # Raise the number whenever an older checkpoint could not be continued.
 KIND = "seit_cl checkpoint 4"

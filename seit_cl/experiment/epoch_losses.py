@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from seit_cl.learner.learner import StepResult
-from seit_cl.results.run_files import LOSS_COLUMNS
+from seit_cl.results.names import LOSS_COLUMNS
 
 
 class EpochLosses:

@@ -73,7 +73,7 @@ from seit_cl.learner.recording import Recorder
 from seit_cl.learner.step_flops import LearnerFlops
 from seit_cl.models._weights import FILE as WEIGHTS_FILE
 from seit_cl.models._weights import save_weights
-from seit_cl.results import run_files
+from seit_cl.results import run_writer
 
 COMMIT_SECONDS = 30.0  # work that an interrupted run loses, or one experience if that is longer
 
@@ -231,8 +231,8 @@ class Experiment:
         if self.ranks.is_first:
             if first == 0:
                 config = self.config.plain(len(self.class_names))
-                run_files.start_run(self.run_dir, config, self._environment())
-            run_files.reopen_run(self.run_dir)
+                run_writer.start_run(self.run_dir, config, self._environment())
+            run_writer.reopen_run(self.run_dir)
         self._note(f"starts with experience {first + 1} of {experiences}")
         self._note_graphs()
         self._note_sequence()
@@ -262,13 +262,13 @@ class Experiment:
 
     def _mark_failed(self, problem: str) -> None:
         with suppress(OSError):  # of a disk that cannot be written, which may be the error
-            run_files.write_metadata(self.run_dir, {"status": "failed", "problem": problem})
+            run_writer.write_metadata(self.run_dir, {"status": "failed", "problem": problem})
             self._note(f"failed: {problem}")
 
     def _note(self, line: str) -> None:
         """Write a line to the run's log, in the first rank."""
         if self.ranks.is_first:
-            run_files.log(self.run_dir, line)
+            run_writer.log(self.run_dir, line)
 
     def _note_sequence(self) -> None:
         """Say which augmentations do not fit tokens without places in the image."""
@@ -457,7 +457,7 @@ class Experiment:
         if restored is None:
             return 0
         state, self.memory = restored
-        run_files.check_unchanged(self.run_dir, state.get("files", {}))
+        run_writer.check_unchanged(self.run_dir, state.get("files", {}))
         try:
             self._load(state)
             return int(state["experience"]) + 1
@@ -507,7 +507,7 @@ class Experiment:
             "strategy": self.strategy.state_dict(),
             "generators": self.generators.state_dict(),
             **self.record.state_dict(),
-            "files": run_files.digests_of_start(self.run_dir),
+            "files": run_writer.digests_of_start(self.run_dir),
         }
         if self.memory is not None:
             state["transformed"] = self.memory.transformed
@@ -533,7 +533,7 @@ class Experiment:
             path = self.run_dir / WEIGHTS_FILE
             save_weights(path, self.learner.model, self.class_names, self.config.model)
         checkpoint.name_memory(self.run_dir)
-        run_files.finish_run(self.run_dir, self.metadata() | probe)
+        run_writer.finish_run(self.run_dir, self.metadata() | probe)
         checkpoint.close(self.run_dir)
 
     def metadata(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from seit_cl.experiment.experiment import Experiment
 from seit_cl.experiment.finished import is_finished
 from seit_cl.experiment.memory_notes import memory_notes
 from seit_cl.experiment.tracking import open_tracker
-from seit_cl.results import run_files
+from seit_cl.results import run_writer
 
 FINISHED_ELSEWHERE = "another process has finished this run"
 
@@ -45,7 +45,7 @@ def run_observed(
             return [FINISHED_ELSEWHERE]
         sweep(experiment.run_dir, ours=True)
         if lock.about:
-            run_files.log(experiment.run_dir, f"lock: {lock.about}")
+            run_writer.log(experiment.run_dir, f"lock: {lock.about}")
 
         def on_locked_step(info: StepInfo) -> None:
             lock.report(share_done(info))

@@ -19,10 +19,10 @@ from seit_cl.experiment.epoch_losses import losses_table
 from seit_cl.experiment.metadata import Phase
 from seit_cl.experiment.testing import confusion_table
 from seit_cl.memory.buffer import ByteBudgetBuffer
-from seit_cl.results import run_files
+from seit_cl.results import run_writer
 from seit_cl.results.anytime import ANYTIME_COLUMNS
 from seit_cl.results.metrics import WITHIN
-from seit_cl.results.run_files import CONFUSION_COLUMNS, LOSS_COLUMNS
+from seit_cl.results.names import CONFUSION_COLUMNS, LOSS_COLUMNS
 
 PHASES = ("train", "remember", "test", "anytime")
 
@@ -142,15 +142,15 @@ class RunRecord:
             run_dir: the run's folder.
             class_names: by label.
         """
-        run_files.write_accuracy(run_dir, self.accuracy)
+        run_writer.write_accuracy(run_dir, self.accuracy)
         if self.memory:
-            run_files.write_memory(run_dir, self.memory)
+            run_writer.write_memory(run_dir, self.memory)
         if len(self.anytime):
-            run_files.write_anytime(run_dir, rows_table(self.anytime, class_names))
+            run_writer.write_anytime(run_dir, rows_table(self.anytime, class_names))
         if len(self.confusion):
-            run_files.write_confusion(run_dir, confusion_table(self.confusion, class_names))
+            run_writer.write_confusion(run_dir, confusion_table(self.confusion, class_names))
         if self.losses is not None and len(self.losses):
-            run_files.write_losses(run_dir, losses_table(self.losses))
+            run_writer.write_losses(run_dir, losses_table(self.losses))
 
     def state_dict(self) -> dict[str, Any]:
         """All notes, for a checkpoint."""

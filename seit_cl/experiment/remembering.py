@@ -28,7 +28,7 @@ from seit_cl.learner.settings import Fill
 from seit_cl.learner.strategy import Strategy
 from seit_cl.memory.buffer import ByteBudgetBuffer
 from seit_cl.memory.herding import best_first, herding_flops
-from seit_cl.results import run_files
+from seit_cl.results import run_writer
 from seit_cl.tokenizers import Tokenizer
 from seit_cl.tokenizers._features import pooled_features
 
@@ -169,7 +169,7 @@ def memory_rows(
     """
     counts = memory.counts_per_class().tolist()
     per_class = dict(zip(class_names, counts, strict=True))
-    return run_files.memory_rows(
+    return run_writer.memory_rows(
         experience, per_class, memory.bytes_by_kind(), memory.counts_by_levels()
     )
 
@@ -195,4 +195,4 @@ def write_exemplars(
     images = decoded
     if memory.fmt.domain == "tokens":
         images = decode_partial(tokenizer.decode, decoded)
-    run_files.write_exemplars(run_dir, data.shown(some.ids).numpy(), images.numpy())
+    run_writer.write_exemplars(run_dir, data.shown(some.ids).numpy(), images.numpy())

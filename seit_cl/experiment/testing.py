@@ -12,8 +12,8 @@ from torch import Tensor
 
 from seit_cl.data.scenario import Scenario
 from seit_cl.learner.inference import Answers
-from seit_cl.results import run_files
-from seit_cl.results.run_files import CONFUSION_COLUMNS
+from seit_cl.results import run_writer
+from seit_cl.results.names import CONFUSION_COLUMNS
 
 
 def tested_ids(stream: Scenario, position: int) -> Tensor:
@@ -50,7 +50,7 @@ def accuracy_rows(
         correct_within = None
         if answers.within is not None:
             correct_within = _counts(expected, answers.within[part] == expected, class_names)
-        rows += run_files.accuracy_rows(position, tested, correct, total, correct_within, in_top)
+        rows += run_writer.accuracy_rows(position, tested, correct, total, correct_within, in_top)
     return rows
 
 

@@ -18,7 +18,8 @@ from seit_cl.reporting.page_data import facets, page_data, to_json
 from seit_cl.reporting.page_images import embed_figures, to_base64
 from seit_cl.reporting.page_runs import describe_runs, number_class_lists
 from seit_cl.reporting.summary import NUMBERS, OPTIONAL, summary_table
-from seit_cl.results.run_files import STATUSES, Run
+from seit_cl.results.names import STATUSES
+from seit_cl.results.run_files import Run
 
 
 def render_page(

@@ -22,7 +22,8 @@ from seit_cl.reporting.grouping import (
     setting_of,
 )
 from seit_cl.results.metrics import final_accuracy
-from seit_cl.results.run_files import FLOPS_COLUMNS, Run
+from seit_cl.results.names import FLOPS_COLUMNS
+from seit_cl.results.run_files import Run
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
-from seit_cl.results.run_files import YOUNGER_COLUMNS, Run
+from seit_cl.results.names import YOUNGER_COLUMNS
+from seit_cl.results.run_files import Run
 
 ONE_SEED = "one seed"
 

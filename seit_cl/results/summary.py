@@ -14,13 +14,8 @@ from seit_cl.core.errors import UserError
 from seit_cl.core.files import write_atomic
 from seit_cl.results.anytime import ANYTIME_METRICS
 from seit_cl.results.metrics import METRICS
-from seit_cl.results.run_files import (
-    METADATA_NAMES,
-    SUMMARY_COLUMNS,
-    YOUNGER_COLUMNS,
-    Run,
-    read_runs,
-)
+from seit_cl.results.names import METADATA_NAMES, SUMMARY_COLUMNS, YOUNGER_COLUMNS
+from seit_cl.results.run_files import Run, read_runs
 
 
 def summary_row(run: Run) -> dict[str, Any]:

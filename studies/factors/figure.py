@@ -71,7 +71,7 @@ def draw_panel(axes: Any, runs: pd.DataFrame, title: str, lines: dict[str, Line]
     for arm, (name, colour, marker, dashes) in lines.items():
         values = [accuracies(runs, arm, budget) for budget in BUDGETS]
         means = [group.mean() for group in values]
-        bars = [mean_interval(group)[1] for group in values]
+        bars = [mean_interval(group.tolist())[1] for group in values]
         axes.errorbar(
             BUDGETS, means, bars, label=name, color=colour, marker=marker, ls=dashes, capsize=3
         )

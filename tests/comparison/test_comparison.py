@@ -22,7 +22,8 @@ from seit_cl.experiment.experiment import Experiment
 from seit_cl.experiment.run_data import RunData
 from seit_cl.grid import run_id
 from seit_cl.results.metrics import final_accuracy
-from seit_cl.results.run_files import read_run, read_runs, reopen_run
+from seit_cl.results.run_files import read_run, read_runs
+from seit_cl.results.run_writer import reopen_run
 
 
 @pytest.fixture(scope="module")

@@ -133,3 +133,16 @@ def test_a_temporary_folder_that_is_not_renamed_is_removed(tmp_path: Path) -> No
     assert os.listdir(tmp_path / "new") == ["a"]
     make_folder(tmp_path / "new" / "c" / "d")
     assert (tmp_path / "new" / "c" / "d").is_dir()
+
+
+def test_a_file_that_cannot_be_replaced_stays_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "f"
+    write_atomic(path, "old")
+    with monkeypatch.context() as patched:
+        patched.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError("full")))
+        with pytest.raises(OSError, match="full"):
+            write_atomic(path, b"new")
+    assert path.read_text() == "old"
+    assert [found.name for found in tmp_path.iterdir()] == ["f"]

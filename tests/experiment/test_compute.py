@@ -17,7 +17,8 @@ from seit_cl.experiment.experiment import Experiment
 from seit_cl.experiment.run_data import RunData
 from seit_cl.grid import expand, run_folder, run_grid
 from seit_cl.results.manifest import write_manifest
-from seit_cl.results.run_files import FLOPS_COLUMNS, read_runs
+from seit_cl.results.names import FLOPS_COLUMNS
+from seit_cl.results.run_files import read_runs
 from seit_cl.results.summary import rebuild_summary
 
 SMALL = "--resolution 32 --experiences 2 --epochs 1 --batch 8 --replay-batch 4 --memory-mb 0.01"

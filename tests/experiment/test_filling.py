@@ -20,7 +20,7 @@ from seit_cl.experiment.run_data import RunData
 from seit_cl.grid import is_finished, run_folder, run_id
 from seit_cl.learner.strategy import Strategy
 from seit_cl.memory.buffer import ByteBudgetBuffer
-from seit_cl.results.run_files import start_run
+from seit_cl.results.run_writer import start_run
 
 SAMPLES = 4 * TRAIN
 FILLS = ("after", "during", "before")

@@ -15,7 +15,7 @@ from seit_cl.data.fractals import write_fractals
 from seit_cl.experiment.metadata import CONTENTS
 from seit_cl.experiment.run_data import RunData
 from seit_cl.experiment.shared_data import open_data
-from seit_cl.results import run_files
+from seit_cl.results import run_writer
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def begun(data: RunData, run_dir: Path, learner: str) -> None:
     """The folder of a run that was begun with some data and was killed."""
     contents = data.contents(learner == "tokens")
     environment = {**data.identity, CONTENTS: contents}
-    run_files.start_run(run_dir, {"learner": learner}, environment)
+    run_writer.start_run(run_dir, {"learner": learner}, environment)
 
 
 @pytest.mark.parametrize("learner", ["tokens", "pixels"])
@@ -83,5 +83,5 @@ def test_images_that_are_not_read_before_a_run_are_compared_in_part(root: Path) 
 def test_runs_of_versions_that_did_not_record_contents_go_on(root: Path, tmp_path: Path) -> None:
     config = RunConfig(data_root=root, device="cpu")
     data = opened(config, tmp_path / "out")
-    run_files.start_run(tmp_path / "out" / "run", {"learner": "tokens"}, data.identity)
+    run_writer.start_run(tmp_path / "out" / "run", {"learner": "tokens"}, data.identity)
     opened(config, tmp_path / "out")

@@ -12,7 +12,7 @@ from seit_cl.experiment.build import build_memory, build_strategy
 from seit_cl.experiment.metadata import Phase, Training, environment, run_metadata
 from seit_cl.experiment.run_data import RunData
 from seit_cl.memory.buffer import ByteBudgetBuffer
-from seit_cl.results.run_files import METADATA_NAMES
+from seit_cl.results.names import METADATA_NAMES
 
 CPU = torch.device("cpu")
 TRAINING = Training(nn.Linear(3, 2), steps=40, seconds=1.26, strategy_bytes=12)

@@ -20,7 +20,8 @@ from seit_cl.learner.inference import TOP, is_in_top
 from seit_cl.learner.learner import Learner
 from seit_cl.learner.strategy import Strategy
 from seit_cl.results.metrics import METRICS, TOP5, final_top5_accuracy
-from seit_cl.results.run_files import accuracy_rows, read_run
+from seit_cl.results.run_files import read_run
+from seit_cl.results.run_writer import accuracy_rows
 from seit_cl.results.summary import summary_row
 
 CLASSES = 5

@@ -48,7 +48,7 @@ from seit_cl.formats import FormatContext, build_format
 from seit_cl.formats.entropy.model import load_entropy
 from seit_cl.memory.buffer import ByteBudgetBuffer
 from seit_cl.models._weights import read_weights, save_weights
-from seit_cl.results import run_files
+from seit_cl.results import manifest, run_writer
 from seit_cl.results.anytime import ANYTIME_COLUMNS
 from seit_cl.results.run_files import read_run
 from seit_cl.tokenizers import open_tokenizer
@@ -251,14 +251,14 @@ def of_finished_run(name: str, folder: Path) -> Subject:
     """A file of a finished run, as reports and the next start of it read it."""
     run_dir = write_run(folder, memory=2_000, experiences=3)
     metadata = read_run(run_dir).metadata
-    run_files.reopen_run(run_dir)
+    run_writer.reopen_run(run_dir)
     columns = list(ANYTIME_COLUMNS)
     rows = [[step, 0, 0, "a", step, 40] for step in range(5)]
-    run_files.write_anytime(run_dir, pd.DataFrame(rows, columns=columns))
+    run_writer.write_anytime(run_dir, pd.DataFrame(rows, columns=columns))
     pixels = np.arange(768, dtype=np.uint8).reshape(1, 3, 16, 16)
-    run_files.write_exemplars(run_dir, pixels, pixels)
+    run_writer.write_exemplars(run_dir, pixels, pixels)
     (run_dir / "memory.bin").write_bytes(bytes(2000))
-    run_files.finish_run(run_dir, metadata)
+    run_writer.finish_run(run_dir, metadata)
 
     def read() -> Any:
         run = read_run(run_dir)
@@ -276,16 +276,16 @@ def of_finished_run(name: str, folder: Path) -> Subject:
 def of_unfinished_run(name: str, folder: Path) -> Subject:
     """A file of a run that a checkpoint goes on from."""
     run_dir = folder / "run"
-    run_files.start_run(run_dir, {"strategy": "er", "seed": 3}, {"torch": "2.9.0"})
+    run_writer.start_run(run_dir, {"strategy": "er", "seed": 3}, {"torch": "2.9.0"})
     buffer = ByteBudgetBuffer(1000, build_format("tokens", CONTEXT), CONTEXT)
-    files = run_files.digests_of_start(run_dir)
+    files = run_writer.digests_of_start(run_dir)
     checkpoint.commit(run_dir, 0, buffer, {"files": files})
 
     def read() -> Any:
         options = stored_options(run_dir)
         restored = checkpoint.restore(run_dir, None, CPU)
         assert restored is not None
-        run_files.check_unchanged(run_dir, restored[0]["files"])
+        run_writer.check_unchanged(run_dir, restored[0]["files"])
         return options, sorted(restored[0].items())
 
     return Subject(run_dir / name, read)
@@ -377,7 +377,7 @@ OWN: dict[str, Maker] = {
     "config.yaml, unfinished run": partial(of_unfinished_run, "config.yaml"),
     "environment.json, unfinished run": partial(of_unfinished_run, "environment.json"),
     "memory-0.bin, unfinished run": partial(of_unfinished_run, "memory-0.bin"),
-    **{name: partial(of_finished_run, name) for name in run_files.manifest.RESULTS},
+    **{name: partial(of_finished_run, name) for name in manifest.RESULTS},
     "manifest.json": partial(of_finished_run, "manifest.json"),
     "model.safetensors": weights,
     "ranking.csv": ranking,

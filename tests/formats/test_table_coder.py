@@ -10,7 +10,7 @@ from seit_cl.command_line import parse
 from seit_cl.config import RunConfig
 from seit_cl.formats import build_format, canonical_spec
 from seit_cl.grid import expand, is_finished, run_folder, run_id
-from seit_cl.results import run_files
+from seit_cl.results import run_files, run_writer
 
 SPELLINGS = ["tokens:coder=table", "tokens:coder=ans"]
 EARLIER_FILE = Path(__file__).with_name("memory-coder-ans.bin")  # saved when "ans" was its name
@@ -56,7 +56,7 @@ def test_a_run_folder_is_recognised_under_either_spelling(
     spelling: str, asked: str, tmp_path: Path
 ) -> None:
     config = RunConfig(format=spelling, fill="during")
-    run_files.start_run(tmp_path / run_id(config), config.plain(), {})
+    run_writer.start_run(tmp_path / run_id(config), config.plain(), {})
     (tmp_path / run_id(config) / "facts.json").write_text(f'{{"format": "{spelling}"}}')
     folder = run_folder(tmp_path, RunConfig(format=asked))
     assert folder == tmp_path / run_id(config)

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from seit_cl.data.settings import CLASS_ORDER_SEED
-from seit_cl.results import run_files
-from seit_cl.results.run_files import FLOPS_COLUMNS
+from seit_cl.results import run_files, run_writer
+from seit_cl.results.names import CONFUSION_COLUMNS, FLOPS_COLUMNS, LOSS_COLUMNS
 
 RECORD_BYTES = {"jpeg:quality=75,size=64": 2350.0, "tokens": 325.0, "raw": 12290.0}
 TRAIN_SAMPLES = 4000
@@ -67,7 +67,7 @@ def write_run(
     }
     command = ["python", "-m", "seit_cl.run", "--strategy", strategy, "--seed", str(seed)]
     environment = {"command": command, "python": "3.12", "torch": "2.9.0"}
-    run_files.start_run(run_dir, config, environment)
+    run_writer.start_run(run_dir, config, environment)
     record = RECORD_BYTES.get(spec, 0.0)
     exemplars = min(int(memory / record), TRAIN_SAMPLES) if record else 0
     numbers = [seed, memory, len(spec), len(strategy)]
@@ -103,7 +103,7 @@ def write_run(
             "train_seconds": 61.5,
             "device": "cpu",
         }
-        run_files.finish_run(run_dir, values | metadata)
+        run_writer.finish_run(run_dir, values | metadata)
     return run_dir
 
 
@@ -111,8 +111,8 @@ def remove_manifest(run_dir: Path) -> None:
     """Turn a finished run into one of a version that wrote no manifest."""
     metadata = run_files.read_run(run_dir).metadata
     metadata.pop("manifest")
-    run_files.reopen_run(run_dir)
-    run_files.write_metadata(run_dir, metadata)
+    run_writer.reopen_run(run_dir)
+    run_writer.write_metadata(run_dir, metadata)
 
 
 def _flops(strategy: str, exemplars: int) -> dict[str, int]:
@@ -151,8 +151,8 @@ def _write_accuracy(
             total = dict.fromkeys(correct, TESTED)
             within = {name: (2 * count + TESTED) // 3 for name, count in correct.items()}
             in_top = {name: (count + 2 * TESTED) // 3 for name, count in correct.items()}
-            rows += run_files.accuracy_rows(learnt, experience, correct, total, within, in_top)
-    run_files.write_accuracy(run_dir, rows)
+            rows += run_writer.accuracy_rows(learnt, experience, correct, total, within, in_top)
+    run_writer.write_accuracy(run_dir, rows)
     _write_confusion(run_dir, rows)
 
 
@@ -164,8 +164,8 @@ def _write_confusion(run_dir: Path, rows: list[dict[str, Any]]) -> None:
         latest = last[-1]["class"] if row is not last[-1] else last[0]["class"]
         counts = {row["class"]: row["correct"], latest: row["total"] - row["correct"]}
         answers += [(row["class"], name, count) for name, count in counts.items() if count]
-    table = pd.DataFrame(answers, columns=list(run_files.CONFUSION_COLUMNS))
-    run_files.write_confusion(run_dir, table)
+    table = pd.DataFrame(answers, columns=list(CONFUSION_COLUMNS))
+    run_writer.write_confusion(run_dir, table)
 
 
 def _write_losses(
@@ -177,7 +177,7 @@ def _write_losses(
         for epoch in range(EPOCHS):
             loss = float((1 + random.random()) / (1 + epoch))
             rows.append((experience, epoch, 10, loss))
-    run_files.write_losses(run_dir, pd.DataFrame(rows, columns=list(run_files.LOSS_COLUMNS)))
+    run_writer.write_losses(run_dir, pd.DataFrame(rows, columns=list(LOSS_COLUMNS)))
 
 
 def _write_memory(
@@ -189,8 +189,8 @@ def _write_memory(
         names = _class_names(0, learnt + 1)
         counts = dict.fromkeys(names, exemplars // len(names))
         sizes = {"header": 120, "labels": exemplars, "payload": int(exemplars * (record - 1))}
-        rows += run_files.memory_rows(learnt, counts, sizes)
-    run_files.write_memory(run_dir, rows)
+        rows += run_writer.memory_rows(learnt, counts, sizes)
+    run_writer.write_memory(run_dir, rows)
 
 
 def _class_names(first: int, end: int) -> list[str]:

@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from seit_cl.reporting.headline import answer, comparisons, headline
-from seit_cl.results.run_files import Run, accuracy_rows
+from seit_cl.results.run_files import Run
+from seit_cl.results.run_writer import accuracy_rows
 
 TESTED = 1000
 

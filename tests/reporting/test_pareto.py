@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from helpers.reports import make_report
 from helpers.synthetic_runs import write_run
 from seit_cl.reporting.pareto import pareto_front, points_of
-from seit_cl.results.run_files import FLOPS_COLUMNS, read_runs
+from seit_cl.results.names import FLOPS_COLUMNS
+from seit_cl.results.run_files import read_runs
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=12))

@@ -11,7 +11,8 @@ from seit_cl.results.anytime import ANYTIME_COLUMNS
 from seit_cl.results.manifest import write_manifest
 from seit_cl.results.metrics import TOP5, final_accuracy
 from seit_cl.results.replicates import Replicate
-from seit_cl.results.run_files import memory_rows, read_runs, write_anytime, write_memory
+from seit_cl.results.run_files import read_runs
+from seit_cl.results.run_writer import memory_rows, write_anytime, write_memory
 from seit_cl.results.summary import rebuild_summary
 
 IMAGES = 1000  # test images

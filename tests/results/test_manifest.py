@@ -15,7 +15,8 @@ from seit_cl.core.errors import UserError
 from seit_cl.experiment.finished import is_finished
 from seit_cl.reporting.loading import gather
 from seit_cl.results.manifest import NAME, RESULTS
-from seit_cl.results.run_files import finish_run, read_run, reopen_run
+from seit_cl.results.run_files import read_run
+from seit_cl.results.run_writer import finish_run, reopen_run
 from seit_cl.results.summary import rebuild_summary
 
 

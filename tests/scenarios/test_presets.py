@@ -10,7 +10,7 @@ from seit_cl.config import RunConfig
 from seit_cl.core.errors import UserError
 from seit_cl.data.scenario_recipe import ScenarioRecipe, build_recipe
 from seit_cl.grid import expand, is_finished
-from seit_cl.results import run_files
+from seit_cl.results import run_writer
 
 
 def grid(*arguments: str) -> list[RunConfig]:
@@ -79,7 +79,7 @@ def test_the_configuration_that_a_run_writes_describes_the_same_run(
     scenario: str, tmp_path: Path
 ) -> None:
     (run,) = grid("--scenario", scenario)
-    run_files.start_run(tmp_path / "run", run.plain(), {})
+    run_writer.start_run(tmp_path / "run", run.plain(), {})
     (read,) = grid("--config", str(tmp_path / "run/config.yaml"))
     assert read.plain() == run.plain()
 

@@ -15,7 +15,8 @@ from seit_cl import tune
 from seit_cl.command_line import parse
 from seit_cl.core.errors import UserError
 from seit_cl.grid import expand
-from seit_cl.results.run_files import read_run, reopen_run
+from seit_cl.results.run_files import read_run
+from seit_cl.results.run_writer import reopen_run
 from seit_cl.tuning.options import parse_options
 from seit_cl.tuning.search import list_searches
 
