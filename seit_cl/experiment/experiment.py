@@ -26,11 +26,10 @@ from seit_cl.core.devices import choose_device
 from seit_cl.core.errors import UserError
 from seit_cl.core.ranks import Ranks
 from seit_cl.core.rng import Generators
-from seit_cl.core.token_shapes import is_sequence
 from seit_cl.data.samples import Samples
 from seit_cl.data.scenario import Scenario
 from seit_cl.experiment import checkpoint
-from seit_cl.experiment.agreement import check_network, check_strategy, state_digests
+from seit_cl.experiment.agreement import check_network, check_strategy
 from seit_cl.experiment.build import (
     build_augment,
     build_flops_budget,
@@ -46,13 +45,7 @@ from seit_cl.experiment.build import (
     optimisation,
     task_heads,
 )
-from seit_cl.experiment.compute import (
-    epoch_flops,
-    flops_metadata,
-    tokenizing_flops,
-    training_flops,
-)
-from seit_cl.experiment.epoch_losses import EpochLosses
+from seit_cl.experiment.compute import flops_metadata, tokenizing_flops
 from seit_cl.experiment.events import ExperienceInfo, StepInfo
 from seit_cl.experiment.metadata import Training, environment, run_metadata, uses_tokenizer
 from seit_cl.experiment.modality import build_modality
@@ -66,9 +59,11 @@ from seit_cl.experiment.remembering import (
 )
 from seit_cl.experiment.run_batches import RunBatches
 from seit_cl.experiment.run_data import RunData
+from seit_cl.experiment.run_state import RunState
 from seit_cl.experiment.run_tests import RunTests
-from seit_cl.learner.learner import Learner, StepResult
-from seit_cl.learner.loaders import MemoryLoader, ReplayLoader
+from seit_cl.experiment.run_training import RunTraining
+from seit_cl.experiment.start_notes import start_notes
+from seit_cl.learner.learner import Learner
 from seit_cl.learner.recording import Recorder
 from seit_cl.learner.step_flops import LearnerFlops
 from seit_cl.models._weights import FILE as WEIGHTS_FILE
@@ -200,6 +195,28 @@ class Experiment:
             records=self.recorder is not None,
         )
 
+    @cached_property
+    def training(self) -> RunTraining:
+        """The training on all experiences."""
+        learner = self.learner
+        return RunTraining(
+            self.config,
+            self.run_dir.name,
+            self.training_stream,
+            learner,
+            self.batches,
+            self.tests,
+            self.record,
+            self.flops_budget,
+            self._flops,
+            self._note,
+        )
+
+    @property
+    def _state(self) -> RunState:
+        """The present state, with the present memory."""
+        return RunState(self.learner, self.strategy, self.generators, self.record, self.memory)
+
     def _new_model(self) -> nn.Module:
         generator = self.generators["initialisation"]
         network = build_model(self.config, self.data, len(self.class_names), generator)
@@ -234,8 +251,10 @@ class Experiment:
                 run_writer.start_run(self.run_dir, config, self._environment())
             run_writer.reopen_run(self.run_dir)
         self._note(f"starts with experience {first + 1} of {experiences}")
-        self._note_graphs()
-        self._note_sequence()
+        records = self.recorder is not None
+        notes = start_notes(self.config, self.data, self.strategy, self.ranks, self.device, records)
+        for line in notes:
+            self._note(line)
         try:
             if first == 0:
                 self.strategy.start(self.learner)
@@ -270,26 +289,6 @@ class Experiment:
         if self.ranks.is_first:
             run_writer.log(self.run_dir, line)
 
-    def _note_sequence(self) -> None:
-        """Say which augmentations do not fit tokens without places in the image."""
-        if self.config.learner == "tokens" and is_sequence(self.data.tokenizer):
-            self._note(
-                "tokens are a sequence without places in the image: no random crops (--token-rrc), "
-                "no swaps (--swap-p), no CutMix (--cutmix-p)"
-            )
-
-    def _note_graphs(self) -> None:
-        """Say which steps do not run as CUDA graphs, on a GPU."""
-        if self.ranks.several:
-            self._note(f"{self.ranks.count} processes, which torchrun has started")
-        elif self.device.type == "cuda" and self.recorder is None:
-            strategy = f"--strategy {self.config.strategy}"
-            reason = "--no-graph" if self.strategy.capturable else strategy
-            self._note(f"{reason}: training steps do not run as CUDA graphs")
-        elif self.recorder is not None and self.config.fill == "during":
-            changing = "--fill during: the memory changes in the first epoch of an experience"
-            self._note(f"{changing}, whose steps do not run as CUDA graphs")
-
     def _learn(
         self, experience: int, avalanche_experience: Any, on_step: Callable[[StepInfo], None]
     ) -> None:
@@ -300,106 +299,16 @@ class Experiment:
         fills_first = self.strategy.trains_on_memory or self.config.fill == "before"
         if fills_first:
             self._remember(experience, filling)
-        self._train(experience, avalanche_experience, filling, on_step, began)
+        on_fresh = None
+        if filling is not None and self.config.fill == "during":
+            on_fresh = partial(self._offer_step, filling)
+        self.training.train(experience, avalanche_experience, self.memory, on_step, on_fresh, began)
         if not fills_first:
             self._remember(experience, filling)
         with self.record.timed("train"), self.learner.counting("hooks"):
             self.strategy.after_memory_update(self.learner)
         self.record.last_hooks = self.record.flops.totals["hooks"] - hooks_before
         self.record.train_seconds += time.monotonic() - began
-
-    def _train(
-        self,
-        experience: int,
-        avalanche_experience: Any,
-        filling: Filling | None,
-        on_step: Callable[[StepInfo], None],
-        began: float,
-    ) -> None:
-        classes_seen = self.training_stream.seen(experience)
-        seen_before = self.training_stream.seen(experience - 1) if experience else 0
-        samples = 0
-        losses = EpochLosses()
-
-        def report(result: StepResult) -> None:
-            nonlocal samples
-            samples += result.samples
-            losses.add(result)
-            self.tests.between_steps(experience, result.total_steps, self.learner)
-            on_step(self._step_info(experience, result, samples, time.monotonic() - began))
-
-        def offer(ids: Tensor, logits: Tensor) -> None:
-            assert filling is not None
-            with self.record.timed("remember"):
-                filling.offer_step(self._samples(ids), logits)
-
-        offers = filling is not None and self.config.fill == "during"
-        with self.record.timed("train"):
-            loader = self.batches.loader(experience, self.memory)
-            self.learner.begin_experience(loader, classes_seen, seen_before)
-            self.learner.fit(
-                avalanche_experience,
-                loader,
-                classes_seen,
-                seen_before,
-                on_step=report,
-                on_fresh=offer if offers else None,
-                steps=self._planned_steps(experience, loader),
-            )
-            self._require_finite_weights(experience)
-            self.record.add_losses(losses.rows(experience))
-        self.record.phases["train"].images += samples
-
-    def _step_info(
-        self, experience: int, result: StepResult, samples: int, seconds: float
-    ) -> StepInfo:
-        return StepInfo(
-            experience=experience,
-            experiences=len(self.training_stream),
-            epoch=result.epoch,
-            epochs=self.learner.train_epochs,
-            step=result.step,
-            steps=result.steps,
-            samples=samples,
-            seconds=seconds,
-            total_steps=result.total_steps,
-            loss=result.loss,
-            learning_rate=result.learning_rate,
-            fresh_ids=result.fresh_ids,
-        )
-
-    def _planned_steps(self, experience: int, loader: ReplayLoader | MemoryLoader) -> int | None:
-        """Number of steps that --flops-budget allows in an experience; None without a budget.
-
-        Hooks around the steps are foreseen to cost what they did around the last experience's, in
-        proportion to the fresh samples.
-        """
-        budget = self.flops_budget
-        if budget is None:
-            return None
-        exemplars = 0 if self.memory is None else len(self.memory)
-        if self.memory is not None and self.config.fill == "during":
-            exemplars = max(exemplars, len(loader) * loader.batch)  # its first step brings some
-        full, last = epoch_flops(self._flops, loader, exemplars)
-        hooks = 0
-        if experience:
-            ratio = budget.samples[experience] / budget.samples[experience - 1]
-            hooks = round(self.record.last_hooks * ratio)
-        spent = training_flops(self.record.flops) + hooks
-        steps = budget.steps(experience, spent, full, last, len(loader))
-        if self.training_stream.boundaries:
-            plan = f"experience {experience + 1}: {steps} steps of {full:.4g} FLOPs"
-            self._note(f"--flops-budget {budget.flops:g}: {plan}")
-        return steps
-
-    def _require_finite_weights(self, experience: int) -> None:
-        # The norm of all weights is not finite either; computing it takes an eighth of the time.
-        norm = nn.utils.get_total_norm(self.learner.model.parameters())
-        if not bool(torch.isfinite(norm)):
-            raise UserError(
-                f"{self.run_dir.name}: training diverged in experience {experience + 1}; "
-                f"lower --learning-rate {self.config.learning_rate:g}"
-            )
 
     # ------------------------------------------------------------------ memory
     def _filling(self, experience: int) -> Filling | None:
@@ -414,6 +323,11 @@ class Experiment:
             self.modality,
             partial(fit_format, self._note, self.data.tokenizer),
         )
+
+    def _offer_step(self, filling: Filling, ids: Tensor, logits: Tensor) -> None:
+        """Offer the fresh samples (B,) of a step, with their logits (B, classes seen) in it."""
+        with self.record.timed("remember"):
+            filling.offer_step(self._samples(ids), logits)
 
     def _remember(self, experience: int, filling: Filling | None) -> None:
         """Offer an experience's samples to the memory, those that no step has offered yet."""
@@ -444,8 +358,7 @@ class Experiment:
         Raises:
             UserError: one of them has others.
         """
-        digests = state_digests(self.learner, self.memory, self.generators)
-        self.ranks.require_equal(digests, moment)
+        self.ranks.require_equal(self._state.digests(), moment)
 
     def _restore(self) -> int:
         """Restore the last commit, and return the index of the experience to continue with."""
@@ -459,7 +372,7 @@ class Experiment:
         state, self.memory = restored
         run_writer.check_unchanged(self.run_dir, state.get("files", {}))
         try:
-            self._load(state)
+            self._state.load_state_dict(state)
             return int(state["experience"]) + 1
         except torch.OutOfMemoryError:
             raise
@@ -469,17 +382,6 @@ class Experiment:
                 f"{self.run_dir / checkpoint.NAME}: not the state of this run "
                 f"({type(error).__name__}); delete {self.run_dir} to start over"
             ) from error
-
-    def _load(self, state: dict[str, Any]) -> None:
-        """Restore everything but the memory from a checkpoint's state."""
-        self.learner.load_state_dict(state["learner"])
-        self.strategy.start(self.learner)
-        self.strategy.load_state_dict(state["strategy"], self.learner)
-        self.generators.load_state_dict(state["generators"])
-        if self.memory is not None and "transformed" in state:
-            # As they were, so that they are not counted again; the counts are restored below.
-            self.memory.transform(state["transformed"].nonzero()[:, 0])
-        self.record.load_state_dict(state)
 
     def _commit_is_due(self, experience: int) -> bool:
         """True after a test, and where the last commit is old.
@@ -502,15 +404,7 @@ class Experiment:
         self._committed = time.monotonic()
 
     def _write_commit(self, experience: int) -> None:
-        state = {
-            "learner": self.learner.state_dict(),
-            "strategy": self.strategy.state_dict(),
-            "generators": self.generators.state_dict(),
-            **self.record.state_dict(),
-            "files": run_writer.digests_of_start(self.run_dir),
-        }
-        if self.memory is not None:
-            state["transformed"] = self.memory.transformed
+        state = self._state.state_dict() | {"files": run_writer.digests_of_start(self.run_dir)}
         checkpoint.commit(self.run_dir, experience, self.memory, state)
         self.record.write(self.run_dir, self.class_names)
 

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from avalanche.training.plugins import ReplayPlugin
 from avalanche.training.storage_policy import ExemplarsBuffer
-from numpy.typing import NDArray
 from torch import Tensor
 
-from seit_cl.core import plugins
-from seit_cl.core.blocks import FILES_AT_ONCE, images_at_once, slices
+from seit_cl.core.blocks import images_at_once, slices
 from seit_cl.core.digests import digest
 from seit_cl.core.errors import UserError, reading
 from seit_cl.data.samples import Samples
 from seit_cl.formats import ExemplarFormat, FormatContext, build_format
-from seit_cl.formats._records import Records
 from seit_cl.formats.base import FittedFormat
 from seit_cl.formats.entropy.model import EntropyModel
 from seit_cl.memory.avalanche import AvalancheSide, ImageTokenizer, replay_plugin, some_of
@@ -29,7 +25,8 @@ from seit_cl.memory.decoded_cache import Transform
 from seit_cl.memory.device_cache import DeviceCache
 from seit_cl.memory.exemplar_fields import TensorSpec, field_arrays, read_fields, write_fields
 from seit_cl.memory.exemplars import Exemplars, draw_ids
-from seit_cl.memory.file import FileHeader, read_body, read_exemplars, read_header, write_body
+from seit_cl.memory.file import FileHeader, read_body, write_body
+from seit_cl.memory.intake import Intake, checked_labels, needs_fit
 from seit_cl.memory.levelling import Levelling, levelled_format
 from seit_cl.memory.makes_new import makes_new
 from seit_cl.memory.selection import (
@@ -39,6 +36,7 @@ from seit_cl.memory.selection import (
     degrading_options,
 )
 from seit_cl.memory.store import ExemplarStore
+from seit_cl.memory.stored import StoredMemory
 from seit_cl.results.renamed import stored_spec
 
 CPU = torch.device("cpu")
@@ -107,7 +105,6 @@ class ByteBudgetBuffer(ExemplarsBuffer):
         self.selection = build_policy(
             policy, PolicyContext(context.classes, seed, max_exemplars, most_levels)
         )
-        self._levelling: Levelling | None = None
         self.slots = self.selection.slots
         decoded_at_once = images_at_once(context.resolution, DECODED)
         self._store = ExemplarStore(
@@ -125,10 +122,13 @@ class ByteBudgetBuffer(ExemplarsBuffer):
             self._header().nbytes,
             cuts=degrading.cuts,
         )
+        bytes_of = self._accounting.exemplar_bytes
+        levelling = None
         if levelled is not None:
-            self._levelling = Levelling(
-                levelled, self._store, self._accounting.exemplar_bytes, degrading.min_levels
-            )
+            levelling = Levelling(levelled, self._store, bytes_of, degrading.min_levels)
+        self._intake = Intake(
+            fmt, context.resolution, self.selection, self._store, bytes_of, levelling
+        )
         self._accounting.require(budget_bytes)
 
     @classmethod
@@ -202,7 +202,7 @@ class ByteBudgetBuffer(ExemplarsBuffer):
     @property
     def full(self) -> bool:
         """True once a sample did not fit into the memory as it was, by bytes or by number."""
-        return self.selection.full or (self._levelling is not None and self._levelling.has_cut)
+        return self._intake.full
 
     @property
     def classes_covered(self) -> int:
@@ -216,7 +216,7 @@ class ByteBudgetBuffer(ExemplarsBuffer):
 
     def counts_by_levels(self) -> dict[int, int]:
         """Count the exemplars of 1, 2, ... levels; empty where exemplars are not cut."""
-        return {} if self._levelling is None else self._levelling.counts()
+        return self._intake.counts_by_levels()
 
     def bytes_by_kind(self) -> dict[str, int]:
         """Split `used_bytes` by purpose: header, side_info, labels, lengths, extras, payload."""
@@ -241,7 +241,7 @@ class ByteBudgetBuffer(ExemplarsBuffer):
         Raises:
             BudgetTooSmall: the fitted format leaves no room for a record.
         """
-        if not (isinstance(self.fmt, FittedFormat) and self.fmt.unfitted):
+        if not isinstance(self.fmt, FittedFormat) or not self.fmt.unfitted:
             return
         classes = self.context.classes
         self.fmt.fit(samples, features, lambda length: self.exemplars_that_fit(length) / classes)
@@ -265,61 +265,15 @@ class ByteBudgetBuffer(ExemplarsBuffer):
             UserError: no Samples, a label outside 0..C-1, or samples that the format does not take.
             BudgetTooSmall: side_info that grew with the samples leaves no room for a record.
         """
-        if not isinstance(samples, Samples):
-            raise UserError(
-                f"offer takes Samples, not {type(samples).__name__}: "
-                "memory.offer(Samples.of_images(images, labels)), or Samples.of_tokens"
-            )
-        labels = samples.labels.tolist()
-        if labels and not 0 <= min(labels) <= max(labels) < self.context.classes:
-            raise UserError(
-                f"labels {min(labels)}..{max(labels)} in a memory of {self.context.classes} "
-                f"classes, 0..{self.context.classes - 1}; number the classes from 0, or make the "
-                "memory with more classes"
-            )
+        labels = checked_labels(samples, self.context.classes)
         fields = field_arrays(extras or {}, self.exemplar_fields, len(samples), complete=True)
-        for part in slices(len(samples), self._encoded_at_once):
+        for part in slices(len(samples), self._intake.encoded_at_once):
+            records = self._intake.encode(samples[part])
+            self._accounting.require(self.budget_bytes)
+            self._invalidate()
+            self._intake.shrink(self._capacity())  # side_info may have grown
             values = {name: array[part] for name, array in fields.items()}
-            self._offer_block(samples[part], labels[part], values)
-
-    def _offer_block(
-        self, samples: Samples, labels: Sequence[int], fields: Mapping[str, NDArray[np.generic]]
-    ) -> None:
-        """Offer samples (B,), whose records are in memory at once."""
-        records = self._encode(samples)
-        self._accounting.require(self.budget_bytes)
-        self._invalidate()
-        data = records.data.cpu().numpy()
-        capacity = self._capacity()
-        self._shrink()  # side_info may have grown
-        self.selection.begin(len(labels))
-        rows = zip(labels, records.offsets.tolist(), records.lengths.tolist(), strict=True)
-        levelling = self._levelling
-        for index, (label, start, length) in enumerate(rows):
-            if levelling is None:
-                cost = self._accounting.exemplar_bytes(length)
-            else:
-                cost = levelling.cost(data[start : start + length])
-            if self.selection.admit(label, cost, capacity):
-                values = {name: array[index] for name, array in fields.items()}
-                record = data[start : start + length]
-                if levelling is None:
-                    self._store.append(record, label, cost, values)
-                else:
-                    levelling.append(record, label, cost, values, capacity)
-
-    def _shrink(self) -> None:
-        """Remove and cut exemplars until the others fit the budget."""
-        self.selection.shrink(self._capacity())
-        if self._levelling is not None:
-            self._levelling.shrink(self._capacity())
-
-    @property
-    def _encoded_at_once(self) -> int:
-        """Samples whose records are in memory at once, beside the exemplars'."""
-        if getattr(self.fmt, "stores_files", False):
-            return FILES_AT_ONCE
-        return images_at_once(self.context.resolution)
+            self._intake.offer(records, labels[part], values, self._capacity())
 
     def sample(self, n: int, generator: torch.Generator) -> Exemplars:
         """Draw exemplars uniformly, without replacement if n <= N; on the memory's device.
@@ -380,7 +334,7 @@ class ByteBudgetBuffer(ExemplarsBuffer):
         self.max_size = new_size
         self._store.arena.capacity = new_size
         self._invalidate()
-        self._shrink()
+        self._intake.shrink(self._capacity())
 
     def update(self, strategy: Any, **kwargs: Any) -> None:
         """Offer the experience that a strategy has trained on (Avalanche's hook)."""
@@ -439,12 +393,11 @@ class ByteBudgetBuffer(ExemplarsBuffer):
         """Encode some items of every experience; None has none."""
         if benchmark is None:
             return
-        unfitted = isinstance(self.fmt, FittedFormat) and self.fmt.unfitted
         of_experiences = some_of(
             benchmark, self.context.resolution, self._avalanche.tokenizer, self.context.classes
         )
         for samples in of_experiences:
-            if unfitted:
+            if needs_fit(self.fmt):
                 samples.pixels()
             else:
                 self.require_budget_for(samples)
@@ -546,29 +499,13 @@ class ByteBudgetBuffer(ExemplarsBuffer):
         Raises:
             UserError: a body that is inconsistent, or of another tokenizer.
         """
-        if tokenizer is not None:
-            entropy_model = entropy_model or tokenizer.entropy_model
         with reading(path, "the memory file is inconsistent", "write it again"):
-            header, rest = read_header(body)
-            if tokenizer is not None and header.context.tokenizer != tokenizer.identity:
-                raise UserError(
-                    f"{path}: its tokenizer is {header.context.tokenizer or 'none'}, not "
-                    f"{tokenizer.identity}; open the one that it was made with"
-                )
-            if header.max_exemplars and header.count > header.max_exemplars:
-                raise ValueError(f"{header.count} exemplars, and a limit of {header.max_exemplars}")
-            if header.levels != degrading_options(header.policy).cuts:
-                raise ValueError(f"its flags contradict its policy {header.policy}")
-            plugins.check_imported("format", header.spec)
-            plugins.check_imported("policy", header.policy)
-            context = replace(header.context, entropy_model=entropy_model)
-            fmt = build_format(header.spec, context)
-            if fmt.side_info != header.side_info:
-                fmt.side_info = header.side_info
+            stored = StoredMemory.of(body, path, entropy_model, tokenizer)
+            header = stored.header
             memory = cls(
                 header.budget,
-                fmt,
-                context,
+                stored.fmt,
+                stored.context,
                 header.policy,
                 header.seed,
                 read_fields(header.fields),
@@ -577,35 +514,10 @@ class ByteBudgetBuffer(ExemplarsBuffer):
                 tokenizer=tokenizer,
                 max_exemplars=header.max_exemplars,
             )
-            exemplars = read_exemplars(
-                np.frombuffer(rest, np.uint8),
-                header.count,
-                context.classes,
-                memory.exemplar_fields,
-                memory._accounting.fixed_length,
-            )
-            if memory._levelling is None:
-                memory._store.fill(exemplars, memory._accounting.exemplar_bytes)
-            else:
-                memory._levelling.fill(exemplars)
+            fixed_length = memory._accounting.fixed_length
+            memory._intake.fill(stored.exemplars(memory.exemplar_fields, fixed_length))
             memory.selection.restore(header.offered, header.skipped, header.full, header.counters)
         return memory
-
-    def _encode(self, samples: Samples) -> Records:
-        """Encode samples (B,), at least one.
-
-        Raises:
-            ValueError: a format that is not fitted yet, or records of other than the fixed length.
-        """
-        if isinstance(self.fmt, FittedFormat) and self.fmt.unfitted:
-            raise ValueError(f"{self.fmt.spec} has to be fitted before the first offer")
-        records = self.fmt.encode(samples)
-        fixed_length = self.fmt.fixed_length
-        if fixed_length is not None and set(records.lengths.tolist()) != {fixed_length}:
-            raise ValueError(
-                f"{self.fmt.spec}: records differ from the fixed length {fixed_length}"
-            )
-        return records
 
     def _header(self) -> FileHeader:
         """Return the file's header for the present state."""
