@@ -110,7 +110,15 @@ class DomainIncremental(ScenarioRecipe):
         return settings
 
     def select(self, dataset: Dataset, progress: Progress = no_progress) -> Dataset:
-        """The dataset with its domains; corrupted ones are made if they are not in the cache."""
+        """The dataset with its domains; corrupted ones are made if they are not in the cache.
+
+        Args:
+            dataset: of --data-root.
+            progress: shows how far the making is.
+
+        Raises:
+            UserError: data without domains, or without images that could be corrupted.
+        """
         options = self.options
         if isinstance(dataset, DomainDataset):
             return dataset
@@ -132,7 +140,15 @@ class DomainIncremental(ScenarioRecipe):
         )
 
     def cut(self, dataset: Dataset, settings: StreamSettings) -> Scenario:
-        """Cut the dataset into an experience for each domain."""
+        """Cut the dataset into an experience for each domain.
+
+        Args:
+            dataset: as `select` returns it.
+            settings: of the stream.
+
+        Raises:
+            UserError: data without domains, or another number of experiences than of domains.
+        """
         if not isinstance(dataset, DomainDataset):
             raise UserError(f"{dataset.root}: has no domains; give a folder for each domain")
         refuse_numbers_of_classes(settings, self.name)

@@ -23,7 +23,11 @@ INTERRUPTED = 130  # exit code, as shells report SIGINT
 
 
 def main() -> None:
-    """Run the command."""
+    """Run the command.
+
+    Raises:
+        UserError: wrong options or data, or runs that failed.
+    """
     options = parse(sys.argv[1:], __doc__)
     check_extra("torchmetrics", "density", program("pilot"))
     # Imported now, since torch takes seconds: --help and wrong options are answered without it.

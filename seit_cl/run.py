@@ -27,7 +27,11 @@ INTERRUPTED = 130  # exit code, as shells report SIGINT
 
 
 def main() -> None:
-    """Run the command."""
+    """Run the command.
+
+    Raises:
+        UserError: wrong options or data, or runs that failed.
+    """
     options = parse(sys.argv[1:])
     if torchrun.count() > 1:
         _refuse_launcher(options)

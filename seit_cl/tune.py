@@ -23,7 +23,11 @@ INTERRUPTED = 130  # exit code, as shells report SIGINT
 
 
 def main() -> None:
-    """Run the command."""
+    """Run the command.
+
+    Raises:
+        UserError: wrong options or data, or runs that failed.
+    """
     options, run_options = parse_options(sys.argv[1:], __doc__)
     check_extra("optuna", "tune", program("tune"))
     # Imported now, since torch takes seconds: --help and wrong options are answered without it.

@@ -106,11 +106,12 @@ def train(options: Options, model: Any, loss: Any, images: Tensor, console: Cons
 
 def needed(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Leave out the tensors of a state dict that only training needs."""
-    return {
-        name: tensor
-        for name, tensor in state.items()
-        if not any(part in name for part in TRAINING_ONLY) and tensor.numel() > 0
-    }
+    kept = {}
+    for name, tensor in state.items():
+        training_only = any(part in name for part in TRAINING_ONLY)
+        if not training_only and tensor.numel() > 0:
+            kept[name] = tensor
+    return kept
 
 
 def main() -> None:

@@ -118,7 +118,11 @@ class ImageFile(StoredImage):
         return os.fdopen(open_regular(self.path), "rb")
 
     def fingerprint(self) -> tuple[str, str]:
-        """Size in bytes, and time of the last change in ns."""
+        """Size in bytes, and time of the last change in ns.
+
+        Raises:
+            UserError: the file is gone, or cannot be looked at.
+        """
         try:
             found = self.path.stat()
         except OSError as error:

@@ -45,7 +45,15 @@ class Fractals(DatasetPlugin):
 
     @classmethod
     def build(cls, options: FractalOptions, context: DatasetContext) -> Dataset:
-        """Open the images, making them on the first call."""
+        """Open the images, making them on the first call.
+
+        Args:
+            options: numbers of classes and of images of each, and their side in pixels.
+            context: has no location.
+
+        Raises:
+            UserError: a path, or a number below 1.
+        """
         if context.location:
             raise UserError(
                 f"fractals:{context.location}: takes no path; write fractals, or "

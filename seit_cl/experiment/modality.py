@@ -92,24 +92,38 @@ class TokenModality:
 
     @property
     def model_context(self) -> ModelContext:
+        """Vectors of the codebook, on the tokenizer's grid or as a sequence."""
         groups, _, dim = self.tokenizer.codebook.shape
         channels = dim * groups if self.tokenizer.combine == "concat" else dim
         width = self.data.grid[2]
         return ModelContext("tokens", channels, width, is_sequence(self.tokenizer))
 
     def prepare(self) -> None:
+        """Read or make the tokens.
+
+        Raises:
+            UserError: an image that cannot be read.
+        """
         self.test_inputs()
 
     def train_inputs(self, ids: Tensor) -> Tensor:
+        """Tokens (B, G, H, W) int16 of train samples (B,)."""
         return self.data.tokens(ids)
 
     def test_inputs(self) -> Tensor:
+        """Tokens (N, G, H, W) int16 of the whole val split."""
         return self.data.test_tokens
 
     def tested_inputs(self, ids: Tensor) -> Tensor:
+        """Tokens (B, G, H, W) int16 of val samples (B,)."""
         return self.data.test_tokens[ids]
 
     def augment(self, options: RunConfig, crop: int) -> TokenAugment:
+        """Build the augmentation of tokens.
+
+        Raises:
+            UserError: --token-adapt or --patch-drop-p that does not fit tokenizer or format.
+        """
         tokenizer = self.tokenizer
         return TokenAugment(
             tokenizer.codebook,
@@ -160,6 +174,7 @@ class TokenModality:
         """Every format can be replayed."""
 
     def transform_of(self, fmt: ExemplarFormat) -> Callable[[Tensor], Tensor] | None:
+        """The tokenizer, for exemplars that are images."""
         return self.tokenizer.encode if fmt.domain == "pixels" else None
 
 
@@ -179,26 +194,41 @@ class PixelModality:
 
     @property
     def model_context(self) -> ModelContext:
+        """Images of three channels."""
         return ModelContext("pixels", 3, self.data.resolution)
 
     def prepare(self) -> None:
+        """Decode the images of both splits, as far as they fit in main memory.
+
+        Raises:
+            UserError: data without images, or an image that cannot be read.
+        """
         self.data.require_images("--learner pixels")
         self.data.preload_test_pixels()
         self.data.preload_pixels()
 
     def train_inputs(self, ids: Tensor) -> Tensor:
+        """Images (B, 3, S, S) uint8 of train samples (B,)."""
         return self.data.pixels(ids)
 
     def test_inputs(self) -> Tensor:
+        """Images (N, 3, S, S) uint8 of the whole val split."""
         return self.data.test_pixels
 
     def tested_inputs(self, ids: Tensor) -> Tensor:
+        """Images (B, 3, S, S) uint8 of val samples (B,)."""
         return self.data.tested_pixels(ids)
 
     def augment(self, options: RunConfig, crop: int) -> PixelAugment:
+        """Build the augmentation of images."""
         return PixelAugment(crop, options)
 
     def check_format(self, fmt: ExemplarFormat) -> None:
+        """Refuse a format of tokens.
+
+        Raises:
+            UserError: naming the format.
+        """
         if fmt.domain not in self.replays:
             raise UserError(
                 f"--learner pixels cannot learn from {fmt.spec!r} exemplars; use jpeg or raw, or "
@@ -206,6 +236,7 @@ class PixelModality:
             )
 
     def transform_of(self, fmt: ExemplarFormat) -> Callable[[Tensor], Tensor] | None:
+        """None: decoded exemplars are images."""
         return None
 
 

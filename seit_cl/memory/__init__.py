@@ -1,8 +1,8 @@
 """The byte-exact replay memory.
 
-`buffer.py` has the memory itself, `intake.py` what becomes of samples that it is offered, `slots.py`
-its table of exemplars, `arena.py` the bytes of their records, `selection/` the policies that choose
-them, `file.py` the file that the budget bounds, and `stored.py` what is read back from it.
+`buffer.py` has the memory itself, `intake.py` what becomes of samples that it is offered,
+`slots.py` its table of exemplars, `arena.py` the bytes of their records, `selection/` the policies
+that choose them, `file.py` the file that the budget bounds, and `stored.py` what is read from it.
 """
 
 from __future__ import annotations

@@ -43,6 +43,7 @@ class LevelledSlots(SlotTable):
 
     @property
     def file_bytes(self) -> int:
+        """Bytes of all exemplars in the file, with the levels beyond their costs."""
         return self.total_cost + self.total_excess
 
     def levels_of(self, slot: int) -> int:
@@ -73,6 +74,7 @@ class LevelledSlots(SlotTable):
         self._note_place(group, self._places[slot])
 
     def remove(self, slot: int) -> None:
+        """Remove the exemplar of a slot, with all its levels."""
         self._check(slot)
         group = self.group_of(slot)
         place = self._places[slot]

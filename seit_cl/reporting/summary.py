@@ -231,7 +231,7 @@ def _stacked_lines(headings: Sequence[str], rows: Sequence[Sequence[str]], width
     columns = list(range(1, len(headings)))
     while len(columns) > 1 and _text_width([*head, *rows], columns) > width:
         columns.pop()
-    widths = [max(len(row[i]) for row in [*head, *rows]) for i in columns]
+    widths = [_column_width([*head, *rows], i) for i in columns]
 
     def numbers_of(row: Sequence[str]) -> str:
         return "".join(f"  {row[i]:>{size}}" for i, size in zip(columns, widths, strict=True))
@@ -254,10 +254,12 @@ def _narrow_row(row: Sequence[str], names: Sequence[int], numbers: Sequence[int]
 
 def _text_width(rows: Sequence[Sequence[str]], columns: Sequence[int]) -> int:
     """The width of some columns in letters, with two spaces after each."""
-    width = 0
-    for i in columns:
-        width += max(len(row[i]) for row in rows) + 2
-    return width
+    return sum(_column_width(rows, i) + 2 for i in columns)
+
+
+def _column_width(rows: Sequence[Sequence[str]], column: int) -> int:
+    """The longest text of a column, in letters."""
+    return max(len(row[column]) for row in rows)
 
 
 def _terminal_title(counts: Sequence[str], several_orders: bool) -> str | None:

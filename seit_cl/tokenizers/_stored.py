@@ -46,14 +46,22 @@ class StoredTokenizer:
         return self
 
     def encode(self, images: Tensor) -> Tensor:
-        """Raise a UserError: there are no weights to encode with."""
+        """Refuse: there are no weights to encode with.
+
+        Raises:
+            UserError: always.
+        """
         raise UserError(
             f"{self.path}: holds tokens and not the tokenizer {self.identity} that made them; "
             "encoding images needs it"
         )
 
     def decode(self, tokens: Tensor) -> Tensor:
-        """Raise a UserError: there are no weights to decode with."""
+        """Refuse: there are no weights to decode with.
+
+        Raises:
+            UserError: always.
+        """
         raise UserError(
             f"{self.path}: does not decode to images: it holds tokens and not the tokenizer "
             f"{self.identity} that made them"

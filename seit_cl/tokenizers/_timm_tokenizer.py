@@ -101,7 +101,11 @@ class TimmTokenizer:
         return tokens
 
     def decode(self, tokens: Tensor) -> Tensor:
-        """Raise a UserError: features are quantised, and no network inverts them."""
+        """Refuse: features are quantised, and no network inverts them.
+
+        Raises:
+            UserError: always.
+        """
         raise UserError(
             f"timm: {self.backbone.settings.name} does not decode to images; features are stored, "
             "and no network turns them into images"

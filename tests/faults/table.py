@@ -72,8 +72,10 @@ def _images(line: Values) -> str:
     rows = []
     for kind, counts in kinds.items():
         rows.append([kind, *(str(counts.get(outcome, 0)) for outcome in outcomes)])
-    sums = [str(sum(c.get(outcome, 0) for c in kinds.values())) for outcome in outcomes]
-    rows.append(["all", *sums])
+    sums = ["all"]
+    for outcome in outcomes:
+        sums.append(str(sum(counts.get(outcome, 0) for counts in kinds.values())))
+    rows.append(sums)
     longest = f"The longest took {line['seconds']:.1f} s of the processor"
     memory = f"the process took at most {line['megabytes']:.0f} MB"
     base = f"of which {line['megabytes_before']:.0f} before the first image"

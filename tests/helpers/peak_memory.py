@@ -49,7 +49,7 @@ def measure(command_lines: Sequence[Sequence[object]], cache: Path) -> list[Outc
         command_lines: each the name of a module of seit_cl and the words after it.
         cache: folder of the caches.
     """
-    lines = [[str(word) for word in line] for line in command_lines]
+    lines = [list(map(str, line)) for line in command_lines]
     environment = os.environ | {
         "PYTHONPATH": f"{TESTS.parent}{os.pathsep}{TESTS}",
         "SEIT_CL_CACHE": str(cache),

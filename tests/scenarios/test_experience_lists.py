@@ -37,7 +37,7 @@ def cut(*words: str) -> Scenario:
 
 def shown(scenario: Scenario) -> list[list[str]]:
     names = [NAMES[index] for index in scenario.class_order]
-    return [[names[label] for label in labels] for labels in scenario.classes]
+    return [[*map(names.__getitem__, labels)] for labels in scenario.classes]
 
 
 def test_classes_per_experience_cut_the_usual_order() -> None:

@@ -12,6 +12,7 @@ class Constant(RateSchedule):
     constant = True
 
     def share_of_peak(self, step: int) -> float:
+        """1, in every step."""
         return 1.0
 
 

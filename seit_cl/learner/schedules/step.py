@@ -50,6 +50,7 @@ class Step(RateSchedule):
                 )
 
     def share_of_peak(self, step: int) -> float:
+        """The factor, to the power of how many of the named epochs have passed."""
         epochs_done = step * self.context.epochs / self.context.steps
         passed = sum(epoch <= epochs_done for epoch in self.options.epochs)
         return float(self.options.factor**passed)

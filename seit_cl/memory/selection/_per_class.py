@@ -41,16 +41,20 @@ class PerClassPolicy(SelectionPolicy):
         return self._largest
 
     def count_sample(self, label: int) -> None:
+        """Count a sample of its class."""
         self.seen_per_class[label] += 1
 
     def group_to_shrink(self) -> int:
+        """Return the largest class."""
         return self.largest()
 
     def counters(self) -> NDArray[np.uint32]:
+        """Return samples seen (C,), with the highest bit set for classes that have been full."""
         seen = np.array(self.seen_per_class, np.uint32)
         return np.where(self.class_full, seen | np.uint32(_FULL), seen)
 
     def restore_counters(self, counters: NDArray[np.uint32]) -> None:
+        """Take over samples seen, and which classes have been full, from `counters` (C,)."""
         self.seen_per_class = (counters & np.uint32(_FULL - 1)).tolist()
         self.class_full = (counters & np.uint32(_FULL)) > 0
 
@@ -69,6 +73,7 @@ class ClassBalancingPolicy(PerClassPolicy):
         """Return the sizes (C,) that are balanced."""
 
     def decide(self, label: int, cost: int, capacity: int) -> bool:
+        """Accept a sample of a class that was never full, and of another one with n / m."""
         self.largest()
         if self.class_full[label]:
             own = self.slots.groups[label]

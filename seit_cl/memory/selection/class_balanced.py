@@ -22,6 +22,7 @@ class ClassBalanced(ClassBalancingPolicy):
     paper = "Chrysakis and Moens, ICML 2020, with bytes in place of counts"
 
     def sizes(self) -> NDArray[np.int64]:
+        """Return the bytes (C,) of the classes."""
         return self.slots.group_bytes
 
     def shrink_by_one(self) -> None:

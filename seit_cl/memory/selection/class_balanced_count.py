@@ -14,6 +14,7 @@ class ClassBalancedCount(ClassBalancingPolicy):
     paper = "Chrysakis and Moens, ICML 2020"
 
     def sizes(self) -> NDArray[np.int64]:
+        """Return the numbers (C,) of exemplars of the classes."""
         return self.slots.group_counts
 
 

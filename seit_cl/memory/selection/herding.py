@@ -17,6 +17,7 @@ class Herding(PerClassPolicy):
     best_first = True
 
     def decide(self, label: int, cost: int, capacity: int) -> bool:
+        """Accept the next sample of a class that is not full; larger classes make room."""
         self.largest()
         if self.class_full[label] or not self._fits_alone(label, cost, capacity):
             # The class stays full: a shorter sample further down must not take the place.
@@ -36,6 +37,7 @@ class Herding(PerClassPolicy):
         return bool(self.slots.group_bytes[label] + cost <= capacity)
 
     def evict(self, group: int) -> None:
+        """Remove the last exemplar of a class's ranking."""
         self.slots.remove(self.slots.groups[group][-1])
 
 

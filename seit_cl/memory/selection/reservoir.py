@@ -15,6 +15,7 @@ class Reservoir(SelectionPolicy):
     paper = "Vitter, Random Sampling with a Reservoir, ACM TOMS 1985"
 
     def decide(self, label: int, cost: int, capacity: int) -> bool:
+        """Accept a sample with probability n / m."""
         seen = self.offered - self.skipped
         if self.words.below(seen) >= len(self.slots):
             return False
@@ -23,6 +24,7 @@ class Reservoir(SelectionPolicy):
         return True
 
     def group_to_shrink(self) -> int:
+        """Return the only group."""
         return 0
 
 
