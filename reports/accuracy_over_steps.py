@@ -9,15 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from seit_cl.reporting.axes import finish_figure, from_zero, new_figure
+from seit_cl.reporting.bands import draw_mean
 from seit_cl.reporting.base import Report
 from seit_cl.reporting.grouping import (
     Series,
-    bound_series,
-    budget_of,
     finished,
     of_budget,
     of_setting,
-    series_of,
     settings_of,
     sorted_budgets,
     without_sweep_trials,
@@ -30,6 +28,7 @@ from seit_cl.reporting.labels import (
     series_label,
     setting_label,
 )
+from seit_cl.reporting.places import line_of
 from seit_cl.reporting.styles import Style, bound_styles, run_styles
 from seit_cl.results.anytime import accuracy_by_step
 from seit_cl.results.run_files import Run
@@ -71,7 +70,7 @@ def _draw_lines(
     """Draw the mean of every series, with a band of one standard deviation."""
     lines: dict[Series, list[Run]] = {}
     for run in group:
-        lines.setdefault(series_of(run) if budget_of(run) else bound_series(run), []).append(run)
+        lines.setdefault(line_of(run), []).append(run)
     bounds = bound_styles([series for series in lines if series not in styles])
     for series, members in sorted(lines.items()):
         style = styles[series]._asdict() if series in styles else dict(bounds[series])
@@ -79,12 +78,7 @@ def _draw_lines(
         curves = pd.DataFrame(
             {i: 100 * accuracy_by_step(run.anytime) for i, run in enumerate(members)}
         )
-        mean = curves.mean(axis=1)
-        spread = curves.std(axis=1).fillna(0)
-        ax.plot(mean.index, mean, label=series_label(series, runs), **style)
-        low = mean - spread
-        high = mean + spread
-        ax.fill_between(mean.index, low, high, color=style["color"], alpha=0.15, linewidth=0)
+        draw_mean(ax, curves, series_label(series, runs), style)
 
 
 REPORT = AccuracyOverSteps

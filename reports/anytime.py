@@ -11,18 +11,12 @@ import pandas as pd
 from seit_cl.reporting.base import Report
 from seit_cl.reporting.grouping import (
     MB,
-    Series,
-    Setting,
-    bound_series,
-    budget_of,
     finished,
     mean_std,
-    rank_in_order,
-    series_of,
-    setting_of,
     without_sweep_trials,
 )
 from seit_cl.reporting.labels import differing_fields, field_values, replicates_text, series_label
+from seit_cl.reporting.places import Place, by_place
 from seit_cl.reporting.tables import Table, plus_minus
 from seit_cl.results.anytime import ANYTIME_METRICS
 from seit_cl.results.metrics import final_accuracy
@@ -45,7 +39,6 @@ HEADINGS = {
     "linear_probe_accuracy": "linear probe",
     "probe_minus_final": "minus final",
 }
-Place = tuple[Setting, int, Series]
 
 
 class Anytime(Report):
@@ -63,10 +56,10 @@ class Anytime(Report):
         for place, group in groups.items():
             values[place] = [_values(run) for run in group]
         names = [name for name in HEADINGS if _is_known(name, values)]
-        fields = differing_fields([setting for setting, _, _ in groups])
+        fields = differing_fields([place.setting for place in groups])
         text = []
         numbers = []
-        for (setting, budget, series), rows in values.items():
+        for (setting, series, budget), rows in values.items():
             cells = [*field_values(setting, fields), series_label(series, runs), f"{budget / MB:g}"]
             row: dict[str, Any] = {**setting._asdict(), **series._asdict(), "memory_bytes": budget}
             for name in names:
@@ -83,14 +76,11 @@ class Anytime(Report):
 
 def _groups(runs: Sequence[Run]) -> dict[Place, list[Run]]:
     """The runs with a value of their own here, by row of the table, in order."""
-    groups: dict[Place, list[Run]] = {}
+    shown = []
     for run in without_sweep_trials(finished(runs)):
         if not run.anytime.empty or not math.isnan(_probe_accuracy(run)):
-            series = series_of(run) if budget_of(run) else bound_series(run)
-            groups.setdefault((setting_of(run), budget_of(run), series), []).append(run)
-    rank = rank_in_order({series for _, _, series in groups})
-    places = sorted(groups, key=lambda place: (place[0], place[1], rank[place[2]]))
-    return {place: groups[place] for place in places}
+            shown.append(run)
+    return by_place(shown)
 
 
 def _probe_accuracy(run: Run) -> float:

@@ -10,19 +10,13 @@ import pandas as pd
 from seit_cl.reporting.base import Report
 from seit_cl.reporting.grouping import (
     MB,
-    Series,
-    Setting,
-    bound_series,
-    budget_of,
     finished,
     mean_std,
     percentages,
-    rank_in_order,
-    series_of,
-    setting_of,
     without_sweep_trials,
 )
 from seit_cl.reporting.labels import differing_fields, field_values, series_label
+from seit_cl.reporting.places import Place, by_place
 from seit_cl.reporting.tables import MISSING, Table, plus_minus
 from seit_cl.results.metrics import final_accuracy
 from seit_cl.results.replicates import replicate_of
@@ -32,7 +26,6 @@ CAPTION = (
     "Final accuracy in % by the seed of the class order: mean over the seeds that have it, ± their "
     "standard deviation where there are several. Range: highest minus lowest mean of a row."
 )
-Place = tuple[Setting, Series, int]
 
 
 class ClassOrders(Report):
@@ -46,7 +39,7 @@ class ClassOrders(Report):
         if not rows:
             return None
         orders = sorted({order for by_order in rows.values() for order in by_order})
-        fields = differing_fields([setting for setting, _, _ in rows])
+        fields = differing_fields([place.setting for place in rows])
         text = []
         numbers = []
         for (setting, series, budget), by_order in rows.items():
@@ -72,16 +65,10 @@ class ClassOrders(Report):
 
 def _rows(runs: Sequence[Run]) -> dict[Place, dict[int, list[float]]]:
     """Final accuracies in percent by row of the table, in order, and by class order."""
-    groups: dict[Place, list[Run]] = {}
-    for run in without_sweep_trials(finished(runs)):
-        series = series_of(run) if budget_of(run) else bound_series(run)
-        groups.setdefault((setting_of(run), series, budget_of(run)), []).append(run)
-    rank = rank_in_order({series for _, series, _ in groups})
-    places = sorted(groups, key=lambda place: (place[0], place[2], rank[place[1]]))
     rows = {}
-    for place in places:
+    for place, members in by_place(without_sweep_trials(finished(runs))).items():
         by_order: dict[int, list[float]] = {}
-        for run in groups[place]:
+        for run in members:
             (percent,) = percentages([run], final_accuracy)
             by_order.setdefault(replicate_of(run).order, []).append(percent)
         rows[place] = by_order

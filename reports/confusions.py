@@ -12,18 +12,12 @@ from seit_cl.reporting.base import Report
 from seit_cl.reporting.confusion import confusion_of
 from seit_cl.reporting.grouping import (
     MB,
-    Series,
-    Setting,
-    bound_series,
-    budget_of,
     finished,
-    rank_in_order,
-    series_of,
-    setting_of,
     settings_of,
     without_sweep_trials,
 )
 from seit_cl.reporting.labels import differing_fields, field_values, series_label
+from seit_cl.reporting.places import by_place
 from seit_cl.reporting.tables import MISSING, Table
 from seit_cl.results.replicates import replicate_of, replication_text
 from seit_cl.results.run_files import Run
@@ -35,7 +29,6 @@ CAPTION = (
     "The most frequent wrong answers after the last experience: the images of a class, in % of "
     "these, that are taken for the other class. Mean over {runs}."
 )
-Place = tuple[Setting, Series, int]
 
 
 class Confusions(Report):
@@ -47,7 +40,7 @@ class Confusions(Report):
         """Make the table; None if no finished run recorded its answers."""
         recorded = [run for run in finished(runs) if not run.confusion.empty]
         shown = without_sweep_trials(recorded)
-        groups = _groups(shown)
+        groups = by_place(shown)
         if not groups:
             return None
         pairs = max(FEWEST_PAIRS, min(MOST_PAIRS, MOST_ROWS // len(groups)))
@@ -71,17 +64,6 @@ class Confusions(Report):
             replicates.append([replicate_of(run) for run in members])
         caption = CAPTION.format(runs=replication_text(replicates))
         return Table(caption, headings, text, pd.DataFrame(numbers), len(headings) - 1)
-
-
-def _groups(runs: Sequence[Run]) -> dict[Place, list[Run]]:
-    """The runs by setting, series and budget, in the order of the other tables."""
-    groups: dict[Place, list[Run]] = {}
-    for run in runs:
-        series = series_of(run) if budget_of(run) else bound_series(run)
-        groups.setdefault((setting_of(run), series, budget_of(run)), []).append(run)
-    rank = rank_in_order({series for _, series, _ in groups})
-    places = sorted(groups, key=lambda place: (place[0], place[2], rank[place[1]]))
-    return {place: groups[place] for place in places}
 
 
 def _most_frequent(runs: Sequence[Run], most: int) -> dict[tuple[str, str], float]:

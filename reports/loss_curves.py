@@ -13,14 +13,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from seit_cl.reporting.axes import finish_figure, from_zero, new_figure
+from seit_cl.reporting.bands import draw_mean
 from seit_cl.reporting.base import Report
 from seit_cl.reporting.grouping import (
     Series,
     Setting,
-    bound_series,
     budget_of,
     finished,
-    series_of,
     setting_of,
     settings_of,
     without_sweep_trials,
@@ -33,6 +32,7 @@ from seit_cl.reporting.labels import (
     series_label,
     setting_label,
 )
+from seit_cl.reporting.places import line_of
 from seit_cl.reporting.styles import bound_styles, run_styles
 from seit_cl.results.run_files import Run
 
@@ -79,15 +79,10 @@ class LossCurves(Report):
         return finish_figure(figure, axes[: len(panels)])
 
 
-def _line_of(run: Run) -> Series:
-    """The line of a run: its series, or the bound of one without a memory."""
-    return series_of(run) if budget_of(run) else bound_series(run)
-
-
 def _styles(shown: Sequence[Run], runs: Sequence[Run]) -> dict[Series, dict[str, Any]]:
     """The styles of all lines, without markers: a line has hundreds of points."""
     styles = {series: style._asdict() for series, style in run_styles(finished(runs)).items()}
-    bounds = sorted({_line_of(run) for run in shown} - styles.keys())
+    bounds = sorted({line_of(run) for run in shown} - styles.keys())
     styles |= {bound: dict(style) for bound, style in bound_styles(bounds).items()}
     for style in styles.values():
         style.pop("marker", None)
@@ -100,17 +95,11 @@ def _draw_lines(
     """Draw the mean of every series, with a band of one standard deviation."""
     lines: dict[Series, list[Run]] = {}
     for run in group:
-        lines.setdefault(_line_of(run), []).append(run)
+        lines.setdefault(line_of(run), []).append(run)
     for series, members in sorted(lines.items()):
-        style = styles[series]
         curves = pd.DataFrame({i: run.losses["loss"] for i, run in enumerate(members)})
-        mean = curves.mean(axis=1)
-        spread = curves.std(axis=1).fillna(0)
-        epochs = np.arange(1, len(mean) + 1)
-        ax.plot(epochs, mean, label=series_label(series, runs), **style)
-        low = mean - spread
-        high = mean + spread
-        ax.fill_between(epochs, low, high, color=style["color"], alpha=0.15, linewidth=0)
+        curves.index += 1  # epochs are counted from 1 on
+        draw_mean(ax, curves, series_label(series, runs), styles[series])
 
 
 def _mark_experiences(ax: Axes, group: Sequence[Run]) -> None:

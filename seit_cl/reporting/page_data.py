@@ -13,15 +13,14 @@ from seit_cl.reporting.grouping import (
     MB,
     Series,
     at_all_budgets,
-    bound_series,
     budget_of,
     finished,
     in_order,
-    series_of,
     trained_jointly,
     without_sweep_trials,
 )
 from seit_cl.reporting.labels import megabytes, series_label
+from seit_cl.reporting.places import line_of
 from seit_cl.reporting.styles import bound_styles, run_styles
 from seit_cl.reporting.summary import NUMBERS
 from seit_cl.results.metrics import accuracy_seen
@@ -101,11 +100,6 @@ def _json_number(value: Any) -> float | None:
     """A number as JSON has it: None for nan and infinity."""
     number = math.nan if value is None else float(value)
     return round(number, 9) if math.isfinite(number) else None
-
-
-def line_of(run: Run) -> Series:
-    """The line of a run in the charts: its series, or the bound of a run without a memory."""
-    return series_of(run) if budget_of(run) else bound_series(run)
 
 
 def _lines(runs: Sequence[Run]) -> tuple[list[dict[str, Any]], dict[Series, int]]:
