@@ -36,6 +36,7 @@ DEFAULT_FORMATS = (
     "tokens",
     "tokens:coder=table",
     "tokens:coder=context",
+    "tokens:coder=compact",
 )
 DEFAULT_BUDGETS = (1.0, 10.0, 100.0)
 

@@ -31,7 +31,8 @@ class TokensOptions:
 
     Args:
         coder: "fixed": ceil(log2 K) bits per code; "table": entropy-coded with tables, fast;
-            "context": entropy-coded with a network, dense.
+            "context": entropy-coded with a network, dense; "compact": with a network of a few
+            kilobytes, nearly as dense.
         keep: share of a grid's positions that are stored, those of the highest scores.
         score: a name in `seit_cl.data.patches.SCORES`.
     """
@@ -99,7 +100,7 @@ class TokensFormat:
         else:
             entropy_coder = build_entropy_coder(options.coder, context)
             self.codec_bytes = entropy_coder.codec_bytes
-            self._model_identity = entropy_coder.model.identity
+            self._model_identity = entropy_coder.identity
             self._coder = entropy_coder
 
     @classmethod

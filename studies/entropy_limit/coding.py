@@ -18,7 +18,7 @@ from studies.entropy_limit.model import GridTransformer
 
 CHUNK_TOKENS = 4096  # coded at a time
 # Function from grids (B, H, W) to the bounds (B * H * W, K + 1) of all codes' intervals at every
-# token, as EntropyModel.network_starts returns them.
+# token, as CodeNetwork.starts returns them.
 Starts = Callable[[Tensor], Tensor]
 
 
@@ -78,7 +78,7 @@ def tables(model: EntropyModel) -> Starts:
 
 def network(model: EntropyModel) -> Starts:
     """The shipped coder `context`."""
-    return lambda part: model.network_starts(neighbours_of(part, model.codes).flatten(0, 2))
+    return lambda part: model.network.starts(neighbours_of(part, model.codes).flatten(0, 2))
 
 
 def transformer(model: GridTransformer) -> Starts:

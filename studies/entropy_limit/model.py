@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seit_cl.formats.entropy.columns import NEIGHBOURS, neighbours_of
-from seit_cl.formats.entropy.model import ACTIVATION_BITS, HIDDEN_SHIFT, SCORE_BITS, EntropyModel
+from seit_cl.formats.entropy.model import EntropyModel
+from seit_cl.formats.entropy.network import ACTIVATION_BITS, HIDDEN_SHIFT, SCORE_BITS
 
 LONG = 256  # positions beyond which torch's fused attention is faster on a CPU
 

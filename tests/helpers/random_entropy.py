@@ -1,12 +1,11 @@
 """An EntropyModel of random weights: it codes any grid without loss, but predicts nothing."""
 
-from dataclasses import replace
-
 import torch
 from torch import Tensor
 
 from seit_cl.formats.entropy.columns import EARLIER, NEIGHBOURS
-from seit_cl.formats.entropy.model import EntropyModel
+from seit_cl.formats.entropy.compact import CompactModel
+from seit_cl.formats.entropy.model import EntropyModel, joined
 
 
 def random_model(
@@ -33,7 +32,7 @@ def random_model(
     for number in range(1, each):
         part = _random_part(codes, seed + number, groups, width, tokenizer, number, length)
         parts.append(part)
-    return replace(parts[0], further=tuple(parts[1:]))
+    return joined(parts)
 
 
 def _random_part(
@@ -72,4 +71,25 @@ def _random_part(
         tensors["table_pair"] = torch.tensor(pair)
     if length:
         tensors["first_bias"] = numbers(5000, length, width).int()
-    return EntropyModel(tokenizer, **tensors)
+    compact = _random_compact(codes, seed, known, length)
+    return EntropyModel(tokenizer, **tensors, compact=compact)
+
+
+def _random_compact(codes: int, seed: int, known: int, length: int) -> CompactModel:
+    generator = torch.Generator().manual_seed(seed + 1_000_003)
+    size, width = 5, 8
+
+    def numbers(limit: int, *shape: int) -> Tensor:
+        return torch.randint(-limit, limit + 1, shape, generator=generator)
+
+    return CompactModel(
+        vectors=numbers(127, codes, size).to(torch.int8),
+        border=numbers(127, size).to(torch.int8),
+        first=numbers(127, width, size * (len(NEIGHBOURS) + known)).to(torch.int8),
+        first_bias=numbers(5000, *([length] if length else []), width).int(),
+        second=numbers(127, width, width).to(torch.int8),
+        second_bias=numbers(5000, width).int(),
+        out=numbers(127, size, width).to(torch.int8),
+        out_bias=numbers(5000, size).int(),
+        frequencies=numbers(127, codes).to(torch.int8),
+    )

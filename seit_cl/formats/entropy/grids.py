@@ -8,10 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
+from seit_cl.core.errors import UserError
 from seit_cl.formats._records import Records
 from seit_cl.formats.entropy import range_coder
 from seit_cl.formats.entropy.columns import NEIGHBOURS, REACH, columns_of
+from seit_cl.formats.entropy.compact import MAX_SIZE, identity_of
 from seit_cl.formats.entropy.model import EntropyModel
+from seit_cl.formats.entropy.network import CodeNetwork
 
 TOKENS_AT_ONCE = 512  # intervals computed together, which stay in a CPU's cache
 EXEMPLARS_AT_ONCE = 512  # decoded together
@@ -43,6 +46,11 @@ class GridCoder:
     def codec_bytes(self) -> int:
         """Bytes of the model's tensors that this coder needs."""
         raise NotImplementedError
+
+    @property
+    def identity(self) -> bytes:
+        """Eight bytes of the numbers that records need."""
+        return self.model.identity
 
     def encode(self, tokens: Tensor) -> Records:
         """Encode grids (B, *grid_shape), on their device."""
@@ -182,18 +190,53 @@ class ContextCoder(GridCoder):
     def _columns(self, model: EntropyModel) -> Sequence[int]:
         return range(model.columns)
 
+    def _network(self, model: EntropyModel) -> CodeNetwork:
+        """Network of one code of a position."""
+        return model.network
+
     def _interval(self, model: EntropyModel, near: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
-        starts = model.network_starts(near)
+        starts = self._network(model).starts(near)
         start = starts.gather(1, codes[:, None])[:, 0].long()
         return start, starts.gather(1, codes[:, None] + 1)[:, 0] - start
 
     def _next(
         self, model: EntropyModel, near: Tensor, value: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        starts = model.network_starts(near)
+        starts = self._network(model).starts(near)
         token = torch.searchsorted(starts, value[:, None].int(), right=True) - 1
         start = starts.gather(1, token)[:, 0].long()
         return token[:, 0], start, starts.gather(1, token + 1)[:, 0] - start
+
+
+class CompactCoder(ContextCoder):
+    """Coder with the model's compact network: a few kilobytes, for somewhat longer records.
+
+    Raises:
+        UserError: the model has no compact network.
+    """
+
+    def __init__(self, model: EntropyModel, height: int, width: int) -> None:
+        super().__init__(model, height, width)
+        if not model.compact_parts:
+            raise UserError(
+                f"tokens: coder=compact: the entropy model of tokenizer {model.tokenizer} has no "
+                "compact network; fit it again with python -m seit_cl.tokenize entropy (vectors of "
+                f"at most {MAX_SIZE} numbers), or use coder=context"
+            )
+
+    @property
+    def codec_bytes(self) -> int:
+        """Bytes of the compact network, without the tokenizer's vectors."""
+        return sum(part.nbytes for part in self.model.compact_parts)
+
+    @property
+    def identity(self) -> bytes:
+        """Eight bytes of the compact network and its vectors."""
+        return identity_of(self.model.compact_parts)
+
+    def _network(self, model: EntropyModel) -> CodeNetwork:
+        assert model.compact is not None  # checked when the coder was built
+        return model.compact.network
 
 
 def _distances(
@@ -221,4 +264,5 @@ def _distances(
 CODERS: dict[str, Callable[[EntropyModel, int, int], GridCoder]] = {
     "table": TablesCoder,
     "context": ContextCoder,
+    "compact": CompactCoder,
 }

@@ -1,27 +1,24 @@
 """Probability of each code of a tokenizer after its neighbours, in integers.
 
-It has two parts, both fitted ahead of time (`python -m seit_cl.tokenize entropy`) to images that no
-memory stores.
+It has three parts, all fitted ahead of time (`python -m seit_cl.tokenize entropy`) to images that
+no memory stores. A coder uses one of them.
 
 - Tables: codes are grouped; a code's score is a sum of two entries, one for the group of its left
   neighbour and one for that of its upper neighbour.
 - Network: a small perceptron on the ten neighbours that come before a token, as in PixelRNN (van
   den Oord et al., ICML 2016), with weights of eight bits.
+- Compact network: a smaller one that takes the tokenizer's own vectors.
 
 Where a position has several codes, each has a model of its own, which also knows codes of the
 position that come before. A sequence of tokens has no neighbours above; there the place in the
 sequence counts.
-
-No decision depends on rounding. Weights are integers below 2**7 and activations below 2**8, held in
-float32; their sums stay below 2**24 and are exact in any order, so all machines get the same
-numbers.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -29,20 +26,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import embedding_bag, pad
 
 from seit_cl.core.errors import UserError
 from seit_cl.core.notes import note_no_digest
 from seit_cl.core.tensor_files import read_tensor_file, write_tensor_file
 from seit_cl.formats.entropy.columns import EARLIER, NEIGHBOURS
-from seit_cl.formats.entropy.range_coder import BITS, TOTAL
+from seit_cl.formats.entropy.compact import CompactModel, read_compact, with_earlier
+from seit_cl.formats.entropy.network import EXACT, CodeNetwork, intervals
 
 MAX_GROUPS = 256  # codes of a position
-SCORE_BITS = 11  # a score is a binary logarithm in units of 2**-11
-ACTIVATION_BITS = 8  # activations are 0..255
-HIDDEN_SHIFT = 6  # sums of products are shifted right by it to become activations
-MAX_ACTIVATION = (1 << ACTIVATION_BITS) - 1
-EXACT = 1 << 24  # integers below it, and their sums in any order, are exact in float32
 TABLE_SHIFT = 8  # tables hold scores in units of 2**-3
 AGAIN = "fit it again with python -m seit_cl.tokenize entropy"
 # Names of a model's tensors, in the order in which they are hashed.
@@ -83,6 +75,8 @@ class EntropyModel:
         earlier: (P, K, E) int8, of every code of the same position that comes before; `first` is
             (M, (10 + P) E) then. None in the model of a position's first code.
         table_pair: (2,) int64, the columns that the tables are about; None: the first two.
+        compact: a network of a few kilobytes, beside the other; None in files of earlier releases
+            and where the tokenizer's vectors are long.
         further: models of the further codes of a position.
 
     For sequences of N tokens, first_bias is (N, M).
@@ -102,6 +96,7 @@ class EntropyModel:
     last_bias: Tensor
     earlier: Tensor | None = None
     table_pair: Tensor | None = None
+    compact: CompactModel | None = None
     further: tuple[EntropyModel, ...] = ()
 
     @property
@@ -143,7 +138,7 @@ class EntropyModel:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all tensors."""
+        """Bytes of the tensors of tables and network."""
         return sum(tensor.nbytes for tensor in self._tensors().values())
 
     @property
@@ -159,14 +154,17 @@ class EntropyModel:
 
     @cached_property
     def identity(self) -> bytes:
-        """Eight bytes that change with any number of the model; a record needs its own model."""
+        """Eight bytes that change with any number of tables and network, which records need.
+
+        The compact network has an identity of its own.
+        """
         digest = hashlib.sha256()
         for tensor in self._tensors().values():
             digest.update(tensor.cpu().contiguous().numpy().tobytes())
         return digest.digest()[:8]
 
     def _tensors(self) -> dict[str, Tensor]:
-        """All tensors by name; those of a further code's model are named e.g. "1.left"."""
+        """Tensors of tables and network; those of a further code's are named e.g. "1.left"."""
         tensors = self._own_tensors()
         for number, part in enumerate(self.further, 1):
             for name, tensor in part._own_tensors().items():
@@ -187,8 +185,11 @@ class EntropyModel:
             tensors: dict[str, Any] = {}
             for name, tensor in self._own_tensors().items():
                 tensors[name] = tensor.to(device)
+            compact = None if self.compact is None else self.compact.on(device)
             further = tuple(part.on(device) for part in self.further)
-            self._copies[device] = EntropyModel(self.tokenizer, **tensors, further=further)
+            self._copies[device] = EntropyModel(
+                self.tokenizer, **tensors, compact=compact, further=further
+            )
         return self._copies[device]
 
     @cached_property
@@ -202,110 +203,51 @@ class EntropyModel:
         return self.left_groups[left] * len(self.upper) + self.upper_groups[upper]
 
     @cached_property
-    def _first_sums(self) -> Tensor:
-        """Terms of the columns' codes in the first layer's sums: (10 (K + 1) + P K, M) float32."""
-        units, size = len(self.first), self.embedding.shape[1]
-        weights = self.first.float().unflatten(1, (-1, size))
-        near, before = weights.split([len(NEIGHBOURS), self.known], 1)
-        terms = torch.einsum("ke,mne->nkm", self.embedding.float(), near).reshape(-1, units)
-        if self.earlier is None:
-            return terms
-        further = torch.einsum("nke,mne->nkm", self.earlier.float(), before).reshape(-1, units)
-        return torch.cat([terms, further])
-
-    @cached_property
-    def _first_rows(self) -> Tensor:
-        """Rows (10 + P,) int64 of `_first_sums` at which the columns begin."""
-        near = torch.arange(len(NEIGHBOURS)) * (self.codes + 1)
-        before = torch.arange(self.known) * self.codes
-        rows = torch.cat([near, len(NEIGHBOURS) * (self.codes + 1) + before])
-        return rows.to(self.last.device)
-
-    @cached_property
-    def _dense(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """First bias; transposed weights and bias of the second and of the last layer; float32."""
-        return (
-            self.first_bias.float(),
-            self.second.float().T.contiguous(),
-            self.second_bias.float(),
-            self.last.float().T.contiguous(),
-            self.last_bias.float(),
+    def network(self) -> CodeNetwork:
+        """The network, which the coder `context` uses."""
+        return CodeNetwork(
+            embedding=self.embedding,
+            first=self.first,
+            first_bias=self.first_bias,
+            second=self.second,
+            second_bias=self.second_bias,
+            last=self.last,
+            last_bias=self.last_bias,
+            earlier=self.earlier,
         )
 
-    def network_starts(self, neighbours: Tensor) -> Tensor:
-        """Interval starts of all codes after their neighbours: (B, K + 1) int32, TOTAL last.
-
-        Args:
-            neighbours: (B, 10) int64, in the order of NEIGHBOURS, or all columns (B, `columns`).
-        """
-        first_bias, second, second_bias, last, last_bias = self._dense
-        if self.length:
-            first_bias = first_bias[neighbours[:, -1]]
-            neighbours = neighbours[:, :-1]
-        rows = neighbours + self._first_rows
-        hidden = _activation(embedding_bag(rows, self._first_sums, mode="sum") + first_bias)
-        residual = _activation(hidden @ second + second_bias)
-        hidden = (hidden + residual).clamp_max(MAX_ACTIVATION)
-        return intervals(hidden @ last + last_bias)
+    @property
+    def networks(self) -> list[CodeNetwork]:
+        """The networks of all codes of a position, and the compact ones."""
+        found = [part.network for part in self.parts]
+        compact = [part.compact for part in self.parts if part.compact is not None]
+        return [*found, *(model.network for model in compact)]
 
     @property
     def largest_sum(self) -> int:
-        """Bound of every sum in the network for any neighbours; float32 is exact below EXACT."""
-        largest_embedding = int(self.embedding.long().abs().max())
-        if self.earlier is not None:
-            largest_embedding = max(largest_embedding, int(self.earlier.long().abs().max()))
-        return max(
-            *(part.largest_sum for part in self.further),
-            _largest_sum(self.first, self.first_bias, largest_embedding),
-            _largest_sum(self.second, self.second_bias, MAX_ACTIVATION),
-            _largest_sum(self.last, self.last_bias, MAX_ACTIVATION),
-        )
+        """Bound of every sum in the networks for any columns; float32 is exact below EXACT."""
+        return max(network.largest_sum for network in self.networks)
+
+    @property
+    def compact_parts(self) -> list[CompactModel]:
+        """Compact models of each code of a position; none where one is missing."""
+        found = [part.compact for part in self.parts if part.compact is not None]
+        return found if len(found) == len(self.parts) else []
 
     def save(self, path: Path) -> None:
         """Write the model into one safetensors file, atomically."""
         metadata = {"tokenizer": self.tokenizer, "kind": json.dumps("entropy")}
-        write_tensor_file(path, self._tensors(), metadata)
+        tensors = self._tensors()
+        for number, model in enumerate(self.compact_parts):
+            prefix = f"{number}." if number else ""
+            for name, tensor in model.tensors.items():
+                tensors[f"{prefix}compact.{name}"] = tensor
+        write_tensor_file(path, tensors, metadata)
 
 
 def _is_of_tables(name: str) -> bool:
     """True for a tensor of the tables, also of a further code's model, e.g. "1.left"."""
     return name.rpartition(".")[2] in TABLES
-
-
-def _largest_sum(weights: Tensor, bias: Tensor, largest_input: int) -> int:
-    """Largest absolute value of a layer's units, for inputs up to `largest_input`.
-
-    Args:
-        weights: (M, N); bias: (M,), or several of them, (B, M).
-    """
-    products = weights.long().abs().sum(1) * largest_input
-    return int((products + bias.long().abs()).max())
-
-
-def _activation(sums: Tensor) -> Tensor:
-    """Integers 0..255 from sums of products."""
-    return (sums / (1 << HIDDEN_SHIFT)).floor().clamp(0, MAX_ACTIVATION)
-
-
-def intervals(scores: Tensor) -> Tensor:
-    """Divide 0..TOTAL among codes in proportion to two to the power of their scores.
-
-    The power is linear between whole exponents and is made in the bits of a float. Every interval
-    is at least 1 wide.
-
-    Args:
-        scores: (B, K) float32, binary logarithms as integers in units of 2**-SCORE_BITS.
-
-    Returns:
-        Starts (B, K + 1) int32 of the intervals; TOTAL last.
-    """
-    below = (scores.amax(1, keepdim=True) - scores).clamp_max(BITS << SCORE_BITS).int()
-    weights = ((127 + BITS << 23) - (below << 23 - SCORE_BITS)).view(torch.float32).floor().double()
-    # Numerators stay below 2**40 and sums below 2**31, so no quotient rounds up to an integer.
-    shares = weights * (TOTAL - scores.shape[1]) / weights.sum(1, keepdim=True)
-    starts = pad((shares.int() + 1).cumsum(1, dtype=torch.int32), (1, 0))
-    starts[:, -1] = TOTAL
-    return starts
 
 
 def _model_of(tokenizer: str, tensors: Mapping[str, Tensor]) -> EntropyModel:
@@ -327,8 +269,18 @@ def _model_of(tokenizer: str, tensors: Mapping[str, Tensor]) -> EntropyModel:
             raise ValueError(f"code {number} of a position")
         if not all(0 <= column < part.columns for column in part.table_columns):
             raise ValueError("columns of tables")
-        parts.append(part)
-    return replace(parts[0], further=tuple(parts[1:]))
+        parts.append(replace(part, compact=read_compact(tensors, prefix)))
+    return joined(parts)
+
+
+def joined(parts: Sequence[EntropyModel]) -> EntropyModel:
+    """One model of the models of each code of a position."""
+    complete = list(parts)
+    compact = [part.compact for part in parts if part.compact is not None]
+    if len(compact) == len(parts):
+        known = with_earlier(compact)
+        complete = [replace(part, compact=own) for part, own in zip(parts, known, strict=True)]
+    return replace(complete[0], further=tuple(complete[1:]))
 
 
 def load_entropy(path: Path) -> EntropyModel:

@@ -15,6 +15,7 @@ from seit_cl.core.token_shapes import is_sequence
 from seit_cl.data.decoding import limit_pixels
 from seit_cl.data.stored import StoredImage
 from seit_cl.datasets import list_data
+from seit_cl.formats.entropy.compact import MAX_SIZE
 from seit_cl.formats.entropy.grids import CODERS
 from seit_cl.formats.entropy.model import EntropyModel
 from seit_cl.tokenizers import Tokenizer, open_tokenizer
@@ -24,7 +25,8 @@ from seit_cl.tokenizers.training.entropy import EntropyFitOptions, encode_grids,
 from seit_cl.tokenizers.training.images import find_images
 
 MAX_MEASURED = 500  # images of val
-MOST = {"width": 256, "embedding": 64}  # with which the network's sums are exact in float32
+# Largest sizes with which the networks' sums are exact in float32.
+MOST = {"width": 256, "embedding": 64, "compact_width": 256}
 STEPS_PER_LINE = 1000  # between lines of progress where the console is no terminal
 
 
@@ -57,14 +59,16 @@ def entropy_command(options: Entropy) -> None:
                 steps=options.steps,
                 width=options.width,
                 embedding=options.embedding,
+                compact_width=options.compact_width,
                 seed=options.seed,
             ),
             _progress(bars),
             is_sequence(tokenizer),
+            tokenizer.codebook,
         )
     model.save(options.out)
     sizes = _measure(model, tokenizer, folder.val.images, options.resolution)
-    console.print(f"{options.out}: {model.nbytes:,} bytes; {sizes}")
+    console.print(f"{options.out}: {sizes}")
 
 
 def _check(options: Entropy, tokenizer: Tokenizer) -> None:
@@ -83,7 +87,8 @@ def _check(options: Entropy, tokenizer: Tokenizer) -> None:
         check_resolution(side, tokenizer.stride, "--sizes")
     for name, most in MOST.items():
         if not 1 <= getattr(options, name) <= most:
-            raise UserError(f"--{name} {getattr(options, name)}: must be 1 to {most}")
+            flag = name.replace("_", "-")
+            raise UserError(f"--{flag} {getattr(options, name)}: must be 1 to {most}")
     if options.steps < 1 or not options.out.parent.is_dir():
         raise UserError("--steps must be at least 1, and the folder of --out must exist")
 
@@ -104,6 +109,9 @@ def _measure(
     grids = encode_grids(tokenizer, chosen, side)
     parts = []
     for name, coder in CODERS.items():
+        if name == "compact" and not model.compact_parts:
+            parts.append(f"no compact network of vectors of more than {MAX_SIZE} numbers")
+            continue
         made = coder(model, *grids.shape[2:])
         mean = float(made.encode(grids).lengths.double().mean())
         parts.append(f"{name} {mean:.1f} (its model: {made.codec_bytes:,})")

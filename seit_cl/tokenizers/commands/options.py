@@ -221,6 +221,7 @@ class Entropy:
         int, hint("units of both hidden layers of the network; fewer make a smaller model")
     ] = 128
     embedding: Annotated[int, hint("dimensions of a neighbour's embedding in the network")] = 32
+    compact_width: Annotated[int, hint("units of both hidden layers of the compact network")] = 16
     seed: Annotated[int, hint("seed of weights and batches")] = 0
     max_pixels: MaxPixels = MAX_PIXELS
 

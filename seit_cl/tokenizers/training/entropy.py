@@ -1,12 +1,13 @@
-"""Fit an EntropyModel to token grids: first the network, then the tables.
+"""Fit an EntropyModel to token grids: the network, the tables, and the compact network.
 
-Of several codes a position, each has a network and tables of its own.
+Of several codes a position, each has networks and tables of its own. Each part draws its batches
+anew from the seed, so that it does not depend on the others.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,12 @@ from seit_cl.core.token_shapes import token_shape
 from seit_cl.data.images import read_chunks
 from seit_cl.data.stored import StoredImage
 from seit_cl.formats.entropy.columns import columns_of
-from seit_cl.formats.entropy.model import EntropyModel
+from seit_cl.formats.entropy.compact import MAX_SIZE, CompactModel, rounded_vectors
+from seit_cl.formats.entropy.model import EntropyModel, joined
 from seit_cl.tokenizers.base import Tokenizer
 from seit_cl.tokenizers.training.entropy_network import (
+    CompactNetwork,
+    Draw,
     EntropyFitOptions,
     Layout,
     Network,
@@ -66,6 +70,7 @@ def fit_entropy(
     options: EntropyFitOptions,
     progress: ProgressCallback,
     sequences: bool = False,
+    codebook: Tensor | None = None,
 ) -> EntropyModel:
     """Fit network and tables to grids of several sizes.
 
@@ -76,9 +81,13 @@ def fit_entropy(
         options: of the fit.
         progress: called after every step.
         sequences: the grids are sequences (B, G, 1, N), all of one length.
+        codebook: (G, K, D), for a compact network; None, or longer vectors than it can take: none.
     """
     groups = grids[0][0].shape[1]
     length = grids[0][0].shape[3] if sequences else 0
+    vectors: list[Tensor] = []
+    if codebook is not None and codebook.shape[2] <= MAX_SIZE:
+        vectors = [rounded_vectors(own) for own in codebook]
     parts = []
     for group in range(groups):
 
@@ -87,8 +96,43 @@ def fit_entropy(
             progress(named, step, steps, bits)
 
         layout = Layout(codes, group, length)
-        parts.append(_fit_part(tokenizer, layout, grids, options, numbered))
-    return replace(parts[0], further=tuple(parts[1:]))
+        part = _fit_part(tokenizer, layout, grids, options, numbered)
+        if vectors:
+            compact = fit_compact(layout, vectors, grids, options, numbered)
+            part = replace(part, compact=compact)
+        parts.append(part)
+    return joined(parts)
+
+
+def fit_compact(
+    layout: Layout,
+    vectors: Sequence[Tensor],
+    grids: Sequence[tuple[Tensor, float]],
+    options: EntropyFitOptions,
+    progress: ProgressCallback,
+) -> CompactModel:
+    """Fit the compact network of one code of a position; other arguments as of `fit_entropy`.
+
+    Args:
+        layout: of the code.
+        vectors: (K, D) int8 of every code of a position.
+    """
+    generator = torch.Generator().manual_seed(options.seed)
+    corpora = [(Corpus.of(grid, layout), share) for grid, share in grids]
+    before = [vectors[layout.group - 1 - number] for number in range(layout.known)]
+    earlier = torch.stack(before) if before else None
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(options.seed)
+        network = CompactNetwork(
+            layout,
+            options.compact_width,
+            vectors[layout.group],
+            earlier,
+            _log_frequencies(corpora, layout.codes),
+        )
+    _descend_network("compact network", network, corpora, options, generator, progress)
+    stored = {name: tensor.detach() for name, tensor in network.stored().items()}
+    return CompactModel(**_integers(stored), earlier=earlier)
 
 
 def _fit_part(
@@ -106,6 +150,22 @@ def _fit_part(
         torch.manual_seed(options.seed)
         network = Network(layout, options, log_frequencies)
 
+    draw = _descend_network("network", network, corpora, options, generator, progress)
+    stored = {name: tensor.detach() for name, tensor in network.stored().items()}
+    tables: dict[str, Any] = fit_tables(stored, layout, log_frequencies, options, draw, progress)
+    return EntropyModel(tokenizer, **_integers(stored), **tables)
+
+
+def _descend_network(
+    name: str,
+    network: Network | CompactNetwork,
+    corpora: Sequence[tuple[Corpus, float]],
+    options: EntropyFitOptions,
+    generator: torch.Generator,
+    progress: ProgressCallback,
+) -> Draw:
+    """Train a network on batches of the corpora, each with its share; return what draws them."""
+
     def draw() -> tuple[Tensor, Tensor]:
         parts = []
         for corpus, share in corpora:
@@ -113,24 +173,20 @@ def _fit_part(
         columns, tokens = zip(*parts, strict=True)
         return torch.cat(columns), torch.cat(tokens)
 
-    def network_loss(columns: Tensor, tokens: Tensor) -> Tensor:
+    def loss(columns: Tensor, tokens: Tensor) -> Tensor:
         return mean_bits(network(columns), tokens)
 
-    descend(
-        "network",
-        list(network.parameters()),
-        network_loss,
-        draw,
-        options.steps,
-        options.learning_rate,
-        progress,
-    )
-    stored = {name: tensor.detach() for name, tensor in network.stored().items()}
-    tables: dict[str, Any] = fit_tables(stored, layout, log_frequencies, options, draw, progress)
-    integers: dict[str, Any] = {}
+    parameters: list[Tensor] = list(network.parameters())
+    descend(name, parameters, loss, draw, options.steps, options.learning_rate, progress)
+    return draw
+
+
+def _integers(stored: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Stored tensors as integers: biases of 32 bits, all others of eight."""
+    integers = {}
     for name, tensor in stored.items():
         integers[name] = tensor.to(torch.int32 if "bias" in name else torch.int8)
-    return EntropyModel(tokenizer, **integers, **tables)
+    return integers
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The network of an EntropyModel in training, and the descent on its loss.
+"""The networks of an EntropyModel in training, and the descent on their loss.
 
 The network is trained with the arithmetic that it will be used with: numbers are rounded in the
 forward pass, and gradients pass the rounding unchanged (Bengio et al., 2013).
@@ -15,10 +15,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seit_cl.formats.entropy.columns import EARLIER, NEIGHBOURS
-from seit_cl.formats.entropy.model import HIDDEN_SHIFT, MAX_ACTIVATION, SCORE_BITS
+from seit_cl.formats.entropy.compact import FREQUENCY_SHIFT
+from seit_cl.formats.entropy.network import HIDDEN_SHIFT, MAX_ACTIVATION, SCORE_BITS
 
 WEIGHT_BITS = 6  # weights and embeddings are in units of 2**-6
 MAX_WEIGHT = 127  # in these units
+UNIT = 1 << 2 * WEIGHT_BITS  # sums of products of weights and activations are in units of 2**-12
 
 # Called after every step with the name of the part, steps done, all steps, and mean bits per token.
 ProgressCallback = Callable[[str, int, int, float], None]
@@ -35,6 +37,7 @@ class EntropyFitOptions:
         learning_rate: peak of AdamW, falling linearly to zero.
         width: units M of both hidden layers.
         embedding: dimensions E of a neighbour.
+        compact_width: units of both hidden layers of the compact network.
         groups: number of groups T of neighbours, one of them for the border.
         seed: of weights and batches.
     """
@@ -44,6 +47,7 @@ class EntropyFitOptions:
     learning_rate: float = 3e-3
     width: int = 128
     embedding: int = 32
+    compact_width: int = 16
     groups: int = 48
     seed: int = 0
 
@@ -116,19 +120,10 @@ class Network(nn.Module):
 
     def stored(self) -> dict[str, Tensor]:
         """Weights and biases as integers, in float32."""
-        # Sums of products of activations and weights, 2**-6 each, are in units of 2**-12; scores
-        # are in units of 2**-11.
-        unit = 1 << 2 * WEIGHT_BITS
-        first_bias: Tensor = self.first.bias
-        if self.length:
-            first_bias = first_bias + self.places
         stored = {
+            **_hidden_layers(self.first, self.second, self.places if self.length else None),
             "embedding": _stored_weights(self.embedding.weight),
-            "first": _stored_weights(self.first.weight),
-            "second": _stored_weights(self.second.weight),
             "last": _stored_weights(self.last.weight),
-            "first_bias": rounded(first_bias * unit),
-            "second_bias": rounded(self.second.bias * unit),
             "last_bias": rounded(self.last.bias * (1 << SCORE_BITS)),
         }
         if self.known:
@@ -137,18 +132,101 @@ class Network(nn.Module):
 
     def forward(self, columns: Tensor) -> Tensor:
         """Scores (B, K), integers in float32, after columns (B, N)."""
+        return _scores(self.stored(), columns)
+
+
+class CompactNetwork(nn.Module):
+    """Network of a CompactModel in training, which computes the numbers of the stored one.
+
+    Args:
+        layout: of the code that it predicts.
+        width: units M of both hidden layers.
+        vectors: (K, D) int8, of the codes that it predicts.
+        earlier: (P, K, D) int8, of the codes of the position that come before, the latest first.
+        log_frequencies: (K,), binary logarithms.
+    """
+
+    vectors: Tensor
+    earlier: Tensor
+
+    def __init__(
+        self,
+        layout: Layout,
+        width: int,
+        vectors: Tensor,
+        earlier: Tensor | None,
+        log_frequencies: Tensor,
+    ) -> None:
+        super().__init__()
+        size = vectors.shape[1]
+        self.register_buffer("vectors", vectors.float())
+        self.register_buffer("earlier", None if earlier is None else earlier.float())
+        self.border = nn.Parameter(torch.zeros(size))
+        self.first = nn.Linear((len(NEIGHBOURS) + layout.known) * size, width)
+        self.second = nn.Linear(width, width)
+        self.out = nn.Linear(width, size)
+        self.frequencies = nn.Parameter(log_frequencies - log_frequencies.mean())
+        self.places = None
+        if layout.length:
+            self.places = nn.Parameter(torch.zeros(layout.length, width))
+
+    def stored(self) -> dict[str, Tensor]:
+        """Weights and biases as integers, in float32, by their names in CompactModel."""
+        bits_per_unit = 1 << SCORE_BITS - FREQUENCY_SHIFT
+        frequencies = rounded(self.frequencies * bits_per_unit).clamp(-MAX_WEIGHT, MAX_WEIGHT)
+        return {
+            **_hidden_layers(self.first, self.second, self.places),
+            "vectors": self.vectors,
+            "border": _stored_weights(self.border),
+            "out": _stored_weights(self.out.weight),
+            "out_bias": rounded(self.out.bias * UNIT),
+            "frequencies": frequencies,
+        }
+
+    def forward(self, columns: Tensor) -> Tensor:
+        """Scores (B, K), integers in float32, after columns (B, N)."""
         stored = self.stored()
-        near = len(NEIGHBOURS)
-        embedded = [F.embedding(columns[:, :near], stored["embedding"]).flatten(1)]
-        for number in range(self.known):
-            embedded.append(F.embedding(columns[:, near + number], stored["earlier"][number]))
-        bias = stored["first_bias"]
-        if self.length:
-            bias = bias[columns[:, -1]]
-        hidden = _activation(F.linear(torch.cat(embedded, 1), stored["first"]) + bias)
-        residual = _activation(F.linear(hidden, stored["second"], stored["second_bias"]))
-        hidden = (hidden + residual).clamp_max(MAX_ACTIVATION)
-        return F.linear(hidden, stored["last"], stored["last_bias"])
+        stored["embedding"] = torch.cat([self.vectors, stored["border"][None]])
+        stored["last"] = self.vectors
+        stored["last_bias"] = stored["frequencies"] * (1 << FREQUENCY_SHIFT)
+        if self.earlier is not None:
+            stored["earlier"] = self.earlier
+        return _scores(stored, columns)
+
+
+def _hidden_layers(first: nn.Linear, second: nn.Linear, places: Tensor | None) -> dict[str, Tensor]:
+    """Stored weights and biases of both hidden layers; `places` (N, M) are added to the first's."""
+    first_bias: Tensor = first.bias
+    if places is not None:
+        first_bias = first_bias + places
+    return {
+        "first": _stored_weights(first.weight),
+        "second": _stored_weights(second.weight),
+        "first_bias": rounded(first_bias * UNIT),
+        "second_bias": rounded(second.bias * UNIT),
+    }
+
+
+def _scores(stored: dict[str, Tensor], columns: Tensor) -> Tensor:
+    """Scores (B, K) of the tensors of a CodeNetwork after columns (B, N).
+
+    As CodeNetwork computes them, but with gradients.
+    """
+    near = len(NEIGHBOURS)
+    embedded = [F.embedding(columns[:, :near], stored["embedding"]).flatten(1)]
+    for number, vectors in enumerate(stored.get("earlier", ())):
+        embedded.append(F.embedding(columns[:, near + number], vectors))
+    bias = stored["first_bias"]
+    if bias.ndim == 2:
+        bias = bias[columns[:, -1]]
+    hidden = _activation(F.linear(torch.cat(embedded, 1), stored["first"]) + bias)
+    residual = _activation(F.linear(hidden, stored["second"], stored["second_bias"]))
+    hidden = (hidden + residual).clamp_max(MAX_ACTIVATION)
+    if "out" in stored:
+        sums = F.linear(hidden, stored["out"], stored["out_bias"])
+        scaled = _rounded_down(sums / (1 << HIDDEN_SHIFT))
+        hidden = scaled.clamp(-MAX_ACTIVATION, MAX_ACTIVATION)
+    return F.linear(hidden, stored["last"], stored["last_bias"])
 
 
 def rounded(values: Tensor) -> Tensor:

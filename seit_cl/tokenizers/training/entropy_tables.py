@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from seit_cl.formats.entropy.columns import NEIGHBOURS
-from seit_cl.formats.entropy.model import SCORE_BITS, TABLE_SHIFT
+from seit_cl.formats.entropy.model import TABLE_SHIFT
+from seit_cl.formats.entropy.network import SCORE_BITS
 from seit_cl.tokenizers.training.entropy_network import (
     MAX_WEIGHT,
     Draw,

@@ -15,7 +15,8 @@ from seit_cl.formats.entropy.grids import CODERS
 from seit_cl.formats.entropy.model import load_entropy
 from seit_cl.formats.entropy.range_coder import BITS
 
-GOLDEN_NAMES = {"table": "ans", "context": "context"}  # of tensors; "table" was "ans" at first
+# Names of tensors of golden.safetensors; "table" was "ans" at first.
+GOLDEN_NAMES = {"table": "ans", "context": "context", "compact": "compact"}
 coders = pytest.mark.parametrize("name", sorted(CODERS))
 
 
@@ -118,11 +119,12 @@ def test_records_are_as_short_as_the_models_probabilities_allow(name: str) -> No
     coder = CODERS[name](model, 8, 8)
     grids = torch.randint(64, (200, 8, 8), generator=torch.Generator().manual_seed(0))
     near = neighbours_of(grids, 64).flatten(0, 2)
-    row = (
-        model.table_starts[model.table_context(near[:, 0], near[:, 1])]
-        if name == "table"
-        else model.network_starts(near)
-    )
+    assert model.compact is not None
+    row = {
+        "table": model.table_starts[model.table_context(near[:, 0], near[:, 1])],
+        "context": model.network.starts(near),
+        "compact": model.compact.network.starts(near),
+    }[name]
     widths = row.diff(dim=1).gather(1, grids.flatten()[:, None]).double()
     information = (BITS - widths.log2()).view(200, 64).sum(1) / 8
     assert 0.2 < float((coder.encode(grids).lengths - information).mean()) < 0.5

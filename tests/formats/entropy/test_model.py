@@ -10,10 +10,13 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from helpers.random_entropy import random_model
+from helpers.tokenizer_samples import bundled
 from seit_cl.core.errors import UserError
 from seit_cl.formats.entropy.columns import NEIGHBOURS, neighbours_of
+from seit_cl.formats.entropy.compact import rounded_vectors
 from seit_cl.formats.entropy.grids import CODERS
-from seit_cl.formats.entropy.model import EXACT, intervals, load_entropy
+from seit_cl.formats.entropy.model import load_entropy
+from seit_cl.formats.entropy.network import EXACT, intervals
 from seit_cl.formats.entropy.range_coder import TOTAL
 from seit_cl.formats.entropy.reader import BUNDLED
 
@@ -50,9 +53,9 @@ def test_the_network_computes_what_whole_numbers_would() -> None:
     hidden = (hidden + squash(hidden @ model.second.long().T + model.second_bias)).clamp_max(255)
     scores = hidden @ model.last.long().T + model.last_bias
     assert int(scores.abs().max()) < 2**24
-    assert torch.equal(model.network_starts(near), intervals(scores.float()))
-    one_by_one = torch.cat([model.network_starts(row[None]) for row in near[:20]])
-    assert torch.equal(one_by_one, model.network_starts(near)[:20])
+    assert torch.equal(model.network.starts(near), intervals(scores.float()))
+    one_by_one = torch.cat([model.network.starts(row[None]) for row in near[:20]])
+    assert torch.equal(one_by_one, model.network.starts(near)[:20])
 
 
 def test_neighbours_are_those_around_and_before_a_token() -> None:
@@ -75,7 +78,52 @@ def test_a_model_is_read_back_from_its_file(tmp_path: Path) -> None:
     assert again.nbytes == model.nbytes
     assert torch.equal(again.table_starts, model.table_starts)
     near = torch.zeros((1, len(NEIGHBOURS)), dtype=torch.int64)
-    assert torch.equal(again.network_starts(near), model.network_starts(near))
+    assert torch.equal(again.network.starts(near), model.network.starts(near))
+
+
+def test_a_compact_network_comes_back_and_has_an_identity_of_its_own(tmp_path: Path) -> None:
+    model = random_model(codes=20, each=3)
+    model.save(tmp_path / "m.safetensors")
+    again = load_entropy(tmp_path / "m.safetensors")
+    for own, read in zip(model.compact_parts, again.compact_parts, strict=True):
+        near = torch.zeros((1, 10 + own.network.known), dtype=torch.int64)
+        assert torch.equal(read.network.starts(near), own.network.starts(near))
+    coders = {name: coder(again, 4, 4) for name, coder in CODERS.items()}
+    assert coders["compact"].identity == CODERS["compact"](model, 4, 4).identity
+    assert coders["compact"].identity != coders["context"].identity
+    without = replace(model, compact=None)
+    assert coders["context"].identity == without.identity
+    assert without.compact_parts == []
+
+
+def test_a_compact_network_without_all_of_its_tensors_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    random_model(20).save(path)
+    tensors = load_file(path)
+    del tensors["compact.out_bias"]
+    save_file(tensors, path, metadata={"tokenizer": "random"})
+    with pytest.raises(UserError, match="no entropy model"):
+        load_entropy(path)
+
+
+def test_the_compact_network_computes_what_whole_numbers_would() -> None:
+    compact = random_model(codes=50).compact
+    assert compact is not None
+    near = torch.randint(51, (200, len(NEIGHBOURS)), generator=torch.Generator().manual_seed(1))
+    vectors = torch.cat([compact.vectors, compact.border[None]]).long()
+    hidden = vectors[near].flatten(1) @ compact.first.long().T + compact.first_bias
+    hidden = (hidden >> 6).clamp(0, 255)
+    residual = hidden @ compact.second.long().T + compact.second_bias
+    hidden = (hidden + (residual >> 6).clamp(0, 255)).clamp_max(255)
+    wanted = ((hidden @ compact.out.long().T + compact.out_bias) >> 6).clamp(-255, 255)
+    scores = wanted @ compact.vectors.long().T + (compact.frequencies.long() << 7)
+    assert torch.equal(compact.network.starts(near), intervals(scores.float()))
+
+
+def test_the_bundled_compact_network_has_the_bundled_tokenizers_vectors() -> None:
+    compact = load_entropy(BUNDLED).compact
+    assert compact is not None
+    assert torch.equal(compact.vectors, rounded_vectors(bundled().codebook[0]))
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no model"])
@@ -152,5 +200,10 @@ def test_a_coder_counts_the_part_of_the_model_that_it_needs(each: int) -> None:
     tables = CODERS["table"](model, 4, 4).codec_bytes
     network = CODERS["context"](model, 4, 4).codec_bytes
     assert tables + network == model.nbytes
+    compact = CODERS["compact"](model, 4, 4).codec_bytes
+    expected = 0
+    for part in model.compact_parts:
+        expected += sum(tensor.nbytes for tensor in part.tensors.values()) - part.vectors.nbytes
+    assert compact == expected
     for part, factor in ((model.left, 2), (model.left_groups, 2)):
         assert tables >= each * factor * part.nbytes

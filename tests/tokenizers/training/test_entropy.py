@@ -6,11 +6,18 @@ import pytest
 import torch
 from torch import Tensor
 
+from seit_cl.core.errors import UserError
+from seit_cl.formats.entropy.compact import rounded_vectors
 from seit_cl.formats.entropy.grids import CODERS
 from seit_cl.formats.entropy.model import EntropyModel
 from seit_cl.tokenizers.training.entropy import EntropyFitOptions, fit_entropy
 
 CODES = 32
+
+
+def codebook(each: int = 1, size: int = 16) -> Tensor:
+    """Random vectors (each, CODES, size) of a tokenizer."""
+    return torch.randn((each, CODES, size), generator=torch.Generator().manual_seed(5))
 
 
 def grids(count: int, seed: int) -> Tensor:
@@ -28,7 +35,7 @@ def fitted(seed: int = 0) -> EntropyModel:
         steps=300, batch=512, learning_rate=1e-2, width=32, embedding=8, groups=CODES + 1, seed=seed
     )
     shares = [(grids(200, 0), 0.5), (grids(100, 1), 0.5)]
-    return fit_entropy("made up", CODES, shares, options, lambda *_: None)
+    return fit_entropy("made up", CODES, shares, options, lambda *_: None, codebook=codebook())
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +58,8 @@ def test_the_same_seed_fits_the_same_model(model: EntropyModel) -> None:
     other = fitted(seed=1)
     assert torch.equal(again.last, model.last)
     assert torch.equal(again.left, model.left)
+    assert again.compact is not None and model.compact is not None
+    assert torch.equal(again.compact.first, model.compact.first)
     assert not torch.equal(other.last, model.last)
     assert torch.equal(torch.get_rng_state(), state)
 
@@ -67,7 +76,8 @@ def test_further_codes_are_short_where_the_first_ones_predict_them() -> None:
     """Both codes of a position are the same."""
     twice = grids(200, 0).repeat(1, 2, 1, 1)
     options = EntropyFitOptions(steps=120, batch=256, learning_rate=1e-2, width=32, embedding=8)
-    model = fit_entropy("made up", CODES, [(twice, 1.0)], options, lambda *_: None)
+    shares = [(twice, 1.0)]
+    model = fit_entropy("made up", CODES, shares, options, lambda *_: None, codebook=codebook(2))
     fresh = grids(100, 2)
     for name, coder_of in CODERS.items():
         once = coder_of(model.first_codes(1), 6, 6).encode(fresh[:, 0])
@@ -82,10 +92,29 @@ def test_sequences_are_short_where_places_predict_their_tokens() -> None:
     sequences = 2 * torch.arange(9) + torch.randint(2, (300, 1, 1, 9), generator=generator)
     options = EntropyFitOptions(steps=120, batch=256, learning_rate=1e-2, width=32, embedding=8)
     shares = [(sequences, 1.0)]
-    model = fit_entropy("made up", CODES, shares, options, lambda *_: None, sequences=True)
+    model = fit_entropy(
+        "made up", CODES, shares, options, lambda *_: None, sequences=True, codebook=codebook()
+    )
     assert model.length == 9
     for name, coder_of in CODERS.items():
         coder = coder_of(model, 1, 9)
         records = coder.encode(sequences[:, 0])
         assert torch.equal(coder.decode(records), sequences[:, 0].short())
         assert float(records.lengths.double().mean()) < 9 * 1.5 / 8 + 1, name
+
+
+def test_the_compact_network_codes_with_the_tokenizers_vectors(model: EntropyModel) -> None:
+    assert model.compact is not None
+    assert torch.equal(model.compact.vectors, rounded_vectors(codebook()[0]))
+    assert int(model.compact.vectors.abs().max()) == 127
+    assert model.compact.nbytes < 4000 < model.network_bytes
+
+
+def test_vectors_too_long_for_a_compact_network_leave_it_out() -> None:
+    options = EntropyFitOptions(steps=2, batch=8, width=4, embedding=2)
+    long = codebook(size=65)
+    shares = [(grids(5, 0), 1.0)]
+    model = fit_entropy("made up", CODES, shares, options, lambda *_: None, codebook=long)
+    assert model.compact is None
+    with pytest.raises(UserError, match=r"coder=compact: .* has no compact network; fit it again"):
+        CODERS["compact"](model, 6, 6)
