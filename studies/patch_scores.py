@@ -31,7 +31,7 @@ from seit_cl.reporting.markdown import page, publish, table, typed_command
 from seit_cl.tokenizers import DEFAULT_TOKENIZER, Tokenizer, open_tokenizer
 from seit_cl.tokenizers._encoding import check_resolution
 from seit_cl.tokenizers.training.entropy import encode_grids
-from studies.factors.page import interval
+from studies.results import interval
 
 BATCH = 64
 RATE = 1e-3  # peak of one cycle
