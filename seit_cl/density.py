@@ -13,7 +13,7 @@ from seit_cl.core.cli import MaxPixels, OutPath, parse_line, program, run_comman
 from seit_cl.core.extras import check_extra
 from seit_cl.core.files import make_writable_folder, write_atomic
 from seit_cl.core.limits import MAX_PIXELS
-from seit_cl.core.sizes import size_reader
+from seit_cl.core.sizes import check_budget, size_reader
 from seit_cl.datasets._location import location_name
 from seit_cl.formats import check_format_name
 from seit_cl.reporting.cost import (
@@ -115,6 +115,8 @@ def main() -> None:
     options = parse_line(lambda: tyro.cli(Options, prog=program("density"), description=__doc__))
     for spec in options.format:
         check_format_name(spec)
+    for budget in options.memory_mb:
+        check_budget("--memory-mb", budget)
     prices = options.prices
     check_extra("torchmetrics", "density", "density")
     # Imported now, since torch takes seconds: --help and wrong options are answered without it.
@@ -160,6 +162,9 @@ def main() -> None:
     if examples is not None:
         save_png(page.picture(examples), options.out / "images.png")
     console.print(markdown, markup=False, highlight=False)
+    pictures = "bytes.png" if examples is None else "bytes.png and images.png"
+    files = f"results: {options.out / 'density.md'}; beside it density.csv, {pictures}"
+    console.print(files, markup=False, highlight=False)
 
 
 if __name__ == "__main__":

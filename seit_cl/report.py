@@ -8,9 +8,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
-from seit_cl.core.cli import program, read_output, run_command
+from seit_cl.core.cli import LineParser, program, read_output, run_command
 from seit_cl.core.errors import UserError
 from seit_cl.reporting.cost import (
     ENCODING_HELP,
@@ -24,15 +23,8 @@ from seit_cl.reporting.presets import PRESETS
 DENSITY = "--density"
 
 
-class _Parser(argparse.ArgumentParser):
-    """An argument parser whose errors take one line, as in the other commands."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; give the --out folder of earlier runs")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = LineParser(
         prog=program("report"),
         description="Figures, tables and report.html of result folders.",
     )
@@ -96,6 +88,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             "seit_cl.density --data-root DATA --out DIR, which prices alone need no run for"
         )
     # Imported now, since pandas and matplotlib take a second.
+    from seit_cl.core.files import make_writable_folder
     from seit_cl.reporting.base import ReportContext
     from seit_cl.reporting.build import write_report
     from seit_cl.reporting.loading import gather
@@ -105,6 +98,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     density = None if options.density is None else read_density(options.density)
     gathered = gather(options.dirs)
     out = options.out or gathered.folders[0]
+    make_writable_folder(out, "--out")
     page = write_report(gathered, out, options.style, ReportContext(prices, density))
     terminal_summary(gathered.summary())
     for note in gathered.notes:

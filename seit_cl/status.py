@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
-from seit_cl.core.cli import program, run_command
-from seit_cl.core.errors import UserError
-
-
-class _Parser(argparse.ArgumentParser):
-    """An argument parser whose errors take one line, as in the other commands."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; give the --out folder of runs")
+from seit_cl.core.cli import LineParser, program, run_command
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -27,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     Raises:
         UserError: no folder of runs.
     """
-    parser = _Parser(
+    parser = LineParser(
         prog=program("status"),
         description="List the runs of a folder of results: finished, running (by which process, "
         "and how long still), failed, and waiting for a process.",

@@ -40,13 +40,18 @@ def call(fractals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cal
     return run
 
 
-def test_formats_and_baselines_are_measured_and_drawn(call: Call, tmp_path: Path) -> None:
+def test_formats_and_baselines_are_measured_and_drawn(
+    call: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     table = call("--images", "20")
+    last = capsys.readouterr().out.splitlines()[-1]
+    page = tmp_path / "out" / "density.md"
+    assert last == f"results: {page}; beside it density.csv, bytes.png and images.png"
     assert list(table.index[:2]) == ["raw", "png:size=64"]
     assert set(BASELINES) <= set(table.index)
-    page = (tmp_path / "out" / "density.md").read_text()
-    assert "| tokens | 81.0 | 80.0 |" in page
-    assert "20 images of fractals at 64 px" in page
+    text = page.read_text()
+    assert "| tokens | 81.0 | 80.0 |" in text
+    assert "20 images of fractals at 64 px" in text
     for name in ("bytes.png", "images.png"):
         assert (tmp_path / "out" / name).stat().st_size > 1000
 
@@ -127,6 +132,9 @@ def test_a_token_file_is_measured_without_images(
     ("words", "match"),
     [
         (("--images", "0"), "--images 0"),
+        (("--memory-mb", "1", "nan"), "--memory-mb nan: must be from one byte"),
+        (("--memory-mb", "-1"), "--memory-mb -1: must be from one byte"),
+        (("--memory-mb", "inf"), "--memory-mb inf: must be from one byte"),
         (("--data-root", "/nowhere"), "no such folder"),
         (("--resolution", "65"), "--resolution 65"),
         (("--max-pixels", "100"), "which --max-pixels sets"),

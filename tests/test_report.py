@@ -163,6 +163,29 @@ def test_a_folder_without_runs_gets_one_line_and_code_2(tmp_path, kind, capsys):
     assert captured.err.count("\n") == 1
 
 
+@pytest.mark.parametrize("place", ["a file", "/proc/report"])
+def test_a_folder_that_cannot_be_written_is_named_with_its_option(tmp_path, place):
+    write_run(tmp_path / "runs")
+    out = tmp_path / place
+    if place == "a file":
+        out.write_text("mine")
+    with pytest.raises(UserError, match=rf"--out {out}: cannot be written .*another folder"):
+        main([str(tmp_path / "runs"), "--out", str(out)])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "DIR is required; --help lists the options"),
+        (["runs", "--style", "wob"], r"--style: invalid choice: 'wob' \(.*; --help lists"),
+        (["runs", "--budget", "3"], "unrecognized arguments: --budget 3; --help lists the options"),
+    ],
+)
+def test_a_wrong_word_is_named_with_where_the_right_ones_are(words, message):
+    with pytest.raises(UserError, match=f"^{message}"):
+        main(words)
+
+
 @pytest.mark.slow
 def test_a_name_of_data_is_no_html_and_no_formula_in_any_file(tmp_path):
     name = "=cmd|x<img src=x onerror=alert(1)>[a](javascript:x)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import difflib
 import io
@@ -10,12 +11,13 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar
 
 import tyro
 
 from seit_cl.core import torchrun
 from seit_cl.core.errors import UserError
+from seit_cl.core.names import printable
 from seit_cl.core.notes import print_notes_as_lines, silence_notes
 from seit_cl.core.system_errors import system_error_line
 
@@ -115,6 +117,24 @@ def parse_line(parse: Callable[[], T], words: Sequence[str] | None = None) -> T:
         raise UserError(f"{message}; --help lists the options") from None
     _refuse_repeated(options, words)
     return options
+
+
+class LineParser(argparse.ArgumentParser):
+    """A parser of argparse whose errors take one line, as those of the other commands."""
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse a command line.
+
+        Args:
+            message: in the words of argparse.
+
+        Raises:
+            UserError: always.
+        """
+        plain = message.removeprefix("argument ")
+        missing = re.fullmatch(r"the following arguments are required: (.*)", plain)
+        plain = f"{missing[1]} is required" if missing else plain
+        raise UserError(f"{plain}; --help lists the options")
 
 
 def _misspelt(message: str, words: Sequence[str]) -> str:
@@ -243,7 +263,7 @@ def _print_error(line: str) -> None:
     """Print an error, also where names in it cannot be encoded or standard error is closed."""
     encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
     with contextlib.suppress(OSError):
-        text = f"error: {line}".encode(encoding, "backslashreplace").decode(encoding)
+        text = f"error: {printable(line)}".encode(encoding, "backslashreplace").decode(encoding)
         print(text, file=sys.stderr)
 
 

@@ -38,8 +38,8 @@ def is_utf8(name: str) -> bool:
 
 
 def printable(name: str) -> str:
-    """The name with bytes that are not UTF-8 as escapes."""
-    return name.encode("utf-8", "backslashreplace").decode()
+    """The name in one line, with bytes that are not UTF-8 and control characters as escapes."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in name)
 
 
 def is_folder_name(name: str) -> bool:

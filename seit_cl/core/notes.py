@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 import sys
 
+from seit_cl.core.names import printable
+
 LOGGER = logging.getLogger(__name__)
 _said: set[str] = set()
 
@@ -18,7 +20,7 @@ class _Lines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print a note."""
-        print(f"note: {record.getMessage()}", file=sys.stderr)
+        print(f"note: {printable(record.getMessage())}", file=sys.stderr)
 
 
 _LINES = _Lines()

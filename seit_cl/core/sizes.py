@@ -56,6 +56,22 @@ def megabytes(text: str, name: str) -> float:
     raise UserError(f"{name} {text}: {_advice(number, key)}")
 
 
+def check_budget(name: str, budget_mb: float, remedy: str = "") -> None:
+    """Refuse a budget in MB that no memory can have.
+
+    Args:
+        name: the option, which starts the message.
+        budget_mb: in MB.
+        remedy: what else to do; "" for nothing.
+
+    Raises:
+        UserError: naming the range.
+    """
+    if not 1e-6 <= budget_mb <= 1e12:
+        end = f"; {remedy}" if remedy else ""
+        raise UserError(f"{name} {budget_mb:g}: must be from one byte, 0.000001, to 1e12{end}")
+
+
 def _advice(number: str, unit: str) -> str:
     """The right spelling of a size in another unit, as the end of a message."""
     if f"{unit}b" in _UNITS:

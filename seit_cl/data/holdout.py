@@ -47,9 +47,10 @@ class Holdout:
         """
         single = [name for name, paths in files.items() if len(paths) == 1]
         if single:
+            away = "this class" if len(single) == 1 else "these classes"
             raise UserError(
                 f"{root}: only one image in {some_names(single)}; without val/ a class needs two, "
-                "one for training and one for testing"
+                f"one for training and one for testing: add one, or move {away} out"
             )
         train: Files = {}
         val: Files = {}

@@ -33,12 +33,15 @@ class LeftOut:
 
     root: Path
     _kinds: dict[str, list[Path]] = field(default_factory=dict)  # files by suffix
+    _no_files: list[Path] = field(default_factory=list)  # links that lead to none, pipes, devices
     _reasons: list[str] = field(default_factory=list)
 
     def add_file(self, path: Path) -> None:
         """Count a file of a kind that is not read, unless it holds no image."""
         suffix = path.suffix.lower()
-        if suffix not in ABOUT_IMAGES:
+        if not os.path.isfile(path):
+            self._no_files.append(path)
+        elif suffix not in ABOUT_IMAGES:
             self._kinds.setdefault(suffix, []).append(path)
 
     def add_reason(self, text: str) -> None:
@@ -71,6 +74,12 @@ class LeftOut:
             clauses.append(f"{others:,} of other kinds")
         if clauses:
             clauses[-1] += f" (images must be {KINDS}, with the suffix of their kind: convert them)"
+        if self._no_files:
+            noun = "is no file" if len(self._no_files) == 1 else "are no files"
+            clauses.append(
+                f"{len(self._no_files):,} that {noun}, such as {self._name(self._no_files[0])} (a "
+                "link that leads nowhere or to a folder around it, a pipe or a device)"
+            )
         clauses += self._reasons
         return f"{self.root}: left out are {'; '.join(clauses)}" if clauses else ""
 
@@ -82,20 +91,27 @@ def subfolders(folder: Path) -> list[str]:
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
-    """Return True for a folder and for a link to one; a link in a loop leads nowhere."""
+    """Return True for a folder, and for a link to one that does not hold the link itself."""
     try:
-        return entry.is_dir()
-    except OSError:
+        return entry.is_dir() and not (entry.is_symlink() and _holds(entry.path))
+    except OSError:  # of a link that leads to itself
         return False
 
 
+def _holds(link: str) -> bool:
+    """Return True for a link to a folder that it is in, whose classes would all be of one class."""
+    target = os.path.realpath(link)
+    inside = os.path.realpath(os.path.dirname(link))
+    return os.path.commonpath([target, inside]) == target
+
+
 def _may_be_file(entry: os.DirEntry[str]) -> bool:
-    """Return False for folders, pipes, sockets and devices.
+    """Return False for a pipe, a socket or a device, among what is no folder.
 
     What a link leads to is seen when it is opened: a broken one is a missing image, which is to be
     named.
     """
-    return entry.is_file(follow_symlinks=False) or (entry.is_symlink() and not _is_folder(entry))
+    return entry.is_file(follow_symlinks=False) or entry.is_symlink()
 
 
 def image_files(folder: Path, left_out: LeftOut | None = None) -> list[Path]:
@@ -110,9 +126,9 @@ def image_files(folder: Path, left_out: LeftOut | None = None) -> list[Path]:
     names = []
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.startswith(".") or not _may_be_file(entry):
+            if entry.name.startswith(".") or _is_folder(entry):
                 continue
-            if entry.name.lower().endswith(SUFFIXES):
+            if _may_be_file(entry) and entry.name.lower().endswith(SUFFIXES):
                 names.append(entry.name)
             elif left_out is not None:
                 left_out.add_file(folder / entry.name)

@@ -13,7 +13,7 @@ import tyro
 from seit_cl.core.cli import OutPath, hint, parse_line, program
 from seit_cl.core.errors import UserError
 from seit_cl.core.options import flag
-from seit_cl.core.sizes import size_reader
+from seit_cl.core.sizes import check_budget, size_reader
 from seit_cl.datasets._location import location_name
 from seit_cl.formats import check_format_name
 from seit_cl.launch import Launch
@@ -127,11 +127,7 @@ def _check(options: PilotOptions) -> None:
         if not is_valid:
             raise UserError(f"{flag(name)} {getattr(options, name):g}: must be {words}")
     for budget in options.memory_mb:
-        if not 1e-6 <= budget < 1e12:
-            raise UserError(
-                f"--memory-mb {budget:g}: must be from one byte, 0.000001, to 1e12; leave it out "
-                "for budgets that suit the images"
-            )
+        check_budget("--memory-mb", budget, "leave it out for budgets that suit the images")
     if not options.seed or min(options.seed) < 0:
         raise UserError("--seed: give one or several numbers, each 0 or more")
     for spec in options.formats:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
 
+from seit_cl.core.cli import run_command
 from seit_cl.core.errors import UserError
 from seit_cl.core.notes import LOGGER
 from seit_cl.data.images import load_images
@@ -79,6 +81,39 @@ def test_what_is_left_out_is_counted_and_named_in_one_line(
     assert "1 image outside of the class folders, such as val/stray.jpg (move them" in line
     assert "the folder test/ beside train/ and val/ (rename it to val/" in line
     assert "txt" not in line
+
+
+def test_a_link_to_a_folder_around_it_and_a_pipe_are_no_class_and_no_image_and_are_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    put_classes(tmp_path)
+    plain = list_data(tmp_path)
+    (tmp_path / "cat/up").symlink_to("..", target_is_directory=True)  # has the dogs, too
+    (tmp_path / "all").symlink_to(".", target_is_directory=True)
+    (tmp_path / "itself").symlink_to("itself")
+    os.mkfifo(tmp_path / "dog/pipe.jpg")
+    linked = list_data(tmp_path)
+    assert linked.classes == ["cat", "dog"]
+    assert [image.name for image in linked.train.images] == [
+        image.name for image in plain.train.images
+    ]
+    (line,) = notes(caplog).splitlines()
+    assert line.startswith(f"{tmp_path}: left out are 4 that are no files, such as cat/up (a link ")
+
+
+def test_a_name_with_a_line_break_stays_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put_classes(tmp_path)
+    put(tmp_path / "new\nline/1.jpg")
+    with pytest.raises(SystemExit):
+        run_command(lambda: list_data(tmp_path))
+    assert "only one image in new\\nline; " in capsys.readouterr().err
+    put(tmp_path / "new\nline/2.jpg")
+    (tmp_path / "new\nline/3.heic").write_bytes(b"")
+    run_command(lambda: list_data(tmp_path))
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "1 .heic file, such as new\\nline/3.heic (" in line
 
 
 def test_nothing_is_said_where_nothing_is_left_out(
