@@ -6,6 +6,7 @@ is removed warns for one version before. Each is imported when it is first used,
 packages, their contracts and the rules of the comparison.
 """
 
+import os
 import warnings
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,12 @@ else:
         "spec_of": "core.plugins",
     }
     __getattr__ = lazy_names(__name__, _MODULES)
+
+# In a clone, the folders of seit_cl.strategies, seit_cl.scenarios and seit_cl.reports lie beside
+# this one. So a clone works without an editable installation, and its files are what is used.
+_FOLDER = os.path.dirname(os.path.abspath(__file__))
+if not os.path.isdir(os.path.join(_FOLDER, "strategies")):
+    __path__.append(os.path.dirname(_FOLDER))
 
 allow_any_home()
 

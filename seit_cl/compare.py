@@ -27,6 +27,7 @@ from seit_cl.comparison.options import ComparisonOptions
 from seit_cl.core.cli import parse_line, program, run_command
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import make_writable_folder
+from seit_cl.core.importing import importing
 
 if TYPE_CHECKING:
     from seit_cl.comparison.plan import Plan
@@ -108,12 +109,13 @@ def main() -> None:
     """Run the command."""
     options, run_options = parse_options(sys.argv[1:])
     # Imported now, since torch takes seconds: --help and wrong options are answered without it.
-    from seit_cl.comparison.page import comparison_page
-    from seit_cl.comparison.plan import Plan
-    from seit_cl.comparison.pool import Pool
-    from seit_cl.launch import Launch
-    from seit_cl.reporting.build import build_report
-    from seit_cl.reporting.markdown import publish, typed_command
+    with importing():
+        from seit_cl.comparison.page import comparison_page
+        from seit_cl.comparison.plan import Plan
+        from seit_cl.comparison.pool import Pool
+        from seit_cl.launch import Launch
+        from seit_cl.reporting.build import build_report
+        from seit_cl.reporting.markdown import publish, typed_command
 
     out = run_options.out
     if not options.dry_run:

@@ -12,6 +12,7 @@ from rich.console import Console
 from seit_cl.core.cli import MaxPixels, OutPath, parse_line, program, run_command
 from seit_cl.core.extras import check_extra
 from seit_cl.core.files import make_writable_folder, write_atomic
+from seit_cl.core.importing import importing
 from seit_cl.core.limits import MAX_PIXELS
 from seit_cl.core.sizes import check_budget, size_reader
 from seit_cl.datasets._location import location_name
@@ -120,18 +121,19 @@ def main() -> None:
     prices = options.prices
     check_extra("torchmetrics", "density", "density")
     # Imported now, since torch takes seconds: --help and wrong options are answered without it.
-    import torch
+    with importing():
+        import torch
 
-    from seit_cl.core.csv_text import csv_text
-    from seit_cl.data.decoding import limit_pixels
-    from seit_cl.data.images import resolution_note
-    from seit_cl.experiment.density import build_formats, open_material
-    from seit_cl.experiment.density_examples import check_shown, encode_examples
-    from seit_cl.experiment.density_measures import measure
-    from seit_cl.reporting import density as page
-    from seit_cl.reporting.density_cost import cost_markdown, cost_table
-    from seit_cl.reporting.tables import markdown_text
-    from seit_cl.tokenizers._picture import save_png
+        from seit_cl.core.csv_text import csv_text
+        from seit_cl.data.decoding import limit_pixels
+        from seit_cl.data.images import resolution_note
+        from seit_cl.experiment.density import build_formats, open_material
+        from seit_cl.experiment.density_examples import check_shown, encode_examples
+        from seit_cl.experiment.density_measures import measure
+        from seit_cl.reporting import density as page
+        from seit_cl.reporting.density_cost import cost_markdown, cost_table
+        from seit_cl.reporting.tables import markdown_text
+        from seit_cl.tokenizers._picture import save_png
 
     console = Console(soft_wrap=True)
     make_writable_folder(options.out, "--out")

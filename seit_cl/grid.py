@@ -191,6 +191,7 @@ def run_grid(
     dataset: Dataset | None = None,
     folder: Callable[[Path, RunConfig], Path] = run_folder,
     ranks: Ranks | None = None,
+    advice: bool = True,
 ) -> list[str]:
     """Run every unfinished run of a grid, after all of them are checked.
 
@@ -207,6 +208,7 @@ def run_grid(
         folder: names the folder of a run, given `out`.
         ranks: processes that make each run together, of which this is one; None: this one alone.
             A run that fails then ends the grid.
+        advice: print notes on budgets that did not bind, for a command that takes budgets.
 
     Returns:
         One line for each run that failed with a UserError or whose process died, or that another
@@ -232,7 +234,7 @@ def run_grid(
             experiments[_job(experiment, tracker)] = experiment
         if ranks.is_first:
             write_plan(out, folders.values())
-        observer = GridBars(bars, len(experiments))
+        observer = GridBars(bars, len(experiments), advice)
         claims = Claims(list(experiments), observer, ranks)
         _make(experiments, claims, observer, launch, data, out)
         left = claims.still_others()

@@ -17,6 +17,7 @@ from seit_cl.core.cli import program, run_command
 from seit_cl.core.errors import UserError
 from seit_cl.core.extras import check_extra
 from seit_cl.core.files import make_writable_folder
+from seit_cl.core.importing import importing
 from seit_cl.piloting.options import parse
 
 INTERRUPTED = 130  # exit code, as shells report SIGINT
@@ -31,12 +32,13 @@ def main() -> None:
     options = parse(sys.argv[1:], __doc__)
     check_extra("torchmetrics", "density", program("pilot"))
     # Imported now, since torch takes seconds: --help and wrong options are answered without it.
-    from seit_cl.core.devices import limit_threads
-    from seit_cl.piloting.page import write_page
-    from seit_cl.piloting.plan import make_plan, open_photographs
-    from seit_cl.piloting.results import chosen_formats, read_results
-    from seit_cl.piloting.stages import make_runs, make_tokenizer, measure_formats
-    from seit_cl.tokenizers import open_tokenizer
+    with importing():
+        from seit_cl.core.devices import limit_threads
+        from seit_cl.piloting.page import write_page
+        from seit_cl.piloting.plan import make_plan, open_photographs
+        from seit_cl.piloting.results import chosen_formats, read_results
+        from seit_cl.piloting.stages import make_runs, make_tokenizer, measure_formats
+        from seit_cl.tokenizers import open_tokenizer
 
     console = Console(soft_wrap=True)
     command = f"{program('pilot')} {shlex.join(sys.argv[1:])}"

@@ -7,6 +7,7 @@ import sys
 from rich.console import Console
 
 from seit_cl.core.cli import MODULE, run_command
+from seit_cl.core.importing import importing
 from seit_cl.pretraining.options import parse
 
 
@@ -14,8 +15,9 @@ def main() -> None:
     """Run the command."""
     options = parse(sys.argv[1:])
     # Imported now, since torch takes seconds: --help and wrong options are answered without it.
-    from seit_cl.core.devices import limit_threads
-    from seit_cl.pretraining.command import next_command, pretrain
+    with importing():
+        from seit_cl.core.devices import limit_threads
+        from seit_cl.pretraining.command import next_command, pretrain
 
     console = Console(soft_wrap=True)
     limit_threads()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from seit_cl.core.cli import LineParser, program, read_output, run_command
 from seit_cl.core.errors import UserError
+from seit_cl.core.importing import importing
 from seit_cl.reporting.cost import (
     ENCODING_HELP,
     ENCODING_PRICE,
@@ -88,12 +89,13 @@ def main(argv: Sequence[str] | None = None) -> None:
             "seit_cl.density --data-root DATA --out DIR, which prices alone need no run for"
         )
     # Imported now, since pandas and matplotlib take a second.
-    from seit_cl.core.files import make_writable_folder
-    from seit_cl.reporting.base import ReportContext
-    from seit_cl.reporting.build import write_report
-    from seit_cl.reporting.loading import gather
-    from seit_cl.reporting.storage import read_density
-    from seit_cl.reporting.summary import terminal_summary
+    with importing():
+        from seit_cl.core.files import make_writable_folder
+        from seit_cl.reporting.base import ReportContext
+        from seit_cl.reporting.build import write_report
+        from seit_cl.reporting.loading import gather
+        from seit_cl.reporting.storage import read_density
+        from seit_cl.reporting.summary import terminal_summary
 
     density = None if options.density is None else read_density(options.density)
     gathered = gather(options.dirs)

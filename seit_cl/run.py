@@ -17,6 +17,7 @@ from seit_cl.core import torchrun
 from seit_cl.core.cli import program, run_command
 from seit_cl.core.errors import UserError
 from seit_cl.core.files import make_writable_folder
+from seit_cl.core.importing import importing
 from seit_cl.data.scenario_recipe import preset_text
 from seit_cl.datasets._location import check_exists, location_name
 
@@ -37,11 +38,12 @@ def main() -> None:
         _refuse_launcher(options)
     check_exists(options.data_root)
     # Imported now, since torch takes seconds: --help and wrong options are answered without it.
-    from seit_cl.core.devices import choose_device, limit_threads
-    from seit_cl.core.ranks import join, leave
-    from seit_cl.grid import expand, run_grid, select
-    from seit_cl.launch import Launch
-    from seit_cl.results import run_files
+    with importing():
+        from seit_cl.core.devices import choose_device, limit_threads
+        from seit_cl.core.ranks import join, leave
+        from seit_cl.grid import expand, run_grid, select
+        from seit_cl.launch import Launch
+        from seit_cl.results import run_files
 
     console = Console(soft_wrap=True)
     limit_threads()

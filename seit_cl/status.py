@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seit_cl.core.cli import LineParser, program, run_command
+from seit_cl.core.importing import importing
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -25,7 +26,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("dir", type=Path, metavar="DIR", help="the --out folder of runs")
     folder = parser.parse_args(argv).dir
     # Imported now, since pandas takes a second.
-    from seit_cl.results.states import read_states, state_line, summary_line
+    with importing():
+        from seit_cl.results.states import read_states, state_line, summary_line
 
     states = read_states(folder)
     for state in states:

@@ -15,6 +15,7 @@ import tyro
 
 from seit_cl.core import torchrun
 from seit_cl.core.cli import parse_line, program, run_command
+from seit_cl.core.importing import importing
 from seit_cl.tokenizers.commands.options import (
     Adapt,
     Encode,
@@ -60,7 +61,8 @@ def main() -> None:
         if isinstance(options, options_type):
             if name != DIVIDED:
                 torchrun.refuse_several(f"tokenize {name}")
-            command = import_module(f"seit_cl.tokenizers.commands.{module}")
+            with importing():
+                command = import_module(f"seit_cl.tokenizers.commands.{module}")
             getattr(command, function)(options)
 
 

@@ -17,6 +17,7 @@ from seit_cl.core.cli import program, run_command
 from seit_cl.core.errors import UserError
 from seit_cl.core.extras import check_extra
 from seit_cl.core.files import make_writable_folder
+from seit_cl.core.importing import importing
 from seit_cl.tuning.options import parse_options
 
 INTERRUPTED = 130  # exit code, as shells report SIGINT
@@ -31,12 +32,13 @@ def main() -> None:
     options, run_options = parse_options(sys.argv[1:], __doc__)
     check_extra("optuna", "tune", program("tune"))
     # Imported now, since torch takes seconds: --help and wrong options are answered without it.
-    from seit_cl.core.devices import limit_threads
-    from seit_cl.launch import Launch
-    from seit_cl.tuning.data import prepare
-    from seit_cl.tuning.search import list_searches
-    from seit_cl.tuning.trials import run_trials
-    from seit_cl.tuning.written import outcome_line, write_search
+    with importing():
+        from seit_cl.core.devices import limit_threads
+        from seit_cl.launch import Launch
+        from seit_cl.tuning.data import prepare
+        from seit_cl.tuning.search import list_searches
+        from seit_cl.tuning.trials import run_trials
+        from seit_cl.tuning.written import outcome_line, write_search
 
     console = Console(soft_wrap=True)
     limit_threads()

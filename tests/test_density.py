@@ -95,6 +95,11 @@ def test_prices_add_the_costs_of_every_format_and_of_the_originals_with_their_fi
     assert "| the original files |" in page
 
 
+def test_a_price_without_a_finite_sum_of_costs_is_refused(call: Call) -> None:
+    with pytest.raises(UserError, match="--images-per-day 1e\\+200: must be above 0, at most 1e"):
+        call(*PRICES[:2], "--images-per-day", "1e200", *PRICES[4:])
+
+
 def test_a_price_that_is_missing_is_named(call: Call) -> None:
     with pytest.raises(UserError, match="--retention-months missing"):
         call(*PRICES[:4])

@@ -1,10 +1,15 @@
 """The files around the code agree with it: version, dependencies, citation, forms for issues."""
 
 import configparser
+import os
 import re
+import subprocess
+import sys
+import sysconfig
 from collections.abc import Iterable
 from pathlib import Path
 
+import pytest
 import yaml
 
 import seit_cl
@@ -51,3 +56,31 @@ def test_forms_for_issues_can_be_read() -> None:
     for form in forms:
         kinds = [field["type"] for field in yaml.safe_load(form.read_text())["body"]]
         assert "textarea" in kinds
+
+
+# Without site there is no editable installation, only what the variable names.
+BARE = {**os.environ, "PYTHONPATH": sysconfig.get_path("purelib")}
+
+
+def call_bare(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in a folder by an interpreter that finds the package there or installed."""
+    line = [sys.executable, "-S", "-m", *words]
+    return subprocess.run(line, cwd=folder, env=BARE, capture_output=True, text=True, timeout=120)
+
+
+def test_a_clone_works_without_an_editable_installation() -> None:
+    ended = call_bare(ROOT, "seit_cl.strategies")
+    assert ended.returncode == 0, ended.stderr
+    assert "derpp" in ended.stdout
+
+
+def test_a_folder_that_hides_the_package_is_named(tmp_path: Path) -> None:
+    if (Path(sysconfig.get_path("purelib")) / "seit_cl" / "__init__.py").exists():
+        pytest.skip("the installed package comes before a folder of its name")
+    above = tmp_path / "seit_cl"
+    above.mkdir()
+    for name in ("core", "results", "status.py"):
+        (above / name).symlink_to(ROOT / "seit_cl" / name)
+    ended = call_bare(tmp_path, "seit_cl.status", ".")
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(f"error: {above}: this folder hides the installed package")

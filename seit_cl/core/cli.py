@@ -236,6 +236,7 @@ def run_command(command: Callable[[], object], several: bool = False) -> None:
         silence_notes()
     try:
         try:
+            _refuse_hidden_package()
             if not several:
                 torchrun.refuse_several("this command")
             exit_code = command()
@@ -257,6 +258,20 @@ def run_command(command: Callable[[], object], several: bool = False) -> None:
         sys.exit(_USER_ERROR)
     if isinstance(exit_code, int):
         sys.exit(exit_code)
+
+
+def _refuse_hidden_package() -> None:
+    """Refuse the folder above a clone, which Python takes for the package itself.
+
+    Raises:
+        UserError: the clone's folder is in front of an editable installation.
+    """
+    package = sys.modules[__name__.partition(".")[0]]
+    if getattr(package, "__file__", None) is None:
+        raise UserError(
+            f"{os.path.join(os.getcwd(), package.__name__)}: this folder hides the installed "
+            "package of its name; start the command in it, or in another folder"
+        )
 
 
 def _print_error(line: str) -> None:

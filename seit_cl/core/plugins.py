@@ -9,13 +9,15 @@ by name.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import pkgutil
 import sys
+import traceback
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Any, ClassVar, Protocol
 
-from seit_cl.core.errors import UserError, nearest
+from seit_cl.core.errors import UserError, nearest, one_line
 from seit_cl.core.specs import Spec
 
 KINDS = {
@@ -30,6 +32,8 @@ KINDS = {
     "optimizer": ("seit_cl.learner.optimizers", "OPTIMIZER"),
     "schedule": ("seit_cl.learner.schedules", "SCHEDULE"),
 }
+_MEND = "mend it; --debug shows the traceback"
+_CLASS = "give module.Class of a class that this process can import"
 
 
 class Plugin(Protocol):
@@ -109,31 +113,51 @@ def load(kind: str, name: str) -> Any:
         name: with hyphens or underscores; or that of a Python class, "module.Class".
 
     Raises:
-        UserError: no such plugin; the message lists the nearest names.
+        UserError: no such plugin, with the nearest names; or a file or class that is none, or that
+            raises an error when it is imported, with the line.
     """
     module, _, attribute = place(kind, name).partition(":")
-    if "." not in name:
-        return getattr(importlib.import_module(module), attribute)
-    return _load_class(kind, name, module, attribute)
-
-
-def _load_class(kind: str, name: str, module: str, attribute: str) -> Any:
-    """Import a class that is a plugin without being in the folder of its kind.
-
-    Raises:
-        UserError: no such class, or one that is no plugin.
-    """
+    is_file = "." not in name
     try:
-        found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise UserError(
-            f"{kind} {name!r}: {error}; give module.Class of a class that this process can import"
-        ) from error
+        imported = importlib.import_module(module)
+    except UserError:
+        raise
+    except Exception as error:  # a file may raise anything
+        if not is_file and isinstance(error, ImportError):
+            raise UserError(f"{kind} {name!r}: {error}; {_CLASS}") from error
+        raise UserError(f"{kind} {name!r}: {_where_raised(error, module)}; {_MEND}") from error
+    found = getattr(imported, attribute, None)
+    if found is None:
+        advice = f"end it with {attribute} = YourClass" if is_file else _CLASS
+        raise UserError(f"{kind} {name!r}: {_path(module)} has no {attribute}; {advice}")
     if not (hasattr(found, "build") and hasattr(found, "Options")):
         raise UserError(
-            f"{kind} {name!r}: it is no plugin, which has Options and build (docs/your-own.md)"
+            f"{kind} {name!r}: {attribute} is no plugin, which has Options and build "
+            "(docs/your-own.md)"
         )
     return found
+
+
+def _where_raised(error: Exception, module: str) -> str:
+    """Name the line of a module that an error of its import comes from, and the error."""
+    path = _path(module)
+    lines = [at.lineno for at in traceback.extract_tb(error.__traceback__) if at.filename == path]
+    message = one_line(error)
+    if isinstance(error, SyntaxError):
+        path = error.filename or path
+        lines = [error.lineno]
+        message = error.msg
+    place = f"{path}, line {lines[-1]}" if lines else path
+    return f"{place}: {type(error).__name__}: {message}"
+
+
+def _path(module: str) -> str:
+    """The path of a module's file, or its name where it has none."""
+    try:
+        found = importlib.util.find_spec(module)
+    except (ImportError, ValueError):
+        found = None
+    return found.origin if found is not None and found.origin else module
 
 
 def check_imported(kind: str, spec: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from seit_cl.core.numbers import significant
 from seit_cl.memory.buffer import ByteBudgetBuffer
 
+WARNING = "warning:"  # begins a note on a budget that was too small
+
 
 def memory_notes(memory: ByteBudgetBuffer | None, classes: int) -> list[str]:
     """Describe how well the budget suited a run, each note with advice.
@@ -32,13 +34,13 @@ def memory_notes(memory: ByteBudgetBuffer | None, classes: int) -> list[str]:
     elif memory.max_exemplars:
         notes.append(f"{len(memory)} exemplars, as --max-exemplars allows, take {used_mb:.6f} MB")
     if memory.skipped:
+        samples = "1 sample" if memory.skipped == 1 else f"{memory.skipped} samples"
         notes.append(
-            f"warning: {memory.skipped} samples had records larger than the whole memory; "
-            "raise --memory-mb"
+            f"{WARNING} larger than the whole memory: the record of {samples}; raise --memory-mb"
         )
     if memory.classes_covered < classes:
         notes.append(
-            f"warning: the memory covers {memory.classes_covered} of {classes} classes; "
+            f"{WARNING} the memory covers {memory.classes_covered} of {classes} classes; "
             "raise --memory-mb"
         )
     return notes

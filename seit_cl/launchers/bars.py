@@ -7,6 +7,7 @@ import time
 from rich.progress import Progress, TaskID
 
 from seit_cl.core.numbers import duration
+from seit_cl.experiment.memory_notes import WARNING
 from seit_cl.launchers.jobs import Ending, Job, Update
 from seit_cl.results.outcome import outcome_text
 from seit_cl.results.run_files import read_run
@@ -18,11 +19,13 @@ class GridBars:
     Args:
         bars: where they are drawn; their console gets the lines.
         count: number of runs.
+        advice: print the notes on a run's memory that are no warnings, such as a better budget.
     """
 
-    def __init__(self, bars: Progress, count: int) -> None:
+    def __init__(self, bars: Progress, count: int, advice: bool = True) -> None:
         self._bars = bars
         self._count = count
+        self._advice = advice
         self._ended = 0
         self._began = time.monotonic()
         self._grid_task = bars.add_task(f"0 of {count} runs", total=count, visible=count > 1)
@@ -61,7 +64,8 @@ class GridBars:
         outcome = outcome_text(read_run(job.run_dir))
         self._print(f"{self._place()}{job.run_dir.name}: {outcome}{self._time_left()}")
         for note in ending.notes:
-            self._print(f"{job.run_dir.name}: {note}")
+            if self._advice or note.startswith(WARNING):
+                self._print(f"{job.run_dir.name}: {note}")
 
     def _place(self) -> str:
         """The number of the run among those that have ended; "" where there is one run."""

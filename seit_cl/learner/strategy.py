@@ -17,7 +17,7 @@ from seit_cl.data.scenario import Scenario
 from seit_cl.learner.batches import Batch, ForwardedBatch
 from seit_cl.learner.interfaces import Exemplars, LearnerView, Memory
 from seit_cl.learner.settings import Fill
-from seit_cl.learner.strategy_state import built_names, pack, state_bytes, unpack
+from seit_cl.learner.strategy_state import built_names, pack, refuse_unnamed, state_bytes, unpack
 from seit_cl.memory import TensorSpec
 
 
@@ -159,11 +159,18 @@ class Strategy:
         """
 
     def start(self, learner: LearnerView) -> None:
-        """Call `build_state` with the run's random numbers, and move modules to the device."""
+        """Call `build_state` with the run's random numbers, and move modules to the device.
+
+        Raises:
+            UserError: it makes something whose state no attribute of state_attributes has.
+        """
+        before = set(vars(self))
         generator = torch.Generator().manual_seed(derive_seed(self.context.seed, "strategy"))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
             self.build_state(learner, generator)
+        made = {name: value for name, value in vars(self).items() if name not in before}
+        refuse_unnamed(type(self).__name__, made, self.state_attributes)
         self._built = built_names(self._state())
         for name in self._built:
             value = getattr(self, name)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from seit_cl.core.errors import UserError
 from seit_cl.learner.forward import float_features, float_logits
 from seit_cl.learner.interfaces import LearnerView
 
@@ -64,6 +65,26 @@ BUILT = (nn.Module, Optimizer, torch.Generator)
 def built_names(state: Mapping[str, Any]) -> frozenset[str]:
     """Names of the attributes that hold a module, an optimiser or a generator."""
     return frozenset(name for name, value in state.items() if isinstance(value, BUILT))
+
+
+def refuse_unnamed(owner: str, made: Mapping[str, Any], named: Sequence[str]) -> None:
+    """Refuse state that a resumed run would begin anew, since no list of state names it.
+
+    Args:
+        owner: of the state, in the message.
+        made: what `build_state` has made, by attribute.
+        named: the strategy's state_attributes.
+
+    Raises:
+        UserError: naming the attribute.
+    """
+    for name, value in made.items():
+        is_empty = isinstance(value, nn.Module) and not value.state_dict()
+        if isinstance(value, BUILT) and not is_empty and name not in named:
+            raise UserError(
+                f"{owner}: build_state makes {name!r}, which state_attributes lacks; add it there, "
+                "so that a resumed run has it"
+            )
 
 
 def copy_built(state: Mapping[str, Any]) -> dict[str, Any]:

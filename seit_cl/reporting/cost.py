@@ -15,6 +15,7 @@ from seit_cl.core.errors import UserError
 DAYS = 365.25 / 12  # of a month
 GB = 1_000_000_000
 SMALLEST = 1e-9  # of numbers that must be above 0
+LARGEST = 1e12  # of prices and of what they are multiplied by
 # Options of `report` and `density`, with their help.
 REQUIRED_PRICES = {
     "--cost-per-gb-month": "price of storing a GB (10^9 bytes) for a month, in any currency; "
@@ -77,13 +78,14 @@ def prices_of(values: Mapping[str, float | None]) -> Prices | None:
 
 
 def _check(option: str, value: float, minimum: float) -> None:
-    """Refuse a value below the minimum, or one that is not finite.
+    """Refuse a value below the minimum, or one so large that a sum of costs may not be finite.
 
     Raises:
         UserError: names the option.
     """
-    if not minimum <= value < math.inf:
+    if not minimum <= value <= LARGEST:
         condition = "above 0" if minimum > 0 else "0 or more"
+        condition += f", at most {LARGEST:g}"
         raise UserError(f"{option} {value:g}: must be {condition}")
 
 

@@ -42,10 +42,15 @@ def markdown(table: pd.DataFrame, budgets: Sequence[float], title: str) -> str:
     is_format = table["payload"].notna()
     parts = [
         f"Measured on {title}. Bytes each: record, its length where it varies, and label, as the "
-        "memory's file counts them. Tokens kept: fraction that a token learner sees unchanged. "
+        "memory's file counts them. PSNR and SSIM: likeness to the image at this side, more is "
+        "nearer. Tokens kept: fraction that a token learner sees unchanged. "
         "Speeds: images per second on one core, from pixels or tokens to records and back, without "
         "tokenizing. Codec: tokenizer and entropy model, which are not in the memory.",
         _format_table(table[is_format], budgets),
+        "Baselines, without labels: the files as they are, and ways to store the same tokens: as "
+        "the SeiT release does, all in one gzip file or each in one of its own; codes of fixed "
+        "width, each image compressed by xz or zstd; codes coded by their frequency alone "
+        "(order-0).",
         _baseline_table(table[~is_format]),
     ]
     return "\n\n".join(parts) + "\n"

@@ -49,6 +49,7 @@ def test_a_pilot_goes_from_images_to_a_page_and_the_same_command_only_prices_aga
     assert "no claim is possible with one pair" in page
     assert "Tokens restore no evidence" in page and "data:image/png;base64," in page
     assert "<script" not in page and "://" not in page
+    assert "did not bind" not in printed
     assert "Kept as the original files, 1,000 images a day cost" in printed
     measured = pd.read_csv(out / "density.csv")["format"].tolist()
     assert measured[:2] == ["tokens", "jpeg:quality=10,size=64"]
@@ -91,6 +92,7 @@ def test_an_interrupted_pilot_ends_with_the_line_that_goes_on(
         (["DATA", *PRICES[:4]], "--retention-months is required"),
         (["DATA", *PRICES, "--memory-mb", "0"], "--memory-mb 0: must be from one byte"),
         (["DATA", *PRICES, "--minutes", "-1"], "--minutes -1: must be 0"),
+        (["DATA", *PRICES[:4], "--retention-months", "1e300"], "must be above 0, at most 1e+12"),
         (["DATA", *PRICES, "--epochs", "0"], "--epochs 0: must be at least 1"),
         (["DATA", *PRICES, "--experiences", "9"], "--experiences 9: "),
         (["DATA", *PRICES, "--resolution", "33"], "--resolution 33: must be a multiple of 8"),

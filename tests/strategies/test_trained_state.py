@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from helpers.colour_stream import Outcome, colours, run
 from helpers.hoarding import undeclared_bytes
-from seit_cl import Strategy, spec_of
+from seit_cl import Strategy, UserError, spec_of
 from seit_cl.experiment.run_data import RunData
 from seit_cl.learner.batches import Batch, ForwardedBatch
 from seit_cl.learner.interfaces import LearnerView
@@ -56,11 +56,27 @@ class MadeLate(Projected):
     def build_state(self, learner: LearnerView, generator: torch.Generator) -> None:
         """Leave the projection out."""
         super().build_state(learner, generator)
-        self.late, self.projection = self.projection, None  # type: ignore[assignment]
+        self.late = [self.projection]
+        self.projection = None  # type: ignore[assignment]
 
     def before_training_exp(self, learner: LearnerView) -> None:
         """Set it."""
-        self.projection = self.late
+        self.projection = self.late[0]
+
+
+class Misspelt(Projected):
+    """The same, with another spelling of an attribute's name."""
+
+    state_attributes = ("projection", "optimizer", "noise")
+
+
+class WithLoss(Projected):
+    """The same, with a module that has no state."""
+
+    def build_state(self, learner: LearnerView, generator: torch.Generator) -> None:
+        """Make a loss, too."""
+        super().build_state(learner, generator)
+        self.criterion = nn.CrossEntropyLoss()
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +121,12 @@ def test_an_interrupted_run_goes_on_with_the_module_the_optimiser_and_the_noise(
 def test_a_module_that_no_start_makes_is_named(data: RunData, tmp_path: Path) -> None:
     with pytest.raises(TypeError, match=r"MadeLate\.projection: make the Linear in build_state"):
         run(data, tmp_path / "run", strategy=spec_of(MadeLate))
+
+
+def test_state_that_a_resumed_run_would_lack_is_named(data: RunData, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="Misspelt: build_state makes 'optimiser', which state_"):
+        run(data, tmp_path / "run", strategy=spec_of(Misspelt))
+    run(data, tmp_path / "run", strategy=spec_of(WithLoss))
 
 
 def test_a_copied_optimiser_trains_the_copied_module() -> None:

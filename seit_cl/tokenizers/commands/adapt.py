@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from rich.console import Console
 from rich.progress import Progress
 
 from seit_cl import __version__
+from seit_cl.core.devices import choose_device
 from seit_cl.core.errors import UserError
 from seit_cl.core.progress import progress_bars
 from seit_cl.core.token_shapes import is_sequence
@@ -17,6 +19,7 @@ from seit_cl.data.pixel_room import room_for_images
 from seit_cl.datasets import list_data
 from seit_cl.learner.augment.token_adapt_file import save_adapter
 from seit_cl.tokenizers import open_tokenizer
+from seit_cl.tokenizers._encoding import check_resolution
 from seit_cl.tokenizers.base import Tokenizer
 from seit_cl.tokenizers.commands._output import prepare_output
 from seit_cl.tokenizers.commands.options import Adapt
@@ -34,14 +37,15 @@ def adapt_command(options: Adapt) -> None:
             cannot be mapped.
     """
     for name in ("minutes", "batch", "learning_rate"):
-        if not getattr(options, name) > 0:
+        if not 0 < getattr(options, name) < math.inf:
             flag = name.replace("_", "-")
             raise UserError(f"--{flag} {getattr(options, name):g}: must be above 0")
     if options.steps < 0:
         raise UserError(f"--steps {options.steps}: must be 0 or more")
     prepare_output(options.out, "adapter.safetensors")
     limit_pixels(options.max_pixels)
-    tokenizer = open_tokenizer(options.tokenizer).to(options.device)
+    tokenizer = open_tokenizer(options.tokenizer).to(choose_device(options.device))
+    check_resolution(options.resolution, tokenizer.stride)
     _check(options.tokenizer, tokenizer)
     console = Console(soft_wrap=True)
     dataset = list_data(options.data_root)

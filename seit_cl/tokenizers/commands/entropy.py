@@ -89,8 +89,10 @@ def _check(options: Entropy, tokenizer: Tokenizer) -> None:
         if not 1 <= getattr(options, name) <= most:
             flag = name.replace("_", "-")
             raise UserError(f"--{flag} {getattr(options, name)}: must be 1 to {most}")
-    if options.steps < 1 or not options.out.parent.is_dir():
-        raise UserError("--steps must be at least 1, and the folder of --out must exist")
+    if options.steps < 1:
+        raise UserError(f"--steps {options.steps}: must be at least 1")
+    if not options.out.parent.is_dir():
+        raise UserError(f"--out {options.out}: no such folder; make it first")
 
 
 def _measure(

@@ -84,8 +84,17 @@ def test_a_run_with_another_tokenizers_map_does_not_start(data: RunData, tmp_pat
         run(data, tmp_path / "run", token_adapt=out, resolution=64)
 
 
-@pytest.mark.parametrize(("name", "value"), [("minutes", 0.0), ("batch", 0), ("steps", -1)])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("minutes", 0.0),
+        ("minutes", float("inf")),
+        ("batch", 0),
+        ("steps", -1),
+        ("resolution", 33),
+    ],
+)
 def test_options_out_of_range_are_named(tmp_path: Path, name: str, value: float) -> None:
-    options = Adapt(tmp_path, tmp_path / "x", **{name: value})  # type: ignore[arg-type]
+    options = Adapt(tmp_path, tmp_path / "x.safetensors", **{name: value})  # type: ignore[arg-type]
     with pytest.raises(UserError, match=f"--{name} {value:g}: must be"):
         adapt_command(options)

@@ -38,7 +38,7 @@ def test_the_file_is_of_the_tokenizer_and_measured_on_val(
 @pytest.mark.parametrize(
     ("words", "named"),
     [
-        (["--steps", "0"], "--steps must be at least 1"),
+        (["--steps", "0"], "--steps 0: must be at least 1"),
         (["--sizes", "100"], "100: must be a multiple of 8"),
         (["--out", "/nowhere/m.safetensors"], "--out"),
         (["--tokenizer", "/nowhere.safetensors"], "nowhere"),
