@@ -46,6 +46,7 @@ html_theme = "furo"
 html_title = f"seit_cl {release}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_js_files = ["site.js"]
 html_extra_path = ["_static/index.html"]
 html_copy_source = False
 html_show_sphinx = False

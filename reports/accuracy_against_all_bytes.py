@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from seit_cl.reporting.axes import (
+    MOST_ROWS,
     at_least_a_decade,
     bytes_axis,
     draw_errorbars,
@@ -39,6 +40,7 @@ from seit_cl.reporting.grouping import (
 )
 from seit_cl.reporting.labels import (
     figure_note,
+    first_panels,
     join_parts,
     seeds_note,
     series_label,
@@ -66,8 +68,8 @@ class AccuracyAgainstAllBytes(Report):
         if not any(int(run.get("codec_bytes", 0)) for run in shown):
             return None
         styles = series_styles(sorted_kinds(candidates), runs)
-        settings = settings_of(shown)
-        note = figure_note(settings, seeds_note(shown, candidates))
+        settings, left_out = first_panels(settings_of(shown), MOST_ROWS)
+        note = figure_note(settings, seeds_note(shown, candidates) + left_out)
         figure = new_figure(self.title, note, (len(settings), 2), (4.2, 3.0))
         axes = figure.subplots(len(settings), 2, squeeze=False, sharex="col", sharey=True)
         for row, setting in zip(axes, settings, strict=True):

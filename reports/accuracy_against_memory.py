@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from seit_cl.reporting.areas import ACCURACIES, areas
 from seit_cl.reporting.axes import (
+    MOST_ROWS,
     draw_bounds,
     draw_lines,
     finish_figure,
@@ -27,6 +28,7 @@ from seit_cl.reporting.grouping import (
 )
 from seit_cl.reporting.labels import (
     figure_note,
+    first_panels,
     join_parts,
     seeds_note,
     series_label,
@@ -53,7 +55,7 @@ class AccuracyAgainstMemory(Report):
         if not shown:
             return None
         done = finished(runs)
-        settings = settings_of(shown)
+        settings, left_out = first_panels(settings_of(shown), MOST_ROWS, "summary")
         styles = run_styles(done)
         # the panels share one legend, so that it can hold the areas of a single setting only
         details = _area_details(shown) if len(settings) == 1 else {}
@@ -61,7 +63,7 @@ class AccuracyAgainstMemory(Report):
             series: series_label(series, runs, details.get(series, ""))
             for series in sorted_series(shown)
         }
-        note = figure_note(settings, seeds_note(without_sweep_trials(done), done))
+        note = figure_note(settings, seeds_note(without_sweep_trials(done), done) + left_out)
         if details:
             note += AREA_NOTE
         figure = new_figure(self.title, note, (len(settings), 2), (4.2, 3.0))

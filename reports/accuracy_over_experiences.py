@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from seit_cl.reporting.axes import finish_figure, from_zero, new_figure
+from seit_cl.reporting.axes import MOST_ROWS, finish_figure, from_zero, new_figure
 from seit_cl.reporting.base import Report
 from seit_cl.reporting.grouping import (
     Setting,
@@ -26,6 +26,7 @@ from seit_cl.reporting.grouping import (
 )
 from seit_cl.reporting.labels import (
     figure_note,
+    first_panels,
     join_parts,
     megabytes,
     seeds_note,
@@ -49,11 +50,11 @@ class AccuracyOverExperiences(Report):
         if not any(len(accuracy_curve([run])[0]) > 1 for run in done):
             return None
         shown = without_sweep_trials(at_all_budgets(done)) or done
-        settings = settings_of(shown)
+        settings, left_out = first_panels(settings_of(shown), MOST_ROWS)
         if not with_memory(done):
-            settings = settings[:1]  # bounds alone share one row of panels
+            settings, left_out = settings[:1], ""  # bounds alone share one row of panels
         budgets = sorted_budgets(shown)
-        note = figure_note(settings, seeds_note(without_sweep_trials(done), done))
+        note = figure_note(settings, seeds_note(without_sweep_trials(done), done) + left_out)
         panels = (len(settings), len(budgets))
         figure = new_figure(self.title, note, panels, (3.3, 2.8))
         axes = figure.subplots(*panels, squeeze=False, sharex=True, sharey=True)

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from seit_cl.reporting.axes import finish_figure, from_zero, new_figure
+from seit_cl.reporting.axes import MOST_ROWS, finish_figure, from_zero, new_figure
 from seit_cl.reporting.bands import draw_mean
 from seit_cl.reporting.base import Report
 from seit_cl.reporting.grouping import (
@@ -22,6 +22,7 @@ from seit_cl.reporting.grouping import (
 )
 from seit_cl.reporting.labels import (
     figure_note,
+    first_panels,
     join_parts,
     megabytes,
     seeds_note,
@@ -45,10 +46,11 @@ class AccuracyOverSteps(Report):
         tested = [run for run in without_sweep_trials(finished(runs)) if not run.anytime.empty]
         if not tested:
             return None
-        settings = settings_of(tested)
+        settings, left_out = first_panels(settings_of(tested), MOST_ROWS, "anytime")
         budgets = sorted_budgets(tested)
         panels = (len(settings), len(budgets))
-        note = figure_note(settings, f"on a fixed subset of the test images; {seeds_note(tested)}")
+        tail = f"on a fixed subset of the test images; {seeds_note(tested)}{left_out}"
+        note = figure_note(settings, tail)
         figure = new_figure(self.title, note, panels, (3.6, 2.8))
         axes = figure.subplots(*panels, squeeze=False, sharex=True, sharey=True)
         styles = run_styles(finished(runs))

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from seit_cl.reporting.axes import (
+    MOST_PANELS,
     draw_bounds,
     draw_errorbars,
     finish_figure,
@@ -30,7 +31,13 @@ from seit_cl.reporting.grouping import (
     sorted_kinds,
     sorted_series,
 )
-from seit_cl.reporting.labels import figure_note, seeds_note, series_label, setting_label
+from seit_cl.reporting.labels import (
+    figure_note,
+    first_panels,
+    seeds_note,
+    series_label,
+    setting_label,
+)
 from seit_cl.reporting.styles import Style, series_styles
 from seit_cl.results.metrics import final_accuracy
 from seit_cl.results.run_files import Run
@@ -48,8 +55,8 @@ class BestAgainstMemory(Report):
         if len(kinds) == len(sorted_series(shown)):
             return None
         styles = series_styles(kinds, runs)
-        settings = settings_of(shown)
-        note = figure_note(settings, seeds_note(shown))
+        settings, left_out = first_panels(settings_of(shown), MOST_PANELS, "summary")
+        note = figure_note(settings, seeds_note(shown) + left_out)
         figure, axes = setting_panels(self.title, note, len(settings), (6.4, 3.6))
         for ax, setting in zip(axes, settings, strict=True):
             group = of_setting(shown, setting)

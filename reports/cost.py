@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from seit_cl.core.numbers import significant
-from seit_cl.reporting.axes import finish_figure, new_figure, plain_log
+from seit_cl.reporting.axes import MOST_ROWS, finish_figure, new_figure, plain_log
 from seit_cl.reporting.base import Report
 from seit_cl.reporting.cost import Prices, month_when_full, spent
 from seit_cl.reporting.grouping import (
@@ -26,6 +26,7 @@ from seit_cl.reporting.grouping import (
 )
 from seit_cl.reporting.labels import (
     figure_note,
+    first_panels,
     seeds_note,
     series_label,
     setting_label,
@@ -60,10 +61,11 @@ class Cost(Report):
                 rows[setting] = measured
         if not rows:
             return None
-        settings = list(rows)
+        settings, left_out = first_panels(list(rows), MOST_ROWS, "storage_cost")
+        rows = {setting: rows[setting] for setting in settings}
         deepest = max(len(measured) for measured in rows.values())
         panel_size = (4.0, max(2.6, 0.9 + 0.25 * deepest))
-        note = figure_note(settings, _note(prices, shown))
+        note = figure_note(settings, _note(prices, shown) + left_out)
         figure = new_figure(self.title, note, (len(rows), 3), panel_size)
         axes = figure.subplots(len(rows), 3, squeeze=False, sharex="col")
         styles = _styles(rows.values(), run_styles(finished(runs)))

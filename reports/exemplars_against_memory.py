@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from seit_cl.reporting.axes import (
+    MOST_PANELS,
     draw_errorbars,
     finish_figure,
     memory_axis,
@@ -31,7 +32,13 @@ from seit_cl.reporting.grouping import (
     with_exemplars,
     with_memory,
 )
-from seit_cl.reporting.labels import figure_note, seeds_note, series_label, setting_label
+from seit_cl.reporting.labels import (
+    figure_note,
+    first_panels,
+    seeds_note,
+    series_label,
+    setting_label,
+)
 from seit_cl.reporting.styles import Style, run_styles
 from seit_cl.results.replicates import Replicate, replicate_of
 from seit_cl.results.run_files import Run
@@ -49,8 +56,8 @@ class ExemplarsAgainstMemory(Report):
         shown = with_exemplars(with_memory(runs))
         if not shown:
             return None
-        settings = settings_of(shown)
-        note = figure_note(settings, seeds_note(shown))
+        settings, left_out = first_panels(settings_of(shown), MOST_PANELS, "summary")
+        note = figure_note(settings, seeds_note(shown) + left_out)
         figure, axes = setting_panels(self.title, note, len(settings), (5.6, 3.4), sharey=False)
         styles = run_styles(finished(runs))
         for ax, setting in zip(axes, settings, strict=True):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from seit_cl.reporting.axes import (
+    MOST_PANELS,
     draw_bounds,
     draw_lines,
     finish_figure,
@@ -23,7 +24,13 @@ from seit_cl.reporting.grouping import (
     settings_of,
     without_sweep_trials,
 )
-from seit_cl.reporting.labels import figure_note, seeds_note, series_label, setting_label
+from seit_cl.reporting.labels import (
+    figure_note,
+    first_panels,
+    seeds_note,
+    series_label,
+    setting_label,
+)
 from seit_cl.reporting.styles import run_styles
 from seit_cl.results.metrics import forgetting
 from seit_cl.results.run_files import Run
@@ -42,9 +49,9 @@ class Forgetting(Report):
         if not shown:
             return None
         done = finished(runs)
-        settings = settings_of(shown)
+        settings, left_out = first_panels(settings_of(shown), MOST_PANELS, "summary")
         seeds = seeds_note(without_sweep_trials(done), done)
-        note = figure_note(settings, f"{seeds}; lower is better")
+        note = figure_note(settings, f"{seeds}; lower is better{left_out}")
         figure, axes = setting_panels(self.title, note, len(settings), (5.4, 3.2))
         styles = run_styles(done)
         labels = {series: series_label(series, runs) for series in styles}

@@ -7,7 +7,13 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from seit_cl.reporting.axes import draw_errorbars, finish_figure, memory_axis, setting_panels
+from seit_cl.reporting.axes import (
+    MOST_PANELS,
+    draw_errorbars,
+    finish_figure,
+    memory_axis,
+    setting_panels,
+)
 from seit_cl.reporting.base import Report
 from seit_cl.reporting.best import best_runs
 from seit_cl.reporting.grouping import (
@@ -20,7 +26,13 @@ from seit_cl.reporting.grouping import (
     split_tokens,
     without_sweep_trials,
 )
-from seit_cl.reporting.labels import figure_note, join_parts, series_label, setting_label
+from seit_cl.reporting.labels import (
+    figure_note,
+    first_panels,
+    join_parts,
+    series_label,
+    setting_label,
+)
 from seit_cl.reporting.pairs import Difference, differences, pairs_text
 from seit_cl.reporting.styles import Style, series_styles
 from seit_cl.results.intervals import PAIRED_METHOD
@@ -49,6 +61,7 @@ class PairedDifference(Report):
                     panels.append((setting, tokens))
         if not panels:
             return None
+        panels, left_out = first_panels(panels, MOST_PANELS, "differences")
         settings = sorted({setting for setting, _ in panels})
         several_tokens = len({tokens for _, tokens in panels}) > 1
         styles = series_styles(series, runs)
@@ -56,7 +69,8 @@ class PairedDifference(Report):
         for setting, tokens in panels:
             for other in others:
                 compared += differences(shown, setting, tokens, other).values()
-        note = figure_note(settings, NOTE.format(pairs=pairs_text(compared), method=PAIRED_METHOD))
+        tail = NOTE.format(pairs=pairs_text(compared), method=PAIRED_METHOD) + left_out
+        note = figure_note(settings, tail)
         figure, axes = setting_panels(self.title, note, len(panels), (5.4, 3.2))
         for ax, (setting, tokens) in zip(axes, panels, strict=True):
             for other in others:

@@ -22,7 +22,13 @@ from seit_cl.reporting.grouping import (
     setting_of,
     without_sweep_trials,
 )
-from seit_cl.reporting.labels import figure_note, join_parts, series_label, setting_label
+from seit_cl.reporting.labels import (
+    figure_note,
+    first_panels,
+    join_parts,
+    series_label,
+    setting_label,
+)
 from seit_cl.reporting.phases import PHASES, phases
 from seit_cl.reporting.presets import preset
 from seit_cl.results.run_files import Run
@@ -35,6 +41,7 @@ CPU_NOTE = "; upper bars: by the clock, lower ones: of the processor, all thread
 NO_CPU_NOTE = "; runs of earlier versions recorded no processor time"
 OLD_NOTE = "; in results without recorded phases, train includes remember"
 ROW_HEIGHT = 0.34  # inches
+MOST_BARS = 60  # rows of bars
 SPREAD = "#D55E00"  # colour of standard deviations, which are seen on all greys
 MOST_SPREAD = 10  # an interval reaches to this part of its middle at most, for the log scale
 RUN_PHASES = PHASES[1:]  # without tokenizing, which is done once for all runs
@@ -75,9 +82,11 @@ class TimePerPhase(Report):
         groups = _grouped(shown)
         if not groups:
             return None
+        places, left_out = first_panels(list(groups)[::-1], MOST_BARS)
+        groups = {place: groups[place] for place in places[::-1]}
         settings = [setting for setting, _ in groups]
         panel_size = (4.6, 0.9 + ROW_HEIGHT * len(groups))
-        note = figure_note(settings, _note(shown))
+        note = figure_note(settings, _note(shown) + left_out)
         figure = new_figure(self.title, note, (1, 2), panel_size)
         left, right = figure.subplots(1, 2, sharey=True)
         labels = []

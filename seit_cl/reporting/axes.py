@@ -34,6 +34,8 @@ from seit_cl.results.metrics import average_incremental_accuracy
 from seit_cl.results.run_files import Run
 
 MANY_ROWS = 4  # of panels: figures with more rows have lower panels
+MOST_ROWS = 10  # of a figure with a row for each setting
+MOST_PANELS = 24  # of a figure with a panel for each setting
 LOW_PANEL = 0.72  # height of these, as a fraction
 NARROWEST = 4.8  # inches of a figure whose preset has no widths
 
@@ -146,7 +148,7 @@ def new_figure(
 def setting_panels(
     title: str, note: str, count: int, panel_size: tuple[float, float], sharey: bool = True
 ) -> tuple[Figure, list[Axes]]:
-    """Make a figure with a panel for each of several settings, in two columns where there are many.
+    """Make a figure with a panel for each of several settings, in columns where there are many.
 
     Args:
         title: as in `new_figure`.
@@ -155,7 +157,7 @@ def setting_panels(
         panel_size: width and height in inches of a single panel.
         sharey: whether all panels have one scale.
     """
-    columns = 2 if count >= MANY_ROWS else 1
+    columns = 1 if count < MANY_ROWS else 2 if count <= 2 * MANY_ROWS else 3
     rows = math.ceil(count / columns)
     width, height = panel_size
     figure = new_figure(title, note, (rows, columns), (width / columns**0.5, height))

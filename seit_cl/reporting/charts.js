@@ -209,12 +209,15 @@ function explain(picture, marks, width) {
   };
   for (const kind of ["pointermove", "pointerdown"]) picture.addEventListener(kind, (event) => show(nearest(event)));
   picture.addEventListener("pointerleave", () => show(null));
-  picture.addEventListener("focusin", (event) => {
+  // on the box, since Chromium takes an SVG element that listens to focus for a stop of its own
+  const box = picture.parentNode;
+  box.addEventListener("focusin", (event) => {
     const entry = marks.find((each) => each.node === event.target);
+    if (!entry) return;
     for (const each of marks) each.node.setAttribute("tabindex", each === entry ? 0 : -1);
     show(entry);
   });
-  picture.addEventListener("focusout", () => show(null));
+  box.addEventListener("focusout", () => show(null));
   picture.addEventListener("keydown", (event) => {
     const next = neighbour(marks, marks.findIndex((each) => each.node === event.target), event.key);
     if (!next) return;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 from seit_cl.core.numbers import significant
 from seit_cl.reporting.grouping import (
@@ -17,6 +18,8 @@ from seit_cl.reporting.grouping import (
 )
 from seit_cl.results.replicates import ONE_SEED, Replicate, replicate_of, replication_text
 from seit_cl.results.run_files import Run
+
+T = TypeVar("T")
 
 
 def series_label(series: Series, runs: Sequence[Run], *details: str) -> str:
@@ -63,6 +66,23 @@ def figure_note(settings: Sequence[Setting], tail: str) -> str:
     same = [name for name in Setting._fields if name not in differing]
     common = join_parts(*field_values(settings[0], same))
     return f"{common}; {tail}" if common else tail
+
+
+def first_panels(panels: Sequence[T], most: int, table: str = "") -> tuple[list[T], str]:
+    """The panels that a figure has room for, in their order, and what its note says of the others.
+
+    Args:
+        panels: what each panel, or each row of panels, is of.
+        most: of them that are drawn.
+        table: report that has the numbers of all, if there is one.
+
+    Returns:
+        the first ones; words that begin with a semicolon, "" where none is left out.
+    """
+    if len(panels) <= most:
+        return list(panels), ""
+    others = f"tables/{table} has all" if table else "a report of fewer folders draws the others"
+    return list(panels[:most]), f"; the first {most} of {len(panels)}: {others}"
 
 
 FILL_TEXTS = {

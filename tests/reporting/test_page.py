@@ -3,17 +3,15 @@
 import base64
 import re
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 
-from helpers.browser import Page, browser
-from helpers.synthetic_runs import write_grid, write_run
+from helpers.browser import Page
+from helpers.synthetic_runs import write_run
 from seit_cl.reporting.build import build_report
 from seit_cl.reporting.loading import load_summary
 from seit_cl.reporting.summary import summary_table
 
-EVIL = "</script><img src=x onerror=window.evil=1>"
 ROWS = """
 const rows = [...document.querySelectorAll('#summary tbody tr')];
 return rows.map((row) => [...row.cells].map((cell) => cell.textContent));
@@ -103,31 +101,6 @@ const natural = (image) => parseFloat(image.style.getPropertyValue('--natural'))
 return [...document.images].map((image) => [image.getBoundingClientRect().width, natural(image)]);
 """
 TAB_STOPS = "return document.querySelectorAll('#memory-chart .mark[tabindex=\"0\"]').length"
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with browser() as page:
-        yield page
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    out = tmp_path_factory.mktemp("page")
-    write_grid(out)
-    write_run(out, strategy="er_ace", memory=100_000)
-    write_run(out, seed=7, finish=False)
-    write_run(out, seed=8, device=EVIL)
-    (out / "broken").mkdir()
-    (out / "broken" / "config.yaml").write_text(f"strategy: '{EVIL}'\na: [1, 2")
-    build_report(out)
-    return out
-
-
-@pytest.fixture
-def page(chromium, folder) -> Page:
-    chromium.open(folder / "report.html")
-    return chromium
 
 
 def tick(page: Page, facet: str, value: str, on: bool = True) -> None:

@@ -112,3 +112,32 @@ def test_runs_without_processor_time_are_drawn_with_a_word(tmp_path):
     write_run(tmp_path, phases={"train": PHASE})
     label = make_report("time_per_phase", read_runs(tmp_path)).get_label()
     assert "recorded no processor time" in label
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """Runs of 62 strategies with two formats."""
+    out = tmp_path_factory.mktemp("many")
+    for i in range(62):
+        for spec in ("tokens", "raw"):
+            write_run(out, strategy=f"s{i:02}", spec=spec, experiences=2, phases={"train": PHASE})
+    return read_runs(out)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("accuracy_against_all_bytes", "the first 10 of 62: a report of fewer folders draws"),
+        ("accuracy_against_memory", "the first 10 of 62: tables/summary has all"),
+        ("accuracy_over_experiences", "the first 10 of 62: a report of fewer folders draws"),
+        ("exemplars_against_memory", "the first 24 of 62: tables/summary has all"),
+        ("forgetting", "the first 24 of 62: tables/summary has all"),
+        ("paired_difference", "the first 24 of 62: tables/differences has all"),
+        ("task_incremental", "the first 24 of 62: tables/summary has all"),
+        ("time_per_phase", "the first 60 of 124: a report of fewer folders draws"),
+    ],
+)
+def test_figures_of_many_settings_stay_short_and_say_what_they_leave_out(many, name, words):
+    figure = make_report(name, many)
+    assert words in figure.get_label()
+    assert figure.get_figheight() < 25  # inches; a panel for every setting takes some 100
