@@ -15,7 +15,7 @@ from seit_cl.memory.buffer import ByteBudgetBuffer
 
 @dataclass(frozen=True)
 class RunState:
-    """What a checkpoint keeps, and what all ranks of a run have in common.
+    """The contents of a checkpoint, and what all ranks of a run have in common.
 
     Args:
         learner: model, optimiser and counts of steps.

@@ -45,7 +45,7 @@ def checked_labels(samples: Samples, classes: int) -> list[int]:
 
 
 class Intake:
-    """What becomes of samples that a memory is offered.
+    """Encode, choose and store the samples that a memory is offered.
 
     Exemplars are stored whole, or, where there is a levelling, with as many levels as fit.
 

@@ -18,7 +18,7 @@ from seit_cl.results.run_files import Run
 
 
 class Place(NamedTuple):
-    """What the replicates of one row have in common.
+    """Settings that the replicates of one row have in common.
 
     Args:
         setting: dataset, scenario, strategy and learner.

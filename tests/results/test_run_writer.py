@@ -1,4 +1,4 @@
-"""What is written at the end of a run is complete, and what was written at its start stays."""
+"""The files at the end of a run are complete, and those written at its start stay."""
 
 import json
 
