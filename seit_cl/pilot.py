@@ -1,9 +1,10 @@
 """Own photographs to a decision about their storage, in one command.
 
-Trains a tokenizer on the training images, makes a small continual run of each format (everything
-kept, and in memories that bind), measures what formats keep of an image, prices a stream of images
-over time, and writes a page in plain words: --out/pilot.html. The same command goes on after an
-interruption; stages that are done are left out. Other prices need no new run.
+Trains a tokenizer on the training images (the bundled one is taken where it is better), makes a
+small continual run of each format (everything kept, and in memories that bind), measures what
+formats keep of an image, prices a stream of images over time, and writes a page in plain words:
+--out/pilot.html. The same command goes on after an interruption; stages that are done are left out.
+Other prices need no new run.
 """
 
 from __future__ import annotations
@@ -34,11 +35,11 @@ def main() -> None:
     # Imported now, since torch takes seconds: --help and wrong options are answered without it.
     with importing():
         from seit_cl.core.devices import limit_threads
+        from seit_cl.piloting.own_tokenizer import choose_tokenizer
         from seit_cl.piloting.page import write_page
         from seit_cl.piloting.plan import make_plan, open_photographs
         from seit_cl.piloting.results import chosen_formats, read_results
-        from seit_cl.piloting.stages import make_runs, make_tokenizer, measure_formats
-        from seit_cl.tokenizers import open_tokenizer
+        from seit_cl.piloting.stages import make_runs, measure_formats
 
     console = Console(soft_wrap=True)
     command = f"{program('pilot')} {shlex.join(sys.argv[1:])}"
@@ -47,8 +48,8 @@ def main() -> None:
     make_writable_folder(options.folder, "--out")
     try:
         console.print("1 of 3: the tokenizer")
-        tokenizer = make_tokenizer(options, side)
-        plan = make_plan(options, dataset, side, tokenizer, open_tokenizer(tokenizer))
+        tokenizer = choose_tokenizer(options, dataset.train.images, side, console)
+        plan = make_plan(options, dataset, side, tokenizer)
         count = len(plan.all_configs())
         console.print(f"2 of 3: {count} runs; those that keep everything do not fill their memory")
         failures = make_runs(plan, console, command)

@@ -49,6 +49,13 @@ class PilotOptions:
             "classes, also those that the learner is to meet later"
         ),
     ] = "features"
+    tokenizer: Annotated[
+        Literal["better", "own"],
+        hint(
+            "better: the own tokenizer, or the bundled one where that gives training images back "
+            "with less error (PSNR); own: in any case"
+        ),
+    ] = "better"
     formats: Annotated[
         tuple[str, ...], hint(f"formats beside the originals ({ORIGINALS}), which always compete")
     ] = DEFAULT_FORMATS

@@ -76,8 +76,8 @@ def write_page(
         failures=failures,
         facts=facts(plan),
         command=command,
-        tokenizer_labels=plan.options.targets == "labels" or not plan.options.minutes,
-        own_tokenizer=plan.options.minutes > 0,
+        tokenizer_labels=plan.options.targets == "labels" or not plan.tokenizer.is_own,
+        own_tokenizer=plan.tokenizer.is_own,
         minutes=f"{plan.options.minutes:g}",
     )
     path = plan.options.folder / PAGE
@@ -182,18 +182,19 @@ def facts(plan: Plan) -> dict[str, str]:
     """Data, tokenizer, learner and seeds that the numbers were made with, by name."""
     dataset, options = plan.dataset, plan.options
     config = plan.configs(plan.arms[0])[0]
-    tokenizer = open_tokenizer(plan.tokenizer)
+    tokenizer = open_tokenizer(plan.tokenizer.spec)
     figures = tokenizer.card.get("figures", "")
     made = "the bundled one"
-    if options.minutes:
+    if plan.tokenizer.is_own:
         made = f"trained for {options.minutes:g} min on the training images"
+    compared = plan.tokenizer.comparison()
     return {
         "photographs": (
             f"{len(dataset.train):,} to learn from, {len(dataset.val):,} to test on, "
             f"{len(dataset.classes)} classes, at {plan.side} px"
         ),
         "test images": dataset.held_out or "the folder's own",
-        "tokenizer": f"{made}; {figures}" if figures else made,
+        "tokenizer": "; ".join(part for part in (made, figures, compared) if part),
         "learner": (
             f"model {config.model}, strategy {config.strategy}, {config.experiences} experiences "
             f"of {config.epochs} epochs"

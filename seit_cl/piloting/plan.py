@@ -12,12 +12,13 @@ from seit_cl.core.errors import UserError
 from seit_cl.core.token_shapes import token_shape
 from seit_cl.data.base import Dataset
 from seit_cl.data.images import default_resolution, native_resolution
+from seit_cl.data.stored import StoredImage
 from seit_cl.experiment.modality import MODALITIES
 from seit_cl.experiment.run_data import list_dataset
 from seit_cl.formats import FormatContext, build_format, canonical_spec, format_domain
 from seit_cl.memory.file import label_dtype
 from seit_cl.piloting.options import ORIGINALS, PilotOptions
-from seit_cl.tokenizers import Tokenizer
+from seit_cl.tokenizers import DEFAULT_TOKENIZER, open_tokenizer
 from seit_cl.tokenizers.nets.vqae import STRIDE
 
 SHARES = (0.05, 0.2)  # of the training images, whose tokens fill the default budgets
@@ -50,6 +51,35 @@ class Arm:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """The tokenizer that a pilot takes, with the measurement that chose it.
+
+    Args:
+        spec: of the tokenizer.
+        own: PSNR in dB of the one trained on the photographs, or None where nothing was compared.
+        bundled: PSNR in dB of the bundled one on the same images, or None.
+    """
+
+    spec: str
+    own: float | None = None
+    bundled: float | None = None
+
+    @property
+    def is_own(self) -> bool:
+        """True for a tokenizer trained on the photographs."""
+        return self.spec != DEFAULT_TOKENIZER
+
+    def comparison(self) -> str:
+        """The comparison in a clause, or "" where nothing was compared."""
+        if self.own is None or self.bundled is None:
+            return ""
+        return (
+            f"training images come back from the own one at {self.own:.1f} dB, from the bundled "
+            f"one at {self.bundled:.1f} dB"
+        )
+
+
+@dataclass(frozen=True)
 class Plan:
     """The data of a pilot and its runs.
 
@@ -57,7 +87,7 @@ class Plan:
         options: of the pilot.
         dataset: the photographs.
         side: to which they are resized, in pixels.
-        tokenizer: spec of the tokenizer.
+        tokenizer: that encodes them.
         context: properties that formats need.
         arms: in the order of the page.
     """
@@ -65,7 +95,7 @@ class Plan:
     options: PilotOptions
     dataset: Dataset
     side: int
-    tokenizer: str
+    tokenizer: Choice
     context: FormatContext
     arms: tuple[Arm, ...]
 
@@ -83,7 +113,7 @@ class Plan:
             format=arm.format,
             learner=arm.learner,  # type: ignore[arg-type]
             memory_mb=arm.memory_mb,
-            tokenizer=self.tokenizer,
+            tokenizer=self.tokenizer.spec,
             resolution=self.side,
             experiences=self.options.experiences or min(EXPERIENCES, len(self.dataset.classes)),
             epochs=self.options.epochs,
@@ -124,22 +154,20 @@ def open_photographs(options: PilotOptions) -> tuple[Dataset, int]:
     return dataset, side
 
 
-def make_plan(
-    options: PilotOptions, dataset: Dataset, side: int, spec: str, tokenizer: Tokenizer
-) -> Plan:
+def make_plan(options: PilotOptions, dataset: Dataset, side: int, choice: Choice) -> Plan:
     """List the arms of a pilot.
 
     Args:
         options: of the pilot.
         dataset: the photographs.
         side: in pixels.
-        spec: of the tokenizer.
-        tokenizer: the same, opened.
+        choice: of the tokenizer.
 
     Raises:
         UserError: a format that cannot be built, or more originals than main memory has room for.
     """
     everything = _bytes_of_everything(options, dataset, side)
+    tokenizer = open_tokenizer(choice.spec)
     context = FormatContext(
         side,
         len(dataset.classes),
@@ -153,7 +181,7 @@ def make_plan(
     arms = _arms([ORIGINALS, *formats], everything, True)
     for budget in sorted(set(budgets)):
         arms += _arms(formats, budget, False)
-    return Plan(options, dataset, side, spec, context, tuple(arms))
+    return Plan(options, dataset, side, choice, context, tuple(arms))
 
 
 def _arms(formats: Sequence[str], memory_mb: float, keeps_all: bool) -> list[Arm]:
@@ -201,3 +229,9 @@ def rounded_up(megabytes: float) -> float:
 def tokenizer_path(folder: Path) -> Path:
     """The file of the own tokenizer of a pilot."""
     return folder / "tokenizer.safetensors"
+
+
+def spaced(images: Sequence[StoredImage], most: int) -> Sequence[StoredImage]:
+    """At most so many of some images, evenly spaced."""
+    every = -(-len(images) // most)
+    return images[:: max(1, every)]
