@@ -70,6 +70,9 @@ class Options:
     tokenizer: Annotated[
         str, tyro.conf.arg(help="a tokenizer file, or kind:SOURCE,option=value")
     ] = DEFAULT_TOKENIZER
+    skip_bad_images: Annotated[
+        bool, tyro.conf.arg(help="leave unreadable images out and name them")
+    ] = False
     max_pixels: MaxPixels = MAX_PIXELS
     show: Annotated[
         tuple[Path, ...],
@@ -140,7 +143,11 @@ def main() -> None:
     limit_pixels(options.max_pixels)
     check_shown(options.show, "--show")
     material = open_material(
-        options.data_root, options.images, options.resolution, options.tokenizer
+        options.data_root,
+        options.images,
+        options.resolution,
+        options.tokenizer,
+        options.skip_bad_images,
     )
     if material.has_images and not options.resolution:
         console.print(resolution_note(material.side), highlight=False)

@@ -37,15 +37,16 @@ def main() -> None:
         from seit_cl.core.devices import limit_threads
         from seit_cl.piloting.own_tokenizer import choose_tokenizer
         from seit_cl.piloting.page import write_page
-        from seit_cl.piloting.plan import make_plan, open_photographs
+        from seit_cl.piloting.plan import make_plan, open_photographs, write_left_out
         from seit_cl.piloting.results import chosen_formats, read_results
         from seit_cl.piloting.stages import make_runs, measure_formats
 
     console = Console(soft_wrap=True)
     command = f"{program('pilot')} {shlex.join(sys.argv[1:])}"
     limit_threads()
-    dataset, side = open_photographs(options)
+    dataset, side, left_out = open_photographs(options)
     make_writable_folder(options.folder, "--out")
+    write_left_out(options, left_out)
     try:
         console.print("1 of 3: the tokenizer")
         tokenizer = choose_tokenizer(options, dataset.train.images, side, console)

@@ -15,9 +15,11 @@ from torch import Tensor
 
 from seit_cl.config import RunConfig
 from seit_cl.core.errors import UserError
+from seit_cl.core.notes import note
 from seit_cl.core.token_shapes import token_shape
+from seit_cl.data.folder import find_bad
 from seit_cl.data.images import common_resolution, default_resolution, load_images
-from seit_cl.data.listing import has_images
+from seit_cl.data.listing import has_images, some_names
 from seit_cl.data.samples import Samples
 from seit_cl.data.split_folders import find_splits
 from seit_cl.data.stored import ImageFile, StoredImage
@@ -25,6 +27,7 @@ from seit_cl.data.token_file import TokenFile, is_token_file, open_token_file
 from seit_cl.datasets import list_data
 from seit_cl.datasets._location import split_location
 from seit_cl.datasets._opening import DEFAULT, recognise
+from seit_cl.experiment.readable import advising_to_skip
 from seit_cl.experiment.run_data import list_dataset
 from seit_cl.formats import ExemplarFormat, FormatContext, build_format
 from seit_cl.formats._image_file import write_image
@@ -157,7 +160,9 @@ class Material:
         )
 
 
-def open_material(data_root: Path, images: int, resolution: int, tokenizer: str) -> Material:
+def open_material(
+    data_root: Path, images: int, resolution: int, tokenizer: str, skip_bad_images: bool = False
+) -> Material:
     """Open a folder of images, a token file, or data of another kind.
 
     Args:
@@ -166,9 +171,11 @@ def open_material(data_root: Path, images: int, resolution: int, tokenizer: str)
         images: number of images or token grids, taken evenly from all of them.
         resolution: side in pixels; 0: that of a run with this folder (`default_resolution`).
         tokenizer: spec; a token file names its own tokenizer.
+        skip_bad_images: leave unreadable images out of those to measure, and note them.
 
     Raises:
-        UserError: no images, a count below 1, a bad tokenizer, or a side that does not fit.
+        UserError: no images, an unreadable one, a count below 1, a bad tokenizer, or a side that
+            does not fit.
     """
     if images < 1:
         raise UserError(f"--images {images}: must be at least 1")
@@ -179,13 +186,40 @@ def open_material(data_root: Path, images: int, resolution: int, tokenizer: str)
         return Material(StoredTokenizer(file), TokenSource(file, images), side, classes)
     opened = open_tokenizer(tokenizer)
     if not _is_folder_of_images(data_root):
-        return _open_dataset(data_root, images, resolution, opened)
+        return _open_dataset(data_root, images, resolution, opened, skip_bad_images)
     paths = _choose_files(data_root, images)
-    side = resolution or _default_side(data_root, paths, opened.stride)
+    side = resolution or _default_side(data_root, paths, opened.stride, skip_bad_images)
     if side < opened.stride or side % opened.stride:
         raise UserError(f"--resolution {side}: must be a multiple of {opened.stride}")
     class_folders = {path.parent for path in find_images(data_root, "--data-root")}
-    return Material(opened, ImageSource(paths, side, opened), side, len(class_folders))
+    files = [ImageFile(path, data_root) for path in paths]
+    source = _image_source(files, side, opened, True, skip_bad_images)
+    return Material(opened, source, side, len(class_folders))
+
+
+def _image_source(
+    images: Sequence[StoredImage],
+    side: int,
+    tokenizer: Tokenizer,
+    has_files: bool,
+    skip_bad_images: bool,
+) -> ImageSource:
+    """Encode the images, without those that cannot be decoded where they may be left out.
+
+    Raises:
+        UserError: one that cannot be decoded, or no other.
+    """
+    if not skip_bad_images:
+        with advising_to_skip():
+            return ImageSource(images, side, tokenizer, has_files)
+    bad = set(find_bad(images, side))
+    readable = [image for row, image in enumerate(images) if row not in bad]
+    if not readable:
+        raise UserError(f"{images[0]}: cannot be read, nor can any other image; give readable ones")
+    if bad:
+        names = some_names([str(images[row]) for row in sorted(bad)])
+        note(f"{len(bad)} of {len(images)} images cannot be read and are left out: {names}")
+    return ImageSource(readable, side, tokenizer, has_files)
 
 
 def _is_folder_of_images(data_root: Path) -> bool:
@@ -196,7 +230,9 @@ def _is_folder_of_images(data_root: Path) -> bool:
     return kind == DEFAULT or (data_root.is_dir() and has_images(data_root))
 
 
-def _open_dataset(location: Path, count: int, resolution: int, tokenizer: Tokenizer) -> Material:
+def _open_dataset(
+    location: Path, count: int, resolution: int, tokenizer: Tokenizer, skip_bad_images: bool
+) -> Material:
     """Open the val split of data of any kind.
 
     Raises:
@@ -206,11 +242,12 @@ def _open_dataset(location: Path, count: int, resolution: int, tokenizer: Tokeni
     if not dataset.has_images:
         raise UserError(f"--data-root {location}: has no images; give the token file itself")
     stored = dataset.val.images[:: max(1, len(dataset.val) // count)][:count]
-    native_side = common_resolution(dataset.train.images)
+    with advising_to_skip():
+        native_side = common_resolution(dataset.train.images, skip_bad_images)
     side = resolution or default_resolution(native_side, tokenizer.stride)
     if side < tokenizer.stride or side % tokenizer.stride:
         raise UserError(f"--resolution {side}: must be a multiple of {tokenizer.stride}")
-    source = ImageSource(stored, side, tokenizer, dataset.has_files)
+    source = _image_source(stored, side, tokenizer, dataset.has_files, skip_bad_images)
     return Material(tokenizer, source, side, len(dataset.classes))
 
 
@@ -227,13 +264,14 @@ def _choose_files(data_root: Path, count: int) -> list[Path]:
     return paths[:: max(1, len(paths) // count)][:count]
 
 
-def _default_side(data_root: Path, found: list[Path], stride: int) -> int:
+def _default_side(data_root: Path, found: list[Path], stride: int, skip_bad_images: bool) -> int:
     """The side in pixels at which a run would use a folder.
 
     Args:
         data_root: the folder.
         found: image files in it, which decide where the folder has no classes for a run.
         stride: of the tokenizer.
+        skip_bad_images: pass over images that cannot be read.
 
     Raises:
         UserError: an image cannot be read.
@@ -241,7 +279,8 @@ def _default_side(data_root: Path, found: list[Path], stride: int) -> int:
     images: Sequence[StoredImage] = [ImageFile(path, data_root) for path in found]
     with contextlib.suppress(UserError):
         images = list_dataset(RunConfig(data_root=data_root)).train.images
-    return default_resolution(common_resolution(images), stride)
+    with advising_to_skip():
+        return default_resolution(common_resolution(images, skip_bad_images), stride)
 
 
 def build_formats(specs: Sequence[str], context: FormatContext) -> list[ExemplarFormat]:

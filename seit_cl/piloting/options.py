@@ -71,6 +71,7 @@ class PilotOptions:
     ] = 0
     epochs: Annotated[int, hint("passes over each part")] = 5
     resolution: Annotated[int, hint("side in pixels; 0: as in a run")] = 0
+    skip_bad_images: Annotated[bool, hint("leave unreadable images out and list them")] = False
     seed: Annotated[tuple[int, ...], hint("seeds of the runs; a claim needs three")] = (0, 1, 2)
     jobs: Annotated[int, hint("runs beside one another")] = 1
     device: Annotated[Literal["auto", "cpu", "cuda"], hint("where tokenizer and learner run")] = (

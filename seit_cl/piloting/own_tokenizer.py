@@ -18,7 +18,7 @@ from seit_cl.core.files import write_atomic
 from seit_cl.data.images import load_images
 from seit_cl.data.stored import StoredImage
 from seit_cl.piloting.options import PilotOptions
-from seit_cl.piloting.plan import Choice, spaced, tokenizer_path
+from seit_cl.piloting.plan import Choice, left_out_file, spaced, tokenizer_path
 from seit_cl.tokenizers import DEFAULT_TOKENIZER, Tokenizer, open_tokenizer
 from seit_cl.tokenizers._quality import quality
 from seit_cl.tokenizers.commands.options import Train
@@ -75,8 +75,10 @@ def train_own(options: PilotOptions, side: int) -> Path:
         UserError: images that cannot be read, or a tokenizer of other options.
     """
     with_teacher = options.targets == "features"
+    left_out = left_out_file(options)
     training = Train(
         data_root=options.data_root,
+        leave_out=None if left_out is None else Path(left_out),
         out=tokenizer_path(options.folder),
         minutes=options.minutes / 2 if with_teacher else options.minutes,
         teacher_steps=0 if with_teacher else Train.teacher_steps,

@@ -13,7 +13,7 @@ import pandas as pd
 from seit_cl.core.files import write_atomic
 from seit_cl.datasets._location import location_name
 from seit_cl.piloting import words
-from seit_cl.piloting.plan import Plan
+from seit_cl.piloting.plan import LEFT_OUT, Plan, left_out_file
 from seit_cl.piloting.results import (
     ArmResult,
     best,
@@ -188,10 +188,12 @@ def facts(plan: Plan) -> dict[str, str]:
     if plan.tokenizer.is_own:
         made = f"trained for {options.minutes:g} min on the training images"
     compared = plan.tokenizer.comparison()
+    left_out = left_out_file(options)
+    unread = "" if left_out is None else f"; those that cannot be decoded are left out ({LEFT_OUT})"
     return {
         "photographs": (
             f"{len(dataset.train):,} to learn from, {len(dataset.val):,} to test on, "
-            f"{len(dataset.classes)} classes, at {plan.side} px"
+            f"{len(dataset.classes)} classes, at {plan.side} px{unread}"
         ),
         "test images": dataset.held_out or "the folder's own",
         "tokenizer": "; ".join(part for part in (made, figures, compared) if part),

@@ -9,11 +9,13 @@ from pathlib import Path
 
 from seit_cl.config import RunConfig
 from seit_cl.core.errors import UserError
+from seit_cl.core.files import write_atomic
 from seit_cl.core.token_shapes import token_shape
 from seit_cl.data.base import Dataset
 from seit_cl.data.images import default_resolution, native_resolution
 from seit_cl.data.stored import StoredImage
 from seit_cl.experiment.modality import MODALITIES
+from seit_cl.experiment.readable import advising_to_skip, check_once
 from seit_cl.experiment.run_data import list_dataset
 from seit_cl.formats import FormatContext, build_format, canonical_spec, format_domain
 from seit_cl.memory.file import label_dtype
@@ -26,6 +28,7 @@ HEADER_BYTES = 1000  # more than the header of a memory's file
 MOST_BYTES = 4_000_000_000  # of originals that a run holds in main memory
 EXPERIENCES = 5
 LEARNERS = ("tokens", "pixels")
+LEFT_OUT = "left_out.txt"
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ class Plan:
 
     Args:
         options: of the pilot.
-        dataset: the photographs.
+        dataset: the photographs that can be read.
         side: to which they are resized, in pixels.
         tokenizer: that encodes them.
         context: properties that formats need.
@@ -115,6 +118,7 @@ class Plan:
             memory_mb=arm.memory_mb,
             tokenizer=self.tokenizer.spec,
             resolution=self.side,
+            leave_out=left_out_file(self.options),
             experiences=self.options.experiences or min(EXPERIENCES, len(self.dataset.classes)),
             epochs=self.options.epochs,
             device=self.options.device,
@@ -122,15 +126,16 @@ class Plan:
         )
 
 
-def open_photographs(options: PilotOptions) -> tuple[Dataset, int]:
+def open_photographs(options: PilotOptions) -> tuple[Dataset, int, list[str]]:
     """List the photographs.
 
     Returns:
-        The data set, whose test images are the run's own, and the side in pixels.
+        The data set without images that cannot be read, whose test images are the run's own; the
+        side in pixels; the names of the images that cannot be read.
 
     Raises:
-        UserError: no such folder, less than two classes, no image files, or an option that does
-            not fit them.
+        UserError: no such folder, less than two classes, no image files, one that cannot be read,
+            or an option that does not fit them.
     """
     dataset = list_dataset(RunConfig(data_root=options.data_root))
     if len(dataset.classes) < 2:
@@ -148,10 +153,40 @@ def open_photographs(options: PilotOptions) -> tuple[Dataset, int]:
             f"{options.data_root}: has no image files, which a pilot compares with; give folders "
             "of photographs, or python -m seit_cl.run"
         )
-    side = options.resolution or default_resolution(native_resolution(dataset), STRIDE)
+    side = options.resolution
+    if not side:
+        with advising_to_skip():
+            native = native_resolution(dataset, options.skip_bad_images)
+        side = default_resolution(native, STRIDE)
     if side % STRIDE or not 32 <= side <= 256:
         raise UserError(f"--resolution {side}: must be a multiple of {STRIDE} from 32 to 256")
-    return dataset, side
+    readable = check_once(dataset, options.skip_bad_images, side)
+    return readable, side, sorted(_names(dataset) - _names(readable))
+
+
+def _names(dataset: Dataset) -> set[str]:
+    """Names of the images of both splits."""
+    return {image.name for image in (*dataset.train.images, *dataset.val.images)}
+
+
+def write_left_out(options: PilotOptions, names: Sequence[str]) -> None:
+    """Write the images that a pilot leaves out into its folder, for all of its stages.
+
+    Args:
+        options: of the pilot.
+        names: of these images, below the data root.
+    """
+    path = options.folder / LEFT_OUT
+    if names:
+        write_atomic(path, "\n".join(["# cannot be decoded", *names, ""]))
+    else:
+        path.unlink(missing_ok=True)
+
+
+def left_out_file(options: PilotOptions) -> str | None:
+    """The list of images that a pilot leaves out, or None where it uses all."""
+    path = options.folder / LEFT_OUT
+    return str(path) if path.exists() else None
 
 
 def make_plan(options: PilotOptions, dataset: Dataset, side: int, choice: Choice) -> Plan:

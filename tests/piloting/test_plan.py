@@ -1,0 +1,67 @@
+"""The photographs of a pilot, without those that cannot be read, and its runs."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from seit_cl.core.errors import UserError
+from seit_cl.data.leave_out import leave_out
+from seit_cl.datasets import list_data
+from seit_cl.piloting.options import PilotOptions
+from seit_cl.piloting.plan import (
+    Choice,
+    left_out_file,
+    make_plan,
+    open_photographs,
+    write_left_out,
+)
+from seit_cl.tokenizers import DEFAULT_TOKENIZER
+
+
+@pytest.fixture
+def photographs(fractals: Path, tmp_path: Path) -> Path:
+    """Images of which a training image and a test image are cut."""
+    folder = tmp_path / "photographs"
+    shutil.copytree(fractals, folder)
+    for split in ("train", "val"):
+        path = min((folder / split).glob("*/*"))
+        path.write_bytes(path.read_bytes()[:100])
+    return folder
+
+
+def options_of(photographs: Path, skip_bad_images: bool) -> PilotOptions:
+    out = photographs.parent / "out"
+    return PilotOptions(photographs, 0.02, 1000, 24, out=out, skip_bad_images=skip_bad_images)
+
+
+def test_an_unreadable_photograph_stops_a_pilot_before_any_work(photographs: Path) -> None:
+    with pytest.raises(UserError, match="--skip-bad-images"):
+        open_photographs(options_of(photographs, False))
+
+
+def test_unreadable_photographs_are_listed_and_left_out_of_every_run(photographs: Path) -> None:
+    options = options_of(photographs, True)
+    dataset, side, left_out = open_photographs(options)
+    everything = list_data(photographs)
+    assert len(left_out) == 2 and len(dataset.train) == len(everything.train) - 1
+    options.folder.mkdir()
+    write_left_out(options, left_out)
+    plan = make_plan(options, dataset, side, Choice(DEFAULT_TOKENIZER))
+    for config in plan.all_configs():
+        assert config.leave_out == str(options.folder / "left_out.txt")
+    remaining = leave_out(everything, options.folder / "left_out.txt")
+    assert [image.name for image in remaining.train.images] == [
+        image.name for image in dataset.train.images
+    ]
+
+
+def test_the_list_goes_when_every_photograph_can_be_read(photographs: Path) -> None:
+    options = options_of(photographs, True)
+    options.folder.mkdir()
+    write_left_out(options, ["train/a/1.jpg"])
+    assert left_out_file(options) is not None
+    write_left_out(options, [])
+    assert left_out_file(options) is None
