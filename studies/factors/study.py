@@ -124,7 +124,10 @@ def _weights_of(options: Options, name: str) -> Path | None:
         return None
     if ARMS[name].pretraining == "features":
         return options.out / "pretrained" / f"{name}.safetensors"
-    (run,) = [path for path in (options.out / f"pretrained/{name}").glob("*") if path.is_dir()]
+    folder = options.out / f"pretrained/{name}"
+    if options.dry_run and not folder.exists():
+        return folder  # nothing opens it
+    (run,) = [path for path in folder.glob("*") if path.is_dir()]
     return run
 
 
@@ -161,6 +164,9 @@ def _number_cases(options: Options) -> Iterator[Case]:
             if tokens not in options.arm or images not in options.arm:
                 continue
             case = learning(options, images, NUMBER_BUDGET, options.epochs, seed)
+            if options.dry_run:  # the number of exemplars follows from a run
+                yield replace(case, folder=f"{tokens}/number-of-{images}/{NUMBER_BUDGET:g}MB")
+                continue
             stored = int(make(options.out, case).facts["exemplars"])
             yield with_exemplars(options, tokens, stored, seed)
 

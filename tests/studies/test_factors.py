@@ -1,5 +1,6 @@
 """The study of bytes, labels and length: its arms differ as they say, and its tables add up."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,6 +41,20 @@ def test_every_arm_makes_valid_runs_at_every_budget(options: study.Options) -> N
     for case in cases:
         assert isinstance(case.config, RunConfig)
         assert case.config.fill == "after"
+
+
+def test_a_dry_run_lists_all_runs_and_makes_none(
+    options: study.Options, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--data-root", options.data_root, "--pretraining-data", options.pretraining_data]
+    words += ["--out", options.out, "--seed", 0, "--dry-run"]
+    monkeypatch.setattr(sys, "argv", ["factors", *map(str, words)])
+    study.main()
+    listed = capsys.readouterr().out
+    for name in arms.ARMS:
+        assert f"{name}/" in listed
+    assert "tokens/number-of-images-tokens/" in listed
+    assert not options.out.exists()
 
 
 def test_pretraining_takes_the_image_passes_of_the_tokenizer() -> None:
