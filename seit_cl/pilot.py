@@ -53,6 +53,8 @@ def main() -> None:
         plan = make_plan(options, dataset, side, tokenizer)
         count = len(plan.all_configs())
         console.print(f"2 of 3: {count} runs; those that keep everything do not fill their memory")
+        if plan.advice():
+            console.print(plan.advice(), markup=False, highlight=False)
         failures = make_runs(plan, console, command)
         results = read_results(plan)
         if not results:

@@ -27,6 +27,8 @@ SHARES = (0.05, 0.2)  # of the training images, whose tokens fill the default bu
 HEADER_BYTES = 1000  # more than the header of a memory's file
 MOST_BYTES = 4_000_000_000  # of originals that a run holds in main memory
 EXPERIENCES = 5
+# Steps of a run: after 260, the learner ends at 20 % of 20 classes (docs/memory.md, 4 epochs).
+FEWEST_STEPS = 250
 LEARNERS = ("tokens", "pixels")
 LEFT_OUT = "left_out.txt"
 
@@ -105,6 +107,23 @@ class Plan:
     def configs(self, arm: Arm) -> list[RunConfig]:
         """The runs of an arm, one for each seed."""
         return [self._config(arm, seed) for seed in self.options.seed]
+
+    def steps(self) -> int:
+        """Steps of training of a run, about."""
+        config = self.configs(self.arms[0])[0]
+        images = -(-len(self.dataset.train) // config.experiences)
+        return config.experiences * config.epochs * -(-images // config.batch)
+
+    def advice(self) -> str:
+        """A line about training that is too short to learn anything, or ""."""
+        steps = self.steps()
+        if steps >= FEWEST_STEPS:
+            return ""
+        epochs = -(-self.options.epochs * FEWEST_STEPS // steps)
+        return (
+            f"note: {len(self.dataset.train):,} images make about {steps} steps of training a run, "
+            f"too few to learn much; --epochs {epochs}, or more images, make {FEWEST_STEPS}"
+        )
 
     def all_configs(self) -> list[RunConfig]:
         """All runs, seed by seed, so that pairs are complete early."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from seit_cl.core.numbers import significant
@@ -22,6 +23,10 @@ OUTCOMES = {
         "points is excluded"
     ),
     "loss": "cheaper, with a measured loss of accuracy",
+    "weak": (
+        "cheaper, undecided by accuracy, since the learner hardly does better than guessing even "
+        "with the originals: give more images, more --epochs or a smaller --resolution"
+    ),
     "undecided": f"cheaper, undecided by accuracy, since a claim needs {FEWEST_PAIRS} seeds",
     "wide": (
         "cheaper, undecided by accuracy, since the interval leaves a loss of more than "
@@ -70,11 +75,20 @@ def outcome(plan: Plan, result: ArmResult, originals: ArmResult | None, priced: 
     compared = difference(result, originals) if originals is not None else None
     if month >= month_when_full(priced[KEPT][0], prices):
         return "not cheaper"
+    if compared is not None and compared.is_claim and compared.points < 0:
+        return "loss"
+    if originals is not None and _is_weak(plan, originals):
+        return "weak"
     if compared is None or compared.pairs < FEWEST_PAIRS:
         return "undecided"
-    if compared.is_claim and compared.points < 0:
-        return "loss"
     return "small" if compared.half - compared.points <= TOLERATED else "wide"
+
+
+def _is_weak(plan: Plan, originals: ArmResult) -> bool:
+    """True where the learner may be so near guessing that it has no TOLERATED points to lose."""
+    mean, half = originals.accuracy
+    lowest = mean - half if math.isfinite(half) else mean
+    return lowest - 100 / plan.context.classes <= TOLERATED
 
 
 def _decision(outcomes: Mapping[str, Sequence[str]]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,6 +12,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from seit_cl.core.errors import UserError, one_line
+from seit_cl.core.specs import argument
 from seit_cl.core.tensor_files import TensorFile, read_tensor_file
 from seit_cl.core.torch_files import load_tensors
 from seit_cl.tokenizers.base import DAMAGED
@@ -33,6 +35,17 @@ MODEL_PREFIXES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("IBQ", ("encoder.down.0.block.3.", "decoder.up.", "quantize.embedding.")),
     ("VQGAN, taming-transformers", ("encoder.down.", "decoder.up.", "quantize.embedding.")),
 )
+
+
+@dataclass(frozen=True)
+class CheckpointOptions:
+    """Options of a tokenizer that is opened from a published checkpoint.
+
+    Args:
+        checkpoint: path of the checkpoint.
+    """
+
+    checkpoint: str = argument("CHECKPOINT")
 
 
 def read_state_dict(path: Path, places: tuple[str, ...] = ("state_dict",)) -> TensorFile:

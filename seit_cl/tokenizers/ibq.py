@@ -5,14 +5,12 @@ Sizes are read from the names and shapes of the tensors.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 
 from torch import Tensor
 
-from seit_cl.core.specs import argument
 from seit_cl.tokenizers._averages import open_averages, published_averages
-from seit_cl.tokenizers._checkpoint import check_anchors, load_model
+from seit_cl.tokenizers._checkpoint import CheckpointOptions, check_anchors, load_model
 from seit_cl.tokenizers._published import PublishedTokenizer
 from seit_cl.tokenizers.base import TokenizerKind
 from seit_cl.tokenizers.nets.vqgan import ANCHORS, VQGAN
@@ -45,26 +43,15 @@ def _fit(source: str, state: dict[str, Tensor]) -> VQGAN:
     return load_model(source, "IBQ tokenizer", state, build)
 
 
-@dataclass(frozen=True)
-class IBQOptions:
-    """Options of an IBQ tokenizer.
-
-    Args:
-        checkpoint: path of the checkpoint.
-    """
-
-    checkpoint: str = argument("CHECKPOINT")
-
-
 class IBQCheckpoint(TokenizerKind):
     """Open a checkpoint of IBQ."""
 
     about = "IBQ (Shi et al., 2024), 1,024 to 16,384 codes: 320 to 448 B at 256 px"
     source = "Shi et al., arXiv:2412.02692, 2024"
-    Options = IBQOptions
+    Options = CheckpointOptions
 
     @classmethod
-    def build(cls, options: IBQOptions, context: None = None) -> PublishedTokenizer:
+    def build(cls, options: CheckpointOptions, context: None = None) -> PublishedTokenizer:
         """Read the checkpoint.
 
         Raises:

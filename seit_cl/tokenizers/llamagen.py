@@ -5,12 +5,9 @@ Sizes are read from the names and shapes of the tensors.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from torch import Tensor
 
-from seit_cl.core.specs import argument
-from seit_cl.tokenizers._checkpoint import check_anchors, load_model
+from seit_cl.tokenizers._checkpoint import CheckpointOptions, check_anchors, load_model
 from seit_cl.tokenizers._published import PublishedTokenizer, open_checkpoint, published
 from seit_cl.tokenizers.base import TokenizerKind
 from seit_cl.tokenizers.nets.llamagen import ANCHORS, LlamaGen
@@ -42,26 +39,15 @@ def _fit(source: str, state: dict[str, Tensor]) -> LlamaGen:
     return load_model(source, "LlamaGen tokenizer", state, lambda: LlamaGen(shapes))
 
 
-@dataclass(frozen=True)
-class LlamaGenOptions:
-    """Options of a LlamaGen tokenizer.
-
-    Args:
-        checkpoint: path of the checkpoint.
-    """
-
-    checkpoint: str = argument("CHECKPOINT")
-
-
 class LlamaGenCheckpoint(TokenizerKind):
     """Open a checkpoint of LlamaGen's."""
 
     about = "LlamaGen's VQ-16 and VQ-8 (Sun et al., 2024), 16,384 codes: 448 and 1,792 B at 256 px"
     source = "Sun et al., arXiv:2406.06525, 2024"
-    Options = LlamaGenOptions
+    Options = CheckpointOptions
 
     @classmethod
-    def build(cls, options: LlamaGenOptions, context: None = None) -> PublishedTokenizer:
+    def build(cls, options: CheckpointOptions, context: None = None) -> PublishedTokenizer:
         """Read the checkpoint.
 
         Raises:

@@ -5,13 +5,10 @@ Sizes are read from the names and shapes of the tensors.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from torch import Tensor
 
-from seit_cl.core.specs import argument
 from seit_cl.tokenizers._averages import open_averages, published_averages
-from seit_cl.tokenizers._checkpoint import check_anchors, load_model
+from seit_cl.tokenizers._checkpoint import CheckpointOptions, check_anchors, load_model
 from seit_cl.tokenizers._published import PublishedTokenizer
 from seit_cl.tokenizers.base import TokenizerKind
 from seit_cl.tokenizers.nets.open_magvit2 import ANCHORS, OpenMAGVIT2
@@ -41,26 +38,15 @@ def _fit(source: str, state: dict[str, Tensor]) -> OpenMAGVIT2:
     return load_model(source, "Open-MAGVIT2", state, lambda: OpenMAGVIT2(shapes))
 
 
-@dataclass(frozen=True)
-class OpenMAGVIT2Options:
-    """Options of Open-MAGVIT2.
-
-    Args:
-        checkpoint: path of the checkpoint.
-    """
-
-    checkpoint: str = argument("CHECKPOINT")
-
-
 class OpenMAGVIT2Checkpoint(TokenizerKind):
     """Open a checkpoint of Open-MAGVIT2."""
 
     about = "Open-MAGVIT2 (Luo et al., 2024), 18 or 14 bits a position: 576 or 448 B at 256 px"
     source = "Luo et al., arXiv:2409.04410, 2024"
-    Options = OpenMAGVIT2Options
+    Options = CheckpointOptions
 
     @classmethod
-    def build(cls, options: OpenMAGVIT2Options, context: None = None) -> PublishedTokenizer:
+    def build(cls, options: CheckpointOptions, context: None = None) -> PublishedTokenizer:
         """Read the checkpoint.
 
         Raises:

@@ -5,12 +5,9 @@ Sizes are read from the names and shapes of the tensors.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from torch import Tensor
 
-from seit_cl.core.specs import argument
-from seit_cl.tokenizers._checkpoint import check_anchors, load_model
+from seit_cl.tokenizers._checkpoint import CheckpointOptions, check_anchors, load_model
 from seit_cl.tokenizers._published import PublishedTokenizer, open_checkpoint, published
 from seit_cl.tokenizers.base import TokenizerKind
 from seit_cl.tokenizers.nets.titok import ANCHORS, LEGACY_ANCHORS, TiTok
@@ -44,26 +41,15 @@ def _fit(source: str, state: dict[str, Tensor]) -> TiTok:
     return load_model(source, "TiTok", state, lambda: TiTok(shapes))
 
 
-@dataclass(frozen=True)
-class TiTokOptions:
-    """Options of a TiTok.
-
-    Args:
-        checkpoint: path of the checkpoint.
-    """
-
-    checkpoint: str = argument("CHECKPOINT")
-
-
 class TiTokCheckpoint(TokenizerKind):
     """Open a checkpoint of TiTok."""
 
     about = "TiTok (Yu et al., NeurIPS 2024), sequences of 32 to 256 tokens: 48 to 416 B at 256 px"
     source = "Yu et al., NeurIPS 2024"
-    Options = TiTokOptions
+    Options = CheckpointOptions
 
     @classmethod
-    def build(cls, options: TiTokOptions, context: None = None) -> PublishedTokenizer:
+    def build(cls, options: CheckpointOptions, context: None = None) -> PublishedTokenizer:
         """Read the checkpoint.
 
         Raises:

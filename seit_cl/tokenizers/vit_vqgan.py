@@ -5,25 +5,12 @@ Opens checkpoints of enhancing-transformers, and files of `tokenize train` and `
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from seit_cl.core.specs import argument
+from seit_cl.tokenizers._checkpoint import CheckpointOptions
 from seit_cl.tokenizers._published import PublishedTokenizer, open_checkpoint
 from seit_cl.tokenizers._vit_vqgan_tokenizer import from_state
 from seit_cl.tokenizers.base import TokenizerKind
 
 IGNORED = ("loss.",)  # discriminator and perceptual network
-
-
-@dataclass(frozen=True)
-class ViTVQGANOptions:
-    """Options of a ViT-VQGAN.
-
-    Args:
-        checkpoint: path of the checkpoint.
-    """
-
-    checkpoint: str = argument("CHECKPOINT")
 
 
 class ViTVQGANCheckpoint(TokenizerKind):
@@ -34,10 +21,10 @@ class ViTVQGANCheckpoint(TokenizerKind):
         "`tokenize train`"
     )
     source = "Yu et al., ICLR 2022"
-    Options = ViTVQGANOptions
+    Options = CheckpointOptions
 
     @classmethod
-    def build(cls, options: ViTVQGANOptions, context: None = None) -> PublishedTokenizer:
+    def build(cls, options: CheckpointOptions, context: None = None) -> PublishedTokenizer:
         """Read the checkpoint.
 
         Raises:

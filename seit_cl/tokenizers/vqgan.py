@@ -5,12 +5,9 @@ Architecture and sizes, e.g. f8 or f16, are read from the names and shapes of th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from torch import Tensor
 
-from seit_cl.core.specs import argument
-from seit_cl.tokenizers._checkpoint import check_anchors, load_model
+from seit_cl.tokenizers._checkpoint import CheckpointOptions, check_anchors, load_model
 from seit_cl.tokenizers._published import PublishedTokenizer, open_checkpoint, published
 from seit_cl.tokenizers.base import TokenizerKind
 from seit_cl.tokenizers.nets.vqgan import ANCHORS, VQGAN
@@ -47,17 +44,6 @@ def _fit(source: str, state: dict[str, Tensor]) -> VQGAN:
     return load_model(source, "VQGAN", state, lambda: VQGAN(shapes, quantizer=quantizer))
 
 
-@dataclass(frozen=True)
-class VQGANOptions:
-    """Options of a VQGAN.
-
-    Args:
-        checkpoint: path of the checkpoint.
-    """
-
-    checkpoint: str = argument("CHECKPOINT")
-
-
 class VQGANCheckpoint(TokenizerKind):
     """Open a VQGAN's checkpoint."""
 
@@ -66,10 +52,10 @@ class VQGANCheckpoint(TokenizerKind):
         "latent-diffusion"
     )
     source = "Esser et al., CVPR 2021"
-    Options = VQGANOptions
+    Options = CheckpointOptions
 
     @classmethod
-    def build(cls, options: VQGANOptions, context: None = None) -> PublishedTokenizer:
+    def build(cls, options: CheckpointOptions, context: None = None) -> PublishedTokenizer:
         """Read the checkpoint.
 
         Raises:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from seit_cl.data.leave_out import leave_out
 from seit_cl.datasets import list_data
 from seit_cl.piloting.options import PilotOptions
 from seit_cl.piloting.plan import (
+    FEWEST_STEPS,
     Choice,
     left_out_file,
     make_plan,
@@ -56,6 +59,16 @@ def test_unreadable_photographs_are_listed_and_left_out_of_every_run(photographs
     assert [image.name for image in remaining.train.images] == [
         image.name for image in dataset.train.images
     ]
+
+
+def test_few_images_are_advised_more_epochs(fractals: Path, tmp_path: Path) -> None:
+    options = PilotOptions(fractals, 0.02, 1000, 24, out=tmp_path)
+    dataset, side, _ = open_photographs(options)
+    plan = make_plan(options, dataset, side, Choice(DEFAULT_TOKENIZER))
+    epochs = int(re.search(r"--epochs (\d+)", plan.advice())[1])  # type: ignore[index]
+    assert epochs > options.epochs
+    enough = make_plan(replace(options, epochs=epochs), dataset, side, plan.tokenizer)
+    assert enough.steps() >= FEWEST_STEPS and enough.advice() == ""
 
 
 def test_the_list_goes_when_every_photograph_can_be_read(photographs: Path) -> None:

@@ -109,6 +109,17 @@ def test_the_decision_follows_from_cost_pairs_and_interval() -> None:
     assert "no decision yet" in decision(kept)
 
 
+def test_a_learner_that_hardly_beats_guessing_decides_nothing() -> None:
+    guessing = [run_of(seed, cat=20 + seed, dog=82) for seed in range(3)]
+    kept = arm_of("jpeg:original", "pixels", *guessing)
+    same = arm_of("tokens", "tokens", *guessing)
+    assert "hardly does better than guessing" in decision(kept, same)
+    one = arm_of("jpeg:original", "pixels", guessing[0])
+    assert "hardly does better than guessing" in decision(
+        one, arm_of("tokens", "tokens", guessing[0])
+    )
+
+
 def test_originals_count_with_their_more_accurate_learner() -> None:
     worse = arm_of("jpeg:original", "tokens", run_of(0, cat=10, dog=10))
     chosen = reference([worse, tokens(99), originals(80)])
