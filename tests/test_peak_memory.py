@@ -170,6 +170,7 @@ def check(cases: Mapping[str, Case], folders: tuple[Path, Path], tmp_path: Path)
         assert grown < images * (case.stored + CONSTANT) + NOISE, (name, few.peak, many.peak)
 
 
+@pytest.mark.slow
 @needs_linux
 def test_memory_grows_by_what_is_stored(folders: tuple[Path, Path], tmp_path: Path) -> None:
     check(QUICK, folders, tmp_path)

@@ -106,6 +106,7 @@ def test_a_path_has_no_ratio_to_a_peer_that_was_not_measured(
     assert "over" not in replay.report(result, options, "typed", CPU)
 
 
+@pytest.mark.slow
 def test_the_step_is_compared_with_a_bare_loop_in_every_precision(
     step_options: step.Options, tmp_path: Path
 ) -> None:

@@ -52,6 +52,7 @@ def modification_times(out: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in out.glob("*/facts.json")}
 
 
+@pytest.mark.slow
 def test_a_comparison_makes_its_runs_once_and_writes_its_page(
     words: list[str],
     tmp_path: Path,

@@ -30,6 +30,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_colours(tmp_path_factory.mktemp("jobs"))
 
 
+@pytest.mark.slow
 def test_runs_beside_one_another_write_the_files_of_runs_one_after_another(
     root: Path, tmp_path: Path
 ) -> None:
