@@ -62,7 +62,7 @@ class StoredMemory:
                 f"{path}: its tokenizer is {header.context.tokenizer or 'none'}, not "
                 f"{tokenizer.identity}; open the one that it was made with"
             )
-        _check_header(header)
+        _check_header(header, len(rest))
         plugins.check_imported("format", header.spec)
         plugins.check_imported("policy", header.policy)
         context = replace(header.context, entropy_model=entropy_model)
@@ -88,12 +88,19 @@ class StoredMemory:
         return read_exemplars(content, self.header.count, classes, fields, fixed_length)
 
 
-def _check_header(header: FileHeader) -> None:
-    """Compare the numbers of a header with one another.
+def _check_header(header: FileHeader, exemplar_bytes: int) -> None:
+    """Compare the numbers of a header with one another, and with the size of its file.
+
+    Args:
+        header: of the file.
+        exemplar_bytes: bytes of the file after it.
 
     Raises:
         ValueError: they contradict each other.
     """
+    size = header.nbytes + len(header.side_info) + exemplar_bytes
+    if size > header.budget:
+        raise ValueError(f"{size:,} bytes, and a budget of {header.budget:,}")
     if header.max_exemplars and header.count > header.max_exemplars:
         raise ValueError(f"{header.count} exemplars, and a limit of {header.max_exemplars}")
     if header.levels != degrading_options(header.policy).cuts:

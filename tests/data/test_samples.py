@@ -113,12 +113,5 @@ def test_memories_that_cannot_be_made_are_answered_with_what_to_do() -> None:
         memory_of("raw", classes=0)
 
 
-def test_a_saved_memory_wants_its_own_tokenizer(tmp_path: Any) -> None:
-    memory = memory_of("raw")
-    memory.save(tmp_path / "memory.bin")
-    with pytest.raises(UserError, match="its tokenizer is none"):
-        ByteBudgetBuffer.load(tmp_path / "memory.bin", tokenizer=open_tokenizer())
-
-
 def test_a_context_for_pixels_needs_two_numbers() -> None:
     assert FormatContext(32, classes=10) == FormatContext.of(32, 10)

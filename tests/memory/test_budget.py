@@ -20,7 +20,7 @@ from helpers.memory_samples import (
     memory,
     samples,
 )
-from seit_cl.core.errors import BudgetTooSmall, UserError
+from seit_cl.core.errors import BudgetTooSmall
 from seit_cl.data.samples import Samples
 from seit_cl.formats import FormatContext, build_format
 from seit_cl.memory import ByteBudgetBuffer, TensorSpec, policy_names
@@ -175,12 +175,3 @@ def test_a_saved_memory_with_a_limit_continues_like_the_original(
 def test_a_limit_takes_four_bytes_and_memories_without_one_are_as_before() -> None:
     limited = memory(10_000, max_exemplars=7).used_bytes
     assert limited - memory(10_000).used_bytes == 4
-
-
-def test_a_memory_file_with_more_exemplars_than_its_limit_is_refused(tmp_path: Path) -> None:
-    buffer = memory(10_000, max_exemplars=7)
-    buffer.offer(samples(0, [0] * 7))
-    buffer.max_exemplars = 6
-    buffer.save(tmp_path / "memory.bin")
-    with pytest.raises(UserError, match="7 exemplars, and a limit of 6"):
-        ByteBudgetBuffer.load(tmp_path / "memory.bin")

@@ -45,11 +45,6 @@ def test_an_unknown_policy_is_named():
         memory(1000, policy="reservoirs")
 
 
-def test_labels_outside_the_classes_are_refused():
-    with pytest.raises(UserError, match=r"labels 5\.\.5 in a memory of 5 classes"):
-        memory(1000).offer(samples(0, [5]))
-
-
 def test_exemplars_come_back_with_labels_and_extras():
     buffer = memory(budget_for(30) + 200, exemplar_fields=FIELDS)
     buffer.offer(samples(0, [i % 5 for i in range(60)]), extras(0, 60))

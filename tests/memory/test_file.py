@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 
@@ -27,7 +26,6 @@ from helpers.random_entropy import random_model
 from seit_cl.core.errors import UserError
 from seit_cl.formats.base import FittedFormat
 from seit_cl.memory import ByteBudgetBuffer, policy_names
-from seit_cl.memory.file import write_body
 from seit_cl.memory.varints import read_varints, varint_bytes, write_varints
 
 OFFERS = st.lists(st.lists(st.integers(0, 4), min_size=1, max_size=25), min_size=1, max_size=5)
@@ -139,20 +137,6 @@ def test_a_damaged_or_foreign_file_is_refused_by_its_name(tmp_path):
             ByteBudgetBuffer.load(path)
     with pytest.raises(UserError, match="nowhere"):
         ByteBudgetBuffer.load(tmp_path / "nowhere")
-
-
-def test_a_file_that_names_a_python_class_imports_nothing(tmp_path):
-    good = saved(memory(2000, "raw"), tmp_path)
-    # A name of the same length, in place of the format's and of the policy's.
-    for name, other in ((b"raw", b"x.y"), (b"class-balanced", b"lib2to3.pgen.X")):
-        start = good.index(name)
-        body = bytearray(good)
-        body[start : start + len(name)] = other
-        write_body(tmp_path / "other.bin", bytes(body[12:]))
-        module = other.rpartition(b".")[0].decode()
-        with pytest.raises(UserError, match=f"import {module} first"):
-            ByteBudgetBuffer.load(tmp_path / "other.bin")
-        assert module not in sys.modules
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
