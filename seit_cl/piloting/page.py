@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -28,7 +29,7 @@ from seit_cl.reporting.cost import Prices, gigabytes, month_when_full, spent
 from seit_cl.reporting.labels import megabytes
 from seit_cl.reporting.page_images import to_base64
 from seit_cl.reporting.storage import KEPT, describe_stream, priced_formats
-from seit_cl.results.intervals import PAIRED_METHOD
+from seit_cl.results.intervals import INDISTINCT, PAIRED_METHOD
 from seit_cl.tokenizers import open_tokenizer
 
 PAGE = "pilot.html"
@@ -72,6 +73,7 @@ def write_page(
         accuracies=accuracy_rows(results),
         interval=PAIRED_METHOD,
         losses=loss_tables(results),
+        indistinct=INDISTINCT,
         picture=to_base64((plan.options.folder / PICTURE).read_bytes()),
         failures=failures,
         facts=facts(plan),
@@ -79,6 +81,10 @@ def write_page(
         tokenizer_labels=plan.options.targets == "labels" or not plan.tokenizer.is_own,
         own_tokenizer=plan.tokenizer.is_own,
         minutes=f"{plan.options.minutes:g}",
+        side=plan.side,
+        tests=len(plan.dataset.val),
+        chance=f"{100 * most_of_chance(len(plan.dataset.val)):.0f}",
+        compares_tokens=any(each.arm.format == "tokens" for each in results),
     )
     path = plan.options.folder / PAGE
     write_atomic(path, text)
@@ -101,10 +107,10 @@ def cost_rows(priced: words.Priced, prices: Prices) -> list[list[str]]:
     rows = []
     for month in months:
         cells = [words.money(spent(storage, prices, month)) for storage in storages]
-        rows.append([f"first {month:g} months" if month != 1 else "first month", *cells])
+        rows.append(["first month" if month == 1 else f"first {month:,.10g} months", *cells])
     full = [words.money(month_when_full(storage, prices)) for storage in storages]
     sizes = [words.money(gigabytes(storage, prices, retention)) for storage in storages]
-    return [*rows, ["each month, full", *full], ["GB, full", *sizes]]
+    return [*rows, ["each month, once full", *full], ["GB, once full", *sizes]]
 
 
 def storage_rows(priced: words.Priced) -> list[list[str]]:
@@ -161,6 +167,8 @@ def loss_tables(results: Sequence[ArmResult]) -> list[dict[str, Any]]:
     for name, budget in dict.fromkeys(places):
         result = best(results, name, budget)
         assert result is not None
+        if difference(result, originals) is None:
+            continue
         losses = class_losses(result, originals)
         rows = []
         for loss in losses[:WORST]:
@@ -170,7 +178,7 @@ def loss_tables(results: Sequence[ArmResult]) -> list[dict[str, Any]]:
                     f"{loss.other_correct:,} of {loss.other_total:,}",
                     f"{loss.correct:,} of {loss.total:,}",
                     f"{loss.points:+.0f}",
-                    "yes" if loss.may_be_chance else "no",
+                    f"{loss.images:.1f}",
                 ]
             )
         title = f"{result.label}, {_kept(result)}, learner of {result.arm.learner}"
@@ -178,12 +186,21 @@ def loss_tables(results: Sequence[ArmResult]) -> list[dict[str, Any]]:
     return tables
 
 
+def most_of_chance(images: int) -> float:
+    """Half the width of the 95 % interval of an accuracy of one half on so many test images.
+
+    It is the widest of all accuracies, by the normal approximation of a binomial share.
+    """
+    return 0.98 / math.sqrt(images)
+
+
 def facts(plan: Plan) -> dict[str, str]:
     """Data, tokenizer, learner and seeds that the numbers were made with, by name."""
     dataset, options = plan.dataset, plan.options
     config = plan.configs(plan.arms[0])[0]
     tokenizer = open_tokenizer(plan.tokenizer.spec)
-    figures = tokenizer.card.get("figures", "")
+    card = tokenizer.card.get("figures", "")
+    figures = f"after its training {card}" if card else ""
     made = "the bundled one"
     if plan.tokenizer.is_own:
         made = f"trained for {options.minutes:g} min on the training images"
@@ -198,8 +215,8 @@ def facts(plan: Plan) -> dict[str, str]:
         "test images": dataset.held_out or "the folder's own",
         "tokenizer": "; ".join(part for part in (made, figures, compared) if part),
         "learner": (
-            f"model {config.model}, strategy {config.strategy}, {config.experiences} experiences "
-            f"of {config.epochs} epochs"
+            f"model {config.model}, strategy {config.strategy}, "
+            f"--experiences {config.experiences}, --epochs {config.epochs}"
         ),
         "seeds": ", ".join(map(str, options.seed)),
     }

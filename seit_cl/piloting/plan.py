@@ -106,7 +106,7 @@ class Plan:
 
     def configs(self, arm: Arm) -> list[RunConfig]:
         """The runs of an arm, one for each seed."""
-        return [self._config(arm, seed) for seed in self.options.seed]
+        return [self._config(arm, seed) for seed in dict.fromkeys(self.options.seed)]
 
     def steps(self) -> int:
         """Steps of training of a run, about."""
@@ -126,8 +126,9 @@ class Plan:
         )
 
     def all_configs(self) -> list[RunConfig]:
-        """All runs, seed by seed, so that pairs are complete early."""
-        return [self._config(arm, seed) for seed in self.options.seed for arm in self.arms]
+        """All runs, each once, seed by seed, so that pairs are complete early."""
+        configs = [self._config(arm, seed) for seed in self.options.seed for arm in self.arms]
+        return list(dict.fromkeys(configs))
 
     def _config(self, arm: Arm, seed: int) -> RunConfig:
         return RunConfig(
@@ -179,8 +180,45 @@ def open_photographs(options: PilotOptions) -> tuple[Dataset, int, list[str]]:
         side = default_resolution(native, STRIDE)
     if side % STRIDE or not 32 <= side <= 256:
         raise UserError(f"--resolution {side}: must be a multiple of {STRIDE} from 32 to 256")
+    _check_formats(options, _context(dataset, side, DEFAULT_TOKENIZER))
     readable = check_once(dataset, options.skip_bad_images, side)
     return readable, side, sorted(_names(dataset) - _names(readable))
+
+
+def other_formats(options: PilotOptions) -> list[str]:
+    """Specs of the formats beside the originals, each once however it is spelled.
+
+    Raises:
+        UserError: an option that a format does not have.
+    """
+    spelled: dict[str, str] = {}
+    for spec in options.formats:
+        spelled.setdefault(canonical_spec(spec), spec)
+    spelled.pop(canonical_spec(ORIGINALS), None)
+    return list(spelled.values())
+
+
+def _check_formats(options: PilotOptions, context: FormatContext) -> None:
+    """Refuse formats that cannot be built, before a tokenizer is trained for minutes.
+
+    Raises:
+        UserError: naming an option, a file or a package.
+    """
+    for spec in other_formats(options):
+        build_format(spec, context)
+
+
+def _context(dataset: Dataset, side: int, tokenizer_spec: str) -> FormatContext:
+    """Properties of the photographs and of a tokenizer that formats need."""
+    tokenizer = open_tokenizer(tokenizer_spec)
+    return FormatContext(
+        side,
+        len(dataset.classes),
+        tokenizer.codebook.shape[1],
+        token_shape(tokenizer, side),
+        tokenizer.identity,
+        tokenizer.entropy_model,
+    )
 
 
 def _names(dataset: Dataset) -> set[str]:
@@ -221,17 +259,9 @@ def make_plan(options: PilotOptions, dataset: Dataset, side: int, choice: Choice
         UserError: a format that cannot be built, or more originals than main memory has room for.
     """
     everything = _bytes_of_everything(options, dataset, side)
-    tokenizer = open_tokenizer(choice.spec)
-    context = FormatContext(
-        side,
-        len(dataset.classes),
-        tokenizer.codebook.shape[1],
-        token_shape(tokenizer, side),
-        tokenizer.identity,
-        tokenizer.entropy_model,
-    )
+    context = _context(dataset, side, choice.spec)
     budgets = options.memory_mb or _default_budgets(len(dataset.train), context)
-    formats = [each for each in options.formats if canonical_spec(each) != ORIGINALS]
+    formats = other_formats(options)
     arms = _arms([ORIGINALS, *formats], everything, True)
     for budget in sorted(set(budgets)):
         arms += _arms(formats, budget, False)
@@ -241,7 +271,7 @@ def make_plan(options: PilotOptions, dataset: Dataset, side: int, choice: Choice
 def _arms(formats: Sequence[str], memory_mb: float, keeps_all: bool) -> list[Arm]:
     """The arms of some formats with every learner that can learn from them."""
     arms = []
-    for spec in dict.fromkeys(formats):
+    for spec in formats:
         for learner in LEARNERS:
             if format_domain(spec) in MODALITIES[learner].replays:
                 arms.append(Arm(spec, learner, memory_mb, keeps_all))

@@ -14,7 +14,7 @@ from seit_cl.grid import run_folder
 from seit_cl.piloting.plan import Arm, Plan
 from seit_cl.reporting.grouping import budget_binds
 from seit_cl.reporting.pairs import Difference
-from seit_cl.results.intervals import INDISTINCT, difference_interval, mean_interval
+from seit_cl.results.intervals import difference_interval, mean_interval
 from seit_cl.results.metrics import final_accuracy, tested_images
 from seit_cl.results.replicates import replicate_of
 from seit_cl.results.run_files import Run, read_run
@@ -59,11 +59,7 @@ class ArmResult:
     @property
     def label(self) -> str:
         """The format as the page names it."""
-        if self.arm.is_original:
-            return "original files"
-        choices = Counter(str(run.get("format_chose", "")) for run in self.runs)
-        [(chosen, _)] = choices.most_common(1)
-        return f"{self.arm.format.partition(':')[0]} ({chosen})" if chosen else self.arm.format
+        return "original files" if self.arm.is_original else self.spec
 
     def mean(self, name: str) -> float:
         """The mean of a value of the runs' metadata."""
@@ -110,8 +106,14 @@ def best(results: Sequence[ArmResult], format: str, memory_mb: float) -> ArmResu
 
 def reference(results: Sequence[ArmResult]) -> ArmResult | None:
     """All original files, with the learner that is more accurate on them; None without a run."""
-    found = [each for each in results if each.arm.is_original]
+    found = [each for each in results if each.arm.is_original and each.arm.keeps_all]
     return max(found, key=lambda each: each.accuracy[0], default=None)
+
+
+def guessing(result: ArmResult) -> float:
+    """Percent of the test images that are right if every answer is the class with most of them."""
+    totals = _class_counts(result.runs)["total"]
+    return 100 * float(totals.max() / totals.sum())
 
 
 def difference(result: ArmResult, other: ArmResult) -> Difference | None:
@@ -133,7 +135,7 @@ class ClassLoss:
 
     Args:
         name: of the class.
-        correct, total: right answers and test images, over all seeds.
+        correct, total: right answers and test images, over the seeds that both have.
         other_correct, other_total: the same with the original files.
         images: lost a run, of the class's test images.
     """
@@ -150,11 +152,6 @@ class ClassLoss:
         """Difference in percentage points, below 0."""
         return 100 * (self.correct / self.total - self.other_correct / self.other_total)
 
-    @property
-    def may_be_chance(self) -> bool:
-        """True where the images lost in a run are too few for the exact McNemar test."""
-        return self.images <= INDISTINCT
-
 
 def class_losses(result: ArmResult, other: ArmResult) -> list[ClassLoss]:
     """The classes that end lower than with the original files, the greatest loss first.
@@ -163,13 +160,17 @@ def class_losses(result: ArmResult, other: ArmResult) -> list[ClassLoss]:
         result: of a format.
         other: of the original files.
     """
-    own, originals = _class_counts(result), _class_counts(other)
+    seeds = {replicate_of(run) for run in result.runs} & {replicate_of(run) for run in other.runs}
+    if not seeds:
+        return []
+    own = _class_counts([run for run in result.runs if replicate_of(run) in seeds])
+    originals = _class_counts([run for run in other.runs if replicate_of(run) in seeds])
     losses = []
     for name in own.index.intersection(originals.index):
         correct, total = own.loc[name]
         other_correct, other_total = originals.loc[name]
         share = other_correct / other_total - correct / total
-        lost = share * total / len(result.runs)
+        lost = share * total / len(seeds)
         losses.append(
             ClassLoss(
                 str(name),
@@ -184,10 +185,10 @@ def class_losses(result: ArmResult, other: ArmResult) -> list[ClassLoss]:
     return sorted(lower, key=lambda each: (each.points, each.name))
 
 
-def _class_counts(result: ArmResult) -> pd.DataFrame:
-    """Right answers and test images of each class after the last experience, over all seeds."""
+def _class_counts(runs: Sequence[Run]) -> pd.DataFrame:
+    """Right answers and test images of each class after the last experience, over some runs."""
     parts = []
-    for run in result.runs:
+    for run in runs:
         last = run.accuracy["after_experience"].max()
         parts.append(run.accuracy[run.accuracy["after_experience"] == last])
     counts = pd.concat(parts).groupby("class")[["correct", "total"]].sum()

@@ -6,8 +6,17 @@ import math
 from collections.abc import Mapping, Sequence
 
 from seit_cl.core.numbers import significant
+from seit_cl.formats import format_class, format_domain
 from seit_cl.piloting.plan import Plan
-from seit_cl.piloting.results import ArmResult, best, canonical, difference, half_text, reference
+from seit_cl.piloting.results import (
+    ArmResult,
+    best,
+    canonical,
+    difference,
+    guessing,
+    half_text,
+    reference,
+)
 from seit_cl.reporting.cost import Storage, month_when_full
 from seit_cl.reporting.labels import megabytes
 from seit_cl.reporting.pairs import Difference, pairs_text
@@ -15,24 +24,30 @@ from seit_cl.reporting.storage import KEPT, Fidelity
 from seit_cl.results.intervals import FEWEST_PAIRS
 
 MB = 1_000_000
-FEWEST_DECIBELS = 15  # PSNR, below which a tokenizer has hardly learnt anything
+FEWEST_DECIBELS = 15  # PSNR, below which little of an image comes back
 TOLERATED = 5.0  # points that an interval may leave open where a format counts as without loss
+# What the decision says before the names of formats, and after them.
 OUTCOMES = {
     "small": (
-        f"cheaper than the original files, and a loss of accuracy of more than {TOLERATED:g} "
-        "points is excluded"
+        "Cheaper than the original files, and a loss of accuracy of more than "
+        f"{TOLERATED:g} points is excluded",
+        "",
     ),
-    "loss": "cheaper, with a measured loss of accuracy",
+    "loss": ("Cheaper than the original files, with a measured loss of accuracy", ""),
     "weak": (
-        "cheaper, undecided by accuracy, since the learner hardly does better than guessing even "
-        "with the originals: give more images, more --epochs or a smaller --resolution"
+        "Cheaper than the original files, undecided by accuracy",
+        " Even with the originals, the learner hardly does better than guessing: give more images "
+        "or more --epochs.",
     ),
-    "undecided": f"cheaper, undecided by accuracy, since a claim needs {FEWEST_PAIRS} seeds",
+    "undecided": (
+        "Cheaper than the original files, undecided by accuracy",
+        f" A claim needs {FEWEST_PAIRS} seeds with finished runs.",
+    ),
     "wide": (
-        "cheaper, undecided by accuracy, since the interval leaves a loss of more than "
-        f"{TOLERATED:g} points open"
+        "Cheaper than the original files, undecided by accuracy",
+        f" The interval leaves a loss of more than {TOLERATED:g} points open.",
     ),
-    "not cheaper": "not cheaper than the original files",
+    "not cheaper": ("Not cheaper than the original files", ""),
 }
 Priced = Mapping[str, tuple[Storage, Fidelity]]
 
@@ -53,7 +68,8 @@ def sentences(plan: Plan, results: Sequence[ArmResult], priced: Priced) -> list[
     originals = reference(results)
     lines = [_originals_sentence(originals, priced, plan)]
     outcomes: dict[str, list[str]] = {}
-    formats = list(dict.fromkeys(each.arm.format for each in results if not each.arm.is_original))
+    others = [each for each in results if not each.arm.is_original]
+    formats = list(dict.fromkeys(each.arm.format for each in others))
     for name in formats:
         kept = [each for each in results if each.arm.format == name and each.arm.keeps_all]
         result = best(kept, name, kept[0].arm.memory_mb) if kept else None
@@ -65,7 +81,8 @@ def sentences(plan: Plan, results: Sequence[ArmResult], priced: Priced) -> list[
     for budget in budgets:
         stored = [best(results, name, budget) for name in formats]
         lines.append(_memory_sentence(budget, [each for each in stored if each], originals))
-    return [_decision(outcomes), *lines]
+    decision = " ".join([_decision(outcomes), *_reduced(plan, others)])
+    return [decision, *lines]
 
 
 def outcome(plan: Plan, result: ArmResult, originals: ArmResult | None, priced: Priced) -> str:
@@ -77,36 +94,49 @@ def outcome(plan: Plan, result: ArmResult, originals: ArmResult | None, priced: 
         return "not cheaper"
     if compared is not None and compared.is_claim and compared.points < 0:
         return "loss"
-    if originals is not None and _is_weak(plan, originals):
+    if originals is not None and _is_weak(originals):
         return "weak"
     if compared is None or compared.pairs < FEWEST_PAIRS:
         return "undecided"
     return "small" if compared.half - compared.points <= TOLERATED else "wide"
 
 
-def _is_weak(plan: Plan, originals: ArmResult) -> bool:
+def _is_weak(originals: ArmResult) -> bool:
     """True where the learner may be so near guessing that it has no TOLERATED points to lose."""
     mean, half = originals.accuracy
     lowest = mean - half if math.isfinite(half) else mean
-    return lowest - 100 / plan.context.classes <= TOLERATED
+    return lowest - guessing(originals) <= TOLERATED
 
 
 def _decision(outcomes: Mapping[str, Sequence[str]]) -> str:
-    """The first sentence: formats by what cost and accuracy allow to say."""
+    """The first sentences: formats by what cost and accuracy allow to say."""
     parts = []
-    for name, text in OUTCOMES.items():
+    for name, (text, reason) in OUTCOMES.items():
         if name in outcomes:
-            parts.append(f"{text}: {_listed(outcomes[name])}")
+            parts.append(f"{text}: {_listed(outcomes[name])}.{reason}")
     if not parts:
-        return "No format but the original files has a finished run, so there is no decision yet."
-    text = "; ".join(parts)
-    return f"{text[0].upper()}{text[1:]}."
+        return (
+            "No format but the original files has a finished run that keeps everything, so there "
+            "is no decision yet."
+        )
+    return " ".join(parts)
+
+
+def _reduced(plan: Plan, others: Sequence[ArmResult]) -> list[str]:
+    """A sentence on what is kept of an image; none where every format keeps the files."""
+    specs = [each.arm.format for each in others]
+    if all(getattr(format_class(spec), "stores_files", False) for spec in specs):
+        return []
+    side = plan.context.resolution
+    return [
+        "Formats that do not keep the original files keep no more of an image than its square "
+        f"centre at {side} x {side} px, and their costs are for that."
+    ]
 
 
 def _originals_sentence(originals: ArmResult | None, priced: Priced, plan: Plan) -> str:
     """Cost and accuracy of keeping the files as they are."""
     prices = plan.options.prices
-    guessing = 100 / plan.context.classes
     month = month_when_full(priced[KEPT][0], prices)
     cost = (
         f"Kept as the original files, {prices.images_per_day:,.10g} images a day cost "
@@ -115,8 +145,8 @@ def _originals_sentence(originals: ArmResult | None, priced: Priced, plan: Plan)
     if originals is None:
         return f"{cost}; no run that keeps them has finished, so there is nothing to compare with."
     return (
-        f"{cost}, and the learner of this pilot ends at {_percent(originals)}, where guessing "
-        f"gives {guessing:.1f} %."
+        f"{cost}, and the learner of this pilot ends at {_percent(originals)}, where always "
+        f"answering the class with most test images gives {guessing(originals):.1f} %."
     )
 
 
@@ -132,7 +162,9 @@ def _format_sentence(
     cost = f"As {result.label} they cost {money(month)} a month{share}"
     compared = difference(result, originals) if originals is not None else None
     if fidelity.psnr < FEWEST_DECIBELS:
-        cost += f", but images come back at {fidelity.psnr:.1f} dB only: train longer (--minutes)"
+        cost += f", but images come back at {fidelity.psnr:.1f} dB only"
+        if format_domain(result.arm.format) == "tokens":
+            cost += ": train the tokenizer longer (--minutes)"
     if compared is None:
         return f"{cost}; the learner ends at {_percent(result)}, without a run to compare with."
     return f"{cost}; the learner ends at {_percent(result)}: {verdict(compared)}."

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from seit_cl.core.errors import reading
+from seit_cl.formats import format_domain
 from seit_cl.formats._baselines import ORIGINAL_FILES
 from seit_cl.reporting.cost import Prices, Storage
 from seit_cl.reporting.grouping import (
@@ -120,7 +121,8 @@ def priced_formats(density: pd.DataFrame) -> dict[str, tuple[Storage, Fidelity]]
 def _storage_of(row: pd.Series) -> Storage:
     """The storage of a format, from its row of the table."""
     seconds = 1 / row["encode_per_second"]
-    if row["codec_bytes"] > 0:  # of a tokenizer
+    # Formats of pixels may have a codec, too, and need no tokenizer.
+    if row["codec_bytes"] > 0 and format_domain(row["format"]) == "tokens":
         seconds += 1 / row["tokenize_per_second"]
     return Storage(row["bytes_each"], row["codec_bytes"], seconds)
 

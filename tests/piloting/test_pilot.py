@@ -97,6 +97,8 @@ def test_an_interrupted_pilot_ends_with_the_line_that_goes_on(
         (["DATA", *PRICES, "--experiences", "9"], "--experiences 9: "),
         (["DATA", *PRICES, "--resolution", "33"], "--resolution 33: must be a multiple of 8"),
         (["DATA", *PRICES, "--formats", "jpg"], "unknown format 'jpg'"),
+        (["DATA", *PRICES, "--formats", "jpeg:quality=0"], "jpeg: quality=0"),
+        (["DATA", *PRICES, "--formats", "tokens:coder=x"], "coder=x is none of"),
         (["DATA", "--cost-per-gb-month", "-1", *PRICES[2:]], "--cost-per-gb-month -1: must be"),
         (["DATA/train/CLASS", *PRICES], "CLASS"),
         (["ONE", *PRICES], "ONE: has a single class"),

@@ -71,6 +71,28 @@ def test_few_images_are_advised_more_epochs(fractals: Path, tmp_path: Path) -> N
     assert enough.steps() >= FEWEST_STEPS and enough.advice() == ""
 
 
+def test_a_format_or_seed_given_twice_is_run_once_and_originals_are_kept_whole(
+    fractals: Path, tmp_path: Path
+) -> None:
+    options = PilotOptions(
+        *(fractals, 0.02, 1000, 24),
+        out=tmp_path,
+        formats=("tokens", "jpeg", "jpeg:original", "tokens", "jpeg:quality=75"),
+        memory_mb=(0.01, 0.01),
+        seed=(1, 1, 0),
+    )
+    dataset, side, _ = open_photographs(options)
+    plan = make_plan(options, dataset, side, Choice(DEFAULT_TOKENIZER))
+    kept = [(arm.format, arm.learner) for arm in plan.arms if arm.keeps_all]
+    originals = [("jpeg:original", "tokens"), ("jpeg:original", "pixels")]
+    others = [("tokens", "tokens"), ("jpeg", "tokens"), ("jpeg", "pixels")]
+    assert kept == originals + others
+    assert [(arm.format, arm.learner) for arm in plan.arms if not arm.keeps_all] == others
+    configs = plan.all_configs()
+    assert len(configs) == len(set(configs)) == 2 * 8
+    assert [config.seed for config in plan.configs(plan.arms[0])] == [1, 0]
+
+
 def test_the_list_goes_when_every_photograph_can_be_read(photographs: Path) -> None:
     options = options_of(photographs, True)
     options.folder.mkdir()

@@ -125,6 +125,9 @@ def test_tokens_are_tokenized_before_they_are_stored():
     assert storage.core_seconds == pytest.approx(1 / 100_000 + 1 / 50)
     storage, _ = priced_formats(density)["raw"]
     assert storage.core_seconds == pytest.approx(1 / 90_000)
+    density.loc[density["format"] == "raw", ["codec_bytes", "tokenize_per_second"]] = 9, math.nan
+    storage, _ = priced_formats(density)["raw"]  # a codec of pixels, such as learned, needs none
+    assert storage.core_seconds == pytest.approx(1 / 90_000)
 
 
 @pytest.mark.parametrize(
