@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from helpers.colour_stream import OPTIONS, colours
+from seit_cl import Strategy, spec_of
 from seit_cl.config import RunConfig
 from seit_cl.data.samples import Samples
 from seit_cl.experiment import checkpoint
@@ -19,6 +20,7 @@ from seit_cl.experiment.events import ExperienceInfo
 from seit_cl.experiment.experiment import Experiment
 from seit_cl.experiment.run_data import RunData
 from seit_cl.experiment.run_state import RunState
+from seit_cl.learner.interfaces import LearnerView
 
 IN_PIXELS = {"format": "jpeg:quality=40", "fill": "before"}
 
@@ -78,15 +80,27 @@ def assert_same(one: Any, other: Any) -> None:
         assert one == other
 
 
+class Projected(Strategy):
+    """A strategy with a module of its own."""
+
+    state_attributes = ("projection",)
+    projection: nn.Linear
+
+    def build_state(self, learner: LearnerView, generator: torch.Generator) -> None:
+        """Make the projection."""
+        self.projection = nn.Linear(3, 3)
+
+
 # ---------------------------------------------------------------- what comes back
 @pytest.mark.parametrize(
     "options",
     [
         {"strategy": "er"},
         {"strategy": "lwf"},  # has an earlier model, and no memory
+        {"strategy": spec_of(Projected)},  # has a module, which it makes when it starts
         {"strategy": "er", "scenario": "online:size=12", "fill": "during"},  # keeps its optimiser
     ],
-    ids=["exemplars", "an earlier model", "one optimiser"],
+    ids=["exemplars", "an earlier model", "a module", "one optimiser"],
 )
 def test_a_new_run_with_the_state_of_another_has_that_state(
     data: RunData, tmp_path: Path, options: dict[str, Any]
@@ -100,6 +114,8 @@ def test_a_new_run_with_the_state_of_another_has_that_state(
     state_of(resumed).load_state_dict(state)
     assert state_of(resumed).digests() == expected
     assert_same(state_of(resumed).state_dict(), state_of(whole).state_dict())
+    for name in whole.strategy.state_attributes:
+        assert type(getattr(resumed.strategy, name)) is type(getattr(whole.strategy, name))
 
 
 def test_the_names_of_a_commit_are_free(data: RunData, tmp_path: Path) -> None:

@@ -315,6 +315,8 @@ def test_less_room_than_before_removes_no_more_than_it_must(policy: str) -> None
     assert not intake.full
     intake.shrink(20 * EXEMPLAR - 1)
     assert len(exemplars(intake)[2]) == 19
+    intake.shrink(17 * EXEMPLAR)
+    assert len(exemplars(intake)[2]) == 17
     assert intake.full
 
 

@@ -52,7 +52,7 @@ SPECS = ["tokens", "jpeg", "jpeg:quality=auto", "tokens:coder=table"]
 
 
 @pytest.mark.parametrize("spec", SPECS)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(
     labels=st.lists(st.integers(0, 4), min_size=1, max_size=20),
     fields=st.sampled_from([{}, FIELDS]),
