@@ -30,9 +30,11 @@ def rarity(tokens: Tensor) -> Tensor:
     Returns:
         Scores (B, H, W) int64.
     """
-    first = tokens[:, 0].flatten(1)
-    others = (first[:, :, None] != first[:, None]).sum(2)
-    return others.view_as(tokens[:, 0])
+    first = tokens[:, 0].flatten(1).contiguous()
+    ordered = first.sort(dim=1).values  # so that equal codes stand side by side
+    end = torch.searchsorted(ordered, first, right=True)
+    equal = end - torch.searchsorted(ordered, first)
+    return (first.shape[1] - equal).view_as(tokens[:, 0])
 
 
 def random(tokens: Tensor) -> Tensor:

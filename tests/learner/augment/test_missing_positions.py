@@ -65,12 +65,12 @@ def test_swaps_and_flips_move_missing_positions_and_synonyms_fill_none(groups: i
 def test_images_drop_the_positions_that_the_memory_would_and_exemplars_none(score: str) -> None:
     patches = choice(score)
     module = TokenAugment(codebook(1), "sum", replace(OFF, patch_drop_p=0.5), patches=patches)
-    whole = grid(400, 1)
+    whole = grid(120, 1)
     for tokens, share in ((whole, 0.5), (in_part(whole, patches), 0.0)):
         rows = module.rows(tokens)
         dropped = module.drop_patches(tokens, rows, drawn(module, tokens, generator()))
         is_changed = (dropped != rows).any(1).flatten(1).any(1)
-        assert float(is_changed.float().mean()) == pytest.approx(share, abs=0.08)
+        assert float(is_changed.float().mean()) == pytest.approx(share, abs=0.1)
         expected = module.rows(in_part(tokens, patches))
         assert torch.equal(dropped[is_changed], expected[is_changed])
 
