@@ -130,7 +130,11 @@ def accuracy_rows(results: Sequence[ArmResult]) -> list[list[str]]:
         compared = None
         if originals is not None and each is not originals:
             compared = difference(each, originals)
-        gap = "–" if compared is None else f"{compared.points:+.1f}{half_text(compared.half)}"
+        gap = (
+            "–"
+            if compared is None
+            else f"{words.signed(compared.points)}{half_text(compared.half)}"
+        )
         rows.append(
             [
                 _kept(each),

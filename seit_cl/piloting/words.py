@@ -179,7 +179,8 @@ def verdict(compared: Difference, than: str = "with the originals") -> str:
     """
     points, half = compared.points, compared.half
     word = "higher" if points > 0 else "lower"
-    gap = f"{abs(points):.1f} points {word} than {than}" if points else f"the same as {than}"
+    is_the_same = not round(points, 1)
+    gap = f"the same as {than}" if is_the_same else f"{abs(points):.1f} points {word} than {than}"
     if compared.pairs < FEWEST_PAIRS:
         count = "one pair" if compared.pairs == 1 else f"{compared.pairs} pairs"
         return f"{gap}; no claim is possible with {count} of runs"
@@ -188,9 +189,14 @@ def verdict(compared: Difference, than: str = "with the originals") -> str:
         return f"{abs(points):.1f} ± {half:.1f} points {word} than {than} ({pairs})"
     worst = half - points
     return (
-        f"no difference from {than.removeprefix('with ')} can be claimed ({points:+.1f} ± "
+        f"no difference from {than.removeprefix('with ')} can be claimed ({signed(points)} ± "
         f"{half:.1f} points, {pairs}), and a loss of up to {worst:.1f} points is not excluded"
     )
+
+
+def signed(points: float) -> str:
+    """Points with their sign and one decimal; what rounds to 0 is +0.0."""
+    return f"{round(points, 1) + 0.0:+.1f}"
 
 
 def _memory_sentence(

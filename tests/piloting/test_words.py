@@ -14,9 +14,11 @@ from seit_cl.formats import FormatContext
 from seit_cl.piloting.page import cost_rows
 from seit_cl.piloting.plan import Arm, rounded_up
 from seit_cl.piloting.results import ArmResult, class_losses, difference, guessing, reference
-from seit_cl.piloting.words import sentences, verdict
+from seit_cl.piloting.words import sentences, signed, verdict
 from seit_cl.reporting.cost import Prices, Storage
+from seit_cl.reporting.pairs import Difference
 from seit_cl.reporting.storage import KEPT, Fidelity
+from seit_cl.results.replicates import replicate_of
 from seit_cl.results.run_files import Run
 
 TOTAL = 100  # test images of a class
@@ -74,6 +76,17 @@ def test_a_loss_of_three_pairs_is_claimed_with_its_interval() -> None:
 def test_fewer_pairs_claim_nothing() -> None:
     assert "no claim is possible with 2 pairs" in verdict_of(tokens(40, 41), originals(80, 81))
     assert "no claim is possible with one pair" in verdict_of(tokens(40), originals(80, 81))
+
+
+def test_a_difference_that_rounds_to_nothing_has_no_minus() -> None:
+    assert [signed(points) for points in (-0.04, 0.0, -0.06, 3.0)] == [
+        "+0.0",
+        "+0.0",
+        "-0.1",
+        "+3.0",
+    ]
+    text = verdict(Difference(-0.04, math.nan, (replicate_of(run_of(0, cat=1)),)))
+    assert text.startswith("the same as with the originals; no claim")
 
 
 def test_a_small_difference_is_not_claimed_and_names_the_loss_that_it_allows() -> None:
